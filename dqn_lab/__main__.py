@@ -1,0 +1,3 @@
+from dqn_lab.cli import main
+
+main()

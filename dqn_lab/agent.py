@@ -1,0 +1,139 @@
+"""The agent: acts, learns, and has its target network follow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+from dqn_lab.schedule import Every, Progress
+from dqn_lab.seeding import Streams
+from dqn_lab.types import Array, Buffer, Engine, Exploration, Noise, Target, TrainingError, Update
+
+
+class Agent:
+    """A deep Q-network agent, put together from its parts.
+
+    Args:
+        engine: holds the networks and executes updates.
+        buffer: remembers transitions.
+        exploration: chooses actions.
+        target: moves the target network.
+        streams: the run's random generators.
+        batch_size: transitions drawn for an update.
+        minibatch_size: transitions a gradient step; None for the whole batch in one.
+        learning_starts: environment steps before the first update.
+        interval: environment steps from one learning step to the next.
+        num_updates: batches drawn a learning step.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        buffer: Buffer,
+        exploration: Exploration,
+        target: Target,
+        streams: Streams,
+        batch_size: int,
+        minibatch_size: int | None,
+        learning_starts: int,
+        interval: int,
+        num_updates: int,
+    ) -> None:
+        self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
+        self.streams = streams
+        self.batch_size = batch_size
+        self.minibatch_size = minibatch_size
+        self.learning = Every(interval, "steps", first=learning_starts)
+        self.num_updates = num_updates
+        self._parameters = list(engine.online.parameters()), list(engine.target.parameters())
+        self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
+
+    def act(self, obs: Any, progress: Progress) -> int:
+        """Chooses an action at observation [*O]."""
+        return self.exploration.select(
+            lambda: self.engine.q_values(obs, self._draw_noise(self.engine.online, "acting noise")),
+            self._exploration_rng,
+            progress,
+        )
+
+    def observe(
+        self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> None:
+        """Remembers one environment step."""
+        self.buffer.append(0, obs, action, reward, next_obs, terminated, truncated)
+
+    def learn(self, before: Progress, after: Progress) -> tuple[Progress, list[Update]]:
+        """Makes the updates due between two points of a run, the target network following after each.
+
+        Returns:
+            `after` with its updates counted, and what each update did.
+
+        Raises:
+            TrainingError: a loss was not finite.
+        """
+        updates: list[Update] = []
+        now = before
+        for _ in range(self.num_updates if self.learning.due(before, after) else 0):
+            if not self.buffer.ready(self.batch_size):
+                break
+            updates.append(self._update(after))
+            now = self._follow(now, now._replace(updates=now.updates + updates[-1].num_updates))
+        return self._follow(now, after._replace(updates=now.updates)), updates
+
+    def greedy(self, obs: Any) -> Array:
+        """Gives the Q-values [A] that evaluation acts on: without noise."""
+        return self.engine.q_values(obs)
+
+    def _update(self, progress: Progress) -> Update:
+        batch = self.buffer.sample(self._replay_rng.random(self.batch_size))
+        update = self.engine.update(batch, self.draw_noise(len(batch.indices)))
+        if not math.isfinite(update.loss):
+            raise TrainingError(
+                f"the loss became {update.loss} in episode {progress.episode}, step {progress.step}: "
+                "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
+            )
+        self.buffer.update_priorities(batch.indices, update.priorities)
+        return update
+
+    def _follow(self, before: Progress, after: Progress) -> Progress:
+        self.target.follow(*self._parameters, before, after)
+        return after
+
+    def draw_noise(self, batch_size: int) -> Noise:
+        """Draws all that is random in one update."""
+        minibatches = None
+        if self.minibatch_size is not None and self.minibatch_size < batch_size:
+            order = self.streams("minibatch").permutation(batch_size)
+            minibatches = [order[i : i + self.minibatch_size] for i in range(0, batch_size, self.minibatch_size)]
+        online, target = self.engine.online, self.engine.target
+        return Noise(
+            minibatches,
+            self._draw_noise(online, "online noise"),
+            self._draw_noise(online, "selector noise"),
+            self._draw_noise(target, "target noise"),
+        )
+
+    def _draw_noise(self, network: Any, stream: str) -> Any:
+        """Asks a network for its noise, if it has any."""
+        draw = getattr(network, "draw_noise", None)
+        return None if draw is None else draw(self.streams(stream))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives everything that learning goes on from."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "engine": self.engine,
+            "buffer": self.buffer,
+            "exploration": self.exploration,
+            "streams": self.streams,
+        }

@@ -1,0 +1,1 @@
+"""What stands for the next state's value."""

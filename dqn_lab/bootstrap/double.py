@@ -1,0 +1,25 @@
+"""Double Q-learning: one network selects the next action, the other evaluates it."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from dqn_lab.registry import register
+from dqn_lab.types import Bootstrapped, QValues
+
+
+@register("bootstrap", "double")
+class Double:
+    """Q_target(s′, argmax_a′ Q_online(s′, a′)): the online network selects by its mean, the target evaluates.
+
+    van Hasselt, Guez, Silver 2016, "Deep Reinforcement Learning with Double Q-learning",
+    https://arxiv.org/abs/1509.06461.
+    """
+
+    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
+        """Puts all probability on the online network's greedy action."""
+        online = q_values.online_next  # [B, A]
+        greedy = one_hot(online.argmax(-1), online.shape[-1]).to(online.dtype)
+        return Bootstrapped(greedy, torch.zeros_like(online), online.new_zeros(len(online)))

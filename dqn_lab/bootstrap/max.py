@@ -1,0 +1,25 @@
+"""The largest next value, by the target network: Q-learning."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from dqn_lab.registry import register
+from dqn_lab.types import Bootstrapped, QValues
+
+
+@register("bootstrap", "max")
+class Max:
+    """max_a′ Q(s′, a′): the target network selects and evaluates.
+
+    Mnih et al. 2015, "Human-level control through deep reinforcement learning",
+    https://doi.org/10.1038/nature14236.
+    """
+
+    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
+        """Puts all probability on the target network's greedy action."""
+        target = q_values.target_next  # [B, A]
+        greedy = one_hot(target.argmax(-1), target.shape[-1]).to(target.dtype)
+        return Bootstrapped(greedy, torch.zeros_like(target), target.new_zeros(len(target)))

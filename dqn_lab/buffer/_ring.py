@@ -1,0 +1,67 @@
+"""Transitions in arrays, the newest over the oldest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+from numpy.typing import NDArray
+
+from dqn_lab.types import Array, Transition
+
+
+class Ring:
+    """A ring of transitions, one array a field.
+
+    Args:
+        observation_space: gives an observation's shape and type.
+        capacity: transitions held at most.
+    """
+
+    def __init__(self, observation_space: Space[Any], capacity: int) -> None:
+        shape, dtype = observation_space.shape or (), observation_space.dtype
+        self.capacity = capacity
+        self.size = 0
+        self.head = 0  # where the next transition goes
+        self.arrays: Transition[Array] = Transition(
+            obs=np.zeros((capacity, *shape), dtype),
+            action=np.zeros(capacity, np.int32),
+            reward=np.zeros(capacity, np.float32),
+            next_obs=np.zeros((capacity, *shape), dtype),
+            discount=np.zeros(capacity, np.float32),
+        )
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the arrays, in bytes."""
+        return sum(array.nbytes for array in self.arrays)
+
+    def append(self, obs: Any, action: int, reward: float, next_obs: Any, discount: float) -> int:
+        """Stores one transition and returns where."""
+        index = self.head
+        arrays = self.arrays
+        arrays.obs[index] = obs
+        arrays.action[index] = action
+        arrays.reward[index] = reward
+        arrays.next_obs[index] = next_obs
+        arrays.discount[index] = discount
+        self.head = (index + 1) % self.capacity
+        self.size = min(self.size + 1, self.capacity)
+        return index
+
+    def gather(self, indices: NDArray[np.int64]) -> Transition[Array]:
+        """Copies the transitions at `indices` [B]."""
+        return Transition(*(array.take(indices, axis=0) for array in self.arrays))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives what is stored, and no more."""
+        filled = {name: array[: self.size].copy() for name, array in self.arrays._asdict().items()}
+        return {"head": self.head, "size": self.size, "arrays": filled}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.head, self.size = state["head"], state["size"]
+        for name, array in self.arrays._asdict().items():
+            array[: self.size] = state["arrays"][name]

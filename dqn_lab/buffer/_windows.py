@@ -1,0 +1,66 @@
+"""The n-step windows in flight, one queue for each environment."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Step(NamedTuple):
+    """A transition as a buffer stores it."""
+
+    obs: Any
+    action: int
+    reward: float
+    next_obs: Any
+    discount: float
+
+
+class Windows:
+    """Turns steps into transitions of up to n steps (Sutton 1988; Watkins 1989).
+
+    A window of k ≤ n rewards ends at termination (discount 0), at truncation (γᵏ, bootstrapping from the true last
+    observation), or at n. At an episode's end the windows of length n − 1 … 1 are flushed, so that every step of an
+    episode is the start of exactly one transition.
+
+    Args:
+        n_step: n.
+        discount: γ.
+        num_envs: how many environments take turns.
+    """
+
+    def __init__(self, n_step: int, discount: float, num_envs: int) -> None:
+        self.n_step = n_step
+        self.discount = discount
+        self.queues: list[deque[tuple[Any, int, float]]] = [deque() for _ in range(num_envs)]
+
+    def push(
+        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> Iterator[Step]:
+        """Takes a step in and gives out the transitions that it completes, in the order they started."""
+        queue = self.queues[env_index]
+        queue.append((obs, action, reward))
+        if len(queue) == self.n_step:
+            yield self._shift(queue, next_obs, terminated)
+        if terminated or truncated:
+            while queue:
+                yield self._shift(queue, next_obs, terminated)
+
+    def _shift(self, queue: deque[tuple[Any, int, float]], next_obs: Any, terminated: bool) -> Step:
+        total = 0.0
+        for _, _, reward in reversed(queue):
+            total = reward + self.discount * total
+        discount = 0.0 if terminated else self.discount ** len(queue)
+        obs, action, _ = queue.popleft()
+        return Step(obs, action, total, next_obs, discount)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives the steps in flight."""
+        return {"queues": [[(np.array(obs), action, reward) for obs, action, reward in q] for q in self.queues]}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.queues = [deque((obs, action, reward) for obs, action, reward in q) for q in state["queues"]]

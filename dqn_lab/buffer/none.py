@@ -1,0 +1,63 @@
+"""No replay: learning from the transition just stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from gymnasium import Space
+from numpy.typing import NDArray
+
+from dqn_lab.buffer._ring import Ring
+from dqn_lab.buffer._windows import Windows
+from dqn_lab.registry import register
+from dqn_lab.types import Array, Batch
+
+
+@register("buffer", "none")
+class NoReplay:
+    """Gives the transition just stored, once, as a batch of one: `train.batch_size` and `num_updates` do not apply.
+
+    Comparing it with replay changes the batch size too; `buffer=uniform buffer.capacity=64` holds that fixed.
+
+    Args:
+        observation_space: gives an observation's shape and type.
+        discount: γ.
+        num_envs: how many environments append.
+    """
+
+    def __init__(self, observation_space: Space[Any], discount: float, num_envs: int) -> None:
+        self.ring = Ring(observation_space, 1)
+        self.windows = Windows(1, discount, num_envs)
+        self.fresh = False
+
+    def append(
+        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> None:
+        """Takes in one step and forgets the one before."""
+        for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
+            self.ring.append(*step)
+        self.fresh = True
+
+    def ready(self, batch_size: int) -> bool:
+        """Tells whether there is a transition that was not learned from yet."""
+        return self.fresh
+
+    def sample(self, draws: NDArray[np.float64]) -> Batch:
+        """Gives the one transition, whatever was drawn."""
+        self.fresh = False
+        indices = np.zeros(1, np.int64)
+        return Batch(self.ring.gather(indices), None, indices)
+
+    def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
+        """Has no priorities."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives the transition, and whether it is fresh."""
+        return {"ring": self.ring.state_dict(), "fresh": self.fresh}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.ring.load_state_dict(state["ring"])
+        self.fresh = state["fresh"]

@@ -1,0 +1,114 @@
+"""Uniform experience replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+import numpy as np
+from annotated_types import Gt
+from gymnasium import Space
+from numpy.typing import NDArray
+
+from dqn_lab.buffer._ring import Ring
+from dqn_lab.buffer._windows import Windows
+from dqn_lab.registry import register
+from dqn_lab.types import Array, Batch
+
+
+@register("buffer", "uniform")
+class Uniform:
+    """Remembers the latest transitions and draws them uniformly.
+
+    Lin 1992, "Self-improving reactive agents based on reinforcement learning, planning and teaching",
+    https://doi.org/10.1007/BF00992699; Mnih et al. 2015, https://doi.org/10.1038/nature14236.
+
+    Args:
+        observation_space: gives an observation's shape and type.
+        discount: γ.
+        num_envs: how many environments append.
+        capacity: transitions remembered; the oldest is forgotten first.
+        n_step: rewards summed before bootstrapping.
+        replacement: whether a batch may hold a transition twice.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        discount: float,
+        num_envs: int,
+        *,
+        capacity: Annotated[int, Gt(0)] = 50_000,
+        n_step: Annotated[int, Gt(0)] = 1,
+        replacement: bool = True,
+    ) -> None:
+        self.ring = Ring(observation_space, capacity)
+        self.windows = Windows(n_step, discount, num_envs)
+        self.replacement = replacement
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
+        """Finds what does not go together in a run's whole configuration."""
+        capacity, batch_size = config["buffer"]["capacity"], config["train"]["batch_size"]
+        if batch_size > capacity:
+            yield f"train.batch_size={batch_size}: must be at most buffer.capacity={capacity}"
+        if config["buffer"]["n_step"] > capacity:
+            yield f"buffer.n_step={config['buffer']['n_step']}: must be at most buffer.capacity={capacity}"
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the stored transitions, in bytes."""
+        return self.ring.nbytes
+
+    def __len__(self) -> int:
+        return self.ring.size
+
+    def append(
+        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> None:
+        """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
+        for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
+            self.ring.append(*step)
+
+    def ready(self, batch_size: int) -> bool:
+        """Tells whether a whole batch is stored."""
+        return self.ring.size >= batch_size
+
+    def sample(self, draws: NDArray[np.float64]) -> Batch:
+        """Draws a batch from uniform numbers in [0, 1), [B]."""
+        if self.replacement:
+            indices = (draws * self.ring.size).astype(np.int64)
+        else:
+            indices = without_replacement(draws, self.ring.size)
+        return Batch(self.ring.gather(indices), None, indices)
+
+    def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
+        """Has no priorities."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives all that is remembered and in flight."""
+        return {"ring": self.ring.state_dict(), "windows": self.windows.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.ring.load_state_dict(state["ring"])
+        self.windows.load_state_dict(state["windows"])
+
+
+def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int64]:
+    """Draws distinct indices below `size`: the first steps of a Fisher-Yates shuffle that moves only what it touches.
+
+    Args:
+        draws: uniform numbers in [0, 1), [B] with B ≤ size.
+        size: how many indices there are to choose from.
+
+    Returns:
+        [B], every ordered choice equally likely.
+    """
+    moved: dict[int, int] = {}
+    chosen = np.empty(len(draws), np.int64)
+    for position, draw in enumerate(draws.tolist()):
+        other = position + int(draw * (size - position))
+        chosen[position] = moved.get(other, other)
+        moved[other] = moved.get(position, position)
+    return chosen

@@ -1,0 +1,184 @@
+"""Plain configuration to validated configuration to built objects."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import gymnasium
+import torch
+from annotated_types import Ge, Gt, Le
+from pydantic import BaseModel, ConfigDict
+
+from dqn_lab import registry
+from dqn_lab._validation import check
+from dqn_lab.agent import Agent
+from dqn_lab.schedule import Every, Unit
+from dqn_lab.seeding import Streams, torch_generator
+from dqn_lab.train import EPISODE_COLUMNS, Experiment, Reporter
+from dqn_lab.types import ConfigError
+
+Count = Annotated[int, Gt(0)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Learning(_Strict):
+    """When and from how much the agent learns; the `train` keys."""
+
+    batch_size: Count = 64
+    minibatch_size: Count | None = None
+    learning_starts: Annotated[int, Ge(0)] = 64
+    interval: Count = 1
+    num_updates: Count = 1
+
+
+class Evaluation(_Strict):
+    """When and on how many episodes the policy is evaluated; the `evaluation` keys."""
+
+    interval: Count | None = 50
+    unit: Unit = "episodes"
+    num_episodes: Count = 10
+    final_num_episodes: Count = 100
+
+
+class RunValues(_Strict):
+    """A run's own values, beside its components."""
+
+    seed: Annotated[int, Ge(0)] = 0
+    episodes: Count | None = 500
+    steps: Count | None = None
+    discount: Annotated[float, Ge(0), Le(1)] = 0.99
+    device: str = "cpu"
+    num_threads: Count = 1
+    display: Literal["auto", "bar", "lines", "notebook", "none"] = "auto"
+    train: Learning = Learning()
+    evaluation: Evaluation = Evaluation()
+
+
+def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """Checks a whole configuration without building anything.
+
+    Args:
+        plain: numbers, strings, booleans, None, lists and dictionaries, as the yaml files hold them.
+
+    Returns:
+        the same with every default filled in and every number of its declared type.
+
+    Raises:
+        ConfigError: one line for each problem, all together.
+    """
+    config: dict[str, Any] = {}
+    problems: list[str] = []
+    own = {key: value for key, value in plain.items() if key not in registry.GROUPS}
+    parts = [(group, group, plain.get(group)) for group in registry.GROUPS if group != "logger"]
+    loggers = plain.get("logger") or {}
+    parts += [("logger", f"logger.{name}", part) for name, part in loggers.items()]
+    try:
+        config.update(check("", RunValues, own))
+    except ConfigError as error:
+        problems.extend(error.problems)
+    for group, prefix, part in parts:
+        try:
+            if not isinstance(part, Mapping):
+                raise ConfigError(f"{prefix}: must be chosen; choices: {', '.join(registry.names(group))}")
+            checked = registry.validate(group, part, prefix)
+            (config.setdefault("logger", {}) if group == "logger" else config)[prefix.split(".")[-1]] = checked
+        except ConfigError as error:
+            problems.extend(error.problems)
+    problems = problems or list(_together(config))
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+def _together(config: Mapping[str, Any]) -> Iterator[str]:
+    """Finds values that are right alone and wrong together."""
+    if config["episodes"] is None and config["steps"] is None:
+        yield "episodes=null, steps=null: one of them must say when the run ends"
+    train = config["train"]
+    if (train["minibatch_size"] or 0) > train["batch_size"]:
+        yield f"train.minibatch_size={train['minibatch_size']}: must be at most train.batch_size={train['batch_size']}"
+    for group in registry.GROUPS:
+        parts = config.get(group, {}).values() if group == "logger" else [config[group]]
+        for part in parts:
+            constraint = getattr(registry.lookup(group, part["name"]), "check", None)
+            yield from constraint(config) if constraint else ()
+    yield from _device_problems(config["device"])
+
+
+def _device_problems(name: str) -> Iterator[str]:
+    here = ["cpu", *(["cuda"] if torch.cuda.is_available() else []), *(["mps"] if torch.mps.is_available() else [])]
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        yield f"device={name}: no such kind of device; here: {', '.join(here)}"
+        return
+    missing = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
+    if device.type not in here or missing:
+        yield f"device={name}: not available on this machine; here: {', '.join(here)}"
+
+
+def build(config: Mapping[str, Any]) -> Experiment:
+    """Builds an experiment from a validated configuration. Makes no file.
+
+    Raises:
+        ConfigError: a component refused.
+    """
+    streams = Streams(config["seed"])
+    env_factory = registry.create("env", config["env"])
+    with registry.blame("env", config["env"]):
+        env: gymnasium.Env[Any, Any] = env_factory.make()
+        space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
+        env.close()
+    exploration = registry.create("exploration", config["exploration"], num_actions)
+    buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
+    target = registry.create("target", config["target"])
+    engine = _build_engine(config, space, num_actions, target.has_network)
+    agent = Agent(
+        engine=engine, buffer=buffer, exploration=exploration, target=target, streams=streams, **config["train"]
+    )
+    parts = (env_factory, engine.online, engine.value, engine.bootstrap, buffer, target, engine)
+    evaluation = config["evaluation"]
+    return Experiment(
+        config=dict(config),
+        engine={"name": config["engine"]["name"], "reason": "asked for"},
+        streams=streams,
+        make_env=env_factory.make,
+        agent=agent,
+        reporters=_reporters(parts, {*EPISODE_COLUMNS, *exploration.columns}),
+        loggers=[registry.create("logger", part) for part in config["logger"].values()],
+        episodes=config["episodes"],
+        steps=config["steps"],
+        evaluation=Every(evaluation["interval"], evaluation["unit"]) if evaluation["interval"] else None,
+        num_episodes=evaluation["num_episodes"],
+        final_num_episodes=evaluation["final_num_episodes"],
+    )
+
+
+def _build_engine(config: Mapping[str, Any], space: Any, num_actions: int, has_target: bool) -> Any:
+    device = torch.device(config["device"])
+    value = registry.create("value", config["value"])
+    with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
+        generator = torch_generator(config["seed"], "network")
+        torch.manual_seed(generator.initial_seed())
+        supplied = (space, num_actions, value.num_outputs, generator)
+        online = registry.create("network", config["network"], *supplied).to(device)
+    target = copy.deepcopy(online) if has_target else online
+    bootstrap = registry.create("bootstrap", config["bootstrap"])
+    optimizer = registry.create("optimizer", config["optimizer"])
+    return registry.create("engine", config["engine"], online, target, value, bootstrap, optimizer, device)
+
+
+def _reporters(parts: tuple[Any, ...], taken: set[str]) -> list[Reporter]:
+    """Finds the parts that declare columns of their own, and sees that no two declare the same."""
+    reporters = [part for part in parts if hasattr(part, "columns")]
+    for reporter in reporters:
+        for name in reporter.columns:
+            if name in taken:
+                raise ConfigError(f"{type(reporter).__name__} declares column {name!r}, which exists already")
+            taken.add(name)
+    return reporters

@@ -1,0 +1,71 @@
+"""The command line: one file a command, imported when it is called for."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+
+from dqn_lab import __version__
+
+COMMANDS = {
+    "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
+    "evaluate": "play greedy episodes with a run's policy and print their mean return",
+    "components": "list what can be chosen: options, parameters, defaults and ranges",
+}
+
+HELP = f"""usage: python -m dqn_lab COMMAND …        (or: dqn-lab COMMAND …)
+
+A bench for deep Q-networks: change one piece, hold the rest, see what it does.
+
+commands:
+{chr(10).join(f"  {name:<12}{about}" for name, about in COMMANDS.items())}
+
+options:
+  --help      this text; `COMMAND --help` says more of a command
+  --version   the version
+  -sc install=bash | zsh | fish    shell completion: eval "$(dqn-lab -sc install=bash)"
+
+first run:  python -m dqn_lab train
+"""
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        sys.exit(_dispatch(arguments))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:  # the reader of a pipe went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+
+
+def fail(*problems: str, code: int = 2) -> int:
+    """Prints each problem on one line of stderr and returns the exit code."""
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
+    return code
+
+
+def _dispatch(arguments: list[str]) -> int:
+    command, *rest = arguments or [""]
+    if command in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if command == "--version":
+        print(f"dqn_lab {__version__}")
+        return 0
+    if command in ("-sc", "--shell-completion"):
+        return int(importlib.import_module("dqn_lab.cli._completion").main(arguments))
+    if command in COMMANDS:
+        return int(importlib.import_module(f"dqn_lab.cli.{command}").main(rest))
+    if not command:
+        print(HELP, end="", file=sys.stderr)
+        return 2
+    import difflib
+
+    close = difflib.get_close_matches(command, COMMANDS, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return fail(f"{command}: no such command; {hint}choices: {', '.join(COMMANDS)}")

@@ -1,0 +1,56 @@
+"""Where and with what a run was made: plain values for `run.json`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import socket
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from dqn_lab import __version__
+
+COMMAND = "DQN_LAB_COMMAND"  # what the person typed, for the workers of any launcher
+PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "wandb")
+
+
+def about() -> dict[str, Any]:
+    """Gives versions, git commit, host, command and start of this process' run."""
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": os.environ.get(COMMAND, shlex.join(sys.argv)),
+        "host": socket.gethostname(),
+        "pid": os.getpid(),
+        "git": _git(),
+        "versions": {"dqn_lab": __version__, "python": platform.python_version(), **_versions()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git() -> dict[str, Any] | None:
+    """Gives the commit of the package's own repository, and whether it was changed since; None outside of one."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return None
+    try:
+        commit, status = (
+            subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, timeout=5, check=True).stdout
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return {"commit": commit.strip(), "changed": bool(status.strip())}

@@ -1,0 +1,198 @@
+"""What a person sees while a run goes on: a bar, plain lines, or the notebook's own line."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rich import progress as rich_progress
+from rich.console import Console
+from rich.text import Text
+
+from dqn_lab.run import Display
+from dqn_lab.schedule import Progress
+from dqn_lab.train import Experiment
+from dqn_lab.types import Row
+
+REFRESH = 0.1  # seconds
+LINES = 20  # a run, where the output is no terminal
+
+
+class Quiet:
+    """Shows nothing; the context manager that the other displays are too."""
+
+    def __enter__(self) -> Quiet:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leaves the terminal as it was."""
+
+    def step(self, progress: Progress) -> None:
+        """Is told of every environment step."""
+
+    def episode(self, row: Row, progress: Progress) -> None:
+        """Is told of every ended episode."""
+
+    def evaluation(self, row: Row, label: str) -> None:
+        """Is told of every evaluation."""
+
+
+class Notebook(Quiet):
+    """Prints the notebook's line for every episode; its ε is the one after the episode's decay."""
+
+    def __init__(self, parameter: Callable[[Progress], dict[str, float]]) -> None:
+        self.parameter = parameter
+
+    def episode(self, row: Row, progress: Progress) -> None:
+        """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94`."""
+        (value,) = self.parameter(progress).values()
+        print(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
+
+
+class _Live(Quiet):
+    """What the bar and the lines have in common: counting, and the words for it."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.returns: deque[float] = deque(maxlen=20)
+        self.progress = Progress()
+        self.started = time.perf_counter()
+
+    def fraction(self) -> float:
+        """Gives the share of the budget that is spent, in [0, 1]."""
+        steps, episodes = self.experiment.steps, self.experiment.episodes
+        by_step = self.progress.step / steps if steps else 0.0
+        return min(1.0, max(by_step, self.progress.episode / episodes if episodes else 0.0))
+
+    def words(self, rate: float) -> str:
+        """Says how far the run is and how it does."""
+        parts = [f"episode {self.progress.episode:,}", f"step {self.progress.step:,}"]
+        if self.returns:
+            mean = sum(self.returns) / len(self.returns)
+            parts.append(f"return {self.returns[-1]:.4g} (last {len(self.returns)}: {mean:.4g})")
+        for name, value in self.experiment.agent.exploration.report(self.progress).items():
+            parts.append(f"{'ε' if name == 'epsilon' else name} {value:.2f}")
+        return "  ".join([*parts, f"{rate:,.0f} steps/s"])
+
+    def episode(self, row: Row, progress: Progress) -> None:
+        """Keeps the return."""
+        self.returns.append(float(row["return"] or 0.0))
+
+
+class Bar(_Live):
+    """A progress bar that redraws itself in place."""
+
+    def __init__(self, experiment: Experiment, console: Console) -> None:
+        super().__init__(experiment)
+        self.bar = rich_progress.Progress(
+            rich_progress.BarColumn(bar_width=None),
+            rich_progress.TextColumn("{task.description}"),
+            rich_progress.TimeRemainingColumn(compact=True),
+            rich_progress.TextColumn("left"),
+            console=console,
+            auto_refresh=False,
+            expand=True,
+        )
+        self.task = self.bar.add_task("starting", total=1.0)
+        self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
+
+    def __enter__(self) -> Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._draw(time.perf_counter())
+        self.bar.stop()
+
+    def step(self, progress: Progress) -> None:
+        """Redraws, but no oftener than a person can read."""
+        self.progress = progress
+        now = time.perf_counter()
+        if now - self.drawn >= REFRESH:
+            self._draw(now)
+
+    def _draw(self, now: float) -> None:
+        rate = (self.progress.step - self.drawn_step) / max(now - self.drawn, 1e-9)
+        self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
+        self.drawn, self.drawn_step = now, self.progress.step
+        self.bar.update(self.task, completed=self.fraction(), description=self.words(self.rate), refresh=True)
+
+    def evaluation(self, row: Row, label: str) -> None:
+        """Leaves a line above the bar."""
+        self.bar.console.print(_evaluated(row, label))
+
+
+class Lines(_Live):
+    """Some twenty plain lines a run, for logs and pipes."""
+
+    def __init__(self, experiment: Experiment) -> None:
+        super().__init__(experiment)
+        self.printed = 0.0
+
+    def step(self, progress: Progress) -> None:
+        """Follows the run."""
+        self.progress = progress
+
+    def episode(self, row: Row, progress: Progress) -> None:
+        """Prints a line for every twentieth of the budget."""
+        super().episode(row, progress)
+        if self.fraction() - self.printed >= 1 / LINES - 1e-9:
+            self.printed = self.fraction()
+            rate = self.progress.step / (time.perf_counter() - self.started)
+            print(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left", flush=True)
+
+    def _left(self) -> str:
+        seconds = (time.perf_counter() - self.started) * (1 / self.printed - 1)
+        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+
+    def evaluation(self, row: Row, label: str) -> None:
+        """Prints the evaluation."""
+        print(_evaluated(row, label), flush=True)
+
+
+def _evaluated(row: Row, label: str) -> Text | str:
+    return f"{label}: {row['return_mean']:.1f} ± {row['return_std']:.1f} over {row['episodes']} episodes"
+
+
+def make_display(kind: str, experiment: Experiment) -> Any:
+    """Makes the display called `kind`; `auto` is a bar on a terminal and lines elsewhere."""
+    console = Console()
+    if kind == "notebook":
+        return Notebook(experiment.agent.exploration.report)
+    if kind == "none":
+        return Quiet()
+    if kind == "bar" or (kind == "auto" and console.is_terminal):
+        return Bar(experiment, console)
+    return Lines(experiment)
+
+
+def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
+    """Prints what came out, where the files are, and what to type next."""
+    progress, scores = record["progress"], record["scores"]
+    rate = progress["step"] / seconds
+    lines = [("trained", f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} "
+              f"updates in {seconds:,.0f} s ({rate:,.0f} steps/s)")]  # fmt: skip
+    if "last_100" in scores:
+        lines.append(("training", f"mean return of the last 100 episodes {scores['last_100']:.1f}, exploring"))
+    lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
+    if "selected" in scores:
+        lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
+    lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {_quoted(directory)}")]
+    sys.stdout.write("\n" + "".join(f"{label:<9} {text}\n" for label, text in lines))
+    sys.stdout.flush()
+
+
+def _mean(score: dict[str, Any]) -> str:
+    return f"{score['return_mean']:.1f} ± {score['return_std']:.1f} over {score['episodes']} fresh episodes"
+
+
+def _quoted(path: str) -> str:
+    import shlex
+
+    return shlex.quote(path)
+
+
+__all__ = ["Display", "make_display", "show_summary"]

@@ -1,0 +1,237 @@
+"""The door at which Hydra stops: flags in, plain dictionaries out, errors in one line each."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dqn_lab import registry
+from dqn_lab._validation import nearest
+from dqn_lab.cli._parser import Parser
+from dqn_lab.types import ConfigError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+ERRORS = (HydraException, OmegaConfBaseException)
+SLUG = 80  # characters
+
+
+def config_directory() -> Path:
+    """Finds `conf/`: beside the package in a repository, inside it in an installed wheel."""
+    repository = PACKAGE.parent
+    if (repository / "pyproject.toml").is_file() and (repository / "conf" / "config.yaml").is_file():
+        return repository / "conf"
+    return PACKAGE / "conf"
+
+
+class _SearchPath(SearchPathPlugin):
+    """Adds `--config-dir` and the plugins' `conf/` folders behind the package's own."""
+
+    directories: tuple[Path, ...] = ()
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for directory in self.directories:
+            search_path.append(provider="dqn_lab", path=directory.as_uri())
+
+
+def add_directories(config_dir: str | None) -> None:
+    """Has Hydra find a user's directory and the plugins' configuration, and Python the user's modules.
+
+    Raises:
+        ConfigError: there is no such directory.
+    """
+    directories = []
+    if config_dir is not None:
+        directory = Path(config_dir).resolve()
+        if not directory.is_dir():
+            raise ConfigError(f"--config-dir={config_dir}: no such directory")
+        directories.append(directory)
+        sys.path.insert(0, str(directory))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
+    for plugin in registry.plugins():
+        spec = importlib.util.find_spec(plugin.module)
+        roots = spec.submodule_search_locations if spec else None
+        directories += [Path(root) / "conf" for root in roots or [] if (Path(root) / "conf").is_dir()]
+    _SearchPath.directories = tuple(directories)
+    Plugins.instance().register(_SearchPath)
+
+
+def parse_flags(argv: list[str]) -> argparse.Namespace:
+    """Reads Hydra's flags, wherever they stand among the overrides."""
+    parser = get_args_parser()
+    parser.__class__ = Parser
+    parser.prog = "python -m dqn_lab train"
+    args = parser.parse_intermixed_args(argv)
+    if args.experimental_rerun is not None:
+        parser.error("--experimental-rerun: not supported, because it reads a pickle")
+    if args.config_path is not None or args.config_name is not None:
+        parser.error("--config-path, --config-name: not supported; use --config-dir, experiment=…")
+    return args
+
+
+def hydra_argv(args: argparse.Namespace) -> list[str]:
+    """Writes flags and overrides the way Hydra wants them: flags first."""
+    argv = [f"--{name.replace('_', '-')}" for name in ("help", "hydra_help", "resolve", "run", "multirun",
+                                                       "shell_completion") if getattr(args, name)]  # fmt: skip
+    for name in ("cfg", "package", "info"):
+        if getattr(args, name) is not None:
+            argv += [f"--{name}", getattr(args, name)]
+    return [*argv, *args.overrides]
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Gives a composed configuration as plain values, interpolations resolved, without Hydra's own part."""
+    values = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    return {str(key): value for key, value in container.items()}
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Hashes a configuration: the identity of a job. What is shown on the terminal is no part of it."""
+    values = {key: value for key, value in config.items() if key != "display"}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def slug(overrides: list[str], config: Mapping[str, Any]) -> str:
+    """Names a run's directory: its overrides made safe, cut to 80 characters, and its identity."""
+    safe = re.sub(r"[^\w.=,+-]+", "-", ",".join(overrides) or "default", flags=re.ASCII).strip("-.")
+    return f"{safe[:SLUG]}-{identity(config)}"
+
+
+def register_resolver() -> None:
+    """Lets configuration files say `${run_slug:}`."""
+
+    def run_slug(*, _root_: DictConfig) -> str:
+        from dqn_lab.build import validate
+
+        return slug(list(_root_.hydra.overrides.task), validate(plain(_root_)))
+
+    OmegaConf.register_new_resolver("run_slug", run_slug, replace=True)
+
+
+@contextlib.contextmanager
+def composer() -> Iterator[None]:
+    """Lets `compose_config` be called inside."""
+    with initialize_config_dir(str(config_directory()), job_name="train", version_base="1.3"):
+        yield
+
+
+def compose_config(overrides: list[str]) -> DictConfig:
+    """Composes one job, Hydra's own part included.
+
+    Raises:
+        ConfigError: one line for each override that does not fit, all together.
+    """
+    remaining, problems = list(overrides), []
+    while True:
+        try:
+            config = compose("config", remaining, return_hydra_config=True)
+            break
+        except ERRORS as error:
+            culprit = _culprit(remaining, str(error))
+            problems.append(_explain(error, culprit, [item for item in remaining if item != culprit]))
+            if culprit is None:
+                raise ConfigError(*problems) from error
+            remaining.remove(culprit)
+    if not problems:
+        return config
+    try:
+        from dqn_lab.build import validate
+
+        validate(plain(config))
+    except ConfigError as error:
+        problems.extend(error.problems)
+    raise ConfigError(*problems)
+
+
+def _culprit(overrides: list[str], message: str) -> str | None:
+    """Finds the override without which the error goes away or becomes another."""
+    for override in overrides:
+        try:
+            compose("config", [item for item in overrides if item != override], return_hydra_config=True)
+        except ERRORS as error:
+            if str(error) == message:
+                continue
+        return override
+    return None
+
+
+def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
+    text = " ".join(str(error).split())
+    if culprit is None:
+        return text
+    key, _, value = culprit.lstrip("+~").partition("=")
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        missing = str(error.missing_cfg_file).rsplit("/", 1)[-1]
+        return f"{key}={value}: no such option; {nearest(missing, error.options)}"
+    if "Could not override" in text or "not in struct" in text or "Could not append" in text:
+        siblings = _siblings(key, others)
+        if siblings is not None:
+            return f"{culprit}: no such key; {nearest(key.rsplit('.', 1)[-1], siblings)}"
+    return f"{culprit}: {text}"
+
+
+def _siblings(key: str, overrides: list[str]) -> list[str] | None:
+    """Lists the keys that stand where `key` was looked for."""
+    try:
+        config: Any = compose("config", overrides)
+    except ERRORS:
+        config = compose("config", [])
+    *path, last = key.replace("/", ".").split(".")
+    for index, part in enumerate(path):
+        if not isinstance(config, DictConfig) or part not in config:
+            last = part
+            break
+        config = config[part]
+    if not isinstance(config, DictConfig) or last in config:
+        return None
+    extra = ["experiment"] if not path else []
+    return [str(name) for name in config] + extra
+
+
+def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
+    """Lists the overrides of each job of a grid, or None where the sweeper decides as it goes (a search).
+
+    Raises:
+        ConfigError: an override cannot be swept.
+    """
+    if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
+        return None
+    params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
+    try:
+        parsed = OverridesParser.create().parse_overrides([*params, *overrides])
+        (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    except ERRORS as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+    return jobs
+
+
+def about_hydra(overrides: list[str]) -> list[str]:
+    """Picks the overrides that say how jobs are launched, not what they are."""
+    return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
+
+
+def quote(value: str) -> str:
+    """Quotes a string for Hydra's override grammar."""
+    backslash, mark = chr(92), "'"
+    return mark + value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark) + mark

@@ -1,0 +1,192 @@
+"""`train`: one run, or one for each value of a grid."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from dqn_lab.build import build, validate
+from dqn_lab.cli import _hydra, fail
+from dqn_lab.cli._about import COMMAND, about
+from dqn_lab.cli._display import make_display, show_summary
+from dqn_lab.run import Run, read_record
+from dqn_lab.types import ConfigError
+
+_log = logging.getLogger(__name__)
+NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
+
+
+class JobError(RuntimeError):
+    """A job failed; its run.json says why."""
+
+
+def main(argv: list[str]) -> int:
+    """Trains, with Hydra's own flags and overrides; returns the exit code."""
+    os.environ[COMMAND] = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        args = _hydra.parse_flags(argv)
+        _hydra.add_directories(args.config_dir)
+        _hydra.register_resolver()
+        only_shows = args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
+        directory = None if only_shows else _prepare(args)
+    except ConfigError as error:
+        return fail(*error.problems)
+    key = "sweep" if args.multirun else "run"
+    fixed = [] if directory is None else [f"hydra.{key}.dir={_hydra.quote(str(directory))}"]
+    sys.argv = ["train", *_hydra.hydra_argv(args), *fixed]
+    code = _run_hydra()
+    if args.multirun and directory is not None:
+        code = max(code, _show_jobs(directory))
+    return code
+
+
+def _run_hydra() -> int:
+    try:
+        hydra.main(str(_hydra.config_directory()), "config", version_base="1.3")(job)()
+    except ConfigError as error:
+        return fail(*error.problems)
+    except _hydra.ERRORS as error:
+        return fail(" ".join(str(error).split()))
+    except (JobError, OSError) as error:
+        return fail(str(error), code=1)
+    except KeyboardInterrupt as error:
+        return fail(str(error) or "interrupted", code=143 if isinstance(error, _Terminated) else 130)
+    return 0
+
+
+def job(config: DictConfig) -> float:
+    """Runs one job in the directory that Hydra made for it.
+
+    Returns:
+        the final policy's mean return, for sweepers that search.
+
+    Raises:
+        JobError: the run failed.
+    """
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    experiment = build(validate(_hydra.plain(config)))
+    _announce()
+    began = time.perf_counter()
+    try:
+        with make_display(experiment.config["display"], experiment) as display:
+            run = Run(experiment, directory, display, about())
+            record = run.execute()
+    except KeyboardInterrupt as error:
+        where = f"interrupted at episode {run.progress.episode}, step {run.progress.step}; {_shown(directory)}"
+        raise type(error)(where) from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise JobError(f"{run.record.get('error', error)}; {_shown(directory)}") from error
+    if experiment.config["display"] != "none":
+        show_summary(record, _shown(directory), time.perf_counter() - began)
+    return float(record["scores"]["final"]["return_mean"])
+
+
+def _announce() -> None:
+    """Says which job of how many starts."""
+    if NUM_JOBS in os.environ:
+        about_job = HydraConfig.get().job
+        overrides = " ".join(HydraConfig.get().overrides.task)
+        print(f"\njob {about_job.num + 1} of {os.environ[NUM_JOBS]}: {overrides}", flush=True)
+
+
+def _prepare(args: Any) -> Path:
+    """Checks every job by building it, and then makes the directory that all is written to."""
+    args.multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
+    with _hydra.composer():
+        if not args.multirun:
+            config = _hydra.compose_config(args.overrides)
+            build(validate(_hydra.plain(config)))
+            given = any(override.startswith("hydra.run.dir=") for override in args.overrides)
+            return _make_directory(Path(config.hydra.run.dir), bump=not given)
+        base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
+        _check_jobs(_hydra.expand(args.overrides, base))
+        return _make_directory(Path(base.hydra.sweep.dir), bump=False)
+
+
+def _check_jobs(jobs: list[list[str]] | None) -> None:
+    """Composes, validates and builds every job of a grid; a search's jobs are not known beforehand."""
+    problems: dict[str, list[str]] = {}  # what is wrong: the jobs it is wrong with
+    seen: dict[str, int] = {}
+    for number, overrides in enumerate(jobs or [], start=1):
+        name = f"job {number} ({' '.join(overrides)})"
+        try:
+            config = validate(_hydra.plain(_hydra.compose_config(overrides)))
+            build(config)
+            first = seen.setdefault(_hydra.identity(config), number)
+            if first != number:
+                raise ConfigError(f"the same as job {first}")
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(problem, []).append(name)
+    if problems:
+        raise ConfigError(*(_with_jobs(problem, names, len(jobs or [])) for problem, names in problems.items()))
+    if jobs is not None:
+        os.environ[NUM_JOBS] = str(len(jobs))
+
+
+def _with_jobs(problem: str, names: list[str], total: int) -> str:
+    if len(names) == total:
+        return f"every job: {problem}"
+    return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {problem}"
+
+
+def _make_directory(path: Path, bump: bool) -> Path:
+    """Makes a run's directory, its alone; with `bump` a name that is taken gets a number."""
+    for number in range(1, 1_000):
+        candidate = path if number == 1 else path.with_name(f"{path.name}_{number}")
+        try:
+            candidate.mkdir(parents=True, exist_ok=not bump)
+            if not os.access(candidate, os.W_OK):
+                raise ConfigError(f"{candidate}: cannot be written: permission denied")
+        except FileExistsError:
+            if bump and candidate.is_dir():
+                continue
+            raise ConfigError(f"{candidate}: is not a directory") from None
+        except OSError as error:
+            raise ConfigError(f"{candidate}: cannot be written: {error.strerror}") from error
+        if (candidate / "run.json").exists():
+            raise ConfigError(f"{candidate}: holds a run already")
+        return candidate
+    raise ConfigError(f"{path}: is taken, and so are the next 998 names")
+
+
+def _show_jobs(directory: Path) -> int:
+    """Lists a multirun's jobs with their final scores; returns 1 if any did not complete."""
+    expected = int(os.environ.get(NUM_JOBS, 0))
+    records = {path.parent: read_record(path.parent) for path in sorted(directory.rglob("run.json"))}
+    statuses = [record["status"] for record in records.values()]
+    print(f"\n{statuses.count('completed')} of {expected or len(records)} jobs completed in {_shown(directory)}")
+    for path, record in records.items():
+        if record["status"] != "completed":
+            print(f"  {record['status']}: {path.name}: {record.get('error', '')}")
+    return int(statuses.count("completed") < (expected or len(records)))
+
+
+def _shown(path: Path) -> str:
+    """Writes a path as a person here would type it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+class _Terminated(KeyboardInterrupt):
+    """The process was asked to end by SIGTERM."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated

@@ -1,0 +1,141 @@
+"""Eager PyTorch: the definition of what is right, for any component."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dqn_lab.registry import register
+from dqn_lab.types import Array, Batch, Bootstrap, Loss, Noise, Optimizer, Transition, Update, Value
+
+
+class _QValues:
+    """Q-values at both ends of a batch, each forward pass made when first asked for."""
+
+    def __init__(self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise) -> None:
+        self.engine, self.transition, self.noise = engine, transition, noise
+
+    @cached_property
+    def target_outputs(self) -> Tensor:  # [B, A, K] at s′
+        return forward(self.engine.target, self.transition.next_obs, self.noise.target)
+
+    @cached_property
+    def target_next(self) -> Tensor:  # [B, A]
+        return self.engine.value.q_values(self.target_outputs)
+
+    @cached_property
+    def target_obs(self) -> Tensor:  # [B, A]
+        return self.engine.value.q_values(forward(self.engine.target, self.transition.obs, self.noise.target))
+
+    @cached_property
+    def online_next(self) -> Tensor:  # [B, A]
+        return self.engine.value.q_values(
+            forward(self.engine.online, self.transition.next_obs, self.noise.selector)
+        )
+
+    @cached_property
+    def online_outputs(self) -> Tensor:  # [B, A, K] at s
+        return forward(self.engine.online, self.transition.obs, self.noise.online)
+
+
+@register("engine", "torch")
+class TorchEngine:
+    """Runs an update as eager modules, autograd and a `torch.optim` optimiser.
+
+    Args:
+        online: maps observations [B, *O], and its noise if it has any, to outputs [B, A, K].
+        target: the target network; the online one itself where there is none.
+        value: owns the outputs' meaning, the target and the loss.
+        bootstrap: what stands for the next state's value.
+        optimizer: how a gradient becomes a step.
+        device: where the networks are.
+    """
+
+    def __init__(
+        self,
+        online: nn.Module,
+        target: nn.Module,
+        value: Value,
+        bootstrap: Bootstrap,
+        optimizer: Optimizer,
+        device: torch.device,
+    ) -> None:
+        self.online, self.target = online, target
+        self.value, self.bootstrap = value, bootstrap
+        self.max_grad_norm = optimizer.max_grad_norm
+        self.parameters = list(online.parameters())
+        self.optimizer = optimizer.build(self.parameters)
+        self.device = device
+
+    @torch.no_grad()
+    def q_values(self, obs: Any, noise: Any = None) -> Array:
+        """Gives the online network's expected values [A] at one observation [*O]."""
+        batch = torch.as_tensor(np.asarray(obs), device=self.device).unsqueeze(0)
+        return cast(Array, self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy())
+
+    def update(self, batch: Batch, noise: Noise) -> Update:
+        """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
+        transition = Transition(*(torch.from_numpy(field).to(self.device) for field in batch.transition))
+        transition = transition._replace(action=transition.action.long())
+        weights = None if batch.weights is None else torch.from_numpy(batch.weights).to(self.device)
+        target = self.targets(transition, noise)  # [B, …]
+        if noise.minibatches is None:
+            losses = self._descend(transition.obs, transition.action, target, weights, noise)
+            return _summarize([losses])
+        judged = []
+        for rows in (torch.from_numpy(rows).to(self.device) for rows in noise.minibatches):
+            part = None if weights is None else weights[rows]
+            judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, noise))
+        priorities = torch.cat([loss.priority for loss in judged])
+        order = torch.from_numpy(np.concatenate(noise.minibatches)).to(self.device)
+        return _summarize(judged, torch.empty_like(priorities).scatter_(0, order, priorities))
+
+    @torch.no_grad()
+    def targets(self, transition: Transition[Tensor], noise: Noise) -> Tensor:
+        """Gives what the online network's outputs are to become, [B, …]."""
+        q_values = _QValues(self, transition, noise)
+        bootstrapped = self.bootstrap(q_values, transition.action)
+        current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
+        return self.value.target(transition, q_values.target_outputs, bootstrapped, current)
+
+    def _descend(self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: Noise) -> Loss:
+        judged = self.value.loss(forward(self.online, obs, noise.online), action, target, noise.online)
+        loss = judged.loss.mean() if weights is None else (weights * judged.loss).mean()
+        self.optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.max_grad_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+        self.optimizer.step()
+        return judged._replace(loss=loss.detach())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives both networks' parameters and the optimiser's state."""
+        return {
+            "online": self.online.state_dict(),
+            "target": self.target.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        self.online.load_state_dict(state["online"])
+        self.target.load_state_dict(state["target"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def forward(network: nn.Module, obs: Tensor, noise: Any) -> Tensor:
+    """Calls a network, with its noise where it has any: [B, *O] to [B, A, K]."""
+    outputs: Tensor = network(obs) if noise is None else network(obs, noise)
+    return outputs
+
+
+def _summarize(judged: list[Loss], priorities: Tensor | None = None) -> Update:
+    loss = sum(part.loss.item() for part in judged) / len(judged)
+    q_value = sum(part.q_value.mean().item() for part in judged) / len(judged)
+    ranked = judged[0].priority if priorities is None else priorities
+    return Update(loss, q_value, ranked.cpu().numpy(), len(judged))

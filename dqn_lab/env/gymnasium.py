@@ -1,0 +1,77 @@
+"""Any environment of Gymnasium."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import gymnasium
+from annotated_types import Gt
+from gymnasium.spaces import Box, Discrete
+
+from dqn_lab._validation import nearest
+from dqn_lab.registry import register
+
+
+class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Reports an episode cut by a time limit as terminated: its last state is worth nothing."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        obs, reward, terminated, truncated, info = self.env.step(action)
+        return obs, reward, terminated or truncated, truncated, info
+
+
+@register("env", "gymnasium")
+class Gymnasium:
+    """Makes a Gymnasium environment with discrete actions (Towers et al. 2024, https://arxiv.org/abs/2407.17032).
+
+    Args:
+        id: a registered environment, or `module:Name-v0` to import a module first.
+        max_episode_steps: the time limit; null for the environment's own.
+        truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
+            the last state is taken to be worth nothing. Standard DQN bootstraps from it.
+        kwargs: the environment's own keyword arguments.
+
+    Raises:
+        ValueError: there is no such environment, or its spaces are not supported.
+    """
+
+    def __init__(
+        self,
+        *,
+        id: str = "CartPole-v1",
+        max_episode_steps: Annotated[int, Gt(0)] | None = None,
+        truncation_terminates: bool = False,
+        kwargs: dict[str, Any] = {},  # noqa: B006 (never changed)
+    ) -> None:
+        self.id = id
+        self.max_episode_steps = max_episode_steps
+        self.truncation_terminates = truncation_terminates
+        self.kwargs = kwargs
+
+    def make(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
+        """Makes a fresh environment.
+
+        Args:
+            render_mode: Gymnasium's; null for none.
+        """
+        try:
+            env = gymnasium.make(
+                self.id,
+                max_episode_steps=self.max_episode_steps,
+                disable_env_checker=True,  # it would check every step of a training run
+                render_mode=render_mode,
+                **self.kwargs,
+            )
+        except gymnasium.error.UnregisteredEnv as error:
+            known = [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
+            raise ValueError(f"id={self.id}: no such Gymnasium environment; {nearest(self.id, known)}") from error
+        except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
+            raise ValueError(f"id={self.id}: {' '.join(str(error).split())}") from error
+        self._check_spaces(env)
+        return TruncationTerminates(env) if self.truncation_terminates else env
+
+    def _check_spaces(self, env: gymnasium.Env[Any, Any]) -> None:
+        if not isinstance(env.action_space, Discrete) or env.action_space.start != 0:
+            raise ValueError(f"id={self.id}: actions are {env.action_space}; supported: Discrete, from 0")
+        if not isinstance(env.observation_space, (Box, Discrete)):
+            raise ValueError(f"id={self.id}: observations are {env.observation_space}; supported: Box, Discrete")

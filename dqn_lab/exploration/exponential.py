@@ -1,0 +1,37 @@
+"""ε-greedy, ε falling by a constant factor."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
+from dqn_lab.registry import register
+from dqn_lab.schedule import Exponential, Unit
+
+
+@register("exploration", "exponential")
+class ExponentialEpsilon(EpsilonGreedy):
+    """Multiplies ε by `decay` once a unit: start · decayᵏ, down to `end`.
+
+    Args:
+        num_actions: A.
+        start: ε at first.
+        end: the least ε.
+        decay: the factor.
+        unit: how often it is applied.
+        clamp: whether ε stops at `end` exactly; if not, the last product may lie below it, as in the notebook.
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        *,
+        start: Annotated[float, Ge(0), Le(1)] = 1.0,
+        end: Annotated[float, Ge(0), Le(1)] = 0.01,
+        decay: Annotated[float, Gt(0), Le(1)] = 0.995,
+        unit: Unit = "episodes",
+        clamp: bool = True,
+    ) -> None:
+        super().__init__(num_actions, Exponential(start, end, decay, unit, clamp))

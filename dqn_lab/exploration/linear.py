@@ -1,0 +1,35 @@
+"""ε-greedy, ε falling in a straight line."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
+from dqn_lab.registry import register
+from dqn_lab.schedule import Linear, Unit
+
+
+@register("exploration", "linear")
+class LinearEpsilon(EpsilonGreedy):
+    """Moves ε from `start` to `end` in a straight line over `duration` units, then keeps it.
+
+    Args:
+        num_actions: A.
+        start: ε at first.
+        end: ε from the end of the line on.
+        duration: the line's length in units.
+        unit: what is counted.
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        *,
+        start: Annotated[float, Ge(0), Le(1)] = 1.0,
+        end: Annotated[float, Ge(0), Le(1)] = 0.05,
+        duration: Annotated[int, Gt(0)] = 10_000,
+        unit: Unit = "steps",
+    ) -> None:
+        super().__init__(num_actions, Linear(start, end, duration, unit))

@@ -1,0 +1,19 @@
+"""No exploration of its own: always the greedy action."""
+
+from __future__ import annotations
+
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
+from dqn_lab.registry import register
+from dqn_lab.schedule import Constant
+
+
+@register("exploration", "none")
+class Greedy(EpsilonGreedy):
+    """Always acts greedily: for networks that explore by themselves, or to see what exploration is worth.
+
+    Args:
+        num_actions: A.
+    """
+
+    def __init__(self, num_actions: int) -> None:
+        super().__init__(num_actions, Constant(0.0))

@@ -1,0 +1,44 @@
+"""CSV files, one a table, a row flushed as it comes."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from dqn_lab.registry import register
+from dqn_lab.types import Row, Table
+
+
+@register("logger", "csv")
+class CSVLogger:
+    """Writes `episodes.csv`, `evaluations.csv` and `timing.csv`; numbers read back as the same numbers."""
+
+    def __init__(self) -> None:
+        self.columns: Mapping[Table, Sequence[str]] = {}
+        self.files: dict[Table, IO[str]] = {}
+
+    def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
+        """Makes the files with their headers; fails where they exist already."""
+        self.columns = columns
+        for table, names in columns.items():
+            self.files[table] = (directory / f"{table}.csv").open("x", newline="", encoding="utf-8")
+            self._put(table, names)
+
+    def write(self, table: Table, row: Row) -> None:
+        """Appends a row; a column that the row lacks is left empty."""
+        self._put(table, ["" if row.get(name) is None else row[name] for name in self.columns[table]])
+
+    def _put(self, table: Table, cells: Sequence[Any]) -> None:
+        csv.writer(self.files[table], lineterminator="\n").writerow(cells)
+        self.files[table].flush()
+
+    def close(self, status: str, summary: Row) -> None:
+        """Closes the files."""
+        for file in self.files.values():
+            file.close()
+
+    def info(self) -> dict[str, Any]:
+        """Has nothing to tell."""
+        return {}

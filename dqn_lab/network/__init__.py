@@ -1,0 +1,1 @@
+"""What function maps an observation to outputs per action."""

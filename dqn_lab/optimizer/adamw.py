@@ -1,0 +1,40 @@
+"""AdamW."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from dqn_lab.registry import register
+
+
+@register("optimizer", "adamw")
+class AdamW:
+    """Adam with decoupled weight decay (Loshchilov, Hutter 2019, https://arxiv.org/abs/1711.05101).
+
+    Args:
+        lr: learning rate.
+        betas: decay of the first and the second moment.
+        eps: added to the root of the second moment.
+        weight_decay: every weight shrinks by lr · weight_decay of itself a step.
+        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+    """
+
+    def __init__(
+        self,
+        *,
+        lr: Annotated[float, Gt(0)] = 1e-3,
+        betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
+        eps: Annotated[float, Ge(0)] = 1e-8,
+        weight_decay: Annotated[float, Ge(0)] = 0.01,
+        max_grad_norm: Annotated[float, Gt(0)] | None = None,
+    ) -> None:
+        self.lr, self.betas, self.eps, self.weight_decay = lr, betas, eps, weight_decay
+        self.max_grad_norm = max_grad_norm
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Makes the torch optimiser, fused: one call for all parameters."""
+        return torch.optim.AdamW(parameters, self.lr, self.betas, self.eps, self.weight_decay, fused=True)

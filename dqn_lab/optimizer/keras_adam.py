@@ -1,0 +1,66 @@
+"""Adam as Keras has it, which is not quite Adam as PyTorch has it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from dqn_lab.registry import register
+
+
+class _KerasAdam(torch.optim.Optimizer):
+    """w ← w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε): ε stands beside the *uncorrected* root."""
+
+    def __init__(
+        self, parameters: Iterable[torch.nn.Parameter], lr: float, betas: tuple[float, float], eps: float
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            beta1, beta2 = group["betas"]
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                state = self.state[parameter]
+                if not state:
+                    state.update(step=0, m=torch.zeros_like(parameter), v=torch.zeros_like(parameter))
+                state["step"] += 1
+                rate = group["lr"] * math.sqrt(1 - beta2 ** state["step"]) / (1 - beta1 ** state["step"])
+                state["m"].lerp_(parameter.grad, 1 - beta1)
+                state["v"].lerp_(parameter.grad.square(), 1 - beta2)
+                parameter.addcdiv_(state["m"], state["v"].sqrt().add_(group["eps"]), value=-rate)
+
+
+@register("optimizer", "keras_adam")
+class KerasAdam:
+    """Adam with ε beside the uncorrected root of the second moment, as `keras.optimizers.Adam` computes it.
+
+    Kingma, Ba 2015, https://arxiv.org/abs/1412.6980, in the order of the last paragraph of its section 2.
+
+    Args:
+        lr: learning rate.
+        betas: decay of the first and the second moment.
+        eps: added to the root of the second moment before its bias is corrected.
+        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+    """
+
+    def __init__(
+        self,
+        *,
+        lr: Annotated[float, Gt(0)] = 1e-3,
+        betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
+        eps: Annotated[float, Ge(0)] = 1e-7,
+        max_grad_norm: Annotated[float, Gt(0)] | None = None,
+    ) -> None:
+        self.lr, self.betas, self.eps = lr, betas, eps
+        self.max_grad_norm = max_grad_norm
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Makes the optimiser."""
+        return _KerasAdam(parameters, self.lr, self.betas, self.eps)

@@ -1,0 +1,45 @@
+"""Stochastic gradient descent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated
+
+import torch
+from annotated_types import Ge, Gt, Lt
+
+from dqn_lab.registry import register
+
+
+@register("optimizer", "sgd")
+class SGD:
+    """Gradient descent, with momentum where asked (Robbins, Monro 1951; Polyak 1964).
+
+    With squared error a step moves Q(s, a) by 2 · lr · δ: textbook α = 2 · lr at batch 1.
+
+    Args:
+        lr: learning rate.
+        momentum: of the steps; 0 for none.
+        nesterov: whether the momentum is Nesterov's.
+        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+
+    Raises:
+        ValueError: `nesterov` without momentum.
+    """
+
+    def __init__(
+        self,
+        *,
+        lr: Annotated[float, Gt(0)] = 1e-2,
+        momentum: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        nesterov: bool = False,
+        max_grad_norm: Annotated[float, Gt(0)] | None = None,
+    ) -> None:
+        if nesterov and not momentum:
+            raise ValueError("nesterov=true: needs momentum > 0")
+        self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
+        self.max_grad_norm = max_grad_norm
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """Makes the torch optimiser, fused: one call for all parameters."""
+        return torch.optim.SGD(parameters, self.lr, self.momentum, nesterov=self.nesterov, fused=True)

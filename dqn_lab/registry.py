@@ -1,0 +1,172 @@
+"""Components by name: where they are found, and the schema that their constructor is.
+
+A component is a class in `dqn_lab/<group>/<name>.py`, registered under that name. Its positional parameters are
+what the run supplies; its keyword-only parameters, with their type hints, are its configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from dqn_lab._validation import check, nearest
+from dqn_lab.types import ConfigError
+
+GROUPS = (
+    "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "engine", "logger",
+)  # fmt: skip
+PLUGINS = "dqn_lab.plugins"
+
+Component = TypeVar("Component", bound=type)
+_components: dict[tuple[str, str], type] = {}
+
+
+def register(group: str, name: str) -> Callable[[Component], Component]:
+    """Registers the decorated class as component `name` of `group`.
+
+    Raises:
+        ValueError: the group does not exist, or another class has the name.
+    """
+    if group not in GROUPS:
+        raise ValueError(f"register({group!r}, {name!r}): no such group; choices: {', '.join(GROUPS)}")
+
+    def decorate(component: Component) -> Component:
+        known = _components.setdefault((group, name), component)
+        if (known.__module__, known.__qualname__) != (component.__module__, component.__qualname__):
+            raise ValueError(f"{group}={name} is registered twice: {known!r} and {component!r}")
+        return component
+
+    return decorate
+
+
+def names(group: str) -> list[str]:
+    """Lists the registered names of a group, plugins' included."""
+    package = importlib.import_module(f"dqn_lab.{group}")
+    for module in pkgutil.iter_modules(package.__path__):
+        if not module.name.startswith("_"):
+            importlib.import_module(f"dqn_lab.{group}.{module.name}")
+    load_plugins()
+    return sorted(name for of_group, name in _components if of_group == group)
+
+
+def lookup(group: str, name: str) -> type:
+    """Finds a component: registered here, brought by a plugin, or named `module:Class`.
+
+    Raises:
+        ConfigError: there is no such component.
+    """
+    if ":" in name:
+        return _external(group, name)
+    if (group, name) not in _components and importlib.util.find_spec(f"dqn_lab.{group}.{name}"):
+        importlib.import_module(f"dqn_lab.{group}.{name}")
+    if (group, name) not in _components:
+        load_plugins()
+    if (group, name) not in _components:
+        raise ConfigError(f"{group}.name={name}: no such component; {nearest(name, names(group))}")
+    return _components[group, name]
+
+
+def _external(group: str, name: str) -> type:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module: ModuleType = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise ConfigError(f"{group}.name={name}: {error}") from error
+        where = "the directory given with --config-dir and the installed packages"
+        raise ConfigError(f"{group}.name={name}: no module {module_name!r} in {where}") from error
+    except Exception as error:
+        raise ConfigError(f"{group}.name={name}: importing it raised {type(error).__name__}: {error}") from error
+    component = getattr(module, attribute, None)
+    if not isinstance(component, type):
+        classes = [key for key, item in vars(module).items() if inspect.isclass(item)]
+        raise ConfigError(f"{group}.name={name}: no class {attribute!r} there; {nearest(attribute, classes)}")
+    return component
+
+
+def plugins() -> list[importlib.metadata.EntryPoint]:
+    """Lists the entry points through which installed packages bring components."""
+    return list(importlib.metadata.entry_points(group=PLUGINS))
+
+
+@functools.cache
+def load_plugins() -> None:
+    """Imports every installed plugin once, so that its components register themselves."""
+    for plugin in plugins():
+        plugin.load()
+
+
+@functools.cache
+def schema(component: type) -> type[BaseModel]:
+    """Makes the pydantic model of a constructor's keyword-only parameters."""
+    # typing resolves the hints that `from __future__ import annotations` left as text
+    hints = get_type_hints(component.__init__, include_extras=True)  # type: ignore[misc]
+    fields: dict[str, Any] = {}
+    for parameter in inspect.signature(component).parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=False)
+    return create_model(component.__name__, __config__=config, **fields)
+
+
+def validate(group: str, config: Mapping[str, Any], prefix: str | None = None) -> dict[str, Any]:
+    """Checks one component's configuration against its constructor.
+
+    Args:
+        group: the group it belongs to.
+        config: `name` and the keyword arguments.
+        prefix: how error messages call it; the group where None.
+
+    Returns:
+        The same with every default filled in and every number of its declared type.
+
+    Raises:
+        ConfigError: one line for each value that is not allowed.
+    """
+    prefix = prefix or group
+    values = dict(config)
+    name = values.pop("name", None)
+    if not isinstance(name, str):
+        raise ConfigError(f"{prefix}.name={name}: must be a component's name; choices: {', '.join(names(group))}")
+    return {"name": name, **check(prefix, schema(lookup(group, name)), values)}
+
+
+def create(group: str, config: Mapping[str, Any], *supplied: Any) -> Any:
+    """Builds a component from a validated configuration and what the run supplies.
+
+    Raises:
+        ConfigError: the constructor refused.
+    """
+    arguments = {key: value for key, value in config.items() if key != "name"}
+    component = lookup(group, config["name"])
+    with blame(group, config):
+        return component(*supplied, **arguments)
+
+
+@contextlib.contextmanager
+def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
+    """Names the component in whatever its code raises while a run is being built.
+
+    A message of the form `key=value: why` with one of the component's own keys gets the group in front.
+    """
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        problem = str(error.args[0]) if error.args else type(error).__name__
+        if problem.partition("=")[0] in config:
+            raise ConfigError(f"{group}.{problem}") from error
+        kind = "" if isinstance(error, (ValueError, LookupError)) else f"{type(error).__name__}: "
+        raise ConfigError(f"{group}={config['name']}: {kind}{problem}") from error

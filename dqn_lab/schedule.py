@@ -1,0 +1,93 @@
+"""When things are due, and values that change with progress: pure functions of how far a run has come."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+Unit = Literal["episodes", "steps", "updates"]
+
+
+class Progress(NamedTuple):
+    """How far a run has come, in completed environment steps, episodes and gradient steps."""
+
+    step: int = 0
+    episode: int = 0
+    updates: int = 0
+
+    def count(self, unit: Unit) -> int:
+        """Gives the completed number of `unit`."""
+        if unit == "steps":
+            return self.step
+        return self.episode if unit == "episodes" else self.updates
+
+
+class Every(NamedTuple):
+    """Says when something is due: as the number of completed units reaches `first`, `first + interval`, …
+
+    Args:
+        interval: units between two occasions, at least 1.
+        unit: what is counted.
+        first: completed units at the first occasion; `interval` where it is None.
+    """
+
+    interval: int
+    unit: Unit
+    first: int | None = None
+
+    def due(self, before: Progress, after: Progress) -> bool:
+        """Tells whether an occasion lies in (before, after]; several in one stride count as one."""
+        end = after.count(self.unit)
+        start = before.count(self.unit)
+        if end == start:
+            return False
+        first = self.interval if self.first is None else self.first
+        next_occasion = first + max(0, -(-(start + 1 - first) // self.interval)) * self.interval
+        return start < next_occasion <= end
+
+
+class Constant(NamedTuple):
+    """Stays at one value."""
+
+    value: float
+
+    def __call__(self, progress: Progress) -> float:
+        return self.value
+
+
+class Linear(NamedTuple):
+    """Goes from `start` to `end` in a straight line over `duration` units, then stays."""
+
+    start: float
+    end: float
+    duration: int
+    unit: Unit
+
+    def __call__(self, progress: Progress) -> float:
+        done = progress.count(self.unit)
+        if done >= self.duration:
+            return self.end
+        return self.start + (self.end - self.start) * done / self.duration
+
+
+class Exponential(NamedTuple):
+    """Multiplies `start` by `decay` once a unit, down to `end`.
+
+    With `clamp` the value never passes `end`; without it, multiplication goes on while the value is above `end`, so
+    that the last product may lie below it (the notebook's rule).
+    """
+
+    start: float
+    end: float
+    decay: float
+    unit: Unit
+    clamp: bool = True
+
+    def __call__(self, progress: Progress) -> float:
+        value = self.start * self.decay ** progress.count(self.unit)
+        if value > self.end:
+            return value
+        if self.clamp or self.end <= 0 or self.start <= self.end:
+            return self.end
+        products = math.ceil(math.log(self.end / self.start) / math.log(self.decay))
+        return self.start * self.decay**products

@@ -1,0 +1,57 @@
+"""Named random streams: one generator per purpose, derived from the seed and the *name*.
+
+A stream does not depend on which others exist or when they were made, so that adding a logger, an evaluation or a
+component changes no draw of the others. Nothing in the package uses a global generator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import torch
+
+
+def seed_sequence(seed: int, name: str) -> np.random.SeedSequence:
+    """Derives the seed of the stream `name`."""
+    digest = hashlib.sha256(name.encode()).digest()
+    return np.random.SeedSequence([seed, int.from_bytes(digest[:8], "little")])
+
+
+def torch_generator(seed: int, name: str) -> torch.Generator:
+    """Makes a torch generator (CPU) for the stream `name`."""
+    import torch
+
+    state = int(seed_sequence(seed, name).generate_state(1, np.uint64)[0])
+    return torch.Generator().manual_seed(state % 2**63)
+
+
+class Streams:
+    """The numpy generators of one run, made when first asked for.
+
+    Args:
+        seed: the run's seed, at least 0.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._generators: dict[str, np.random.Generator] = {}
+
+    def __call__(self, name: str) -> np.random.Generator:
+        """Gives the run's generator of this name, the same one each time."""
+        if name not in self._generators:
+            self._generators[name] = np.random.default_rng(seed_sequence(self.seed, name))
+        return self._generators[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives the state of every generator drawn from so far."""
+        return {name: rng.bit_generator.state for name, rng in self._generators.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts every generator back where `state_dict` found it."""
+        for name, value in state.items():
+            self(name).bit_generator.state = value

@@ -1,0 +1,1 @@
+"""How the target network follows the online one."""

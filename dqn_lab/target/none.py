@@ -1,0 +1,20 @@
+"""No target network: the online network evaluates itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from dqn_lab.registry import register
+from dqn_lab.schedule import Progress
+
+
+@register("target", "none")
+class NoTarget:
+    """Bootstraps from the online network itself, as Q-learning did before 2015."""
+
+    has_network = False
+
+    def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
+        """Does nothing: both are one network."""

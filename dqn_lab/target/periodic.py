@@ -1,0 +1,39 @@
+"""A target network that is a copy of the online one, renewed at intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Gt
+from torch import Tensor
+
+from dqn_lab.registry import register
+from dqn_lab.schedule import Every, Progress, Unit
+
+
+@register("target", "periodic")
+class Periodic:
+    """Copies the online network after episode, step or update number 0, interval, 2·interval, ….
+
+    Mnih et al. 2015, "Human-level control through deep reinforcement learning",
+    https://doi.org/10.1038/nature14236. The count starts with the first step, learning or not; "never copied" is an
+    interval beyond the run.
+
+    Args:
+        interval: units from one copy to the next.
+        unit: what is counted.
+    """
+
+    has_network = True
+
+    def __init__(self, *, interval: Annotated[int, Gt(0)] = 10, unit: Unit = "episodes") -> None:
+        self.every = Every(interval, unit, first=1)  # number 0 is past when one is completed
+
+    @torch.no_grad()
+    def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
+        """Copies parameters in place where a copy is due."""
+        if self.every.due(before, after):
+            for mine, theirs in zip(target, online, strict=True):
+                mine.copy_(theirs)

@@ -1,0 +1,45 @@
+"""A target network that is a moving average of the online one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import torch
+from annotated_types import Gt, Le
+from torch import Tensor
+
+from dqn_lab.registry import register
+from dqn_lab.schedule import Every, Progress, Unit
+
+
+@register("target", "polyak")
+class Polyak:
+    """target ← target + τ (online − target), after each interval.
+
+    Lillicrap et al. 2016, "Continuous control with deep reinforcement learning", https://arxiv.org/abs/1509.02971.
+
+    Args:
+        tau: τ; 1 is a copy.
+        interval: units from one step of the average to the next.
+        unit: what is counted.
+    """
+
+    has_network = True
+
+    def __init__(
+        self,
+        *,
+        tau: Annotated[float, Gt(0), Le(1)] = 0.005,
+        interval: Annotated[int, Gt(0)] = 1,
+        unit: Unit = "updates",
+    ) -> None:
+        self.tau = tau
+        self.every = Every(interval, unit, first=1)
+
+    @torch.no_grad()
+    def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
+        """Moves the target's parameters in place where a step is due."""
+        if self.every.due(before, after):
+            for mine, theirs in zip(target, online, strict=True):
+                mine.lerp_(theirs, self.tau)

@@ -1,0 +1,202 @@
+"""The data the parts exchange and the contracts between them.
+
+Letters in shape comments, here and everywhere: `B` batch, `A` actions, `K` outputs per action (1 for an expected
+value; atoms or quantiles for a distribution), `O` an observation's own shape, `n` steps of an n-step window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from dqn_lab.schedule import Progress
+
+T = TypeVar("T")
+Array = NDArray[Any]
+Row = Mapping[str, float | int | None]
+Table = Literal["episodes", "evaluations", "timing"]
+
+
+class ConfigError(ValueError):
+    """Reports everything wrong with a configuration, one line a problem."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class TrainingError(RuntimeError):
+    """Reports, in one line, why a run could not go on."""
+
+
+class Transition(NamedTuple, Generic[T]):
+    """A batch of transitions. The loss needs nothing else: it never sees γ, n or how an episode ended."""
+
+    obs: T  # [B, *O]
+    action: T  # [B]
+    reward: T  # [B], the discounted sum over a window of k ≤ n steps
+    next_obs: T  # [B, *O], k steps later
+    discount: T  # [B], γᵏ, or 0 where the episode terminated
+
+
+class Batch(NamedTuple):
+    """What a buffer draws: transitions, importance weights (None: all equal), and where they came from."""
+
+    transition: Transition[Array]
+    weights: Array | None  # [B]
+    indices: NDArray[np.int64]  # [B]
+
+
+class Bootstrapped(NamedTuple):
+    """A bootstrap's answer: what stands for the value of the next state."""
+
+    probabilities: Tensor  # [B, A], over the next actions
+    shift: Tensor  # [B, A], added to the value of each next action
+    bonus: Tensor  # [B], added to the reward
+
+
+class Loss(NamedTuple):
+    """A value's judgement of each transition in a batch."""
+
+    loss: Tensor  # [B]
+    q_value: Tensor  # [B], expected Q(s, a) of the action taken
+    priority: Tensor  # [B], what prioritised replay ranks by, ≥ 0
+
+
+class Noise(NamedTuple):
+    """All that is random in one update, drawn outside it, so that every engine sees the same draws."""
+
+    minibatches: Sequence[NDArray[np.int64]] | None = None  # rows of each gradient step; None: one step over all rows
+    online: Any = None  # for the online network at s
+    selector: Any = None  # for the online network at s′
+    target: Any = None  # for the target network, at s′ and at s
+
+
+class Update(NamedTuple):
+    """What one call of an engine's update did."""
+
+    loss: float  # averaged over the batch
+    q_value: float  # averaged over the batch
+    priorities: Array  # [B]
+    num_updates: int  # gradient steps taken
+
+
+class QValues(Protocol):
+    """Q-values at both ends of a batch, each computed when first asked for. Gradients do not flow through them."""
+
+    @property
+    def online_next(self) -> Tensor: ...  # [B, A]
+    @property
+    def target_next(self) -> Tensor: ...  # [B, A]
+    @property
+    def target_obs(self) -> Tensor: ...  # [B, A]
+
+
+class Stateful(Protocol):
+    """Anything a whole run must save to go on later."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+class Value(Protocol):
+    """How a return is represented per action, and so what the loss is."""
+
+    @property
+    def num_outputs(self) -> int: ...  # K
+    def q_values(self, outputs: Tensor) -> Tensor:
+        """Reduces outputs [..., A, K] to expected values [..., A]."""
+        ...
+
+    def target(
+        self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
+    ) -> Tensor:
+        """Builds the target [B, …] from the target network's outputs at s′ [B, A, K].
+
+        `current()` gives the online network's outputs at s before the update, [B, A, K], for values that need them.
+        """
+        ...
+
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+        """Compares outputs at s [B, A, K] with a target; `noise` is what the online network was given."""
+        ...
+
+
+class Bootstrap(Protocol):
+    """What stands for the next state's value."""
+
+    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped: ...
+
+
+class Buffer(Stateful, Protocol):
+    """What is remembered and how it is drawn. It owns γ, n and the windows in flight."""
+
+    def append(
+        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> None: ...
+    def ready(self, batch_size: int) -> bool: ...
+    def sample(self, draws: NDArray[np.float64]) -> Batch:
+        """Draws a batch from uniform numbers in [0, 1), [B]."""
+        ...
+
+    def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None: ...
+
+
+class Optimizer(Protocol):
+    """How a gradient becomes a step: a description, from which an engine makes the thing itself."""
+
+    max_grad_norm: float | None
+
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
+
+
+class Target(Protocol):
+    """How the target network follows the online one."""
+
+    has_network: bool
+
+    def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None: ...
+
+
+class Exploration(Stateful, Protocol):
+    """How actions are tried. Its columns stand in every episode's row."""
+
+    columns: tuple[str, ...]
+
+    def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
+        """Chooses an action; asks for the Q-values [A] only where it needs them."""
+        ...
+
+    def report(self, progress: Progress) -> dict[str, float]: ...
+
+
+class Engine(Stateful, Protocol):
+    """How an update is executed."""
+
+    online: torch.nn.Module
+    target: torch.nn.Module
+
+    def q_values(self, obs: Any, noise: Any = None) -> Array:
+        """Gives the online network's expected values [A] at one observation [*O]."""
+        ...
+
+    def update(self, batch: Batch, noise: Noise) -> Update: ...
+
+
+class Logger(Protocol):
+    """Where metrics go. Rows of a table all have the columns it was opened with."""
+
+    def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None: ...
+    def write(self, table: Table, row: Row) -> None: ...
+    def close(self, status: str, summary: Row) -> None: ...
+    def info(self) -> dict[str, Any]:
+        """What `run.json` should say of this logger."""
+        ...

@@ -1,0 +1,1 @@
+"""How a return is represented, and so what the loss is."""
