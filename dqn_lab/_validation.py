@@ -13,12 +13,16 @@ from pydantic_core import ErrorDetails
 from dqn_lab.types import ConfigError
 
 
+SHOWN = 24  # choices that an error lists
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """Says which choices there are, the nearest match first where one is near."""
     known = list(choices)
     close = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}choices: {', '.join(known) or 'none'}"
+    more = f", … ({len(known)} in all)" if len(known) > SHOWN else ""
+    return f"{hint}choices: {', '.join(known[:SHOWN]) or 'none'}{more}"
 
 
 def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,14 +60,15 @@ def _whole(value: Any) -> Any:
 
 def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail: ErrorDetails) -> str:
     path = [part for part in detail["loc"] if isinstance(part, int) or part in model.model_fields or part in values]
-    key = ".".join(filter(None, [prefix, *(str(part) for part in path)]))
+    key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    key = key.removeprefix(".")
     if detail["type"] == "missing":
         return f"{key}: must be given"
     shown = _show(_at(values, path))
     if detail["type"] == "extra_forbidden":
         return f"{key}={shown}: no such key; {nearest(str(path[-1]), model.model_fields)}"
     message = detail["msg"].replace("Input should be", "must be").replace("List should have", "must have")
-    message = message.replace("Value error, ", "")
+    message = message.replace(" after validation", "")
     if detail["type"] == "literal_error":
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         message = nearest(str(detail["input"]), choices)

@@ -71,7 +71,7 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line for each problem, all together.
     """
-    config: dict[str, Any] = {}
+    config: dict[str, Any] = {"logger": {}}
     problems: list[str] = []
     own = {key: value for key, value in plain.items() if key not in registry.GROUPS}
     parts = [(group, group, plain.get(group)) for group in registry.GROUPS if group != "logger"]
@@ -86,7 +86,7 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
             if not isinstance(part, Mapping):
                 raise ConfigError(f"{prefix}: must be chosen; choices: {', '.join(registry.names(group))}")
             checked = registry.validate(group, part, prefix)
-            (config.setdefault("logger", {}) if group == "logger" else config)[prefix.split(".")[-1]] = checked
+            (config["logger"] if group == "logger" else config)[prefix.split(".")[-1]] = checked
         except ConfigError as error:
             problems.extend(error.problems)
     problems = problems or list(_together(config))

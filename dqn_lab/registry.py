@@ -49,10 +49,14 @@ def register(group: str, name: str) -> Callable[[Component], Component]:
     return decorate
 
 
+def package(group: str) -> ModuleType:
+    """Gives a group's own package, whose docstring says what the group decides."""
+    return importlib.import_module(f"dqn_lab.{group}")
+
+
 def names(group: str) -> list[str]:
     """Lists the registered names of a group, plugins' included."""
-    package = importlib.import_module(f"dqn_lab.{group}")
-    for module in pkgutil.iter_modules(package.__path__):
+    for module in pkgutil.iter_modules(package(group).__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"dqn_lab.{group}.{module.name}")
     load_plugins()

@@ -48,7 +48,7 @@ class Uniform:
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
-        """Finds what does not go together in a run's whole configuration."""
+        """train.batch_size and buffer.n_step must be at most buffer.capacity."""
         capacity, batch_size = config["buffer"]["capacity"], config["train"]["batch_size"]
         if batch_size > capacity:
             yield f"train.batch_size={batch_size}: must be at most buffer.capacity={capacity}"

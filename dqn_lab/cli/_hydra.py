@@ -31,7 +31,7 @@ from dqn_lab.cli._parser import Parser
 from dqn_lab.types import ConfigError
 
 PACKAGE = Path(__file__).resolve().parent.parent
-ERRORS = (HydraException, OmegaConfBaseException)
+ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
 SLUG = 80  # characters
 
 
@@ -53,8 +53,11 @@ class _SearchPath(SearchPathPlugin):
             search_path.append(provider="dqn_lab", path=directory.as_uri())
 
 
-def add_directories(config_dir: str | None) -> None:
+def add_directories(config_dir: str | None) -> list[Path]:
     """Has Hydra find a user's directory and the plugins' configuration, and Python the user's modules.
+
+    Returns:
+        every directory that holds options, the package's own first.
 
     Raises:
         ConfigError: there is no such directory.
@@ -73,6 +76,7 @@ def add_directories(config_dir: str | None) -> None:
         directories += [Path(root) / "conf" for root in roots or [] if (Path(root) / "conf").is_dir()]
     _SearchPath.directories = tuple(directories)
     Plugins.instance().register(_SearchPath)
+    return [config_directory(), *directories]
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -166,7 +170,8 @@ def compose_config(overrides: list[str]) -> DictConfig:
 
 def _culprit(overrides: list[str], message: str) -> str | None:
     """Finds the override without which the error goes away or becomes another."""
-    for override in overrides:
+    named = [item for item in overrides if f"'{_key(item)}'" in message]
+    for override in [*named, *(item for item in overrides if item not in named)]:
         try:
             compose("config", [item for item in overrides if item != override], return_hydra_config=True)
         except ERRORS as error:
@@ -176,11 +181,15 @@ def _culprit(overrides: list[str], message: str) -> str | None:
     return None
 
 
+def _key(override: str) -> str:
+    return override.lstrip("+~").partition("=")[0]
+
+
 def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
     text = " ".join(str(error).split())
     if culprit is None:
         return text
-    key, _, value = culprit.lstrip("+~").partition("=")
+    key, value = _key(culprit), culprit.partition("=")[2]
     if isinstance(error, MissingConfigException) and error.options is not None:
         missing = str(error.missing_cfg_file).rsplit("/", 1)[-1]
         return f"{key}={value}: no such option; {nearest(missing, error.options)}"
@@ -194,9 +203,9 @@ def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
 def _siblings(key: str, overrides: list[str]) -> list[str] | None:
     """Lists the keys that stand where `key` was looked for."""
     try:
-        config: Any = compose("config", overrides)
+        config: Any = compose("config", overrides, return_hydra_config=True)
     except ERRORS:
-        config = compose("config", [])
+        config = compose("config", [], return_hydra_config=True)
     *path, last = key.replace("/", ".").split(".")
     for index, part in enumerate(path):
         if not isinstance(config, DictConfig) or part not in config:
@@ -205,8 +214,8 @@ def _siblings(key: str, overrides: list[str]) -> list[str] | None:
         config = config[part]
     if not isinstance(config, DictConfig) or last in config:
         return None
-    extra = ["experiment"] if not path else []
-    return [str(name) for name in config] + extra
+    names = [str(name) for name in config]
+    return names if config._get_parent() is not None else [*(name for name in names if name != "hydra"), "experiment"]
 
 
 def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:

@@ -21,3 +21,19 @@ class Parser(argparse.ArgumentParser):
         flags = [flag for action in self._actions for flag in action.option_strings]
         close = difflib.get_close_matches(message.split()[2], flags, n=1)
         return f"; did you mean {close[0]}?" if close else ""
+
+
+def natural(text: str) -> int:
+    """Reads a whole number of at least 0; `1e3` and `1_000` are whole numbers too."""
+    value = float(text)
+    if value < 0 or not value.is_integer():
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0")
+    return int(value)
+
+
+def positive(text: str) -> int:
+    """Reads a whole number of at least 1."""
+    value = natural(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0: must be at least 1")
+    return value
