@@ -1,3 +1,5 @@
+"""`python -m dqn_lab`."""
+
 from dqn_lab.cli import main
 
 main()

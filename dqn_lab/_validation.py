@@ -12,7 +12,6 @@ from pydantic_core import ErrorDetails
 
 from dqn_lab.types import ConfigError
 
-
 SHOWN = 24  # choices that an error lists
 
 

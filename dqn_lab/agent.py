@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-
 from dqn_lab.schedule import Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Array, Buffer, Engine, Exploration, Noise, Target, TrainingError, Update
@@ -59,9 +58,7 @@ class Agent:
             progress,
         )
 
-    def observe(
-        self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
-    ) -> None:
+    def observe(self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool) -> None:
         """Remembers one environment step."""
         self.buffer.append(0, obs, action, reward, next_obs, terminated, truncated)
 

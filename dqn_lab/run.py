@@ -38,15 +38,16 @@ class Run:
     Args:
         experiment: what to run.
         directory: holds no run yet; made where missing.
-        display: shows a person how it goes.
         about: plain values for `run.json`: versions, command and the like.
 
     Raises:
         ConfigError: the directory holds a run already.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path, display: Display, about: dict[str, Any]) -> None:
-        self.experiment, self.directory, self.display = experiment, directory, display
+    display: Display
+
+    def __init__(self, experiment: Experiment, directory: Path, about: dict[str, Any]) -> None:
+        self.experiment, self.directory = experiment, directory
         self.columns = experiment.columns()
         self.progress = Progress()
         self.started = self.measured = time.perf_counter()
@@ -68,8 +69,11 @@ class Run:
             raise ConfigError(f"{directory}: holds a run already") from error
         self._save_record()
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, display: Display) -> dict[str, Any]:
         """Trains, evaluates the final policy, and closes the books whatever happens.
+
+        Args:
+            display: shows a person how it goes.
 
         Returns:
             what `run.json` says.
@@ -78,6 +82,7 @@ class Run:
             KeyboardInterrupt: the run was interrupted; its status says so.
             Exception: the run failed; its status says so, and what was logged is kept.
         """
+        self.display = display
         status = "failed"
         try:
             torch.set_num_threads(self.experiment.config["num_threads"])
@@ -223,4 +228,3 @@ def read_record(directory: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or "config" not in record:
         raise ValueError(f"{path}: not the record of a dqn_lab run")
     return record
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 Unit = Literal["episodes", "steps", "updates"]
@@ -23,7 +24,7 @@ class Progress(NamedTuple):
 
 
 class Every(NamedTuple):
-    """Says when something is due: as the number of completed units reaches `first`, `first + interval`, …
+    """Says when something is due: as completed units reach `first`, `first + interval`, and so on.
 
     Args:
         interval: units between two occasions, at least 1.
@@ -46,7 +47,8 @@ class Every(NamedTuple):
         return start < next_occasion <= end
 
 
-class Constant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Constant:
     """Stays at one value."""
 
     value: float
@@ -55,7 +57,8 @@ class Constant(NamedTuple):
         return self.value
 
 
-class Linear(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Linear:
     """Goes from `start` to `end` in a straight line over `duration` units, then stays."""
 
     start: float
@@ -70,7 +73,8 @@ class Linear(NamedTuple):
         return self.start + (self.end - self.start) * done / self.duration
 
 
-class Exponential(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Exponential:
     """Multiplies `start` by `decay` once a unit, down to `end`.
 
     With `clamp` the value never passes `end`; without it, multiplication goes on while the value is above `end`, so

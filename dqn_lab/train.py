@@ -15,7 +15,6 @@ from dqn_lab.schedule import Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Logger, Row, Table, TrainingError, Update
 
-
 EPISODE_COLUMNS = ("episode", "step", "return", "length", "updates", "loss", "q_value")  # beside components' own
 
 

@@ -23,12 +23,19 @@ def about() -> dict[str, Any]:
     """Gives versions, git commit, host, command and start of this process' run."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": os.environ.get(COMMAND, shlex.join(sys.argv)),
+        "command": os.environ.get(COMMAND, command()),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "git": _git(),
         "versions": {"dqn_lab": __version__, "python": platform.python_version(), **_versions()},
     }
+
+
+def command() -> str:
+    """Gives this process' command as a person types it."""
+    program = Path(sys.argv[0]).name
+    words = ["python", "-m", "dqn_lab"] if program == "__main__.py" else [program]
+    return shlex.join([*words, *sys.argv[1:]])
 
 
 def _versions() -> dict[str, str]:

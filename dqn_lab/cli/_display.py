@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import time
 from collections import deque
@@ -12,7 +13,6 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.text import Text
 
-from dqn_lab.run import Display
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment
 from dqn_lab.types import Row
@@ -172,27 +172,17 @@ def make_display(kind: str, experiment: Experiment) -> Any:
 def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
     """Prints what came out, where the files are, and what to type next."""
     progress, scores = record["progress"], record["scores"]
-    rate = progress["step"] / seconds
-    lines = [("trained", f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} "
-              f"updates in {seconds:,.0f} s ({rate:,.0f} steps/s)")]  # fmt: skip
+    counts = f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} updates"
+    lines = [("trained", f"{counts} in {seconds:,.0f} s")]
     if "last_100" in scores:
         lines.append(("training", f"mean return of the last 100 episodes {scores['last_100']:.1f}, exploring"))
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
     if "selected" in scores:
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
-    lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {_quoted(directory)}")]
+    lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}")]
     sys.stdout.write("\n" + "".join(f"{label:<9} {text}\n" for label, text in lines))
     sys.stdout.flush()
 
 
 def _mean(score: dict[str, Any]) -> str:
     return f"{score['return_mean']:.1f} ± {score['return_std']:.1f} over {score['episodes']} fresh episodes"
-
-
-def _quoted(path: str) -> str:
-    import shlex
-
-    return shlex.quote(path)
-
-
-__all__ = ["Display", "make_display", "show_summary"]

@@ -104,7 +104,7 @@ def hydra_argv(args: argparse.Namespace) -> list[str]:
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """Gives a composed configuration as plain values, interpolations resolved, without Hydra's own part."""
-    values = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     return {str(key): value for key, value in container.items()}
@@ -207,7 +207,7 @@ def _siblings(key: str, overrides: list[str]) -> list[str] | None:
     except ERRORS:
         config = compose("config", [], return_hydra_config=True)
     *path, last = key.replace("/", ".").split(".")
-    for index, part in enumerate(path):
+    for part in path:
         if not isinstance(config, DictConfig) or part not in config:
             last = part
             break
@@ -243,4 +243,6 @@ def about_hydra(overrides: list[str]) -> list[str]:
 def quote(value: str) -> str:
     """Quotes a string for Hydra's override grammar."""
     backslash, mark = chr(92), "'"
-    return mark + value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark) + mark
+    return (
+        mark + value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark) + mark
+    )

@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from omegaconf import OmegaConf
+
 from dqn_lab import registry
 from dqn_lab._validation import nearest
 from dqn_lab.cli import fail
@@ -43,13 +45,10 @@ def main(argv: list[str]) -> int:
 
 def _options(group: str, directories: list[Path]) -> dict[str, str]:
     """Maps each option of a group to the name of its component."""
-    import yaml
-
-    options = {}
+    options: dict[str, str] = {}
     for directory in directories:
         for path in sorted((directory / group).glob("*.yaml")):
-            values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            options.setdefault(path.stem, str(values.get("name", "?")))
+            options.setdefault(path.stem, str(OmegaConf.select(OmegaConf.load(path), "name", default="?")))
     return options
 
 

@@ -40,9 +40,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--episodes", type=positive, default=100, metavar="N", help="how many (default: 100)")
     parser.add_argument("--policy", choices=("final", "best"), default="final", help="(default: final)")
     parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
-    parser.add_argument("--csv", type=Path, metavar="FILE", help="write a row per episode: episode, seed, return, length")
     parser.add_argument(
-        "--trust", action="store_true", help="import the Python code outside of dqn_lab that the run's configuration names"
+        "--csv", type=Path, metavar="FILE", help="write a row per episode: episode, seed, return, length"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the Python code outside of dqn_lab that the run's configuration names",
     )
     return parser
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import logging
+import math
 import os
-import shlex
 import signal
 import sys
 import time
@@ -17,22 +16,17 @@ from omegaconf import DictConfig
 
 from dqn_lab.build import build, validate
 from dqn_lab.cli import _hydra, fail
-from dqn_lab.cli._about import COMMAND, about
+from dqn_lab.cli._about import COMMAND, about, command
 from dqn_lab.cli._display import make_display, show_summary
 from dqn_lab.run import Run, read_record
 from dqn_lab.types import ConfigError
 
-_log = logging.getLogger(__name__)
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
-
-
-class JobError(RuntimeError):
-    """A job failed; its run.json says why."""
 
 
 def main(argv: list[str]) -> int:
     """Trains, with Hydra's own flags and overrides; returns the exit code."""
-    os.environ[COMMAND] = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    os.environ[COMMAND] = command()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
     signal.signal(signal.SIGTERM, _terminate)
     try:
@@ -47,9 +41,9 @@ def main(argv: list[str]) -> int:
     fixed = [] if directory is None else [f"hydra.{key}.dir={_hydra.quote(str(directory))}"]
     sys.argv = ["train", *_hydra.hydra_argv(args), *fixed]
     code = _run_hydra()
-    if args.multirun and directory is not None:
-        code = max(code, _show_jobs(directory))
-    return code
+    if directory is None:
+        return code
+    return code or _show_jobs(directory) if args.multirun else code or _failed(directory)
 
 
 def _run_hydra() -> int:
@@ -59,37 +53,33 @@ def _run_hydra() -> int:
         return fail(*error.problems)
     except _hydra.ERRORS as error:
         return fail(" ".join(str(error).split()))
-    except (JobError, OSError) as error:
-        return fail(str(error), code=1)
+    except OSError as error:
+        return fail(f"{error.filename}: {error.strerror}", code=1)
     except KeyboardInterrupt as error:
         return fail(str(error) or "interrupted", code=143 if isinstance(error, _Terminated) else 130)
     return 0
 
 
 def job(config: DictConfig) -> float:
-    """Runs one job in the directory that Hydra made for it.
+    """Runs one job in the directory that Hydra made for it; a failure is told here and stands in its run.json.
 
     Returns:
-        the final policy's mean return, for sweepers that search.
-
-    Raises:
-        JobError: the run failed.
+        the final policy's mean return, for sweepers that search; not a number where the job failed.
     """
     directory = Path(HydraConfig.get().runtime.output_dir)
     experiment = build(validate(_hydra.plain(config)))
     _announce()
     began = time.perf_counter()
+    run = Run(experiment, directory, about())
     try:
         with make_display(experiment.config["display"], experiment) as display:
-            run = Run(experiment, directory, display, about())
-            record = run.execute()
+            record = run.execute(display)
     except KeyboardInterrupt as error:
         where = f"interrupted at episode {run.progress.episode}, step {run.progress.step}; {_shown(directory)}"
         raise type(error)(where) from error
-    except ConfigError:
-        raise
     except Exception as error:
-        raise JobError(f"{run.record.get('error', error)}; {_shown(directory)}") from error
+        fail(f"{run.record.get('error', error)}; {_shown(directory)}")
+        return math.nan
     if experiment.config["display"] != "none":
         show_summary(record, _shown(directory), time.perf_counter() - began)
     return float(record["scores"]["final"]["return_mean"])
@@ -162,6 +152,10 @@ def _make_directory(path: Path, bump: bool) -> Path:
             raise ConfigError(f"{candidate}: holds a run already")
         return candidate
     raise ConfigError(f"{path}: is taken, and so are the next 998 names")
+
+
+def _failed(directory: Path) -> int:
+    return int(read_record(directory)["status"] != "completed")
 
 
 def _show_jobs(directory: Path) -> int:

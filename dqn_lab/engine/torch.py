@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,9 +34,7 @@ class _QValues:
 
     @cached_property
     def online_next(self) -> Tensor:  # [B, A]
-        return self.engine.value.q_values(
-            forward(self.engine.online, self.transition.next_obs, self.noise.selector)
-        )
+        return self.engine.value.q_values(forward(self.engine.online, self.transition.next_obs, self.noise.selector))
 
     @cached_property
     def online_outputs(self) -> Tensor:  # [B, A, K] at s
@@ -76,7 +74,7 @@ class TorchEngine:
     def q_values(self, obs: Any, noise: Any = None) -> Array:
         """Gives the online network's expected values [A] at one observation [*O]."""
         batch = torch.as_tensor(np.asarray(obs), device=self.device).unsqueeze(0)
-        return cast(Array, self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy())
+        return self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy()
 
     def update(self, batch: Batch, noise: Noise) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""

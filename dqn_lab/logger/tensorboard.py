@@ -27,12 +27,12 @@ class TensorBoardLogger:
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError as error:
             raise ValueError("TensorBoard is not installed; pip install tensorboard") from error
-        self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter
+        self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter  # type: ignore[attr-defined]
         self.writer: Any = None
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
         """Opens the event file."""
-        self.writer = self._open_writer(str(directory / "tensorboard"), flush_secs=10)
+        self.writer = self._open_writer(str(directory / "tensorboard"), flush_secs=10)  # type: ignore[no-untyped-call]
 
     def write(self, table: Table, row: Row) -> None:
         """Adds each column that has a value."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import netrc
 import os
+import socket
+import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -46,6 +48,8 @@ class WandbLogger:
         """Starts a wandb run under `directory`."""
         mode = choose_mode() if self.mode == "auto" else self.mode
         try:
+            if mode == "online":
+                _knock()
             self.run = self._init(directory, config, mode)
         except Exception as error:  # a server that is away costs a warning, never the run
             if mode != "online":
@@ -85,7 +89,21 @@ class WandbLogger:
         """Gives the run's id, mode and address."""
         if self.run is None:
             return {}
-        return {"wandb": {"id": self.run.id, "offline": self.run.offline, "url": self.run.url}}
+        url = None if self.run.offline else self.run.url
+        return {"wandb": {"id": self.run.id, "offline": self.run.offline, "url": url}}
+
+
+def _knock() -> None:
+    """Finds out in a moment what wandb itself takes half a minute to find out: that no server answers.
+
+    Raises:
+        OSError: nobody there.
+    """
+    if urllib.request.getproxies():
+        return  # the proxy would answer, not the server
+    url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
+    port = url.port or (80 if url.scheme == "http" else 443)
+    socket.create_connection((url.hostname or "", port), timeout=5).close()
 
 
 def choose_mode() -> str:

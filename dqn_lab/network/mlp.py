@@ -52,7 +52,7 @@ class MLP(nn.Module):
         super().__init__()
         if not isinstance(observation_space, Box):
             raise ValueError(f"needs a Box of numbers to observe, got {observation_space}")
-        self.output_shape = (num_actions, num_outputs)
+        self.num_actions, self.num_outputs = num_actions, num_outputs
         widths = [math.prod(observation_space.shape), *hidden]
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths):
@@ -64,12 +64,17 @@ class MLP(nn.Module):
 
     def forward(self, obs: Tensor) -> Tensor:
         """Maps observations [B, *O] to outputs [B, A, K]."""
-        outputs: Tensor = self.layers(obs.flatten(1).to(self.layers[0].weight.dtype))
-        return outputs.unflatten(1, self.output_shape)
+        outputs: Tensor = self.layers(obs.flatten(1).to(self.dtype))
+        return outputs.view(-1, self.num_actions, self.num_outputs)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The parameters' floating-point type."""
+        return next(self.parameters()).dtype
 
 
 def _linear(fan_in: int, fan_out: int, init: str, generator: torch.Generator) -> nn.Linear:
-    layer: nn.Linear = torch.nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
     if init == "glorot_uniform":
         nn.init.xavier_uniform_(layer.weight, generator=generator)
         nn.init.zeros_(layer.bias)

@@ -24,9 +24,7 @@ def huber(td_error: Tensor, kappa: float) -> Tensor:
     return inside * (size - inside / 2)
 
 
-def q_learning_target(
-    reward: Tensor, discount: Tensor, next_q_values: Tensor, bootstrap: Bootstrapped
-) -> Tensor:
+def q_learning_target(reward: Tensor, discount: Tensor, next_q_values: Tensor, bootstrap: Bootstrapped) -> Tensor:
     """Σ rewards + bonus + discount · Σ_a′ π(a′) (Q(s′, a′) + shift(a′)).
 
     With a `max` bootstrap this is Watkins' r + γ max_a′ Q(s′, a′) (1989; Mnih et al. 2015, "Human-level control
