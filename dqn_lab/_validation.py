@@ -58,12 +58,12 @@ def _whole(value: Any) -> Any:
 
 
 def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail: ErrorDetails) -> str:
-    path = [part for part in detail["loc"] if isinstance(part, int) or part in model.model_fields or part in values]
+    path, value = _path(values, detail)
     key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     key = key.removeprefix(".")
     if detail["type"] == "missing":
         return f"{key}: must be given"
-    shown = _show(_at(values, path))
+    shown = _show(value)
     if detail["type"] == "extra_forbidden":
         return f"{key}={shown}: no such key; {nearest(str(path[-1]), model.model_fields)}"
     message = detail["msg"].replace("Input should be", "must be").replace("List should have", "must have")
@@ -74,13 +74,17 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     return f"{key}={shown}: {message}"
 
 
-def _at(values: Any, path: list[Any]) -> Any:
-    for part in path:
-        try:
+def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:
+    """Gives where a value stands, without what pydantic adds of its own, and the value."""
+    path: list[int | str] = []
+    for part in detail["loc"]:
+        known = range(len(values)) if isinstance(values, (list, tuple)) else values if isinstance(values, Mapping) else ()
+        if part in known:
             values = values[part]
-        except (LookupError, TypeError):
-            return values
-    return values
+        elif detail["type"] != "missing":
+            continue
+        path.append(part)
+    return path, values
 
 
 def _show(value: Any) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import numpy as np
 
 from dqn_lab.schedule import Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Array, Buffer, Engine, Exploration, Noise, Target, TrainingError, Update
+
+_NO_NOISE = Noise()
 
 
 class Agent:
@@ -48,15 +52,13 @@ class Agent:
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
         self._parameters = list(engine.online.parameters()), list(engine.target.parameters())
+        self._draw_online = getattr(engine.online, "draw_noise", None)  # only noisy networks have any
+        self._draw_target = getattr(engine.target, "draw_noise", None)
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
 
     def act(self, obs: Any, progress: Progress) -> int:
         """Chooses an action at observation [*O]."""
-        return self.exploration.select(
-            lambda: self.engine.q_values(obs, self._draw_noise(self.engine.online, "acting noise")),
-            self._exploration_rng,
-            progress,
-        )
+        return self.exploration.select(lambda: self._q_values(obs), self._exploration_rng, progress)
 
     def observe(self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool) -> None:
         """Remembers one environment step."""
@@ -72,17 +74,22 @@ class Agent:
             TrainingError: a loss was not finite.
         """
         updates: list[Update] = []
-        now = before
+        now, count = before, before.updates
         for _ in range(self.num_updates if self.learning.due(before, after) else 0):
             if not self.buffer.ready(self.batch_size):
                 break
+            if updates:
+                now = self._follow(now, Progress(before.step, before.episode, count))
             updates.append(self._update(after))
-            now = self._follow(now, now._replace(updates=now.updates + updates[-1].num_updates))
-        return self._follow(now, after._replace(updates=now.updates)), updates
+            count += updates[-1].num_updates
+        return self._follow(now, Progress(after.step, after.episode, count)), updates
 
     def greedy(self, obs: Any) -> Array:
         """Gives the Q-values [A] that evaluation acts on: without noise."""
         return self.engine.q_values(obs)
+
+    def _q_values(self, obs: Any) -> Array:
+        return self.engine.q_values(obs, self._draw(self._draw_online, "acting noise"))
 
     def _update(self, progress: Progress) -> Update:
         batch = self.buffer.sample(self._replay_rng.random(self.batch_size))
@@ -101,21 +108,20 @@ class Agent:
 
     def draw_noise(self, batch_size: int) -> Noise:
         """Draws all that is random in one update."""
+        if self._draw_online is None and self.minibatch_size is None:
+            return _NO_NOISE
         minibatches = None
         if self.minibatch_size is not None and self.minibatch_size < batch_size:
             order = self.streams("minibatch").permutation(batch_size)
             minibatches = [order[i : i + self.minibatch_size] for i in range(0, batch_size, self.minibatch_size)]
-        online, target = self.engine.online, self.engine.target
         return Noise(
             minibatches,
-            self._draw_noise(online, "online noise"),
-            self._draw_noise(online, "selector noise"),
-            self._draw_noise(target, "target noise"),
+            self._draw(self._draw_online, "online noise"),
+            self._draw(self._draw_online, "selector noise"),
+            self._draw(self._draw_target, "target noise"),
         )
 
-    def _draw_noise(self, network: Any, stream: str) -> Any:
-        """Asks a network for its noise, if it has any."""
-        draw = getattr(network, "draw_noise", None)
+    def _draw(self, draw: Callable[[np.random.Generator], Any] | None, stream: str) -> Any:
         return None if draw is None else draw(self.streams(stream))
 
     def state_dict(self) -> dict[str, Any]:

@@ -18,12 +18,13 @@ class Progress(NamedTuple):
 
     def count(self, unit: Unit) -> int:
         """Gives the completed number of `unit`."""
-        if unit == "steps":
-            return self.step
-        return self.episode if unit == "episodes" else self.updates
+        return self[_POSITION[unit]]
 
 
-class Every(NamedTuple):
+_POSITION: dict[Unit, int] = {"steps": 0, "episodes": 1, "updates": 2}
+
+
+class Every:
     """Says when something is due: as completed units reach `first`, `first + interval`, and so on.
 
     Args:
@@ -32,19 +33,18 @@ class Every(NamedTuple):
         first: completed units at the first occasion; `interval` where it is None.
     """
 
-    interval: int
-    unit: Unit
-    first: int | None = None
+    def __init__(self, interval: int, unit: Unit, first: int | None = None) -> None:
+        self.interval = interval
+        self.first = interval if first is None else first
+        self._position = _POSITION[unit]
 
     def due(self, before: Progress, after: Progress) -> bool:
         """Tells whether an occasion lies in (before, after]; several in one stride count as one."""
-        end = after.count(self.unit)
-        start = before.count(self.unit)
-        if end == start:
+        start, end = before[self._position], after[self._position]
+        if start == end:
             return False
-        first = self.interval if self.first is None else self.first
-        next_occasion = first + max(0, -(-(start + 1 - first) // self.interval)) * self.interval
-        return start < next_occasion <= end
+        passed = max(0, (start - self.first) // self.interval + 1)  # occasions up to and including `start`
+        return start < self.first + passed * self.interval <= end
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from dqn_lab.registry import register
 from dqn_lab.types import Bootstrapped, QValues
@@ -21,5 +20,6 @@ class Double:
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts all probability on the online network's greedy action."""
         online = q_values.online_next  # [B, A]
-        greedy = one_hot(online.argmax(-1), online.shape[-1]).to(online.dtype)
-        return Bootstrapped(greedy, torch.zeros_like(online), online.new_zeros(len(online)))
+        nothing = torch.zeros_like(online)
+        greedy = nothing.scatter(1, online.argmax(1, keepdim=True), 1.0)
+        return Bootstrapped(greedy, nothing, nothing[:, 0])

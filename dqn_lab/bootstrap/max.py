@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 from dqn_lab.registry import register
 from dqn_lab.types import Bootstrapped, QValues
@@ -21,5 +20,6 @@ class Max:
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts all probability on the target network's greedy action."""
         target = q_values.target_next  # [B, A]
-        greedy = one_hot(target.argmax(-1), target.shape[-1]).to(target.dtype)
-        return Bootstrapped(greedy, torch.zeros_like(target), target.new_zeros(len(target)))
+        nothing = torch.zeros_like(target)
+        greedy = nothing.scatter(1, target.argmax(1, keepdim=True), 1.0)
+        return Bootstrapped(greedy, nothing, nothing[:, 0])

@@ -27,7 +27,7 @@ class Ring:
         self.head = 0  # where the next transition goes
         self.arrays: Transition[Array] = Transition(
             obs=np.zeros((capacity, *shape), dtype),
-            action=np.zeros(capacity, np.int32),
+            action=np.zeros(capacity, np.int64),
             reward=np.zeros(capacity, np.float32),
             next_obs=np.zeros((capacity, *shape), dtype),
             discount=np.zeros(capacity, np.float32),

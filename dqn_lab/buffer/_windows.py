@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,8 +39,15 @@ class Windows:
 
     def push(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
-    ) -> Iterator[Step]:
+    ) -> Iterable[Step]:
         """Takes a step in and gives out the transitions that it completes, in the order they started."""
+        if self.n_step == 1:  # nothing is ever in flight
+            return (Step(obs, action, reward, next_obs, 0.0 if terminated else self.discount),)
+        return self._windows(env_index, obs, action, reward, next_obs, terminated, truncated)
+
+    def _windows(
+        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> Iterator[Step]:
         queue = self.queues[env_index]
         queue.append((obs, action, reward))
         if len(queue) == self.n_step:

@@ -95,16 +95,17 @@ def _announce() -> None:
 
 def _prepare(args: Any) -> Path:
     """Checks every job by building it, and then makes the directory that all is written to."""
+    os.environ.pop(NUM_JOBS, None)
     args.multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
     with _hydra.composer():
         if not args.multirun:
             config = _hydra.compose_config(args.overrides)
             build(validate(_hydra.plain(config)))
             given = any(override.startswith("hydra.run.dir=") for override in args.overrides)
-            return _make_directory(Path(config.hydra.run.dir), bump=not given)
+            return make_directory(Path(config.hydra.run.dir), bump=not given)
         base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
         _check_jobs(_hydra.expand(args.overrides, base))
-        return _make_directory(Path(base.hydra.sweep.dir), bump=False)
+        return make_directory(Path(base.hydra.sweep.dir), bump=False)
 
 
 def _check_jobs(jobs: list[list[str]] | None) -> None:
@@ -134,7 +135,7 @@ def _with_jobs(problem: str, names: list[str], total: int) -> str:
     return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {problem}"
 
 
-def _make_directory(path: Path, bump: bool) -> Path:
+def make_directory(path: Path, bump: bool) -> Path:
     """Makes a run's directory, its alone; with `bump` a name that is taken gets a number."""
     for number in range(1, 1_000):
         candidate = path if number == 1 else path.with_name(f"{path.name}_{number}")

@@ -70,27 +70,26 @@ class TorchEngine:
         self.optimizer = optimizer.build(self.parameters)
         self.device = device
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def q_values(self, obs: Any, noise: Any = None) -> Array:
         """Gives the online network's expected values [A] at one observation [*O]."""
-        batch = torch.as_tensor(np.asarray(obs), device=self.device).unsqueeze(0)
+        batch = self._tensor(np.asarray(obs)).unsqueeze(0)
         return self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy()
 
     def update(self, batch: Batch, noise: Noise) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
-        transition = Transition(*(torch.from_numpy(field).to(self.device) for field in batch.transition))
-        transition = transition._replace(action=transition.action.long())
-        weights = None if batch.weights is None else torch.from_numpy(batch.weights).to(self.device)
+        transition = Transition(*map(self._tensor, batch.transition))
+        weights = None if batch.weights is None else self._tensor(batch.weights)
         target = self.targets(transition, noise)  # [B, …]
         if noise.minibatches is None:
             losses = self._descend(transition.obs, transition.action, target, weights, noise)
             return _summarize([losses])
         judged = []
-        for rows in (torch.from_numpy(rows).to(self.device) for rows in noise.minibatches):
+        for rows in map(self._tensor, noise.minibatches):
             part = None if weights is None else weights[rows]
             judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, noise))
         priorities = torch.cat([loss.priority for loss in judged])
-        order = torch.from_numpy(np.concatenate(noise.minibatches)).to(self.device)
+        order = self._tensor(np.concatenate(noise.minibatches))
         return _summarize(judged, torch.empty_like(priorities).scatter_(0, order, priorities))
 
     @torch.no_grad()
@@ -104,12 +103,17 @@ class TorchEngine:
     def _descend(self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: Noise) -> Loss:
         judged = self.value.loss(forward(self.online, obs, noise.online), action, target, noise.online)
         loss = judged.loss.mean() if weights is None else (weights * judged.loss).mean()
-        self.optimizer.zero_grad()
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         self.optimizer.step()
         return judged._replace(loss=loss.detach())
+
+    def _tensor(self, array: Array) -> Tensor:
+        tensor = torch.from_numpy(array)
+        return tensor if self.device.type == "cpu" else tensor.to(self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Gives both networks' parameters and the optimiser's state."""

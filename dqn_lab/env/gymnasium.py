@@ -54,12 +54,13 @@ class Gymnasium:
         Args:
             render_mode: Gymnasium's; null for none.
         """
+        rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment knows the word
         try:
             env = gymnasium.make(
                 self.id,
                 max_episode_steps=self.max_episode_steps,
                 disable_env_checker=True,  # it would check every step of a training run
-                render_mode=render_mode,
+                **rendering,
                 **self.kwargs,
             )
         except gymnasium.error.UnregisteredEnv as error:

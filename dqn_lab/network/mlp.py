@@ -61,16 +61,12 @@ class MLP(nn.Module):
             layers.append(_ACTIVATIONS[activation]())
         layers.append(_linear(widths[-1], num_actions * num_outputs, init, generator))
         self.layers = nn.Sequential(*layers)
+        self.first = [layers[0]]  # in a list, so that it is not registered twice
 
     def forward(self, obs: Tensor) -> Tensor:
         """Maps observations [B, *O] to outputs [B, A, K]."""
-        outputs: Tensor = self.layers(obs.flatten(1).to(self.dtype))
+        outputs: Tensor = self.layers(obs.flatten(1).to(self.first[0].weight.dtype))
         return outputs.view(-1, self.num_actions, self.num_outputs)
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The parameters' floating-point type."""
-        return next(self.parameters()).dtype
 
 
 def _linear(fan_in: int, fan_out: int, init: str, generator: torch.Generator) -> nn.Linear:

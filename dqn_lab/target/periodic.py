@@ -31,9 +31,10 @@ class Periodic:
     def __init__(self, *, interval: Annotated[int, Gt(0)] = 10, unit: Unit = "episodes") -> None:
         self.every = Every(interval, unit, first=1)  # number 0 is past when one is completed
 
-    @torch.no_grad()
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
         """Copies parameters in place where a copy is due."""
-        if self.every.due(before, after):
+        if not self.every.due(before, after):
+            return
+        with torch.no_grad():
             for mine, theirs in zip(target, online, strict=True):
                 mine.copy_(theirs)

@@ -37,9 +37,10 @@ class Polyak:
         self.tau = tau
         self.every = Every(interval, unit, first=1)
 
-    @torch.no_grad()
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
         """Moves the target's parameters in place where a step is due."""
-        if self.every.due(before, after):
+        if not self.every.due(before, after):
+            return
+        with torch.no_grad():
             for mine, theirs in zip(target, online, strict=True):
                 mine.lerp_(theirs, self.tau)

@@ -1,0 +1,140 @@
+"""What every buffer must do, whatever it remembers and however it draws."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+from dqn_lab import registry
+
+SPACES = {"numbers": Box(-1e6, 1e6, (4,)), "states": Discrete(30_000)}
+DISCOUNT = 0.9
+DRAWS = np.random.default_rng(0).random(16)
+pytestmark = [
+    pytest.mark.parametrize("name", registry.names("buffer")),
+    pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys()),
+]
+
+
+@pytest.fixture
+def build(make, name, space):
+    return lambda: make("buffer", name, space, DISCOUNT, 2)
+
+
+@pytest.fixture
+def episodes(play):
+    """Forty-two steps of two environments, ending each way."""
+    endings = [(7, True, False), (1, False, True), (9, False, True), (4, True, True)]
+    return play([endings, endings[::-1]])
+
+
+def append(buffer, space, step):
+    def observe(number):
+        return np.full(space.shape, number, space.dtype) if isinstance(space, Box) else number
+
+    buffer.append(step.env_index, observe(step.obs), step.action, step.reward, observe(step.next_obs), *step[-2:])
+
+
+def same(one, other):
+    assert (one.weights is None) is (other.weights is None)
+    arrays = [
+        (*batch.transition, batch.indices, *([] if batch.weights is None else [batch.weights]))
+        for batch in (one, other)
+    ]
+    return all(np.array_equal(a, b) for a, b in zip(*arrays, strict=True))
+
+
+def test_nothing_is_ready_at_first(build):
+    assert not build().ready(1)
+
+
+def test_a_batch_has_a_row_for_every_index(build, space, episodes):
+    buffer = build()
+    for step in episodes.steps:
+        append(buffer, space, step)
+    assert buffer.ready(len(DRAWS))
+    transition, weights, indices = buffer.sample(DRAWS)
+    shape = space.shape or ()
+    size = len(indices)
+    assert 1 <= size <= len(DRAWS)
+    assert transition.obs.shape == transition.next_obs.shape == (size, *shape)
+    assert transition.action.shape == transition.reward.shape == transition.discount.shape == (size,)
+    assert transition.obs.dtype == transition.next_obs.dtype == space.dtype
+    assert transition.action.dtype == indices.dtype == np.int64
+    assert weights is None or (weights.shape == (size,) and (weights > 0).all())
+
+
+def test_only_true_windows_within_an_episode_are_drawn(build, space, episodes, rows_of):
+    buffer, rng = build(), np.random.default_rng(1)
+    windows = {row[:2] + row[3:4]: row for n in range(1, 30) for row in episodes.transitions(n, DISCOUNT)}
+    added = set()
+    for step in episodes.steps:
+        append(buffer, space, step)
+        added.add(step.obs)
+        if buffer.ready(4):
+            for row in rows_of(buffer.sample(rng.random(4)).transition):
+                assert row[0] in added
+                assert row == pytest.approx(windows[row[:2] + row[3:4]], abs=1e-5)
+
+
+def test_priorities_of_what_was_drawn_are_accepted(build, space, episodes):
+    buffer = build()
+    for step in episodes.steps:
+        append(buffer, space, step)
+    indices = buffer.sample(DRAWS).indices
+    buffer.update_priorities(indices, np.linspace(0, 5, len(indices), dtype=np.float32))
+    assert len(buffer.sample(DRAWS).indices) == len(indices)
+
+
+def test_a_batch_is_a_copy(build, space, episodes):
+    buffer = build()
+    for step in episodes.steps:
+        append(buffer, space, step)
+    batch = buffer.sample(DRAWS)
+    kept = pickle.loads(pickle.dumps(batch))
+    for field in batch.transition:
+        field.fill(0)
+    assert same(buffer.sample(DRAWS), kept)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 5, 20, 37])
+def test_a_buffer_goes_on_from_its_saved_state_as_if_nothing_had_happened(build, space, episodes, cut):
+    buffer, other = build(), build()
+    for step in episodes.steps[:cut]:
+        append(buffer, space, step)
+    saved = pickle.dumps(buffer.state_dict())
+    other.load_state_dict(pickle.loads(saved))
+    for step in episodes.steps[cut : cut + 5] * 3:
+        for each in (buffer, other):
+            append(each, space, step)
+        assert other.ready(4) is buffer.ready(4)
+        if buffer.ready(4):
+            one, another = buffer.sample(DRAWS[:4]), other.sample(DRAWS[:4])
+            assert same(one, another)
+            for each in (buffer, other):
+                each.update_priorities(one.indices, np.linspace(0, 5, len(one.indices)))
+
+
+def test_a_saved_state_does_not_change_with_the_buffer(build, space, episodes):
+    buffer, late, early = build(), build(), build()
+    for step in episodes.steps[:20]:
+        append(buffer, space, step)
+    state = buffer.state_dict()
+    early.load_state_dict(pickle.loads(pickle.dumps(state)))
+    for step in episodes.steps[20:]:
+        append(buffer, space, step)
+    late.load_state_dict(state)
+    assert late.ready(4)
+    assert same(late.sample(DRAWS[:4]), early.sample(DRAWS[:4]))
+
+
+def test_no_global_randomness_is_used(build, space, episodes, global_randomness_untouched):
+    with global_randomness_untouched():
+        buffer = build()
+        for step in episodes.steps:
+            append(buffer, space, step)
+        batch = buffer.sample(DRAWS)
+        buffer.update_priorities(batch.indices, np.ones(len(batch.indices)))

@@ -1,0 +1,53 @@
+"""Runs commands inside the test's process, in an empty directory of their own."""
+
+import os
+import sys
+
+import pytest
+
+from dqn_lab.cli import main
+
+
+class Outcome:
+    def __init__(self, code, out, err):
+        self.code, self.out, self.err = code, out, err
+        self.problems = [line for line in err.splitlines() if line.startswith("error: ")]
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Calls `python -m dqn_lab WORDS…`; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["dqn-lab"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    for name in ("PYTHONPATH", "DQN_LAB_NUM_JOBS", "DQN_LAB_COMMAND", "HYDRA_FULL_ERROR"):
+        monkeypatch.setenv(name, os.environ.get(name, ""))
+        monkeypatch.delenv(name)
+
+    def call(*words):
+        capsys.readouterr()
+        sys.argv = ["dqn-lab", *map(str, words)]
+        with pytest.raises(SystemExit) as exit_:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return Outcome(exit_.value.code or 0, captured.out, captured.err)
+
+    return call
+
+
+QUICK = ("episodes=6", "evaluation.num_episodes=2", "evaluation.final_num_episodes=2", "logger=csv", "display=none")
+
+
+@pytest.fixture
+def quick():
+    """Overrides that make a run take a moment."""
+    return QUICK
+
+
+@pytest.fixture
+def finished(cli, tmp_path):
+    """A finished run's directory."""
+    cli("train", *QUICK, f"hydra.run.dir='{tmp_path}/finished'")
+    return tmp_path / "finished"

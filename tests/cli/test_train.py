@@ -1,0 +1,157 @@
+"""`train` from the command line: the directory it leaves, multiruns, failures, interruption."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pandas
+import pytest
+
+from dqn_lab.cli.train import make_directory
+
+
+def only_run(root):
+    (record,) = root.rglob("run.json")
+    return record.parent
+
+
+def test_a_run_writes_its_directory_under_outputs(cli, tmp_path):
+    outcome = cli("train", "episodes=6", "evaluation.final_num_episodes=2", "network=mlp24", "target.interval=10")
+    assert outcome.code == 0
+    directory = only_run(tmp_path / "outputs")
+    assert {path.name for path in directory.iterdir()} == {
+        ".hydra", "checkpoint", "episodes.csv", "evaluations.csv", "run.json", "timing.csv", "train.log", "wandb",
+    }  # fmt: skip
+    assert "network=mlp24,target.interval=10-" in directory.name
+    record = json.loads((directory / "run.json").read_text())
+    assert record["status"] == "completed"
+    assert record["wandb"]["offline"] is True
+    assert record["command"].endswith("train episodes=6 evaluation.final_num_episodes=2 network=mlp24 target.interval=10")
+    assert set(record["versions"]) >= {"dqn_lab", "python", "torch", "gymnasium", "numpy"}
+
+
+def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
+    outcome = cli("train", "episodes=6", "evaluation.final_num_episodes=2", "logger=csv")
+    directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
+    assert "100%  episode 6" in outcome.out
+    assert "over 2 fresh episodes, final policy" in outcome.out
+    *_, command = outcome.out.splitlines()
+    assert command == f"next      python -m dqn_lab evaluate {directory}"
+    assert "final policy" in cli("evaluate", directory, "--episodes", "1").out
+
+
+def test_the_csv_reads_as_pandas_people_expect(cli, quick, finished):
+    frame = pandas.read_csv(finished / "episodes.csv")
+    assert frame.dtypes.astype(str).to_dict() == {
+        "episode": "int64", "step": "int64", "return": "float64", "length": "int64", "epsilon": "float64",
+        "updates": "int64", "loss": "float64", "q_value": "float64",
+    }  # fmt: skip
+
+
+def test_the_same_command_twice_makes_two_directories_with_the_same_rows(cli, quick, tmp_path):
+    for _ in range(2):
+        assert cli("train", *quick).code == 0
+    first, second = (path.read_bytes() for path in (tmp_path / "outputs").rglob("episodes.csv"))
+    assert first == second
+
+
+def test_two_runs_of_one_moment_get_directories_of_their_own(tmp_path):
+    first, second, third = (make_directory(tmp_path / "12-00-00_default", bump=True) for _ in range(3))
+    assert [path.name for path in (first, second, third)] == [
+        "12-00-00_default", "12-00-00_default_2", "12-00-00_default_3",
+    ]  # fmt: skip
+
+
+def test_a_path_with_odd_characters_is_a_path(cli, quick, tmp_path):
+    odd = tmp_path / "it's {odd} $x,=[1] 길"
+    escaped = str(odd).replace("'", "\\'")
+    assert cli("train", *quick, f"hydra.run.dir='{escaped}'").code == 0
+    assert (odd / "episodes.csv").is_file()
+
+
+def test_the_notebooks_line_is_printed_when_asked(cli):
+    outcome = cli("train", "experiment=tutorial", "episodes=14", "display=notebook", "logger=csv",
+                  "evaluation.final_num_episodes=1")  # fmt: skip
+    lines = [line for line in outcome.out.splitlines() if line.startswith("Episode: ")]
+    assert len(lines) == 14
+    assert lines[12].startswith("Episode: 12, Total Reward: ")
+    assert lines[12].endswith(".0, Epsilon: 0.94")
+
+
+def test_a_multirun_says_which_job_of_how_many_and_how_all_went(cli, quick, tmp_path):
+    outcome = cli("train", "-m", "target.interval=1,10", "seed=range(2)", *quick)
+    assert outcome.code == 0
+    assert "job 1 of 4: target.interval=1 seed=0" in outcome.out
+    assert "job 4 of 4: target.interval=10 seed=1" in outcome.out
+    assert "4 of 4 jobs completed in outputs/sweeps/" in outcome.out
+    assert len(list((tmp_path / "outputs" / "sweeps").rglob("episodes.csv"))) == 4
+
+
+def test_a_run_is_the_same_alone_and_in_a_multirun(cli, quick, tmp_path):
+    cli("train", "-m", "seed=3,4", *quick)
+    cli("train", "seed=4", *quick, "hydra.run.dir=alone")
+    (swept,) = (path for path in (tmp_path / "outputs").rglob("episodes.csv") if "seed=4" in str(path))
+    assert swept.read_bytes() == (tmp_path / "alone" / "episodes.csv").read_bytes()
+
+
+def test_a_failed_job_does_not_stop_the_others(cli, quick):
+    outcome = cli("train", "-m", "optimizer=sgd", "optimizer.lr=1e6,1e-4", *quick)
+    assert outcome.code == 1
+    assert "1 of 2 jobs completed" in outcome.out
+    assert "failed: optimizer=sgd,optimizer.lr=1000000.0" in outcome.out
+    (line,) = outcome.problems
+    assert "the loss became" in line
+
+
+def test_a_failed_run_exits_with_one(cli, quick, tmp_path):
+    outcome = cli("train", "optimizer=sgd", "optimizer.lr=1e6", *quick)
+    assert outcome.code == 1
+    assert len(outcome.err.splitlines()) == 1
+    assert json.loads((only_run(tmp_path / "outputs") / "run.json").read_text())["status"] == "failed"
+
+
+@pytest.mark.parametrize("flags", [
+    ("-m", "seed=1,2"), ("seed=1,2", "-m"), ("seed=1,2", "--multirun", "discount=0.9"),
+])  # fmt: skip
+def test_flags_may_stand_anywhere(cli, quick, flags):
+    assert "2 of 2 jobs completed" in cli("train", *quick, *flags).out
+
+
+def test_cfg_job_shows_the_configuration_and_runs_nothing(cli, tmp_path):
+    outcome = cli("train", "network=mlp64", "--cfg", "job")
+    assert outcome.code == 0
+    assert "- 64\n" in outcome.out
+    assert "hydra:" not in outcome.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_server_that_is_away_costs_a_warning(cli, quick, monkeypatch, tmp_path, caplog):
+    monkeypatch.delenv("WANDB_MODE")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    quick = [word for word in quick if word != "logger=csv"]
+    assert cli("train", *quick).code == 0
+    record = json.loads((only_run(tmp_path / "outputs") / "run.json").read_text())
+    assert record["wandb"]["offline"] is True
+    assert "could not go online" in (only_run(tmp_path / "outputs") / "train.log").read_text()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, code):
+    words = [sys.executable, "-m", "dqn_lab", "train", "episodes=100000", "logger=csv", "hydra.run.dir=run"]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        rows = tmp_path / "run" / "episodes.csv"
+        deadline = time.monotonic() + 60
+        while not (rows.exists() and rows.read_text().count("\n") > 3) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    (line,) = errors.splitlines()
+    assert line.startswith("error: interrupted at episode ")
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
+    assert rows.read_text().endswith("\n")

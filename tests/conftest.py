@@ -1,0 +1,69 @@
+"""What the tests share: components built with their defaults, and a watch on global randomness."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import pickle
+import random
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+
+from dqn_lab import registry
+from dqn_lab.build import validate
+from dqn_lab.cli import _hydra
+
+settings.register_profile("dqn_lab", deadline=None, max_examples=50)
+settings.load_profile("dqn_lab")
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def make() -> Callable[..., Any]:
+    """Builds a component as a run does: `make(group, name, *supplied, **configuration)`."""
+
+    def build(group: str, name: str, /, *supplied: Any, **configuration: Any) -> Any:
+        return registry.create(group, registry.validate(group, {"name": name, **configuration}), *supplied)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def global_randomness_untouched() -> Callable[[], AbstractContextManager[None]]:
+    """Sees that a block leaves the global generators of random, numpy and torch where they were."""
+
+    @contextlib.contextmanager
+    def watch() -> Iterator[None]:
+        before = _global_states()
+        yield
+        assert _global_states() == before
+
+    return watch
+
+
+def _global_states() -> dict[str, bytes]:
+    return {
+        "random": pickle.dumps(random.getstate()),
+        "numpy": pickle.dumps(np.random.get_state()),  # noqa: NPY002
+        "torch": torch.get_rng_state().numpy().tobytes(),
+    }
+
+
+@pytest.fixture(scope="session")
+def configure() -> Callable[..., dict[str, Any]]:
+    """Composes and validates a run's configuration from overrides, as `train` does."""
+
+    @functools.cache
+    def compose(*overrides: str) -> dict[str, Any]:
+        _hydra.register_resolver()
+        with _hydra.composer():
+            return validate(_hydra.plain(_hydra.compose_config(list(overrides))))
+
+    return lambda *overrides: copy.deepcopy(compose(*overrides))

@@ -1,0 +1,132 @@
+"""What every engine must do: the same as plain code, and nothing beside it."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_lab import registry
+from dqn_lab.types import Noise
+
+pytestmark = pytest.mark.parametrize("name", registry.names("engine"))
+EXACT = {torch.float32: {"rtol": 1e-4, "atol": 1e-6}, torch.float64: {"rtol": 0, "atol": 1e-10}}
+
+
+def weights_of(network):
+    return [parameter.detach().clone() for parameter in network.parameters()]
+
+
+def same(one, other):
+    return all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def close(one, other, dtype):
+    for a, b in zip(one, other, strict=True):
+        assert a.dtype == b.dtype == dtype
+        torch.testing.assert_close(a, b, **EXACT[dtype])
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(("dtype", "array"), [(torch.float32, np.float32), (torch.float64, np.float64)])
+def test_updates_are_those_of_plain_code(build, draw_batch, plain, name, dtype, array, weighted):
+    engine = build(name, dtype=dtype)
+    reference = plain(engine, lambda parameters: torch.optim.Adam(parameters, 1e-3, foreach=False))
+    for seed in range(4):
+        batch = draw_batch(dtype=array, weighted=weighted, seed=seed)
+        update, expected = engine.update(batch, Noise()), reference.descend(batch, reference.goals(batch))
+        assert (update.loss, update.q_value) == pytest.approx((expected.loss, expected.q_value), rel=1e-4)
+        close([torch.as_tensor(update.priorities)], [expected.priorities], dtype)
+        assert update.num_updates == 1
+    close(weights_of(engine.online), weights_of(reference.online), dtype)
+
+
+def test_all_targets_are_computed_before_the_first_minibatch(build, draw_batch, plain, name):
+    """With a network that is its own target a later computation would give others."""
+    engine, batch = build(name, shared=True, optimizer=("sgd", {"lr": 0.1})), draw_batch(10)
+    minibatches = [np.array([7, 0, 3, 9, 4]), np.array([2, 8, 1, 6, 5])]
+    reference = plain(engine, lambda parameters: torch.optim.SGD(parameters, 0.1))
+    goals = reference.goals(batch)
+    judged = [reference.descend(batch, goals, rows) for rows in minibatches]
+    update = engine.update(batch, Noise(minibatches))
+    close(weights_of(engine.online), weights_of(reference.online), torch.float32)
+    assert update.num_updates == 2
+    assert update.loss == pytest.approx(np.mean([part.loss for part in judged]), rel=1e-4)
+    for part, rows in zip(judged, minibatches, strict=True):
+        np.testing.assert_allclose(update.priorities[rows], part.priorities, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("sizes", [[12], [4, 4, 4], [5, 5, 2], [1] * 12])
+def test_figures_are_means_over_the_batch_however_it_is_divided(build, draw_batch, name, sizes):
+    """With a rate too small to move anything, minibatches change nothing."""
+    still = ("sgd", {"lr": 1e-30})
+    batch, order = draw_batch(12), np.random.default_rng(0).permutation(12)
+    whole = build(name, optimizer=still).update(batch, Noise())
+    divided = build(name, optimizer=still).update(batch, Noise(np.split(order, np.cumsum(sizes)[:-1])))
+    assert divided.num_updates == len(sizes)
+    assert (divided.loss, divided.q_value) == pytest.approx((whole.loss, whole.q_value), rel=1e-5)
+    np.testing.assert_allclose(divided.priorities, whole.priorities, rtol=1e-5)
+
+
+def test_only_the_online_network_learns(build, draw_batch, name):
+    engine = build(name)
+    online, target = weights_of(engine.online), weights_of(engine.target)
+    engine.update(draw_batch(), Noise())
+    assert not same(weights_of(engine.online), online)
+    assert same(weights_of(engine.target), target)
+
+
+def test_parameters_are_updated_in_place(build, draw_batch, name):
+    engine = build(name)
+    places = [parameter.data_ptr() for parameter in engine.online.parameters()]
+    engine.update(draw_batch(), Noise())
+    assert [parameter.data_ptr() for parameter in engine.online.parameters()] == places
+
+
+def test_a_batch_is_read_and_not_changed(build, draw_batch, name):
+    batch = draw_batch(weighted=True)
+    build(name).update(batch, Noise([np.arange(6), np.arange(6, 12)]))
+    np.testing.assert_equal(batch, draw_batch(weighted=True))
+
+
+def test_q_values_are_those_of_the_online_network_as_it_is(build, draw_batch, name):
+    engine, batch = build(name), draw_batch()
+    for _ in range(2):
+        obs = batch.transition.obs[0]
+        q_values = engine.q_values(obs)
+        assert isinstance(q_values, np.ndarray)
+        expected = engine.online(torch.from_numpy(obs)[None]).detach().numpy().reshape(3)
+        np.testing.assert_allclose(q_values, expected, rtol=1e-5)
+        engine.update(batch, Noise())
+
+
+def test_q_values_given_out_do_not_change_later(build, draw_batch, name):
+    engine, batch = build(name), draw_batch()
+    q_values = engine.q_values(batch.transition.obs[0])
+    kept = q_values.copy()
+    engine.update(batch, Noise())
+    engine.q_values(batch.transition.obs[1])
+    np.testing.assert_array_equal(q_values, kept)
+
+
+@pytest.mark.parametrize("num_updates", [0, 1, 3])
+def test_an_engine_goes_on_from_its_saved_state(build, draw_batch, name, num_updates):
+    engine, other = build(name), build(name, seed=1)
+    for seed in range(num_updates):
+        engine.update(draw_batch(seed=seed), Noise())
+    other.load_state_dict(pickle.loads(pickle.dumps(engine.state_dict())))
+    for seed in range(10, 13):
+        one, another = engine.update(draw_batch(seed=seed), Noise()), other.update(draw_batch(seed=seed), Noise())
+        assert (one.loss, one.q_value) == (another.loss, another.q_value)
+        assert np.array_equal(one.priorities, another.priorities)
+    assert same(weights_of(engine.online), weights_of(other.online))
+    assert same(weights_of(engine.target), weights_of(other.target))
+
+
+def test_no_global_randomness_is_used(build, draw_batch, name, global_randomness_untouched):
+    with global_randomness_untouched():
+        engine, batch = build(name), draw_batch()
+        engine.update(batch, Noise())
+        engine.q_values(batch.transition.obs[0])

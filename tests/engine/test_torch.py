@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_lab.types import Noise
+
+SGD = ("sgd", {"lr": 1.0})
+
+
+def flat(network):
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()])
+
+
+def step(engine, batch, noise=None):
+    """Makes an update and gives how far each weight moved."""
+    before = flat(engine.online)
+    return engine.update(batch, noise or Noise()), flat(engine.online) - before
+
+
+def count_calls(network):
+    calls = []
+    network.register_forward_hook(lambda module, inputs, outputs: calls.append(outputs.requires_grad))
+    return calls
+
+
+def test_a_shared_network_is_moved_by_its_semi_gradient(build, draw_batch, plain):
+    """The full gradient, through the next state's value too, would take another step."""
+    engine, batch = build(shared=True, optimizer=SGD), draw_batch()
+    reference = plain(engine, lambda parameters: torch.optim.SGD(parameters, 1.0))
+    reference.target = reference.online
+    reference.descend(batch, reference.goals(batch))
+    engine.update(batch, Noise())
+    torch.testing.assert_close(flat(engine.online), flat(reference.online))
+
+
+def test_gradients_flow_through_the_online_network_at_s_only(build, draw_batch):
+    engine = build(bootstrap="double")
+    online, target = count_calls(engine.online), count_calls(engine.target)
+    engine.update(draw_batch(), Noise())
+    assert sorted(online) == [False, True]
+    assert target == [False]
+    assert all(parameter.grad is None for parameter in engine.target.parameters())
+
+
+def test_no_network_is_asked_for_what_nobody_needs(build, draw_batch):
+    """Max needs no online value at s′."""
+    engine = build(bootstrap="max")
+    online, target = count_calls(engine.online), count_calls(engine.target)
+    engine.update(draw_batch(), Noise())
+    assert (len(online), len(target)) == (1, 1)
+
+
+def test_all_actions_are_held_to_what_was_said_before_the_update(build, draw_batch, make):
+    """A batch that teaches nothing about the actions taken moves nothing at all."""
+    engine = build(value=make("value", "expected", all_actions=True), optimizer=SGD)
+    batch = draw_batch()
+    obs, action, *_ = batch.transition
+    said = np.stack([engine.q_values(row) for row in obs])[np.arange(len(obs)), action]
+    content = batch._replace(transition=batch.transition._replace(reward=said, discount=np.zeros_like(said)))
+    update, moved = step(engine, content)
+    assert update.loss == pytest.approx(0, abs=1e-10)
+    torch.testing.assert_close(moved, torch.zeros_like(moved))
+
+
+@pytest.mark.parametrize("factor", [0.0, 0.25, 3.0])
+def test_importance_weights_scale_the_loss_and_the_step(build, draw_batch, factor):
+    batch = draw_batch()
+    plain, moved = step(build(optimizer=SGD), batch)
+    scaled, moved_less = step(build(optimizer=SGD), batch._replace(weights=np.full(12, factor, np.float32)))
+    assert scaled.loss == pytest.approx(factor * plain.loss)
+    torch.testing.assert_close(moved_less, factor * moved)
+    np.testing.assert_array_equal(scaled.priorities, plain.priorities)
+
+
+def test_a_transition_of_weight_zero_teaches_nothing(build, draw_batch):
+    batch = draw_batch(weighted=True)
+    batch.weights[5] = 0
+    _, moved = step(build(optimizer=SGD), batch)
+    batch.transition.reward[5] = 1e3
+    _, moved_too = step(build(optimizer=SGD), batch)
+    torch.testing.assert_close(moved, moved_too)
+
+
+def test_weights_belong_to_their_rows_in_every_minibatch(build, draw_batch):
+    """Half the weights are zero, and just those rows in one minibatch: it moves nothing."""
+    batch, rows = draw_batch(weighted=True), np.array([1, 4, 6, 9])
+    batch.weights[rows] = 0
+    rest = np.setdiff1d(np.arange(12), rows)
+    alone = Noise([rest])
+    _, moved = step(build(optimizer=SGD), batch, Noise([rest, rows]))
+    _, moved_alone = step(build(optimizer=SGD), _only(batch, alone))
+    torch.testing.assert_close(moved, moved_alone)
+
+
+def _only(batch, noise):
+    (rows,) = noise.minibatches
+    transition = type(batch.transition)(*(field[rows] for field in batch.transition))
+    return batch._replace(transition=transition, weights=batch.weights[rows], indices=batch.indices[rows])
+
+
+def test_a_long_gradient_is_cut_to_the_largest_norm(build, draw_batch):
+    batch = draw_batch()
+    _, moved = step(build(optimizer=SGD), batch)
+    _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_norm": 0.01})), batch)
+    assert moved.norm() > 0.1
+    assert clipped.norm().item() == pytest.approx(0.01, rel=1e-3)
+    torch.testing.assert_close(clipped / clipped.norm(), moved / moved.norm(), rtol=1e-3, atol=1e-5)
+
+
+def test_a_short_gradient_is_not_stretched(build, draw_batch):
+    batch = draw_batch()
+    _, moved = step(build(optimizer=SGD), batch)
+    _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_norm": 1e3})), batch)
+    torch.testing.assert_close(clipped, moved)
+
+
+@pytest.mark.parametrize("bootstrap", ["max", "double"])
+def test_where_both_networks_are_equal_double_and_max_take_the_same_step(build, draw_batch, bootstrap):
+    engine, shared = build(bootstrap=bootstrap), build(bootstrap="max", shared=True)
+    engine.target.load_state_dict(engine.online.state_dict())
+    torch.testing.assert_close(step(engine, draw_batch())[1], step(shared, draw_batch())[1])
+
+
+def test_an_observation_may_be_a_list_of_numbers(build):
+    engine = build()
+    listed = engine.q_values([0.5, -0.5, 0.25, 0.0])
+    np.testing.assert_array_equal(listed, engine.q_values(np.array([0.5, -0.5, 0.25, 0.0], np.float32)))

@@ -1,0 +1,63 @@
+"""What every kind of environment must make."""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+from dqn_lab import registry
+
+pytestmark = pytest.mark.parametrize("name", registry.names("env"))
+
+
+def play(env, seed, num_steps=50):
+    """Plays made-up actions and gives all that the environment said."""
+    rng, said = np.random.default_rng(seed), [env.reset(seed=seed)[0]]
+    for _ in range(num_steps):
+        obs, reward, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
+        said += [np.array(obs), reward, terminated, truncated]
+        if terminated or truncated:
+            said.append(env.reset()[0])
+    return said
+
+
+def test_actions_are_counted_from_zero_and_observations_are_arrays_or_states(make, name):
+    with make("env", name).make() as env:
+        assert isinstance(env, gymnasium.Env)
+        assert isinstance(env.action_space, Discrete)
+        assert env.action_space.start == 0
+        assert isinstance(env.observation_space, (Box, Discrete))
+
+
+def test_steps_stay_within_the_spaces(make, name):
+    with make("env", name).make() as env:
+        obs, _ = env.reset(seed=0)
+        assert obs in env.observation_space
+        obs, reward, terminated, truncated, _ = env.step(0)
+        assert obs in env.observation_space
+        assert np.isfinite(float(reward))
+        assert {bool(terminated), bool(truncated)} <= {True, False}
+
+
+def test_a_seed_repeats_everything(make, name):
+    factory = make("env", name)
+    with factory.make() as one, factory.make() as other:
+        np.testing.assert_equal(play(one, seed=3), play(other, seed=3))
+
+
+def test_environments_of_one_factory_do_not_touch_each_other(make, name):
+    factory = make("env", name)
+    with factory.make() as alone:
+        expected = play(alone, seed=4)
+    with factory.make() as one, factory.make() as other:
+        play(one, seed=5)
+        started, _ = one.reset(seed=4)
+        play(other, seed=6)
+        np.testing.assert_equal([started, *play(one, seed=4)[1:]], expected)
+
+
+def test_no_global_randomness_is_used(make, name, global_randomness_untouched):
+    with global_randomness_untouched(), make("env", name).make() as env:
+        play(env, seed=0)

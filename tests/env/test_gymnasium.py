@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete, Tuple
+
+from dqn_lab.env.gymnasium import Gymnasium
+
+SPACES = {
+    "box": Box(-1, 1, (2,)),
+    "states": Discrete(5),
+    "actions": Discrete(2),
+    "actions from 1": Discrete(2, start=1),
+    "pair": Tuple([Discrete(2), Discrete(2)]),
+}
+
+
+class Endless(gymnasium.Env):
+    """Never ends by itself, but where it is told to."""
+
+    metadata = {"render_modes": ["rgb_array"]}
+
+    def __init__(self, actions="actions", observations="box", terminates_at=None, render_mode=None):
+        self.action_space, self.observation_space = SPACES[actions], SPACES[observations]
+        self.terminates_at, self.render_mode = terminates_at, render_mode
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.count += 1
+        return np.zeros(2, np.float32), 1.0, self.count == self.terminates_at, False, {}
+
+
+@pytest.fixture(autouse=True)
+def endless():
+    gymnasium.register("Endless-v0", Endless, max_episode_steps=6)
+    yield
+    del gymnasium.registry["Endless-v0"]
+
+
+def endings(**configuration):
+    """Plays one episode and gives its length and how it ended."""
+    with Gymnasium(id="Endless-v0", **configuration).make() as env:
+        env.reset(seed=0)
+        for length in range(1, 100):
+            *_, terminated, truncated, _ = env.step(0)
+            if terminated or truncated:
+                return length, terminated, truncated
+    raise AssertionError("never ended")
+
+
+@pytest.mark.parametrize(("max_episode_steps", "length"), [(None, 6), (4, 4), (9, 9)])
+def test_a_time_limit_truncates(max_episode_steps, length):
+    assert endings(max_episode_steps=max_episode_steps) == (length, False, True)
+
+
+def test_where_truncation_terminates_the_time_limit_counts_as_termination():
+    length, terminated, _ = endings(max_episode_steps=4, truncation_terminates=True)
+    assert (length, terminated) == (4, True)
+
+
+@pytest.mark.parametrize("truncation_terminates", [False, True])
+def test_an_end_before_the_time_limit_is_a_termination(truncation_terminates):
+    found = endings(kwargs={"terminates_at": 3}, truncation_terminates=truncation_terminates)
+    assert found == (3, True, False)
+
+
+def test_cartpole_is_the_default_with_its_own_time_limit():
+    with Gymnasium().make() as env:
+        assert (env.spec.id, env.spec.max_episode_steps) == ("CartPole-v1", 500)
+
+
+def test_keyword_arguments_reach_the_environment():
+    """Sutton and Barto's cart-pole rewards nothing but the fall, with −1."""
+    with Gymnasium(kwargs={"sutton_barto_reward": True}).make() as env:
+        env.reset(seed=0)
+        assert env.step(0)[1] == 0.0
+
+
+def test_a_render_mode_is_passed_on():
+    with Gymnasium(id="Endless-v0").make() as plain, Gymnasium(id="Endless-v0").make("rgb_array") as drawn:
+        assert (plain.unwrapped.render_mode, drawn.unwrapped.render_mode) == (None, "rgb_array")
+
+
+def test_discrete_observations_are_supported():
+    with Gymnasium(id="Endless-v0", kwargs={"observations": "states"}).make() as env:
+        assert env.observation_space == Discrete(5)
+
+
+def endless_with(**kwargs):
+    return {"id": "Endless-v0", "kwargs": kwargs}
+
+
+@pytest.mark.parametrize(
+    ("configuration", "message"),
+    [
+        ({"id": "CartPol-v1"}, r"^id=CartPol-v1: no such Gymnasium environment; did you mean CartPole-v1\?"),
+        ({"id": "CartPole-v77"}, r"^id=CartPole-v77: "),
+        ({"id": "no_such_module_:Thing-v0"}, r"^id=no_such_module_:Thing-v0: .*no_such_module_"),
+        ({"id": "not a name"}, r"^id=not a name: "),
+        (endless_with(colour="red"), r"^id=Endless-v0: .*colour"),
+        (endless_with(actions="box"), r"^id=Endless-v0: actions are Box\(.*; supported: Discrete, from 0$"),
+        (
+            endless_with(actions="actions from 1"),
+            r"^id=Endless-v0: actions are Discrete\(.*; supported: Discrete, from 0$",
+        ),
+        (endless_with(observations="pair"), r"^id=Endless-v0: observations are Tuple\(.*; supported: Box, Discrete$"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_in_one_line(configuration, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        Gymnasium(**configuration).make()
+    assert "\n" not in str(caught.value)

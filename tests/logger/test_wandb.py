@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import json
+import struct
+import time
+import urllib.request
+
+import pytest
+from wandb.proto import wandb_internal_pb2
+
+from dqn_lab.logger.wandb import choose_mode
+
+BLOCK = 32768
+
+
+@pytest.fixture(autouse=True)
+def nobody(monkeypatch, tmp_path):
+    """No account, no settings and no server."""
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(urllib.request, "getproxies", dict)
+
+
+def parse(data):
+    """Reads wandb's own file: after a header of 7 bytes, blocks of records in LevelDB's log format."""
+    place, parts, found = 7, b"", []
+    while place + 7 <= len(data):
+        if BLOCK - place % BLOCK < 7:
+            place += BLOCK - place % BLOCK
+            continue
+        _, length, kind = struct.unpack_from("<IHB", data, place)
+        if place + 7 + length > len(data):
+            break
+        parts += data[place + 7 : place + 7 + length]
+        place += 7 + length
+        if kind in (1, 4):  # a whole record, or the last part of one
+            found.append(wandb_internal_pb2.Record.FromString(parts))
+            parts = b""
+    return found
+
+
+def records(directory, kind):
+    """Gives the records of one kind, once wandb's process has written the last of all."""
+    (path,) = directory.glob("wandb/offline-run-*/*.wandb")
+    give_up, found = time.monotonic() + 20, []
+    while not (found and found[-1].WhichOneof("record_type") == "exit"):
+        assert time.monotonic() < give_up, f"no end of the run in {path}"
+        time.sleep(0.02)
+        found = parse(path.read_bytes())
+    return [getattr(record, kind) for record in found if record.WhichOneof("record_type") == kind]
+
+
+def values(items):
+    return {item.key or "/".join(item.nested_key): json.loads(item.value_json) for item in items}
+
+
+def logged(logger, directory, columns, *rows, status="completed"):
+    logger.open(directory, {"seed": 3, "env": {"name": "gymnasium"}}, columns)
+    info = logger.info()["wandb"]
+    for row in rows:
+        logger.write("episodes", row)
+    logger.close(status, {"return_mean": 12.5})
+    return info
+
+
+def test_the_same_names_and_values_are_logged_offline(make, tmp_path, columns, early_row, row):
+    logger = make("logger", "wandb", mode="offline", project="bench", group="arms", tags=["a", "b"])
+    info = logged(logger, tmp_path, columns, early_row, row)
+    assert info == {"id": info["id"], "offline": True, "url": None}
+    about, *_ = records(tmp_path, "run")
+    assert (about.run_id, about.project, about.run_group, list(about.tags)) == (info["id"], "bench", "arms", ["a", "b"])
+    assert values(about.config.update)["seed"] == 3
+    rows = [values(history.item) for history in records(tmp_path, "history")]
+    expected = [{key: value for key, value in each.items() if value is not None} for each in (early_row, row)]
+    assert [{key: value for key, value in each.items() if not key.startswith("_")} for each in rows] == expected
+
+
+@pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 1)])
+def test_the_end_of_a_run_is_told(make, tmp_path, columns, status, code):
+    logged(make("logger", "wandb", mode="offline"), tmp_path, columns, status=status)
+    summary = {}
+    for record in records(tmp_path, "summary"):
+        summary.update(values(record.update))
+    assert (summary["status"], summary["return_mean"]) == (status, 12.5)
+    assert [record.exit_code for record in records(tmp_path, "exit")] == [code]
+
+
+def test_a_server_that_is_away_costs_a_warning_and_not_the_run(make, tmp_path, monkeypatch, caplog, columns, row):
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    info = logged(make("logger", "wandb", mode="online"), tmp_path, columns, row)
+    assert info["offline"] is True
+    assert "could not go online" in caplog.text
+    assert len(records(tmp_path, "history")) == 1
+
+
+def test_disabled_writes_nothing(make, tmp_path, columns, row):
+    logged(make("logger", "wandb", mode="disabled"), tmp_path, columns, row)
+    assert not (tmp_path / "wandb").exists()
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        ({}, "offline"),
+        ({"WANDB_API_KEY": "k"}, "online"),
+        ({"WANDB_API_KEY": ""}, "offline"),
+        ({"WANDB_MODE": "disabled", "WANDB_API_KEY": "k"}, "disabled"),
+        ({"WANDB_MODE": "online"}, "online"),
+        ({"WANDB_MODE": "offline", "WANDB_API_KEY": "k"}, "offline"),
+        ({"WANDB_MODE": "nonsense"}, "offline"),
+    ],
+)
+def test_the_mode_is_chosen_by_the_environment(monkeypatch, environment, mode):
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    assert choose_mode() == mode
+
+
+@pytest.mark.parametrize(
+    ("netrc", "url", "mode"),
+    [
+        ("machine api.wandb.ai login user password k", None, "online"),
+        ("machine elsewhere.org login user password k", None, "offline"),
+        ("machine wandb.example.org login user password k", "https://wandb.example.org:8080", "online"),
+        ("this is no netrc file", None, "offline"),
+    ],
+)
+def test_the_mode_is_chosen_by_saved_credentials(monkeypatch, tmp_path, netrc, url, mode):
+    (tmp_path / "home" / ".netrc").write_text(netrc + "\n")
+    (tmp_path / "home" / ".netrc").chmod(0o600)
+    if url:
+        monkeypatch.setenv("WANDB_BASE_URL", url)
+    assert choose_mode() == mode

@@ -1,0 +1,98 @@
+"""What every network must do, on the kind of observation that it takes."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+
+from dqn_lab import registry
+from dqn_lab.seeding import torch_generator
+from dqn_lab.types import ConfigError
+
+SPACES = [Box(-1, 1, (4,)), Box(0, 255, (4, 84, 84), np.uint8), Box(0, 1, (10, 10, 4)), Discrete(6)]
+pytestmark = pytest.mark.parametrize("name", registry.names("network"))
+
+
+@pytest.fixture
+def space(make, name):
+    for candidate in SPACES:
+        try:
+            make("network", name, candidate, 2, 1, torch_generator(0, "network"))
+        except ConfigError:
+            continue
+        return candidate
+    raise AssertionError(f"{name} takes none of {SPACES}")
+
+
+@pytest.fixture
+def build(make, name, space):
+    def network(num_actions=3, num_outputs=2, seed=0):
+        return make("network", name, space, num_actions, num_outputs, torch_generator(seed, "network"))
+
+    return network
+
+
+def observe(space, num_obs, seed=0):
+    space.seed(seed)
+    return torch.from_numpy(np.stack([space.sample() for _ in range(num_obs)]))
+
+
+def noisily(network, obs):
+    draw = getattr(network, "draw_noise", None)
+    return network(obs) if draw is None else network(obs, draw(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(("batch", "num_actions", "num_outputs"), [(1, 2, 1), (7, 3, 1), (2, 4, 51)])
+def test_outputs_have_a_row_per_observation_and_a_cell_per_action(build, space, batch, num_actions, num_outputs):
+    outputs = build(num_actions, num_outputs)(observe(space, batch))
+    assert outputs.shape == (batch, num_actions, num_outputs)
+    assert outputs.dtype == torch.float32
+    assert outputs.isfinite().all()
+
+
+def test_an_observations_outputs_do_not_depend_on_the_others(build, space):
+    network, obs = build(), observe(space, 5)
+    torch.testing.assert_close(network(obs)[2:3], network(obs[2:3]))
+
+
+def test_the_same_generator_gives_the_same_weights(build):
+    for one, other in zip(build().parameters(), build().parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_every_parameter_gets_a_gradient(build, space):
+    network = build()
+    noisily(network, observe(space, 3)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
+def test_loading_a_state_makes_the_same_function(build, space):
+    network, other, obs = build(seed=1), build(seed=2), observe(space, 4)
+    other.load_state_dict(network.state_dict())
+    assert torch.equal(other(obs), network(obs))
+
+
+def test_a_deep_copy_is_the_same_function_with_parameters_of_its_own(build, space):
+    network, obs = build(), observe(space, 4)
+    clone, before = copy.deepcopy(network), network(obs).detach()
+    assert torch.equal(clone(obs), before)
+    with torch.no_grad():
+        for parameter in clone.parameters():
+            parameter.add_(1)
+    assert torch.equal(network(obs), before)
+
+
+def test_double_precision_goes_all_the_way_through(build, space):
+    network, obs = build(), observe(space, 4)
+    outputs = copy.deepcopy(network).double()(obs)
+    assert outputs.dtype == torch.float64
+    torch.testing.assert_close(outputs, network(obs).double())
+
+
+def test_no_global_randomness_is_used(build, space, global_randomness_untouched):
+    with global_randomness_untouched():
+        noisily(build(), observe(space, 2))

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import math
+import pickle
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dqn_lab.agent import Agent
+from dqn_lab.schedule import Progress
+from dqn_lab.seeding import Streams, torch_generator
+from dqn_lab.types import Batch, TrainingError, Transition, Update
+
+SETTINGS = {"batch_size": 8, "minibatch_size": None, "learning_starts": 1, "interval": 1, "num_updates": 1}
+
+
+class FakeEngine:
+    def __init__(self, events, loss=0.5):
+        self.online, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.events, self.loss, self.noises = events, loss, []
+
+    def q_values(self, obs, noise=None):
+        self.noises.append(noise)
+        return np.array([0.0, 1.0])
+
+    def update(self, batch, noise):
+        self.events.append("update")
+        self.noises.append(noise)
+        return Update(self.loss, 0.0, batch.indices * 10.0, 1 if noise.minibatches is None else len(noise.minibatches))
+
+
+class FakeBuffer:
+    def __init__(self, events, last=math.inf):
+        self.events, self.last, self.sizes, self.priorities = events, last, [], []
+
+    def ready(self, batch_size):
+        return len(self.sizes) < self.last
+
+    def sample(self, draws):
+        assert ((draws >= 0) & (draws < 1)).all()
+        self.sizes.append(len(draws))
+        return Batch(Transition(*[None] * 5), None, np.arange(len(draws)))
+
+    def update_priorities(self, indices, priorities):
+        self.priorities.append(dict(zip(indices.tolist(), priorities.tolist(), strict=True)))
+
+
+class FakeTarget:
+    def __init__(self, events):
+        self.events = events
+
+    def follow(self, online, target, before, after):
+        self.events.append((before, after))
+
+
+def fake(loss=0.5, last=math.inf, **settings):
+    """Gives an agent of fakes, and the list of what they did."""
+    events = []
+    engine, buffer = FakeEngine(events, loss), FakeBuffer(events, last)
+    return Agent(
+        engine=engine,
+        buffer=buffer,
+        exploration=SimpleNamespace(select=lambda q_values, rng, progress: int(q_values().argmax())),
+        target=FakeTarget(events),
+        streams=Streams(0),
+        **{**SETTINGS, **settings},
+    ), events
+
+
+def walk(agent, num_steps):
+    """Learns along an endless episode and gives the number of updates after each step."""
+    progress, counts = Progress(), []
+    for step in range(1, num_steps + 1):
+        progress, updates = agent.learn(progress, progress._replace(step=step))
+        counts.append(len(updates))
+    return counts, progress
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"learning_starts": 1}, [1] * 12),
+        ({"learning_starts": 5}, [0] * 4 + [1] * 8),
+        ({"learning_starts": 5, "interval": 3}, [0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 1, 0]),
+        ({"learning_starts": 4, "interval": 4, "num_updates": 2}, [0, 0, 0, 2] * 3),
+        ({"learning_starts": 0, "interval": 5, "num_updates": 3}, [0, 0, 0, 0, 3, 0, 0, 0, 0, 3, 0, 0]),
+    ],
+)
+def test_updates_are_made_when_they_are_due(settings, expected):
+    agent, _ = fake(**settings)
+    counts, progress = walk(agent, 12)
+    assert counts == expected
+    assert progress == Progress(step=12, updates=sum(expected))
+    assert agent.buffer.sizes == [8] * sum(expected)
+
+
+def test_learning_stops_where_the_buffer_has_nothing_more():
+    agent, _ = fake(last=2, num_updates=5)
+    assert walk(agent, 3)[0] == [2, 0, 0]
+
+
+def test_every_minibatch_counts_as_an_update():
+    agent, _ = fake(batch_size=8, minibatch_size=3, num_updates=2)
+    assert walk(agent, 1) == ([2], Progress(step=1, updates=6))
+
+
+@given(batch_size=st.integers(1, 40), minibatch_size=st.integers(1, 40))
+def test_minibatches_partition_the_batch(batch_size, minibatch_size):
+    agent, _ = fake(minibatch_size=minibatch_size)
+    minibatches = agent.draw_noise(batch_size).minibatches
+    if minibatch_size >= batch_size:
+        assert minibatches is None
+        return
+    assert sorted(np.concatenate(minibatches).tolist()) == list(range(batch_size))
+    full, rest = divmod(batch_size, minibatch_size)
+    assert [len(rows) for rows in minibatches] == [minibatch_size] * full + [rest] * (rest > 0)
+
+
+def test_minibatches_are_shuffled_anew_each_time():
+    agent, _ = fake(minibatch_size=4)
+    orders = {tuple(np.concatenate(agent.draw_noise(8).minibatches).tolist()) for _ in range(10)}
+    assert len(orders) == 10
+
+
+def test_priorities_go_back_to_where_the_batch_came_from():
+    agent, _ = fake(batch_size=3)
+    walk(agent, 1)
+    assert agent.buffer.priorities == [{0: 0.0, 1: 10.0, 2: 20.0}]
+
+
+def test_the_target_follows_after_every_update():
+    agent, events = fake(minibatch_size=4, num_updates=3)
+    before, after = Progress(step=6, episode=1, updates=10), Progress(step=7, episode=2, updates=10)
+    now, _ = agent.learn(before, after)
+    kinds = "".join("u" if event == "update" else "f" for event in events)
+    assert kinds.replace("ff", "f") == "ufufuf"
+    strides = [event for event in events if event != "update"]
+    assert [start for start, _ in strides] == [before, *[end for _, end in strides[:-1]]]
+    assert strides[-1][1] == now == Progress(7, 2, 16)
+    assert sorted({end.updates for _, end in strides}) == [12, 14, 16]
+
+
+def test_the_target_follows_a_step_without_updates():
+    agent, events = fake(learning_starts=9)
+    agent.learn(Progress(3), Progress(4, 1))
+    assert events == [(Progress(3), Progress(4, 1))]
+
+
+@pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_ends_training(loss):
+    agent, events = fake(loss=loss)
+    with pytest.raises(TrainingError, match=rf"^the loss became {loss} in episode 3, step 70: lower optimizer\.lr"):
+        agent.learn(Progress(69, 3, 5), Progress(70, 3, 5))
+    assert (events, agent.buffer.priorities) == (["update"], [])
+
+
+def test_the_error_names_the_episode_that_the_step_belongs_to():
+    """An episode's last step is still its own, though the episode counts as completed after it."""
+    agent, _ = fake(loss=math.nan)
+    with pytest.raises(TrainingError, match=r"in episode 3, step 70"):
+        agent.learn(Progress(69, 3, 5), Progress(70, 4, 5))
+
+
+class NoisyToy(nn.Module):
+    """A table-like network that adds the noise it is given, and keeps every noise it saw."""
+
+    def __init__(self, label, seen):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(2, 3))
+        self.label, self.seen = label, seen
+
+    def draw_noise(self, rng):
+        return torch.from_numpy(rng.normal(size=3).astype(np.float32))
+
+    def forward(self, obs, noise=None):
+        self.seen.append((self.label, obs.tolist(), None if noise is None else tuple(noise.tolist())))
+        outputs = obs @ self.weight
+        return (outputs if noise is None else outputs + noise).unsqueeze(-1)
+
+
+@pytest.fixture
+def noisy(make):
+    """An agent on noisy networks with the real engine, after one transition; and what the networks saw."""
+    seen = []
+    parts = [make("value", "expected"), make("bootstrap", "double"), make("optimizer", "sgd")]
+    engine = make("engine", "torch", NoisyToy("online", seen), NoisyToy("target", seen), *parts, torch.device("cpu"))
+    agent = Agent(
+        engine=engine,
+        buffer=make("buffer", "uniform", Box(-1, 1, (2,)), 0.9, 1, capacity=4),
+        exploration=make("exploration", "none", 3),
+        target=make("target", "periodic"),
+        streams=Streams(0),
+        **{**SETTINGS, "batch_size": 1},
+    )
+    agent.observe(np.array([1.0, 0.0]), 0, 1.0, np.array([0.0, 1.0]), False, False)
+    return agent, seen
+
+
+def test_online_selector_and_target_draw_noise_of_their_own(noisy):
+    agent, seen = noisy
+    agent.learn(Progress(), Progress(step=1))
+    here, there = [[1.0, 0.0]], [[0.0, 1.0]]
+    assert sorted(entry[:2] for entry in seen) == [("online", there), ("online", here), ("target", there)]
+    assert None not in {noise for *_, noise in seen}
+    assert len({noise for *_, noise in seen}) == 3
+
+
+def test_noise_is_fresh_in_every_update_and_every_action_and_off_in_evaluation(noisy):
+    agent, seen = noisy
+    for step in range(3):
+        agent.learn(Progress(step), Progress(step + 1))
+        agent.act(np.zeros(2, np.float32), Progress(step + 1))
+    assert len(seen) == len({noise for *_, noise in seen}) == 12
+    agent.greedy(np.zeros(2, np.float32))
+    assert seen[-1] == ("online", [[0.0, 0.0]], None)
+
+
+def real(make, seed=0):
+    space = Box(-1, 1, (2,))
+    networks = [make("network", "mlp", space, 2, 1, torch_generator(seed, name), hidden=[8]) for name in "ab"]
+    parts = [make("value", "expected"), make("bootstrap", "max"), make("optimizer", "adam")]
+    return Agent(
+        engine=make("engine", "torch", *networks, *parts, torch.device("cpu")),
+        buffer=make("buffer", "uniform", space, 0.9, 1, capacity=20, n_step=3),
+        exploration=make("exploration", "constant", 2, epsilon=0.5),
+        target=make("target", "polyak"),
+        streams=Streams(seed),
+        **{**SETTINGS, "batch_size": 4, "minibatch_size": 3},
+    )
+
+
+def live(agent, start, num_steps):
+    """Acts and learns on a made-up stream of observations, and gives all that can be seen of it."""
+    progress, seen = start, []
+    for step in range(start.step, start.step + num_steps):
+        obs = np.array([math.sin(step), math.cos(step)], np.float32)
+        action = agent.act(obs, progress)
+        agent.observe(obs, action, float(step % 3), obs[::-1], step % 7 == 0, False)
+        progress, updates = agent.learn(progress, progress._replace(step=step + 1))
+        seen.append((action, [(update.loss, update.q_value) for update in updates]))
+    return progress, seen
+
+
+def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make):
+    agent, other = real(make, seed=1), real(make, seed=1)
+    progress, _ = live(agent, Progress(), 31)
+    other.load_state_dict(pickle.loads(pickle.dumps(agent.state_dict())))
+    assert live(other, progress, 20) == live(agent, progress, 20)
+
+
+def test_an_agent_uses_no_global_randomness(make, global_randomness_untouched):
+    with global_randomness_untouched():
+        live(real(make), Progress(), 20)

@@ -1,0 +1,86 @@
+"""The house: what may import what."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "dqn_lab"
+GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")
+FLOORS = {
+    "__init__": 0, "types": 0, "_validation": 0, "registry": 0, "schedule": 0, "seeding": 0,
+    **dict.fromkeys(GROUPS, 1),
+    "engine": 2, "agent": 3, "train": 4, "evaluate": 4, "checkpoint": 4, "build": 5, "run": 5, "cli": 6, "__main__": 7,
+}  # fmt: skip
+OWNERS = {"hydra": ("cli",), "omegaconf": ("cli",), "wandb": ("logger/wandb.py",), "rich": ("cli",)}
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+
+def part(path: Path) -> str:
+    """Names the flat file or the folder of the package that a file belongs to."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> set[str]:
+    """Lists the modules a file imports, wherever in it, with what is imported from dqn_lab itself."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= {f"dqn_lab.{alias.name}" for alias in node.names} if node.module == "dqn_lab" else {node.module}
+    return found - {"dqn_lab.__version__"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_a_file_imports_only_from_lower_floors(path):
+    """Within a floor, flat files may know each other; groups and commands' folders only themselves."""
+    here = part(path)
+    for module in imports(path):
+        if module.startswith("dqn_lab."):
+            there = module.split(".")[1]
+            assert there in FLOORS, f"{there} has no floor"
+            same = FLOORS[there] == FLOORS[here] and (there == here or FLOORS[here] in (0, 4))
+            assert FLOORS[there] < FLOORS[here] or same, f"{name(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_some_packages_are_imported_in_one_place_only(path):
+    for module in imports(path):
+        places = OWNERS.get(module.split(".")[0])
+        assert places is None or name(path).startswith(places), f"{name(path)} imports {module}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_no_pickle_no_eval(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
+    assert not calls & {"eval", "exec", "compile", "__import__"}
+    assert not imports(path) & {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
+
+
+def test_every_group_has_a_folder_in_conf_package_and_tests():
+    root = PACKAGE.parent
+    for group in (*GROUPS, "engine"):
+        assert list((root / "conf" / group).glob("*.yaml")), group
+        assert (PACKAGE / group / "__init__.py").is_file(), group
+        assert list((root / "tests" / group).glob("test_*.py")), group
+
+
+def test_the_training_loop_fits_on_one_screen():
+    tree = ast.parse((PACKAGE / "train.py").read_text(encoding="utf-8"))
+    (loop,) = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == "train")
+    assert loop.end_lineno - loop.lineno + 1 <= 45
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_files_and_functions_stay_short(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno + 1 <= 50, f"{name(path)}: {node.name}"

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from dqn_lab.checkpoint import load_policy, save_policy, write_atomically
+
+ABOUT = {"policy": "best", "step": 120, "episode": 3, "return_mean": 9.5, "nothing": None}
+
+
+def network(seed=0, width=3):
+    layer = nn.Linear(2, width)
+    for parameter in layer.parameters():
+        nn.init.normal_(parameter, generator=torch.Generator().manual_seed(seed))
+    return nn.Sequential(layer, nn.BatchNorm1d(width))
+
+
+@pytest.fixture
+def saved(tmp_path) -> Path:
+    save_policy(tmp_path / "best.pt", network(), ABOUT)
+    return tmp_path / "best.pt"
+
+
+def test_a_policy_is_read_back_bit_for_bit(saved):
+    other = network(seed=1)
+    assert load_policy(saved, other) == ABOUT
+    for name, tensor in network().state_dict().items():
+        assert torch.equal(other.state_dict()[name], tensor)
+
+
+def test_directories_are_made_where_missing(tmp_path):
+    save_policy(tmp_path / "a" / "b" / "best.pt", network(), ABOUT)
+    assert load_policy(tmp_path / "a" / "b" / "best.pt", network(seed=1)) == ABOUT
+
+
+def test_saving_again_replaces_the_file_and_leaves_no_other(saved):
+    save_policy(saved, network(seed=5), {"step": 7})
+    assert load_policy(saved, network()) == {"step": 7}
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_a_write_that_fails_leaves_the_file_as_it_was(saved):
+    before = saved.read_bytes()
+
+    def fail(file):
+        file.write(b"half of ")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(saved, fail)
+    assert saved.read_bytes() == before
+    assert list(saved.parent.iterdir()) == [saved]
+
+
+def test_the_old_file_is_there_until_the_new_one_is_whole(saved):
+    before = saved.read_bytes()
+    write_atomically(saved, lambda file: file.write(b"new" if saved.read_bytes() == before else b"torn"))
+    assert saved.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda path: path.unlink(), "no such checkpoint"),
+        (lambda path: path.write_bytes(b""), "damaged, or not a checkpoint"),
+        (lambda path: path.write_bytes(b"garbage" * 40), "damaged, or not a checkpoint"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "damaged, or not a checkpoint"),
+        (lambda path: torch.save([1, 2], path), "not a checkpoint of dqn_lab"),
+        (lambda path: torch.save(network().state_dict(), path), "not a checkpoint of dqn_lab"),
+        (lambda path: save_policy(path, network(width=4), {}), "holds another network"),
+        (lambda path: save_policy(path, nn.Linear(2, 3), {}), "holds another network"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_refused_by_name(saved, damage, message):
+    damage(saved)
+    with pytest.raises(ValueError, match=rf"best\.pt: {message}"):
+        load_policy(saved, network())
+
+
+@pytest.mark.parametrize("key", ["about", "network"])
+def test_a_checkpoint_that_lacks_a_part_is_refused(saved, key):
+    state = torch.load(saved, weights_only=True)
+    del state[key]
+    torch.save(state, saved)
+    with pytest.raises(ValueError, match=r"best\.pt: "):
+        load_policy(saved, network())
+
+
+class Trap:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+def write_pickle(content: object, path: Path) -> None:
+    path.write_bytes(pickle.dumps(content, protocol=2))
+
+
+@pytest.mark.parametrize("write", [torch.save, write_pickle])
+def test_reading_a_file_runs_no_code_from_it(tmp_path, write):
+    sprung = tmp_path / "sprung"
+    write({"format": "dqn_lab policy 1", "about": Trap(sprung)}, tmp_path / "best.pt")
+    with pytest.raises(ValueError, match="damaged, or not a checkpoint"):
+        load_policy(tmp_path / "best.pt", network())
+    assert not sprung.exists()
+
+
+def test_no_global_randomness_is_used(saved, global_randomness_untouched):
+    other = network(seed=1)
+    with global_randomness_untouched():
+        load_policy(saved, other)
+        save_policy(saved, other, ABOUT)

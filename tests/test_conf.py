@@ -1,0 +1,70 @@
+"""Every yaml composes, builds, and says exactly what its component's constructor takes."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from dqn_lab import registry
+from dqn_lab.build import RunValues, build
+
+CONF = Path(__file__).parents[1] / "conf"
+OPTIONS = [(group, path.stem) for group in registry.GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+
+
+def option(group: str, name: str) -> dict:
+    return OmegaConf.to_container(OmegaConf.load(CONF / group / f"{name}.yaml"))
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_every_option_composes_and_builds(configure, group, name):
+    build(configure(f"{group}={name}"))
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_an_option_gives_every_parameter_of_its_constructor_and_no_other(group, name):
+    values = option(group, name)
+    fields = registry.schema(registry.lookup(group, values.pop("name"))).model_fields
+    assert set(values) == set(fields)
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS)
+def test_a_base_option_gives_its_components_defaults(group, name):
+    """An option is the base of the component of its own name; `mlp24` and `cartpole` are their components' base."""
+    values = option(group, name)
+    if name in (values["name"], "mlp24", "cartpole"):
+        assert registry.validate(group, values) == registry.validate(group, {"name": values["name"]})
+
+
+def test_every_component_has_an_option():
+    chosen = {(group, option(group, name)["name"]) for group, name in OPTIONS}
+    assert chosen == {(group, name) for group in registry.GROUPS for name in registry.names(group)}
+
+
+def test_the_default_run_gives_the_schemas_defaults(configure):
+    config = configure()
+    assert {key: config[key] for key in RunValues.model_fields} == RunValues().model_dump()
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_every_experiment_composes_builds_and_opens_with_its_command(configure, name):
+    build(configure(f"experiment={name}"))
+    lines = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# @package _global_"
+    assert f"python -m dqn_lab train experiment={name}" in lines[1]
+
+
+def test_the_default_is_the_tutorials_settings(configure):
+    config = configure()
+    assert config["env"]["id"] == "CartPole-v1"
+    assert config["network"]["hidden"] == [24, 24]
+    assert (config["optimizer"]["name"], config["optimizer"]["lr"]) == ("adam", 1e-3)
+    assert (config["buffer"]["capacity"], config["train"]["batch_size"]) == (50_000, 64)
+    assert (config["discount"], config["episodes"], config["train"]["learning_starts"]) == (0.99, 500, 64)
+    assert (config["target"]["interval"], config["target"]["unit"]) == (10, "episodes")
+
+
+@pytest.mark.parametrize("unit", ["1e6", "1_000_000", "1000000"])
+def test_integers_may_be_written_as_people_write_them(configure, unit):
+    assert configure(f"buffer.capacity={unit}")["buffer"]["capacity"] == 1_000_000

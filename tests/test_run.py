@@ -1,0 +1,173 @@
+"""One run's directory: what is in it when all goes well, and what is kept when it does not."""
+
+import csv
+import errno
+import json
+import math
+
+import pytest
+
+from dqn_lab.build import build
+from dqn_lab.checkpoint import load_policy
+from dqn_lab.cli._display import Quiet
+from dqn_lab.run import Run, read_record
+from dqn_lab.types import ConfigError
+
+SHORT = ("logger=csv", "episodes=8", "evaluation.interval=3", "evaluation.num_episodes=2",
+         "evaluation.final_num_episodes=3")  # fmt: skip
+
+
+@pytest.fixture
+def start(configure, tmp_path):
+    """Prepares a short run in a directory of its own."""
+
+    def prepare(*overrides, display=None):
+        return Run(build(configure(*SHORT, *overrides)), tmp_path / "run", {"command": "test"})
+
+    return prepare
+
+
+def table(directory, name):
+    with (directory / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_completed_run_leaves_everything_the_design_names(start, tmp_path):
+    record = start().execute(Quiet())
+    directory = tmp_path / "run"
+    assert {path.name for path in directory.iterdir()} == {
+        "episodes.csv", "evaluations.csv", "timing.csv", "run.json", "checkpoint",
+    }  # fmt: skip
+    assert {path.name for path in (directory / "checkpoint").iterdir()} == {"final.pt", "best.pt"}
+    assert record == read_record(directory)
+    assert record["status"] == "completed"
+    assert record["command"] == "test"
+    assert record["engine"] == {"name": "torch", "reason": "asked for"}
+
+
+def test_episode_rows_count_from_zero_and_add_up(start, tmp_path):
+    record = start().execute(Quiet())
+    rows = table(tmp_path / "run", "episodes")
+    assert list(rows[0]) == ["episode", "step", "return", "length", "epsilon", "updates", "loss", "q_value"]
+    assert [int(row["episode"]) for row in rows] == list(range(8))
+    step = 0
+    for row in rows:
+        step += int(row["length"])
+        assert int(row["step"]) == step
+        assert float(row["return"]) == int(row["length"])
+        assert float(row["epsilon"]) == pytest.approx(0.995 ** int(row["episode"]))
+        assert int(row["updates"]) == max(0, step - 63)
+        assert (row["loss"] == "") == (row["q_value"] == "") == (int(row["updates"]) == 0)
+    assert record["progress"] == {"step": step, "episode": 8, "updates": step - 63}
+
+
+def test_evaluations_happen_at_their_interval_and_at_the_end(start, tmp_path):
+    record = start().execute(Quiet())
+    rows = table(tmp_path / "run", "evaluations")
+    assert [(int(row["episode"]), int(row["episodes"])) for row in rows] == [(3, 2), (6, 2), (8, 3)]
+    assert record["scores"]["final"]["return_mean"] == float(rows[-1]["return_mean"])
+    best = max(rows[:-1], key=lambda row: float(row["return_mean"]))
+    assert record["scores"]["selected"]["step"] == int(best["step"])
+
+
+def test_the_saved_final_policy_is_the_one_that_was_trained(start, tmp_path, configure):
+    run = start()
+    run.execute(Quiet())
+    fresh = build(configure("seed=5")).agent.engine.online
+    about = load_policy(tmp_path / "run" / "checkpoint" / "final.pt", fresh)
+    assert about["episode"] == 8
+    for mine, theirs in zip(fresh.parameters(), run.experiment.agent.engine.online.parameters(), strict=True):
+        assert mine.equal(theirs)
+
+
+def test_without_evaluations_the_best_policy_is_the_final_one(start, tmp_path):
+    start("evaluation.interval=null").execute(Quiet())
+    final, best = ((tmp_path / "run" / "checkpoint" / f"{name}.pt").stat().st_size for name in ("final", "best"))
+    assert final == pytest.approx(best, abs=64)
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(start, tmp_path):
+    start().execute(Quiet())
+    before = (tmp_path / "run" / "run.json").read_bytes()
+    with pytest.raises(ConfigError, match="holds a run already"):
+        start()
+    assert (tmp_path / "run" / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("lr", ["1e6", "1e30"])
+def test_a_loss_that_is_not_finite_fails_the_run_and_keeps_what_was_logged(start, tmp_path, lr):
+    with pytest.raises(Exception, match="the loss became"):
+        start("optimizer=sgd", f"optimizer.lr={lr}").execute(Quiet())
+    record = read_record(tmp_path / "run")
+    assert record["status"] == "failed"
+    assert "optimizer.lr" in record["error"]
+    assert f"episode {record['progress']['episode']}" in record["error"]
+    assert len(table(tmp_path / "run", "episodes")) == record["progress"]["episode"]
+
+
+class InterruptAt(Quiet):
+    def __init__(self, step, error=KeyboardInterrupt):
+        self.at, self.error = step, error
+
+    def step(self, progress):
+        if progress.step == self.at:
+            raise self.error
+
+
+def test_an_interrupted_run_keeps_its_rows_and_its_policy(start, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        start().execute(InterruptAt(100))
+    record = read_record(tmp_path / "run")
+    assert record["status"] == "interrupted"
+    assert record["progress"]["step"] == 100
+    assert len(table(tmp_path / "run", "episodes")) == record["progress"]["episode"]
+    assert (tmp_path / "run" / "checkpoint" / "final.pt").is_file()
+
+
+def test_a_full_disk_fails_the_run_with_its_reason(start, tmp_path):
+    with pytest.raises(OSError, match="No space left"):
+        start().execute(InterruptAt(100, OSError(errno.ENOSPC, "No space left on device")))
+    record = read_record(tmp_path / "run")
+    assert (record["status"], record["error"]) == ("failed", "OSError: [Errno 28] No space left on device")
+
+
+class Speaking:
+    """A component with a column of its own."""
+
+    columns = ("fill",)
+
+    def __init__(self, name="fill"):
+        self.name = name
+
+    def report(self, progress):
+        return {self.name: progress.step / 2}
+
+
+def test_a_component_may_add_columns_to_every_row(start, tmp_path):
+    run = start()
+    run.experiment.reporters.append(Speaking())
+    run.columns = run.experiment.columns()
+    run.execute(Quiet())
+    assert all(float(row["fill"]) == int(row["step"]) / 2 for row in table(tmp_path / "run", "episodes"))
+
+
+def test_a_column_that_was_not_declared_raises(start):
+    run = start()
+    run.experiment.reporters.append(Speaking("full"))
+    with pytest.raises(ValueError, match="no column full"):
+        run.execute(Quiet())
+
+
+def test_the_record_holds_no_number_that_json_does_not_have(start, tmp_path):
+    run = start()
+    run.record["odd"] = {"values": [math.nan, math.inf, 1.5]}
+    run.execute(Quiet())
+    text = (tmp_path / "run" / "run.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["odd"] == {"values": [None, None, 1.5]}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"status": "running"}'])
+def test_a_damaged_record_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    with pytest.raises(ValueError, match=r"run\.json: (damaged|not the record)"):
+        read_record(tmp_path)

@@ -1,0 +1,181 @@
+"""The loop: what is stored, what is counted, and that the same seed gives the same bytes."""
+
+from pathlib import Path
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+
+from dqn_lab.build import build, validate
+from dqn_lab.cli._display import Quiet
+from dqn_lab.run import Run
+from dqn_lab.train import train
+from dqn_lab.types import TrainingError
+
+SHORT = ("logger=csv", "episodes=12", "evaluation.interval=5", "evaluation.num_episodes=2",
+         "evaluation.final_num_episodes=2", "exploration.decay=0.8")  # fmt: skip
+
+
+class Counting(gymnasium.Env):
+    """Observes [episode, step within it, steps in all], in one array that it uses again and again.
+
+    Episodes end in turn by termination and by truncation, after 3, 4, 5, 3, … steps.
+    """
+
+    observation_space = Box(0, np.inf, (3,), np.float32)
+    action_space = Discrete(2)
+
+    def __init__(self):
+        self.obs = np.zeros(3, np.float32)
+        self.episode = -1
+        self.total = 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episode += 1
+        self.inside = 0
+        return self._observe()
+
+    def step(self, action):
+        self.inside += 1
+        self.total += 1
+        ended = self.inside == 3 + self.episode % 3
+        obs, info = self._observe()
+        return obs, float(self.inside), ended and self.episode % 2 == 0, ended and self.episode % 2 == 1, info
+
+    def _observe(self):
+        self.obs[:] = self.episode, self.inside, self.total
+        return self.obs, {}
+
+
+class Raising(Counting):
+    def step(self, action):
+        if self.total == 7:
+            raise RuntimeError("out of track")
+        return super().step(action)
+
+
+@pytest.fixture(autouse=True)
+def environments():
+    for name, entry in (("Counting-v0", Counting), ("Raising-v0", Raising)):
+        gymnasium.register(name, entry)
+    yield
+    for name in ("Counting-v0", "Raising-v0"):
+        del gymnasium.registry[name]
+
+
+@pytest.fixture
+def stored(configure):
+    """Trains in the counting environment; gives the agent's whole memory, row by row."""
+
+    def run(*overrides):
+        config = configure("logger=csv", "episodes=null", "steps=60", "evaluation.interval=null", *overrides)
+        config["env"]["id"] = "Counting-v0"
+        experiment = build(validate(config))
+        train(experiment, Silent())
+        ring = experiment.agent.buffer.ring
+        return [dict(zip(ring.arrays._fields, row, strict=True)) for row in zip(*(a[: ring.size] for a in ring.arrays))]
+
+    return run
+
+
+class Silent:
+    def step(self, progress):
+        pass
+
+    def episode(self, row, progress):
+        pass
+
+    def evaluate(self, progress):
+        pass
+
+
+@pytest.mark.parametrize("n_step", [1, 2, 3, 7])
+def test_no_transition_crosses_an_episode(stored, n_step):
+    rows = stored(f"buffer.n_step={n_step}")
+    assert len(rows) > 40
+    for row in rows:
+        episode, start, total = row["obs"]
+        next_episode, end, next_total = row["next_obs"]
+        assert next_episode == episode
+        assert end - start == next_total - total
+        assert end - start == min(n_step, 3 + episode % 3 - start)
+
+
+@pytest.mark.parametrize("n_step", [1, 2, 3, 7])
+def test_truncation_bootstraps_from_the_true_last_observation_and_termination_does_not(stored, n_step):
+    for row in stored(f"buffer.n_step={n_step}"):
+        episode, start, _ = row["obs"]
+        end = row["next_obs"][1]
+        last = end == 3 + episode % 3
+        expected = 0.0 if last and episode % 2 == 0 else 0.99 ** (end - start)
+        assert row["discount"] == pytest.approx(expected)
+        assert row["reward"] == pytest.approx(sum(0.99**k * (start + k + 1) for k in range(int(end - start))))
+
+
+def test_with_truncation_terminates_every_episode_ends_with_discount_zero(stored):
+    rows = stored("env.truncation_terminates=true")
+    ends = [row["discount"] for row in rows if row["next_obs"][1] == 3 + row["obs"][0] % 3]
+    assert len(ends) > 10
+    assert not any(ends)
+
+
+def test_an_environment_that_raises_is_named_with_its_step(configure):
+    config = configure("logger=csv", "evaluation.interval=null")
+    config["env"]["id"] = "Raising-v0"
+    with pytest.raises(TrainingError, match=r"raised in step \(episode 2, step 7\): RuntimeError: out of track"):
+        train(build(config), Silent())
+
+
+@pytest.mark.parametrize(("budget", "expected"), [
+    ("episodes=4", (15, 4)), ("episodes=null steps=10", (10, 2)), ("episodes=4 steps=10", (10, 2)),
+    ("episodes=2 steps=1000", (7, 2)),
+])  # fmt: skip
+def test_a_run_ends_with_its_episodes_or_its_steps_whichever_come_first(configure, budget, expected):
+    config = configure("logger=csv", "evaluation.interval=null", *budget.split())
+    config["env"]["id"] = "Counting-v0"
+    progress = train(build(config), Silent())
+    assert (progress.step, progress.episode) == expected
+
+
+def rows(configure, directory: Path, *overrides) -> dict[str, bytes]:
+    """Carries a run out and gives its CSV files."""
+    experiment = build(configure(*SHORT, *overrides))
+    Run(experiment, directory, {}).execute(Quiet())
+    return {path.name: path.read_bytes() for path in directory.glob("*.csv") if path.name != "timing.csv"}
+
+
+COMPOSITIONS = [
+    (),
+    ("experiment=tutorial",),
+    ("bootstrap=double", "value=huber", "buffer.n_step=3", "target=polyak", "exploration=linear"),
+    ("buffer=none", "target=none", "optimizer=sgd", "exploration=constant"),
+]
+
+
+@pytest.mark.parametrize("composition", COMPOSITIONS, ids=lambda overrides: ",".join(overrides) or "default")
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(configure, tmp_path, composition):
+    composition = [item for item in composition if not item.startswith("exploration")]
+    first, again = (rows(configure, tmp_path / name, *composition) for name in ("first", "again"))
+    other = rows(configure, tmp_path / "other", *composition, "seed=1")
+    assert first == again
+    assert first["episodes.csv"].count(b"\n") == 13
+    assert first["episodes.csv"] != other["episodes.csv"]
+
+
+@pytest.mark.parametrize("overrides", [
+    ("evaluation.interval=null",), ("evaluation.interval=1",), ("logger=[csv,tensorboard]",),
+    ("logger=[csv,wandb]", "logger.wandb.mode=offline"), ("evaluation.final_num_episodes=7",),
+])  # fmt: skip
+def test_observing_a_run_never_changes_it(configure, tmp_path, overrides):
+    plain = rows(configure, tmp_path / "plain")
+    observed = rows(configure, tmp_path / "observed", *overrides)
+    assert plain["episodes.csv"] == observed["episodes.csv"]
+
+
+def test_extending_a_run_does_not_change_its_past(configure, tmp_path):
+    short = rows(configure, tmp_path / "short")["episodes.csv"]
+    long = rows(configure, tmp_path / "long", "episodes=15")["episodes.csv"]
+    assert long.startswith(short)
+    assert len(long) > len(short)
