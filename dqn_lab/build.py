@@ -106,7 +106,9 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
         parts = config.get(group, {}).values() if group == "logger" else [config[group]]
         for part in parts:
             constraint = getattr(registry.lookup(group, part["name"]), "check", None)
-            yield from constraint(config) if constraint else ()
+            with registry.blame(group, part):
+                problems = list(constraint(config)) if constraint else []
+            yield from problems
     yield from _device_problems(config["device"])
 
 

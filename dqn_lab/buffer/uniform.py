@@ -52,8 +52,9 @@ class Uniform:
         capacity, batch_size = config["buffer"]["capacity"], config["train"]["batch_size"]
         if batch_size > capacity:
             yield f"train.batch_size={batch_size}: must be at most buffer.capacity={capacity}"
-        if config["buffer"]["n_step"] > capacity:
-            yield f"buffer.n_step={config['buffer']['n_step']}: must be at most buffer.capacity={capacity}"
+        n_step = config["buffer"].get("n_step", 1)  # a component built on this one may not offer it
+        if n_step > capacity:
+            yield f"buffer.n_step={n_step}: must be at most buffer.capacity={capacity}"
 
     @property
     def nbytes(self) -> int:

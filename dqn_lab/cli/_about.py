@@ -16,6 +16,7 @@ from typing import Any
 from dqn_lab import __version__
 
 COMMAND = "DQN_LAB_COMMAND"  # what the person typed, for the workers of any launcher
+CONFIG_DIR = "DQN_LAB_CONFIG_DIR"  # where their own modules are
 PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "wandb")
 
 
@@ -26,6 +27,7 @@ def about() -> dict[str, Any]:
         "command": os.environ.get(COMMAND, command()),
         "host": socket.gethostname(),
         "pid": os.getpid(),
+        "import_path": [os.environ[CONFIG_DIR]] if CONFIG_DIR in os.environ else [],
         "git": _git(),
         "versions": {"dqn_lab": __version__, "python": platform.python_version(), **_versions()},
     }

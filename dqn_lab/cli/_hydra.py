@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab import registry
 from dqn_lab._validation import nearest
+from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._parser import Parser
 from dqn_lab.types import ConfigError
 
@@ -69,6 +70,7 @@ def add_directories(config_dir: str | None) -> list[Path]:
             raise ConfigError(f"--config-dir={config_dir}: no such directory")
         directories.append(directory)
         sys.path.insert(0, str(directory))
+        os.environ[CONFIG_DIR] = str(directory)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
     for plugin in registry.plugins():
         spec = importlib.util.find_spec(plugin.module)

@@ -22,7 +22,7 @@ def cli(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    for name in ("PYTHONPATH", "DQN_LAB_NUM_JOBS", "DQN_LAB_COMMAND", "HYDRA_FULL_ERROR"):
+    for name in ("PYTHONPATH", "DQN_LAB_NUM_JOBS", "DQN_LAB_COMMAND", "DQN_LAB_CONFIG_DIR", "HYDRA_FULL_ERROR"):
         monkeypatch.setenv(name, os.environ.get(name, ""))
         monkeypatch.delenv(name)
 

@@ -1,0 +1,86 @@
+"""Components from outside the package, with nothing in it touched: a directory, and an installed package."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+QUICK = ("episodes=6", "evaluation.num_episodes=2", "evaluation.final_num_episodes=2", "logger=csv")
+
+
+def dqn_lab(*words, cwd, path=""):
+    environment = {**os.environ, "PYTHONPATH": str(path)}
+    command = [sys.executable, "-m", "dqn_lab", *map(str, words)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def directory_run(tmp_path_factory):
+    """A run with a user's own network and buffer."""
+    root = tmp_path_factory.mktemp("directory")
+    shutil.copytree(HERE / "my_lab", root / "my_lab")
+    words = ("network=residual", "network.width=16", "buffer=recent", "buffer.emphasis=3", "hydra.run.dir=run")
+    done = dqn_lab("train", "--config-dir", "my_lab", *words, *QUICK, cwd=root)
+    assert done.returncode == 0, done.stderr
+    return root
+
+
+def test_a_directory_brings_a_network_and_a_buffer(directory_run):
+    config = json.loads((directory_run / "run" / "run.json").read_text())["config"]
+    assert config["network"] == {"name": "my_parts:Residual", "width": 16}
+    assert config["buffer"] == {"name": "my_parts:Recent", "capacity": 10_000, "emphasis": 3.0}
+
+
+def test_a_component_of_ones_own_may_add_a_column(directory_run):
+    with (directory_run / "run" / "episodes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["fill"]) for row in rows] == [int(row["step"]) / 10_000 for row in rows]
+
+
+def test_a_network_that_ignores_its_generator_is_still_reproducible(directory_run):
+    again = dqn_lab(
+        "train", "--config-dir", "my_lab", "network=residual", "network.width=16", "buffer=recent",
+        "buffer.emphasis=3", "hydra.run.dir=again", *QUICK, cwd=directory_run,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    first, second = ((directory_run / run / "episodes.csv").read_bytes() for run in ("run", "again"))
+    assert first == second
+
+
+def test_a_run_with_outside_code_is_evaluated_only_when_trusted(directory_run):
+    refused = dqn_lab("evaluate", "run", "--episodes", 2, cwd=directory_run)
+    assert refused.returncode == 2
+    assert "my_parts:Recent, my_parts:Residual" in refused.stderr
+    trusted = dqn_lab("evaluate", "run", "--episodes", 2, "--trust", cwd=directory_run)
+    assert trusted.returncode == 0, trusted.stderr
+    assert "greedy, 2 episodes" in trusted.stdout
+
+
+def test_components_shows_what_a_directory_brings(directory_run):
+    shown = dqn_lab("components", "network", "--config-dir", "my_lab", cwd=directory_run).stdout
+    assert "my_parts:Residual: One hidden layer" in shown
+    assert "network.width: integer > 0; default 32" in shown
+
+
+def test_a_mistake_in_ones_own_component_is_one_line(directory_run):
+    done = dqn_lab("train", "--config-dir", "my_lab", "network=residual", "network.width=0", cwd=directory_run)
+    assert (done.returncode, done.stderr) == (2, "error: network.width=0: must be greater than 0\n")
+
+
+def test_an_installed_package_brings_a_buffer_and_its_configuration(tmp_path):
+    shutil.copytree(HERE / "recent_plugin", tmp_path / "source")
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
+    subprocess.run([*install, "--target", tmp_path / "site", tmp_path / "source"], check=True, capture_output=True)
+    done = dqn_lab("train", "buffer=newest", "hydra.run.dir=run", *QUICK, cwd=tmp_path, path=tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    config = json.loads((tmp_path / "run" / "run.json").read_text())["config"]
+    assert config["buffer"] == {"name": "newest", "capacity": 100}
+    assert "newest: Uniform replay over few" in dqn_lab(
+        "components", "buffer", cwd=tmp_path, path=tmp_path / "site"
+    ).stdout  # fmt: skip
