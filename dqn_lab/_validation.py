@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -38,29 +40,58 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
     Raises:
         ConfigError: one line a problem.
     """
+    problems = [f"{_join(prefix, path)}={value}: must be a finite number" for path, value in _not_finite(values, [])]
     try:
-        # strict JSON takes a list where a tuple is meant, and nothing else that is not what it seems
-        checked = model.model_validate_json(json.dumps(_whole(values)))
+        checked = _validated(model, values)
     except ValidationError as error:
-        raise ConfigError(*(_line(prefix, model, values, detail) for detail in error.errors())) from error
+        details = [detail for detail in error.errors() if detail["type"] != "finite_number"]
+        problems += [_line(prefix, model, values, detail) for detail in details]
+    if problems:
+        raise ConfigError(*problems)
     dumped: dict[str, Any] = checked.model_dump(mode="json")
     return dumped
 
 
-def _whole(value: Any) -> Any:
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if isinstance(value, Mapping):
-        return {key: _whole(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_whole(item) for item in value]
-    return value
+def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
+    """Validates strictly, once more with an integer wherever one was written as a whole float."""
+    try:
+        # strict JSON takes a list where a tuple is meant, and nothing else that is not what it seems
+        return model.model_validate_json(json.dumps(values))
+    except ValidationError as error:
+        whole = [detail for detail in error.errors() if detail["type"] == "int_type" and _is_whole(detail["input"])]
+        if not whole:
+            raise
+    values = copy.deepcopy(dict(values))
+    for detail in whole:
+        *path, last = _path(values, detail)[0]
+        place: Any = values
+        for part in path:
+            place = place[part]
+        place[last] = int(detail["input"])
+    return model.model_validate_json(json.dumps(values))
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
+
+
+def _not_finite(value: Any, path: list[int | str]) -> Iterator[tuple[list[int | str], float]]:
+    """Finds infinities and not-a-numbers, in parts too that no schema looks into."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield path, value
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield from _not_finite(item, [*path, key])
+
+
+def _join(prefix: str, path: list[int | str]) -> str:
+    key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    return key.removeprefix(".")
 
 
 def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail: ErrorDetails) -> str:
     path, value = _path(values, detail)
-    key = prefix + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    key = key.removeprefix(".")
+    key = _join(prefix, path)
     if detail["type"] == "missing":
         return f"{key}: must be given"
     shown = _show(value)
@@ -78,8 +109,8 @@ def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:
     """Gives where a value stands, without what pydantic adds of its own, and the value."""
     path: list[int | str] = []
     for part in detail["loc"]:
-        known = range(len(values)) if isinstance(values, (list, tuple)) else values if isinstance(values, Mapping) else ()
-        if part in known:
+        inside = range(len(values)) if isinstance(values, list) else values if isinstance(values, Mapping) else ()
+        if part in inside:
             values = values[part]
         elif detail["type"] != "missing":
             continue

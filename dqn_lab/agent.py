@@ -80,7 +80,7 @@ class Agent:
                 break
             if updates:
                 now = self._follow(now, Progress(before.step, before.episode, count))
-            updates.append(self._update(after))
+            updates.append(self._update(before))
             count += updates[-1].num_updates
         return self._follow(now, Progress(after.step, after.episode, count)), updates
 
@@ -96,7 +96,7 @@ class Agent:
         update = self.engine.update(batch, self.draw_noise(len(batch.indices)))
         if not math.isfinite(update.loss):
             raise TrainingError(
-                f"the loss became {update.loss} in episode {progress.episode}, step {progress.step}: "
+                f"the loss became {update.loss} in episode {progress.episode}, step {progress.step + 1}: "
                 "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
             )
         self.buffer.update_priorities(batch.indices, update.priorities)

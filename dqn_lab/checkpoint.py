@@ -52,7 +52,7 @@ def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged file can raise nearly anything
         raise ValueError(f"{path}: damaged, or not a checkpoint of dqn_lab") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
+    if not isinstance(state, dict) or state.get("format") != FORMAT or not {"network", "about"} <= state.keys():
         raise ValueError(f"{path}: not a checkpoint of dqn_lab")
     try:
         network.load_state_dict(state["network"])

@@ -71,7 +71,7 @@ def lookup(group: str, name: str) -> type:
     """
     if ":" in name:
         return _external(group, name)
-    if (group, name) not in _components and importlib.util.find_spec(f"dqn_lab.{group}.{name}"):
+    if (group, name) not in _components and name.isidentifier() and importlib.util.find_spec(f"dqn_lab.{group}.{name}"):
         importlib.import_module(f"dqn_lab.{group}.{name}")
     if (group, name) not in _components:
         load_plugins()
@@ -143,7 +143,12 @@ def validate(group: str, config: Mapping[str, Any], prefix: str | None = None) -
     name = values.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError(f"{prefix}.name={name}: must be a component's name; choices: {', '.join(names(group))}")
-    return {"name": name, **check(prefix, schema(lookup(group, name)), values)}
+    component = lookup(group, name)
+    try:
+        model = schema(component)
+    except (TypeError, ValueError, NameError) as error:
+        raise ConfigError(f"{prefix}.name={name}: its constructor cannot be read: {error}") from error
+    return {"name": name, **check(prefix, model, values)}
 
 
 def create(group: str, config: Mapping[str, Any], *supplied: Any) -> Any:

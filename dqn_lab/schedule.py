@@ -93,5 +93,7 @@ class Exponential:
             return value
         if self.clamp or self.end <= 0 or self.start <= self.end:
             return self.end
-        products = math.ceil(math.log(self.end / self.start) / math.log(self.decay))
-        return self.start * self.decay**products
+        products = math.floor(math.log(self.end / self.start) / math.log(self.decay))
+        while (value := self.start * self.decay**products) > self.end:
+            products += 1  # once, or twice where the logarithms are rounded
+        return value

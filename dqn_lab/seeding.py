@@ -52,6 +52,7 @@ class Streams:
         return {name: rng.bit_generator.state for name, rng in self._generators.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts every generator back where `state_dict` found it."""
-        for name, value in state.items():
-            self(name).bit_generator.state = value
+        """Puts every generator back where `state_dict` found it, or at its start if it did not exist then."""
+        for name in self._generators.keys() | state.keys():
+            fresh = np.random.default_rng(seed_sequence(self.seed, name)).bit_generator.state
+            self(name).bit_generator.state = state.get(name, fresh)

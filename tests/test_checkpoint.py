@@ -56,9 +56,11 @@ def test_a_write_that_fails_leaves_the_file_as_it_was(saved):
     assert list(saved.parent.iterdir()) == [saved]
 
 
-def test_the_old_file_is_there_until_the_new_one_is_whole(saved):
+def test_the_old_file_is_whole_until_the_new_one_takes_its_place(saved):
     before = saved.read_bytes()
-    write_atomically(saved, lambda file: file.write(b"new" if saved.read_bytes() == before else b"torn"))
+    with saved.open("rb") as reader:
+        write_atomically(saved, lambda file: file.write(b"new" if saved.read_bytes() == before else b"torn"))
+        assert reader.read() == before
     assert saved.read_bytes() == b"new"
 
 

@@ -75,7 +75,10 @@ def stored(configure):
         experiment = build(validate(config))
         train(experiment, Silent())
         ring = experiment.agent.buffer.ring
-        return [dict(zip(ring.arrays._fields, row, strict=True)) for row in zip(*(a[: ring.size] for a in ring.arrays))]
+        return [
+            dict(zip(ring.arrays._fields, row, strict=True))
+            for row in zip(*(a[: ring.size] for a in ring.arrays), strict=True)
+        ]
 
     return run
 

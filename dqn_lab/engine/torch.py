@@ -73,7 +73,7 @@ class TorchEngine:
     @torch.inference_mode()
     def q_values(self, obs: Any, noise: Any = None) -> Array:
         """Gives the online network's expected values [A] at one observation [*O]."""
-        batch = self._tensor(np.asarray(obs)).unsqueeze(0)
+        batch = self._tensor(np.array(obs)).unsqueeze(0)  # a copy, because torch takes no read-only or reversed view
         return self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy()
 
     def update(self, batch: Batch, noise: Noise) -> Update:
@@ -82,15 +82,14 @@ class TorchEngine:
         weights = None if batch.weights is None else self._tensor(batch.weights)
         target = self.targets(transition, noise)  # [B, …]
         if noise.minibatches is None:
-            losses = self._descend(transition.obs, transition.action, target, weights, noise)
-            return _summarize([losses])
+            return _summarize(self._descend(transition.obs, transition.action, target, weights, noise), 1)
         judged = []
         for rows in map(self._tensor, noise.minibatches):
             part = None if weights is None else weights[rows]
             judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, noise))
-        priorities = torch.cat([loss.priority for loss in judged])
-        order = self._tensor(np.concatenate(noise.minibatches))
-        return _summarize(judged, torch.empty_like(priorities).scatter_(0, order, priorities))
+        order = np.argsort(np.concatenate(noise.minibatches))
+        whole = Loss(*(torch.cat(field)[self._tensor(order)] for field in zip(*judged, strict=True)))
+        return _summarize(whole, len(judged))
 
     @torch.no_grad()
     def targets(self, transition: Transition[Tensor], noise: Noise) -> Tensor:
@@ -102,14 +101,15 @@ class TorchEngine:
 
     def _descend(self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: Noise) -> Loss:
         judged = self.value.loss(forward(self.online, obs, noise.online), action, target, noise.online)
-        loss = judged.loss.mean() if weights is None else (weights * judged.loss).mean()
+        losses = judged.loss if weights is None else weights * judged.loss
+        loss = losses.mean()
         for parameter in self.parameters:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
         self.optimizer.step()
-        return judged._replace(loss=loss.detach())
+        return judged._replace(loss=losses.detach())
 
     def _tensor(self, array: Array) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -136,8 +136,6 @@ def forward(network: nn.Module, obs: Tensor, noise: Any) -> Tensor:
     return outputs
 
 
-def _summarize(judged: list[Loss], priorities: Tensor | None = None) -> Update:
-    loss = sum(part.loss.item() for part in judged) / len(judged)
-    q_value = sum(part.q_value.mean().item() for part in judged) / len(judged)
-    ranked = judged[0].priority if priorities is None else priorities
-    return Update(loss, q_value, ranked.cpu().numpy(), len(judged))
+def _summarize(judged: Loss, num_updates: int) -> Update:
+    loss, q_value = judged.loss.mean().item(), judged.q_value.mean().item()
+    return Update(loss, q_value, judged.priority.cpu().numpy(), num_updates)

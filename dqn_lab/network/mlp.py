@@ -30,7 +30,7 @@ class MLP(nn.Module):
         activation: after each hidden layer.
         layer_norm: whether to normalise each hidden layer before its activation (Ba, Kiros, Hinton 2016,
             "Layer Normalization", https://arxiv.org/abs/1607.06450).
-        init: `lecun_uniform` draws weights and biases from ±1/√fan_in (`torch.nn.Linear`'s own);
+        init: `fan_in_uniform` draws weights and biases from ±1/√fan_in (`torch.nn.Linear`'s own);
             `glorot_uniform` draws weights from ±√(6 / (fan_in + fan_out)) and sets biases to 0 (Keras' own).
 
     Raises:
@@ -47,25 +47,26 @@ class MLP(nn.Module):
         hidden: Annotated[list[Annotated[int, Gt(0)]], MinLen(1)] = [24, 24],  # noqa: B006 (never changed)
         activation: Literal["relu", "tanh", "silu", "gelu"] = "relu",
         layer_norm: bool = False,
-        init: Literal["lecun_uniform", "glorot_uniform"] = "lecun_uniform",
+        init: Literal["fan_in_uniform", "glorot_uniform"] = "fan_in_uniform",
     ) -> None:
         super().__init__()
         if not isinstance(observation_space, Box):
             raise ValueError(f"needs a Box of numbers to observe, got {observation_space}")
         self.num_actions, self.num_outputs = num_actions, num_outputs
         widths = [math.prod(observation_space.shape), *hidden]
+        linear = [_linear(fan_in, fan_out, init, generator) for fan_in, fan_out in pairwise(widths)]
         layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise(widths):
-            layers.append(_linear(fan_in, fan_out, init, generator))
+        for layer, fan_out in zip(linear, hidden, strict=True):
+            layers.append(layer)
             layers.extend([nn.LayerNorm(fan_out)] if layer_norm else [])
             layers.append(_ACTIVATIONS[activation]())
         layers.append(_linear(widths[-1], num_actions * num_outputs, init, generator))
         self.layers = nn.Sequential(*layers)
-        self.first = [layers[0]]  # in a list, so that it is not registered twice
+        self.first = linear[:1]  # in a list, so that it is not registered twice
 
     def forward(self, obs: Tensor) -> Tensor:
         """Maps observations [B, *O] to outputs [B, A, K]."""
-        outputs: Tensor = self.layers(obs.flatten(1).to(self.first[0].weight.dtype))
+        outputs: Tensor = self.layers(obs.reshape(len(obs), -1).to(self.first[0].weight.dtype))
         return outputs.view(-1, self.num_actions, self.num_outputs)
 
 

@@ -29,7 +29,9 @@ def test_a_run_writes_its_directory_under_outputs(cli, tmp_path):
     record = json.loads((directory / "run.json").read_text())
     assert record["status"] == "completed"
     assert record["wandb"]["offline"] is True
-    assert record["command"].endswith("train episodes=6 evaluation.final_num_episodes=2 network=mlp24 target.interval=10")
+    assert record["command"].endswith(
+        "train episodes=6 evaluation.final_num_episodes=2 network=mlp24 target.interval=10"
+    )
     assert set(record["versions"]) >= {"dqn_lab", "python", "torch", "gymnasium", "numpy"}
 
 

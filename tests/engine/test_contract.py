@@ -102,6 +102,20 @@ def test_q_values_are_those_of_the_online_network_as_it_is(build, draw_batch, na
         engine.update(batch, Noise())
 
 
+@pytest.mark.parametrize("view", ["reversed", "strided", "read-only"])
+def test_q_values_can_be_asked_at_any_view_of_an_array(build, name, view):
+    obs = np.linspace(-1, 1, 4, dtype=np.float32)
+    if view == "reversed":
+        seen = obs[::-1].copy()[::-1]
+    elif view == "strided":
+        seen = np.repeat(obs, 2)[::2]
+    else:
+        seen = obs.copy()
+        seen.flags.writeable = False
+    engine = build(name)
+    np.testing.assert_array_equal(engine.q_values(seen), engine.q_values(obs))
+
+
 def test_q_values_given_out_do_not_change_later(build, draw_batch, name):
     engine, batch = build(name), draw_batch()
     q_values = engine.q_values(batch.transition.obs[0])

@@ -118,18 +118,29 @@ def test_the_mode_is_chosen_by_the_environment(monkeypatch, environment, mode):
     assert choose_mode() == mode
 
 
+def write_netrc(path, text):
+    path.write_text(text + "\n")
+    path.chmod(0o600)
+
+
 @pytest.mark.parametrize(
     ("netrc", "url", "mode"),
     [
         ("machine api.wandb.ai login user password k", None, "online"),
         ("machine elsewhere.org login user password k", None, "offline"),
-        ("machine wandb.example.org login user password k", "https://wandb.example.org:8080", "online"),
+        ("machine wandb.example.org login user password k", "https://wandb.example.org", "online"),
+        ("machine wandb.example.org:8080 login user password k", "https://wandb.example.org:8080", "online"),
         ("this is no netrc file", None, "offline"),
     ],
 )
 def test_the_mode_is_chosen_by_saved_credentials(monkeypatch, tmp_path, netrc, url, mode):
-    (tmp_path / "home" / ".netrc").write_text(netrc + "\n")
-    (tmp_path / "home" / ".netrc").chmod(0o600)
+    write_netrc(tmp_path / "home" / ".netrc", netrc)
     if url:
         monkeypatch.setenv("WANDB_BASE_URL", url)
     assert choose_mode() == mode
+
+
+def test_saved_credentials_are_sought_where_the_environment_says(monkeypatch, tmp_path):
+    write_netrc(tmp_path / "mine", "machine api.wandb.ai login user password k")
+    monkeypatch.setenv("NETRC", str(tmp_path / "mine"))
+    assert choose_mode() == "online"

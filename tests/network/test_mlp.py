@@ -75,7 +75,7 @@ def test_whole_numbers_can_be_observed(mlp):
 @pytest.mark.parametrize(
     ("init", "first", "last", "biased"),
     [
-        ("lecun_uniform", 1 / math.sqrt(25), 1 / math.sqrt(400), True),
+        ("fan_in_uniform", 1 / math.sqrt(25), 1 / math.sqrt(400), True),
         ("glorot_uniform", math.sqrt(6 / (25 + 400)), math.sqrt(6 / (400 + 8)), False),
     ],
 )
@@ -88,9 +88,15 @@ def test_initial_weights_fill_the_range_of_their_rule(mlp, init, first, last, bi
     assert bool(bias.any()) is bool(top_bias.any()) is biased
 
 
-def test_another_generator_gives_other_weights(make):
-    one, other = (make("network", "mlp", OBS, 2, 1, torch_generator(seed, "network")) for seed in (0, 1))
-    assert all(not torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
+@pytest.mark.parametrize("init", ["lecun_uniform", "glorot_uniform"])
+def test_initial_weights_are_drawn_from_the_generator(make, init, global_randomness_untouched):
+    with global_randomness_untouched():
+        one, same, other = (
+            make("network", "mlp", OBS, 2, 1, torch_generator(seed, "network"), init=init) for seed in (0, 0, 1)
+        )
+    for weight, again, another in zip(one.parameters(), same.parameters(), other.parameters(), strict=True):
+        assert torch.equal(weight, again)
+        assert weight.ndim == 1 or not torch.equal(weight, another)
 
 
 def test_states_that_are_mere_numbers_are_refused(mlp):
