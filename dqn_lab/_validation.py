@@ -40,12 +40,14 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
     Raises:
         ConfigError: one line a problem.
     """
-    problems = [f"{_join(prefix, path)}={value}: must be a finite number" for path, value in _not_finite(values, [])]
+    infinite = list(_not_finite(values, []))
+    problems = [f"{_join(prefix, path)}={value}: must be a finite number" for path, value in infinite]
     try:
         checked = _validated(model, values)
     except ValidationError as error:
-        details = [detail for detail in error.errors() if detail["type"] != "finite_number"]
-        problems += [_line(prefix, model, values, detail) for detail in details]
+        said = [path for path, _ in infinite]
+        details = [detail for detail in error.errors() if _path(values, detail)[0] not in said]
+        problems += [_line(prefix, model, values, detail) for detail in _one_a_place(values, details)]
     if problems:
         raise ConfigError(*problems)
     dumped: dict[str, Any] = checked.model_dump(mode="json")
@@ -69,6 +71,14 @@ def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
             place = place[part]
         place[last] = int(detail["input"])
     return model.model_validate_json(json.dumps(values))
+
+
+def _one_a_place(values: Mapping[str, Any], details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Keeps the first error of each place, and the deeper ones where a value may be of several types."""
+    kept: dict[tuple[int | str, ...], ErrorDetails] = {}
+    for detail in details:
+        kept.setdefault(tuple(_path(values, detail)[0]), detail)
+    return [kept[path] for path in kept if not any(other[: len(path)] == path != other for other in kept)]
 
 
 def _is_whole(value: Any) -> bool:

@@ -24,6 +24,7 @@ class Agent:
         exploration: chooses actions.
         target: moves the target network.
         streams: the run's random generators.
+        lr: the learning rate, a function of progress.
         batch_size: transitions drawn for an update.
         minibatch_size: transitions a gradient step; None for the whole batch in one.
         learning_starts: environment steps before the first update.
@@ -39,6 +40,7 @@ class Agent:
         exploration: Exploration,
         target: Target,
         streams: Streams,
+        lr: Callable[[Progress], float],
         batch_size: int,
         minibatch_size: int | None,
         learning_starts: int,
@@ -47,6 +49,7 @@ class Agent:
     ) -> None:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
         self.streams = streams
+        self.lr = lr
         self.batch_size = batch_size
         self.minibatch_size = minibatch_size
         self.learning = Every(interval, "steps", first=learning_starts)
@@ -93,7 +96,7 @@ class Agent:
 
     def _update(self, progress: Progress) -> Update:
         batch = self.buffer.sample(self._replay_rng.random(self.batch_size))
-        update = self.engine.update(batch, self.draw_noise(len(batch.indices)))
+        update = self.engine.update(batch, self.draw_noise(len(batch.indices)), self.lr(progress))
         if not math.isfinite(update.loss):
             raise TrainingError(
                 f"the loss became {update.loss} in episode {progress.episode}, step {progress.step + 1}: "

@@ -17,7 +17,7 @@ from dqn_lab.agent import Agent
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
 from dqn_lab.train import EPISODE_COLUMNS, Experiment, Reporter
-from dqn_lab.types import ConfigError
+from dqn_lab.types import ConfigError, Optimizer
 
 Count = Annotated[int, Gt(0)]
 
@@ -139,9 +139,16 @@ def build(config: Mapping[str, Any]) -> Experiment:
     exploration = registry.create("exploration", config["exploration"], num_actions)
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
-    engine = _build_engine(config, space, num_actions, target.has_network)
+    optimizer = registry.create("optimizer", config["optimizer"])
+    engine = _build_engine(config, space, num_actions, optimizer, target.has_network)
     agent = Agent(
-        engine=engine, buffer=buffer, exploration=exploration, target=target, streams=streams, **config["train"]
+        engine=engine,
+        buffer=buffer,
+        exploration=exploration,
+        target=target,
+        streams=streams,
+        lr=optimizer.lr,
+        **config["train"],
     )
     parts = (env_factory, engine.online, engine.value, engine.bootstrap, buffer, target, engine)
     evaluation = config["evaluation"]
@@ -161,7 +168,9 @@ def build(config: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _build_engine(config: Mapping[str, Any], space: Any, num_actions: int, has_target: bool) -> Any:
+def _build_engine(
+    config: Mapping[str, Any], space: Any, num_actions: int, optimizer: Optimizer, has_target: bool
+) -> Any:
     device = torch.device(config["device"])
     value = registry.create("value", config["value"])
     with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
@@ -171,7 +180,6 @@ def _build_engine(config: Mapping[str, Any], space: Any, num_actions: int, has_t
         online = registry.create("network", config["network"], *supplied).to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
-    optimizer = registry.create("optimizer", config["optimizer"])
     return registry.create("engine", config["engine"], online, target, value, bootstrap, optimizer, device)
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
+
+from annotated_types import Ge, Gt
+from typing_extensions import TypedDict
 
 Unit = Literal["episodes", "steps", "updates"]
 
@@ -97,3 +101,20 @@ class Exponential:
         while (value := self.start * self.decay**products) > self.end:
             products += 1  # once, or twice where the logarithms are rounded
         return value
+
+
+class Ramp(TypedDict):
+    """A straight line as a configuration writes it: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
+
+    start: Annotated[float, Gt(0)]
+    end: Annotated[float, Ge(0)]
+    duration: Annotated[int, Gt(0)]
+    unit: Unit
+
+
+Rate = Annotated[float, Gt(0)] | Ramp
+
+
+def rate(value: Rate) -> Callable[[Progress], float]:
+    """Makes a rate's configuration, a number or a ramp, a function of progress."""
+    return Linear(**value) if isinstance(value, dict) else Constant(value)

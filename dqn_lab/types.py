@@ -153,6 +153,7 @@ class Buffer(Stateful, Protocol):
 class Optimizer(Protocol):
     """How a gradient becomes a step: a description, from which an engine makes the thing itself."""
 
+    lr: Callable[[Progress], float]
     max_grad_norm: float | None
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
@@ -188,7 +189,9 @@ class Engine(Stateful, Protocol):
         """Gives the online network's expected values [A] at one observation [*O]."""
         ...
 
-    def update(self, batch: Batch, noise: Noise) -> Update: ...
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
+        """Learns from a batch, at this learning rate if one is given."""
+        ...
 
 
 class Logger(Protocol):

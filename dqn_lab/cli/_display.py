@@ -11,7 +11,6 @@ from typing import Any
 
 from rich import progress as rich_progress
 from rich.console import Console
-from rich.text import Text
 
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment
@@ -153,8 +152,9 @@ class Lines(_Live):
         print(_evaluated(row, label), flush=True)
 
 
-def _evaluated(row: Row, label: str) -> Text | str:
-    return f"{label}: {row['return_mean']:.1f} ± {row['return_std']:.1f} over {row['episodes']} episodes"
+def _evaluated(row: Row, label: str) -> str:
+    score = f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {row['episodes']} episodes"
+    return f"step {row['step']:,}, {label}: {score}"
 
 
 def make_display(kind: str, experiment: Experiment) -> Any:

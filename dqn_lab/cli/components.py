@@ -82,6 +82,8 @@ def _arguments(component: type) -> dict[str, str]:
 
 def _type(schema: dict[str, Any]) -> str:
     """Puts a JSON schema's type and range into words."""
+    if "$ref" in schema:
+        return "{start, end, duration, unit}"
     if "anyOf" in schema:
         return " or ".join(_type(part) for part in schema["anyOf"])
     if "enum" in schema:

@@ -76,8 +76,10 @@ class TorchEngine:
         batch = self._tensor(np.array(obs)).unsqueeze(0)  # a copy, because torch takes no read-only or reversed view
         return self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy()
 
-    def update(self, batch: Batch, noise: Noise) -> Update:
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
+        for group in self.optimizer.param_groups if lr is not None else ():
+            group["lr"] = lr
         transition = Transition(*map(self._tensor, batch.transition))
         weights = None if batch.weights is None else self._tensor(batch.weights)
         target = self.targets(transition, noise)  # [B, …]

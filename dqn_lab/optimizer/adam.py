@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from dqn_lab.registry import register
+from dqn_lab.schedule import Progress, Rate, rate
 
 
 @register("optimizer", "adam")
@@ -16,7 +17,7 @@ class Adam:
     """Adam (Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization", https://arxiv.org/abs/1412.6980).
 
     Args:
-        lr: learning rate.
+        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         betas: decay of the first and the second moment.
         eps: added to the root of the second moment.
         max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
@@ -25,14 +26,14 @@ class Adam:
     def __init__(
         self,
         *,
-        lr: Annotated[float, Gt(0)] = 1e-3,
+        lr: Rate = 1e-3,
         betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
         eps: Annotated[float, Ge(0)] = 1e-8,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
-        self.lr, self.betas, self.eps = lr, betas, eps
+        self.lr, self.betas, self.eps = rate(lr), betas, eps
         self.max_grad_norm = max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, fused: one call for all parameters."""
-        return torch.optim.Adam(parameters, self.lr, self.betas, self.eps, fused=True)
+        return torch.optim.Adam(parameters, self.lr(Progress()), self.betas, self.eps, fused=True)

@@ -10,6 +10,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from dqn_lab.registry import register
+from dqn_lab.schedule import Progress, Rate, rate
 
 
 class _KerasAdam(torch.optim.Optimizer):
@@ -44,7 +45,7 @@ class KerasAdam:
     Kingma, Ba 2015, https://arxiv.org/abs/1412.6980, in the order of the last paragraph of its section 2.
 
     Args:
-        lr: learning rate.
+        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         betas: decay of the first and the second moment.
         eps: added to the root of the second moment before its bias is corrected.
         max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
@@ -53,14 +54,14 @@ class KerasAdam:
     def __init__(
         self,
         *,
-        lr: Annotated[float, Gt(0)] = 1e-3,
+        lr: Rate = 1e-3,
         betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
         eps: Annotated[float, Ge(0)] = 1e-7,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
-        self.lr, self.betas, self.eps = lr, betas, eps
+        self.lr, self.betas, self.eps = rate(lr), betas, eps
         self.max_grad_norm = max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the optimiser."""
-        return _KerasAdam(parameters, self.lr, self.betas, self.eps)
+        return _KerasAdam(parameters, self.lr(Progress()), self.betas, self.eps)

@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from dqn_lab.registry import register
+from dqn_lab.schedule import Progress, Rate, rate
 
 
 @register("optimizer", "rmsprop")
@@ -18,7 +19,7 @@ class RMSprop:
     Not Mnih's centred variant, which has ε inside the root.
 
     Args:
-        lr: learning rate.
+        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         alpha: decay of the mean of squared gradients.
         eps: added to that mean's root.
         momentum: of the steps; 0 for none.
@@ -28,17 +29,17 @@ class RMSprop:
     def __init__(
         self,
         *,
-        lr: Annotated[float, Gt(0)] = 1e-3,
+        lr: Rate = 1e-3,
         alpha: Annotated[float, Ge(0), Lt(1)] = 0.99,
         eps: Annotated[float, Ge(0)] = 1e-8,
         momentum: Annotated[float, Ge(0), Lt(1)] = 0.0,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
-        self.lr, self.alpha, self.eps, self.momentum = lr, alpha, eps, momentum
+        self.lr, self.alpha, self.eps, self.momentum = rate(lr), alpha, eps, momentum
         self.max_grad_norm = max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, over all parameters at once."""
         return torch.optim.RMSprop(
-            parameters, lr=self.lr, alpha=self.alpha, eps=self.eps, momentum=self.momentum, foreach=True
+            parameters, lr=self.lr(Progress()), alpha=self.alpha, eps=self.eps, momentum=self.momentum, foreach=True
         )

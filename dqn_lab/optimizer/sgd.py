@@ -9,6 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 
 from dqn_lab.registry import register
+from dqn_lab.schedule import Progress, Rate, rate
 
 
 @register("optimizer", "sgd")
@@ -18,7 +19,7 @@ class SGD:
     With squared error a step moves Q(s, a) by 2 · lr · δ: textbook α = 2 · lr at batch 1.
 
     Args:
-        lr: learning rate.
+        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         momentum: of the steps; 0 for none.
         nesterov: whether the momentum is Nesterov's.
         max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
@@ -30,16 +31,16 @@ class SGD:
     def __init__(
         self,
         *,
-        lr: Annotated[float, Gt(0)] = 1e-2,
+        lr: Rate = 1e-2,
         momentum: Annotated[float, Ge(0), Lt(1)] = 0.0,
         nesterov: bool = False,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         if nesterov and not momentum:
             raise ValueError("nesterov=true: needs momentum > 0")
-        self.lr, self.momentum, self.nesterov = lr, momentum, nesterov
+        self.lr, self.momentum, self.nesterov = rate(lr), momentum, nesterov
         self.max_grad_norm = max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, fused: one call for all parameters."""
-        return torch.optim.SGD(parameters, self.lr, self.momentum, nesterov=self.nesterov, fused=True)
+        return torch.optim.SGD(parameters, self.lr(Progress()), self.momentum, nesterov=self.nesterov, fused=True)

@@ -88,7 +88,7 @@ def test_initial_weights_fill_the_range_of_their_rule(mlp, init, first, last, bi
     assert bool(bias.any()) is bool(top_bias.any()) is biased
 
 
-@pytest.mark.parametrize("init", ["lecun_uniform", "glorot_uniform"])
+@pytest.mark.parametrize("init", ["fan_in_uniform", "glorot_uniform"])
 def test_initial_weights_are_drawn_from_the_generator(make, init, global_randomness_untouched):
     with global_randomness_untouched():
         one, same, other = (
