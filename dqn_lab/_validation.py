@@ -107,7 +107,8 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     shown = _show(value)
     if detail["type"] == "extra_forbidden":
         return f"{key}={shown}: no such key; {nearest(str(path[-1]), model.model_fields)}"
-    message = detail["msg"].replace("Input should be", "must be").replace("List should have", "must have")
+    message = detail["msg"].partition(" should ")[2] or detail["msg"]
+    message = f"must {message}" if message != detail["msg"] else message
     message = message.replace(" after validation", "")
     if detail["type"] == "literal_error":
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
@@ -118,12 +119,12 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
 def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:
     """Gives where a value stands, without what pydantic adds of its own, and the value."""
     path: list[int | str] = []
-    for part in detail["loc"]:
+    for position, part in enumerate(detail["loc"], start=1):
         inside = range(len(values)) if isinstance(values, list) else values if isinstance(values, Mapping) else ()
         if part in inside:
             values = values[part]
-        elif detail["type"] != "missing":
-            continue
+        elif detail["type"] != "missing" or position < len(detail["loc"]):
+            continue  # the name of a type that the value might have been of
         path.append(part)
     return path, values
 

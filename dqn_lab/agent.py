@@ -27,7 +27,8 @@ class Agent:
         lr: the learning rate, a function of progress.
         batch_size: transitions drawn for an update.
         minibatch_size: transitions a gradient step; None for the whole batch in one.
-        learning_starts: environment steps before the first update.
+        learning_starts: environment steps before the first update; a learning step for which the buffer has no whole
+            batch yet is left out.
         interval: environment steps from one learning step to the next.
         num_updates: batches drawn a learning step.
     """

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
-from dqn_lab.types import Array
+from dqn_lab.types import Array, TrainingError
 
 
 class Episode(NamedTuple):
@@ -48,8 +48,14 @@ def evaluate(
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:
-    """Gives the action of the largest Q-value [A]; ties are broken at random."""
+    """Gives the action of the largest Q-value [A]; ties are broken at random.
+
+    Raises:
+        TrainingError: a Q-value is not a number.
+    """
     best = np.flatnonzero(q_values == q_values.max())
+    if not len(best):
+        raise TrainingError(f"the policy's Q-values are no numbers ({q_values}): lower optimizer.lr")
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 

@@ -41,7 +41,7 @@ class Transition(NamedTuple, Generic[T]):
     """A batch of transitions. The loss needs nothing else: it never sees γ, n or how an episode ended."""
 
     obs: T  # [B, *O]
-    action: T  # [B]
+    action: T  # [B], int64
     reward: T  # [B], the discounted sum over a window of k ≤ n steps
     next_obs: T  # [B, *O], k steps later
     discount: T  # [B], γᵏ, or 0 where the episode terminated

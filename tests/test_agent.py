@@ -13,24 +13,32 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dqn_lab.agent import Agent
-from dqn_lab.schedule import Progress
+from dqn_lab.schedule import Constant, Linear, Progress
 from dqn_lab.seeding import Streams, torch_generator
 from dqn_lab.types import Batch, TrainingError, Transition, Update
 
-SETTINGS = {"batch_size": 8, "minibatch_size": None, "learning_starts": 1, "interval": 1, "num_updates": 1}
+SETTINGS = {
+    "lr": Constant(1e-3),
+    "batch_size": 8,
+    "minibatch_size": None,
+    "learning_starts": 1,
+    "interval": 1,
+    "num_updates": 1,
+}
 
 
 class FakeEngine:
     def __init__(self, events, loss=0.5):
         self.online, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
-        self.events, self.loss, self.noises = events, loss, []
+        self.events, self.loss, self.noises, self.rates = events, loss, [], []
 
     def q_values(self, obs, noise=None):
         self.noises.append(noise)
         return np.array([0.0, 1.0])
 
-    def update(self, batch, noise):
+    def update(self, batch, noise, lr):
         self.events.append("update")
+        self.rates.append(lr)
         self.noises.append(noise)
         return Update(self.loss, 0.0, batch.indices * 10.0, 1 if noise.minibatches is None else len(noise.minibatches))
 
@@ -257,3 +265,11 @@ def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make):
 def test_an_agent_uses_no_global_randomness(make, global_randomness_untouched):
     with global_randomness_untouched():
         live(real(make), Progress(), 20)
+
+
+def test_the_learning_rate_follows_its_schedule():
+    agent, _ = fake(lr=Linear(1.0, 0.0, 4, "steps"))
+    progress = Progress()
+    for _ in range(5):
+        progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))
+    assert agent.engine.rates == [1.0, 0.75, 0.5, 0.25, 0.0]

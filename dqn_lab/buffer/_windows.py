@@ -49,7 +49,7 @@ class Windows:
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> Iterator[Step]:
         queue = self.queues[env_index]
-        queue.append((obs, action, reward))
+        queue.append((np.array(obs), action, reward))  # some environments use one array again and again
         if len(queue) == self.n_step:
             yield self._shift(queue, next_obs, terminated)
         if terminated or truncated:

@@ -67,7 +67,8 @@ class Gymnasium:
             known = [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
             raise ValueError(f"id={self.id}: no such Gymnasium environment; {nearest(self.id, known)}") from error
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
-            raise ValueError(f"id={self.id}: {' '.join(str(error).split())}") from error
+            culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
+            raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
         self._check_spaces(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
 

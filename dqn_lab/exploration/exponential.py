@@ -22,6 +22,9 @@ class ExponentialEpsilon(EpsilonGreedy):
         decay: the factor.
         unit: how often it is applied.
         clamp: whether ε stops at `end` exactly; if not, the last product may lie below it, as in the notebook.
+
+    Raises:
+        ValueError: `end` is more than `start`.
     """
 
     def __init__(
@@ -34,4 +37,6 @@ class ExponentialEpsilon(EpsilonGreedy):
         unit: Unit = "episodes",
         clamp: bool = True,
     ) -> None:
+        if end > start:
+            raise ValueError(f"end={end}: must be at most start={start}")
         super().__init__(num_actions, Exponential(start, end, decay, unit, clamp))

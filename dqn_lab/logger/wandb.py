@@ -113,8 +113,10 @@ def choose_mode() -> str:
         return asked
     if os.environ.get("WANDB_API_KEY"):
         return "online"
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
+    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+    homes = (Path.home() / name for name in (".netrc", "_netrc"))
+    path = os.environ.get("NETRC") or next((str(path) for path in homes if path.is_file()), None)
     try:
-        return "online" if netrc.netrc().authenticators(host) else "offline"
+        return "online" if path and netrc.netrc(path).authenticators(host) else "offline"
     except (OSError, netrc.NetrcParseError):
         return "offline"

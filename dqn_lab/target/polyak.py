@@ -15,7 +15,7 @@ from dqn_lab.schedule import Every, Progress, Unit
 
 @register("target", "polyak")
 class Polyak:
-    """target ← target + τ (online − target), after each interval.
+    """target ← target + τ (online − target), after update (or step, or episode) number 0, interval, 2·interval, ….
 
     Lillicrap et al. 2016, "Continuous control with deep reinforcement learning", https://arxiv.org/abs/1509.02971.
 
