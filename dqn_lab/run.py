@@ -194,8 +194,13 @@ class Run:
         self._save_record()
 
     def _save_record(self) -> None:
-        text = json.dumps(_jsonable(self.record), indent=2, ensure_ascii=False)
-        write_atomically(self.directory / "run.json", lambda file: file.write(text.encode() + b"\n"))
+        path, text = self.directory / "run.json", json.dumps(_jsonable(self.record), indent=2, ensure_ascii=False) + "\n"
+        try:
+            write_atomically(path, lambda file: file.write(text.encode()))
+        except OSError:  # a full disk has no room for a second file, but the one there has the room it had
+            with path.open("r+b") as file:
+                file.write(text.encode())
+                file.truncate()
 
 
 def _one_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import signal
@@ -29,6 +30,7 @@ def main(argv: list[str]) -> int:
     os.environ[COMMAND] = command()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
     signal.signal(signal.SIGTERM, _terminate)
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
         _hydra.add_directories(args.config_dir)
@@ -41,9 +43,10 @@ def main(argv: list[str]) -> int:
     fixed = [] if directory is None else [f"hydra.{key}.dir={_hydra.quote(str(directory))}"]
     sys.argv = ["train", *_hydra.hydra_argv(args), *fixed]
     code = _run_hydra()
-    if directory is None:
+    if directory is None or code == 2:
         return code
-    return code or _show_jobs(directory) if args.multirun else code or _failed(directory)
+    outcome = _show_jobs(directory) if args.multirun else _failed(directory)
+    return code or outcome
 
 
 def _run_hydra() -> int:
@@ -104,11 +107,11 @@ def _prepare(args: Any) -> Path:
             given = any(override.startswith("hydra.run.dir=") for override in args.overrides)
             return make_directory(Path(config.hydra.run.dir), bump=not given)
         base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
-        _check_jobs(_hydra.expand(args.overrides, base))
+        check_jobs(_hydra.expand(args.overrides, base))
         return make_directory(Path(base.hydra.sweep.dir), bump=False)
 
 
-def _check_jobs(jobs: list[list[str]] | None) -> None:
+def check_jobs(jobs: list[list[str]] | None) -> None:
     """Composes, validates and builds every job of a grid; a search's jobs are not known beforehand."""
     problems: dict[str, list[str]] = {}  # what is wrong: the jobs it is wrong with
     seen: dict[str, int] = {}

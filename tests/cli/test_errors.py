@@ -25,7 +25,7 @@ MISTAKES = {
     "train.minibatch_size=65": "train.minibatch_size=65: must be at most train.batch_size=64",
     "network.hidden=[]": "network.hidden=[]: must have at least 1 item",
     "network.hidden=[24,-1]": "network.hidden[1]=-1: must be greater than 0",
-    "optimizer.lr={start:1e-3}": "optimizer.lr.end: must be given",
+    "optimizer.lr={start:1e-3,end:0,unit:steps}": "optimizer.lr.duration: must be given",
     "optimizer.lr={start:1,end:0,duration:0,unit:steps}": "optimizer.lr.duration=0: must be greater than 0",
     "optimizer.betas=[0.9]": "optimizer.betas[1]: must be given",
     "optimizer.betas=[0.9,1.0]": "optimizer.betas[1]=1.0: must be less than 1",
