@@ -194,12 +194,13 @@ class Run:
         self._save_record()
 
     def _save_record(self) -> None:
-        path, text = self.directory / "run.json", json.dumps(_jsonable(self.record), indent=2, ensure_ascii=False) + "\n"
+        path = self.directory / "run.json"
+        text = json.dumps(_jsonable(self.record), indent=2, ensure_ascii=False).encode() + b"\n"
         try:
-            write_atomically(path, lambda file: file.write(text.encode()))
+            write_atomically(path, lambda file: file.write(text))
         except OSError:  # a full disk has no room for a second file, but the one there has the room it had
             with path.open("r+b") as file:
-                file.write(text.encode())
+                file.write(text)
                 file.truncate()
 
 
