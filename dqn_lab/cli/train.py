@@ -56,6 +56,8 @@ def _run_hydra() -> int:
         return fail(*error.problems)
     except _hydra.ERRORS as error:
         return fail(" ".join(str(error).split()))
+    except BrokenPipeError:
+        raise
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", code=1)
     except KeyboardInterrupt as error:
