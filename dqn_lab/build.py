@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import gymnasium
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict
@@ -53,7 +54,7 @@ class RunValues(_Strict):
     steps: Count | None = None
     discount: Annotated[float, Ge(0), Le(1)] = 0.99
     device: str = "cpu"
-    num_threads: Count = 1
+    num_threads: Annotated[int, Gt(0), Le(256)] = 1
     display: Literal["auto", "bar", "lines", "notebook", "none"] = "auto"
     train: Learning = Learning()
     evaluation: Evaluation = Evaluation()
@@ -177,10 +178,31 @@ def _build_engine(
         generator = torch_generator(config["seed"], "network")
         torch.manual_seed(generator.initial_seed())
         supplied = (space, num_actions, value.num_outputs, generator)
-        online = registry.create("network", config["network"], *supplied).to(device)
+        online = registry.create("network", config["network"], *supplied)
+        with registry.blame("network", config["network"]):
+            _check_network(online, space, (1, num_actions, value.num_outputs))
+    online = online.to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
     return registry.create("engine", config["engine"], online, target, value, bootstrap, optimizer, device)
+
+
+def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:
+    """Tries a network on one observation.
+
+    Raises:
+        ValueError: it is no network, its outputs have another shape, or it holds a layer that behaves otherwise in
+            training than in evaluation, which would make observing a run change it.
+    """
+    if not isinstance(network, torch.nn.Module):
+        raise ValueError("must be a torch.nn.Module")
+    for module in network.modules():
+        if isinstance(module, (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)):
+            raise ValueError(f"holds {module}, which behaves otherwise in training than in evaluation")
+    with torch.no_grad():
+        outputs = network(torch.as_tensor(np.zeros((1, *(space.shape or ())), space.dtype)))
+    if outputs.shape != shape:
+        raise ValueError(f"gives outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
 
 
 def _reporters(parts: tuple[Any, ...], taken: set[str]) -> list[Reporter]:

@@ -59,4 +59,6 @@ def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: holds another network than this run's configuration describes") from error
     about: dict[str, Any] = state["about"]
+    if not isinstance(about, dict) or not isinstance(about.get("step"), int):
+        raise ValueError(f"{path}: does not say which step it is of")
     return about

@@ -107,7 +107,10 @@ def plugins() -> list[importlib.metadata.EntryPoint]:
 def load_plugins() -> None:
     """Imports every installed plugin once, so that its components register themselves."""
     for plugin in plugins():
-        plugin.load()
+        try:
+            plugin.load()
+        except Exception as error:
+            raise ConfigError(f"plugin {plugin.name} ({plugin.value}): {type(error).__name__}: {error}") from error
 
 
 @functools.cache

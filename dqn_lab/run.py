@@ -91,13 +91,15 @@ class Run:
                 logger.open(self.directory, self.record["config"], self.columns)
                 self.record.update(logger.info())
             self._save_record()
+            self.measured = time.perf_counter()  # the speed of training leaves the loggers' start out
             train(self.experiment, self)
             self._save_policy("final")
             self._final_scores()
             status = "completed"
         except KeyboardInterrupt:
             status = "interrupted"
-            self._save_policy("final")
+            if "scores" not in self.record:  # otherwise the final policy is saved, and another may be loaded
+                self._save_policy("final")
             raise
         except Exception as error:
             self.record["error"] = _one_line(error)
@@ -136,8 +138,9 @@ class Run:
     def _final_scores(self) -> None:
         """Scores the final policy, the primary result, and the selected one on fresh episodes."""
         num_episodes = self.experiment.final_num_episodes
-        final = self._evaluate("final", num_episodes, "final policy")
-        scores: dict[str, Any] = {"final": final}
+        scores: dict[str, Any] = {}
+        self.record["scores"] = scores
+        scores["final"] = self._evaluate("final", num_episodes, "final policy")
         if self.returns:
             scores["last_100"] = sum(self.returns) / len(self.returns)
         if self.best is None:
@@ -146,13 +149,16 @@ class Run:
             with self._best_policy():
                 selected = self._evaluate("selected", num_episodes, "selected policy", log=False)
             scores["selected"] = {**selected, "step": self.best["step"]}
-        self.record["scores"] = scores
 
     def _evaluate(self, name: str, num_episodes: int, label: str, log: bool = True) -> dict[str, Any]:
         began = time.perf_counter()
-        with contextlib.closing(self.experiment.make_env()) as env:
-            rng = self.experiment.streams(f"evaluation {name}")
-            row = summarize(list(evaluate(self.experiment.agent.greedy, env, rng, num_episodes)))
+        rng = self.experiment.streams(f"evaluation {name}")
+        try:
+            with contextlib.closing(self.experiment.make_env()) as env:
+                row = summarize(list(evaluate(self.experiment.agent.greedy, env, rng, num_episodes)))
+        except Exception as error:
+            where = f"the evaluation at episode {self.progress.episode}, step {self.progress.step} failed"
+            raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
         row = {"step": self.progress.step, "episode": self.progress.episode, **row}
         if log:
             self._write("evaluations", row)
@@ -164,8 +170,8 @@ class Run:
     def _best_policy(self) -> Iterator[None]:
         network = self.experiment.agent.engine.online
         final = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        load_policy(self.directory / "checkpoint" / "best.pt", network)
         try:
+            load_policy(self.directory / "checkpoint" / "best.pt", network)
             yield
         finally:
             network.load_state_dict(final)
@@ -186,12 +192,12 @@ class Run:
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
         final = self.record.get("scores", {}).get("final", {})
+        self._save_record()  # first of all, because closing a logger may take its time, or a second Ctrl-C
         for logger in self.experiment.loggers:
             try:
                 logger.close(status, final)
             except Exception as error:  # the record must still be written
                 _log.warning("closing %s: %s", type(logger).__name__, _one_line(error))
-        self._save_record()
 
     def _save_record(self) -> None:
         path = self.directory / "run.json"
@@ -229,8 +235,8 @@ def read_record(directory: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{directory}: no run here (there is no readable run.json)") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: damaged: {error}") from error
-    if not isinstance(record, dict) or "config" not in record:
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
         raise ValueError(f"{path}: not the record of a dqn_lab run")
     return record

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 
@@ -33,6 +34,9 @@ first run:  python -m dqn_lab train
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal without ε still shows a run
     try:
         sys.exit(_dispatch(arguments))
     except KeyboardInterrupt:
@@ -45,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
 def fail(*problems: str, code: int = 2) -> int:
     """Prints each problem on one line of stderr and returns the exit code."""
     for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)
+        print(f"error: {' '.join(problem.split())}", file=sys.stderr)
     return code
 
 

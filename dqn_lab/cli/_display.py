@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich import progress as rich_progress
@@ -47,8 +49,8 @@ class Notebook(Quiet):
 
     def episode(self, row: Row, progress: Progress) -> None:
         """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94`."""
-        (value,) = self.parameter(progress).values()
-        print(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
+        value = next(iter(self.parameter(progress).values()), 0.0)
+        _say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
 
 
 class _Live(Quiet):
@@ -141,7 +143,7 @@ class Lines(_Live):
         if self.fraction() - self.printed >= 1 / LINES - 1e-9:
             self.printed = self.fraction()
             rate = self.progress.step / (time.perf_counter() - self.started)
-            print(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left", flush=True)
+            _say(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left")
 
     def _left(self) -> str:
         seconds = (time.perf_counter() - self.started) * (1 / self.printed - 1)
@@ -149,7 +151,15 @@ class Lines(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
-        print(_evaluated(row, label), flush=True)
+        _say(_evaluated(row, label))
+
+
+def _say(text: str) -> None:
+    """Prints a line; where nobody reads any more, the run goes on in silence."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
 
 
 def _evaluated(row: Row, label: str) -> str:
@@ -180,8 +190,7 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     if "selected" in scores:
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
     lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}")]
-    sys.stdout.write("\n" + "".join(f"{label:<9} {text}\n" for label, text in lines))
-    sys.stdout.flush()
+    _say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
 
 
 def _mean(score: dict[str, Any]) -> str:

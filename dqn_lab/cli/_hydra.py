@@ -22,7 +22,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
 from hydra.plugins.search_path_plugin import SearchPathPlugin
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab import registry
@@ -47,11 +47,21 @@ def config_directory() -> Path:
 class _SearchPath(SearchPathPlugin):
     """Adds `--config-dir` and the plugins' `conf/` folders behind the package's own."""
 
-    directories: tuple[Path, ...] = ()
-
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for directory in self.directories:
+        for directory in _directories()[1:]:
             search_path.append(provider="dqn_lab", path=directory.as_uri())
+
+
+def _directories() -> list[Path]:
+    """Lists every directory that holds options, the package's own first."""
+    directories = [config_directory()]
+    if CONFIG_DIR in os.environ:
+        directories.append(Path(os.environ[CONFIG_DIR]))
+    for plugin in registry.plugins():
+        spec = importlib.util.find_spec(plugin.module)
+        roots = spec.submodule_search_locations if spec else None
+        directories += [Path(root) / "conf" for root in roots or [] if (Path(root) / "conf").is_dir()]
+    return directories
 
 
 def add_directories(config_dir: str | None) -> list[Path]:
@@ -63,22 +73,16 @@ def add_directories(config_dir: str | None) -> list[Path]:
     Raises:
         ConfigError: there is no such directory.
     """
-    directories = []
+    os.environ.pop(CONFIG_DIR, None)
     if config_dir is not None:
         directory = Path(config_dir).resolve()
         if not directory.is_dir():
             raise ConfigError(f"--config-dir={config_dir}: no such directory")
-        directories.append(directory)
         sys.path.insert(0, str(directory))
         os.environ[CONFIG_DIR] = str(directory)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
-    for plugin in registry.plugins():
-        spec = importlib.util.find_spec(plugin.module)
-        roots = spec.submodule_search_locations if spec else None
-        directories += [Path(root) / "conf" for root in roots or [] if (Path(root) / "conf").is_dir()]
-    _SearchPath.directories = tuple(directories)
     Plugins.instance().register(_SearchPath)
-    return [config_directory(), *directories]
+    return _directories()
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -91,6 +95,9 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
         parser.error("--experimental-rerun: not supported, because it reads a pickle")
     if args.config_path is not None or args.config_name is not None:
         parser.error("--config-path, --config-name: not supported; use --config-dir, experiment=…")
+    # an environment's own keyword arguments are in no yaml, so that each is one more
+    args.overrides = [f"++{text}" if text.startswith("env.kwargs.") else text for text in args.overrides]
+    args.multirun = args.multirun or any(text.lstrip("+") == "hydra.mode=MULTIRUN" for text in args.overrides)
     return args
 
 
@@ -104,12 +111,35 @@ def hydra_argv(args: argparse.Namespace) -> list[str]:
     return [*argv, *args.overrides]
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """Gives a composed configuration as plain values, interpolations resolved, without Hydra's own part."""
+def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
+    """Gives a composed configuration as plain values, interpolations resolved, without Hydra's own part.
+
+    Args:
+        config: the configuration; Hydra's own part, where it is in it, is left out.
+        hydra: Hydra's own part, where it is not in it.
+    """
     values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
-    return {str(key): value for key, value in container.items()}
+    found = {str(key): value for key, value in container.items()}
+    _drop_what_the_recipe_set_for_another_option(found, hydra or config.hydra)
+    return found
+
+
+def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
+    """Lets `experiment=cartpole target=periodic` be: the recipe's `target.tau` goes with the recipe's target."""
+    name = hydra.runtime.choices.get("experiment")
+    files = [directory / "experiment" / f"{name}.yaml" for directory in _directories()]
+    recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), {})
+    for group in registry.GROUPS:
+        part, set_by_recipe = config.get(group), recipe.get(group)
+        if not isinstance(part, dict) or not isinstance(set_by_recipe, DictConfig) or ":" in str(part.get("name")):
+            continue
+        known = registry.schema(registry.lookup(group, str(part.get("name")))).model_fields
+        typed = [_key(override) for override in hydra.overrides.task]
+        for key in map(str, set_by_recipe):
+            if key not in known and f"{group}.{key}" not in typed:
+                part.pop(key, None)
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -142,8 +172,12 @@ def composer() -> Iterator[None]:
         yield
 
 
-def compose_config(overrides: list[str]) -> DictConfig:
+def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     """Composes one job, Hydra's own part included.
+
+    Args:
+        overrides: as a person types them.
+        number: of the job in a multirun, from 0.
 
     Raises:
         ConfigError: one line for each override that does not fit, all together.
@@ -160,6 +194,8 @@ def compose_config(overrides: list[str]) -> DictConfig:
                 raise ConfigError(*problems) from error
             remaining.remove(culprit)
     if not problems:
+        with read_write(config.hydra), open_dict(config.hydra):
+            config.hydra.job.num, config.hydra.job.id = number, str(number)
         return config
     try:
         from dqn_lab.build import validate
@@ -196,14 +232,14 @@ def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
         missing = str(error.missing_cfg_file).rsplit("/", 1)[-1]
         return f"{key}={value}: no such option; {nearest(missing, error.options)}"
     if "Could not override" in text or "not in struct" in text or "Could not append" in text:
-        siblings = _siblings(key, others)
+        wrong, siblings = _siblings(key, others)
         if siblings is not None:
-            return f"{culprit}: no such key; {nearest(key.rsplit('.', 1)[-1], siblings)}"
+            return f"{culprit}: no such key; {nearest(wrong, siblings)}"
     return f"{culprit}: {text}"
 
 
-def _siblings(key: str, overrides: list[str]) -> list[str] | None:
-    """Lists the keys that stand where `key` was looked for."""
+def _siblings(key: str, overrides: list[str]) -> tuple[str, list[str] | None]:
+    """Gives the first part of `key` that does not exist, and the keys that stand where it was looked for."""
     try:
         config: Any = compose("config", overrides, return_hydra_config=True)
     except ERRORS:
@@ -215,9 +251,10 @@ def _siblings(key: str, overrides: list[str]) -> list[str] | None:
             break
         config = config[part]
     if not isinstance(config, DictConfig) or last in config:
-        return None
+        return last, None
     names = [str(name) for name in config]
-    return names if config._get_parent() is not None else [*(name for name in names if name != "hydra"), "experiment"]
+    at_top = config._get_parent() is None
+    return last, [*(name for name in names if name != "hydra"), "experiment"] if at_top else names
 
 
 def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
@@ -233,13 +270,24 @@ def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
         parsed = OverridesParser.create().parse_overrides([*params, *overrides])
         (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
     except ERRORS as error:
-        raise ConfigError(" ".join(str(error).split())) from error
+        raise ConfigError(str(error)) from error
+    if not jobs:
+        raise ConfigError("no jobs: a sweep over nothing")
     return jobs
 
 
 def about_hydra(overrides: list[str]) -> list[str]:
-    """Picks the overrides that say how jobs are launched, not what they are."""
-    return [text for text in overrides if text.lstrip("+~").startswith(("hydra.", "hydra/"))]
+    """Picks the overrides that say how jobs are launched, not what they are, and the recipe, which may say so too.
+
+    Raises:
+        ConfigError: an override cannot be read.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except ERRORS as error:
+        raise ConfigError(str(error)) from error
+    single = [text for text, override in zip(overrides, parsed, strict=True) if not override.is_sweep_override()]
+    return [text for text in single if text.lstrip("+~").startswith(("hydra.", "hydra/", "experiment="))]
 
 
 def quote(value: str) -> str:

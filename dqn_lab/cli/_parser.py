@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 def natural(text: str) -> int:
     """Reads a whole number of at least 0; `1e3` and `1_000` are whole numbers too."""
     value = float(text)
-    if value < 0 or not value.is_integer():
+    if not 0 <= value <= 2**53 or not value.is_integer():
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0")
     return int(value)
 
@@ -34,6 +34,6 @@ def natural(text: str) -> int:
 def positive(text: str) -> int:
     """Reads a whole number of at least 1."""
     value = natural(text)
-    if value == 0:
-        raise argparse.ArgumentTypeError("0: must be at least 1")
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"{text}: must be at least 1, at most 1,000,000")
     return value

@@ -13,7 +13,7 @@ from rich.progress import track
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.types import ConfigError
+from dqn_lab.types import ConfigError, TrainingError
 
 
 def main(argv: list[str]) -> int:
@@ -23,7 +23,7 @@ def main(argv: list[str]) -> int:
         _evaluate(args)
     except ConfigError as error:
         return fail(*error.problems)
-    except ValueError as error:
+    except (ValueError, TrainingError) as error:
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}")
@@ -57,13 +57,16 @@ def _evaluate(args: argparse.Namespace) -> None:
 
     record = read_record(args.run)
     config = record["config"]
+    if args.csv and args.csv.exists():
+        raise ValueError(f"--csv {args.csv}: exists already")
     _check_trust(config, record, args.trust)
     from dqn_lab.build import build, validate
     from dqn_lab.checkpoint import load_policy
     from dqn_lab.evaluate import evaluate, summarize
     from dqn_lab.seeding import Streams
 
-    experiment = build(validate({**config, "device": "cpu", "logger": {}}))
+    config = validate({**config, "device": "cpu", "logger": {}})
+    experiment = build(config)
     about = load_policy(args.run / "checkpoint" / f"{args.policy}.pt", experiment.agent.engine.online)
     rng = Streams(config["seed"] if args.seed is None else args.seed)("evaluation of a finished run")
     episodes = list(
@@ -77,7 +80,7 @@ def _evaluate(args: argparse.Namespace) -> None:
         )
     )
     if args.csv:
-        with args.csv.open("w", newline="", encoding="utf-8") as file:
+        with args.csv.open("x", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("episode", "seed", "return", "length"))
             writer.writerows((number, *episode) for number, episode in enumerate(episodes))
@@ -104,6 +107,6 @@ def _check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) ->
 
 
 def _outside_names(config: dict[str, Any]) -> set[str]:
-    parts = [*config.values(), *config.get("logger", {}).values()]
+    parts = config.values()  # loggers are not built for an evaluation
     names = [part[key] for part in parts if isinstance(part, dict) for key in ("name", "id") if key in part]
     return {name for name in names if ":" in str(name)}

@@ -20,6 +20,7 @@ from dqn_lab.cli import _hydra, fail
 from dqn_lab.cli._about import COMMAND, about, command
 from dqn_lab.cli._display import make_display, show_summary
 from dqn_lab.run import Run, read_record
+from dqn_lab.schedule import Progress
 from dqn_lab.types import ConfigError
 
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
@@ -29,37 +30,40 @@ def main(argv: list[str]) -> int:
     """Trains, with Hydra's own flags and overrides; returns the exit code."""
     os.environ[COMMAND] = command()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
-    signal.signal(signal.SIGTERM, _terminate)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminate)
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
         _hydra.add_directories(args.config_dir)
         _hydra.register_resolver()
-        only_shows = args.help or args.hydra_help or args.cfg or args.info or args.shell_completion
-        directory = None if only_shows else _prepare(args)
+        directory = _prepare(args)
     except ConfigError as error:
         return fail(*error.problems)
+    except _hydra.ERRORS as error:
+        return fail(str(error))
     key = "sweep" if args.multirun else "run"
     fixed = [] if directory is None else [f"hydra.{key}.dir={_hydra.quote(str(directory))}"]
-    sys.argv = ["train", *_hydra.hydra_argv(args), *fixed]
+    sys.argv = ["dqn-lab", *_hydra.hydra_argv(args), *fixed]
+    if directory is None:
+        return _run_hydra()
+    before = _records(directory)
     code = _run_hydra()
-    if directory is None or code == 2:
-        return code
-    outcome = _show_jobs(directory) if args.multirun else _failed(directory)
-    return code or outcome
+    if not args.multirun:
+        return code or _settle(directory)
+    return max(code, _show_jobs(directory, _records(directory) - before))
 
 
 def _run_hydra() -> int:
     try:
         hydra.main(str(_hydra.config_directory()), "config", version_base="1.3")(job)()
-    except ConfigError as error:
-        return fail(*error.problems)
     except _hydra.ERRORS as error:
-        return fail(" ".join(str(error).split()))
+        return fail(str(error))
     except BrokenPipeError:
         raise
     except OSError as error:
-        return fail(f"{error.filename}: {error.strerror}", code=1)
+        return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt as error:
         return fail(str(error) or "interrupted", code=143 if isinstance(error, _Terminated) else 130)
     return 0
@@ -72,18 +76,20 @@ def job(config: DictConfig) -> float:
         the final policy's mean return, for sweepers that search; not a number where the job failed.
     """
     directory = Path(HydraConfig.get().runtime.output_dir)
-    experiment = build(validate(_hydra.plain(config)))
     _announce()
     began = time.perf_counter()
-    run = Run(experiment, directory, about())
+    run = None
     try:
+        experiment = build(validate(_hydra.plain(config, HydraConfig.get())))
+        run = Run(experiment, directory, about())
         with make_display(experiment.config["display"], experiment) as display:
             record = run.execute(display)
     except KeyboardInterrupt as error:
-        where = f"interrupted at episode {run.progress.episode}, step {run.progress.step}; {_shown(directory)}"
+        progress = run.progress if run else Progress()
+        where = f"interrupted at episode {progress.episode}, step {progress.step}; {_shown(directory)}"
         raise type(error)(where) from error
     except Exception as error:
-        fail(f"{run.record.get('error', error)}; {_shown(directory)}")
+        fail(f"{run.record.get('error', error) if run else error}; {_shown(directory)}")
         return math.nan
     if experiment.config["display"] != "none":
         show_summary(record, _shown(directory), time.perf_counter() - began)
@@ -98,33 +104,48 @@ def _announce() -> None:
         print(f"\njob {about_job.num + 1} of {os.environ[NUM_JOBS]}: {overrides}", flush=True)
 
 
-def _prepare(args: Any) -> Path:
-    """Checks every job by building it, and then makes the directory that all is written to."""
+def _prepare(args: Any) -> Path | None:
+    """Checks every job by building it, and then makes the directory that all is written to.
+
+    Returns:
+        the directory; None where a flag asks to be shown something, and nothing is to run.
+    """
     os.environ.pop(NUM_JOBS, None)
-    args.multirun = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
+    if args.help or args.hydra_help or args.info or args.shell_completion:
+        return None
     with _hydra.composer():
+        if args.cfg:
+            _hydra.compose_config(args.overrides)
+            return None
         if not args.multirun:
             config = _hydra.compose_config(args.overrides)
             build(validate(_hydra.plain(config)))
-            given = any(override.startswith("hydra.run.dir=") for override in args.overrides)
+            given = any("hydra.run.dir=" in override for override in args.overrides)
             return make_directory(Path(config.hydra.run.dir), bump=not given)
         base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
-        check_jobs(_hydra.expand(args.overrides, base))
+        check_jobs(_hydra.expand(args.overrides, base), Path(base.hydra.sweep.dir))
         return make_directory(Path(base.hydra.sweep.dir), bump=False)
 
 
-def check_jobs(jobs: list[list[str]] | None) -> None:
-    """Composes, validates and builds every job of a grid; a search's jobs are not known beforehand."""
+def check_jobs(jobs: list[list[str]] | None, sweep: Path) -> None:
+    """Composes, validates and builds every job of a grid; a search's jobs are not known beforehand.
+
+    Raises:
+        ConfigError: one line a problem, with the jobs that have it.
+    """
     problems: dict[str, list[str]] = {}  # what is wrong: the jobs it is wrong with
     seen: dict[str, int] = {}
     for number, overrides in enumerate(jobs or [], start=1):
         name = f"job {number} ({' '.join(overrides)})"
         try:
-            config = validate(_hydra.plain(_hydra.compose_config(overrides)))
-            build(config)
-            first = seen.setdefault(_hydra.identity(config), number)
+            config = _hydra.compose_config(overrides, number - 1)
+            build(validate(_hydra.plain(config)))
+            directory = str(config.hydra.sweep.subdir)
+            first = seen.setdefault(directory, number)
             if first != number:
                 raise ConfigError(f"the same as job {first}")
+            if (sweep / directory / "run.json").exists():
+                raise ConfigError(f"{_shown(sweep / directory)}: holds a run already")
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(name)
@@ -160,20 +181,33 @@ def make_directory(path: Path, bump: bool) -> Path:
     raise ConfigError(f"{path}: is taken, and so are the next 998 names")
 
 
-def _failed(directory: Path) -> int:
-    return int(read_record(directory)["status"] != "completed")
+def _settle(directory: Path) -> int:
+    """Returns 1 if a run did not complete."""
+    try:
+        return int(read_record(directory)["status"] != "completed")
+    except ValueError:
+        return 1
 
 
-def _show_jobs(directory: Path) -> int:
-    """Lists a multirun's jobs with their final scores; returns 1 if any did not complete."""
-    expected = int(os.environ.get(NUM_JOBS, 0))
-    records = {path.parent: read_record(path.parent) for path in sorted(directory.rglob("run.json"))}
-    statuses = [record["status"] for record in records.values()]
-    print(f"\n{statuses.count('completed')} of {expected or len(records)} jobs completed in {_shown(directory)}")
-    for path, record in records.items():
+def _records(directory: Path) -> set[Path]:
+    return set(directory.rglob("run.json"))
+
+
+def _show_jobs(directory: Path, records: set[Path]) -> int:
+    """Lists a multirun's jobs that did not complete; returns 1 if there are any."""
+    statuses = []
+    lines = []
+    for path in sorted(records):
+        try:
+            record = read_record(path.parent)
+        except ValueError as error:
+            record = {"status": "damaged", "error": str(error)}
+        statuses.append(record["status"])
         if record["status"] != "completed":
-            print(f"  {record['status']}: {path.name}: {record.get('error', '')}")
-    return int(statuses.count("completed") < (expected or len(records)))
+            lines.append(f"  {record['status']}: {path.parent.name}: {record.get('error', '')}")
+    total = int(os.environ.get(NUM_JOBS, len(records)))
+    print(f"\n{statuses.count('completed')} of {total} jobs completed in {_shown(directory)}", *lines, sep="\n")
+    return int(statuses.count("completed") < total)
 
 
 def _shown(path: Path) -> str:
@@ -185,7 +219,7 @@ def _shown(path: Path) -> str:
 
 
 class _Terminated(KeyboardInterrupt):
-    """The process was asked to end by SIGTERM."""
+    """The process was asked to end by a signal other than Ctrl-C's."""
 
 
 def _terminate(*_: object) -> None:

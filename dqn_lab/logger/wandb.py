@@ -9,8 +9,10 @@ import socket
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlparse
+
+from annotated_types import MaxLen, MinLen
 
 from dqn_lab.registry import register
 from dqn_lab.types import Row, Table
@@ -38,8 +40,10 @@ class WandbLogger:
         project: str = "dqn_lab",
         entity: str | None = None,
         group: str | None = None,
-        tags: list[str] = [],  # noqa: B006 (never changed)
+        tags: list[Annotated[str, MinLen(1), MaxLen(64)]] = [],  # noqa: B006 (never changed)
     ) -> None:
+        if not project or set(project) & set("/\\#?%:"):
+            raise ValueError(f"project={project}: must be a name without / \\ # ? % :")
         self.mode = mode
         self.about = {"project": project, "entity": entity, "group": group, "tags": tags}
         self.run: Any = None
@@ -54,8 +58,9 @@ class WandbLogger:
         except Exception as error:  # a server that is away costs a warning, never the run
             if mode != "online":
                 raise
-            reason = " ".join(str(error).split())[:200]
-            _log.warning("wandb could not go online (%s); this run is logged offline", reason)
+            _log.warning(
+                "wandb could not go online (%s); this run is logged offline", " ".join(str(error).split())[:200]
+            )
             self.run = self._init(directory, config, "offline")
         self.run.define_metric("*", step_metric="step")
 
@@ -97,8 +102,10 @@ def _knock() -> None:
     """Finds out in a moment what wandb itself takes half a minute to find out: that no server answers.
 
     Raises:
-        OSError: nobody there.
+        OSError: nobody there, or nobody to be there as.
     """
+    if not has_credentials():
+        raise OSError("no credentials: set WANDB_API_KEY, or run `wandb login`")
     if urllib.request.getproxies():
         return  # the proxy would answer, not the server
     url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
@@ -111,12 +118,17 @@ def choose_mode() -> str:
     asked = os.environ.get("WANDB_MODE")
     if asked in ("online", "offline", "disabled"):
         return asked
+    return "online" if has_credentials() else "offline"
+
+
+def has_credentials() -> bool:
+    """Tells whether wandb would find an API key without asking a person for one."""
     if os.environ.get("WANDB_API_KEY"):
-        return "online"
+        return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
     homes = (Path.home() / name for name in (".netrc", "_netrc"))
     path = os.environ.get("NETRC") or next((str(path) for path in homes if path.is_file()), None)
     try:
-        return "online" if path and netrc.netrc(path).authenticators(host) else "offline"
+        return bool(path and netrc.netrc(path).authenticators(host))
     except (OSError, netrc.NetrcParseError):
-        return "offline"
+        return False

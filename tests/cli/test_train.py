@@ -108,6 +108,45 @@ def test_a_failed_job_does_not_stop_the_others(cli, quick):
     assert "the loss became" in line
 
 
+def test_a_recipes_option_may_be_exchanged(cli, quick, tmp_path):
+    """What the recipe set for its own option goes with it; what the person typed stays, and is checked."""
+    assert cli("train", "experiment=cartpole", "target=periodic", *quick).code == 0
+    record = json.loads((only_run(tmp_path / "outputs") / "run.json").read_text())
+    assert record["config"]["target"] == {"name": "periodic", "interval": 10, "unit": "episodes"}
+    assert record["config"]["buffer"]["n_step"] == 5
+    refused = cli("train", "experiment=cartpole", "target=periodic", "target.tau=0.5", *quick)
+    assert refused.err.startswith("error: target.tau=0.5: no such key; choices: interval, unit")
+
+
+def test_an_environments_own_arguments_need_no_plus(cli, quick, tmp_path):
+    assert cli("train", "env.kwargs.sutton_barto_reward=true", *quick).code == 0
+    frame = pandas.read_csv(only_run(tmp_path / "outputs") / "episodes.csv")
+    assert set(frame["return"]) == {-1.0}
+    wrong = cli("train", "env.kwargs.gravty=1", *quick)
+    assert wrong.err.startswith("error: env.kwargs={'gravty': 1}: ")
+
+
+def test_a_sweep_is_not_run_over_an_earlier_one(cli, quick):
+    sweep = ("train", "-m", "seed=0,1", "hydra.sweep.dir=sweep", *quick)
+    assert cli(*sweep).code == 0
+    again = cli(*sweep)
+    assert again.code == 2
+    assert again.err.startswith("error: job 1 (seed=0 ")
+    assert again.err.endswith(": holds a run already\n")
+    failed = cli("train", "-m", "optimizer=sgd", "optimizer.lr=1e30,2e30", "hydra.sweep.dir=sweep", *quick)
+    assert failed.code == 1
+    assert "0 of 2 jobs completed" in failed.out
+
+
+def test_a_viewer_that_leaves_does_not_end_the_run(tmp_path):
+    words = (
+        f"{sys.executable} -m dqn_lab train episodes=40 logger=csv evaluation.final_num_episodes=1 hydra.run.dir=run"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    subprocess.run(f"{words} | head -1", shell=True, cwd=tmp_path, check=True, capture_output=True, env=environment)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "completed"
+
+
 def test_a_failed_run_exits_with_one(cli, quick, tmp_path):
     outcome = cli("train", "optimizer=sgd", "optimizer.lr=1e6", *quick)
     assert outcome.code == 1

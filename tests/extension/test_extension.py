@@ -73,6 +73,24 @@ def test_a_mistake_in_ones_own_component_is_one_line(directory_run):
     assert (done.returncode, done.stderr) == (2, "error: network.width=0: must be greater than 0\n")
 
 
+@pytest.mark.parametrize(("body", "message"), [
+    ("class Net(nn.Module):\n    def __init__(self, o, a, k, g):\n        super().__init__()\n"
+     "    def forward(self, obs): return obs.new_zeros(len(obs), 3)", "gives outputs of shape (1, 3)"),
+    ("class Net(nn.Sequential):\n    def __init__(self, o, a, k, g):\n"
+     "        super().__init__(nn.Linear(4, 2), nn.Dropout(), nn.Unflatten(1, (2, 1)))", "holds Dropout"),
+    ("class Net:\n    def __init__(self, o, a, k, g): ...", "must be a torch.nn.Module"),
+    ("class Net(nn.Module):\n    def __init__(self, o, a, k, g): raise RuntimeError('a\\nb')", "RuntimeError: a b"),
+])  # fmt: skip
+def test_a_network_that_cannot_serve_is_refused_in_one_line(tmp_path, body, message):
+    (tmp_path / "network").mkdir()
+    (tmp_path / "network" / "net.yaml").write_text("name: my_net:Net\n")
+    (tmp_path / "my_net.py").write_text(f"from torch import nn\n\n{body}\n")
+    done = dqn_lab("train", "--config-dir", ".", "network=net", *QUICK, cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: network=my_net:Net: {message}")
+
+
 def test_an_installed_package_brings_a_buffer_and_its_configuration(tmp_path):
     shutil.copytree(HERE / "recent_plugin", tmp_path / "source")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
