@@ -160,10 +160,10 @@ class Run:
             where = f"the evaluation at episode {self.progress.episode}, step {self.progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
         row = {"step": self.progress.step, "episode": self.progress.episode, **row}
+        self.measured += time.perf_counter() - began  # the speed of training leaves evaluation out
         if log:
             self._write("evaluations", row)
-        self.measured += time.perf_counter() - began  # the speed of training leaves evaluation out
-        self.display.evaluation(row, label)
+            self.display.evaluation(row, label)
         return row
 
     @contextlib.contextmanager

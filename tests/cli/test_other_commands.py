@@ -58,7 +58,7 @@ def test_components_lists_every_group(cli):
 
 def test_components_explains_a_groups_parameters(cli):
     out = cli("components", "optimizer").out
-    assert "optimizer.lr: number > 0; or {start, end, duration, unit}; default 0.001\n      learning rate" in out
+    assert "optimizer.lr: number > 0 or {start, end, duration, unit}; default 0.001\n      learning rate" in out
     assert "optimizer.momentum: number ≥ 0, < 1; default 0.0" in out
     assert "https://arxiv.org/abs/1412.6980" in out
     assert "constraints: train.batch_size" in cli("components", "buffer").out
