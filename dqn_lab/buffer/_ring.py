@@ -53,7 +53,7 @@ class Ring:
 
     def gather(self, indices: NDArray[np.int64]) -> Transition[Array]:
         """Copies the transitions at `indices` [B]."""
-        return Transition(*(array.take(indices, axis=0) for array in self.arrays))
+        return Transition(*[array.take(indices, axis=0) for array in self.arrays])
 
     def state_dict(self) -> dict[str, Any]:
         """Gives what is stored, and no more."""
