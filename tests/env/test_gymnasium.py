@@ -101,7 +101,7 @@ def endless_with(**kwargs):
         ({"id": "CartPole-v77"}, r"^id=CartPole-v77: "),
         ({"id": "no_such_module_:Thing-v0"}, r"^id=no_such_module_:Thing-v0: .*no_such_module_"),
         ({"id": "not a name"}, r"^id=not a name: "),
-        (endless_with(colour="red"), r"^id=Endless-v0: .*colour"),
+        (endless_with(colour="red"), r"^kwargs=.*colour"),
         (endless_with(actions="box"), r"^id=Endless-v0: actions are Box\(.*; supported: Discrete, from 0$"),
         (
             endless_with(actions="actions from 1"),
