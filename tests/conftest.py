@@ -36,7 +36,7 @@ def make() -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def global_randomness_untouched() -> Callable[[], AbstractContextManager[None]]:
+def check_global_randomness() -> Callable[[], AbstractContextManager[None]]:
     """Sees that a block leaves the global generators of random, numpy and torch where they were."""
 
     @contextlib.contextmanager

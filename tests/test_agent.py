@@ -262,8 +262,8 @@ def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make):
     assert live(other, progress, 20) == live(agent, progress, 20)
 
 
-def test_an_agent_uses_no_global_randomness(make, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_an_agent_uses_no_global_randomness(make, check_global_randomness):
+    with check_global_randomness():
         live(real(make), Progress(), 20)
 
 

@@ -113,8 +113,8 @@ def test_reading_a_file_runs_no_code_from_it(tmp_path, write):
     assert not sprung.exists()
 
 
-def test_no_global_randomness_is_used(saved, global_randomness_untouched):
+def test_no_global_randomness_is_used(saved, check_global_randomness):
     other = network(seed=1)
-    with global_randomness_untouched():
+    with check_global_randomness():
         load_policy(saved, other)
         save_policy(saved, other, ABOUT)

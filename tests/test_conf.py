@@ -19,7 +19,8 @@ def option(group: str, name: str) -> dict:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_option_composes_and_builds(configure, group, name):
-    build(configure(f"{group}={name}"))
+    config = configure(f"{group}={name}")
+    assert build(config).config == config
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)

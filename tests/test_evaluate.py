@@ -80,6 +80,6 @@ def test_a_summary_of_four_returns():
     }
 
 
-def test_no_global_randomness_is_used(global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(check_global_randomness):
+    with check_global_randomness():
         play([1.0, 1.0])

@@ -56,7 +56,7 @@ def test_torch_generators_repeat_and_differ_by_name():
     assert draws[0] == draws[1] != draws[2]
 
 
-def test_no_global_randomness_is_used(global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(check_global_randomness):
+    with check_global_randomness():
         Streams(2)("replay").random(3)
         torch.rand(2, generator=torch_generator(2, "network"))

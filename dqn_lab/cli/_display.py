@@ -14,6 +14,7 @@ from typing import Any
 from rich import progress as rich_progress
 from rich.console import Console
 
+from dqn_lab.run import LAST
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment
 from dqn_lab.types import Row
@@ -185,7 +186,8 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     counts = f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} updates"
     lines = [("trained", f"{counts} in {seconds:,.0f} s")]
     if "last_100" in scores:
-        lines.append(("training", f"mean return of the last 100 episodes {scores['last_100']:.1f}, exploring"))
+        number = min(LAST, progress["episode"])
+        lines.append(("training", f"mean return of the last {number} episodes {scores['last_100']:.1f}, exploring"))
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
     if "selected" in scores:
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))

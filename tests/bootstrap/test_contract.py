@@ -49,6 +49,6 @@ def test_q_values_are_read_and_not_changed(make, name):
     assert all(torch.equal(vars(q)[key], value) for key, value in vars(untouched).items())
 
 
-def test_no_global_randomness_is_used(make, name, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(make, name, check_global_randomness):
+    with check_global_randomness():
         make("bootstrap", name)(q_values(8, 3), torch.zeros(8, dtype=torch.long))

@@ -131,8 +131,8 @@ def test_a_saved_state_does_not_change_with_the_buffer(build, space, episodes):
     assert same(late.sample(DRAWS[:4]), early.sample(DRAWS[:4]))
 
 
-def test_no_global_randomness_is_used(build, space, episodes, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(build, space, episodes, check_global_randomness):
+    with check_global_randomness():
         buffer = build()
         for step in episodes.steps:
             append(buffer, space, step)

@@ -139,8 +139,8 @@ def test_an_engine_goes_on_from_its_saved_state(build, draw_batch, name, num_upd
     assert same(weights_of(engine.target), weights_of(other.target))
 
 
-def test_no_global_randomness_is_used(build, draw_batch, name, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(build, draw_batch, name, check_global_randomness):
+    with check_global_randomness():
         engine, batch = build(name), draw_batch()
         engine.update(batch, Noise())
         engine.q_values(batch.transition.obs[0])

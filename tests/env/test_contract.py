@@ -58,6 +58,6 @@ def test_environments_of_one_factory_do_not_touch_each_other(make, name):
         np.testing.assert_equal([started, *play(one, seed=4)[1:]], expected)
 
 
-def test_no_global_randomness_is_used(make, name, global_randomness_untouched):
-    with global_randomness_untouched(), make("env", name).make() as env:
+def test_no_global_randomness_is_used(make, name, check_global_randomness):
+    with check_global_randomness(), make("env", name).make() as env:
         play(env, seed=0)

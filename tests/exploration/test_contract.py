@@ -64,6 +64,6 @@ def test_an_exploration_goes_on_from_its_saved_state(make, name, num_steps):
     assert act(other, same_rng, num_steps) == act(exploration, rng, num_steps)
 
 
-def test_no_global_randomness_is_used(make, name, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(make, name, check_global_randomness):
+    with check_global_randomness():
         act(make("exploration", name, A), np.random.default_rng(0))

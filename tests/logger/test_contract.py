@@ -23,9 +23,9 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def test_a_whole_run_is_logged_into_its_directory_only(
-    make, name, tmp_path, columns, early_row, row, global_randomness_untouched
+    make, name, tmp_path, columns, early_row, row, check_global_randomness
 ):
-    with global_randomness_untouched():
+    with check_global_randomness():
         logger = make("logger", name)
         logger.open(tmp_path / "run", CONFIG, columns)
         logger.write("episodes", early_row)

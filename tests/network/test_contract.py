@@ -93,6 +93,6 @@ def test_double_precision_goes_all_the_way_through(build, space):
     torch.testing.assert_close(outputs, network(obs).double())
 
 
-def test_no_global_randomness_is_used(build, space, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(build, space, check_global_randomness):
+    with check_global_randomness():
         noisily(build(), observe(space, 2))

@@ -89,8 +89,8 @@ def test_initial_weights_fill_the_range_of_their_rule(mlp, init, first, last, bi
 
 
 @pytest.mark.parametrize("init", ["fan_in_uniform", "glorot_uniform"])
-def test_initial_weights_are_drawn_from_the_generator(make, init, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_initial_weights_are_drawn_from_the_generator(make, init, check_global_randomness):
+    with check_global_randomness():
         one, same, other = (
             make("network", "mlp", OBS, 2, 1, torch_generator(seed, "network"), init=init) for seed in (0, 0, 1)
         )

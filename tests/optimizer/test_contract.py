@@ -92,7 +92,7 @@ def test_rates_and_norms_are_positive(make, name, key, value):
         make("optimizer", name, **{key: value})
 
 
-def test_no_global_randomness_is_used(make, name, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(make, name, check_global_randomness):
+    with check_global_randomness():
         weights = parameters()
         descend(make("optimizer", name).build(weights), weights, 2)

@@ -78,7 +78,7 @@ def test_nothing_happens_where_nothing_has_passed(make, name):
     assert equal(followed, parameters(1))
 
 
-def test_no_global_randomness_is_used(make, name, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(make, name, check_global_randomness):
+    with check_global_randomness():
         target = make("target", name)
         follow(target, *networks(target))

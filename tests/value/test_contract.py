@@ -110,7 +110,7 @@ def test_double_precision_goes_all_the_way_through(case):
         torch.testing.assert_close(one.float(), other, rtol=1e-4, atol=1e-5)
 
 
-def test_no_global_randomness_is_used(make, name, case, global_randomness_untouched):
-    with global_randomness_untouched():
+def test_no_global_randomness_is_used(make, name, case, check_global_randomness):
+    with check_global_randomness():
         make("value", name)
         judge(case)
