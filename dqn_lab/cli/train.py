@@ -65,6 +65,7 @@ def _run_hydra() -> int:
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt as error:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is near, and one more Ctrl-C would only break it
         return fail(str(error) or "interrupted", code=143 if isinstance(error, _Terminated) else 130)
     return 0
 
