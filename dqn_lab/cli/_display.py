@@ -63,21 +63,27 @@ class _Live(Quiet):
         self.progress = Progress()
         self.started = time.perf_counter()
 
+    def step(self, progress: Progress) -> None:
+        """Follows the run; the clock starts with its first step, not with what comes before."""
+        if not self.progress.step:
+            self.started = time.perf_counter()
+        self.progress = progress
+
     def fraction(self) -> float:
         """Gives the share of the budget that is spent, in [0, 1]."""
         steps, episodes = self.experiment.steps, self.experiment.episodes
         by_step = self.progress.step / steps if steps else 0.0
         return min(1.0, max(by_step, self.progress.episode / episodes if episodes else 0.0))
 
-    def words(self, rate: float) -> str:
+    def words(self, rate: float, episode: str = "episode", speed: str = " steps/s") -> str:
         """Says how far the run is and how it does."""
-        parts = [f"episode {self.progress.episode:,}", f"step {self.progress.step:,}"]
+        parts = [f"{episode} {self.progress.episode:,}", f"step {self.progress.step:,}"]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
             parts.append(f"return {self.returns[-1]:.4g} (last {len(self.returns)}: {mean:.4g})")
         for name, value in self.experiment.agent.exploration.report(self.progress).items():
             parts.append(f"{'ε' if name == 'epsilon' else name} {value:.2f}")
-        return "  ".join([*parts, f"{rate:,.0f} steps/s"])
+        return "  ".join([*parts, f"{rate:,.0f}{speed}"])
 
     def episode(self, row: Row, progress: Progress) -> None:
         """Keeps the return."""
@@ -89,8 +95,9 @@ class Bar(_Live):
 
     def __init__(self, experiment: Experiment, console: Console) -> None:
         super().__init__(experiment)
+        self.narrow = console.width < 100
         self.bar = rich_progress.Progress(
-            rich_progress.BarColumn(bar_width=None),
+            *([] if self.narrow else [rich_progress.BarColumn(bar_width=None)]),
             rich_progress.TextColumn("{task.description}"),
             rich_progress.TimeRemainingColumn(compact=True),
             rich_progress.TextColumn("left"),
@@ -111,7 +118,7 @@ class Bar(_Live):
 
     def step(self, progress: Progress) -> None:
         """Redraws, but no oftener than a person can read."""
-        self.progress = progress
+        super().step(progress)
         now = time.perf_counter()
         if now - self.drawn >= REFRESH:
             self._draw(now)
@@ -120,7 +127,8 @@ class Bar(_Live):
         rate = (self.progress.step - self.drawn_step) / max(now - self.drawn, 1e-9)
         self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
         self.drawn, self.drawn_step = now, self.progress.step
-        self.bar.update(self.task, completed=self.fraction(), description=self.words(self.rate), refresh=True)
+        words = self.words(self.rate, "ep", "/s") if self.narrow else self.words(self.rate)
+        self.bar.update(self.task, completed=self.fraction(), description=words, refresh=True)
 
     def evaluation(self, row: Row, label: str) -> None:
         """Leaves a line above the bar."""
@@ -133,10 +141,6 @@ class Lines(_Live):
     def __init__(self, experiment: Experiment) -> None:
         super().__init__(experiment)
         self.printed = 0.0
-
-    def step(self, progress: Progress) -> None:
-        """Follows the run."""
-        self.progress = progress
 
     def episode(self, row: Row, progress: Progress) -> None:
         """Prints a line for every twentieth of the budget."""
@@ -191,7 +195,12 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
     if "selected" in scores:
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
-    lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}")]
+    if not progress["updates"]:
+        starts = record["config"]["train"]["learning_starts"]
+        lines.append(("", f"nothing was learned: learning begins after train.learning_starts={starts} steps"))
+    parts = [part for part in record["config"].values() if isinstance(part, dict)]
+    trust = " --trust" if any(":" in str(part.get("name")) for part in parts) else ""
+    lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}{trust}")]
     _say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
 
 

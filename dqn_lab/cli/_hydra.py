@@ -150,7 +150,9 @@ def identity(config: Mapping[str, Any]) -> str:
 
 def slug(overrides: list[str], config: Mapping[str, Any]) -> str:
     """Names a run's directory: its overrides made safe, cut to 80 characters, and its identity."""
-    safe = re.sub(r"[^\w.=,+-]+", "-", ",".join(overrides) or "default", flags=re.ASCII).strip("-.")
+    safe = re.sub(
+        r"[^\w.=,+-]+", "-", ",".join(text.lstrip("+") for text in overrides) or "default", flags=re.ASCII
+    ).strip("-.")
     return f"{safe[:SLUG]}-{identity(config)}"
 
 
