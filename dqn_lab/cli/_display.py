@@ -51,7 +51,7 @@ class Notebook(Quiet):
     def episode(self, row: Row, progress: Progress) -> None:
         """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94`."""
         value = next(iter(self.parameter(progress).values()), 0.0)
-        _say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
+        say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
 
 
 class _Live(Quiet):
@@ -148,7 +148,7 @@ class Lines(_Live):
         if self.fraction() - self.printed >= 1 / LINES - 1e-9:
             self.printed = self.fraction()
             rate = self.progress.step / (time.perf_counter() - self.started)
-            _say(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left")
+            say(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left")
 
     def _left(self) -> str:
         seconds = (time.perf_counter() - self.started) * (1 / self.printed - 1)
@@ -156,10 +156,10 @@ class Lines(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
-        _say(_evaluated(row, label))
+        say(_evaluated(row, label))
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Prints a line; where nobody reads any more, the run goes on in silence."""
     try:
         print(text, flush=True)
@@ -201,7 +201,7 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     parts = [part for part in record["config"].values() if isinstance(part, dict)]
     trust = " --trust" if any(":" in str(part.get("name")) for part in parts) else ""
     lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}{trust}")]
-    _say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
+    say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
 
 
 def _mean(score: dict[str, Any]) -> str:

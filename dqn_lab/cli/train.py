@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from dqn_lab.build import build, validate
 from dqn_lab.cli import _hydra, fail
 from dqn_lab.cli._about import COMMAND, about, command
-from dqn_lab.cli._display import make_display, show_summary
+from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.run import Run, read_record
 from dqn_lab.schedule import Progress
 from dqn_lab.types import ConfigError
@@ -31,8 +31,9 @@ def main(argv: list[str]) -> int:
     os.environ[COMMAND] = command()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminate)
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
+            signal.signal(number, _terminate)
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
@@ -102,7 +103,7 @@ def _announce() -> None:
     if NUM_JOBS in os.environ:
         about_job = HydraConfig.get().job
         overrides = " ".join(HydraConfig.get().overrides.task)
-        print(f"\njob {about_job.num + 1} of {os.environ[NUM_JOBS]}: {overrides}", flush=True)
+        say(f"\njob {about_job.num + 1} of {os.environ[NUM_JOBS]}: {overrides}")
 
 
 def _prepare(args: Any) -> Path | None:
@@ -207,7 +208,7 @@ def _show_jobs(directory: Path, records: set[Path]) -> int:
         if record["status"] != "completed":
             lines.append(f"  {record['status']}: {path.parent.name}: {record.get('error', '')}")
     total = int(os.environ.get(NUM_JOBS, len(records)))
-    print(f"\n{statuses.count('completed')} of {total} jobs completed in {_shown(directory)}", *lines, sep="\n")
+    say("\n".join([f"\n{statuses.count('completed')} of {total} jobs completed in {_shown(directory)}", *lines]))
     return int(statuses.count("completed") < total)
 
 

@@ -138,12 +138,24 @@ def test_a_sweep_is_not_run_over_an_earlier_one(cli, quick):
     assert "0 of 2 jobs completed" in failed.out
 
 
-def test_a_viewer_that_leaves_does_not_end_the_run(tmp_path):
-    words = (
-        f"{sys.executable} -m dqn_lab train episodes=40 logger=csv evaluation.final_num_episodes=1 hydra.run.dir=run"
-    )
+@pytest.mark.parametrize("grid", ["hydra.run.dir=out", "-m seed=1,2 hydra.sweep.dir=out"])
+def test_a_viewer_that_leaves_does_not_end_the_run(tmp_path, grid):
+    words = f"{sys.executable} -m dqn_lab train episodes=40 logger=csv evaluation.final_num_episodes=1 {grid}"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     subprocess.run(f"{words} | head -1", shell=True, cwd=tmp_path, check=True, capture_output=True, env=environment)
+    statuses = [json.loads(path.read_text())["status"] for path in (tmp_path / "out").rglob("run.json")]
+    assert statuses == ["completed"] * (2 if "-m" in grid else 1)
+
+
+def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
+    words = f"exec {sys.executable} -m dqn_lab train episodes=150 logger=csv evaluation.interval=null hydra.run.dir=run"
+    shell = ["sh", "-c", f"trap '' HUP; {words} evaluation.final_num_episodes=1"]
+    with subprocess.Popen(shell, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        rows, deadline = tmp_path / "run" / "episodes.csv", time.monotonic() + 60
+        while not (rows.exists() and rows.read_text().count("\n") > 3) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(timeout=60) == 0
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "completed"
 
 
