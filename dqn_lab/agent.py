@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dqn_lab.schedule import Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Array, Buffer, Engine, Exploration, Noise, Target, TrainingError, Update
 
 _NO_NOISE = Noise()
+BLOCK = 64  # batches whose numbers are drawn together
 
 
 class Agent:
@@ -55,14 +57,16 @@ class Agent:
         self.minibatch_size = minibatch_size
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
-        self._parameters = list(engine.online.parameters()), list(engine.target.parameters())
         self._draw_online = getattr(engine.online, "draw_noise", None)  # only noisy networks have any
         self._draw_target = getattr(engine.target, "draw_noise", None)
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
+        self._draws: NDArray[np.float64] = np.empty((0, batch_size))  # for the next batches
 
     def act(self, obs: Any, progress: Progress) -> int:
         """Chooses an action at observation [*O]."""
-        return self.exploration.select(lambda: self._q_values(obs), self._exploration_rng, progress)
+        if self._draw_online is None:
+            return self.exploration.select(lambda: self.engine.q_values(obs[None])[0], self._exploration_rng, progress)
+        return self.exploration.select(lambda: self._noisy_q_values(obs), self._exploration_rng, progress)
 
     def observe(self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool) -> None:
         """Remembers one environment step."""
@@ -78,8 +82,10 @@ class Agent:
             TrainingError: a loss was not finite.
         """
         updates: list[Update] = []
+        if not self.learning.due(before, after):
+            return self._follow(before, after), updates
         now, count = before, before.updates
-        for _ in range(self.num_updates if self.learning.due(before, after) else 0):
+        for _ in range(self.num_updates):
             if not self.buffer.ready(self.batch_size):
                 break
             if updates:
@@ -89,14 +95,19 @@ class Agent:
         return self._follow(now, Progress(after.step, after.episode, count)), updates
 
     def greedy(self, obs: Any) -> Array:
-        """Gives the Q-values [A] that evaluation acts on: without noise."""
+        """Gives the Q-values [B, A] that evaluation acts on at observations [B, *O]: without noise."""
         return self.engine.q_values(obs)
 
-    def _q_values(self, obs: Any) -> Array:
-        return self.engine.q_values(obs, self._draw(self._draw_online, "acting noise"))
+    def _noisy_q_values(self, obs: Any) -> Array:
+        noise = self._draw(self._draw_online, "acting noise")
+        q_values: Array = self.engine.q_values(obs[None], noise)[0]
+        return q_values
 
     def _update(self, progress: Progress) -> Update:
-        batch = self.buffer.sample(self._replay_rng.random(self.batch_size))
+        if not len(self._draws):
+            self._draws = self._replay_rng.random((BLOCK, self.batch_size))
+        batch = self.buffer.sample(self._draws[0])
+        self._draws = self._draws[1:]
         update = self.engine.update(batch, self.draw_noise(len(batch.indices)), self.lr(progress))
         if not math.isfinite(update.loss):
             raise TrainingError(
@@ -107,7 +118,7 @@ class Agent:
         return update
 
     def _follow(self, before: Progress, after: Progress) -> Progress:
-        self.target.follow(*self._parameters, before, after)
+        self.target.follow(*self.engine.parameters, before, after)
         return after
 
     def draw_noise(self, batch_size: int) -> Noise:
@@ -130,10 +141,11 @@ class Agent:
 
     def state_dict(self) -> dict[str, Any]:
         """Gives everything that learning goes on from."""
-        return {name: part.state_dict() for name, part in self._parts().items()}
+        return {"draws": self._draws.copy(), **{name: part.state_dict() for name, part in self._parts().items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave."""
+        self._draws = state["draws"].copy()
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 

@@ -141,7 +141,8 @@ def build(config: Mapping[str, Any]) -> Experiment:
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
     optimizer = registry.create("optimizer", config["optimizer"])
-    engine = _build_engine(config, space, num_actions, optimizer, target.has_network)
+    name, reason = _choose_engine(config)
+    engine = _build_engine(config, name, space, num_actions, optimizer, target.has_network)
     agent = Agent(
         engine=engine,
         buffer=buffer,
@@ -155,7 +156,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     evaluation = config["evaluation"]
     return Experiment(
         config=dict(config),
-        engine={"name": config["engine"]["name"], "reason": "asked for"},
+        engine={"name": name, "reason": reason},
         streams=streams,
         make_env=env_factory.make,
         agent=agent,
@@ -169,8 +170,16 @@ def build(config: Mapping[str, Any]) -> Experiment:
     )
 
 
+def _choose_engine(config: Mapping[str, Any]) -> tuple[str, str]:
+    """Gives the engine's name, and why it is this one."""
+    name = config["engine"]["name"]
+    choose = getattr(registry.lookup("engine", name), "choose", None)
+    chosen: tuple[str, str] = choose(config) if choose else (name, "asked for")
+    return chosen
+
+
 def _build_engine(
-    config: Mapping[str, Any], space: Any, num_actions: int, optimizer: Optimizer, has_target: bool
+    config: Mapping[str, Any], name: str, space: Any, num_actions: int, optimizer: Optimizer, has_target: bool
 ) -> Any:
     device = torch.device(config["device"])
     value = registry.create("value", config["value"])
@@ -184,7 +193,8 @@ def _build_engine(
     online = online.to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
-    return registry.create("engine", config["engine"], online, target, value, bootstrap, optimizer, device)
+    options = config["engine"] if name == config["engine"]["name"] else registry.validate("engine", {"name": name})
+    return registry.create("engine", options, online, target, value, bootstrap, optimizer, device)
 
 
 def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
+from gymnasium.vector import SyncVectorEnv
 
+from dqn_lab.seeding import seed_sequence
 from dqn_lab.types import Array, TrainingError
+
+TOGETHER = 16  # episodes played side by side
 
 
 class Episode(NamedTuple):
@@ -20,31 +25,52 @@ class Episode(NamedTuple):
 
 
 def evaluate(
-    q_values: Callable[[Any], Array],
-    env: gymnasium.Env[Any, Any],
+    q_values: Callable[[Array], Array],
+    make_env: Callable[[], gymnasium.Env[Any, Any]],
     rng: np.random.Generator,
     num_episodes: int,
 ) -> Iterator[Episode]:
-    """Plays greedy episodes, each from a fresh seed, one at a time.
+    """Plays greedy episodes, each from a fresh seed, some side by side.
+
+    An episode depends on the policy and its seed alone, not on the ones beside it.
 
     Args:
-        q_values: gives Q-values [A] at an observation [*O].
-        env: an environment of its own, not the training one.
-        rng: draws the seeds, then breaks ties between equal Q-values.
+        q_values: gives Q-values [B, A] at observations [B, *O]; a row must not depend on the others.
+        make_env: makes environments that are not the training one.
+        rng: draws the seeds.
         num_episodes: how many.
 
     Yields:
-        each episode as it ends.
+        the episodes in the order of their seeds.
+
+    Raises:
+        TrainingError: a Q-value is not a number.
     """
-    for seed in rng.integers(2**31, size=num_episodes).tolist():
-        obs, _ = env.reset(seed=seed)
-        score, length, ended = 0.0, 0, False
-        while not ended:
-            obs, reward, terminated, truncated, _ = env.step(greedy(q_values(obs), rng))
-            score += float(reward)
-            length += 1
-            ended = terminated or truncated
-        yield Episode(seed, score, length)
+    seeds = rng.integers(2**31, size=num_episodes).tolist()
+    together = min(TOGETHER, num_episodes)
+    with contextlib.closing(SyncVectorEnv([make_env] * together, copy=False)) as envs:
+        for start in range(0, num_episodes, together):
+            yield from _play(q_values, envs, seeds[start : start + together])
+
+
+def _play(q_values: Callable[[Array], Array], envs: SyncVectorEnv, seeds: list[int]) -> list[Episode]:
+    """Plays one episode from each seed; environments that are done, or not needed, go on without being counted."""
+    number, num_envs = len(seeds), envs.num_envs
+    ties = [np.random.default_rng(seed_sequence(seed, "ties")) for seed in seeds]
+    scores, lengths, running = np.zeros(number), np.zeros(number, np.int64), np.ones(number, bool)
+    actions = np.zeros(num_envs, np.int64)
+    obs, _ = envs.reset(seed=[*seeds, *[0] * (num_envs - number)])
+    while running.any():
+        values = q_values(obs)[:number]
+        best = values == values.max(1, keepdims=True)
+        actions[:number] = values.argmax(1)
+        for i in np.flatnonzero(running & (best.sum(1) != 1)):
+            actions[i] = greedy(values[i], ties[i])
+        obs, rewards, terminated, truncated, _ = envs.step(actions)
+        scores[running] += rewards[:number][running]
+        lengths[running] += 1
+        running &= ~(terminated | truncated)[:number]
+    return [Episode(*episode) for episode in zip(seeds, scores.tolist(), lengths.tolist(), strict=True)]
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:

@@ -154,8 +154,7 @@ class Run:
         began = time.perf_counter()
         rng = self.experiment.streams(f"evaluation {name}")
         try:
-            with contextlib.closing(self.experiment.make_env()) as env:
-                row = summarize(list(evaluate(self.experiment.agent.greedy, env, rng, num_episodes)))
+            row = summarize(list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes)))
         except Exception as error:
             where = f"the evaluation at episode {self.progress.episode}, step {self.progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error

@@ -44,11 +44,8 @@ class Every:
 
     def due(self, before: Progress, after: Progress) -> bool:
         """Tells whether an occasion lies in (before, after]; several in one stride count as one."""
-        start, end = before[self._position], after[self._position]
-        if start == end:
-            return False
-        passed = max(0, (start - self.first) // self.interval + 1)  # occasions up to and including `start`
-        return start < self.first + passed * self.interval <= end
+        start, end = before[self._position] - self.first, after[self._position] - self.first
+        return end >= 0 and end // self.interval > start // self.interval
 
 
 @dataclass(frozen=True, slots=True)

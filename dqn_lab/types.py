@@ -47,12 +47,35 @@ class Transition(NamedTuple, Generic[T]):
     discount: T  # [B], γᵏ, or 0 where the episode terminated
 
 
-class Batch(NamedTuple):
-    """What a buffer draws: transitions, importance weights (None: all equal), and where they came from."""
+class Batch:
+    """What a buffer draws: transitions, importance weights (None: all equal), and where they came from.
 
-    transition: Transition[Array]
-    weights: Array | None  # [B]
-    indices: NDArray[np.int64]  # [B]
+    Args:
+        memory: what is stored, [N, …] each; the batch itself where `rows` is None.
+        weights: [B].
+        indices: [B], what the buffer knows the transitions by.
+        rows: [B], where in the memory they are. An engine may read them there, and spare a copy.
+    """
+
+    __slots__ = ("_transition", "indices", "memory", "rows", "weights")
+
+    def __init__(
+        self,
+        memory: Transition[Array],
+        weights: Array | None,
+        indices: NDArray[np.int64],
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self.memory, self.weights, self.indices = memory, weights, indices
+        self.rows = np.arange(len(indices)) if rows is None else rows
+        self._transition = memory if rows is None else None
+
+    @property
+    def transition(self) -> Transition[Array]:
+        """The transitions, [B, …] each, copied from the memory when first asked for."""
+        if self._transition is None:
+            self._transition = Transition(*[array.take(self.rows, axis=0) for array in self.memory])
+        return self._transition
 
 
 class Bootstrapped(NamedTuple):
@@ -184,9 +207,13 @@ class Engine(Stateful, Protocol):
 
     online: torch.nn.Module
     target: torch.nn.Module
+    parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
 
-    def q_values(self, obs: Any, noise: Any = None) -> Array:
-        """Gives the online network's expected values [A] at one observation [*O]."""
+    def q_values(self, obs: Array, noise: Any = None) -> Array:
+        """Gives the online network's expected values [B, A] at observations [B, *O].
+
+        A row does not depend on the others.
+        """
         ...
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:

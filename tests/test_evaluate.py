@@ -5,60 +5,86 @@ import numpy as np
 import pytest
 
 from dqn_lab.evaluate import Episode, evaluate, greedy, summarize
+from dqn_lab.types import TrainingError
 
 
 class Corridor(gymnasium.Env):
     """Ends after as many steps as its seed asks for: by itself where that is odd, by a time limit where even."""
 
-    def __init__(self):
-        self.seeds, self.actions = [], []
+    observation_space, action_space = gymnasium.spaces.Box(0, 5, (1,)), gymnasium.spaces.Discrete(3)
+
+    def __init__(self, log):
+        self.log = log  # a list an episode: the seed, then the actions
 
     def reset(self, *, seed=None, options=None):
-        self.seeds.append(seed)
-        self.left = self.length = 1 + seed % 5
-        return np.zeros(1), {}
+        self.actions = []
+        self.log.append((seed, self.actions))
+        self.left = self.length = 1 + (seed or 0) % 5
+        return np.zeros(1, np.float32), {}
 
     def step(self, action):
-        assert self.left > 0
-        self.actions.append(action)
+        self.actions.append(int(action))
         self.left -= 1
         over = self.left == 0
-        return np.zeros(1), 0.5, over and self.length % 2 == 1, over and self.length % 2 == 0, {}
+        seen = np.full(1, self.left, np.float32)
+        return seen, 0.5, over and self.length % 2 == 1, over and self.length % 2 == 0, {}
 
 
 def play(q_values, num_episodes=30, seed=0):
-    env = Corridor()
-    return list(evaluate(lambda obs: np.array(q_values), env, np.random.default_rng(seed), num_episodes)), env
+    """Returns the episodes, and what each environment went through, by its seed."""
+    log = []
+    rng = np.random.default_rng(seed)
+    policy = q_values if callable(q_values) else lambda obs: np.tile(q_values, (len(obs), 1))
+    episodes = list(evaluate(policy, lambda: Corridor(log), rng, num_episodes))
+    played = {seed: actions for seed, actions in log if seed is not None}
+    return episodes, [played[episode.seed][: episode.length] for episode in episodes]
 
 
 def test_an_episode_is_scored_by_its_plain_sum_of_rewards():
-    episodes, env = play([0.0, 1.0])
-    assert [episode.seed for episode in episodes] == env.seeds
-    assert [episode.length for episode in episodes] == [1 + seed % 5 for seed in env.seeds]
+    episodes, _ = play([0.0, 1.0, 0.0])
+    assert [episode.length for episode in episodes] == [1 + episode.seed % 5 for episode in episodes]
     assert [episode.score for episode in episodes] == [0.5 * episode.length for episode in episodes]
     assert {episode.length for episode in episodes} == {1, 2, 3, 4, 5}
 
 
 def test_the_greedy_action_is_taken():
-    assert set(play([0.0, 2.0, 1.0])[1].actions) == {1}
+    assert all(action == 1 for actions in play([0.0, 2.0, 1.0])[1] for action in actions)
+
+
+def test_every_action_answers_its_own_observation():
+    """The policy goes by how many steps are left: 2 is taken while there are more than two."""
+    episodes, actions = play(lambda obs: np.concatenate([0 * obs, 1 + 0 * obs, obs], 1) * [1, 2.5, 1])
+    for episode, taken in zip(episodes, actions, strict=True):
+        seen = [0, *range(episode.length - 1, 0, -1)]
+        assert taken == [2 if left > 2 else 1 for left in seen]
 
 
 def test_every_episode_has_a_seed_of_its_own():
-    assert len(set(play([0.0])[1].seeds)) == 30
+    assert len({episode.seed for episode in play([0.0, 0.0, 0.0])[0]}) == 30
 
 
 def test_seeds_do_not_depend_on_the_policy():
-    assert play([1.0, 1.0, 1.0])[1].seeds == play([0.0, 1.0, 0.0])[1].seeds
+    assert play([1.0, 1.0, 1.0])[0] == play([2.0, 1.0, 0.0])[0]
 
 
-def test_the_same_generator_gives_the_same_episodes():
-    assert play([1.0, 1.0], seed=3)[1].actions == play([1.0, 1.0], seed=3)[1].actions
+@pytest.mark.parametrize("together", [1, 3, 16, 40])
+def test_an_episode_does_not_depend_on_those_beside_it(monkeypatch, together):
+    """Ties, which are broken at random, included."""
+    alone = play([1.0, 1.0, 1.0], seed=3)
+    monkeypatch.setattr("dqn_lab.evaluate.TOGETHER", together)
+    assert play([1.0, 1.0, 1.0], seed=3) == alone
+    assert len({tuple(actions) for actions in alone[1]}) > 5
 
 
-def test_episodes_come_one_at_a_time():
-    env = Corridor()
-    next(evaluate(lambda obs: np.zeros(2), env, np.random.default_rng(0), 5))
-    assert len(env.seeds) == 1
+def test_no_more_environments_are_made_than_episodes_asked_for():
+    log = []
+    list(evaluate(lambda obs: np.zeros((len(obs), 3)), lambda: Corridor(log), np.random.default_rng(0), 2))
+    assert len({seed for seed, _ in log if seed is not None}) == 2
+
+
+def test_q_values_that_are_no_numbers_end_it_in_one_line():
+    with pytest.raises(TrainingError, match=r"no numbers .* lower optimizer\.lr"):
+        play([np.nan, 1.0, 0.0])
 
 
 def test_ties_are_broken_evenly_and_among_the_best_only():

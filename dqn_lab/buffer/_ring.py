@@ -41,14 +41,15 @@ class Ring:
     def append(self, obs: Any, action: int, reward: float, next_obs: Any, discount: float) -> int:
         """Stores one transition and returns where."""
         index = self.head
-        arrays = self.arrays
-        arrays.obs[index] = obs
-        arrays.action[index] = action
-        arrays.reward[index] = reward
-        arrays.next_obs[index] = next_obs
-        arrays.discount[index] = discount
+        all_obs, actions, rewards, all_next_obs, discounts = self.arrays
+        all_obs[index] = obs
+        actions[index] = action
+        rewards[index] = reward
+        all_next_obs[index] = next_obs
+        discounts[index] = discount
         self.head = (index + 1) % self.capacity
-        self.size = min(self.size + 1, self.capacity)
+        if self.size < self.capacity:
+            self.size += 1
         return index
 
     def gather(self, indices: NDArray[np.int64]) -> Transition[Array]:

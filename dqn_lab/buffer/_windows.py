@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-
-class Step(NamedTuple):
-    """A transition as a buffer stores it."""
-
-    obs: Any
-    action: int
-    reward: float
-    next_obs: Any
-    discount: float
+Step = tuple[Any, int, float, Any, float]  # obs, action, reward, next_obs, discount: a transition as a buffer stores it
 
 
 class Windows:
@@ -42,7 +34,7 @@ class Windows:
     ) -> Iterable[Step]:
         """Takes a step in and gives out the transitions that it completes, in the order they started."""
         if self.n_step == 1:  # nothing is ever in flight
-            return (Step(obs, action, reward, next_obs, 0.0 if terminated else self.discount),)
+            return ((obs, action, reward, next_obs, 0.0 if terminated else self.discount),)
         return self._windows(env_index, obs, action, reward, next_obs, terminated, truncated)
 
     def _windows(
@@ -62,7 +54,7 @@ class Windows:
             total = reward + self.discount * total
         discount = 0.0 if terminated else self.discount ** len(queue)
         obs, action, _ = queue.popleft()
-        return Step(obs, action, total, next_obs, discount)
+        return obs, action, total, next_obs, discount
 
     def state_dict(self) -> dict[str, Any]:
         """Gives the steps in flight."""

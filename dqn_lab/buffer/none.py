@@ -48,7 +48,7 @@ class NoReplay:
         """Gives the one transition, whatever was drawn."""
         self.fresh = False
         indices = np.zeros(1, np.int64)
-        return Batch(self.ring.gather(indices), None, indices)
+        return Batch(self.ring.arrays, None, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Has no priorities."""

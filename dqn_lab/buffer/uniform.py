@@ -81,7 +81,7 @@ class Uniform:
             indices = (draws * self.ring.size).astype(np.int64)
         else:
             indices = without_replacement(draws, self.ring.size)
-        return Batch(self.ring.gather(indices), None, indices)
+        return Batch(self.ring.arrays, None, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Has no priorities."""

@@ -71,7 +71,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     rng = Streams(config["seed"] if args.seed is None else args.seed)("evaluation of a finished run")
     episodes = list(
         track(
-            evaluate(experiment.agent.greedy, experiment.make_env(), rng, args.episodes),
+            evaluate(experiment.agent.greedy, experiment.make_env, rng, args.episodes),
             "playing",
             total=args.episodes,
             console=Console(stderr=True),

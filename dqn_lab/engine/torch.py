@@ -66,15 +66,15 @@ class TorchEngine:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
         self.max_grad_norm = optimizer.max_grad_norm
-        self.parameters = list(online.parameters())
-        self.optimizer = optimizer.build(self.parameters)
+        self.parameters = list(online.parameters()), list(target.parameters())
+        self.optimizer = optimizer.build(self.parameters[0])
         self.device = device
 
     @torch.inference_mode()
-    def q_values(self, obs: Any, noise: Any = None) -> Array:
-        """Gives the online network's expected values [A] at one observation [*O]."""
-        batch = self._tensor(np.array(obs)).unsqueeze(0)  # a copy, because torch takes no read-only or reversed view
-        return self.value.q_values(forward(self.online, batch, noise)).squeeze(0).cpu().numpy()
+    def q_values(self, obs: Array, noise: Any = None) -> Array:
+        """Gives the online network's expected values [B, A] at observations [B, *O]."""
+        batch = self._tensor(np.array(obs))  # a copy, because torch takes no read-only or reversed view
+        return self.value.q_values(forward(self.online, batch, noise)).cpu().numpy()
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
@@ -105,11 +105,11 @@ class TorchEngine:
         judged = self.value.loss(forward(self.online, obs, noise.online), action, target, noise.online)
         losses = judged.loss if weights is None else weights * judged.loss
         loss = losses.mean()
-        for parameter in self.parameters:
+        for parameter in self.parameters[0]:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         if self.max_grad_norm is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.max_grad_norm)
+            nn.utils.clip_grad_norm_(self.parameters[0], self.max_grad_norm)
         self.optimizer.step()
         return judged._replace(loss=losses.detach())
 

@@ -10,6 +10,8 @@ import numpy as np
 from dqn_lab.schedule import Progress
 from dqn_lab.types import Array
 
+BLOCK = 512  # uniform numbers drawn together
+
 
 class EpsilonGreedy:
     """Takes a uniformly random action with probability ε, the greedy one otherwise.
@@ -24,11 +26,14 @@ class EpsilonGreedy:
     def __init__(self, num_actions: int, epsilon: Callable[[Progress], float]) -> None:
         self.num_actions = num_actions
         self.epsilon = epsilon
+        self._draws: list[float] = []  # the next is the last; a call for one costs as much as for a hundred
 
     def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
         """Chooses an action; the Q-values [A] are asked for only when acting greedily."""
-        if rng.random() < self.epsilon(progress):
-            return int(rng.integers(self.num_actions))
+        if len(self._draws) < 2:
+            self._draws = [*rng.random(BLOCK).tolist(), *self._draws]
+        if self._draws.pop() < self.epsilon(progress):
+            return int(self._draws.pop() * self.num_actions)
         return int(q_values().argmax())
 
     def report(self, progress: Progress) -> dict[str, float]:
@@ -36,8 +41,9 @@ class EpsilonGreedy:
         return {"epsilon": self.epsilon(progress)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Has nothing to save: ε is a function of progress."""
-        return {}
+        """Gives what is drawn and not used; ε is a function of progress."""
+        return {"draws": list(self._draws)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Has nothing to load."""
+        """Puts back what `state_dict` gave."""
+        self._draws = list(state["draws"])

@@ -28,7 +28,7 @@ REFERENCE = {
     "env": {"name": "gymnasium"}, "network": {"name": "mlp"}, "value": {"name": "expected"},
     "bootstrap": {"name": "max"}, "buffer": {"name": "uniform"}, "optimizer": {"name": "adam"},
     "target": {"name": "periodic", "interval": 500, "unit": "steps"},
-    "exploration": {"name": "constant", "epsilon": 0.05}, "engine": {"name": "torch"},
+    "exploration": {"name": "constant", "epsilon": 0.05}, "engine": {"name": "fused"},
     "logger": {"csv": {"name": "csv"}},
 }  # fmt: skip
 

@@ -1,0 +1,275 @@
+"""A multilayer perceptron forward and backward in compiled code.
+
+Nothing here depends on a network's shape, which is an argument: everything is compiled once for float32 and once for
+float64. The batch is cut into tiles of `TILE` samples, and a layer's m features are stored as [tiles, m, TILE]: samples
+lie beside each other, a vector operation does the same for each, and a sample's result does not depend on what else is
+in the batch. What pads the last tile is finite, and its gradient 0. Parameters are one flat array in the order of
+`torch.nn.Module.parameters`. Arrays are of one dimension; a comment or an argument's shape says what they mean.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dqn_lab.engine._layout import RELU, TILE
+from dqn_lab.engine._numba import inline
+from dqn_lab.engine._simd import fill, lanes, load, multiply_add, positive, root, spread, store, total, transpose
+
+NORM_EPS = 1e-5  # of torch.nn.LayerNorm
+
+
+@inline
+def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, inner, tiles):
+    """out[t, r, :] = bias[r] + Σ_o Σ_i left[r · step + o · outer_step + i · inner_step] · right[t, o · inner + i, :].
+
+    Args:
+        out: [tiles, rows, TILE].
+        bias: [rows], or empty: then what is in `out` already is added to.
+        left: a matrix of `rows` rows, its columns numbered by o and i, laid out by the three steps.
+        right: [tiles, outer · inner, TILE].
+    """
+    wide = lanes(left)
+    for part in range(0, tiles * TILE, 2 * wide):
+        tile, lane = part // TILE, part % TILE
+        begin, to = tile * outer * inner * TILE + lane, tile * rows * TILE + lane
+        row = 0
+        while row + 4 <= rows:  # eight sums at a time: as many as hide the latency of multiply_add
+            at, x = to + row * TILE, begin
+            if len(bias):
+                a, b, c, d = spread(bias, row), spread(bias, row + 1), spread(bias, row + 2), spread(bias, row + 3)
+                a2, b2, c2, d2 = a, b, c, d
+            else:
+                a, a2 = load(out, at), load(out, at + wide)
+                b, b2 = load(out, at + TILE), load(out, at + TILE + wide)
+                c, c2 = load(out, at + 2 * TILE), load(out, at + 2 * TILE + wide)
+                d, d2 = load(out, at + 3 * TILE), load(out, at + 3 * TILE + wide)
+            for o in range(outer):
+                w = row * step + o * outer_step
+                for _ in range(inner):
+                    v, v2 = load(right, x), load(right, x + wide)
+                    factor = spread(left, w)
+                    a, a2 = multiply_add(factor, v, a), multiply_add(factor, v2, a2)
+                    factor = spread(left, w + step)
+                    b, b2 = multiply_add(factor, v, b), multiply_add(factor, v2, b2)
+                    factor = spread(left, w + 2 * step)
+                    c, c2 = multiply_add(factor, v, c), multiply_add(factor, v2, c2)
+                    factor = spread(left, w + 3 * step)
+                    d, d2 = multiply_add(factor, v, d), multiply_add(factor, v2, d2)
+                    w += inner_step
+                    x += TILE
+            store(out, at, a)
+            store(out, at + wide, a2)
+            store(out, at + TILE, b)
+            store(out, at + TILE + wide, b2)
+            store(out, at + 2 * TILE, c)
+            store(out, at + 2 * TILE + wide, c2)
+            store(out, at + 3 * TILE, d)
+            store(out, at + 3 * TILE + wide, d2)
+            row += 4
+        for last in range(row, rows):
+            _row(out, bias, left, last * step, outer_step, inner_step, right, begin, to, last, outer, inner)
+
+
+@inline
+def _row(out, bias, left, start, outer_step, inner_step, right, x, to, row, outer, inner):
+    """Computes two vectors of one row of a product, the one whose factors begin at left[start]."""
+    wide, at = lanes(left), to + row * TILE
+    if len(bias):
+        a = a2 = spread(bias, row)
+    else:
+        a, a2 = load(out, at), load(out, at + wide)
+    for o in range(outer):
+        w = start + o * outer_step
+        for _ in range(inner):
+            factor = spread(left, w)
+            a = multiply_add(factor, load(right, x), a)
+            a2 = multiply_add(factor, load(right, x + wide), a2)
+            w += inner_step
+            x += TILE
+    store(out, at, a)
+    store(out, at + wide, a2)
+
+
+@inline
+def activate(x, size, activation):
+    """x[:size] ← max(x, 0) or tanh x."""
+    if activation == RELU:
+        for i in range(0, size, lanes(x)):
+            store(x, i, load(x, i) * positive(load(x, i)))
+    else:
+        for i in range(size):
+            x[i] = math.tanh(x[i])
+
+
+@inline
+def derive(dy, y, size, activation):
+    """Multiplies dy by f′, where y = f(…)."""
+    if activation == RELU:
+        for i in range(0, size, lanes(y)):
+            store(dy, i, load(dy, i) * positive(load(y, i)))
+    else:
+        for i in range(size):
+            dy[i] *= 1 - y[i] * y[i]
+
+
+@inline
+def normalise(x, normal, scale, weight, bias, width, tiles):
+    """Sets x to weight · (x − mean) / √(variance + ε) + bias, over each sample's features.
+
+    Keeps the normal form [tiles, width, TILE] and 1/√… [tiles, TILE] for `denormalise`.
+    """
+    number = x.dtype.type
+    share, eps, one = fill(number(1) / number(width)), fill(number(NORM_EPS)), fill(number(1))
+    for sample in range(0, tiles * TILE, lanes(x)):
+        begin = sample // TILE * width * TILE + sample % TILE
+        mean = variance = fill(number(0))
+        for i in range(begin, begin + width * TILE, TILE):
+            mean += load(x, i)
+        mean *= share
+        for i in range(begin, begin + width * TILE, TILE):
+            away = load(x, i) - mean
+            variance = multiply_add(away, away, variance)
+        inverse = one / root(variance * share + eps)
+        store(scale, sample, inverse)
+        for feature in range(width):
+            i = begin + feature * TILE
+            away = (load(x, i) - mean) * inverse
+            store(normal, i, away)
+            store(x, i, multiply_add(spread(weight, feature), away, spread(bias, feature)))
+
+
+@inline
+def denormalise(dy, normal, scale, weight, weight_grad, bias_grad, width, tiles):
+    """Makes the gradient at `normalise`'s result, in place, the one at its argument; adds the parameters' to theirs."""
+    number, wide = dy.dtype.type, lanes(dy)
+    share = fill(number(1) / number(width))
+    for feature in range(width):
+        weight_sum = bias_sum = fill(number(0))
+        for tile in range(tiles):
+            begin = (tile * width + feature) * TILE
+            for i in range(begin, begin + TILE, wide):
+                weight_sum = multiply_add(load(dy, i), load(normal, i), weight_sum)
+                bias_sum += load(dy, i)
+                store(dy, i, load(dy, i) * spread(weight, feature))
+        weight_grad[feature] += total(weight_sum)
+        bias_grad[feature] += total(bias_sum)
+    for sample in range(0, tiles * TILE, wide):
+        begin = sample // TILE * width * TILE + sample % TILE
+        mean = slope = fill(number(0))
+        for i in range(begin, begin + width * TILE, TILE):
+            mean += load(dy, i)
+            slope = multiply_add(load(dy, i), load(normal, i), slope)
+        mean, slope = mean * share, slope * share
+        for i in range(begin, begin + width * TILE, TILE):
+            store(dy, i, load(scale, sample) * (load(dy, i) - mean - load(normal, i) * slope))
+
+
+@inline
+def forward(params, widths, activation, layer_norm, x, normal, scale, tiles):
+    """Fills x layer by layer.
+
+    Args:
+        params: the network's, flat.
+        widths: features of each layer, from observations to outputs.
+        activation: `RELU` or `TANH`.
+        layer_norm: whether hidden layers are normalised.
+        x: every layer's activations, one behind the other; the observations are there already.
+        normal: like x, for normal forms.
+        scale: [layers, tiles, TILE].
+        tiles: how many.
+
+    Returns:
+        where in x the outputs begin.
+    """
+    last, one = len(widths) - 2, np.int64(1)  # a number written out would be a type of its own, and compiled for
+    weight = begin = 0
+    for layer in range(last + 1):
+        inputs, outputs = widths[layer], widths[layer + 1]
+        end, bias = begin + tiles * inputs * TILE, weight + inputs * outputs
+        y = x[end:]
+        product(y, params[bias:], params[weight:], inputs, one, one, x[begin:], outputs, one, inputs, tiles)
+        weight = bias + outputs
+        if layer < last:
+            if layer_norm:
+                gain, shift = params[weight:], params[weight + outputs :]
+                normalise(y, normal[end:], scale[layer * tiles * TILE :], gain, shift, outputs, tiles)
+                weight += 2 * outputs
+            activate(y, tiles * outputs * TILE, activation)
+        begin = end
+    return begin
+
+
+@inline
+def backward(
+    params, grad, blocks, widths, activation, layer_norm, x, normal, scale, begin, dy, dx, turned, zeros, tiles
+):
+    """Adds to the gradient of every parameter; that of the linear layers' weights to `blocks`.
+
+    Args:
+        params, widths, activation, layer_norm, x, normal, scale, tiles: as `forward` was given and left them.
+        grad: like params.
+        blocks: every linear layer's weights, one behind the other, each [⌈inputs / TILE⌉, outputs, TILE].
+        begin: where in x the outputs begin.
+        dy: the gradient at the outputs [tiles, outputs, TILE]; with dx, room for any layer's.
+        turned: room for any layer's activations with features beside each other, [⌈inputs / TILE⌉, tiles · TILE, TILE].
+        zeros: as many as the widest layer has features.
+    """
+    weight, block, one, tile = len(params), len(blocks), np.int64(1), np.int64(TILE)
+    for layer in range(len(widths) - 2, -1, -1):
+        inputs, outputs = widths[layer], widths[layer + 1]
+        if layer < len(widths) - 2:
+            derive(dy, x[begin:], tiles * outputs * TILE, activation)
+            if layer_norm:
+                weight -= 2 * outputs
+                kept, inverse, gain = normal[begin:], scale[layer * tiles * TILE :], params[weight:]
+                denormalise(dy, kept, inverse, gain, grad[weight:], grad[weight + outputs :], outputs, tiles)
+        weight -= outputs
+        _add_up(grad[weight:], dy, outputs, tiles)
+        weight -= inputs * outputs
+        begin -= tiles * inputs * TILE
+        across = (inputs + TILE - 1) // TILE
+        block -= across * outputs * TILE
+        _turn(turned, x[begin:], inputs, tiles)
+        product(blocks[block:], zeros[:0], dy, tile, outputs * TILE, one, turned, outputs, tiles, tile, across)
+        if layer:
+            product(dx, zeros, params[weight:], one, one, inputs, dy, inputs, one, outputs, tiles)
+            dy, dx = dx, dy
+
+
+@inline
+def _add_up(bias_grad, dy, outputs, tiles):
+    """bias_grad[r] += Σ dy[:, r, :]."""
+    for row in range(outputs):
+        bias = fill(dy.dtype.type(0))
+        for tile in range(tiles):
+            for i in range((tile * outputs + row) * TILE, (tile * outputs + row + 1) * TILE, lanes(dy)):
+                bias += load(dy, i)
+        bias_grad[row] += total(bias)
+
+
+@inline
+def _turn(turned, x, features, tiles):
+    """turned[f // TILE, sample, f % TILE] = x[sample // TILE, f, sample % TILE]; any number pads the features."""
+    for tile in range(tiles):
+        for feature in range(0, features, lanes(x)):
+            to = (feature // TILE * tiles + tile) * TILE * TILE + feature % TILE
+            at = (tile * features + feature) * TILE
+            for lane in range(0, TILE, lanes(x)):
+                transpose(turned, to + lane * TILE, x, at + lane, TILE)
+
+
+@inline
+def collect(grad, blocks, widths, layer_norm):
+    """Puts the gradient of the linear layers' weights where the parameters' order wants it."""
+    weight = block = 0
+    for layer in range(len(widths) - 1):
+        inputs, outputs = widths[layer], widths[layer + 1]
+        for row in range(outputs):
+            for i in range(inputs):
+                grad[weight + row * inputs + i] = blocks[block + (i // TILE * outputs + row) * TILE + i % TILE]
+        weight += inputs * outputs + outputs
+        block += (inputs + TILE - 1) // TILE * outputs * TILE
+        if layer_norm and layer < len(widths) - 2:
+            weight += 2 * outputs

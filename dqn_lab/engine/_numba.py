@@ -1,0 +1,98 @@
+"""Compiling with numba, and keeping what was compiled: for this source only, and for one worker at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numba
+import platformdirs
+
+_log = logging.getLogger(__name__)
+_SOURCES = ("_layout.py", "_simd.py", "_numba.py", "_kernels.py", "_rules.py", "_update.py")
+# Sums may be reordered and products fused into them; what is not a number stays so.
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy"}
+_config: Any = numba.config
+_njit: Any = numba.njit
+
+inline: Callable[[Any], Any] = _njit(
+    no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS
+)  # for use inside kernels
+
+
+@functools.cache
+def cache_directory() -> Path | None:
+    """Finds where compiled kernels are kept: a folder of the user's own, named after the source that they are of.
+
+    numba would look at the one file that a kernel stands in, and miss a change in what it calls.
+
+    Returns:
+        None where nothing can be written; kernels are then compiled by every process.
+    """
+    here = Path(__file__).parent
+    digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in _SOURCES)).hexdigest()
+    root = Path(_config.CACHE_DIR or platformdirs.user_cache_path("dqn_lab"))
+    directory = root / f"kernels-{digest[:12]}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        _log.info("compiled kernels are not kept: %s: %s", directory, error.strerror)
+        return None
+    return directory
+
+
+def kernel(function: Any) -> Any:
+    """Makes a function a kernel: compiled for each type it is called with, and kept on disk where that is possible."""
+    directory, before = cache_directory(), _config.CACHE_DIR
+    if directory is None:
+        return _njit(**_OPTIONS)(function)
+    _config.CACHE_DIR = str(directory)  # read by the decorator, and by it only
+    try:
+        return _njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+    except RuntimeError:  # there is no place to keep it after all
+        return _njit(**_OPTIONS)(function)
+    finally:
+        _config.CACHE_DIR = before
+
+
+def prepare(function: Any, *arguments: Any) -> Any:
+    """Compiles a kernel for arguments like these, or reads it from disk, while no other worker does.
+
+    Returns:
+        the kernel; one that is not kept where its file on disk is damaged.
+    """
+    signature = tuple(map(numba.typeof, arguments))
+    if signature in function.overloads:
+        return function
+    with _alone():
+        began = time.perf_counter()
+        try:
+            function.compile(signature)
+        except OSError as error:  # it is compiled, but could not be kept
+            _log.info("compiled kernels are not kept: %s", error)
+        except Exception as error:
+            _log.info("compiling anew: %s: %s", type(error).__name__, error)
+            function = _njit(**_OPTIONS)(function.py_func)
+            function.compile(signature)
+        _log.info("kernel %s ready after %.1f s", function.py_func.__name__, time.perf_counter() - began)
+    return function
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """Holds the cache's lock: numba's index of a cache is no file for two writers."""
+    directory = cache_directory()
+    with contextlib.ExitStack() as stack:
+        if directory is not None:
+            with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks
+                stack.enter_context(filelock.FileLock(directory / "lock"))
+        yield

@@ -1,0 +1,90 @@
+"""How a gradient becomes a step, in compiled code: the rules of the `optimizer` group, in place on flat arrays."""
+
+from __future__ import annotations
+
+import math
+
+from dqn_lab.engine._layout import (
+    ADAM,
+    ADAMW,
+    BETA1,
+    BETA2,
+    EPS,
+    KERAS_ADAM,
+    MAX_GRAD_NORM,
+    MOMENTUM,
+    NESTEROV,
+    RMSPROP,
+    SGD,
+    WEIGHT_DECAY,
+)
+from dqn_lab.engine._numba import inline
+
+
+@inline
+def descend(rule, learning_rate, settings, params, grad, first, second, number):
+    """Takes one step.
+
+    Args:
+        rule: one of `dqn_lab.engine._layout`'s.
+        learning_rate: α.
+        settings: float64.
+        params: moved in place.
+        grad: like params.
+        first, second: like params; the optimiser's moments, 0 at first.
+        number: of the step, from 1.
+    """
+    _clip(grad, settings[MAX_GRAD_NORM])
+    dtype = params.dtype.type
+    lr, eps, momentum = dtype(learning_rate), dtype(settings[EPS]), dtype(settings[MOMENTUM])
+    if rule in (ADAM, ADAMW):
+        shrink = dtype(1 - learning_rate * settings[WEIGHT_DECAY]) if rule == ADAMW else dtype(1)
+        rate = dtype(learning_rate / (1 - settings[BETA1] ** number))
+        correction = dtype(1 / math.sqrt(1 - settings[BETA2] ** number))
+        _average(first, second, settings, grad)
+        for i in range(len(params)):
+            params[i] = params[i] * shrink - rate * first[i] / (math.sqrt(second[i]) * correction + eps)
+    elif rule == KERAS_ADAM:
+        rate = dtype(learning_rate * math.sqrt(1 - settings[BETA2] ** number) / (1 - settings[BETA1] ** number))
+        _average(first, second, settings, grad)
+        for i in range(len(params)):
+            params[i] -= rate * first[i] / (math.sqrt(second[i]) + eps)
+    elif rule == RMSPROP:
+        keep, take = dtype(settings[BETA2]), dtype(1 - settings[BETA2])
+        for i in range(len(params)):
+            second[i] = keep * second[i] + take * grad[i] * grad[i]
+            first[i] = momentum * first[i] + grad[i] / (math.sqrt(second[i]) + eps)
+            params[i] -= lr * first[i]
+    elif rule == SGD:
+        for i in range(len(params)):
+            first[i] = momentum * first[i] + grad[i]
+            params[i] -= lr * first[i]
+    elif rule == NESTEROV:
+        for i in range(len(params)):
+            first[i] = momentum * first[i] + grad[i]
+            params[i] -= lr * (grad[i] + momentum * first[i])
+
+
+@inline
+def _average(first, second, settings, grad):
+    """Moves the moments: m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g²."""
+    dtype = grad.dtype.type
+    keep1, take1 = dtype(settings[BETA1]), dtype(1 - settings[BETA1])
+    keep2, take2 = dtype(settings[BETA2]), dtype(1 - settings[BETA2])
+    for i in range(len(grad)):
+        first[i] = keep1 * first[i] + take1 * grad[i]
+        second[i] = keep2 * second[i] + take2 * grad[i] * grad[i]
+
+
+@inline
+def _clip(grad, max_norm):
+    """Shrinks a gradient whose Euclidean norm is larger than `max_norm`, as `torch.nn.utils.clip_grad_norm_` does."""
+    if max_norm == math.inf:
+        return
+    total = grad.dtype.type(0)
+    for i in range(len(grad)):
+        total += grad[i] * grad[i]
+    factor = max_norm / (math.sqrt(total) + 1e-6)
+    if not factor >= 1:  # a norm that is no number spoils the gradient, as it does there
+        for i in range(len(grad)):
+            grad[i] *= grad.dtype.type(factor)

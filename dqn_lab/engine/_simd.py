@@ -1,0 +1,200 @@
+"""Vectors of the processor as numba values: the one thing that loops over arrays cannot say.
+
+A compiler keeps a sum in a register only where it can prove that what it writes is not what it reads next. Here sums
+are values, so that a product of matrices runs near the processor's peak. Arrays are of one dimension, of float32 or
+float64; nothing is checked: a load beyond an array's end reads what lies there.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import intrinsic, lower_builtin, models, register_model
+
+BITS = 256  # on processors with narrower registers a vector is some of them
+
+
+class Vector(types.Type):
+    """The type of `BITS` of floating-point numbers; vectors add, subtract, multiply and divide number by number."""
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype, self.lanes = dtype, BITS // dtype.bitwidth
+        super().__init__(name=f"Vector({self.lanes} x {dtype})")
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        element = ir.FloatType() if vector.dtype == types.float32 else ir.DoubleType()
+        super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
+
+
+def _define(operation: Any, instruction: str) -> None:
+    @infer_global(operation)
+    class Typing(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:
+            fits = len(args) == 2 and isinstance(args[0], Vector) and args[0] == args[1]
+            return signature(args[0], *args) if fits else None
+
+    @lower_builtin(operation, Vector, Vector)
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return getattr(builder, instruction)(*args, flags=("contract",))
+
+
+for _operation, _instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul", "truediv": "fdiv"}.items():
+    _define(getattr(operator, _operation), _instruction)
+    _define(getattr(operator, f"i{_operation}"), _instruction)
+
+
+def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+def _call(builder: Any, name: str, kind: Any, *args: Any, result: Any = None, **options: Any) -> Any:
+    function_type = ir.FunctionType(result or kind, [arg.type for arg in args])
+    suffix = f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
+    return builder.call(
+        cgutils.get_or_insert_function(builder.module, function_type, f"{name}.{suffix}"), args, **options
+    )
+
+
+def _everywhere(builder: Any, kind: Any, number: Any) -> Any:
+    empty, first = ir.Constant(kind, ir.Undefined), ir.Constant(ir.IntType(32), 0)
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), kind.count), [0] * kind.count)
+    return builder.shuffle_vector(builder.insert_element(empty, number, first), empty, zeros)
+
+
+@intrinsic
+def load(typing: Any, array: Any, index: Any) -> Any:
+    """Gives the vector array[index : index + lanes]."""
+    vector = Vector(array.dtype)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        pointer = context.get_value_type(vector).as_pointer()
+        address = builder.bitcast(_address(context, builder, array, *args), pointer)
+        return builder.load(address, align=array.dtype.bitwidth // 8)
+
+    return vector(array, types.intp), lower
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Writes a vector to array[index : index + lanes]."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        address = builder.bitcast(_address(context, builder, array, *args[:2]), args[2].type.as_pointer())
+        builder.store(args[2], address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(array, types.intp, vector), lower
+
+
+@intrinsic
+def spread(typing: Any, array: Any, index: Any) -> Any:
+    """Gives a vector full of array[index]."""
+    vector = Vector(array.dtype)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        number = builder.load(_address(context, builder, array, *args))
+        return _everywhere(builder, context.get_value_type(vector), number)
+
+    return vector(array, types.intp), lower
+
+
+@intrinsic
+def fill(typing: Any, number: Any) -> Any:
+    """Gives a vector full of a number."""
+    vector = Vector(number)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _everywhere(builder, context.get_value_type(vector), args[0])
+
+    return vector(number), lower
+
+
+@intrinsic
+def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """Gives a · b + c, rounded once."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _call(builder, "llvm.fma", args[0].type, *args)
+
+    return a(a, b, c), lower
+
+
+@intrinsic
+def root(typing: Any, a: Any) -> Any:
+    """Gives √a."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _call(builder, "llvm.sqrt", args[0].type, *args)
+
+    return a(a), lower
+
+
+@intrinsic
+def total(typing: Any, a: Any) -> Any:
+    """Gives the sum of a vector's numbers."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind, zero = args[0].type, ir.Constant(args[0].type.element, 0.0)
+        return _call(builder, "llvm.vector.reduce.fadd", kind, zero, *args, result=kind.element, fastmath=("reassoc",))
+
+    return a.dtype(a), lower
+
+
+@intrinsic
+def positive(typing: Any, a: Any) -> Any:
+    """Gives 1 where a > 0, and 0 elsewhere."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = args[0].type
+        zero, one = (ir.Constant(kind, [number] * kind.count) for number in (0.0, 1.0))
+        return builder.select(builder.fcmp_ordered(">", args[0], zero), one, zero)
+
+    return a(a), lower
+
+
+@intrinsic
+def lanes(typing: Any, array: Any) -> Any:
+    """Gives how many of an array's numbers a vector holds, known when compiling."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return context.get_constant(types.intp, BITS // array.dtype.bitwidth)
+
+    return types.intp(array), lower
+
+
+@intrinsic
+def transpose(typing: Any, out: Any, to: Any, source: Any, at: Any, step: Any) -> Any:
+    """out[to + c · step + r] = source[at + r · step + c], for all r, c < lanes."""
+    vector = Vector(source.dtype)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind, size = context.get_value_type(vector), vector.lanes
+
+        def pointer(array: Any, start: Any, row: int) -> Any:
+            index = builder.add(start, builder.mul(ir.Constant(start.type, row), args[4]))
+            address = _address(context, builder, source, array, index)
+            return builder.bitcast(address, kind.as_pointer())
+
+        rows = [builder.load(pointer(args[2], args[3], row), align=source.dtype.bitwidth // 8) for row in range(size)]
+        half = size // 2
+        while half:  # squares of this size change places across the diagonal
+            for row in (row for row in range(size) if not row & half):
+                pair = rows[row], rows[row + half]
+                upper = [lane + size - half if lane & half else lane for lane in range(size)]
+                lower_ = [lane + size if lane & half else lane + half for lane in range(size)]
+                for place, mask in ((row, upper), (row + half, lower_)):
+                    rows[place] = builder.shuffle_vector(*pair, ir.Constant(ir.VectorType(ir.IntType(32), size), mask))
+            half //= 2
+        for row, value in enumerate(rows):
+            builder.store(value, pointer(args[0], args[1], row), align=source.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.none(out, types.intp, source, types.intp, types.intp), lower
