@@ -60,7 +60,8 @@ class Agent:
         self._draw_online = getattr(engine.online, "draw_noise", None)  # only noisy networks have any
         self._draw_target = getattr(engine.target, "draw_noise", None)
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
-        self._draws: NDArray[np.float64] = np.empty((0, batch_size))  # for the next batches
+        self._draws: NDArray[np.float64] = np.empty((0, batch_size))  # of the next batches
+        self._drawn = 0  # of them
 
     def act(self, obs: Any, progress: Progress) -> int:
         """Chooses an action at observation [*O]."""
@@ -82,17 +83,23 @@ class Agent:
             TrainingError: a loss was not finite.
         """
         updates: list[Update] = []
-        if not self.learning.due(before, after):
-            return self._follow(before, after), updates
         now, count = before, before.updates
-        for _ in range(self.num_updates):
+        for number in range(self.num_updates if self.learning.due(before, after) else 0):
             if not self.buffer.ready(self.batch_size):
                 break
-            if updates:
+            if number:
                 now = self._follow(now, Progress(before.step, before.episode, count))
-            updates.append(self._update(before))
-            count += updates[-1].num_updates
-        return self._follow(now, Progress(after.step, after.episode, count)), updates
+            batch = self.buffer.sample(self._draw_batch())
+            update = self.engine.update(batch, self.draw_noise(len(batch.indices)), self.lr(before))
+            if not math.isfinite(update.loss):
+                raise TrainingError(
+                    f"the loss became {update.loss} in episode {before.episode}, step {before.step + 1}: "
+                    "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
+                )
+            self.buffer.update_priorities(batch.indices, update.priorities)
+            updates.append(update)
+            count += update.num_updates
+        return self._follow(now, Progress(after.step, after.episode, count) if updates else after), updates
 
     def greedy(self, obs: Any) -> Array:
         """Gives the Q-values [B, A] that evaluation acts on at observations [B, *O]: without noise."""
@@ -103,19 +110,13 @@ class Agent:
         q_values: Array = self.engine.q_values(obs[None], noise)[0]
         return q_values
 
-    def _update(self, progress: Progress) -> Update:
-        if not len(self._draws):
-            self._draws = self._replay_rng.random((BLOCK, self.batch_size))
-        batch = self.buffer.sample(self._draws[0])
-        self._draws = self._draws[1:]
-        update = self.engine.update(batch, self.draw_noise(len(batch.indices)), self.lr(progress))
-        if not math.isfinite(update.loss):
-            raise TrainingError(
-                f"the loss became {update.loss} in episode {progress.episode}, step {progress.step + 1}: "
-                "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
-            )
-        self.buffer.update_priorities(batch.indices, update.priorities)
-        return update
+    def _draw_batch(self) -> NDArray[np.float64]:
+        """Gives the uniform numbers [B] that the next batch is drawn by."""
+        if self._drawn == len(self._draws):
+            self._draws, self._drawn = self._replay_rng.random((BLOCK, self.batch_size)), 0
+        self._drawn += 1
+        draws: NDArray[np.float64] = self._draws[self._drawn - 1]
+        return draws
 
     def _follow(self, before: Progress, after: Progress) -> Progress:
         self.target.follow(*self.engine.parameters, before, after)
@@ -141,11 +142,14 @@ class Agent:
 
     def state_dict(self) -> dict[str, Any]:
         """Gives everything that learning goes on from."""
-        return {"draws": self._draws.copy(), **{name: part.state_dict() for name, part in self._parts().items()}}
+        return {
+            "draws": self._draws[self._drawn :].copy(),
+            **{name: part.state_dict() for name, part in self._parts().items()},
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave."""
-        self._draws = state["draws"].copy()
+        self._draws, self._drawn = state["draws"].copy(), 0
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 

@@ -60,8 +60,10 @@ def _play(q_values: Callable[[Array], Array], envs: SyncVectorEnv, seeds: list[i
     scores, lengths, running = np.zeros(number), np.zeros(number, np.int64), np.ones(number, bool)
     actions = np.zeros(num_envs, np.int64)
     obs, _ = envs.reset(seed=[*seeds, *[0] * (num_envs - number)])
+    seen = np.zeros((TOGETHER, *obs.shape[1:]), obs.dtype)  # always as many, because sums are ordered by their number
     while running.any():
-        values = q_values(obs)[:number]
+        seen[:num_envs] = obs
+        values = q_values(seen)[:number]
         best = values == values.max(1, keepdims=True)
         actions[:number] = values.argmax(1)
         for i in np.flatnonzero(running & (best.sum(1) != 1)):

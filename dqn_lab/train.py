@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -44,11 +45,14 @@ class Experiment:
     num_episodes: int
     final_num_episodes: int
 
+    def budget(self) -> tuple[float, float]:
+        """Gives the steps and the episodes that the run may have; whichever are spent first end it."""
+        return self.steps or math.inf, self.episodes or math.inf
+
     def spent(self, progress: Progress) -> bool:
-        """Tells whether the run has had its episodes or its steps, whichever ends first."""
-        if self.steps is not None and progress.step >= self.steps:
-            return True
-        return self.episodes is not None and progress.episode >= self.episodes
+        """Tells whether the budget is."""
+        steps, episodes = self.budget()
+        return progress.step >= steps or progress.episode >= episodes
 
     def columns(self) -> dict[Table, tuple[str, ...]]:
         """Gives the columns of each table, fixed for the whole run."""
@@ -81,9 +85,10 @@ def train(experiment: Experiment, observer: Observer) -> Progress:
         TrainingError: the environment raised, or a loss was not finite.
     """
     agent, progress, start, tally = experiment.agent, Progress(), Progress(), Tally()
+    steps, episodes = experiment.budget()
     with contextlib.closing(_Guard(experiment.make_env())) as env, _undisturbed():
         obs = env.reset(progress, seed=int(experiment.streams("environment").integers(2**31)))
-        while not experiment.spent(progress):
+        while progress.step < steps and progress.episode < episodes:
             action = agent.act(obs, progress)
             next_obs, reward, terminated, truncated = env.step(action, progress)
             agent.observe(obs, action, reward, next_obs, terminated, truncated)

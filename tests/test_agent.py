@@ -30,11 +30,12 @@ SETTINGS = {
 class FakeEngine:
     def __init__(self, events, loss=0.5):
         self.online, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.parameters = ["the online network's"], ["the target network's"]
         self.events, self.loss, self.noises, self.rates = events, loss, [], []
 
     def q_values(self, obs, noise=None):
         self.noises.append(noise)
-        return np.array([0.0, 1.0])
+        return np.array([[0.0, 1.0]] * len(obs))
 
     def update(self, batch, noise, lr):
         self.events.append("update")
@@ -64,6 +65,7 @@ class FakeTarget:
         self.events = events
 
     def follow(self, online, target, before, after):
+        assert (online, target) == (["the online network's"], ["the target network's"])
         self.events.append((before, after))
 
 
@@ -225,16 +227,16 @@ def test_noise_is_fresh_in_every_update_and_every_action_and_off_in_evaluation(n
         agent.learn(Progress(step), Progress(step + 1))
         agent.act(np.zeros(2, np.float32), Progress(step + 1))
     assert len(seen) == len({noise for *_, noise in seen}) == 12
-    agent.greedy(np.zeros(2, np.float32))
-    assert seen[-1] == ("online", [[0.0, 0.0]], None)
+    agent.greedy(np.zeros((2, 2), np.float32))
+    assert seen[-1] == ("online", [[0.0, 0.0]] * 2, None)
 
 
-def real(make, seed=0):
+def real(make, seed=0, engine="torch"):
     space = Box(-1, 1, (2,))
     networks = [make("network", "mlp", space, 2, 1, torch_generator(seed, name), hidden=[8]) for name in "ab"]
     parts = [make("value", "expected"), make("bootstrap", "max"), make("optimizer", "adam")]
     return Agent(
-        engine=make("engine", "torch", *networks, *parts, torch.device("cpu")),
+        engine=make("engine", engine, *networks, *parts, torch.device("cpu")),
         buffer=make("buffer", "uniform", space, 0.9, 1, capacity=20, n_step=3),
         exploration=make("exploration", "constant", 2, epsilon=0.5),
         target=make("target", "polyak"),
@@ -255,16 +257,41 @@ def live(agent, start, num_steps):
     return progress, seen
 
 
-def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make):
-    agent, other = real(make, seed=1), real(make, seed=1)
-    progress, _ = live(agent, Progress(), 31)
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+@pytest.mark.parametrize("num_steps", [0, 31, 90])
+def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make, engine, num_steps):
+    """Both before any batch is drawn, within a block of numbers drawn together, and within the next."""
+    agent, other = (real(make, seed, engine) for seed in (1, 1))
+    progress, _ = live(agent, Progress(), num_steps)
     other.load_state_dict(pickle.loads(pickle.dumps(agent.state_dict())))
-    assert live(other, progress, 20) == live(agent, progress, 20)
+    assert live(other, progress, 50) == live(agent, progress, 50)
 
 
-def test_an_agent_uses_no_global_randomness(make, check_global_randomness):
+def test_a_saved_state_does_not_change_with_the_agent(make):
+    agent, late, early = (real(make, seed=1) for _ in range(3))
+    progress, _ = live(agent, Progress(), 31)
+    state = agent.state_dict()
+    early.load_state_dict(pickle.loads(pickle.dumps(state)))
+    draws = state["draws"].copy()
+    live(agent, progress, 5)
+    np.testing.assert_array_equal(state["draws"], draws)
+    late.load_state_dict({**state, "engine": early.engine.state_dict()})  # torch's own is no copy
+    np.testing.assert_array_equal(late.state_dict()["draws"], early.state_dict()["draws"])
+
+
+def test_batches_are_drawn_from_numbers_that_no_other_batch_had():
+    agent, _ = fake(num_updates=5)
+    seen = []
+    sample = agent.buffer.sample
+    agent.buffer.sample = lambda draws: (seen.extend(draws.tolist()), sample(draws))[1]
+    walk(agent, 40)
+    assert len(seen) == len(set(seen)) == 40 * 5 * 8
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_an_agent_uses_no_global_randomness(make, check_global_randomness, engine):
     with check_global_randomness():
-        live(real(make), Progress(), 20)
+        live(real(make, engine=engine), Progress(), 20)
 
 
 def test_the_learning_rate_follows_its_schedule():

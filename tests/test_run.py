@@ -42,7 +42,12 @@ def test_a_completed_run_leaves_everything_the_design_names(start, tmp_path):
     assert record == read_record(directory)
     assert record["status"] == "completed"
     assert record["command"] == "test"
-    assert record["engine"] == {"name": "torch", "reason": "asked for"}
+    assert record["engine"] == {"name": "fused", "reason": "the fastest that supports the composition"}
+
+
+@pytest.mark.parametrize("name", ["torch", "fused"])
+def test_an_engine_asked_for_by_name_is_on_record_as_such(start, name):
+    assert start(f"engine={name}").execute(Quiet())["engine"] == {"name": name, "reason": "asked for"}
 
 
 def test_episode_rows_count_from_zero_and_add_up(start, tmp_path):

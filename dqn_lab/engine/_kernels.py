@@ -266,8 +266,13 @@ def collect(grad, blocks, widths, layer_norm):
     weight = block = 0
     for layer in range(len(widths) - 1):
         inputs, outputs = widths[layer], widths[layer + 1]
+        whole = inputs - inputs % lanes(grad)
         for row in range(outputs):
-            for i in range(inputs):
+            for i in range(0, whole, lanes(grad)):
+                store(
+                    grad, weight + row * inputs + i, load(blocks, block + (i // TILE * outputs + row) * TILE + i % TILE)
+                )
+            for i in range(whole, inputs):
                 grad[weight + row * inputs + i] = blocks[block + (i // TILE * outputs + row) * TILE + i % TILE]
         weight += inputs * outputs + outputs
         block += (inputs + TILE - 1) // TILE * outputs * TILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 # a plan (int64): choices, the gradient steps taken so far, and from `WIDTHS` on the features of each layer
-ACTIVATION, LAYER_NORM, DOUBLE, HUBER, ALL_ACTIONS, RULE, NUMBER, WIDTHS = range(8)
+ACTIVATION, LAYER_NORM, DOUBLE, HUBER, ALL_ACTIONS, RULE, NUMBER, WIDEST, WIDTHS = range(9)
 RELU, TANH = range(2)  # activations
 ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD, NESTEROV = range(6)  # rules
 

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import logging
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,9 +22,8 @@ _OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, 
 _config: Any = numba.config
 _njit: Any = numba.njit
 
-inline: Callable[[Any], Any] = _njit(
-    no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS
-)  # for use inside kernels
+# for what is only called inside kernels
+inline: Callable[[Any], Any] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 
 
 @functools.cache
@@ -73,8 +71,9 @@ def prepare(function: Any, *arguments: Any) -> Any:
     signature = tuple(map(numba.typeof, arguments))
     if signature in function.overloads:
         return function
-    with _alone():
-        began = time.perf_counter()
+    with _alone() as directory:
+        if directory is not None and next(directory.rglob("*.nbc"), None) is None:
+            _log.warning("compiling engine=fused for this machine, once: some ten seconds")
         try:
             function.compile(signature)
         except OSError as error:  # it is compiled, but could not be kept
@@ -83,16 +82,15 @@ def prepare(function: Any, *arguments: Any) -> Any:
             _log.info("compiling anew: %s: %s", type(error).__name__, error)
             function = _njit(**_OPTIONS)(function.py_func)
             function.compile(signature)
-        _log.info("kernel %s ready after %.1f s", function.py_func.__name__, time.perf_counter() - began)
     return function
 
 
 @contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """Holds the cache's lock: numba's index of a cache is no file for two writers."""
+def _alone() -> Iterator[Path | None]:
+    """Holds the cache's lock, and gives its directory: numba's index of a cache is no file for two writers."""
     directory = cache_directory()
     with contextlib.ExitStack() as stack:
         if directory is not None:
             with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks
                 stack.enter_context(filelock.FileLock(directory / "lock"))
-        yield
+        yield directory

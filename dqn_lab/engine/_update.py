@@ -16,6 +16,7 @@ from dqn_lab.engine._layout import (
     NUMBER,
     RULE,
     TILE,
+    WIDEST,
     WIDTHS,
 )
 from dqn_lab.engine._numba import inline, kernel
@@ -27,7 +28,7 @@ def q_values(out, obs, rows, params, plan, space):
     """out[b] = Q(obs[rows[b]], ·).
 
     Args:
-        out: [B, A].
+        out: [B · A].
         obs: [N, I].
         rows: [B].
         params: the network's, flat.
@@ -38,10 +39,11 @@ def q_values(out, obs, rows, params, plan, space):
     x, normal, scale, _ = _activations(space, widths)
     for start in range(0, len(rows), CHUNK * TILE):
         chosen = rows[start : start + CHUNK * TILE]
-        begin = _forward(x, normal, scale, obs, chosen, params, plan)
+        tiles = _observe(x, obs, chosen)
+        begin = forward(params, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
         for j in range(len(chosen)):
             for a in range(num_actions):
-                out[start + j, a] = x[begin + (j // TILE * num_actions + a) * TILE + j % TILE]
+                out[(start + j) * num_actions + a] = x[begin + (j // TILE * num_actions + a) * TILE + j % TILE]
 
 
 @kernel
@@ -68,13 +70,13 @@ def update(
         loss and Q(s, a), averaged over the batch.
     """
     batch_size, grad = len(rows), state[2]
-    goals, space = space[:batch_size], space[batch_size:]
     size = batch_size * plan[-1]
-    outputs, space = space[: 3 * size].reshape((3, batch_size, plan[-1])), space[3 * size :]
-    evaluated, selected, current = outputs[0], outputs[1], outputs[2]
+    evaluated, selected, current = space[:size], space[size : 2 * size], space[2 * size : 3 * size]
+    goals, space = space[3 * size : 3 * size + batch_size], space[3 * size + batch_size :]
     for which in range(3):  # one call in a loop is one to compile
         if which == 0 or (which == 1 and plan[DOUBLE]) or (which == 2 and plan[ALL_ACTIONS]):
-            q_values(outputs[which], obs if which == 2 else next_obs, rows, online if which else target, plan, space)
+            out = evaluated if which == 0 else selected if which == 1 else current
+            q_values(out, obs if which == 2 else next_obs, rows, online if which else target, plan, space)
     _bootstrap(goals, evaluated, selected if plan[DOUBLE] else evaluated, reward, discount, rows)
     loss = q_value = online.dtype.type(0)
     for start in range(0, batch_size, minibatch_size):
@@ -92,13 +94,13 @@ def update(
 def _gradient(grad, obs, action, rows, samples, weights, goals, current, online, plan, settings, space, priorities):
     """Fills the gradient of some samples' mean loss, chunk by chunk; returns the sums of their losses and Q(s, a)."""
     widths = plan[WIDTHS:]
-    widest = num_blocks = 0
+    widest, num_blocks = plan[WIDEST], 0
     for layer in range(len(widths) - 1):
-        widest = max(widest, widths[layer], widths[layer + 1])
         num_blocks += (widths[layer] + TILE - 1) // TILE * TILE * widths[layer + 1]
-    zeros, blocks, space = _split(space, widest, num_blocks)
+    zeros, blocks, space = space[:widest], space[widest : widest + num_blocks], space[widest + num_blocks :]
     x, normal, scale, space = _activations(space, widths)
-    dy, dx, turned = _split(space, widest * CHUNK * TILE, widest * CHUNK * TILE)
+    size = widest * CHUNK * TILE
+    dy, dx, turned = space[:size], space[size : 2 * size], space[2 * size :]
     for i in range(widest):
         zeros[i] = 0
     for i in range(num_blocks):
@@ -111,13 +113,13 @@ def _gradient(grad, obs, action, rows, samples, weights, goals, current, online,
         part = samples[start : start + CHUNK * TILE]
         for j in range(len(part)):
             chosen[j] = rows[part[j]]
-        begin = _forward(x, normal, scale, obs, chosen[: len(part)], online, plan)
+        tiles = _observe(x, obs, chosen[: len(part)])
+        begin = forward(online, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
         share = online.dtype.type(1) / len(samples)
         judged = _judge(
             dy, x[begin:], goals, current, action, rows, part, share, weights, plan, settings[KAPPA], priorities
         )
         loss, q_value = loss + judged[0], q_value + judged[1]
-        tiles = (len(part) + TILE - 1) // TILE
         backward(
             online, grad, blocks, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, begin,
             dy, dx, turned, zeros, tiles,
@@ -127,29 +129,18 @@ def _gradient(grad, obs, action, rows, samples, weights, goals, current, online,
 
 
 @inline
-def _split(space, first, second):
-    """Cuts two pieces off."""
-    return space[:first], space[first : first + second], space[first + second :]
-
-
-@inline
 def _activations(space, widths):
     """Cuts off room for a chunk's activations, normal forms and scales."""
     features = 0
     for layer in range(len(widths)):
         features += widths[layer]
     size, scales = CHUNK * TILE * features, CHUNK * TILE * len(widths)
-    x, normal, rest = _split(space, size, size)
-    return x, normal, rest[:scales], rest[scales:]
+    return space[:size], space[size : 2 * size], space[2 * size : 2 * size + scales], space[2 * size + scales :]
 
 
 @inline
-def _forward(x, normal, scale, obs, rows, params, plan):
-    """Puts observations into the first layer of x, nothing into what pads the last tile, and fills the other layers.
-
-    Returns:
-        where in x the outputs begin.
-    """
+def _observe(x, obs, rows):
+    """Puts observations into the first layer of x, and nothing into what pads the last tile; returns the tiles."""
     width, tiles = obs.shape[1], (len(rows) + TILE - 1) // TILE
     for j in range(len(rows)):
         row, to = rows[j], j // TILE * width * TILE + j % TILE
@@ -158,17 +149,18 @@ def _forward(x, normal, scale, obs, rows, params, plan):
     for j in range(len(rows), tiles * TILE):
         for i in range(width):
             x[(j // TILE * width + i) * TILE + j % TILE] = 0
-    return forward(params, plan[WIDTHS:], plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
+    return tiles
 
 
 @inline
 def _bootstrap(goals, evaluated, selected, reward, discount, rows):
     """goals[b] = reward + discount · evaluated[b, argmax_a selected[b, a]]."""
+    num_actions = len(selected) // len(rows)
     for sample in range(len(rows)):
-        best = 0
-        for a in range(1, selected.shape[1]):
-            best = a if selected[sample, a] > selected[sample, best] else best
-        goals[sample] = reward[rows[sample]] + discount[rows[sample]] * evaluated[sample, best]
+        best = first = sample * num_actions
+        for a in range(first + 1, first + num_actions):
+            best = a if selected[a] > selected[best] else best
+        goals[sample] = reward[rows[sample]] + discount[rows[sample]] * evaluated[best]
 
 
 @inline
@@ -178,31 +170,26 @@ def _judge(dy, q, goals, current, action, rows, samples, share, weights, plan, k
     The loss is δ² or Huber's, of the action taken; or the mean over all actions, of which those not taken have what
     they were, `current`, for a goal.
     """
-    num_actions, dtype = plan[-1], q.dtype.type
-    sum_loss = sum_q_value = dtype(0)
+    num_actions, everything, huber, number = plan[-1], plan[ALL_ACTIONS], plan[HUBER], q.dtype.type
+    sum_loss = sum_q_value = number(0)
+    limit = number(kappa)
+    if everything:
+        share /= num_actions
     for i in range((len(samples) + TILE - 1) // TILE * TILE * num_actions):
         dy[i] = 0
     for j in range(len(samples)):
-        sample = samples[j]
-        taken, weight = action[rows[sample]], weights[sample] if len(weights) else dtype(1)
-        at = j // TILE * num_actions * TILE + j % TILE
-        loss = dtype(0)
-        for a in range(num_actions) if plan[ALL_ACTIONS] else range(taken, taken + 1):
-            goal = goals[sample] if a == taken else current[sample, a]
-            error = goal - q[at + a * TILE]
-            if plan[HUBER]:
-                inside = min(abs(error), dtype(kappa))
-                loss += inside * (abs(error) - inside / 2)
-                slope = inside if error > 0 else -inside
+        sample, at = samples[j], j // TILE * num_actions * TILE + j % TILE
+        taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
+        for a in range(0 if everything else taken, num_actions if everything else taken + 1):
+            error = (goals[sample] if a == taken else current[sample * num_actions + a]) - q[at + a * TILE]
+            if huber:
+                inside = error if abs(error) <= limit else (limit if error > 0 else -limit)
+                loss += inside * error - inside * inside / 2
             else:
+                inside = 2 * error
                 loss += error * error
-                slope = 2 * error
-            dy[at + a * TILE] = -slope
-        if plan[ALL_ACTIONS]:
-            weight /= num_actions
-        for a in range(num_actions):
-            dy[at + a * TILE] *= weight * share
-        sum_loss += weight * loss
+            dy[at + a * TILE] = -inside * weight * share
+        sum_loss += weight * (loss / num_actions if everything else loss)
         sum_q_value += q[at + taken * TILE]
         priorities[sample] = abs(goals[sample] - q[at + taken * TILE])
     return sum_loss, sum_q_value

@@ -29,7 +29,7 @@ SUPPORTED = {  # key: the values it may have
     "network.activation": ("relu", "tanh"),
     "value.name": ("expected",),
     "bootstrap.name": ("max", "double"),
-    "buffer.name": ("uniform", "none"),
+    "buffer.name": ("uniform", "prioritized", "none"),
     "optimizer.name": ("adam", "adamw", "keras_adam", "rmsprop", "sgd"),
     "device": ("cpu",),
 }
@@ -89,7 +89,7 @@ class FusedEngine:
         from dqn_lab.engine import _numba, _update  # numba is imported by those who use it
 
         self._prepare, self._q_values, self._update = _numba.prepare, _update.q_values, _update.update
-        out = np.empty((1, self._num_actions), self._params.dtype)
+        out = np.empty(self._num_actions, self._params.dtype)
         acting = (out, *self._single, self._params, self._plan, self._space)
         self._q_values = _numba.prepare(_update.q_values, *acting)
 
@@ -100,9 +100,9 @@ class FusedEngine:
             self._reserve(batch_size)
         seen, rows = self._single if batch_size == 1 else (self._seen[:batch_size], self._rows[:batch_size])
         seen[:] = obs if obs.ndim == 2 else obs.reshape(batch_size, -1)
-        out = np.empty((batch_size, self._num_actions), self._params.dtype)
+        out = np.empty(batch_size * self._num_actions, self._params.dtype)
         self._q_values(out, seen, rows, self._params, self._plan, self._space)
-        return out
+        return out.reshape(batch_size, -1)
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
@@ -110,7 +110,8 @@ class FusedEngine:
         if batch_size > len(self._rows):
             self._reserve(batch_size)
         if noise.minibatches is None:
-            num_updates, size, order = 1, batch_size, self._rows[:batch_size]
+            num_updates, size = 1, batch_size
+            order = self._rows if batch_size == len(self._rows) else self._rows[:batch_size]
         else:
             num_updates, size = len(noise.minibatches), len(noise.minibatches[0])
             order = np.concatenate(noise.minibatches)
@@ -178,7 +179,7 @@ def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Opt
     widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
     double, huber = type(bootstrap) is Double, value.kappa is not None
     choices = [activation, nn.LayerNorm in kinds, double, huber, value.all_actions, _rule(optimizer)]
-    return [*map(int, choices), 0, *widths]
+    return [*map(int, choices), 0, max(widths), *widths]
 
 
 def _rule(optimizer: Optimizer) -> int:

@@ -71,7 +71,8 @@ class MLP(nn.Module):
 
 
 def _linear(fan_in: int, fan_out: int, init: str, generator: torch.Generator) -> nn.Linear:
-    layer: nn.Linear = nn.utils.skip_init(nn.Linear, fan_in, fan_out)  # type: ignore[no-untyped-call]
+    with torch.random.fork_rng(devices=[]):  # its own initial weights come from the global generator, and go again
+        layer = nn.Linear(fan_in, fan_out)
     if init == "glorot_uniform":
         nn.init.xavier_uniform_(layer.weight, generator=generator)
         nn.init.zeros_(layer.bias)

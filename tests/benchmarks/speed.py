@@ -4,9 +4,11 @@ The reference work: CartPole-v1, a 4-24-24-2 ReLU network, replay of 50,000, and
 action, one stored transition, one batch of 64 and one Adam update; a target copy every 500 steps; CSV on, evaluation
 off. Everything runs in turn on one core; only the ratios within one table mean anything.
 
-    taskset -c 1 python tests/benchmarks/speed.py --rounds 10 --peer "sb3/bin/python sb3_dqn.py"
+    taskset -c 1 python tests/benchmarks/speed.py --peer "sb3/bin/python sb3_dqn.py" --floor update_floor.c
 
-A peer is a command that takes a number of steps and prints `… us/step` for what follows its first 1,000.
+A peer is a command that takes a number of steps and prints `… us/step` for what follows its first 1,000. The floor is
+a C program that prints `… us/update`, compiled here. `--engines` prints another table instead: the update alone, fused
+against torch, over widths and batch sizes.
 """
 
 import argparse
@@ -28,7 +30,7 @@ REFERENCE = {
     "env": {"name": "gymnasium"}, "network": {"name": "mlp"}, "value": {"name": "expected"},
     "bootstrap": {"name": "max"}, "buffer": {"name": "uniform"}, "optimizer": {"name": "adam"},
     "target": {"name": "periodic", "interval": 500, "unit": "steps"},
-    "exploration": {"name": "constant", "epsilon": 0.05}, "engine": {"name": "fused"},
+    "exploration": {"name": "constant", "epsilon": 0.05},
     "logger": {"csv": {"name": "csv"}},
 }  # fmt: skip
 
@@ -72,13 +74,16 @@ class WarmUp:
         pass
 
 
-def measure(steps, parts):
+def measure(engine, steps, parts):
     """Trains once; returns microseconds per step, of the whole and of each part if asked."""
+    import torch
+
     from dqn_lab.build import build, validate
     from dqn_lab.run import Run
     from dqn_lab.train import train
 
-    experiment = build(validate({**REFERENCE, "steps": steps}))
+    torch.set_num_threads(1)
+    experiment = build(validate({**REFERENCE, "engine": {"name": engine}, "steps": steps}))
     stopwatch = Stopwatch()
     display = WarmUp(stopwatch)
     with tempfile.TemporaryDirectory() as directory:
@@ -156,55 +161,116 @@ def peer(command, steps):
     """Runs a peer's script; returns its microseconds per step."""
     words = [*shlex.split(command), str(steps)]
     output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
-    return float(re.search(r"([\d.]+) us/step", output).group(1))
+    return float(re.search(r"([\d.]+) us/(?:step|update)", output).group(1))
+
+
+def compiled(source, directory):
+    """Compiles the floor for this processor; returns the command that runs it."""
+    program = Path(directory) / "floor"
+    words = ["cc", "-O3", "-march=native", "-mprefer-vector-width=512", "-ffast-math", "-o", program, source, "-lm"]
+    subprocess.run(words, check=True)
+    return shlex.quote(str(program))
+
+
+def update_cost(engine_name, width, batch_size, layer_norm=False, activation="relu"):
+    """Times an engine's update alone; returns microseconds."""
+    import numpy as np
+    import torch
+
+    from dqn_lab.build import build, validate
+    from dqn_lab.types import Batch, Noise, Transition
+
+    torch.set_num_threads(1)
+    network = {"name": "mlp", "hidden": [width, width], "layer_norm": layer_norm, "activation": activation}
+    experiment = build(validate({**REFERENCE, "engine": {"name": engine_name}, "network": network, "steps": 1}))
+    rng = np.random.default_rng(0)
+    numbers = [rng.normal(size=(50_000, *shape)).astype(np.float32) for shape in ((4,), (), (4,), ())]
+    memory = Transition(numbers[0], rng.integers(2, size=50_000), numbers[1], numbers[2], numbers[3])
+    engine, noise, times = experiment.agent.engine, Noise(), []
+    for repeat in range(4):
+        started, count = time.perf_counter(), 0
+        while time.perf_counter() - started < (0.05 if repeat == 0 else 0.15):
+            rows = rng.integers(50_000, size=batch_size)
+            engine.update(Batch(memory, None, rows, rows), noise, 1e-5)
+            count += 1
+        times.append((time.perf_counter() - started) / count * 1e6)
+    return min(times[1:])
+
+
+def compare_engines():
+    """Prints the update's cost in both engines, in turn, over widths, batch sizes and kinds of hidden layer."""
+    print(f"{'hidden layers':<28} {'batch':>6} {'torch, µs':>10} {'fused, µs':>10} {'ratio':>7}")
+    for layer_norm, activation in [(False, "relu"), (False, "tanh"), (True, "relu")]:
+        for width in (24, 64, 128, 256):
+            for batch_size in (32, 64, 128, 256):
+                theirs, ours = (update_cost(name, width, batch_size, layer_norm, activation) for name in ENGINES)
+                kind = f"2 × {width} {activation}{', layer norm' if layer_norm else ''}"
+                print(f"{kind:<28} {batch_size:>6} {theirs:>10.0f} {ours:>10.1f} {theirs / ours:>6.1f}×", flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=6_000)
     parser.add_argument("--peer", action="append", default=[], metavar="COMMAND")
+    parser.add_argument("--floor", metavar="SOURCE")
+    parser.add_argument("--engines", action="store_true")
     parser.add_argument("--once", choices=PROGRAMS, help="print one measurement, as a peer's script does")
     args = parser.parse_args()
     if args.once:
         print(f"{PROGRAMS[args.once](args.steps):.1f} us/step")
         return
-    figures = defaultdict(list)
-    for _ in range(args.rounds):
-        for name in PROGRAMS:
-            ours = f"{sys.executable} {shlex.quote(__file__)} --once {shlex.quote(name)} --steps"
-            figures[name].append(peer(ours, args.steps))
-        for command in args.peer:
-            figures[f"peer: {command}"].append(peer(command, args.steps))
-    parts = []
-    for _ in range(args.rounds):
-        whole, _ = measure(args.steps, parts=False)
-        parts.append(measure(args.steps, parts=True)[1])
-        figures["the loop's own overhead"].append(whole - sum(parts[-1][part] for part in NETWORK))
+    if args.engines:
+        compare_engines()
+        return
+    figures, parts = defaultdict(list), {name: [] for name in ENGINES}
+    with tempfile.TemporaryDirectory() as directory:
+        floor = compiled(args.floor, directory) if args.floor else None
+        for _ in range(args.rounds):
+            for name in PROGRAMS:
+                ours = f"{sys.executable} {shlex.quote(__file__)} --once {shlex.quote(name)} --steps"
+                figures[name].append(peer(ours, args.steps))
+            if floor:
+                figures["update floor"].append(peer(floor, 0))
+            for command in args.peer:
+                figures[f"peer: {command}"].append(peer(command, args.steps))
+            for name, measured in parts.items():
+                measured.append(measure(name, args.steps, parts=True)[1])
     print_table(figures, parts)
 
 
+ENGINES = ("torch", "fused")
 PROGRAMS = {
-    "dqn_lab": lambda steps: measure(steps, parts=False)[0],
-    "bare loop": bare,  # the same environment, network and optimiser calls
-    "environment": environment,
+    "dqn_lab, engine=fused": lambda steps: measure("fused", 5 * steps, parts=False)[0],
+    "dqn_lab, engine=torch": lambda steps: measure("torch", steps, parts=False)[0],
+    "bare eager loop": bare,  # the same environment, network and optimiser calls
+    "environment": lambda steps: environment(5 * steps),
 }
 
 
 def print_table(figures, parts):
+    fused = figures["dqn_lab, engine=fused"]
     print(f"\n{'what':<64} {'µs a step, median':>18} {'lowest – highest':>20}")
     for name, values in figures.items():
-        spread = f"{min(values):.1f} – {max(values):.1f}"
-        print(f"{name:<64} {statistics.median(values):>18.1f} {spread:>20}")
+        print(f"{name:<64} {statistics.median(values):>18.1f} {min(values):>12.1f} – {max(values):.1f}")
+    print()
+    if "update floor" in figures:
+        floors = [sum(pair) for pair in zip(figures["environment"], figures["update floor"], strict=True)]
+        print_ratio("a step against environment + update floor", fused, floors)
     for name, values in figures.items():
-        if name.startswith("peer"):
-            ratios = [theirs / ours for theirs, ours in zip(values, figures["dqn_lab"], strict=True)]
-            spread = f"{min(ratios):.2f} – {max(ratios):.2f}"
-            print(f"steps/s against {name}: {statistics.median(ratios):.2f} × ({spread})")
+        if name.startswith(("peer", "bare", "dqn_lab, engine=torch")):
+            print_ratio(f"steps/s against {name}", values, fused)
     print("\nby part, timed inside one run each (a timing costs about a microsecond), medians:")
-    for part in parts[0]:
-        print(f"  {part:<14} {statistics.median(costs[part] for costs in parts):8.1f}")
-    print(f"the loop's own overhead is a whole step, untimed, less {', '.join(NETWORK)}")
+    print(f"  {'':<14} " + " ".join(f"{name:>8}" for name in parts))
+    for part in parts["fused"][0]:
+        medians = [statistics.median(costs.get(part, 0.0) for costs in measured) for measured in parts.values()]
+        print(f"  {part:<14} " + " ".join(f"{median:8.1f}" for median in medians))
+
+
+def print_ratio(name, slower, faster):
+    """Prints the median of the ratios of each round, and their spread."""
+    ratios = [one / other for one, other in zip(slower, faster, strict=True)]
+    print(f"{name}: {statistics.median(ratios):.2f} × ({min(ratios):.2f} – {max(ratios):.2f})")
 
 
 if __name__ == "__main__":

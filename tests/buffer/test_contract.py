@@ -56,7 +56,8 @@ def test_a_batch_has_a_row_for_every_index(build, space, episodes):
     for step in episodes.steps:
         append(buffer, space, step)
     assert buffer.ready(len(DRAWS))
-    transition, weights, indices = buffer.sample(DRAWS)
+    batch = buffer.sample(DRAWS)
+    transition, weights, indices = batch.transition, batch.weights, batch.indices
     shape = space.shape or ()
     size = len(indices)
     assert 1 <= size <= len(DRAWS)
@@ -64,7 +65,28 @@ def test_a_batch_has_a_row_for_every_index(build, space, episodes):
     assert transition.action.shape == transition.reward.shape == transition.discount.shape == (size,)
     assert transition.obs.dtype == transition.next_obs.dtype == space.dtype
     assert transition.action.dtype == indices.dtype == np.int64
+    assert batch.rows.shape == (size,)
+    assert batch.rows.dtype == np.int64
     assert weights is None or (weights.shape == (size,) and (weights > 0).all())
+
+
+def test_a_batch_says_where_in_the_memory_its_transitions_are(build, space, episodes):
+    buffer = build()
+    for step in episodes.steps:
+        append(buffer, space, step)
+    batch = buffer.sample(DRAWS)
+    for stored, drawn in zip(batch.memory, batch.transition, strict=True):
+        np.testing.assert_array_equal(stored[batch.rows], drawn)
+
+
+def test_the_memory_of_every_batch_is_the_same_while_its_arrays_are(build, space, episodes):
+    """An engine that knows a memory need not look at its arrays again: what they hold may change, they may not."""
+    buffer, known = build(), {}
+    for step in episodes.steps:
+        append(buffer, space, step)
+        if buffer.ready(1):
+            memory = buffer.sample(DRAWS[:1]).memory
+            assert known.setdefault(id(memory), [memory, *map(id, memory)])[1:] == [*map(id, memory)]
 
 
 def test_only_true_windows_within_an_episode_are_drawn(build, space, episodes, rows_of):
@@ -89,15 +111,20 @@ def test_priorities_of_what_was_drawn_are_accepted(build, space, episodes):
     assert len(buffer.sample(DRAWS).indices) == len(indices)
 
 
-def test_a_batch_is_a_copy(build, space, episodes):
-    buffer = build()
-    for step in episodes.steps:
+def test_the_transitions_of_a_batch_are_a_copy(build, space, episodes):
+    """What is done to them the memory does not know, nor they what it goes through."""
+    buffer, other = build(), build()
+    for step in episodes.steps[:30]:
         append(buffer, space, step)
-    batch = buffer.sample(DRAWS)
-    kept = pickle.loads(pickle.dumps(batch))
-    for field in batch.transition:
+        append(other, space, step)
+    drawn, kept = buffer.sample(DRAWS).transition, other.sample(DRAWS).transition
+    for step in episodes.steps[30:]:
+        append(buffer, space, step)
+        append(other, space, step)
+    for field, copy in zip(drawn, kept, strict=True):
+        np.testing.assert_array_equal(field, copy)
         field.fill(0)
-    assert same(buffer.sample(DRAWS), kept)
+    assert same(buffer.sample(DRAWS), other.sample(DRAWS))
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 20, 37])

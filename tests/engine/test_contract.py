@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from dqn_lab import registry
-from dqn_lab.types import Noise
+from dqn_lab.types import Batch, Noise, Transition
 
-pytestmark = pytest.mark.parametrize("name", registry.names("engine"))
+ENGINES = [name for name in registry.names("engine") if not hasattr(registry.lookup("engine", name), "choose")]
+pytestmark = pytest.mark.parametrize("name", ENGINES)
 EXACT = {torch.float32: {"rtol": 1e-4, "atol": 1e-6}, torch.float64: {"rtol": 0, "atol": 1e-10}}
 
 
@@ -88,27 +89,32 @@ def test_parameters_are_updated_in_place(build, draw_batch, name):
 def test_a_batch_is_read_and_not_changed(build, draw_batch, name):
     batch = draw_batch(weighted=True)
     build(name).update(batch, Noise([np.arange(6), np.arange(6, 12)]))
-    np.testing.assert_equal(batch, draw_batch(weighted=True))
+    untouched = draw_batch(weighted=True)
+    for field, other in zip(batch.transition, untouched.transition, strict=True):
+        np.testing.assert_array_equal(field, other)
+    for kept in ("weights", "indices", "rows"):
+        np.testing.assert_array_equal(getattr(batch, kept), getattr(untouched, kept))
 
 
 def test_q_values_are_those_of_the_online_network_as_it_is(build, draw_batch, name):
     engine, batch = build(name), draw_batch()
-    for _ in range(2):
-        obs = batch.transition.obs[0]
+    for size in (1, 12, 5):
+        obs = batch.transition.obs[:size]
         q_values = engine.q_values(obs)
         assert isinstance(q_values, np.ndarray)
-        expected = engine.online(torch.from_numpy(obs)[None]).detach().numpy().reshape(3)
-        np.testing.assert_allclose(q_values, expected, rtol=1e-5)
+        assert q_values.shape == (size, 3)
+        expected = engine.online(torch.from_numpy(obs)).detach().numpy().squeeze(-1)
+        np.testing.assert_allclose(q_values, expected, rtol=1e-5, atol=1e-6)
         engine.update(batch, Noise())
 
 
 @pytest.mark.parametrize("view", ["reversed", "strided", "read-only"])
 def test_q_values_can_be_asked_at_any_view_of_an_array(build, name, view):
-    obs = np.linspace(-1, 1, 4, dtype=np.float32)
+    obs = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
     if view == "reversed":
-        seen = obs[::-1].copy()[::-1]
+        seen = obs[::-1, ::-1].copy()[::-1, ::-1]
     elif view == "strided":
-        seen = np.repeat(obs, 2)[::2]
+        seen = np.repeat(np.repeat(obs, 2, 0), 2, 1)[::2, ::2]
     else:
         seen = obs.copy()
         seen.flags.writeable = False
@@ -116,13 +122,60 @@ def test_q_values_can_be_asked_at_any_view_of_an_array(build, name, view):
     np.testing.assert_array_equal(engine.q_values(seen), engine.q_values(obs))
 
 
-def test_q_values_given_out_do_not_change_later(build, draw_batch, name):
+@pytest.mark.parametrize("array", [np.float64, np.int64, np.uint8, bool])
+def test_observations_of_another_type_are_taken_as_the_networks_own(build, name, array):
+    obs, engine = np.array([[0, 1, 3, 2], [4, 0, 0, 1]]).astype(array), build(name)
+    np.testing.assert_array_equal(engine.q_values(obs), engine.q_values(obs.astype(np.float32)))
+
+
+@pytest.mark.parametrize("size", [1, 12])
+def test_q_values_given_out_do_not_change_later(build, draw_batch, name, size):
     engine, batch = build(name), draw_batch()
-    q_values = engine.q_values(batch.transition.obs[0])
+    q_values = engine.q_values(batch.transition.obs[:size])
     kept = q_values.copy()
     engine.update(batch, Noise())
-    engine.q_values(batch.transition.obs[1])
+    engine.q_values(batch.transition.next_obs[:size])
     np.testing.assert_array_equal(q_values, kept)
+
+
+def test_q_values_of_a_row_do_not_depend_on_the_others(build, name):
+    """Bit for bit among as many rows, here those of `dqn_lab.evaluate`."""
+    engine, rng = build(name), np.random.default_rng(0)
+    obs = rng.normal(size=(16, 4)).astype(np.float32)
+    together = engine.q_values(obs)
+    for place in range(16):
+        others = rng.normal(size=(16, 4)).astype(np.float32)
+        others[place] = obs[3]
+        np.testing.assert_array_equal(engine.q_values(others)[place], together[3])
+
+
+def test_parameters_are_those_of_both_networks_in_place(build, draw_batch, name):
+    """A target network follows by them: what is done to them is done to the network."""
+    engine, batch = build(name), draw_batch()
+    engine.update(batch, Noise())
+    for mine, theirs in zip(*engine.parameters, strict=True):
+        theirs.data.copy_(mine)
+    assert same(weights_of(engine.target), weights_of(engine.online))
+    engine.update(batch, Noise())
+    assert not same(weights_of(engine.target), weights_of(engine.online))
+    for network, parameters in zip((engine.online, engine.target), engine.parameters, strict=True):
+        assert sum(part.numel() for part in parameters) == sum(part.numel() for part in network.parameters())
+
+
+def test_transitions_are_read_where_the_memory_has_them(build, draw_batch, name):
+    """Rows of a memory teach what they would as a batch of their own, also after the memory has changed."""
+    there, alone = build(name), build(name)
+    memory, rng = draw_batch(40).transition, np.random.default_rng(1)
+    for seed in range(3):
+        for field, new in zip(memory, draw_batch(40, seed=seed).transition, strict=True):
+            field[:] = new
+        rows = rng.integers(40, size=12)
+        one = there.update(Batch(memory, None, rows * 7, rows), Noise())
+        copied = Transition(*(field[rows] for field in memory))
+        other = alone.update(Batch(copied, None, rows * 7), Noise())
+        assert (one.loss, one.q_value) == (other.loss, other.q_value)
+        np.testing.assert_array_equal(one.priorities, other.priorities)
+    assert same(weights_of(there.online), weights_of(alone.online))
 
 
 @pytest.mark.parametrize("num_updates", [0, 1, 3])
@@ -143,4 +196,4 @@ def test_no_global_randomness_is_used(build, draw_batch, name, check_global_rand
     with check_global_randomness():
         engine, batch = build(name), draw_batch()
         engine.update(batch, Noise())
-        engine.q_values(batch.transition.obs[0])
+        engine.q_values(batch.transition.obs)

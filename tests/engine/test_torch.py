@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_lab.types import Noise
+from dqn_lab.types import Batch, Noise
 
 SGD = ("sgd", {"lr": 1.0})
 
@@ -57,8 +57,9 @@ def test_all_actions_are_held_to_what_was_said_before_the_update(build, draw_bat
     engine = build(value=make("value", "expected", all_actions=True), optimizer=SGD)
     batch = draw_batch()
     obs, action, *_ = batch.transition
-    said = np.stack([engine.q_values(row) for row in obs])[np.arange(len(obs)), action]
-    content = batch._replace(transition=batch.transition._replace(reward=said, discount=np.zeros_like(said)))
+    said = engine.q_values(obs)[np.arange(len(obs)), action]
+    transition = batch.transition._replace(reward=said, discount=np.zeros_like(said))
+    content = Batch(transition, batch.weights, batch.indices)
     update, moved = step(engine, content)
     assert update.loss == pytest.approx(0, abs=1e-10)
     torch.testing.assert_close(moved, torch.zeros_like(moved))
@@ -68,7 +69,8 @@ def test_all_actions_are_held_to_what_was_said_before_the_update(build, draw_bat
 def test_importance_weights_scale_the_loss_and_the_step(build, draw_batch, factor):
     batch = draw_batch()
     plain, moved = step(build(optimizer=SGD), batch)
-    scaled, moved_less = step(build(optimizer=SGD), batch._replace(weights=np.full(12, factor, np.float32)))
+    weighted = Batch(batch.memory, np.full(12, factor, np.float32), batch.indices)
+    scaled, moved_less = step(build(optimizer=SGD), weighted)
     assert scaled.loss == pytest.approx(factor * plain.loss)
     torch.testing.assert_close(moved_less, factor * moved)
     np.testing.assert_array_equal(scaled.priorities, plain.priorities)
@@ -88,16 +90,10 @@ def test_weights_belong_to_their_rows_in_every_minibatch(build, draw_batch):
     batch, rows = draw_batch(weighted=True), np.array([1, 4, 6, 9])
     batch.weights[rows] = 0
     rest = np.setdiff1d(np.arange(12), rows)
-    alone = Noise([rest])
     _, moved = step(build(optimizer=SGD), batch, Noise([rest, rows]))
-    _, moved_alone = step(build(optimizer=SGD), _only(batch, alone))
+    alone = Batch(batch.memory, batch.weights[rest], batch.indices[rest], rest)
+    _, moved_alone = step(build(optimizer=SGD), alone)
     torch.testing.assert_close(moved, moved_alone)
-
-
-def _only(batch, noise):
-    (rows,) = noise.minibatches
-    transition = type(batch.transition)(*(field[rows] for field in batch.transition))
-    return batch._replace(transition=transition, weights=batch.weights[rows], indices=batch.indices[rows])
 
 
 def test_a_long_gradient_is_cut_to_the_largest_norm(build, draw_batch):
@@ -121,9 +117,3 @@ def test_where_both_networks_are_equal_double_and_max_take_the_same_step(build, 
     engine, shared = build(bootstrap=bootstrap), build(bootstrap="max", shared=True)
     engine.target.load_state_dict(engine.online.state_dict())
     torch.testing.assert_close(step(engine, draw_batch())[1], step(shared, draw_batch())[1])
-
-
-def test_an_observation_may_be_a_list_of_numbers(build):
-    engine = build()
-    listed = engine.q_values([0.5, -0.5, 0.25, 0.0])
-    np.testing.assert_array_equal(listed, engine.q_values(np.array([0.5, -0.5, 0.25, 0.0], np.float32)))

@@ -55,7 +55,7 @@ def test_reporting_changes_nothing(make, name):
     assert act(asked, np.random.default_rng(1)) == act(other, np.random.default_rng(1))
 
 
-@pytest.mark.parametrize("num_steps", [0, 3, 57])
+@pytest.mark.parametrize("num_steps", [0, 3, 57, 450])
 def test_an_exploration_goes_on_from_its_saved_state(make, name, num_steps):
     exploration, other, rng = make("exploration", name, A), make("exploration", name, A), np.random.default_rng(2)
     act(exploration, rng, 0, num_steps)

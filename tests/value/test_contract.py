@@ -110,6 +110,30 @@ def test_double_precision_goes_all_the_way_through(case):
         torch.testing.assert_close(one.float(), other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(("size", "num_actions"), [(1, 1), (1, 3), (6, 1)])
+def test_one_transition_or_one_action_is_enough(case, size, num_actions):
+    whole, rows = case.transition, slice(size)
+    case.transition = Transition(*(field[rows] for field in whole))._replace(action=whole.action[rows] % num_actions)
+    case.bootstrap = Bootstrapped(
+        case.bootstrap.probabilities[rows, :num_actions].softmax(1),
+        case.bootstrap.shift[rows, :num_actions],
+        case.bootstrap.bonus[rows],
+    )
+    case.outputs, case.next_outputs = case.outputs[rows, :num_actions], case.next_outputs[rows, :num_actions]
+    assert len(target_of(case)) == size
+    assert [field.shape for field in judge(case)] == [(size,)] * 3
+
+
+def test_acting_first_does_not_hinder_learning(case):
+    """Engines act in inference mode, and what is made there cannot carry a gradient later."""
+    with torch.inference_mode():
+        case.value.q_values(case.outputs)
+    outputs = case.outputs.clone().requires_grad_()
+    judge(case, outputs).loss.sum().backward()
+    case.value.q_values(outputs).sum().backward()
+    assert outputs.grad.isfinite().all()
+
+
 def test_no_global_randomness_is_used(make, name, case, check_global_randomness):
     with check_global_randomness():
         make("value", name)

@@ -1,0 +1,78 @@
+"""The soft next value, and the policy's own log-probability as a bonus: Munchausen."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+from torch import Tensor
+
+from dqn_lab.registry import register
+from dqn_lab.types import Bootstrapped, QValues
+
+
+def soft_policy(q_values: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
+    """π = softmax(Q / τ), and τ log π = Q − max Q − τ log Σ exp((Q − max Q) / τ), finite however small τ is.
+
+    The form that the appendix of Vieillard et al. 2020 recommends.
+
+    Args:
+        q_values: Q, [..., A].
+        temperature: τ > 0, in units of return.
+
+    Returns:
+        π and τ log π, [..., A] each.
+    """
+    gap = q_values - q_values.amax(-1, keepdim=True)
+    scaled = gap / temperature
+    return scaled.softmax(-1), gap - temperature * scaled.logsumexp(-1, keepdim=True)
+
+
+def munchausen_bonus(scaled_log_policy: Tensor, action: Tensor, scale: float, clip: float) -> Tensor:
+    """α · clip(τ log π(a|s), clip, 0): at most 0, and the lower the less the policy would have taken the action.
+
+    Args:
+        scaled_log_policy: τ log π(·|s), [B, A].
+        action: a, [B].
+        scale: α in [0, 1].
+        clip: the lower bound, ≤ 0, in units of return.
+
+    Returns:
+        [B].
+    """
+    taken = scaled_log_policy.gather(1, action.unsqueeze(1)).squeeze(1)
+    return scale * taken.clamp(clip, 0)
+
+
+@register("bootstrap", "munchausen")
+class Munchausen:
+    """r + α clip(τ log π(a|s), clip, 0) + γ Σ_a′ π(a′|s′) (Q(s′, a′) − τ log π(a′|s′)), with π = softmax(Q / τ).
+
+    Vieillard, Pietquin, Geist 2020, "Munchausen Reinforcement Learning", https://arxiv.org/abs/2007.14430. Both
+    policies are the target network's. The sum is τ log Σ exp(Q(s′, ·) / τ), a soft maximum; with `scale` 0 this is
+    soft Q-learning, and with a `temperature` near 0 besides it is `max`. A distribution is mixed by π, each action's
+    part shifted by −τ log π.
+
+    With `buffer.n_step` above 1 it is an approximation: the bonus belongs to the first action of a window and the
+    entropy to its last state, the steps between having neither.
+
+    Args:
+        scale: α, how much of the log-probability is added to the reward.
+        temperature: τ, of the policy, in units of return.
+        clip: the lower bound of τ log π(a|s), which has none itself.
+    """
+
+    def __init__(
+        self,
+        *,
+        scale: Annotated[float, Ge(0), Le(1)] = 0.9,
+        temperature: Annotated[float, Gt(0)] = 0.03,
+        clip: Annotated[float, Le(0)] = -1.0,
+    ) -> None:
+        self.scale, self.temperature, self.clip = scale, temperature, clip
+
+    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
+        """Puts π(·|s′) on the next actions, −τ log π(·|s′) on their values, and the bonus on the reward."""
+        probabilities, log_next = soft_policy(q_values.target_next, self.temperature)  # [B, A]
+        _, log_obs = soft_policy(q_values.target_obs, self.temperature)
+        return Bootstrapped(probabilities, -log_next, munchausen_bonus(log_obs, action, self.scale, self.clip))

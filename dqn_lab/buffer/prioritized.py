@@ -1,0 +1,141 @@
+"""Prioritised experience replay."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+from gymnasium import Space
+from numpy.typing import NDArray
+from typing_extensions import TypedDict
+
+from dqn_lab.buffer._sum_tree import SumTree, Tree
+from dqn_lab.buffer.uniform import Uniform
+from dqn_lab.registry import register
+from dqn_lab.schedule import Constant, Linear, Progress
+from dqn_lab.types import Array, Batch
+
+Exponent = Annotated[float, Ge(0), Le(1)]
+
+
+class ExponentRamp(TypedDict):
+    """A straight line of an exponent, over the environment steps that the buffer was given: it knows no other unit."""
+
+    start: Exponent
+    end: Exponent
+    duration: Annotated[int, Gt(0)]
+    unit: Literal["steps"]
+
+
+ANNEALED: ExponentRamp = {"start": 0.4, "end": 1.0, "duration": 50_000, "unit": "steps"}
+
+
+@register("buffer", "prioritized")
+class Prioritized(Uniform):
+    """Remembers the latest transitions and draws those more often whose TD error was large.
+
+    Schaul, Quan, Antonoglou, Silver 2016, "Prioritized Experience Replay", https://arxiv.org/abs/1511.05952, the
+    proportional variant. Transition i is drawn with probability P(i) = pᵢ^`priority_exponent` / Σₖ pₖ^`priority_exponent`
+    where pᵢ = |δᵢ| + `priority_epsilon`, δᵢ being its TD error when it was last learned from. A new one has the largest
+    p that any ever had, 1 at first. Its loss is weighted by (N · P(i))^−`importance_exponent`, N transitions being
+    stored, over the largest such weight.
+
+    Args:
+        observation_space: gives an observation's shape and type.
+        discount: γ.
+        num_envs: how many environments append.
+        capacity: transitions remembered; the oldest is forgotten first.
+        n_step: rewards summed before bootstrapping.
+        priority_exponent: 0 draws uniformly, 1 in proportion to p. The paper's α.
+        importance_exponent: 0 corrects nothing, 1 all of the bias that unequal drawing brings; or
+            `{start, end, duration, unit: steps}` for a straight line of it. The paper's β.
+        priority_epsilon: added to |δ|, so that nothing is out of reach.
+        stratified: whether draw i of B is made within the i-th of B equal parts of the whole mass, or anywhere.
+        normalize: whether the largest weight is that of the `batch` or of all that the `buffer` holds.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        discount: float,
+        num_envs: int,
+        *,
+        capacity: Annotated[int, Gt(0)] = 50_000,
+        n_step: Annotated[int, Gt(0)] = 1,
+        priority_exponent: Exponent = 0.6,
+        importance_exponent: Exponent | ExponentRamp = ANNEALED,
+        priority_epsilon: Annotated[float, Gt(0)] = 0.01,
+        stratified: bool = True,
+        normalize: Literal["batch", "buffer"] = "batch",
+    ) -> None:
+        super().__init__(observation_space, discount, num_envs, capacity=capacity, n_step=n_step)
+        self.priority_exponent, self.priority_epsilon = priority_exponent, priority_epsilon
+        self.importance_exponent = _exponent(importance_exponent)
+        self.stratified = stratified
+        self.masses = SumTree(capacity)  # p^priority_exponent of every transition
+        self.least = Tree(capacity, np.minimum, math.inf) if normalize == "buffer" else None
+        self.largest = 1.0  # p ever
+        self.num_steps = 0  # appended, of all environments
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the stored transitions and of their priorities, in bytes."""
+        return super().nbytes + self.masses.nodes.nbytes + (self.least.nodes.nbytes if self.least else 0)
+
+    def append(
+        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
+    ) -> None:
+        """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
+        self.num_steps += 1
+        for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
+            self._put(self.ring.append(*step), self.largest**self.priority_exponent)
+
+    def sample(self, draws: NDArray[np.float64]) -> Batch:
+        """Draws a batch from uniform numbers in [0, 1), [B], with its importance weights, [B], in (0, 1]."""
+        if self.stratified:
+            draws = (np.arange(len(draws)) + draws) / len(draws)
+        indices = self.masses.find(draws)
+        masses = self.masses.leaves.take(indices)  # [B]
+        least = masses.min() if self.least is None else self.least.root
+        # N and the whole mass are the same in every weight, and so in the largest one
+        weights = (masses / least) ** -self.importance_exponent(Progress(step=self.num_steps))
+        return Batch(self.ring.arrays, weights.astype(np.float32), indices, indices)
+
+    def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
+        """Takes the |δ| [B] of transitions just learned from; of several for one transition the last one stays.
+
+        Raises:
+            ValueError: one of them is negative or not finite.
+        """
+        raw = priorities.astype(np.float64) + self.priority_epsilon
+        low, high = float(raw.min()), float(raw.max())
+        if not self.priority_epsilon <= low <= high < math.inf:
+            raise ValueError(f"priorities from {low - self.priority_epsilon} to {high}: must be finite and at least 0")
+        self.largest = max(self.largest, high)
+        self._put(indices, raw**self.priority_exponent)
+
+    def _put(self, indices: NDArray[np.int64] | int, masses: NDArray[np.float64] | float) -> None:
+        self.masses.put(indices, masses)
+        if self.least is not None:
+            self.least.put(indices, masses)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives all that is remembered and in flight, and what the next draws depend on."""
+        masses = self.masses.leaves[: self.ring.size].copy()
+        own = {"masses": masses, "largest": self.largest, "num_steps": self.num_steps}
+        return {**super().state_dict(), **own}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Puts back what `state_dict` gave."""
+        super().load_state_dict(state)
+        self.masses.fill(state["masses"])
+        if self.least is not None:
+            self.least.fill(state["masses"])
+        self.largest, self.num_steps = state["largest"], state["num_steps"]
+
+
+def _exponent(value: Exponent | ExponentRamp) -> Callable[[Progress], float]:
+    return Linear(**value) if isinstance(value, dict) else Constant(value)

@@ -1,0 +1,62 @@
+"""Boltzmann exploration: actions in proportion to exponentials of their values."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from dqn_lab.registry import register
+from dqn_lab.schedule import Progress, Rate, rate
+from dqn_lab.types import Array
+
+
+def softmax_weights(q_values: Sequence[float], temperature: float) -> list[float]:
+    """exp((Q(a) − maxₐ Q) / temperature), [A]: the softmax of Q / temperature times a number in [1, A].
+
+    Subtracting the largest keeps every exponential within [0, 1]. At temperature 0 it is the limit: 1 for the largest
+    Q-values, 0 for the others.
+    """
+    best = max(q_values)
+    if temperature == 0:
+        return [float(q_value == best) for q_value in q_values]
+    return [math.exp((q_value - best) / temperature) for q_value in q_values]
+
+
+@register("exploration", "boltzmann")
+class Boltzmann:
+    """Takes action a with probability exp(Q(s, a) / temperature) / Σ_b exp(Q(s, b) / temperature).
+
+    Kaelbling, Littman, Moore 1996, "Reinforcement Learning: A Survey", https://arxiv.org/abs/cs/9605103, section 2.2.
+    The temperature is measured in returns: actions whose values differ by much less than it are taken alike.
+
+    Args:
+        num_actions: A.
+        temperature: a number, or `{start, end, duration, unit}` for a straight line of it; at 0 the best is taken.
+    """
+
+    columns = ("temperature",)
+
+    def __init__(self, num_actions: int, *, temperature: Rate = 1.0) -> None:
+        self.num_actions = num_actions
+        self.temperature = rate(temperature)
+
+    def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
+        """Chooses an action from one uniform number, by the inverse of the distribution function."""
+        reached = list(accumulate(softmax_weights(q_values().tolist(), self.temperature(progress))))
+        return min(bisect_right(reached, rng.random() * reached[-1]), self.num_actions - 1)
+
+    def report(self, progress: Progress) -> dict[str, float]:
+        """Gives the temperature in force."""
+        return {"temperature": self.temperature(progress)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Gives nothing; the temperature is a function of progress."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Has nothing to put back."""

@@ -1,0 +1,68 @@
+"""ε-greedy, ε along straight lines between given points."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le, MinLen
+
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
+from dqn_lab.registry import register
+from dqn_lab.schedule import Progress, Unit
+
+Point = tuple[Annotated[int, Ge(0)], Annotated[float, Ge(0), Le(1)]]
+
+POINTS: list[Point] = [(0, 1.0), (10_000, 0.1), (50_000, 0.01)]
+
+
+@dataclass(frozen=True, slots=True)
+class PiecewiseLinear:
+    """Goes in straight lines from point to point, and stays at the last one.
+
+    Args:
+        at: units at each point; the first is 0, each next one larger.
+        values: at each point.
+        unit: what is counted.
+    """
+
+    at: Sequence[int]
+    values: Sequence[float]
+    unit: Unit
+
+    def __call__(self, progress: Progress) -> float:
+        done = progress.count(self.unit)
+        after = bisect_right(self.at, done)
+        if after == len(self.at):
+            return self.values[-1]
+        start, end = self.values[after - 1 : after + 1]
+        return start + (end - start) * (done - self.at[after - 1]) / (self.at[after] - self.at[after - 1])
+
+
+@register("exploration", "piecewise")
+class PiecewiseEpsilon(EpsilonGreedy):
+    """Moves ε in straight lines from point to point, then keeps the last one's.
+
+    Args:
+        num_actions: A.
+        points: `[at, epsilon]` each: ε after `at` units. The first `at` is 0, each next one larger.
+        unit: what is counted.
+
+    Raises:
+        ValueError: the points do not begin at 0, or do not rise.
+    """
+
+    def __init__(
+        self,
+        num_actions: int,
+        *,
+        points: Annotated[list[Point], MinLen(1)] = POINTS,
+        unit: Literal["episodes", "steps"] = "steps",
+    ) -> None:
+        at, values = zip(*points, strict=True)
+        if at[0] != 0 or any(here >= there for here, there in pairwise(at)):
+            raise ValueError(f"points={[list(point) for point in points]}: the first must be at 0, each next one later")
+        super().__init__(num_actions, PiecewiseLinear(at, values, unit))

@@ -1,0 +1,106 @@
+"""A return's distribution as probabilities of fixed atoms: C51's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from dqn_lab.registry import register
+from dqn_lab.types import Bootstrapped, Loss, Transition
+
+
+def project(atoms: Tensor, masses: Tensor, support: Tensor) -> Tensor:
+    """Divides the mass of each atom between its two neighbours on the support, the nearer getting the more.
+
+    Σ_j masses_j · max(0, 1 − |clip(atoms_j, z_0, z_{N−1}) − z_i| / Δz): equation 7 of Bellemare et al. 2017. The mean
+    stays what it was where no atom is clipped. A product with weights [B, M, N] rounds alike in every run, which
+    scattered additions on a graphics card do not.
+
+    Args:
+        atoms: where the mass is, in units of return, [B, M].
+        masses: how much, ≥ 0, [B, M].
+        support: N ≥ 2 evenly spaced values in ascending order, [N].
+
+    Returns:
+        [B, N].
+    """
+    low, high = support[0], support[-1]
+    last = len(support) - 1
+    position = (atoms.clamp(low, high) - low) / (high - low) * last  # [B, M], in atoms; at the end exactly the last
+    index = torch.arange(last + 1, dtype=support.dtype, device=support.device)
+    nearness = (1 - (position.unsqueeze(-1) - index).abs()).clamp(min=0)  # [B, M, N]
+    return (masses.unsqueeze(1) @ nearness).squeeze(1)
+
+
+def categorical_target(
+    reward: Tensor, discount: Tensor, next_masses: Tensor, support: Tensor, bootstrap: Bootstrapped
+) -> Tensor:
+    """Projects the mixture over next actions of the atoms Σ rewards + bonus + discount · (z + shift(a′)).
+
+    Args:
+        reward: [B].
+        discount: [B], 0 where the episode terminated.
+        next_masses: probability of each atom at s′ for each next action, [B, A, N].
+        support: the atoms z, [N].
+        bootstrap: probabilities [B, A], shift [B, A], bonus [B].
+
+    Returns:
+        Probabilities of the support's atoms, [B, N].
+    """
+    shifted = support + bootstrap.shift.unsqueeze(-1)  # [B, A, N]
+    atoms = (reward + bootstrap.bonus).view(-1, 1, 1) + discount.view(-1, 1, 1) * shifted
+    masses = bootstrap.probabilities.unsqueeze(-1) * next_masses
+    return project(atoms.flatten(1), masses.flatten(1), support)
+
+
+@register("value", "categorical")
+class Categorical:
+    """C51: softmax probabilities of fixed returns, learned by cross-entropy with the projected target.
+
+    Bellemare, Dabney, Munos 2017, "A Distributional Perspective on Reinforcement Learning",
+    https://arxiv.org/abs/1707.06887. Q is the distribution's mean. Returns beyond the support are clipped to its ends,
+    so it must cover the *discounted* ones: with γ = 0.99 [0, 100] does for CartPole, [−100, 0] for Acrobot and
+    MountainCar.
+
+    Args:
+        num_atoms: N, evenly spaced from `v_min` to `v_max`, both included.
+        v_min: the least return, in units of discounted return.
+        v_max: the greatest.
+
+    Raises:
+        ValueError: `v_min` is not less than `v_max`.
+    """
+
+    def __init__(self, *, num_atoms: Annotated[int, Ge(2)] = 51, v_min: float = 0.0, v_max: float = 100.0) -> None:
+        if v_min >= v_max:
+            raise ValueError(f"v_min={v_min}: must be less than v_max={v_max}")
+        self.num_outputs = num_atoms
+        self.v_min, self.v_max = v_min, v_max
+
+    def support(self, outputs: Tensor) -> Tensor:
+        """Gives the atoms [N], of the outputs' type and on their device."""
+        return torch.linspace(self.v_min, self.v_max, self.num_outputs, dtype=outputs.dtype, device=outputs.device)
+
+    def q_values(self, outputs: Tensor) -> Tensor:
+        """Gives the mean Σ p z of each action's distribution: logits [..., A, N] to [..., A]."""
+        return (outputs.softmax(-1) * self.support(outputs)).sum(-1)
+
+    def target(
+        self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
+    ) -> Tensor:
+        """Gives the projected distribution, [B, N]: see `categorical_target`."""
+        support = self.support(outputs)
+        return categorical_target(transition.reward, transition.discount, outputs.softmax(-1), support, bootstrap)
+
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+        """Gives the cross-entropy −Σ target log p of the action taken; the priority is KL(target ‖ p)."""
+        rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
+        log_masses = outputs.gather(1, rows).squeeze(1).log_softmax(-1)  # [B, N]
+        loss = -(target * log_masses).sum(-1)
+        divergence = torch.xlogy(target, target).sum(-1) + loss.detach()  # rounding may take it below zero
+        q_value = (log_masses.detach().exp() * self.support(outputs)).sum(-1)
+        return Loss(loss, q_value, divergence.clamp(min=0))

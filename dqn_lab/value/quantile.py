@@ -1,0 +1,109 @@
+"""A return's distribution as equally likely quantiles: QR-DQN's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Gt
+from torch import Tensor
+
+from dqn_lab.registry import register
+from dqn_lab.types import Bootstrapped, Loss, Transition
+from dqn_lab.value.expected import huber
+
+
+def midpoints(num_quantiles: int, like: Tensor) -> Tensor:
+    """(2i + 1) / 2N for i = 0 … N − 1, the fractions [N] that the quantiles stand for, of `like`'s type and device."""
+    return (2 * torch.arange(num_quantiles, dtype=like.dtype, device=like.device) + 1) / (2 * num_quantiles)
+
+
+def quantile_huber(td_error: Tensor, fraction: Tensor, kappa: float) -> Tensor:
+    """|τ − 1{δ < 0}| · huber(δ, κ) / κ, elementwise: |τ − 1{δ < 0}| · |δ| where κ is small.
+
+    Equation 10 of Dabney et al. 2018, divided by κ as in Dabney et al. 2018, "Implicit Quantile Networks for
+    Distributional Reinforcement Learning", https://arxiv.org/abs/1806.06923; with κ = 1 they are one.
+
+    Args:
+        td_error: δ, target less quantile, of any shape.
+        fraction: τ in (0, 1), of a shape that broadcasts to it.
+        kappa: > 0, in units of return.
+
+    Returns:
+        The shape of δ.
+    """
+    return torch.where(td_error < 0, 1 - fraction, fraction) * huber(td_error, kappa) / kappa
+
+
+def quantile_target(reward: Tensor, discount: Tensor, next_quantiles: Tensor, bootstrap: Bootstrapped) -> Tensor:
+    """Gives the samples Σ rewards + bonus + discount · (θ(a′) + shift(a′)), each with its weight π(a′) / N.
+
+    The weighted samples are the mixture over next actions itself. Where one action has all probability only its own
+    have a weight, 1 / N each.
+
+    Args:
+        reward: [B].
+        discount: [B], 0 where the episode terminated.
+        next_quantiles: θ at s′, [B, A, N].
+        bootstrap: probabilities [B, A], shift [B, A], bonus [B].
+
+    Returns:
+        Samples and weights, [B, 2, M] with M = A · N.
+    """
+    shifted = next_quantiles + bootstrap.shift.unsqueeze(-1)  # [B, A, N]
+    samples = (reward + bootstrap.bonus).view(-1, 1, 1) + discount.view(-1, 1, 1) * shifted
+    weights = (bootstrap.probabilities / next_quantiles.shape[-1]).unsqueeze(-1).expand_as(samples)
+    return torch.stack([samples.flatten(1), weights.flatten(1)], 1)
+
+
+def pairwise(error: Tensor, weights: Tensor) -> Tensor:
+    """Σ_i Σ_j weights_j error_ij: sums over the online quantiles and averages over the target's samples.
+
+    Args:
+        error: [B, N, M].
+        weights: of the samples, summing to 1, [B, M].
+
+    Returns:
+        [B].
+    """
+    return (error.sum(1) * weights).sum(1)
+
+
+@register("value", "quantile")
+class Quantile:
+    """QR-DQN: N equally likely returns per action, learned by quantile regression with the Huber loss.
+
+    Dabney, Rowland, Bellemare, Munos 2018, "Distributional Reinforcement Learning with Quantile Regression",
+    https://arxiv.org/abs/1710.10044. Q is the quantiles' mean.
+
+    Args:
+        num_quantiles: N. The paper's 200 are for Atari; the default is C51's number of atoms, in keeping with
+            small tasks.
+        kappa: where the Huber loss turns from a parabola into a line, in units of return. Errors are divided by it.
+    """
+
+    def __init__(self, *, num_quantiles: Annotated[int, Gt(0)] = 51, kappa: Annotated[float, Gt(0)] = 1.0) -> None:
+        self.num_outputs = num_quantiles
+        self.kappa = kappa
+
+    def q_values(self, outputs: Tensor) -> Tensor:
+        """Gives the mean of each action's quantiles: [..., A, N] to [..., A]."""
+        return outputs.mean(-1)
+
+    def target(
+        self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
+    ) -> Tensor:
+        """Gives samples and their weights, [B, 2, A · N]: see `quantile_target`."""
+        return quantile_target(transition.reward, transition.discount, outputs, bootstrap)
+
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+        """Gives Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i; the priority is the mean |δ_ij|."""
+        rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
+        quantiles = outputs.gather(1, rows).squeeze(1)  # [B, N]
+        samples, weights = target.unbind(1)  # [B, M] each
+        td_error = samples.unsqueeze(1) - quantiles.unsqueeze(2)  # [B, N, M]
+        fractions = midpoints(self.num_outputs, outputs).unsqueeze(1)  # [N, 1]
+        loss = pairwise(quantile_huber(td_error, fractions, self.kappa), weights)
+        priority = pairwise(td_error.detach().abs(), weights) / self.num_outputs
+        return Loss(loss, quantiles.detach().mean(-1), priority)

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import tensor
+
+from dqn_lab.bootstrap.max import Max
+from dqn_lab.bootstrap.munchausen import Munchausen, munchausen_bonus, soft_policy
+from dqn_lab.types import ConfigError
+from dqn_lab.value.expected import q_learning_target
+
+LN2, LN3, LN4 = math.log(2), math.log(3), math.log(4)
+Q_VALUES = st.lists(st.lists(st.floats(-9, 9), min_size=3, max_size=3), min_size=4, max_size=4)
+TEMPERATURE = st.floats(0.01, 10)
+
+
+def both(rows):
+    """The same Q-values [B, A] at both ends, by the target network; none by the online one."""
+    q_values = torch.as_tensor(rows, dtype=torch.float64)
+    return SimpleNamespace(target_next=q_values, target_obs=q_values)
+
+
+def target(bootstrap, q_values):
+    size = len(q_values.target_next)
+    answer = bootstrap(q_values, torch.zeros(size, dtype=torch.long))
+    return q_learning_target(torch.ones(size), torch.full((size,), 0.5), q_values.target_next, answer)
+
+
+def test_the_policy_is_the_softmax_by_temperature():
+    """Q / τ = ln 3 and 0 with τ = 2, so π = ¾ and ¼, and τ log π = 2 ln ¾ and 2 ln ¼."""
+    probabilities, scaled_log = soft_policy(tensor([[2 * LN3, 0.0]]), 2.0)
+    torch.testing.assert_close(probabilities, tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(scaled_log, tensor([[2 * (LN3 - LN4), -2 * LN4]]))
+
+
+def test_the_bonus_is_clipped_below_and_scaled():
+    """Of actions 1, 0 and 1: −0.5, −3 clipped to −2, and 0; times 0.9."""
+    scaled_log = tensor([[-1.0, -0.5], [-3.0, -0.1], [-9.0, 0.0]])
+    bonus = munchausen_bonus(scaled_log, tensor([1, 0, 1]), 0.9, -2.0)
+    torch.testing.assert_close(bonus, tensor([-0.45, -1.8, 0.0]))
+
+
+def test_the_answer_by_hand():
+    """τ = 1. At s′: π = ¾, ¼, shifts −ln ¾ and −ln ¼. At s: π = ½, ½, so the bonus is ½ ln ½."""
+    q_values = SimpleNamespace(target_next=tensor([[LN3, 0.0]]), target_obs=tensor([[5.0, 5.0]]))
+    answer = Munchausen(scale=0.5, temperature=1.0)(q_values, tensor([1]))
+    torch.testing.assert_close(answer.probabilities, tensor([[0.75, 0.25]]))
+    torch.testing.assert_close(answer.shift, tensor([[LN4 - LN3, LN4]]))
+    torch.testing.assert_close(answer.bonus, tensor([-0.5 * LN2]))
+
+
+def test_the_bonus_is_of_the_action_taken_and_the_state_it_was_taken_in():
+    """τ = 1: π(·|s) = ½, ¼, ¼, whatever is believed of s′."""
+    q_values = SimpleNamespace(
+        target_next=tensor([[0.0, 9.0, 0.0], [7.0, 0.0, 0.0]]), target_obs=tensor([[LN2, 0.0, 0.0], [LN2, 0.0, 0.0]])
+    )
+    answer = Munchausen(scale=1.0, temperature=1.0, clip=-5.0)(q_values, tensor([0, 2]))
+    torch.testing.assert_close(answer.bonus, tensor([-LN2, -LN4]))
+
+
+def test_the_target_by_hand():
+    """τ = 1: the soft value of ln 3 and 0 is ln 4; r + ½ ln ½ + ½ ln 4 = 1 + ½ ln 2."""
+    q_values = SimpleNamespace(target_next=tensor([[LN3, 0.0]]), target_obs=tensor([[5.0, 5.0]]))
+    assert target(Munchausen(scale=0.5, temperature=1.0), q_values).item() == pytest.approx(1 + LN2 / 2)
+
+
+@given(Q_VALUES, TEMPERATURE)
+def test_the_next_value_is_the_soft_maximum(rows, temperature):
+    """Σ π (Q − τ log π) = τ log Σ exp(Q / τ)."""
+    q_values = both(rows)
+    answer = Munchausen(temperature=temperature)(q_values, torch.zeros(4, dtype=torch.long))
+    value = (answer.probabilities * (q_values.target_next + answer.shift)).sum(1)
+    torch.testing.assert_close(value, temperature * (q_values.target_next / temperature).logsumexp(1))
+
+
+@given(Q_VALUES, TEMPERATURE)
+def test_the_log_policy_is_torchs_own(rows, temperature):
+    q_values = both(rows).target_next
+    probabilities, scaled_log = soft_policy(q_values, temperature)
+    torch.testing.assert_close(probabilities, (q_values / temperature).softmax(1))
+    torch.testing.assert_close(scaled_log, temperature * (q_values / temperature).log_softmax(1), rtol=1e-6, atol=1e-9)
+
+
+@given(st.permutations([-3.0, -1.0, 0.5, 4.0]))
+def test_without_bonus_and_temperature_it_is_max(row):
+    q_values = both([row, row[::-1]])
+    cold = Munchausen(scale=0.0, temperature=1e-9)
+    torch.testing.assert_close(cold(q_values, tensor([0, 1])).probabilities, Max()(q_values, None).probabilities)
+    torch.testing.assert_close(target(cold, q_values), target(Max(), q_values))
+
+
+@given(Q_VALUES, st.floats(0, 1), st.floats(-3, 0))
+def test_the_bonus_lies_between_its_bounds(rows, scale, clip):
+    for action in range(3):
+        taken = torch.full((4,), action)
+        bonus = Munchausen(scale=scale, temperature=1.0, clip=clip)(both(rows), taken).bonus
+        assert (bonus <= 0).all()
+        assert (bonus >= scale * clip).all()
+
+
+@given(Q_VALUES, st.floats(-100, 100))
+def test_a_constant_added_to_all_values_changes_nothing(rows, constant):
+    one = Munchausen(temperature=1.0)(both(rows), torch.zeros(4, dtype=torch.long))
+    raised = both(both(rows).target_next + constant)
+    for field, other in zip(one, Munchausen(temperature=1.0)(raised, torch.zeros(4, dtype=torch.long)), strict=True):
+        torch.testing.assert_close(field, other, rtol=1e-9, atol=1e-9)
+
+
+def test_large_values_overflow_nothing():
+    """In float32, with the paper's temperature: 10⁴ / 0.03 is far beyond what exp can take."""
+    q_values = SimpleNamespace(target_next=tensor([[1e4, 9e3, -1e4]]), target_obs=tensor([[-1e4, 1e4, 1e4]]))
+    answer = Munchausen()(q_values, tensor([0]))
+    assert answer.probabilities.tolist() == [[1.0, 0.0, 0.0]]
+    assert answer.shift.tolist() == [[0.0, 1e3, 2e4]]
+    torch.testing.assert_close(answer.bonus, tensor([-0.9]))
+
+
+def test_actions_as_good_as_each_other_share_the_probability():
+    answer = Munchausen(temperature=0.5)(both([[2.0, 2.0, 2.0, 2.0]]), tensor([3]))
+    assert answer.probabilities.tolist() == [[0.25] * 4]
+    torch.testing.assert_close(answer.shift, torch.full((1, 4), 0.5 * LN4, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale": -0.1}, {"scale": 1.1}, {"temperature": 0}, {"temperature": -0.03}, {"clip": 0.1}]
+)
+def test_values_out_of_range_are_refused(make, wrong):
+    (key,) = wrong
+    with pytest.raises(ConfigError, match=rf"^bootstrap\.{key}="):
+        make("bootstrap", "munchausen", **wrong)
