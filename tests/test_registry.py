@@ -100,7 +100,7 @@ def test_whatever_is_no_name_is_refused_in_one_line(name):
 @pytest.mark.parametrize("name", [None, 3])
 def test_a_name_must_be_given(name):
     (problem,) = refused("value", name=name)
-    assert "must be a component's name; choices: expected" in problem
+    assert f"must be a component's name; choices: {', '.join(registry.names('value'))}" in problem
 
 
 def test_keyword_only_parameters_are_the_configuration(toy):

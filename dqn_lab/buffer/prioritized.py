@@ -38,10 +38,10 @@ class Prioritized(Uniform):
     """Remembers the latest transitions and draws those more often whose TD error was large.
 
     Schaul, Quan, Antonoglou, Silver 2016, "Prioritized Experience Replay", https://arxiv.org/abs/1511.05952, the
-    proportional variant. Transition i is drawn with probability P(i) = pᵢ^`priority_exponent` / Σₖ pₖ^`priority_exponent`
-    where pᵢ = |δᵢ| + `priority_epsilon`, δᵢ being its TD error when it was last learned from. A new one has the largest
-    p that any ever had, 1 at first. Its loss is weighted by (N · P(i))^−`importance_exponent`, N transitions being
-    stored, over the largest such weight.
+    proportional variant. Transition i is drawn with probability P(i) = pᵢ^α / Σₖ pₖ^α, α being `priority_exponent` and
+    pᵢ = |δᵢ| + `priority_epsilon` its TD error when it was last learned from. A new one has the largest p that any ever
+    had, 1 at first. Its loss is weighted by (N · P(i))^−β, β being `importance_exponent` and N the transitions stored,
+    over the largest such weight.
 
     Args:
         observation_space: gives an observation's shape and type.
@@ -49,9 +49,9 @@ class Prioritized(Uniform):
         num_envs: how many environments append.
         capacity: transitions remembered; the oldest is forgotten first.
         n_step: rewards summed before bootstrapping.
-        priority_exponent: 0 draws uniformly, 1 in proportion to p. The paper's α.
-        importance_exponent: 0 corrects nothing, 1 all of the bias that unequal drawing brings; or
-            `{start, end, duration, unit: steps}` for a straight line of it. The paper's β.
+        priority_exponent: α; 0 draws uniformly, 1 in proportion to p.
+        importance_exponent: β; 0 corrects nothing, 1 all of the bias that unequal drawing brings. Or
+            `{start, end, duration, unit: steps}` for a straight line of it.
         priority_epsilon: added to |δ|, so that nothing is out of reach.
         stratified: whether draw i of B is made within the i-th of B equal parts of the whole mass, or anywhere.
         normalize: whether the largest weight is that of the `batch` or of all that the `buffer` holds.

@@ -48,7 +48,8 @@ class Boltzmann:
     def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
         """Chooses an action from one uniform number, by the inverse of the distribution function."""
         reached = list(accumulate(softmax_weights(q_values().tolist(), self.temperature(progress))))
-        return min(bisect_right(reached, rng.random() * reached[-1]), self.num_actions - 1)
+        chosen = bisect_right(reached, rng.random() * reached[-1])
+        return min(chosen, self.num_actions - 1)  # beyond it only by values that are no numbers
 
     def report(self, progress: Progress) -> dict[str, float]:
         """Gives the temperature in force."""

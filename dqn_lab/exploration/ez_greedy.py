@@ -25,10 +25,10 @@ def zeta_distribution(mu: float, longest: int) -> NDArray[np.float64]:
 class EZGreedy:
     """Begins, with probability ε, to repeat a uniformly random action for n steps; acts greedily otherwise.
 
-    Dabney, Ostrovski, Barreto 2021, "Temporally-Extended ε-Greedy Exploration", https://arxiv.org/abs/2006.01782. n counts
-    the first step too and follows a zeta distribution, P(n) ∝ n^−mu: were it always 1, this would be ε-greedy (the
-    listing in the paper's appendix makes one step more). ε is the probability of beginning, so that a larger share of
-    the steps explores. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
+    Dabney, Ostrovski, Barreto 2021, "Temporally-Extended ε-Greedy Exploration", https://arxiv.org/abs/2006.01782. n
+    counts the first step too and follows a zeta distribution, P(n) ∝ n^−mu: were it always 1, this would be ε-greedy
+    (the listing in the paper's appendix makes one step more). ε is the probability of beginning, so that a larger share
+    of the steps explores. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
     `duration` units, then stays.
 
     Args:
@@ -63,7 +63,6 @@ class EZGreedy:
         """Chooses an action; the Q-values [A] are asked for only when acting greedily."""
         if self.remaining == 0 or self.episode != progress.episode:
             if rng.random() >= self.epsilon(progress):
-                self.remaining = 0
                 return int(q_values().argmax())
             self.action, self.episode = int(rng.random() * self.num_actions), progress.episode
             self.remaining = 1 + int(self.durations.searchsorted(rng.random(), side="right"))

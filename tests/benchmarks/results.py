@@ -1,6 +1,6 @@
-"""Prints a table of a multirun's final scores from its CSV files, and draws its learning curves if asked.
+"""Prints a table of multiruns' final scores from their CSV files, and draws learning curves if asked.
 
-    python tests/benchmarks/results.py outputs/sweeps/cartpole --figure curve.png
+    python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
 
 A run succeeds where the final policy's greedy mean, the last row of `evaluations.csv`, is at least `--threshold`.
 The figure needs matplotlib: `pip install -e ".[plot]"`.
@@ -31,23 +31,31 @@ def load(directory):
     return sorted(runs, key=lambda run: run[0])
 
 
-def table(runs, threshold):
-    """Writes the table in Markdown."""
-    lines = ["| seed | environment steps | final policy, greedy mean ± std | lowest episode |", "|---|---|---|---|"]
-    means = []
-    for seed, evaluations, _ in runs:
-        last = evaluations.iloc[-1]
-        means.append(last["return_mean"])
-        score = f"{last['return_mean']:.1f} ± {last['return_std']:.1f}"
-        lines.append(f"| {seed} | {int(last['step']):,} | {score} | {last['return_min']:.0f} |")
-    successes = sum(mean >= threshold for mean in means)
+def summary(name, runs, threshold):
+    """Writes a sweep's row of the table in Markdown, and its misses."""
+    means = pandas.Series({seed: evaluations.iloc[-1]["return_mean"] for seed, evaluations, _ in runs})
+    steps = pandas.Series([evaluations.iloc[-1]["step"] for _, evaluations, _ in runs])
+    successes = int((means >= threshold).sum())
     low, high = wilson(successes, len(means))
-    lines += [
-        "",
-        f"{successes} of {len(means)} runs reach {threshold:g} (95 % Wilson interval {low:.2f}–{high:.2f}); "
-        f"mean {sum(means) / len(means):.1f}; each score is over {int(runs[0][1].iloc[-1]['episodes'])} episodes.",
-    ]
-    return "\n".join(lines)
+    row = (
+        f"| {name} | {len(means)} | {steps.mean():,.0f} | {means.mean():.1f} | {means.median():.1f} | "
+        f"{means.quantile(0.1):.1f} | {successes} of {len(means)} | {low:.2f}–{high:.2f} |"
+    )
+    missed = means[means < threshold].sort_values()
+    return row, ", ".join(f"{seed}: {mean:.1f}" for seed, mean in missed.items())
+
+
+def table(sweeps, threshold):
+    """Writes a row for each sweep, and the runs that missed the threshold where they are few."""
+    columns = ("sweep", "runs", "steps, mean", "mean", "median", "10th percentile", f"≥ {threshold:g}", "Wilson 95 %")
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    notes = []
+    for name, runs in sweeps.items():
+        row, missed = summary(name, runs, threshold)
+        lines.append(row)
+        if 0 < missed.count(":") <= 20:
+            notes.append(f"{name} missed: {missed}")
+    return "\n".join([*lines, "", *notes])
 
 
 def draw(runs, path, threshold):
@@ -79,16 +87,17 @@ def draw(runs, path, threshold):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("directory", type=Path)
+    parser.add_argument("directory", type=Path, nargs="+")
     parser.add_argument("--threshold", type=float, default=475)
-    parser.add_argument("--figure", type=Path, metavar="FILE")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="of the first directory's learning curves")
     args = parser.parse_args()
-    runs = load(args.directory)
-    if not runs:
-        parser.error(f"{args.directory}: no runs here")
-    print(table(runs, args.threshold))
+    sweeps = {directory.name: load(directory) for directory in args.directory}
+    for name, runs in sweeps.items():
+        if not runs:
+            parser.error(f"{name}: no runs here")
+    print(table(sweeps, args.threshold))
     if args.figure:
-        draw(runs, args.figure, args.threshold)
+        draw(next(iter(sweeps.values())), args.figure, args.threshold)
 
 
 if __name__ == "__main__":

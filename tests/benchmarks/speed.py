@@ -8,11 +8,13 @@ off. Everything runs in turn on one core; only the ratios within one table mean 
 
 A peer is a command that takes a number of steps and prints `… us/step` for what follows its first 1,000. The floor is
 a C program that prints `… us/update`, compiled here. `--engines` prints another table instead: the update alone, fused
-against torch, over widths and batch sizes.
+against torch, over widths and batch sizes; `--startup` how long it takes from the command to the end of a run of 65
+steps, which has one update, against `import torch` alone, with kernels on disk and without.
 """
 
 import argparse
 import dataclasses
+import os
 import re
 import shlex
 import statistics
@@ -208,6 +210,33 @@ def compare_engines():
                 print(f"{kind:<28} {batch_size:>6} {theirs:>10.0f} {ours:>10.1f} {theirs / ours:>6.1f}×", flush=True)
 
 
+def startup(rounds):
+    """Prints the seconds of whole processes, in turn: `import torch`, a short run, and a first run on a machine."""
+    short = (
+        "train steps=65 episodes=null train.learning_starts=65 evaluation.interval=null "
+        "evaluation.final_num_episodes=1 logger=csv display=none"
+    )
+    seconds = defaultdict(list)
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as directory:
+            run = [sys.executable, "-m", "dqn_lab", *short.split()]
+            for name, words, variables in [
+                ("import torch", [sys.executable, "-c", "import torch"], {}),
+                ("a run of 65 steps", [*run, f"hydra.run.dir={directory}/warm"], {}),
+                (
+                    "the same, nothing compiled",
+                    [*run, f"hydra.run.dir={directory}/cold"],
+                    {"NUMBA_CACHE_DIR": directory},
+                ),
+            ]:
+                started = time.perf_counter()
+                subprocess.run(words, check=True, capture_output=True, env={**os.environ, **variables})
+                seconds[name].append(time.perf_counter() - started)
+    print(f"{'process':<30} {'s, median':>10} {'lowest – highest':>18}")
+    for name, values in seconds.items():
+        print(f"{name:<30} {statistics.median(values):>10.2f} {min(values):>10.2f} – {max(values):.2f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
@@ -215,13 +244,14 @@ def main():
     parser.add_argument("--peer", action="append", default=[], metavar="COMMAND")
     parser.add_argument("--floor", metavar="SOURCE")
     parser.add_argument("--engines", action="store_true")
+    parser.add_argument("--startup", action="store_true")
     parser.add_argument("--once", choices=PROGRAMS, help="print one measurement, as a peer's script does")
     args = parser.parse_args()
     if args.once:
         print(f"{PROGRAMS[args.once](args.steps):.1f} us/step")
         return
-    if args.engines:
-        compare_engines()
+    if args.engines or args.startup:
+        compare_engines() if args.engines else startup(args.rounds)
         return
     figures, parts = defaultdict(list), {name: [] for name in ENGINES}
     with tempfile.TemporaryDirectory() as directory:

@@ -40,7 +40,7 @@ def test_a_changed_leaf_changes_the_sums_over_it_alone():
 
 
 def test_leaves_are_found_by_hand():
-    """Running sums 1 3 6 10 15: leaf 0 takes [0, 1) of 15, leaf 1 [1, 3), leaf 2 [3, 6), leaf 3 [6, 10), leaf 4 the rest."""
+    """Running sums 1 3 6 10 15: leaf 0 is found below 1 of 15, leaf 1 below 3, leaf 2 below 6, leaf 3 below 10."""
     tree = SumTree(5, fanout=2, widest=2)
     tree.put(np.arange(5), np.arange(1.0, 6.0))
     masses = [0, 0.9, 1.1, 2.9, 3.1, 5.9, 6.1, 9.9, 10.1, 14.9]

@@ -40,7 +40,7 @@ def test_the_distribution_of_durations_by_hand():
 
 @pytest.mark.parametrize(("draw", "duration"), [(0.0, 1), (0.73, 1), (0.74, 2), (0.91, 2), (0.92, 3), (0.999, 3)])
 def test_a_random_action_is_repeated_as_often_as_was_drawn(make, draw, duration):
-    """Running sums 36/49 = 0.735, 45/49 = 0.918, 1; the action drawn by 0.3 of four is action 1; then ε is met again."""
+    """Running sums 36/49 = 0.735, 45/49 = 0.918, 1; of four actions 0.3 draws action 1; then ε is met again."""
     exploration = make("exploration", "ez_greedy", 4, start=0.5, end=0.5, max_duration=3)
     generator = Fixed(0.49, 0.3, draw, 0.51)
     assert [exploration.select(unasked, generator, Progress(step)) for step in range(duration)] == [1] * duration
@@ -57,7 +57,7 @@ def test_a_repetition_ends_with_its_episode(make):
 
 
 def test_a_repetition_cut_short_does_not_come_back(make):
-    """The first step of the next episode is greedy; so is the second, where the repetition would have had steps left."""
+    """The first step of the next episode is greedy; so is the second, where the repetition had steps left."""
     exploration = make("exploration", "ez_greedy", 4, start=0.5, end=0.5)
     exploration.select(unasked, Fixed(0.0, 0.3, 0.999), Progress())
     for step in (1, 2):

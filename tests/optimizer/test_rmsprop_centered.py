@@ -36,12 +36,13 @@ def test_equal_gradients_leave_epsilon_alone_under_the_root(walk):
 
 
 def test_rounding_does_not_make_a_variance_negative(make):
-    """A thousand equal gradients of 3·10⁴, whose square is known to some hundreds in float32."""
+    """g and s come down to gradients of 3·10⁴, whose squares float32 knows to some tens; s − g² < 0 among them."""
     weight = torch.nn.Parameter(torch.zeros(100))
     optimizer = make("optimizer", "rmsprop_centered").build([weight])
-    for _ in range(1000):
-        weight.grad = torch.linspace(2e4, 3e4, 100)
+    for size in [2.0] * 100 + [1.0] * 1000:
+        weight.grad = size * torch.linspace(2e4, 3e4, 100)
         optimizer.step()
+    assert (optimizer.state[weight]["s"] < optimizer.state[weight]["g"].square()).any()
     assert weight.isfinite().all()
 
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import tensor
 
 from dqn_lab.types import Bootstrapped, ConfigError, Transition
+from dqn_lab.value.expected import huber
 from dqn_lab.value.quantile import midpoints, pairwise, quantile_huber, quantile_target
 
 DOUBLE = {"dtype": torch.float64}
@@ -62,6 +63,17 @@ def test_errors_above_weigh_the_fraction_and_errors_below_the_rest():
 def test_a_small_kappa_is_quantile_regressions_own_loss(td_error, fraction):
     loss = quantile_huber(tensor(td_error, **DOUBLE), tensor(fraction, **DOUBLE), 1e-9)
     assert loss.item() == pytest.approx(td_error * (fraction - (td_error < 0)), abs=1e-8)
+
+
+@given(st.lists(st.floats(-9, 9), min_size=1, max_size=5), st.floats(0.01, 0.99), st.floats(0.1, 10))
+def test_it_is_the_huber_loss_weighted_and_so_is_its_gradient(td_error, fraction, kappa):
+    one, other = (tensor(td_error, requires_grad=True, **DOUBLE) for _ in range(2))
+    loss = quantile_huber(one, tensor(fraction, **DOUBLE), kappa)
+    expected = torch.where(other < 0, 1 - fraction, fraction) * huber(other, kappa) / kappa
+    torch.testing.assert_close(loss, expected)
+    loss.sum().backward()
+    expected.sum().backward()
+    torch.testing.assert_close(one.grad, other.grad)
 
 
 def test_pairs_are_summed_over_quantiles_and_averaged_over_samples():
