@@ -57,12 +57,14 @@ class FusedEngine:
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
-        """The composition must be one that the kernels know: see `dqn_lab.engine.fused.SUPPORTED`."""
+        """It runs on device cpu: network mlp with relu or tanh; value expected; bootstrap max, double; buffer uniform,
+        prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
+        """  # noqa: D205 (one list, which `components` shows)
         for key, values in SUPPORTED.items():
             group, _, name = key.partition(".")
             value = config[group].get(name) if name else config[group]
             if value not in values:
-                yield f"engine=fused, {key}={value}: engine=torch runs it; fused knows {', '.join(values)}"
+                yield f"engine=fused: does not run {key}={value}, only {', '.join(values)}; engine=torch does"
 
     def __init__(
         self,

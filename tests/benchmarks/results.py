@@ -73,9 +73,8 @@ def draw(runs, path, threshold):
     mean = pandas.concat(curves, axis=1).loc[steps].mean(axis=1)
     axes.plot(mean.index, mean, color="#d55e00", linewidth=2.5, label=f"mean of {len(runs)} seeds")
     axes.axhline(threshold, color="0.4", linestyle=":", linewidth=1)
-    axes.annotate(
-        f"solved: {threshold:g}", (steps[0], threshold), xytext=(0, 4), textcoords="offset points", color="0.3"
-    )
+    place = {"xytext": (0, -4), "textcoords": "offset points", "ha": "right", "va": "top"}
+    axes.annotate(f"solved: {threshold:g}", (steps[-1], threshold), color="0.3", **place)
     axes.set_xlabel("environment steps")
     axes.set_ylabel("greedy return")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")

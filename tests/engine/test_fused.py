@@ -103,11 +103,11 @@ class Composition(NamedTuple):
         return updates
 
     def learn_steadily(self, dtype):
-        """Gives the engine of torch after all batches, and its updates, of compositions where rounding stays rounding.
+        """Gives two engines of torch after all batches, and the first one's updates; where rounding stays rounding.
 
         It does not where steps jump to and fro about a minimum, or where a gradient is nothing but rounding and Adam
-        makes it as long as any other: there two right computations end far apart. So torch must end where it does from
-        weights that were rounded otherwise, too.
+        makes it as long as any other: there two right computations end far apart. So the other begins with weights
+        that were rounded otherwise, and both must end in the same place.
         """
         engine, other = self.build("torch", dtype), self.build("torch", dtype)
         generator, eps = torch.Generator().manual_seed(0), torch.finfo(dtype).eps / 2
@@ -116,8 +116,8 @@ class Composition(NamedTuple):
             parameter.data += eps * largest * torch.randint(-1, 2, parameter.shape, generator=generator)
         updates, others = self.learn(engine, dtype), self.learn(other, dtype)
         apart = max(abs(one.loss - another.loss) for one, another in zip(updates, others, strict=True))
-        assume(max(apart, distance(other.online, engine.online)) < {torch.float32: 1e-5, torch.float64: 1e-12}[dtype])
-        return engine, updates
+        assume(max(apart, distance(other.online, engine.online)) < {torch.float32: 2e-6, torch.float64: 1e-12}[dtype])
+        return engine, other, updates
 
 
 def flat(network):
@@ -185,7 +185,7 @@ def compositions(draw):
 @few
 @given(compositions())
 def test_in_double_precision_a_hundred_updates_are_those_of_torch(composition):
-    engine, updates = composition.learn_steadily(torch.float64)
+    engine, _, updates = composition.learn_steadily(torch.float64)
     fused = composition.build("fused", torch.float64)
     for one, other in zip(updates, composition.learn(fused, torch.float64), strict=True):
         assert (other.loss, other.q_value) == pytest.approx((one.loss, one.q_value), rel=1e-10, abs=1e-10)
@@ -282,12 +282,16 @@ def test_gradients_in_single_precision_are_those_of_torch(composition):
 @few
 @given(compositions())
 def test_in_single_precision_a_hundred_updates_lose_no_more_than_those_of_torch(composition):
-    """The error is at most four times torch's own, and 1e-6 of the largest weight: some eight roundings of it."""
-    engine, _ = composition.learn_steadily(torch.float32)
+    """The error is at most four times torch's own, the larger of two, and 1e-6 of the largest weight beside it.
+
+    That is some eight roundings of that weight, where torch's own may happen to be none at all.
+    """
+    *engines, _ = composition.learn_steadily(torch.float32)
     exact, fused = composition.build("torch", torch.float64), composition.build("fused", torch.float32)
     composition.learn(exact, torch.float64)
     composition.learn(fused, torch.float32)
-    assert distance(fused.online, exact.online) <= 4 * distance(engine.online, exact.online) + 1e-6
+    torchs_own = max(distance(engine.online, exact.online) for engine in engines)
+    assert distance(fused.online, exact.online) <= 4 * torchs_own + 1e-6
 
 
 @few

@@ -1,0 +1,179 @@
+"""Compiled kernels on disk: kept, read again, and survived when damaged. Small kernels stand for the engine's."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import dqn_lab
+from dqn_lab.engine import _numba
+
+PACKAGE = Path(dqn_lab.__file__).parent
+KERNELS = """
+import numpy as np
+from dqn_lab.engine._numba import cache_directory, kernel, prepare
+
+@kernel
+def inner(x):
+    for i in range(len(x)):
+        x[i] = 2 * x[i] + 1
+
+@kernel
+def outer(x, times):
+    for _ in range(times):
+        inner(x)
+"""
+USE = """
+import json, sys
+import numpy as np
+import small
+x = np.arange(4.0)
+small.prepare(small.inner, x)(x)
+small.prepare(small.outer, x, 3)(x, 3)
+small.prepare(small.outer, x.astype("f4"), 3)
+hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in (small.inner, small.outer))
+directory = small.cache_directory()
+print(json.dumps({"x": x.tolist(), "hits": hits, "directory": directory and str(directory)}))
+"""
+RIGHT = [15.0, 31.0, 47.0, 63.0]  # 2x + 1 four times over: 16x + 15
+ENGINE = """
+import json
+import numpy as np, torch
+from gymnasium.spaces import Box
+from dqn_lab import registry
+from dqn_lab.engine import _update
+from dqn_lab.seeding import torch_generator
+from dqn_lab.types import Batch, Noise, Transition
+
+def create(group, name, *supplied):
+    return registry.create(group, registry.validate(group, {"name": name}), *supplied)
+
+network = create("network", "mlp", Box(-1, 1, (4,)), 2, 1, torch_generator(0, "network"))
+parts = [create("value", "expected"), create("bootstrap", "max"), create("optimizer", "adam"), torch.device("cpu")]
+engine, rng = create("engine", "fused", network, network, *parts), np.random.default_rng(0)
+obs, next_obs = rng.normal(size=(2, 8, 4)).astype(np.float32)
+reward = np.ones(8, np.float32)
+batch = Batch(Transition(obs, rng.integers(2, size=8), reward, next_obs, 0.9 * reward), None, np.arange(8))
+losses = [engine.update(batch, Noise()).loss for _ in range(3)]
+hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in (_update.q_values, _update.update))
+print(json.dumps({"losses": losses, "q_values": engine.q_values(obs).tolist(), "hits": hits}))
+"""
+
+
+def start(code, cache, where):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": f"{where}:{PACKAGE.parent}"}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", code], cwd=where, env=environment, **pipes)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+@pytest.fixture(scope="module")
+def where(tmp_path_factory):
+    """A directory with a module of two small kernels, one of which calls the other."""
+    directory = tmp_path_factory.mktemp("small")
+    (directory / "small.py").write_text(KERNELS)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def kept(where, tmp_path_factory):
+    """A cache directory in which both are kept."""
+    directory = tmp_path_factory.mktemp("cache")
+    assert finish(start(USE, directory, where))["hits"] == 0
+    return directory
+
+
+def test_kernels_are_kept_and_read_again(where, kept):
+    answer = finish(start(USE, kept, where))
+    assert answer["x"] == RIGHT
+    assert answer["hits"] == 3
+    assert Path(answer["directory"]).parent == kept
+
+
+def test_where_nothing_can_be_written_kernels_are_compiled_by_every_process(where):
+    for _ in range(2):
+        assert finish(start(USE, "/dev/null/x", where)) == {"x": RIGHT, "hits": 0, "directory": None}
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_directory_that_is_not_ours_to_write_is_left_alone(where, tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o500)
+    assert finish(start(USE, closed, where)) == {"x": RIGHT, "hits": 0, "directory": None}
+    assert not list(closed.iterdir())
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"\0" * 99],
+                         ids=["truncated", "empty", "garbage"])  # fmt: skip
+@pytest.mark.parametrize("files", ["small.inner*.nbc", "small.outer*.nbc", "*.nbc", "small.inner*.nbi", "*.nbi"])
+def test_damaged_files_are_survived(where, kept, tmp_path, files, damage):
+    cache = tmp_path / "cache"
+    shutil.copytree(kept, cache)
+    found = list(cache.rglob(files))
+    assert found
+    for path in found:
+        path.write_bytes(damage(path.read_bytes()))
+    assert finish(start(USE, cache, where))["x"] == RIGHT
+
+
+@pytest.mark.slow
+def test_two_engines_started_at_once_share_what_they_compile_and_a_third_reads_it(tmp_path):
+    cache = tmp_path / "cache"
+    one, other = map(finish, [start(ENGINE, cache, tmp_path) for _ in range(2)])
+    third = finish(start(ENGINE, cache, tmp_path))
+    assert one["losses"] == other["losses"] == third["losses"]
+    assert one["q_values"] == other["q_values"] == third["q_values"]
+    assert sorted([one["hits"], other["hits"], third["hits"]]) == [0, 2, 2]
+    assert not list(cache.rglob("*tmp*"))
+
+
+def digest(monkeypatch, root, sources):
+    """Gives the name of the cache's directory for a copy of the sources."""
+    monkeypatch.setattr(_numba, "__file__", str(sources / "_numba.py"))
+    monkeypatch.setattr(_numba._config, "CACHE_DIR", str(root))
+    return _numba.cache_directory.__wrapped__().name
+
+
+@pytest.fixture
+def sources(tmp_path):
+    return Path(shutil.copytree(PACKAGE / "engine", tmp_path / "engine"))
+
+
+@pytest.mark.parametrize("name", ["_numba.py", "_simd.py", "_layout.py", "_kernels.py", "_rules.py", "_update.py"])
+def test_a_change_of_any_source_is_another_directory(monkeypatch, tmp_path, sources, name):
+    before = digest(monkeypatch, tmp_path, sources)
+    assert digest(monkeypatch, tmp_path, sources) == before
+    (sources / name).write_text((sources / name).read_text() + "#\n")
+    assert digest(monkeypatch, tmp_path, sources) != before
+
+
+def test_a_change_elsewhere_is_not(monkeypatch, tmp_path, sources):
+    before = digest(monkeypatch, tmp_path, sources)
+    (sources / "fused.py").write_text("")
+    assert digest(monkeypatch, tmp_path, sources) == before
+
+
+def test_every_file_that_kernels_are_made_of_counts():
+    """All that `_update.py` imports from the package, near or far."""
+    found, left = set(), ["_update.py"]
+    while left:
+        name = left.pop()
+        found.add(name)
+        for node in ast.walk(ast.parse((PACKAGE / "engine" / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_lab"):
+                package, _, module = node.module.rpartition(".")
+                assert package == "dqn_lab.engine", f"{name} imports {node.module}, outside the digest"
+                left += [f"{module}.py"] * (f"{module}.py" not in found)
+    assert found == set(_numba._SOURCES)
