@@ -45,6 +45,10 @@ def test_the_bonus_is_clipped_below_and_scaled():
     torch.testing.assert_close(bonus, tensor([-0.45, -1.8, 0.0]))
 
 
+def test_a_log_policy_that_rounding_took_above_zero_brings_no_bonus():
+    assert munchausen_bonus(tensor([[1e-7]]), tensor([0]), 0.9, -1.0).tolist() == [0.0]
+
+
 def test_the_answer_by_hand():
     """τ = 1. At s′: π = ¾, ¼, shifts −ln ¾ and −ln ¼. At s: π = ½, ½, so the bonus is ½ ln ½."""
     q_values = SimpleNamespace(target_next=tensor([[LN3, 0.0]]), target_obs=tensor([[5.0, 5.0]]))
@@ -118,6 +122,13 @@ def test_large_values_overflow_nothing():
     assert answer.probabilities.tolist() == [[1.0, 0.0, 0.0]]
     assert answer.shift.tolist() == [[0.0, 1e3, 2e4]]
     torch.testing.assert_close(answer.bonus, tensor([-0.9]))
+
+
+def test_a_small_gap_between_large_values_is_not_rounded_away():
+    """In float32 bit for bit, 2¹⁷ being large and 1/64 the gap."""
+    small, large = tensor([[0.0, 1 / 64]]), tensor([[2.0**17, 2.0**17 + 1 / 64]])
+    for one, other in zip(soft_policy(small, 0.03), soft_policy(large, 0.03), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_actions_as_good_as_each_other_share_the_probability():
