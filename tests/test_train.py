@@ -49,6 +49,14 @@ class Counting(gymnasium.Env):
         return self.obs, {}
 
 
+class Listing(Counting):
+    """Observes lists of numbers."""
+
+    def _observe(self):
+        obs, info = super()._observe()
+        return obs.tolist(), info
+
+
 class Raising(Counting):
     def step(self, action):
         if self.total == 7:
@@ -58,10 +66,11 @@ class Raising(Counting):
 
 @pytest.fixture(autouse=True)
 def environments():
-    for name, entry in (("Counting-v0", Counting), ("Raising-v0", Raising)):
+    entries = {"Counting-v0": Counting, "Raising-v0": Raising, "Listing-v0": Listing}
+    for name, entry in entries.items():
         gymnasium.register(name, entry)
     yield
-    for name in ("Counting-v0", "Raising-v0"):
+    for name in entries:
         del gymnasium.registry[name]
 
 
@@ -140,6 +149,17 @@ def test_a_run_ends_with_its_episodes_or_its_steps_whichever_come_first(configur
     config["env"]["id"] = "Counting-v0"
     progress = train(build(config), Silent())
     assert (progress.step, progress.episode) == expected
+
+
+@pytest.mark.parametrize("engine", ["torch", "fused"])
+def test_observations_may_be_lists_of_numbers(configure, tmp_path, engine):
+    tables = []
+    for name in ("Listing-v0", "Counting-v0"):
+        config = configure(*SHORT, f"engine={engine}", "train.learning_starts=8", "train.batch_size=8")
+        config["env"]["id"] = name
+        Run(build(config), tmp_path / name, {}).execute(Quiet())
+        tables.append((tmp_path / name / "episodes.csv").read_bytes())
+    assert tables[0] == tables[1]
 
 
 def rows(configure, directory: Path, *overrides) -> dict[str, bytes]:

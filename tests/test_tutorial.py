@@ -46,18 +46,20 @@ def recorded():
     return np.load(RECORDED, allow_pickle=False)
 
 
-def test_twelve_calls_agree_with_keras_on_every_weight(configure, recorded):
-    """The project's own engine, built from the yaml, follows the notebook's `train()` to 1e-6."""
-    engine = build(configure("experiment=tutorial")).agent.engine
+@pytest.mark.parametrize("name", ["torch", "fused"])
+def test_twelve_calls_agree_with_keras_on_every_weight(configure, recorded, name):
+    """The project's own engines, built from the yaml, follow the notebook's `train()` to 1e-6."""
+    engine = build(configure("experiment=tutorial", f"engine={name}")).agent.engine
     errors = list(replay(engine, recorded))
     assert len(errors) == 12
     assert max(errors) < 1e-6
 
 
+@pytest.mark.parametrize("name", ["torch", "fused"])
 @pytest.mark.parametrize("key", ["optimizer=adam optimizer.eps=1e-7", "value.all_actions=false"])
-def test_each_deviation_is_needed_to_agree(configure, recorded, key):
+def test_each_deviation_is_needed_to_agree(configure, recorded, key, name):
     """Without Keras' Adam or the loss over all actions the weights are far off."""
-    engine = build(configure("experiment=tutorial", *key.split())).agent.engine
+    engine = build(configure("experiment=tutorial", *key.split(), f"engine={name}")).agent.engine
     assert max(replay(engine, recorded)) > 1e-4
 
 

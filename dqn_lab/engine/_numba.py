@@ -17,8 +17,9 @@ import platformdirs
 
 _log = logging.getLogger(__name__)
 _SOURCES = ("_layout.py", "_simd.py", "_numba.py", "_kernels.py", "_rules.py", "_update.py")
-# Sums may be reordered and products fused into them; what is not a number stays so.
-_OPTIONS: dict[str, Any] = {"fastmath": {"contract", "reassoc", "nsz", "arcp"}, "error_model": "numpy"}
+# No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
+# would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 _config: Any = numba.config
 _njit: Any = numba.njit
 
@@ -65,8 +66,10 @@ def kernel(function: Any) -> Any:
 def prepare(function: Any, *arguments: Any) -> Any:
     """Compiles a kernel for arguments like these, or reads it from disk, while no other worker does.
 
+    Damaged files on disk are removed and made again.
+
     Returns:
-        the kernel; one that is not kept where its file on disk is damaged.
+        the kernel.
     """
     signature = tuple(map(numba.typeof, arguments))
     if signature in function.overloads:
@@ -79,8 +82,11 @@ def prepare(function: Any, *arguments: Any) -> Any:
         except OSError as error:  # it is compiled, but could not be kept
             _log.info("compiled kernels are not kept: %s", error)
         except Exception as error:
+            if directory is None:
+                raise
             _log.info("compiling anew: %s: %s", type(error).__name__, error)
-            function = _njit(**_OPTIONS)(function.py_func)
+            for damaged in [*directory.rglob("*.nbi"), *directory.rglob("*.nbc")]:
+                damaged.unlink(missing_ok=True)
             function.compile(signature)
     return function
 

@@ -19,6 +19,7 @@ from dqn_lab.engine._layout import (
     WEIGHT_DECAY,
 )
 from dqn_lab.engine._numba import inline
+from dqn_lab.engine._simd import fill, lanes, load, multiply_add, total
 
 
 @inline
@@ -81,10 +82,13 @@ def _clip(grad, max_norm):
     """Shrinks a gradient whose Euclidean norm is larger than `max_norm`, as `torch.nn.utils.clip_grad_norm_` does."""
     if max_norm == math.inf:
         return
-    total = grad.dtype.type(0)
-    for i in range(len(grad)):
-        total += grad[i] * grad[i]
-    factor = max_norm / (math.sqrt(total) + 1e-6)
+    squares, whole = fill(grad.dtype.type(0)), len(grad) - len(grad) % lanes(grad)
+    for i in range(0, whole, lanes(grad)):
+        squares = multiply_add(load(grad, i), load(grad, i), squares)
+    norm = total(squares)
+    for i in range(whole, len(grad)):
+        norm += grad[i] * grad[i]
+    factor = max_norm / (math.sqrt(norm) + 1e-6)
     if not factor >= 1:  # a norm that is no number spoils the gradient, as it does there
         for i in range(len(grad)):
             grad[i] *= grad.dtype.type(factor)

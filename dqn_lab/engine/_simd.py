@@ -43,7 +43,7 @@ def _define(operation: Any, instruction: str) -> None:
 
     @lower_builtin(operation, Vector, Vector)
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return getattr(builder, instruction)(*args, flags=("contract",))
+        return getattr(builder, instruction)(*args)
 
 
 for _operation, _instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul", "truediv": "fdiv"}.items():
@@ -55,12 +55,11 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
-def _call(builder: Any, name: str, kind: Any, *args: Any, result: Any = None, **options: Any) -> Any:
-    function_type = ir.FunctionType(result or kind, [arg.type for arg in args])
+def _call(builder: Any, name: str, *args: Any) -> Any:
+    kind = args[0].type
+    function_type = ir.FunctionType(kind, [kind] * len(args))
     suffix = f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
-    return builder.call(
-        cgutils.get_or_insert_function(builder.module, function_type, f"{name}.{suffix}"), args, **options
-    )
+    return builder.call(cgutils.get_or_insert_function(builder.module, function_type, f"{name}.{suffix}"), args)
 
 
 def _everywhere(builder: Any, kind: Any, number: Any) -> Any:
@@ -122,7 +121,7 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """Gives a · b + c, rounded once."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call(builder, "llvm.fma", args[0].type, *args)
+        return _call(builder, "llvm.fma", *args)
 
     return a(a, b, c), lower
 
@@ -132,18 +131,23 @@ def root(typing: Any, a: Any) -> Any:
     """Gives √a."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call(builder, "llvm.sqrt", args[0].type, *args)
+        return _call(builder, "llvm.sqrt", *args)
 
     return a(a), lower
 
 
 @intrinsic
 def total(typing: Any, a: Any) -> Any:
-    """Gives the sum of a vector's numbers."""
+    """Gives the sum of a vector's numbers: of its halves, of their halves, and so on."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind, zero = args[0].type, ir.Constant(args[0].type.element, 0.0)
-        return _call(builder, "llvm.vector.reduce.fadd", kind, zero, *args, result=kind.element, fastmath=("reassoc",))
+        (vector,), half = args, a.lanes // 2
+        while half:
+            order = [(lane + half) % a.lanes for lane in range(a.lanes)]
+            mask = ir.Constant(ir.VectorType(ir.IntType(32), a.lanes), order)
+            vector = builder.fadd(vector, builder.shuffle_vector(vector, vector, mask))
+            half //= 2
+        return builder.extract_element(vector, ir.Constant(ir.IntType(32), 0))
 
     return a.dtype(a), lower
 

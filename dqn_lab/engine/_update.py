@@ -159,8 +159,13 @@ def _bootstrap(goals, evaluated, selected, reward, discount, rows):
     for sample in range(len(rows)):
         best = first = sample * num_actions
         for a in range(first + 1, first + num_actions):
-            best = a if selected[a] > selected[best] else best
-        goals[sample] = reward[rows[sample]] + discount[rows[sample]] * evaluated[best]
+            # what is no number is the largest, as torch has it
+            better = not selected[a] <= selected[best] and selected[best] == selected[best]
+            best = a if better else best
+        value = evaluated[best]
+        for a in range(first, first + num_actions):
+            value += 0 * evaluated[a]  # nothing, unless it is no finite number: that must not go unnoticed
+        goals[sample] = reward[rows[sample]] + discount[rows[sample]] * value
 
 
 @inline

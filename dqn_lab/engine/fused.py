@@ -117,6 +117,8 @@ class FusedEngine:
         else:
             num_updates, size = len(noise.minibatches), len(noise.minibatches[0])
             order = np.concatenate(noise.minibatches)
+            if [*range(0, batch_size, size)] != [*np.cumsum([0, *map(len, noise.minibatches[:-1])])]:
+                raise ValueError("minibatches must all have one size, but for the last, which may be smaller")
         weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype)
         priorities = np.empty(batch_size, self._params.dtype)
         rest = (rows, weights, order, size, self._lr if lr is None else lr, *self._held, self._space, priorities)
@@ -138,8 +140,9 @@ class FusedEngine:
         """Keeps a memory's arrays as the kernel reads them, the same ones unless their layout is unusual."""
         obs, action, reward, next_obs, discount = (np.require(array, requirements=["C", "W"]) for array in memory)
         flat = obs.reshape(len(obs), -1), next_obs.reshape(len(next_obs), -1)
-        self._memory = memory
         self._arrays = flat[0], action.astype(np.int64, copy=False), reward, flat[1], discount
+        same = all(np.shares_memory(mine, theirs) for mine, theirs in zip(self._arrays, memory, strict=True))
+        self._memory = memory if same else None  # a copy is good for one update
         self._update = self._prepare(self._update, *self._arrays, *rest)
 
     def state_dict(self) -> dict[str, Any]:
@@ -176,6 +179,8 @@ def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Opt
         raise ValueError("engine=fused knows the networks mlp, the value expected, the bootstraps max and double")
     layers = list(network.layers)
     kinds = [type(layer) for layer in layers]
+    if not set(kinds) <= {nn.Linear, nn.LayerNorm, nn.ReLU, nn.Tanh}:
+        raise ValueError("engine=fused knows the activations relu and tanh")
     activation = _layout.TANH if nn.Tanh in kinds else _layout.RELU
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     widths = [linear[0].in_features, *(layer.out_features for layer in linear)]

@@ -27,10 +27,11 @@ def build(make):
         optimizer: tuple[str, dict[str, Any]] = ("adam", {}),
         shared: bool = False,
         dtype: torch.dtype = torch.float32,
+        hidden: list[int] = [8],  # noqa: B006 (never changed)
         seed: int = 0,
     ) -> Any:
         online, target = (
-            make("network", "mlp", SPACE, A, 1, torch_generator(seed, which), hidden=[8]).to(dtype)
+            make("network", "mlp", SPACE, A, 1, torch_generator(seed, which), hidden=hidden).to(dtype)
             for which in ("online", "target")
         )
         parts = [value if not isinstance(value, str) else make("value", value), make("bootstrap", bootstrap)]

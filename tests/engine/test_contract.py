@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import pickle
 
 import numpy as np
@@ -138,15 +139,17 @@ def test_q_values_given_out_do_not_change_later(build, draw_batch, name, size):
     np.testing.assert_array_equal(q_values, kept)
 
 
-def test_q_values_of_a_row_do_not_depend_on_the_others(build, name):
-    """Bit for bit among as many rows, here those of `dqn_lab.evaluate`."""
-    engine, rng = build(name), np.random.default_rng(0)
-    obs = rng.normal(size=(16, 4)).astype(np.float32)
+@pytest.mark.parametrize("hidden", [[8], [7], [24, 24], [40, 13, 5], [120, 84]], ids=str)
+@pytest.mark.parametrize(("dtype", "array"), [(torch.float32, np.float32), (torch.float64, np.float64)])
+def test_q_values_of_a_row_do_not_depend_on_the_others(build, name, hidden, dtype, array):
+    """Bit for bit among as many rows, here those of `dqn_lab.evaluate`, in the same place among them."""
+    engine, rng = build(name, hidden=hidden, dtype=dtype), np.random.default_rng(0)
+    obs = rng.normal(size=(16, 4)).astype(array)
     together = engine.q_values(obs)
     for place in range(16):
-        others = rng.normal(size=(16, 4)).astype(np.float32)
-        others[place] = obs[3]
-        np.testing.assert_array_equal(engine.q_values(others)[place], together[3])
+        others = rng.normal(size=(16, 4)).astype(array)
+        others[place] = obs[place]
+        np.testing.assert_array_equal(engine.q_values(others)[place], together[place])
 
 
 def test_parameters_are_those_of_both_networks_in_place(build, draw_batch, name):
@@ -178,12 +181,24 @@ def test_transitions_are_read_where_the_memory_has_them(build, draw_batch, name)
     assert same(weights_of(there.online), weights_of(alone.online))
 
 
+def through_pickle(state):
+    return pickle.loads(pickle.dumps(state))
+
+
+def through_torch(state):
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=True)
+
+
+@pytest.mark.parametrize("carry", [through_pickle, through_torch])
 @pytest.mark.parametrize("num_updates", [0, 1, 3])
-def test_an_engine_goes_on_from_its_saved_state(build, draw_batch, name, num_updates):
+def test_an_engine_goes_on_from_its_saved_state(build, draw_batch, name, num_updates, carry):
     engine, other = build(name), build(name, seed=1)
     for seed in range(num_updates):
         engine.update(draw_batch(seed=seed), Noise())
-    other.load_state_dict(pickle.loads(pickle.dumps(engine.state_dict())))
+    other.load_state_dict(carry(engine.state_dict()))
     for seed in range(10, 13):
         one, another = engine.update(draw_batch(seed=seed), Noise()), other.update(draw_batch(seed=seed), Noise())
         assert (one.loss, one.q_value) == (another.loss, another.q_value)

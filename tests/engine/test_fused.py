@@ -26,6 +26,7 @@ from dqn_lab.types import Batch, ConfigError, Noise, Transition
 CPU = torch.device("cpu")
 ARRAY = {torch.float32: np.float32, torch.float64: np.float64}
 few = settings(max_examples=25, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+many = settings(few, max_examples=100)  # where an example is an update or two
 
 
 def create(group, configuration, *supplied):
@@ -258,7 +259,7 @@ def has_ties(engine, obs):
     return bool((np.ptp(best, axis=1) < 1e-5).any()) and best.shape[1] > 1
 
 
-@few
+@many
 @given(compositions())
 def test_gradients_in_single_precision_are_those_of_torch(composition):
     """To 1e-5 of the largest, and as far from the exact ones as torch's are where rounding tells.
@@ -294,7 +295,7 @@ def test_in_single_precision_a_hundred_updates_lose_no_more_than_those_of_torch(
     assert distance(fused.online, exact.online) <= 4 * torchs_own + 1e-6
 
 
-@few
+@many
 @given(compositions())
 def test_greedy_actions_are_those_of_torch_outside_ties(composition):
     engine, fused = (composition.build(name, torch.float32) for name in ("torch", "fused"))
@@ -305,7 +306,7 @@ def test_greedy_actions_are_those_of_torch_outside_ties(composition):
     np.testing.assert_array_equal(q_values.argmax(1)[clear], expected.argmax(1)[clear])
 
 
-@few
+@many
 @given(compositions(), st.sampled_from([torch.float32, torch.float64]), st.integers(1, 200), st.data())
 def test_q_values_of_a_row_depend_on_nothing_but_the_row(composition, dtype, number, data):
     """Bit for bit, among any others, however many, and wherever it stands."""
@@ -435,7 +436,7 @@ def write(network, index, number):
         index -= parameter.numel()
 
 
-@few
+@many
 @given(compositions(), st.sampled_from([np.nan, np.inf, -np.inf]), st.integers(0), st.data())
 def test_a_number_that_is_none_never_goes_unnoticed(composition, number, index, data):
     """Wherever torch's loss is no finite number the other's is none, or was none before: the run ends there.
