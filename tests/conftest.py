@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import os
 import pickle
 import random
 from collections.abc import Callable, Iterator
@@ -20,8 +21,9 @@ from dqn_lab import registry
 from dqn_lab.build import validate
 from dqn_lab.cli import _hydra
 
-settings.register_profile("dqn_lab", deadline=None, max_examples=50)
-settings.load_profile("dqn_lab")
+settings.register_profile("dqn_lab", deadline=None, max_examples=50, derandomize=True)  # the same examples every time
+settings.register_profile("nightly", deadline=None, max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dqn_lab"))
 torch.set_num_threads(1)
 
 
