@@ -13,8 +13,8 @@ import math
 
 import numpy as np
 
+from dqn_lab._numba import inline
 from dqn_lab.engine._layout import RELU, TILE
-from dqn_lab.engine._numba import inline
 from dqn_lab.engine._simd import fill, lanes, load, multiply_add, positive, root, spread, store, total, transpose
 
 NORM_EPS = 1e-5  # of torch.nn.LayerNorm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dqn_lab._numba import inline
 from dqn_lab.engine._layout import (
     ADAM,
     ADAMW,
@@ -18,7 +19,6 @@ from dqn_lab.engine._layout import (
     SGD,
     WEIGHT_DECAY,
 )
-from dqn_lab.engine._numba import inline
 from dqn_lab.engine._simd import fill, lanes, load, multiply_add, total
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from dqn_lab._numba import inline, kernel
 from dqn_lab.engine._kernels import backward, collect, forward
 from dqn_lab.engine._layout import (
     ACTIVATION,
@@ -19,7 +20,6 @@ from dqn_lab.engine._layout import (
     WIDEST,
     WIDTHS,
 )
-from dqn_lab.engine._numba import inline, kernel
 from dqn_lab.engine._rules import descend
 
 

@@ -88,7 +88,8 @@ class FusedEngine:
         self._no_weights = np.empty(0, self._params.dtype)
         self._memory: Transition[Array] | None = None
         self._reserve(1)
-        from dqn_lab.engine import _numba, _update  # numba is imported by those who use it
+        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab.engine import _update
 
         self._prepare, self._q_values, self._update = _numba.prepare, _update.q_values, _update.update
         out = np.empty(self._num_actions, self._params.dtype)
