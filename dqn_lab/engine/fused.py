@@ -27,6 +27,7 @@ from dqn_lab.value.expected import Expected
 SUPPORTED = {  # key: the values it may have
     "network.name": ("mlp",),
     "network.activation": ("relu", "tanh"),
+    "network.dueling": (False,),
     "value.name": ("expected",),
     "bootstrap.name": ("max", "double"),
     "buffer.name": ("uniform", "prioritized", "none"),
@@ -57,14 +58,16 @@ class FusedEngine:
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
-        """It runs on device cpu: network mlp with relu or tanh; value expected; bootstrap max, double; buffer uniform,
-        prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
+        """It runs on device cpu: network mlp with relu or tanh, not dueling; value expected; bootstrap max, double;
+        buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
         """  # noqa: D205 (one list, which `components` shows)
         for key, values in SUPPORTED.items():
             group, _, name = key.partition(".")
-            value = config[group].get(name) if name else config[group]
+            if name and name not in config[group]:
+                continue  # another component's key, which is refused by its name
+            value = config[group][name] if name else config[group]
             if value not in values:
-                yield f"engine=fused: does not run {key}={value}, only {', '.join(values)}; engine=torch does"
+                yield f"engine=fused: does not run {key}={_word(value)}, only {_word(*values)}; engine=torch does"
 
     def __init__(
         self,
@@ -162,6 +165,10 @@ class FusedEngine:
         self._plan[_layout.NUMBER] = state["optimizer"]["step"]
 
 
+def _word(*values: Any) -> str:
+    return ", ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+
+
 def _flatten(network: nn.Module) -> Tensor:
     """Makes a network's parameters views of one flat array, and gives that."""
     parameters = list(network.parameters())
@@ -177,7 +184,9 @@ def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Opt
     """Writes the composition down as the kernels read it."""
     if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in (Max, Double):
         raise ValueError("engine=fused knows the networks mlp, the value expected, the bootstraps max and double")
-    layers = list(network.layers)
+    if network.head.value is not None:
+        raise ValueError("engine=fused knows no dueling networks")
+    layers = network.layers
     kinds = [type(layer) for layer in layers]
     if not set(kinds) <= {nn.Linear, nn.LayerNorm, nn.ReLU, nn.Tanh}:
         raise ValueError("engine=fused knows the activations relu and tanh")

@@ -14,14 +14,26 @@ from dqn_lab.seeding import torch_generator
 from dqn_lab.types import ConfigError
 
 SPACES = [Box(-1, 1, (4,)), Box(0, 255, (4, 84, 84), np.uint8), Box(0, 1, (10, 10, 4)), Discrete(6)]
-pytestmark = pytest.mark.parametrize("name", registry.names("network"))
+FLAGS = ("dueling",)
+
+
+def variants():
+    """Every network as it comes, with each flag that it has, and with all of them."""
+    for name in registry.names("network"):
+        flags = [flag for flag in FLAGS if flag in registry.schema(registry.lookup("network", name)).model_fields]
+        for chosen in [(), *((flag,) for flag in flags), *([tuple(flags)] if len(flags) > 1 else [])]:
+            yield pytest.param((name, dict.fromkeys(chosen, True)), id="-".join((name, *chosen)))
+
+
+pytestmark = pytest.mark.parametrize("variant", list(variants()))
 
 
 @pytest.fixture
-def space(make, name):
+def space(make, variant):
+    name, flags = variant
     for candidate in SPACES:
         try:
-            make("network", name, candidate, 2, 1, torch_generator(0, "network"))
+            make("network", name, candidate, 2, 1, torch_generator(0, "network"), **flags)
         except ConfigError:
             continue
         return candidate
@@ -29,9 +41,11 @@ def space(make, name):
 
 
 @pytest.fixture
-def build(make, name, space):
+def build(make, variant, space):
+    name, flags = variant
+
     def network(num_actions=3, num_outputs=2, seed=0):
-        return make("network", name, space, num_actions, num_outputs, torch_generator(seed, "network"))
+        return make("network", name, space, num_actions, num_outputs, torch_generator(seed, "network"), **flags)
 
     return network
 
