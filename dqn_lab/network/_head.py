@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dqn_lab.network._linear import factorised_noise, number_noise, run
+from dqn_lab.types import Array, DrawNoise, NetworkNoise, Purpose
+
 Make = Callable[[int, int], nn.Linear]  # a linear layer from fan_in to fan_out features
-
-
-def linear(fan_in: int, fan_out: int, generator: torch.Generator, init: str = "fan_in_uniform") -> nn.Linear:
-    """Makes a linear layer with initial weights from `generator`.
-
-    Args:
-        fan_in: features of the input.
-        fan_out: features of the output.
-        generator: draws the weights.
-        init: `fan_in_uniform` draws weights and biases from ±1/√fan_in; `glorot_uniform` draws weights from
-            ±√(6 / (fan_in + fan_out)) and sets biases to 0.
-    """
-    with torch.random.fork_rng(devices=[]):  # its own initial weights come from the global generator, and go again
-        layer = nn.Linear(fan_in, fan_out)
-    if init == "glorot_uniform":
-        nn.init.xavier_uniform_(layer.weight, generator=generator)
-        nn.init.zeros_(layer.bias)
-    else:
-        draw_uniform(layer, 1 / math.sqrt(fan_in), generator)
-    return layer
-
-
-def draw_uniform(layer: nn.Linear | nn.Conv2d, bound: float, generator: torch.Generator) -> None:
-    """Draws a layer's weights, then its biases, from ±`bound`."""
-    for parameter in layer.parameters():
-        nn.init.uniform_(parameter, -bound, bound, generator=generator)
 
 
 def dueling_outputs(value: Tensor, advantage: Tensor) -> Tensor:
@@ -79,14 +56,16 @@ class Head(nn.Module):
         self.value = stream(num_outputs) if dueling else None
         self.action = stream(num_actions * num_outputs)  # the advantages of a dueling head
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Maps features [..., F] to outputs [..., A, K]."""
-        outputs: Tensor = self.action(features).unflatten(-1, self.shape)
-        return outputs if self.value is None else dueling_outputs(self.value(features), outputs)
+    def forward(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Maps features [..., F], and the network's noise [D] if there is any, to outputs [..., A, K]."""
+        outputs = run(self.action, features, noise).view(*features.shape[:-1], *self.shape)
+        return outputs if self.value is None else dueling_outputs(run(self.value, features, noise), outputs)
 
 
 class TrunkAndHead(nn.Module):
     """A network that turns observations into features [B, F], and these into outputs [B, A, K].
+
+    Where a layer is noisy it draws one noise for a whole batch.
 
     Args:
         trunk: maps observations as `prepare` gives them to features; its first layer has weights.
@@ -97,6 +76,7 @@ class TrunkAndHead(nn.Module):
     def __init__(self, trunk: nn.Sequential, head: Head, num_features: int) -> None:
         super().__init__()
         self.trunk, self.head, self.num_features = trunk, head, num_features
+        self.noise_size = number_noise(self)  # D
         self._first = [trunk[0]]  # in a list, so that it is not registered twice
 
     @property
@@ -115,12 +95,20 @@ class TrunkAndHead(nn.Module):
         """Gives observations [B, *O] the trunk's form and type."""
         raise NotImplementedError
 
-    def features(self, obs: Tensor) -> Tensor:
-        """Maps observations [B, *O] to features [B, F]."""
-        features: Tensor = self.trunk(self.prepare(obs))
-        return features
+    def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Maps observations [B, *O], and the network's noise [D] if there is any, to features [B, F]."""
+        return run(self.trunk, self.prepare(obs), noise)
 
-    def forward(self, obs: Tensor) -> Tensor:
+    def forward(self, obs: Tensor, noise: NetworkNoise[Tensor] | None = None) -> Tensor:
         """Maps observations [B, *O] to outputs [B, A, K]."""
-        outputs: Tensor = self.head(self.features(obs))
+        shared = None if noise is None else noise.shared
+        outputs: Tensor = self.head(self.features(obs, shared), shared)
         return outputs
+
+    @property
+    def draw_noise(self) -> DrawNoise | None:
+        """Draws the noise of a forward pass; None where no layer is noisy."""
+        return self._draw_noise if self.noise_size else None
+
+    def _draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
+        return NetworkNoise(shared=factorised_noise(rng, self.noise_size))

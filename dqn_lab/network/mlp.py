@@ -7,12 +7,13 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Gt, MinLen
+from annotated_types import Ge, Gt, MinLen
 from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
-from dqn_lab.network._head import Head, TrunkAndHead, linear
+from dqn_lab.network._head import Head, TrunkAndHead
+from dqn_lab.network._linear import linear
 from dqn_lab.registry import register
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}
@@ -36,6 +37,10 @@ class MLP(TrunkAndHead):
         dueling: whether outputs are a value plus each action's advantage over their mean (Wang et al. 2016, "Dueling
             Network Architectures for Deep Reinforcement Learning", https://arxiv.org/abs/1511.06581). Either stream
             is one linear layer on the last hidden layer; the paper's have a hidden layer of their own.
+        noisy: whether every linear layer has factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
+            Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
+            network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
+        noisy_sigma: σ₀, the size of the noise at first, in units of 1/√fan_in.
 
     Raises:
         ValueError: the observation space is no `Box`.
@@ -53,12 +58,14 @@ class MLP(TrunkAndHead):
         layer_norm: bool = False,
         init: Literal["fan_in_uniform", "glorot_uniform"] = "fan_in_uniform",
         dueling: bool = False,
+        noisy: bool = False,
+        noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
         if not isinstance(observation_space, Box):
             raise ValueError(f"needs a Box of numbers to observe, got {observation_space}")
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
-            return linear(fan_in, fan_out, generator, init)
+            return linear(fan_in, fan_out, generator, init, noisy_sigma if noisy else None)
 
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise([math.prod(observation_space.shape), *hidden]):

@@ -501,6 +501,7 @@ def test_numbers_that_are_none_end_a_run_in_one_line(configure, tmp_path):
     ("network.activation=silu", "network.activation=silu"),
     ("network.activation=gelu", "network.activation=gelu"),
     ("network.dueling=true", "network.dueling=true, only false"),
+    ("network.noisy=true", "network.noisy=true, only false"),
     ("device=cpu:0", "device=cpu:0"),
     ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
     ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer.name=dqn_lab.optimizer.adam:Adam"),
@@ -537,7 +538,7 @@ def test_auto_is_the_default(configure):
     assert configure()["engine"] == {"name": "auto"}
 
 
-@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"dueling": True}], ids=str)
+@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"dueling": True}, {"noisy": True}])
 def test_an_engine_built_past_the_check_refuses_too(choice):
     with pytest.raises(ConfigError):
         Composition(network={"name": "mlp", **choice}).build("fused", torch.float32)

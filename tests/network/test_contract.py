@@ -11,10 +11,10 @@ from gymnasium.spaces import Box, Discrete
 
 from dqn_lab import registry
 from dqn_lab.seeding import torch_generator
-from dqn_lab.types import ConfigError
+from dqn_lab.types import ConfigError, NetworkNoise
 
 SPACES = [Box(-1, 1, (4,)), Box(0, 255, (4, 84, 84), np.uint8), Box(0, 1, (10, 10, 4)), Discrete(6)]
-FLAGS = ("dueling",)
+FLAGS = ("dueling", "noisy")
 
 
 def variants():
@@ -55,9 +55,14 @@ def observe(space, num_obs, seed=0):
     return torch.from_numpy(np.stack([space.sample() for _ in range(num_obs)]))
 
 
-def noisily(network, obs):
+def noisily(network, obs, seed=0):
     draw = getattr(network, "draw_noise", None)
-    return network(obs) if draw is None else network(obs, draw(np.random.default_rng(0)))
+    if draw is None:
+        return network(obs)
+    noise = draw(np.random.default_rng(seed), len(obs), "online")
+    assert all(part is None or isinstance(part, np.ndarray) for part in noise)
+    assert noise.rows is None or len(noise.rows) == len(obs)
+    return network(obs, NetworkNoise(*(None if part is None else torch.from_numpy(part) for part in noise)))
 
 
 @pytest.mark.parametrize(("batch", "num_actions", "num_outputs"), [(1, 2, 1), (7, 3, 1), (2, 4, 51)])
@@ -110,3 +115,12 @@ def test_double_precision_goes_all_the_way_through(build, space):
 def test_no_global_randomness_is_used(build, space, check_global_randomness):
     with check_global_randomness():
         noisily(build(), observe(space, 2))
+
+
+def test_noise_is_what_it_was_drawn_as_and_nothing_else_is_random(build, space):
+    network, obs = build(), observe(space, 3)
+    assert torch.equal(network(obs), network(obs))
+    assert torch.equal(noisily(network, obs), noisily(network, obs))
+    random = getattr(network, "draw_noise", None) is not None
+    assert random is not torch.equal(noisily(network, obs), network(obs))
+    assert random is not torch.equal(noisily(network, obs), noisily(network, obs, seed=1))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn, tensor
 
-from dqn_lab.network._head import Head, dueling_outputs, linear
+from dqn_lab.network._head import Head, dueling_outputs
+from dqn_lab.network._linear import linear
 from dqn_lab.seeding import torch_generator
 
 DOUBLE = {"dtype": torch.float64}
