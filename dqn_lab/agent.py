@@ -11,7 +11,19 @@ from numpy.typing import NDArray
 
 from dqn_lab.schedule import Every, Progress
 from dqn_lab.seeding import Streams
-from dqn_lab.types import Array, Buffer, Engine, Exploration, Noise, Target, TrainingError, Update
+from dqn_lab.types import (
+    Array,
+    Buffer,
+    DrawNoise,
+    Engine,
+    Exploration,
+    NetworkNoise,
+    Noise,
+    Purpose,
+    Target,
+    TrainingError,
+    Update,
+)
 
 _NO_NOISE = Noise()
 BLOCK = 64  # batches whose numbers are drawn together
@@ -57,8 +69,8 @@ class Agent:
         self.minibatch_size = minibatch_size
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
-        self._draw_online = getattr(engine.online, "draw_noise", None)  # only noisy networks have any
-        self._draw_target = getattr(engine.target, "draw_noise", None)
+        self._draw_online: DrawNoise | None = getattr(engine.online, "draw_noise", None)  # few networks have any
+        self._draw_target: DrawNoise | None = getattr(engine.target, "draw_noise", None)
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
         self._draws: NDArray[np.float64] = np.empty((0, batch_size))  # of the next batches
         self._drawn = 0  # of them
@@ -106,7 +118,7 @@ class Agent:
         return self.engine.q_values(obs)
 
     def _noisy_q_values(self, obs: Any) -> Array:
-        noise = self._draw(self._draw_online, "acting noise")
+        noise = self._draw(self._draw_online, 1, "acting")
         q_values: Array = self.engine.q_values(obs[None], noise)[0]
         return q_values
 
@@ -132,13 +144,13 @@ class Agent:
             minibatches = [order[i : i + self.minibatch_size] for i in range(0, batch_size, self.minibatch_size)]
         return Noise(
             minibatches,
-            self._draw(self._draw_online, "online noise"),
-            self._draw(self._draw_online, "selector noise"),
-            self._draw(self._draw_target, "target noise"),
+            self._draw(self._draw_online, batch_size, "online"),
+            self._draw(self._draw_online, batch_size, "selector"),
+            self._draw(self._draw_target, batch_size, "target"),
         )
 
-    def _draw(self, draw: Callable[[np.random.Generator], Any] | None, stream: str) -> Any:
-        return None if draw is None else draw(self.streams(stream))
+    def _draw(self, draw: DrawNoise | None, batch_size: int, purpose: Purpose) -> NetworkNoise[Array] | None:
+        return None if draw is None else draw(self.streams(f"{purpose} noise"), batch_size, purpose)
 
     def state_dict(self) -> dict[str, Any]:
         """Gives everything that learning goes on from."""

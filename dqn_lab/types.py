@@ -23,6 +23,7 @@ T = TypeVar("T")
 Array = NDArray[Any]
 Row = Mapping[str, float | int | None]
 Table = Literal["episodes", "evaluations", "timing"]
+Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass
 
 
 class ConfigError(ValueError):
@@ -94,13 +95,23 @@ class Loss(NamedTuple):
     priority: Tensor  # [B], what prioritised replay ranks by, ≥ 0
 
 
+class NetworkNoise(NamedTuple, Generic[T]):
+    """What is random in one forward pass. A network that has any draws it in `draw_noise`, a `DrawNoise`."""
+
+    shared: T | None = None  # [D], one draw for the whole batch
+    rows: T | None = None  # [B, M], a draw for each row of it
+
+
 class Noise(NamedTuple):
     """All that is random in one update, drawn outside it, so that every engine sees the same draws."""
 
     minibatches: Sequence[NDArray[np.int64]] | None = None  # rows of each gradient step; None: one step over all rows
-    online: Any = None  # for the online network at s
-    selector: Any = None  # for the online network at s′
-    target: Any = None  # for the target network, at s′ and at s
+    online: NetworkNoise[Any] | None = None  # for the online network at s
+    selector: NetworkNoise[Any] | None = None  # for the online network at s′
+    target: NetworkNoise[Any] | None = None  # for the target network, at s′ and at s
+
+
+DrawNoise = Callable[[np.random.Generator, int, Purpose], NetworkNoise[Array]]  # for a batch of so many rows
 
 
 class Update(NamedTuple):
@@ -148,7 +159,7 @@ class Value(Protocol):
         """
         ...
 
-    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Compares outputs at s [B, A, K] with a target; `noise` is what the online network was given."""
         ...
 
@@ -209,7 +220,7 @@ class Engine(Stateful, Protocol):
     target: torch.nn.Module
     parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
 
-    def q_values(self, obs: Array, noise: Any = None) -> Array:
+    def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Gives the online network's expected values [B, A] at observations [B, *O].
 
         A row does not depend on the others.

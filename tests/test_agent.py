@@ -15,7 +15,7 @@ from torch import nn
 from dqn_lab.agent import Agent
 from dqn_lab.schedule import Constant, Linear, Progress
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.types import Batch, TrainingError, Transition, Update
+from dqn_lab.types import Batch, NetworkNoise, TrainingError, Transition, Update
 
 SETTINGS = {
     "lr": Constant(1e-3),
@@ -178,20 +178,22 @@ def test_the_error_names_the_episode_that_the_step_belongs_to():
 
 
 class NoisyToy(nn.Module):
-    """A table-like network that adds the noise it is given, and keeps every noise it saw."""
+    """A table-like network that adds the noise it is given, its own to each row, and keeps every noise it saw."""
 
     def __init__(self, label, seen):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(2, 3))
         self.label, self.seen = label, seen
 
-    def draw_noise(self, rng):
-        return torch.from_numpy(rng.normal(size=3).astype(np.float32))
+    def draw_noise(self, rng, batch_size, purpose):
+        shared, rows = rng.normal(size=3), rng.normal(size=(batch_size, 3))
+        return NetworkNoise(shared.astype(np.float32), rows.astype(np.float32))
 
     def forward(self, obs, noise=None):
-        self.seen.append((self.label, obs.tolist(), None if noise is None else tuple(noise.tolist())))
+        seen = None if noise is None else (tuple(noise.shared.tolist()), *map(tuple, noise.rows.tolist()))
+        self.seen.append((self.label, obs.tolist(), seen))
         outputs = obs @ self.weight
-        return (outputs if noise is None else outputs + noise).unsqueeze(-1)
+        return (outputs if noise is None else outputs + noise.shared + noise.rows).unsqueeze(-1)
 
 
 @pytest.fixture

@@ -21,12 +21,14 @@ from dqn_lab.optimizer.rmsprop import RMSprop
 from dqn_lab.optimizer.sgd import SGD
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Batch, Bootstrap, Noise, Optimizer, Transition, Update, Value
+from dqn_lab.types import Array, Batch, Bootstrap, NetworkNoise, Noise, Optimizer, Transition, Update, Value
 from dqn_lab.value.expected import Expected
 
 SUPPORTED = {  # key: the values it may have
     "network.name": ("mlp",),
     "network.activation": ("relu", "tanh"),
+    "network.dueling": (False,),
+    "network.noisy": (False,),
     "value.name": ("expected",),
     "bootstrap.name": ("max", "double"),
     "buffer.name": ("uniform", "prioritized", "none"),
@@ -57,14 +59,16 @@ class FusedEngine:
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
-        """It runs on device cpu: network mlp with relu or tanh; value expected; bootstrap max, double; buffer uniform,
-        prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
+        """It runs on device cpu: network mlp with relu or tanh, not dueling, not noisy; value expected; bootstrap
+        max, double; buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
         """  # noqa: D205 (one list, which `components` shows)
         for key, values in SUPPORTED.items():
             group, _, name = key.partition(".")
-            value = config[group].get(name) if name else config[group]
+            if name and name not in config[group]:
+                continue  # another component's key, which is refused by its name
+            value = config[group][name] if name else config[group]
             if value not in values:
-                yield f"engine=fused: does not run {key}={value}, only {', '.join(values)}; engine=torch does"
+                yield f"engine=fused: does not run {key}={_word(value)}, only {_word(*values)}; engine=torch does"
 
     def __init__(
         self,
@@ -96,7 +100,7 @@ class FusedEngine:
         acting = (out, *self._single, self._params, self._plan, self._space)
         self._q_values = _numba.prepare(_update.q_values, *acting)
 
-    def q_values(self, obs: Array, noise: Any = None) -> Array:
+    def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Gives the online network's expected values [B, A] at observations [B, *O]."""
         batch_size = len(obs)
         if batch_size > len(self._rows):
@@ -163,6 +167,10 @@ class FusedEngine:
         self._plan[_layout.NUMBER] = state["optimizer"]["step"]
 
 
+def _word(*values: Any) -> str:
+    return ", ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+
+
 def _flatten(network: nn.Module) -> Tensor:
     """Makes a network's parameters views of one flat array, and gives that."""
     parameters = list(network.parameters())
@@ -178,7 +186,9 @@ def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Opt
     """Writes the composition down as the kernels read it."""
     if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in (Max, Double):
         raise ValueError("engine=fused knows the networks mlp, the value expected, the bootstraps max and double")
-    layers = list(network.layers)
+    if network.head.value is not None or network.noise_size:
+        raise ValueError("engine=fused knows neither dueling nor noisy networks")
+    layers = network.layers
     kinds = [type(layer) for layer in layers]
     if not set(kinds) <= {nn.Linear, nn.LayerNorm, nn.ReLU, nn.Tanh}:
         raise ValueError("engine=fused knows the activations relu and tanh")

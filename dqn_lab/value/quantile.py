@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Gt
 from torch import Tensor
 
 from dqn_lab.registry import register
-from dqn_lab.types import Bootstrapped, Loss, Transition
+from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Transition
 
 
 def midpoints(num_quantiles: int, like: Tensor) -> Tensor:
@@ -101,7 +101,7 @@ class Quantile:
         """Gives samples and their weights, [B, 2, A · N]: see `quantile_target`."""
         return quantile_target(transition.reward, transition.discount, outputs, bootstrap)
 
-    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Gives Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i; the priority is the mean |δ_ij|."""
         rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
         quantiles = outputs.gather(1, rows).squeeze(1)  # [B, N]

@@ -500,6 +500,8 @@ def test_numbers_that_are_none_end_a_run_in_one_line(configure, tmp_path):
 @pytest.mark.parametrize(("override", "problem"), [
     ("network.activation=silu", "network.activation=silu"),
     ("network.activation=gelu", "network.activation=gelu"),
+    ("network.dueling=true", "network.dueling=true, only false"),
+    ("network.noisy=true", "network.noisy=true, only false"),
     ("device=cpu:0", "device=cpu:0"),
     ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
     ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer.name=dqn_lab.optimizer.adam:Adam"),
@@ -536,10 +538,10 @@ def test_auto_is_the_default(configure):
     assert configure()["engine"] == {"name": "auto"}
 
 
-@pytest.mark.parametrize("activation", ["silu", "gelu"])
-def test_an_engine_built_past_the_check_refuses_too(activation):
+@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"dueling": True}, {"noisy": True}])
+def test_an_engine_built_past_the_check_refuses_too(choice):
     with pytest.raises(ConfigError):
-        Composition(network={"name": "mlp", "activation": activation}).build("fused", torch.float32)
+        Composition(network={"name": "mlp", **choice}).build("fused", torch.float32)
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_lab.types import Batch, Noise
+from dqn_lab.types import Batch, NetworkNoise, Noise
 
 SGD = ("sgd", {"lr": 1.0})
 
@@ -117,3 +117,27 @@ def test_where_both_networks_are_equal_double_and_max_take_the_same_step(build, 
     engine, shared = build(bootstrap=bootstrap), build(bootstrap="max", shared=True)
     engine.target.load_state_dict(engine.online.state_dict())
     torch.testing.assert_close(step(engine, draw_batch())[1], step(shared, draw_batch())[1])
+
+
+class Witness(torch.nn.Linear):
+    """Keeps the observations and the noise that it is called with."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+        self.seen = []
+
+    def forward(self, obs, noise=None):
+        self.seen.append((obs[:, 0].tolist(), noise.shared.tolist(), noise.rows.tolist()))
+        return super().forward(obs).unsqueeze(-1)
+
+
+def test_rows_have_their_own_noise_in_every_minibatch_and_share_the_rest(make, draw_batch):
+    network, batch = Witness(), draw_batch(6)
+    parts = [make("value", "expected"), make("bootstrap", "max"), make("optimizer", "sgd")]
+    engine = make("engine", "torch", network, Witness(), *parts, torch.device("cpu"))
+    minibatches = [np.array([4, 0, 3]), np.array([1, 5, 2])]
+    noise = NetworkNoise(np.array([7.0]), np.arange(6.0))
+    engine.update(batch, Noise(minibatches, online=noise, selector=None, target=noise))
+    first = batch.transition.obs[:, 0]
+    assert network.seen == [(first[rows].tolist(), [7.0], rows.tolist()) for rows in minibatches]
+    assert engine.target.seen == [(batch.transition.next_obs[:, 0].tolist(), [7.0], [*range(6)])]
