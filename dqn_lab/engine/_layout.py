@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-# a plan (int64): choices, the gradient steps taken so far, and from `WIDTHS` on the features of each layer
-ACTIVATION, LAYER_NORM, DOUBLE, HUBER, ALL_ACTIONS, RULE, NUMBER, WIDEST, WIDTHS = range(9)
+# a plan (int64): choices, the gradient steps taken so far, and from `WIDTHS` on the features of each layer: a
+# dueling network's last has a value, then the advantages
+ACTIVATION, LAYER_NORM, DUELING, DOUBLE, HUBER, ALL_ACTIONS, RULE, NUMBER, WIDEST, WIDTHS = range(10)
 RELU, TANH = range(2)  # activations
 ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD, NESTEROV = range(6)  # rules
 

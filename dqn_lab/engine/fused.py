@@ -27,7 +27,6 @@ from dqn_lab.value.expected import Expected
 SUPPORTED = {  # key: the values it may have
     "network.name": ("mlp",),
     "network.activation": ("relu", "tanh"),
-    "network.dueling": (False,),
     "network.noisy": (False,),
     "value.name": ("expected",),
     "bootstrap.name": ("max", "double"),
@@ -59,8 +58,8 @@ class FusedEngine:
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
-        """It runs on device cpu: network mlp with relu or tanh, not dueling, not noisy; value expected; bootstrap
-        max, double; buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
+        """It runs on device cpu: network mlp with relu or tanh, not noisy; value expected; bootstrap max,
+        double; buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
         """  # noqa: D205 (one list, which `components` shows)
         for key, values in SUPPORTED.items():
             group, _, name = key.partition(".")
@@ -81,11 +80,12 @@ class FusedEngine:
     ) -> None:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
+        plan = _plan(online, value, bootstrap, optimizer)
         flat = _flatten(online)
         flat_target = flat if target is online else _flatten(target)
         self.parameters = [flat], [flat_target]
         self._params, self._target_params = flat.numpy(), flat_target.numpy()
-        self._plan = np.array(_plan(online, value, bootstrap, optimizer), np.int64)
+        self._plan = np.array(plan, np.int64)
         self._state = np.zeros((3, len(flat)), self._params.dtype)  # two moments and the gradient
         self._held = self._params, self._target_params, self._state, self._plan, _settings(value, optimizer)
         self._lr = optimizer.lr(Progress())
@@ -135,7 +135,7 @@ class FusedEngine:
     def _reserve(self, batch_size: int) -> None:
         """Makes room for batches of up to this size."""
         widths = self._plan[_layout.WIDTHS :].tolist()
-        self._num_actions = widths[-1]
+        self._num_actions = widths[-1] - self._plan[_layout.DUELING]
         self._rows = np.arange(batch_size)
         self._seen = np.zeros((batch_size, widths[0]), self._params.dtype)
         self._single = self._seen[:1], self._rows[:1]
@@ -173,7 +173,7 @@ def _word(*values: Any) -> str:
 
 def _flatten(network: nn.Module) -> Tensor:
     """Makes a network's parameters views of one flat array, and gives that."""
-    parameters = list(network.parameters())
+    parameters = _ordered(network)
     flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
     for parameter, part in zip(
         parameters, torch.split(flat, [parameter.numel() for parameter in parameters]), strict=True
@@ -182,21 +182,32 @@ def _flatten(network: nn.Module) -> Tensor:
     return flat
 
 
+def _ordered(network: nn.Module) -> list[nn.Parameter]:
+    """Lists a network's parameters as the kernels have them: a dueling network's streams are rows of one last layer."""
+    parameters = list(network.parameters())
+    if getattr(network.head, "value", None) is not None:
+        weight, bias = parameters[-4::2], parameters[-3::2]
+        parameters[-4:] = [*weight, *bias]
+    return parameters
+
+
 def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> list[int]:
     """Writes the composition down as the kernels read it."""
     if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in (Max, Double):
         raise ValueError("engine=fused knows the networks mlp, the value expected, the bootstraps max and double")
-    if network.head.value is not None or network.noise_size:
-        raise ValueError("engine=fused knows neither dueling nor noisy networks")
-    layers = network.layers
+    if network.noise_size:
+        raise ValueError("engine=fused does not know noisy networks")
+    layers, dueling = network.layers, network.head.value is not None
     kinds = [type(layer) for layer in layers]
     if not set(kinds) <= {nn.Linear, nn.LayerNorm, nn.ReLU, nn.Tanh}:
         raise ValueError("engine=fused knows the activations relu and tanh")
     activation = _layout.TANH if nn.Tanh in kinds else _layout.RELU
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
+    if dueling:
+        widths[-2:] = [sum(widths[-2:])]
     double, huber = type(bootstrap) is Double, value.kappa is not None
-    choices = [activation, nn.LayerNorm in kinds, double, huber, value.all_actions, _rule(optimizer)]
+    choices = [activation, nn.LayerNorm in kinds, dueling, double, huber, value.all_actions, _rule(optimizer)]
     return [*map(int, choices), 0, max(widths), *widths]
 
 

@@ -153,6 +153,7 @@ networks = st.fixed_dictionaries({
     "hidden": st.lists(st.integers(1, 40), min_size=1, max_size=3),
     "activation": st.sampled_from(["relu", "tanh"]),
     "layer_norm": st.booleans(),
+    "dueling": st.booleans(),
     "init": st.sampled_from(["fan_in_uniform", "glorot_uniform"]),
 })  # fmt: skip
 values = st.fixed_dictionaries({
@@ -238,7 +239,12 @@ def test_minibatches_of_any_sizes_are_taken_as_they_are_or_refused(minibatches):
 def gradient(engine):
     """The last update's; an engine of torch keeps it with its parameters."""
     if isinstance(engine, FusedEngine):
-        return engine._state[2]
+        places = [(parameter.data_ptr() - engine._params.ctypes.data) // parameter.itemsize
+                  for parameter in engine.online.parameters()]  # fmt: skip
+        sizes = [parameter.numel() for parameter in engine.online.parameters()]
+        return np.concatenate(
+            [engine._state[2][place : place + size] for place, size in zip(places, sizes, strict=True)]
+        )
     return torch.cat([parameter.grad.flatten() for parameter in engine.parameters[0]]).numpy()
 
 
@@ -500,7 +506,6 @@ def test_numbers_that_are_none_end_a_run_in_one_line(configure, tmp_path):
 @pytest.mark.parametrize(("override", "problem"), [
     ("network.activation=silu", "network.activation=silu"),
     ("network.activation=gelu", "network.activation=gelu"),
-    ("network.dueling=true", "network.dueling=true, only false"),
     ("network.noisy=true", "network.noisy=true, only false"),
     ("device=cpu:0", "device=cpu:0"),
     ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
@@ -538,7 +543,7 @@ def test_auto_is_the_default(configure):
     assert configure()["engine"] == {"name": "auto"}
 
 
-@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"dueling": True}, {"noisy": True}])
+@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"noisy": True}])
 def test_an_engine_built_past_the_check_refuses_too(choice):
     with pytest.raises(ConfigError):
         Composition(network={"name": "mlp", **choice}).build("fused", torch.float32)
