@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dqn_lab._numba import inline, kernel
@@ -9,14 +11,19 @@ from dqn_lab.engine._kernels import backward, collect, forward, join_streams, pa
 from dqn_lab.engine._layout import (
     ACTIVATION,
     ALL_ACTIONS,
+    BOOTSTRAP,
     CHUNK,
+    CLIP,
     DOUBLE,
     DUELING,
     HUBER,
     KAPPA,
     LAYER_NORM,
+    MUNCHAUSEN,
     NUMBER,
     RULE,
+    SCALE,
+    TEMPERATURE,
     TILE,
     WIDEST,
     WIDTHS,
@@ -76,12 +83,16 @@ def update(
     batch_size, grad = len(rows), state[2]
     size = batch_size * (plan[-1] - plan[DUELING])
     evaluated, selected, current = space[:size], space[size : 2 * size], space[2 * size : 3 * size]
-    goals, space = space[3 * size : 3 * size + batch_size], space[3 * size + batch_size :]
-    for which in range(3):  # one call in a loop is one to compile
-        if which == 0 or (which == 1 and plan[DOUBLE]) or (which == 2 and plan[ALL_ACTIONS]):
-            out = evaluated if which == 0 else selected if which == 1 else current
-            q_values(out, obs if which == 2 else next_obs, rows, online if which else target, plan, space)
-    _bootstrap(goals, evaluated, selected if plan[DOUBLE] else evaluated, reward, discount, rows)
+    followed, goals = space[3 * size : 4 * size], space[4 * size : 4 * size + batch_size]
+    space, double, soft = space[4 * size + batch_size :], plan[BOOTSTRAP] == DOUBLE, plan[BOOTSTRAP] == MUNCHAUSEN
+    for which in range(4):  # one call in a loop is one to compile
+        if which == 0 or (which == 1 and double) or (which == 2 and plan[ALL_ACTIONS]) or (which == 3 and soft):
+            out = evaluated if which == 0 else selected if which == 1 else current if which == 2 else followed
+            q_values(out, obs if which >= 2 else next_obs, rows, online if which in (1, 2) else target, plan, space)
+    if soft:
+        _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, settings)
+    else:
+        _bootstrap(goals, evaluated, selected if double else evaluated, reward, discount, rows)
     loss = q_value = online.dtype.type(0)
     for start in range(0, batch_size, minibatch_size):
         samples = order[start : start + minibatch_size]
@@ -174,6 +185,37 @@ def _bootstrap(goals, evaluated, selected, reward, discount, rows):
         for a in range(first, first + num_actions):
             value += 0 * evaluated[a]  # nothing, unless it is no finite number: that must not go unnoticed
         goals[sample] = reward[rows[sample]] + discount[rows[sample]] * value
+
+
+@inline
+def _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, settings):
+    """goals[b] = reward + α clip(τ log π(a|s), clip, 0) + discount · τ log Σ exp(evaluated[b, ·] / τ).
+
+    π = softmax(Q / τ) of the target network, whose Q at s are `followed`; Σ π (Q − τ log π) is that logarithm.
+    """
+    num_actions, number = len(evaluated) // len(rows), evaluated.dtype.type
+    temperature = number(settings[TEMPERATURE])
+    for sample in range(len(rows)):
+        first, row = sample * num_actions, rows[sample]
+        value = _soft_max(evaluated[first : first + num_actions], temperature)
+        policy = followed[first + action[row]] - _soft_max(
+            followed[first : first + num_actions], temperature
+        )  # τ log π
+        low = number(settings[CLIP])
+        kept = low if policy < low else number(0) if policy > 0 else policy
+        goals[sample] = reward[row] + number(settings[SCALE]) * kept + discount[row] * value
+
+
+@inline
+def _soft_max(q, temperature):
+    """τ log Σ exp(q / τ), finite however small τ is."""
+    best = q[0]
+    for a in range(1, len(q)):
+        best = max(best, q[a])
+    total = q.dtype.type(0)
+    for a in range(len(q)):
+        total += math.exp((q[a] - best) / temperature)
+    return best + temperature * math.log(total)
 
 
 @inline

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dqn_lab.bootstrap.double import Double
 from dqn_lab.bootstrap.max import Max
+from dqn_lab.bootstrap.munchausen import Munchausen
 from dqn_lab.engine import _layout
 from dqn_lab.network.mlp import MLP
 from dqn_lab.optimizer.adam import Adam
@@ -29,11 +30,13 @@ SUPPORTED = {  # key: the values it may have
     "network.activation": ("relu", "tanh"),
     "network.noisy": (False,),
     "value.name": ("expected",),
-    "bootstrap.name": ("max", "double"),
+    "bootstrap.name": ("max", "double", "munchausen"),
     "buffer.name": ("uniform", "prioritized", "none"),
     "optimizer.name": ("adam", "adamw", "keras_adam", "rmsprop", "sgd"),
     "device": ("cpu",),
 }
+
+BOOTSTRAPS: dict[type, int] = {Max: _layout.MAX, Double: _layout.DOUBLE, Munchausen: _layout.MUNCHAUSEN}
 
 
 @register("engine", "fused")
@@ -48,7 +51,7 @@ class FusedEngine:
         online: a multilayer perceptron.
         target: the target network; the online one itself where there is none.
         value: the expected return.
-        bootstrap: max or double.
+        bootstrap: max, double or munchausen.
         optimizer: how a gradient becomes a step.
         device: the CPU.
 
@@ -59,7 +62,7 @@ class FusedEngine:
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
         """It runs on device cpu: network mlp with relu or tanh, not noisy; value expected; bootstrap max,
-        double; buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
+        double, munchausen; buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
         """  # noqa: D205 (one list, which `components` shows)
         for key, values in SUPPORTED.items():
             group, _, name = key.partition(".")
@@ -87,7 +90,7 @@ class FusedEngine:
         self._params, self._target_params = flat.numpy(), flat_target.numpy()
         self._plan = np.array(plan, np.int64)
         self._state = np.zeros((3, len(flat)), self._params.dtype)  # two moments and the gradient
-        self._held = self._params, self._target_params, self._state, self._plan, _settings(value, optimizer)
+        self._held = self._params, self._target_params, self._state, self._plan, _settings(value, bootstrap, optimizer)
         self._lr = optimizer.lr(Progress())
         self._no_weights = np.empty(0, self._params.dtype)
         self._memory: Transition[Array] | None = None
@@ -193,8 +196,10 @@ def _ordered(network: nn.Module) -> list[nn.Parameter]:
 
 def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> list[int]:
     """Writes the composition down as the kernels read it."""
-    if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in (Max, Double):
-        raise ValueError("engine=fused knows the networks mlp, the value expected, the bootstraps max and double")
+    if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in BOOTSTRAPS:
+        raise ValueError(
+            "engine=fused knows the network mlp, the value expected, the bootstraps max, double, munchausen"
+        )
     if network.noise_size:
         raise ValueError("engine=fused does not know noisy networks")
     layers, dueling = network.layers, network.head.value is not None
@@ -206,8 +211,8 @@ def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Opt
     widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
     if dueling:
         widths[-2:] = [sum(widths[-2:])]
-    double, huber = type(bootstrap) is Double, value.kappa is not None
-    choices = [activation, nn.LayerNorm in kinds, dueling, double, huber, value.all_actions, _rule(optimizer)]
+    choices = [activation, nn.LayerNorm in kinds, dueling, BOOTSTRAPS[type(bootstrap)]]
+    choices += [value.kappa is not None, value.all_actions, _rule(optimizer)]
     return [*map(int, choices), 0, max(widths), *widths]
 
 
@@ -221,7 +226,7 @@ def _rule(optimizer: Optimizer) -> int:
     return rules[type(optimizer)]
 
 
-def _settings(value: Value, optimizer: Optimizer) -> Array:
+def _settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> Array:
     """Writes the numbers down that the kernels need."""
     settings = np.zeros(_layout.NUM_SETTINGS)
     beta1, beta2 = getattr(optimizer, "betas", (0.0, getattr(optimizer, "alpha", 0.0)))
@@ -231,4 +236,7 @@ def _settings(value: Value, optimizer: Optimizer) -> Array:
     settings[_layout.MOMENTUM] = getattr(optimizer, "momentum", 0.0)
     settings[_layout.MAX_GRAD_NORM] = math.inf if optimizer.max_grad_norm is None else optimizer.max_grad_norm
     settings[_layout.KAPPA] = getattr(value, "kappa", None) or 0.0
+    settings[_layout.SCALE] = getattr(bootstrap, "scale", 0.0)
+    settings[_layout.TEMPERATURE] = getattr(bootstrap, "temperature", 0.0)
+    settings[_layout.CLIP] = getattr(bootstrap, "clip", 0.0)
     return settings

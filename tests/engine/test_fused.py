@@ -43,7 +43,7 @@ class Composition(NamedTuple):
     num_actions: int = 3
     network: dict[str, Any] = {"name": "mlp"}
     value: dict[str, Any] = {"name": "expected"}
-    bootstrap: str = "max"
+    bootstrap: dict[str, Any] = {"name": "max"}
     shared: bool = False
     optimizer: dict[str, Any] = {"name": "adam"}
     batch_size: int = 32
@@ -64,7 +64,7 @@ class Composition(NamedTuple):
     def build(self, name, dtype):
         """Builds an engine; engines of one composition begin with the same weights."""
         online, target = self.networks(dtype)
-        parts = [create("value", self.value), create("bootstrap", {"name": self.bootstrap})]
+        parts = [create("value", self.value), create("bootstrap", self.bootstrap)]
         parts.append(create("optimizer", self.optimizer))
         return create("engine", {"name": name}, online, target, *parts, CPU)
 
@@ -156,6 +156,12 @@ networks = st.fixed_dictionaries({
     "dueling": st.booleans(),
     "init": st.sampled_from(["fan_in_uniform", "glorot_uniform"]),
 })  # fmt: skip
+bootstraps = st.sampled_from([{"name": "max"}, {"name": "double"}]) | st.fixed_dictionaries({
+    "name": st.just("munchausen"),
+    "scale": st.floats(0, 1),
+    "temperature": st.floats(0.01, 3),
+    "clip": st.floats(-3, 0),
+})  # fmt: skip
 values = st.fixed_dictionaries({
     "name": st.just("expected"),
     "loss": st.sampled_from(["squared", "huber"]),
@@ -172,7 +178,7 @@ def compositions(draw):
         num_actions=draw(st.integers(1, 7)),
         network=draw(networks),
         value=draw(values),
-        bootstrap=draw(st.sampled_from(["max", "double"])),
+        bootstrap=draw(bootstraps),
         shared=draw(st.booleans()),
         optimizer=draw(optimizers),
         batch_size=batch_size,
@@ -480,11 +486,11 @@ def test_a_number_that_is_none_never_goes_unnoticed(composition, number, index, 
         assert not got[0]
 
 
-@pytest.mark.parametrize("bootstrap", ["max", "double"])
+@pytest.mark.parametrize("bootstrap", ["max", "double", "munchausen"])
 @pytest.mark.parametrize("action", [0, 1, 2])
 def test_an_action_whose_value_is_no_number_is_not_passed_over(bootstrap, action):
     """Each comparison with it is false, so that a search for the largest may not see it."""
-    composition = Composition(bootstrap=bootstrap, batch_size=8)
+    composition = Composition(bootstrap={"name": bootstrap}, batch_size=8)
 
     def damage(engine, memory):
         memory.action[:] = 0
