@@ -152,7 +152,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
         lr=optimizer.lr,
         **config["train"],
     )
-    parts = (env_factory, engine.online, engine.value, engine.bootstrap, buffer, target, engine)
+    parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine)
     evaluation = config["evaluation"]
     return Experiment(
         config=dict(config),
@@ -190,6 +190,8 @@ def _build_engine(
         online = registry.create("network", config["network"], *supplied)
         with registry.blame("network", config["network"]):
             _check_network(online, space, (1, num_actions, value.num_outputs))
+            if adapt := getattr(value, "adapt", None):
+                online = adapt(online, generator)
     online = online.to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
