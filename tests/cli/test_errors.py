@@ -9,7 +9,7 @@ MISTAKES = {
     "network=mlp42": "network=mlp42: no such option; did you mean mlp",
     "network=null": "network=null: ",
     "network=nature_cnn": "network=nature_cnn: needs images to observe, a Box of three axes (channels, height, width)",
-    "network=minatar_cnn": "network=minatar_cnn: needs images to observe, a Box of three axes (height, width, channels)",
+    "network=minatar_cnn": "network=minatar_cnn: needs images to observe, a Box of three axes (height, width",
     "target.intervall=10": "target.intervall=10: no such key; did you mean interval?",
     "target.interval=0": "target.interval=0: must be greater than 0",
     "target.interval=ten": "target.interval=ten: must be a valid integer",
