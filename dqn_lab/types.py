@@ -142,7 +142,10 @@ class Stateful(Protocol):
 
 
 class Value(Protocol):
-    """How a return is represented per action, and so what the loss is."""
+    """How a return is represented per action, and so what the loss is.
+
+    It may have `adapt(network, generator)`, to make the network that the engine runs of the one that was chosen.
+    """
 
     @property
     def num_outputs(self) -> int: ...  # K

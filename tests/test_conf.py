@@ -11,6 +11,10 @@ from dqn_lab.build import RunValues, build
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = [(group, path.stem) for group in registry.GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+NEEDS = {  # what an option must be put together with, where the default run will not do
+    "nature_cnn": ("env.id=Pictures-v0",),
+    "minatar_cnn": ("env.id=Pictures-v0", "env.kwargs.shape=[10,10,4]", "env.kwargs.dtype=bool"),
+}
 
 
 def option(group: str, name: str) -> dict:
@@ -19,7 +23,7 @@ def option(group: str, name: str) -> dict:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_option_composes_and_builds(configure, group, name):
-    config = configure(f"{group}={name}")
+    config = configure(f"{group}={name}", *(f"++{text}" for text in NEEDS.get(name, ())))
     assert build(config).config == config
 
 

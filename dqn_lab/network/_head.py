@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -78,6 +79,13 @@ class TrunkAndHead(nn.Module):
         self.trunk, self.head, self.num_features = trunk, head, num_features
         self.noise_size = number_noise(self)  # D
         self._first = [trunk[0]]  # in a list, so that it is not registered twice
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """Noise explores by itself: with `noisy` any exploration but none comes on top of it."""
+        name = config["exploration"]["name"]
+        if config["network"].get("noisy") and name != "none":
+            yield f"network.noisy=true, exploration={name}: both explore; exploration=none leaves it to the noise"
 
     @property
     def dtype(self) -> torch.dtype:
