@@ -11,6 +11,10 @@ from dqn_lab.build import RunValues, build
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = [(group, path.stem) for group in registry.GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+COMPANIONS = {  # what an option needs beside it
+    ("network", "table"): ["env=frozen_lake"],
+    **{("env", name): ["network=table"] for name in ("cliff_walking", "frozen_lake", "taxi")},
+}
 
 
 def option(group: str, name: str) -> dict:
@@ -19,7 +23,7 @@ def option(group: str, name: str) -> dict:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_option_composes_and_builds(configure, group, name):
-    config = configure(f"{group}={name}")
+    config = configure(f"{group}={name}", *COMPANIONS.get((group, name), []))
     assert build(config).config == config
 
 

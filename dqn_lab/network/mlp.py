@@ -51,7 +51,8 @@ class MLP(nn.Module):
     ) -> None:
         super().__init__()
         if not isinstance(observation_space, Box):
-            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}")
+            hint = "network=table looks states up"
+            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}; {hint}")
         self.num_actions, self.num_outputs = num_actions, num_outputs
         widths = [math.prod(observation_space.shape), *hidden]
         linear = [_linear(fan_in, fan_out, init, generator) for fan_in, fan_out in pairwise(widths)]
