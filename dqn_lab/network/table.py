@@ -74,7 +74,8 @@ class Table(nn.Module):
             start, width, sizes = _states(observation_space)
         num_rows, row = math.prod(sizes), num_actions * num_outputs
         if num_rows * row > LARGEST:
-            raise ValueError(f"bins={bins}: some 10^{math.log10(num_rows * row):.0f} numbers are too large a table")
+            culprit = f"bins={bins}: " if isinstance(observation_space, Box) else ""
+            raise ValueError(f"{culprit}some 10^{math.log10(num_rows * row):.0f} numbers are too large a table")
         strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
         # in double precision whatever the weights are in, so that large whole numbers stay whole: hence no buffer
         self.grid = torch.from_numpy(np.stack([start, width, np.subtract(sizes, 1), strides]))  # [4, dimensions]
