@@ -106,7 +106,7 @@ class FusedEngine:
         self._q_values(out, seen, rows, self._params, self._plan, self._space)
         return out.reshape(batch_size, -1)
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
         rows, batch_size = batch.rows, len(batch.rows)
         if batch_size > len(self._rows):
