@@ -182,7 +182,8 @@ class Optimizer(Protocol):
     """How a gradient becomes a step: a description, from which an engine makes the thing itself."""
 
     lr: Callable[[Progress], float]
-    max_grad_norm: float | None
+    max_grad_value: float | None  # each number of the gradient is clipped first …
+    max_grad_norm: float | None  # … and its norm then
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
 

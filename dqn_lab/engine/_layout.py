@@ -10,7 +10,7 @@ RELU, TANH = range(2)  # activations
 ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD, NESTEROV = range(6)  # rules
 
 # the settings (float64)
-BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM, MAX_GRAD_NORM, KAPPA, NUM_SETTINGS = range(8)
+BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM, MAX_GRAD_VALUE, MAX_GRAD_NORM, KAPPA, NUM_SETTINGS = range(9)
 
 TILE = 16  # samples that the kernels work on together; two vectors of float32, four of float64
 CHUNK = 4  # tiles that go forward and backward before the next do: few enough to stay in the nearest cache

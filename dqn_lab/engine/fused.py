@@ -207,6 +207,7 @@ def _settings(value: Value, optimizer: Optimizer) -> Array:
     settings[_layout.EPS] = getattr(optimizer, "eps", 0.0)
     settings[_layout.WEIGHT_DECAY] = getattr(optimizer, "weight_decay", 0.0)
     settings[_layout.MOMENTUM] = getattr(optimizer, "momentum", 0.0)
+    settings[_layout.MAX_GRAD_VALUE] = math.inf if optimizer.max_grad_value is None else optimizer.max_grad_value
     settings[_layout.MAX_GRAD_NORM] = math.inf if optimizer.max_grad_norm is None else optimizer.max_grad_norm
     settings[_layout.KAPPA] = getattr(value, "kappa", None) or 0.0
     return settings

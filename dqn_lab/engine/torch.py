@@ -65,7 +65,7 @@ class TorchEngine:
     ) -> None:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
-        self.max_grad_norm = optimizer.max_grad_norm
+        self.max_grad_value, self.max_grad_norm = optimizer.max_grad_value, optimizer.max_grad_norm
         self.parameters = list(online.parameters()), list(target.parameters())
         self.optimizer = optimizer.build(self.parameters[0])
         self.device = device
@@ -108,6 +108,8 @@ class TorchEngine:
         for parameter in self.parameters[0]:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.max_grad_value is not None:
+            nn.utils.clip_grad_value_(self.parameters[0], self.max_grad_value)
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters[0], self.max_grad_norm)
         self.optimizer.step()
