@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_lab.schedule import Every, Progress
+from dqn_lab.schedule import Constant, Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import (
     Array,
@@ -39,6 +39,7 @@ class Agent:
         target: moves the target network.
         streams: the run's random generators.
         lr: the learning rate, a function of progress.
+        epsilon: the ε of the policy, likewise; None where no update asks for it.
         batch_size: transitions drawn for an update.
         minibatch_size: transitions a gradient step; None for the whole batch in one.
         learning_starts: environment steps before the first update; a learning step for which the buffer has no whole
@@ -56,6 +57,7 @@ class Agent:
         target: Target,
         streams: Streams,
         lr: Callable[[Progress], float],
+        epsilon: Callable[[Progress], float] | None = None,
         batch_size: int,
         minibatch_size: int | None,
         learning_starts: int,
@@ -65,6 +67,7 @@ class Agent:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
         self.streams = streams
         self.lr = lr
+        self.epsilon = epsilon or Constant(0.0)
         self.batch_size = batch_size
         self.minibatch_size = minibatch_size
         self.learning = Every(interval, "steps", first=learning_starts)
@@ -102,7 +105,8 @@ class Agent:
             if number:
                 now = self._follow(now, Progress(before.step, before.episode, count))
             batch = self.buffer.sample(self._draw_batch())
-            update = self.engine.update(batch, self.draw_noise(len(batch.indices)), self.lr(before))
+            noise = self.draw_noise(len(batch.indices))
+            update = self.engine.update(batch, noise, self.lr(before), self.epsilon(before))
             if not math.isfinite(update.loss):
                 raise TrainingError(
                     f"the loss became {update.loss} in episode {before.episode}, step {before.step + 1}: "

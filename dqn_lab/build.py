@@ -155,6 +155,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
         target=target,
         streams=streams,
         lr=optimizer.lr,
+        epsilon=exploration.epsilon if getattr(engine.bootstrap, "follows_exploration", False) else None,
         **config["train"],
     )
     parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine)

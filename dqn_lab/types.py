@@ -127,6 +127,8 @@ class QValues(Protocol):
     """Q-values at both ends of a batch, each computed when first asked for. Gradients do not flow through them."""
 
     @property
+    def epsilon(self) -> float: ...  # of the policy that is followed now, where it is ε-greedy
+    @property
     def online_next(self) -> Tensor: ...  # [B, A]
     @property
     def target_next(self) -> Tensor: ...  # [B, A]
@@ -168,7 +170,10 @@ class Value(Protocol):
 
 
 class Bootstrap(Protocol):
-    """What stands for the next state's value."""
+    """What stands for the next state's value.
+
+    One that reads the policy's ε says so by a class attribute, `follows_exploration = True`; elsewhere it is 0.
+    """
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped: ...
 
@@ -191,7 +196,8 @@ class Optimizer(Protocol):
     """How a gradient becomes a step: a description, from which an engine makes the thing itself."""
 
     lr: Callable[[Progress], float]
-    max_grad_norm: float | None
+    max_grad_value: float | None  # each number of the gradient is clipped first …
+    max_grad_norm: float | None  # … and its norm then
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
 
@@ -230,8 +236,8 @@ class Engine(Stateful, Protocol):
         """
         ...
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
-        """Learns from a batch, at this learning rate if one is given."""
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
+        """Learns from a batch, at this learning rate if one is given; `epsilon` is the policy's."""
         ...
 
 

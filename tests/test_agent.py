@@ -31,15 +31,16 @@ class FakeEngine:
     def __init__(self, events, loss=0.5):
         self.online, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
         self.parameters = ["the online network's"], ["the target network's"]
-        self.events, self.loss, self.noises, self.rates = events, loss, [], []
+        self.events, self.loss, self.noises, self.rates, self.epsilons = events, loss, [], [], []
 
     def q_values(self, obs, noise=None):
         self.noises.append(noise)
         return np.array([[0.0, 1.0]] * len(obs))
 
-    def update(self, batch, noise, lr):
+    def update(self, batch, noise, lr, epsilon):
         self.events.append("update")
         self.rates.append(lr)
+        self.epsilons.append(epsilon)
         self.noises.append(noise)
         return Update(self.loss, 0.0, batch.indices * 10.0, 1 if noise.minibatches is None else len(noise.minibatches))
 
@@ -302,3 +303,17 @@ def test_the_learning_rate_follows_its_schedule():
     for _ in range(5):
         progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))
     assert agent.engine.rates == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
+def test_an_update_is_told_the_epsilon_that_its_step_was_taken_with():
+    agent, _ = fake(epsilon=Linear(1.0, 0.0, 4, "steps"), num_updates=2)
+    progress = Progress()
+    for _ in range(3):
+        progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))
+    assert agent.engine.epsilons == [1.0, 1.0, 0.75, 0.75, 0.5, 0.5]
+
+
+def test_epsilon_is_zero_where_no_update_asks_for_it():
+    agent, _ = fake()
+    agent.learn(Progress(), Progress(step=1))
+    assert agent.engine.epsilons == [0.0]

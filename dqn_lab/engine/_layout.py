@@ -12,7 +12,8 @@ MAX, DOUBLE, MUNCHAUSEN = range(3)  # bootstraps
 ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD, NESTEROV = range(6)  # rules
 
 # the settings (float64)
-BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM, MAX_GRAD_NORM, KAPPA, SCALE, TEMPERATURE, CLIP, NUM_SETTINGS = range(11)
+BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM, MAX_GRAD_VALUE, MAX_GRAD_NORM = range(7)
+KAPPA, SCALE, TEMPERATURE, CLIP, NUM_SETTINGS = range(7, 12)
 
 TILE = 16  # samples that the kernels work on together; two vectors of float32, four of float64
 CHUNK = 4  # tiles that go forward and backward before the next do: few enough to stay in the nearest cache

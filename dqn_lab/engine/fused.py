@@ -114,7 +114,7 @@ class FusedEngine:
         self._q_values(out, seen, rows, self._params, self._plan, self._space)
         return out.reshape(batch_size, -1)
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
         rows, batch_size = batch.rows, len(batch.rows)
         if batch_size > len(self._rows):
@@ -234,6 +234,7 @@ def _settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> Array
     settings[_layout.EPS] = getattr(optimizer, "eps", 0.0)
     settings[_layout.WEIGHT_DECAY] = getattr(optimizer, "weight_decay", 0.0)
     settings[_layout.MOMENTUM] = getattr(optimizer, "momentum", 0.0)
+    settings[_layout.MAX_GRAD_VALUE] = math.inf if optimizer.max_grad_value is None else optimizer.max_grad_value
     settings[_layout.MAX_GRAD_NORM] = math.inf if optimizer.max_grad_norm is None else optimizer.max_grad_norm
     settings[_layout.KAPPA] = getattr(value, "kappa", None) or 0.0
     settings[_layout.SCALE] = getattr(bootstrap, "scale", 0.0)

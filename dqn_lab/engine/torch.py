@@ -17,8 +17,8 @@ from dqn_lab.types import Array, Batch, Bootstrap, Loss, NetworkNoise, Noise, Op
 class _QValues:
     """Q-values at both ends of a batch, each forward pass made when first asked for."""
 
-    def __init__(self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise) -> None:
-        self.engine, self.transition, self.noise = engine, transition, noise
+    def __init__(self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise, epsilon: float) -> None:
+        self.engine, self.transition, self.noise, self.epsilon = engine, transition, noise, epsilon
 
     @cached_property
     def target_outputs(self) -> Tensor:  # [B, A, K] at s′
@@ -65,7 +65,7 @@ class TorchEngine:
     ) -> None:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
-        self.max_grad_norm = optimizer.max_grad_norm
+        self.max_grad_value, self.max_grad_norm = optimizer.max_grad_value, optimizer.max_grad_norm
         self.parameters = list(online.parameters()), list(target.parameters())
         self.optimizer = optimizer.build(self.parameters[0])
         self.device = device
@@ -76,14 +76,14 @@ class TorchEngine:
         batch = self._tensor(np.array(obs))  # a copy, because torch takes no read-only or reversed view
         return self.value.q_values(forward(self.online, batch, self._noise_tensors(noise))).cpu().numpy()
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
         for group in self.optimizer.param_groups if lr is not None else ():
             group["lr"] = lr
         transition = Transition(*map(self._tensor, batch.transition))
         weights = None if batch.weights is None else self._tensor(batch.weights)
         noise = Noise(noise.minibatches, *map(self._noise_tensors, noise[1:]))
-        target = self.targets(transition, noise)  # [B, …]
+        target = self.targets(transition, noise, epsilon)  # [B, …]
         if noise.minibatches is None:
             return _summarize(self._descend(transition.obs, transition.action, target, weights, noise.online), 1)
         judged = []
@@ -96,9 +96,9 @@ class TorchEngine:
         return _summarize(whole, len(judged))
 
     @torch.no_grad()
-    def targets(self, transition: Transition[Tensor], noise: Noise) -> Tensor:
+    def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float = 0.0) -> Tensor:
         """Gives what the online network's outputs are to become, [B, …]."""
-        q_values = _QValues(self, transition, noise)
+        q_values = _QValues(self, transition, noise, epsilon)
         bootstrapped = self.bootstrap(q_values, transition.action)
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
         return self.value.target(transition, q_values.target_outputs, bootstrapped, current)
@@ -112,6 +112,8 @@ class TorchEngine:
         for parameter in self.parameters[0]:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.max_grad_value is not None:
+            nn.utils.clip_grad_value_(self.parameters[0], self.max_grad_value)
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters[0], self.max_grad_norm)
         self.optimizer.step()

@@ -62,7 +62,8 @@ class MLP(TrunkAndHead):
         noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
         if not isinstance(observation_space, Box):
-            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}")
+            hint = "network=table looks states up"
+            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}; {hint}")
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
             return linear(fan_in, fan_out, generator, init, noisy_sigma if noisy else None)

@@ -132,12 +132,14 @@ def distance(one, other):
 
 fraction = st.floats(0, 0.95)
 norm = st.none() | st.floats(0.05, 10)
+largest = st.none() | st.floats(0.01, 1)
 eps = st.sampled_from([1e-8, 1e-7, 1e-5, 1e-3])
 betas = st.tuples(fraction, st.floats(0.5, 0.999)).map(list)
 
 
 def rule(name, **fields):
-    return st.fixed_dictionaries({"name": st.just(name), "max_grad_norm": norm, "lr": st.floats(1e-4, 1e-2), **fields})
+    clipping = {"max_grad_value": largest, "max_grad_norm": norm}
+    return st.fixed_dictionaries({"name": st.just(name), "lr": st.floats(1e-4, 1e-2), **clipping, **fields})
 
 
 optimizers = st.one_of(
@@ -287,7 +289,7 @@ def test_gradients_in_single_precision_are_those_of_torch(composition):
     It does where two features are normalised: to 1 and -1, but for what is left when nearly equal numbers cancel. So
     the measure is torch's own error, and how far the exact gradients move when each weight is rounded once.
     """
-    optimizer = {**composition.optimizer, "max_grad_norm": None}
+    optimizer = {**composition.optimizer, "max_grad_value": None, "max_grad_norm": None}
     composition = composition._replace(optimizer=optimizer, minibatch_size=None)
     engine, fused = (composition.build(name, torch.float32) for name in ("torch", "fused"))
     exact = composition.build("torch", torch.float64)

@@ -105,6 +105,22 @@ def test_a_long_gradient_is_cut_to_the_largest_norm(build, draw_batch):
     torch.testing.assert_close(clipped / clipped.norm(), moved / moved.norm(), rtol=1e-3, atol=1e-5)
 
 
+def test_large_numbers_of_a_gradient_are_cut_each_for_itself(build, draw_batch):
+    batch = draw_batch()
+    _, moved = step(build(optimizer=SGD), batch)
+    _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01})), batch)
+    assert moved.abs().max() > 0.1
+    torch.testing.assert_close(clipped, moved.clamp(-0.01, 0.01), rtol=1e-4, atol=1e-6)
+
+
+def test_numbers_are_cut_before_the_norm_is(build, draw_batch):
+    batch = draw_batch()
+    _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01})), batch)
+    _, both = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01, "max_grad_norm": 0.005})), batch)
+    assert both.norm().item() == pytest.approx(0.005, rel=1e-3)
+    torch.testing.assert_close(both / both.norm(), clipped / clipped.norm(), rtol=1e-3, atol=1e-5)
+
+
 def test_a_short_gradient_is_not_stretched(build, draw_batch):
     batch = draw_batch()
     _, moved = step(build(optimizer=SGD), batch)
