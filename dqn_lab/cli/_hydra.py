@@ -128,9 +128,7 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
 
 def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
     """Lets `experiment=cartpole target=periodic` be: the recipe's `target.tau` goes with the recipe's target."""
-    name = hydra.runtime.choices.get("experiment")
-    files = [directory / "experiment" / f"{name}.yaml" for directory in _directories()]
-    recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), {})
+    recipe = _recipe(hydra.runtime.choices.get("experiment"))
     for group in registry.GROUPS:
         part, set_by_recipe = config.get(group), recipe.get(group)
         if not isinstance(part, dict) or not isinstance(set_by_recipe, DictConfig) or ":" in str(part.get("name")):
@@ -140,6 +138,14 @@ def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: 
         for key in map(str, set_by_recipe):
             if key not in known and f"{group}.{key}" not in typed:
                 part.pop(key, None)
+
+
+def _recipe(name: str | None) -> Any:
+    """Reads what a recipe sets, and what the recipes set that it begins with."""
+    files = [directory / "experiment" / f"{name}.yaml" for directory in _directories()]
+    recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
+    first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    return OmegaConf.merge(*map(_recipe, first), recipe)
 
 
 def identity(config: Mapping[str, Any]) -> str:
