@@ -42,6 +42,7 @@ class Agent:
         epsilon: the ε of the policy, likewise; None where no update asks for it.
         batch_size: transitions drawn for an update.
         minibatch_size: transitions a gradient step; None for the whole batch in one.
+        max_reward: what rewards are clipped to, up and down, before they are remembered; None for no clipping.
         learning_starts: environment steps before the first update; a learning step for which the buffer has no whole
             batch yet is left out.
         interval: environment steps from one learning step to the next.
@@ -60,6 +61,7 @@ class Agent:
         epsilon: Callable[[Progress], float] | None = None,
         batch_size: int,
         minibatch_size: int | None,
+        max_reward: float | None = None,
         learning_starts: int,
         interval: int,
         num_updates: int,
@@ -70,6 +72,7 @@ class Agent:
         self.epsilon = epsilon or Constant(0.0)
         self.batch_size = batch_size
         self.minibatch_size = minibatch_size
+        self.max_reward = max_reward
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
         self._draw_online: DrawNoise | None = getattr(engine.online, "draw_noise", None)  # few networks have any
@@ -86,6 +89,8 @@ class Agent:
 
     def observe(self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool) -> None:
         """Remembers one environment step."""
+        if self.max_reward is not None:
+            reward = min(max(reward, -self.max_reward), self.max_reward)
         self.buffer.append(0, obs, action, reward, next_obs, terminated, truncated)
 
     def learn(self, before: Progress, after: Progress) -> tuple[Progress, list[Update]]:

@@ -32,6 +32,7 @@ class Learning(_Strict):
 
     batch_size: Count = 64
     minibatch_size: Count | None = None
+    max_reward: Annotated[float, Gt(0)] | None = None
     learning_starts: Annotated[int, Ge(0)] = 64
     interval: Count = 1
     num_updates: Count = 1

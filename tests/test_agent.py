@@ -317,3 +317,13 @@ def test_epsilon_is_zero_where_no_update_asks_for_it():
     agent, _ = fake()
     agent.learn(Progress(), Progress(step=1))
     assert agent.engine.epsilons == [0.0]
+
+
+def test_only_what_is_learned_from_is_clipped():
+    """Rewards, up and down; the loop goes on counting the environment's own."""
+    agent, _ = fake(max_reward=1.0)
+    stored = []
+    agent.buffer.append = lambda *step: stored.append(step)
+    for reward in (7.0, 0.5, -0.25, -400.0):
+        agent.observe("obs", 1, reward, "next obs", False, True)
+    assert stored == [(0, "obs", 1, reward, "next obs", False, True) for reward in (1.0, 0.5, -0.25, -1.0)]

@@ -9,7 +9,11 @@ from dqn_lab import registry
 from dqn_lab.build import RunValues, build
 
 CONF = Path(__file__).parents[1] / "conf"
-OPTIONS = [(group, path.stem) for group in registry.GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+OPTIONS = [
+    (group, path.relative_to(CONF / group).with_suffix("").as_posix())
+    for group in registry.GROUPS
+    for path in sorted((CONF / group).rglob("*.yaml"))
+]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
 NEEDS = {  # what an option must be put together with, where the default run will not do
     ("network", "nature_cnn"): ("env.id=Pictures-v0",),
@@ -17,6 +21,11 @@ NEEDS = {  # what an option must be put together with, where the default run wil
     ("network", "table"): ("env=frozen_lake",),
     **{("env", name): ("network=table",) for name in ("cliff_walking", "frozen_lake", "taxi")},
 }
+EXTRAS = {
+    "atari": ["ale_py", "cv2"],
+    "minatar": ["minatar"],
+    "lunar_lander": ["Box2D", "pygame"],
+}  # the folder's, or its own
 
 
 def option(group: str, name: str) -> dict:
@@ -25,6 +34,8 @@ def option(group: str, name: str) -> dict:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_option_composes_and_builds(configure, group, name):
+    for package in EXTRAS.get(name.partition("/")[0], []):
+        pytest.importorskip(package)
     config = configure(f"{group}={name}", *NEEDS.get((group, name), ()))
     assert build(config).config == config
 
@@ -40,7 +51,7 @@ def test_an_option_gives_every_parameter_of_its_constructor_and_no_other(group, 
 def test_a_base_option_gives_its_components_defaults(group, name):
     """An option is the base of the component of its own name; `mlp24` and `cartpole` are their components' base."""
     values = option(group, name)
-    if name in (values["name"], "mlp24", "cartpole"):
+    if name in (values["name"], "mlp24", "cartpole", "atari/breakout"):
         assert registry.validate(group, values) == registry.validate(group, {"name": values["name"]})
 
 

@@ -202,3 +202,14 @@ def test_extending_a_run_does_not_change_its_past(configure, tmp_path):
     long = rows(configure, tmp_path / "long", "episodes=15")["episodes.csv"]
     assert long.startswith(short)
     assert len(long) > len(short)
+
+
+def test_clipping_rewards_leaves_the_return_what_it_was(configure, tmp_path):
+    """The counting environment pays 1, 2, 3 … in an episode of three steps or more."""
+    config = configure("logger=csv", "episodes=2", "evaluation.final_num_episodes=1", "train.max_reward=1.5")
+    config["env"]["id"] = "Counting-v0"
+    experiment = build(config)
+    record = Run(experiment, tmp_path / "run", {}).execute(Quiet())
+    assert record["scores"]["last_100"] == (6 + 10) / 2
+    assert record["scores"]["final"]["return_mean"] == 6
+    assert experiment.agent.buffer.ring.arrays.reward[:7].tolist() == [1.0, 1.5, 1.5, 1.0, 1.5, 1.5, 1.5]

@@ -47,8 +47,9 @@ def _options(group: str, directories: list[Path]) -> dict[str, str]:
     """Maps each option of a group to the name of its component."""
     options: dict[str, str] = {}
     for directory in directories:
-        for path in sorted((directory / group).glob("*.yaml")):
-            options.setdefault(path.stem, str(OmegaConf.select(OmegaConf.load(path), "name", default="?")))
+        for path in sorted((directory / group).rglob("*.yaml")):
+            option = path.relative_to(directory / group).with_suffix("").as_posix()
+            options.setdefault(option, str(OmegaConf.select(OmegaConf.load(path), "name", default="?")))
     return options
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Annotated, Any
 
 import gymnasium
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 
 from dqn_lab._validation import nearest
 from dqn_lab.registry import register
+
+EXTRAS = {"MinAtar": ("minatar.gym", "minatar"), "ALE": ("ale_py", "atari")}  # namespace: what brings it, and its extra
 
 
 class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -39,7 +42,8 @@ class Gymnasium:
     """Makes a Gymnasium environment with discrete actions (Towers et al. 2024, https://arxiv.org/abs/2407.17032).
 
     Args:
-        id: a registered environment, or `module:Name-v0` to import a module first.
+        id: a registered environment, or `module:Name-v0` to import a module first; `MinAtar/…` and `ALE/…` are
+            registered where their packages are installed.
         max_episode_steps: the time limit; null for the environment's own.
         truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
             the last state is taken to be worth nothing. Standard DQN bootstraps from it.
@@ -69,6 +73,7 @@ class Gymnasium:
             render_mode: Gymnasium's; null for none.
         """
         rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment knows the word
+        _register(self.id)
         try:
             env = gymnasium.make(
                 self.id,
@@ -97,3 +102,18 @@ class Gymnasium:
             supported = "Box, Discrete, MultiDiscrete, Tuple of Discrete"
             raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
         return env
+
+
+def _register(id: str) -> None:
+    """Registers the environments of an installed package that Gymnasium does not know by itself."""
+    namespace = id.partition("/")[0]
+    if namespace not in EXTRAS or any(spec.namespace == namespace for spec in gymnasium.registry.values()):
+        return
+    module_name, extra = EXTRAS[namespace]
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ValueError(f'id={id}: needs an extra: pip install "dqn-lab[{extra}]" ({error})') from error
+    register_envs = getattr(module, "register_envs", None)  # others register as they are imported
+    if register_envs:
+        register_envs()

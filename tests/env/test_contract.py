@@ -12,6 +12,12 @@ from dqn_lab import registry
 pytestmark = pytest.mark.parametrize("name", registry.names("env"))
 
 
+@pytest.fixture(autouse=True)
+def extras(name):
+    for package in {"atari": ["ale_py", "cv2"]}.get(name, []):
+        pytest.importorskip(package)
+
+
 def play(env, seed, num_steps=50):
     """Plays made-up actions and gives all that the environment said."""
     rng, said = np.random.default_rng(seed), [env.reset(seed=seed)[0]]

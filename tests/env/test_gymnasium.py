@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -99,6 +101,24 @@ def test_a_tuple_of_states_is_observed_as_a_vector():
         assert obs in env.observation_space
     with Gymnasium(id="Endless-v0", kwargs={"observations": "pair"}).make() as env:
         assert env.observation_space == MultiDiscrete([2, 3], start=[0, 1])
+
+
+@pytest.mark.parametrize(("id", "extra"), [("MinAtar/Breakout-v1", "minatar"), ("ALE/Breakout-v5", "atari")])
+def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch, id, extra):
+    for name in ("minatar.gym", "ale_py"):
+        monkeypatch.setitem(sys.modules, name, None)  # importing it fails
+    for name in [name for name in gymnasium.registry if name.startswith(("MinAtar/", "ALE/"))]:
+        monkeypatch.delitem(gymnasium.registry, name)
+    with pytest.raises(ValueError, match=rf'^id={id}: needs an extra: pip install "dqn-lab\[{extra}\]"') as caught:
+        Gymnasium(id=id).make()
+    assert "\n" not in str(caught.value)
+
+
+def test_minatar_is_registered_where_it_is_installed():
+    pytest.importorskip("minatar")
+    with Gymnasium(id="MinAtar/Breakout-v1", max_episode_steps=9).make() as env:
+        obs, _ = env.reset(seed=0)
+        assert (obs.shape, obs.dtype, env.action_space) == ((10, 10, 4), bool, Discrete(3))
 
 
 def endless_with(**kwargs):
