@@ -84,11 +84,11 @@ class TorchEngine:
         weights = None if batch.weights is None else self._tensor(batch.weights)
         target = self.targets(transition, noise)  # [B, …]
         if noise.minibatches is None:
-            return _summarize(self._descend(transition.obs, transition.action, target, weights, noise), 1)
+            return _summarize(self.descend(transition.obs, transition.action, target, weights, noise), 1)
         judged = []
         for rows in map(self._tensor, noise.minibatches):
             part = None if weights is None else weights[rows]
-            judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, noise))
+            judged.append(self.descend(transition.obs[rows], transition.action[rows], target[rows], part, noise))
         order = np.argsort(np.concatenate(noise.minibatches))
         whole = Loss(*(torch.cat(field)[self._tensor(order)] for field in zip(*judged, strict=True)))
         return _summarize(whole, len(judged))
@@ -101,7 +101,8 @@ class TorchEngine:
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
         return self.value.target(transition, q_values.target_outputs, bootstrapped, current)
 
-    def _descend(self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: Noise) -> Loss:
+    def descend(self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: Noise) -> Loss:
+        """Takes a gradient step on a minibatch, towards the targets [B, …], and judges it as it was before."""
         judged = self.value.loss(forward(self.online, obs, noise.online), action, target, noise.online)
         losses = judged.loss if weights is None else weights * judged.loss
         loss = losses.mean()
