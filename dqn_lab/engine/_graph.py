@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 _log = logging.getLogger(__name__)
-SMALL = 2**18  # multiplications of a product that are cheaper beside their neighbours' than in a library's call
+SMALL = 2**16  # multiplications of a product that are cheaper beside their neighbours' than in a library's call
 _OPTIONS = {"compile_threads": 1, "size_asserts": False}  # no pool of processes beside this one; the caller looks
 _compiler: Any = torch.compiler
+_graphs: dict[str, Callable[..., Any]] = {}  # of this process, whose runs often share one composition
 
 
 class GraphError(RuntimeError):
@@ -46,12 +47,28 @@ def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable
             warnings.simplefilter("ignore")  # they speak of the compiler's own code
             with _as_compiling():
                 traced = make_fx(function, {**_PRODUCTS}, tracing_mode="fake")(*examples)
-            from torch import _inductor  # takes a second, which only those who compile have to wait
+            key = _text(traced, examples)
+            if key not in _graphs:
+                from torch import _inductor  # takes a second, which only those who compile have to wait
 
-            compiled: Callable[..., Any] = _inductor.compile(traced, [*examples], _OPTIONS)
+                _log.warning("compiling an update: some ten seconds, fewer where it was compiled before")
+                _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
+            return _graphs[key]
     except Exception as error:  # anything can be raised by a program that is run on tensors without numbers
         raise GraphError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
-    return compiled
+
+
+def _text(traced: torch.fx.GraphModule, examples: Sequence[Tensor]) -> str:
+    """Writes down all that a graph depends on.
+
+    Raises:
+        ValueError: it depends on a tensor that is not among its arguments.
+    """
+    constants = [str(node.target) for node in traced.graph.nodes if node.op == "get_attr"]
+    if constants:
+        raise ValueError(f"{', '.join(constants)}: a tensor that is kept neither as a parameter nor as a buffer")
+    kinds = [(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device) for tensor in examples]
+    return f"{kinds}\n{torch.get_num_threads()}\n{traced.code}"
 
 
 def obstacle(device: torch.device) -> str | None:

@@ -103,7 +103,6 @@ class CompiledEngine:
         key = (function, *[None if leaf is None else (leaf.shape, leaf.dtype) for leaf in leaves])
         inputs = [*self._held, *[torch.from_numpy(leaf).to(self.device) for leaf in leaves if leaf is not None]]
         if key not in self._graphs:
-            _log.warning("compiling the update: some twenty seconds, fewer where it was compiled before")
             self._graphs[key] = graph(functools.partial(self._trace, function, data), inputs)
         compiled = self._graphs[key]
         return lambda: compiled(*inputs).cpu().numpy()
