@@ -55,7 +55,8 @@ def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable
                 _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
             return _graphs[key]
     except Exception as error:  # anything can be raised by a program that is run on tensors without numbers
-        raise GraphError(" ".join(f"{type(error).__name__}: {error}".split())[:300]) from error
+        first, *_ = [*str(error).splitlines(), ""]
+        raise GraphError(f"{type(error).__name__}: {first}") from error
 
 
 def _text(traced: torch.fx.GraphModule, examples: Sequence[Tensor]) -> str:

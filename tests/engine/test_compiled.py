@@ -99,7 +99,7 @@ def hold_to_torch(composition, number=100):
 
 KERAS = Composition(
     value={"name": "expected", "loss": "huber", "all_actions": True},
-    bootstrap="double", weighted=True, minibatch_size=9, optimizer={"name": "keras_adam", "max_grad_norm": 0.5},
+    bootstrap="double", weighted=True, minibatch_size=6, optimizer={"name": "keras_adam", "max_grad_norm": 0.5},
 )  # fmt: skip
 
 
@@ -201,7 +201,7 @@ def by_new_tensors(optimizer):
         parameter -= optimizer.param_groups[0]["lr"] * state["mean"]
 
 
-@pytest.mark.parametrize(("step", "why"), [(by_item, "item"), (by_counting_in_groups, "counts in its groups")])
+@pytest.mark.parametrize(("step", "why"), [(by_item, "ependent"), (by_counting_in_groups, "counts in its groups")])
 def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(step, why, caplog):
     composition = Composition(optimizer=Foreign(step))
     engine, other = (composition.build(name) for name in ("torch", "compiled"))
@@ -268,7 +268,8 @@ LONG = ("value=categorical", "episodes=null", f"steps={PAYS + 1000}")
 @pytest.mark.parametrize(("overrides", "missing", "name"), [
     (LONG, None, "compiled"), (LONG, "none here", "torch"), (("value=categorical",), None, "torch"),
     (("value=categorical", "episodes=null", f"steps={PAYS}"), None, "torch"),
-    ((*LONG, "train.interval=2"), None, "torch"), ((*LONG, "train.interval=2", "train.num_updates=2"), None, "compiled"),
+    ((*LONG, "train.interval=2"), None, "torch"),
+    ((*LONG, "train.interval=2", "train.num_updates=2"), None, "compiled"),
     (("value=categorical", "episodes=2000"), None, "compiled"), ((*LONG, "episodes=100"), None, "torch"),
     (("episodes=null", f"steps={PAYS + 1000}"), None, "fused"),
     ((*LONG, "network.name=dqn_lab.network.mlp:MLP"), None, "torch"),
