@@ -191,6 +191,9 @@ class Run:
         self.record["status"] = status
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
+        fallback = getattr(self.experiment.agent.engine, "fallback", None)
+        if fallback is not None:
+            self.record["engine"] = {"name": "torch", "reason": fallback}
         final = self.record.get("scores", {}).get("final", {})
         self._save_record()  # first of all, because closing a logger may take its time, or a second Ctrl-C
         for logger in self.experiment.loggers:

@@ -127,7 +127,7 @@ class QValues(Protocol):
     """Q-values at both ends of a batch, each computed when first asked for. Gradients do not flow through them."""
 
     @property
-    def epsilon(self) -> float: ...  # of the policy that is followed now, where it is ε-greedy
+    def epsilon(self) -> float | Tensor: ...  # of the policy that is followed now, where it is ε-greedy; a number or []
     @property
     def online_next(self) -> Tensor: ...  # [B, A]
     @property

@@ -12,19 +12,18 @@ from dqn_lab.registry import lookup, register
 from dqn_lab.types import Bootstrapped, QValues
 
 
-def epsilon_greedy(q_values: Tensor, epsilon: float) -> Tensor:
+def epsilon_greedy(q_values: Tensor, epsilon: float | Tensor) -> Tensor:
     """ε / A for each action, and 1 − ε more for the greedy one, the first where several are.
 
     Args:
         q_values: [B, A].
-        epsilon: ε in [0, 1].
+        epsilon: ε in [0, 1], a number or [].
 
     Returns:
         Probabilities, [B, A].
     """
-    everywhere = torch.full_like(q_values, epsilon / q_values.shape[1])
-    greedy = torch.zeros_like(q_values).scatter(1, q_values.argmax(1, keepdim=True), 1 - epsilon)
-    return everywhere + greedy
+    greedy = torch.zeros_like(q_values).scatter(1, q_values.argmax(1, keepdim=True), 1.0)
+    return epsilon / q_values.shape[1] + (1 - epsilon) * greedy
 
 
 @register("bootstrap", "expected_sarsa")

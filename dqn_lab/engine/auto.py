@@ -5,21 +5,50 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+
+from dqn_lab import registry
+from dqn_lab.engine._graph import obstacle
 from dqn_lab.engine.fused import FusedEngine
 from dqn_lab.registry import register
+
+PAYS = 40_000  # gradient steps that save twice the time of compiling, some 20 s for 1 ms each
+EPISODE = 50  # steps that an episode is taken for: what it will be nobody knows
+MEASURED = ("mlp",)  # networks small enough that running Python is what takes the time
 
 
 @register("engine", "auto")
 class Auto:
-    """Chooses the fastest engine that supports the composition: `fused` where it can, otherwise `torch`.
+    """Chooses the fastest engine that supports the composition: `fused` where it can, otherwise `compiled` or `torch`.
 
-    The choice is a function of the configuration alone, and stands in `run.json` with its reason.
+    `compiled` is for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 40,000
+    gradient steps by their declared length, where there is a C++ compiler. The choice is a function of the
+    configuration and of what is installed, and stands in `run.json` with its reason.
     """
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> tuple[str, str]:
         """Gives the engine's name for a validated configuration, and why."""
-        obstacle = next(FusedEngine.check(config), None)
-        if obstacle is None:
+        unsupported = next(FusedEngine.check(config), None)
+        if unsupported is None:
             return "fused", "the fastest that supports the composition"
-        return "torch", obstacle
+        if not _is_small(config) or gradient_steps(config) < PAYS or obstacle(torch.device("cpu")):
+            return "torch", unsupported
+        return "compiled", f"{unsupported}; {gradient_steps(config):,} gradient steps are declared, {PAYS:,} pay"
+
+
+def gradient_steps(config: Mapping[str, Any]) -> int:
+    """Counts the gradient steps that a run declares to take."""
+    train = config["train"]
+    limits = config["steps"], config["episodes"] and config["episodes"] * EPISODE
+    steps = min(limit for limit in limits if limit is not None)
+    minibatches = -(-train["batch_size"] // (train["minibatch_size"] or train["batch_size"]))
+    updates: int = max(0, steps - train["learning_starts"]) // train["interval"] * train["num_updates"] * minibatches
+    return updates
+
+
+def _is_small(config: Mapping[str, Any]) -> bool:
+    """Tells whether everything is known to become a graph whose arithmetic takes little time."""
+    names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
+    own = all(registry.lookup(group, name).__module__.startswith("dqn_lab.") for group, name in names.items())
+    return own and names["network"] in MEASURED and config["device"] == "cpu"

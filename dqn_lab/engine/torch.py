@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch, Bootstrap, Loss, NetworkNoise, Noise, Optimizer, Transition, Update, Value
+from dqn_lab.types import Array, Batch, Bootstrap, Loss, NetworkNoise, Noise, Optimizer, T, Transition, Update, Value
 
 
 class _QValues:
     """Q-values at both ends of a batch, each forward pass made when first asked for."""
 
-    def __init__(self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise, epsilon: float) -> None:
+    def __init__(
+        self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor
+    ) -> None:
         self.engine, self.transition, self.noise, self.epsilon = engine, transition, noise, epsilon
 
     @cached_property
@@ -85,27 +87,28 @@ class TorchEngine:
         noise = Noise(noise.minibatches, *map(self._noise_tensors, noise[1:]))
         target = self.targets(transition, noise, epsilon)  # [B, …]
         if noise.minibatches is None:
-            return _summarize(self._descend(transition.obs, transition.action, target, weights, noise.online), 1)
+            return _summarize(self.descend(transition.obs, transition.action, target, weights, noise.online), 1)
         judged = []
         for rows in map(self._tensor, noise.minibatches):
             part = None if weights is None else weights[rows]
             own = of_rows(noise.online, rows)
-            judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, own))
+            judged.append(self.descend(transition.obs[rows], transition.action[rows], target[rows], part, own))
         order = np.argsort(np.concatenate(noise.minibatches))
         whole = Loss(*(torch.cat(field)[self._tensor(order)] for field in zip(*judged, strict=True)))
         return _summarize(whole, len(judged))
 
     @torch.no_grad()
-    def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float = 0.0) -> Tensor:
+    def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor = 0.0) -> Tensor:
         """Gives what the online network's outputs are to become, [B, …]."""
         q_values = _QValues(self, transition, noise, epsilon)
         bootstrapped = self.bootstrap(q_values, transition.action)
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
         return self.value.target(transition, q_values.target_outputs, bootstrapped, current)
 
-    def _descend(
+    def descend(
         self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: NetworkNoise[Tensor] | None
     ) -> Loss:
+        """Takes a gradient step on a minibatch, towards the targets [B, …], and judges it as it was before."""
         judged = self.value.loss(forward(self.online, obs, noise), action, target, noise)
         losses = judged.loss if weights is None else weights * judged.loss
         loss = losses.mean()
@@ -147,9 +150,9 @@ def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None)
     return outputs
 
 
-def of_rows(noise: NetworkNoise[Tensor] | None, rows: Tensor) -> NetworkNoise[Tensor] | None:
+def of_rows(noise: NetworkNoise[T] | None, rows: T) -> NetworkNoise[T] | None:
     """Gives the noise of some rows of a batch: what they share, and their own."""
-    return noise if noise is None or noise.rows is None else noise._replace(rows=noise.rows[rows])
+    return noise if noise is None or noise.rows is None else noise._replace(rows=noise.rows[rows])  # type: ignore[index]
 
 
 def _summarize(judged: Loss, num_updates: int) -> Update:

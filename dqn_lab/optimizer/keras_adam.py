@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
@@ -32,10 +31,10 @@ class _KerasAdam(torch.optim.Optimizer):
                 if not state:
                     state.update(step=0, m=torch.zeros_like(parameter), v=torch.zeros_like(parameter))
                 state["step"] += 1
-                rate = group["lr"] * math.sqrt(1 - beta2 ** state["step"]) / (1 - beta1 ** state["step"])
+                rate = group["lr"] * (1 - beta2 ** state["step"]) ** 0.5 / (1 - beta1 ** state["step"])
                 state["m"].lerp_(parameter.grad, 1 - beta1)
                 state["v"].lerp_(parameter.grad.square(), 1 - beta2)
-                parameter.addcdiv_(state["m"], state["v"].sqrt().add_(group["eps"]), value=-rate)
+                parameter.sub_(rate * state["m"] / state["v"].sqrt().add_(group["eps"]))
 
 
 @register("optimizer", "keras_adam")

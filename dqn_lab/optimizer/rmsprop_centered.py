@@ -30,7 +30,7 @@ class _CenteredRMSprop(torch.optim.Optimizer):
                 state["g"].lerp_(parameter.grad, 1 - group["decay"])
                 state["s"].lerp_(parameter.grad.square(), 1 - group["decay"])
                 variance = torch.addcmul(state["s"], state["g"], state["g"], value=-1).clamp_(min=0)  # but for rounding
-                parameter.addcdiv_(parameter.grad, variance.add_(group["eps"]).sqrt_(), value=-group["lr"])
+                parameter.sub_(group["lr"] * parameter.grad / variance.add_(group["eps"]).sqrt_())
 
 
 @register("optimizer", "rmsprop_centered")

@@ -1,0 +1,130 @@
+"""Functions of tensors as compiled graphs: traced by `torch.fx`, compiled by TorchInductor for arguments like these."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import platformdirs
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+_log = logging.getLogger(__name__)
+SMALL = 2**16  # multiplications of a product that are cheaper beside their neighbours' than in a library's call
+_OPTIONS = {"compile_threads": 1, "size_asserts": False}  # no pool of processes beside this one; the caller looks
+_compiler: Any = torch.compiler
+_graphs: dict[str, Callable[..., Any]] = {}  # of this process, whose runs often share one composition
+
+
+class GraphError(RuntimeError):
+    """Reports, in one line, why a function is no graph."""
+
+
+def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable[..., Any]:
+    """Compiles a function of tensors, some of which it may change in place.
+
+    Whatever it does beside computing with tensors is done now and never again: it must not depend on numbers that
+    change. No call is checked for fitting arguments.
+
+    Args:
+        function: what to compile.
+        arguments: like those that it will be called with, of the same shapes, types and strides; left as they are.
+
+    Raises:
+        GraphError: it cannot be traced or compiled.
+    """
+    _keep_in_user_cache()
+    examples = [argument.detach() for argument in arguments]
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")  # they speak of the compiler's own code
+            with _as_compiling():
+                traced = make_fx(function, {**_PRODUCTS}, tracing_mode="fake")(*examples)
+            key = _text(traced, examples)
+            if key not in _graphs:
+                from torch import _inductor  # takes a second, which only those who compile have to wait
+
+                _log.warning("compiling an update: some ten seconds, fewer where it was compiled before")
+                _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
+            return _graphs[key]
+    except Exception as error:  # anything can be raised by a program that is run on tensors without numbers
+        first, *_ = [*str(error).splitlines(), ""]
+        raise GraphError(f"{type(error).__name__}: {first}") from error
+
+
+def _text(traced: torch.fx.GraphModule, examples: Sequence[Tensor]) -> str:
+    """Writes down all that a graph depends on.
+
+    Raises:
+        ValueError: it depends on a tensor that is not among its arguments.
+    """
+    constants = [str(node.target) for node in traced.graph.nodes if node.op == "get_attr"]
+    if constants:
+        raise ValueError(f"{', '.join(constants)}: a tensor that is kept neither as a parameter nor as a buffer")
+    kinds = [(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device) for tensor in examples]
+    return f"{kinds}\n{torch.get_num_threads()}\n{traced.code}"
+
+
+def obstacle(device: torch.device) -> str | None:
+    """Tells why nothing can be compiled here, if that is so: inductor needs a C++ compiler on the CPU."""
+    if device.type != "cpu":
+        return None
+    try:
+        from torch._inductor.cpp_builder import get_cpp_compiler
+
+        get_cpp_compiler()
+    except Exception as error:  # which one depends on torch's version
+        return " ".join(str(error).split())
+    return None
+
+
+@contextlib.contextmanager
+def _as_compiling() -> Iterator[None]:
+    """Has `torch.compiler.is_compiling` be true: `torch.optim` then takes rates and counts that are tensors."""
+    before, _compiler._is_compiling_flag = _compiler._is_compiling_flag, True
+    try:
+        yield
+    finally:
+        _compiler._is_compiling_flag = before
+
+
+def _keep_in_user_cache() -> None:
+    """Has inductor keep what it compiled in the user's cache directory, unless told another place or it has none.
+
+    Its files are named after their content and put in place whole: workers may share them.
+    """
+    directory = platformdirs.user_cache_path("dqn_lab") / "inductor"
+    if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=directory).close()
+    except OSError as error:
+        _log.info("compiled graphs are kept for this machine's temporary files: %s: %s", directory, error.strerror)
+    else:
+        os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(directory)
+
+
+def _is_small(left: Tensor, right: Tensor) -> bool:
+    return left.device.type == "cpu" and math.prod(left.shape) * right.shape[1] <= SMALL
+
+
+def _mm(left: Tensor, right: Tensor) -> Tensor:
+    return (left.unsqueeze(-1) * right.unsqueeze(0)).sum(1) if _is_small(left, right) else NotImplemented
+
+
+def _addmm(bias: Tensor, left: Tensor, right: Tensor, beta: float = 1, alpha: float = 1) -> Tensor:
+    return _mm(left, right) + bias if (alpha, beta) == (1, 1) and _is_small(left, right) else NotImplemented
+
+
+_PRODUCTS: dict[Any, Callable[..., Tensor]] = {
+    torch.ops.aten.mm.default: _mm,
+    torch.ops.aten.addmm.default: _addmm,
+}

@@ -1,0 +1,306 @@
+"""The traced engine against the one that it traces."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import subprocess
+import sys
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box
+
+from dqn_lab import registry
+from dqn_lab.build import build
+from dqn_lab.cli._display import Quiet
+from dqn_lab.engine import compiled
+from dqn_lab.engine._graph import GraphError, graph, obstacle
+from dqn_lab.engine.auto import PAYS, gradient_steps
+from dqn_lab.run import Run
+from dqn_lab.seeding import torch_generator
+from dqn_lab.types import Batch, Noise, Transition
+
+SIZE, A, CPU = 12, 3, torch.device("cpu")
+needs_compiler = pytest.mark.skipif(obstacle(CPU) is not None, reason="needs a C++ compiler")
+
+
+def create(group, configuration, *supplied):
+    return registry.create(group, registry.validate(group, configuration), *supplied)
+
+
+class Composition(NamedTuple):
+    network: dict[str, Any] = {"name": "mlp", "hidden": [8]}
+    value: dict[str, Any] = {"name": "expected"}
+    bootstrap: str = "max"
+    optimizer: Any = {"name": "adam"}
+    shared: bool = False
+    weighted: bool = False
+    minibatch_size: int | None = None
+
+    def build(self, name, dtype=torch.float64, seed=0):
+        value = create("value", self.value)
+        supplied = (Box(-1, 1, (4,)), A, value.num_outputs)
+        online, target = (
+            create("network", self.network, *supplied, torch_generator(seed, which)).to(dtype)
+            for which in ("online", "target")
+        )
+        named = isinstance(self.optimizer, dict)
+        parts = value, create("bootstrap", {"name": self.bootstrap}), self.optimizer
+        parts = (*parts[:2], create("optimizer", self.optimizer) if named else self.optimizer)
+        return create("engine", {"name": name}, online, online if self.shared else target, *parts, CPU)
+
+    def batches(self, number, array=np.float64, first=0):
+        """Yields batches, the noise of their updates, and learning rates that fall."""
+        for seed in range(first, first + number):
+            rng = np.random.default_rng(seed)
+            memory = Transition(
+                obs=rng.normal(size=(SIZE, 4)).astype(array),
+                action=rng.integers(A, size=SIZE),
+                reward=rng.normal(size=SIZE).astype(array),
+                next_obs=rng.normal(size=(SIZE, 4)).astype(array),
+                discount=np.where(rng.random(SIZE) < 0.2, 0, 0.9).astype(array),
+            )
+            weights = rng.uniform(0.2, 1, SIZE).astype(array) if self.weighted else None
+            order, step = rng.permutation(SIZE), self.minibatch_size
+            noise = Noise(step and [order[i : i + step] for i in range(0, SIZE, step)])
+            yield Batch(memory, weights, np.arange(SIZE)), noise, 1e-2 / (1 + seed)
+
+
+def distance(one, other):
+    return max((a - b).abs().max().item() for a, b in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def count_in_double(engine):
+    """Has torch's NAdam keep its product of shares unrounded, which it has in single precision in any case."""
+    for state in engine.optimizer.state.values():
+        if "mu_product" in state:
+            state["mu_product"] = state["mu_product"].double()
+
+
+def hold_to_torch(composition, number=100):
+    """Sees that many updates are torch's to 1e-10, their rates falling and the target network following."""
+    engine, other = (composition.build(name) for name in ("torch", "compiled"))
+    for count, (batch, noise, lr) in enumerate(composition.batches(number)):
+        one, another = (each.update(batch, noise, lr) for each in (engine, other))
+        count_in_double(engine)
+        assert (another.loss, another.q_value) == pytest.approx((one.loss, one.q_value), rel=1e-10, abs=1e-10)
+        np.testing.assert_allclose(another.priorities, one.priorities, rtol=1e-10, atol=1e-10)
+        assert another.num_updates == one.num_updates
+        for each in (engine, other) if count % 10 == 0 else ():
+            each.target.load_state_dict(each.online.state_dict())
+    assert other.fallback is None
+    assert distance(other.online, engine.online) < 1e-10
+
+
+KERAS = Composition(
+    value={"name": "expected", "loss": "huber", "all_actions": True},
+    bootstrap="double", weighted=True, minibatch_size=6, optimizer={"name": "keras_adam", "max_grad_norm": 0.5},
+)  # fmt: skip
+
+
+@needs_compiler
+def test_minibatches_weights_clipping_and_counts_in_the_optimizer_are_torchs():
+    hold_to_torch(KERAS)
+
+
+OPTIMIZERS = [
+    {"name": "adamw"}, {"name": "keras_adam"}, {"name": "nadam"}, {"name": "radam"},
+    {"name": "rmsprop"}, {"name": "rmsprop", "momentum": 0.9}, {"name": "rmsprop_centered"},
+    {"name": "sgd"}, {"name": "sgd", "momentum": 0.9}, {"name": "sgd", "momentum": 0.9, "nesterov": True},
+]  # fmt: skip
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
+def test_a_hundred_updates_by_every_optimizer_are_torchs(optimizer):
+    hold_to_torch(Composition(optimizer=optimizer))
+
+
+def random_composition(rng):
+    """Draws a composition, one part independently of the other."""
+    values = [
+        {"name": "expected"}, {"name": "expected", "loss": "huber", "kappa": 0.5}, {"name": "categorical"},
+        {"name": "expected", "all_actions": True}, {"name": "quantile", "num_quantiles": 7},
+    ]  # fmt: skip
+    hidden = [int(width) for width in rng.integers(1, 40, size=rng.integers(1, 4))]
+    activation = str(rng.choice(["relu", "tanh", "silu", "gelu"]))
+    optimizer = [{"name": "adam"}, *OPTIMIZERS][rng.integers(len(OPTIMIZERS) + 1)]
+    return Composition(
+        network={"name": "mlp", "hidden": hidden, "activation": activation, "layer_norm": bool(rng.integers(2))},
+        value=values[rng.integers(len(values))],
+        bootstrap=str(rng.choice(["max", "double", "munchausen"])),
+        optimizer={**optimizer, "max_grad_norm": [None, 0.1, 10.0][rng.integers(3)]},
+        shared=bool(rng.integers(2)),
+        weighted=bool(rng.integers(2)),
+        minibatch_size=[None, 4, 5][rng.integers(3)],
+    )
+
+
+@pytest.mark.slow
+@needs_compiler
+@pytest.mark.parametrize("seed", range(20))
+def test_updates_of_random_compositions_are_torchs(seed):
+    hold_to_torch(random_composition(np.random.default_rng(seed)), 30)
+
+
+@needs_compiler
+def test_a_saved_state_goes_on_bit_for_bit_with_counts_that_python_had():
+    engine, other = KERAS.build("compiled"), KERAS.build("compiled", seed=1)
+    for each in KERAS.batches(5):
+        engine.update(*each)
+    saved = engine.state_dict()
+    assert [state["step"] for state in saved["optimizer"]["state"].values()] == [10] * 4  # as torch itself saves them
+    other.load_state_dict(pickle.loads(pickle.dumps(saved)))
+    for each in KERAS.batches(5, first=5):
+        one, another = engine.update(*each), other.update(*each)
+        assert (one.loss, one.q_value) == (another.loss, another.q_value)
+        np.testing.assert_array_equal(one.priorities, another.priorities)
+    assert distance(engine.online, other.online) == 0
+
+
+class Foreign:
+    """An optimizer of one's own, as `torch.optim` has them, whose step is given."""
+
+    lr, max_grad_norm = staticmethod(lambda progress: 0.1), None
+
+    def __init__(self, step):
+        self.step = step
+
+    def build(self, parameters):
+        optimizer = torch.optim.Optimizer(list(parameters), {"lr": 0.1, "count": 0})
+        optimizer.step = torch.no_grad()(lambda: self.step(optimizer))
+        return optimizer
+
+
+def by_item(optimizer):
+    """Looks at a number of the state, which a graph has none of."""
+    for parameter in optimizer.param_groups[0]["params"]:
+        state = optimizer.state[parameter]
+        state["step"] = state.get("step", 0) + 1
+        parameter -= optimizer.param_groups[0]["lr"] / float(state["step"]) * parameter.grad
+
+
+def by_counting_in_groups(optimizer):
+    (group,) = optimizer.param_groups
+    group["count"] += 1
+    for parameter in group["params"]:
+        parameter -= group["lr"] / group["count"] * parameter.grad
+
+
+def by_new_tensors(optimizer):
+    """Puts new tensors in the place of its state, where others change the old ones."""
+    for parameter in optimizer.param_groups[0]["params"]:
+        state = optimizer.state[parameter]
+        state["mean"] = 0.5 * state.get("mean", torch.zeros_like(parameter)) + parameter.grad
+        parameter -= optimizer.param_groups[0]["lr"] * state["mean"]
+
+
+@pytest.mark.parametrize(("step", "why"), [(by_item, "ependent"), (by_counting_in_groups, "counts in its groups")])
+def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(step, why, caplog):
+    composition = Composition(optimizer=Foreign(step))
+    engine, other = (composition.build(name) for name in ("torch", "compiled"))
+    for each in composition.batches(5):
+        one, another = engine.update(*each), other.update(*each)
+        assert (one.loss, one.q_value) == (another.loss, another.q_value)
+    assert distance(other.online, engine.online) == 0
+    assert why in other.fallback
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert line == f"{other.fallback}; engine=torch goes on"
+    assert "\n" not in line
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_a_state_may_be_replaced_by_new_tensors():
+    hold_to_torch(Composition(optimizer=Foreign(by_new_tensors)))
+
+
+def test_a_graph_depends_on_no_tensor_but_its_arguments():
+    kept = torch.ones(3)
+    with pytest.raises(GraphError):
+        graph(lambda tensor: tensor + kept, [torch.zeros(3)])
+
+
+def refuse(function, arguments):
+    raise GraphError("it is a test")
+
+
+def finish(configure, directory, engine):
+    overrides = ("logger=csv", "episodes=null", "steps=200", "evaluation.interval=null")
+    return Run(build(configure(f"engine={engine}", *overrides)), directory, {}).execute(Quiet())
+
+
+def test_a_run_that_cannot_be_compiled_is_torchs_and_its_record_says_so(configure, tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "graph", refuse)
+    for engine in ("torch", "compiled"):
+        finish(configure, tmp_path / engine, engine)
+    assert (tmp_path / "torch/episodes.csv").read_bytes() == (tmp_path / "compiled/episodes.csv").read_bytes()
+    record = json.loads((tmp_path / "compiled/run.json").read_text(encoding="utf-8"))
+    assert record["engine"] == {"name": "torch", "reason": "engine=compiled: it is a test"}
+
+
+def test_a_run_without_a_compiler_is_torchs_from_the_beginning(configure, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(compiled, "obstacle", lambda device: "no compiler here")
+    record = finish(configure, tmp_path / "run", "compiled")
+    assert record["engine"] == {"name": "torch", "reason": "engine=compiled: no compiler here"}
+    assert [each.getMessage() for each in caplog.records if "no compiler here" in each.getMessage()] == [
+        "engine=compiled: no compiler here; engine=torch goes on"
+    ]
+
+
+def test_the_compiler_is_missed_where_there_is_none():
+    command = "import torch; from dqn_lab.engine._graph import obstacle; print(obstacle(torch.device('cpu')))"
+    environment = {**os.environ, "CXX": "no-such-compiler", "PATH": "/nowhere"}
+    printed = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True)
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.strip() != "None"
+
+
+LONG = ("value=categorical", "episodes=null", f"steps={PAYS + 1000}")
+
+
+@pytest.mark.parametrize(("overrides", "missing", "name"), [
+    (LONG, None, "compiled"), (LONG, "none here", "torch"), (("value=categorical",), None, "torch"),
+    (("value=categorical", "episodes=null", f"steps={PAYS}"), None, "torch"),
+    ((*LONG, "train.interval=2"), None, "torch"),
+    ((*LONG, "train.interval=2", "train.num_updates=2"), None, "compiled"),
+    (("value=categorical", "episodes=2000"), None, "compiled"), ((*LONG, "episodes=100"), None, "torch"),
+    (("episodes=null", f"steps={PAYS + 1000}"), None, "fused"),
+    ((*LONG, "network.name=dqn_lab.network.mlp:MLP"), None, "torch"),
+])  # fmt: skip
+def test_auto_compiles_where_the_declared_length_pays_for_it(configure, monkeypatch, overrides, missing, name):
+    monkeypatch.setattr("dqn_lab.engine.auto.obstacle", lambda device: missing)
+    monkeypatch.setattr(compiled, "obstacle", lambda device: missing)
+    engine = build(configure("engine=auto", *overrides)).engine
+    assert engine["name"] == name
+    assert ("gradient steps" in engine["reason"]) is (name == "compiled")
+
+
+def test_gradient_steps_are_counted_as_declared(configure):
+    config = configure(
+        "episodes=null", "steps=1064", "train.interval=4", "train.num_updates=2", "train.minibatch_size=30"
+    )
+    assert gradient_steps(config) == 250 * 2 * 3
+
+
+@pytest.mark.slow
+@needs_compiler
+def test_two_workers_may_begin_with_one_empty_cache(tmp_path):
+    command = [sys.executable, "-m", "dqn_lab", "train", "engine=compiled", "episodes=null", "steps=200", "logger=csv"]
+    command += ["evaluation.interval=null", "evaluation.final_num_episodes=1", "display=none"]
+    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    workers = [
+        subprocess.Popen([*command, f"hydra.run.dir={tmp_path / name}"], env=environment) for name in ("one", "other")
+    ]
+    assert [worker.wait() for worker in workers] == [0, 0]
+    assert subprocess.run([*command, f"hydra.run.dir={tmp_path / 'third'}"], env=environment).returncode == 0
+    tables = [(tmp_path / name / "episodes.csv").read_bytes() for name in ("one", "other", "third")]
+    assert tables[0] == tables[1] == tables[2]
+    records = [json.loads((tmp_path / name / "run.json").read_text(encoding="utf-8")) for name in ("one", "third")]
+    assert [record["engine"]["name"] for record in records] == ["compiled", "compiled"]
