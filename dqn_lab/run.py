@@ -203,14 +203,17 @@ class Run:
                 _log.warning("closing %s: %s", type(logger).__name__, _one_line(error))
 
     def _save_record(self) -> None:
-        path = self.directory / "run.json"
-        text = json.dumps(_jsonable(self.record), indent=2, ensure_ascii=False).encode() + b"\n"
-        try:
-            write_atomically(path, lambda file: file.write(text))
-        except OSError:  # a full disk has no room for a second file, but the one there has the room it had
-            with path.open("r+b") as file:
-                file.write(text)
-                file.truncate()
+        _write_record(self.directory / "run.json", self.record)
+
+
+def _write_record(path: Path, record: dict[str, Any]) -> None:
+    text = json.dumps(_jsonable(record), indent=2, ensure_ascii=False).encode() + b"\n"
+    try:
+        write_atomically(path, lambda file: file.write(text))
+    except OSError:  # a full disk has no room for a second file, but the one there has the room it had
+        with path.open("r+b") as file:
+            file.write(text)
+            file.truncate()
 
 
 def _one_line(error: Exception) -> str:
@@ -243,3 +246,13 @@ def read_record(directory: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
         raise ValueError(f"{path}: not the record of a dqn_lab run")
     return record
+
+
+def mark_interrupted(directory: Path, reason: str) -> None:
+    """Closes the record of a run whose process died before it could; leaves every other record as it is."""
+    try:
+        record = read_record(directory)
+    except ValueError:
+        return
+    if record["status"] == "running":
+        _write_record(directory / "run.json", {**record, "status": "interrupted", "error": reason})

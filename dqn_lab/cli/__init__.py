@@ -12,6 +12,7 @@ from dqn_lab import __version__
 WARNED = "DQN_LAB_WARNED"  # the warnings that a command has printed, for the workers of any launcher
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
+    "sweep": "ask a question: variants × seeds on all cores; alone, it lists the questions",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }

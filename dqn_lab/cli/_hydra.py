@@ -27,6 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab import registry
 from dqn_lab._validation import nearest
+from dqn_lab.cli import _overrides
 from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._parser import Parser
 from dqn_lab.types import ConfigError
@@ -134,7 +135,7 @@ def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: 
         if not isinstance(part, dict) or not isinstance(set_by_recipe, DictConfig) or ":" in str(part.get("name")):
             continue
         known = registry.schema(registry.lookup(group, str(part.get("name")))).model_fields
-        typed = [_key(override) for override in hydra.overrides.task]
+        typed = [_overrides.key(override) for override in hydra.overrides.task]
         for key in map(str, set_by_recipe):
             if key not in known and f"{group}.{key}" not in typed:
                 part.pop(key, None)
@@ -154,12 +155,14 @@ def identity(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def slug(overrides: list[str], config: Mapping[str, Any]) -> str:
+def slug(overrides: list[str], known_by: str) -> str:
     """Names a run's directory: its overrides made safe, cut to 80 characters, and its identity."""
-    safe = re.sub(
-        r"[^\w.=,+-]+", "-", ",".join(text.lstrip("+") for text in overrides) or "default", flags=re.ASCII
-    ).strip("-.")
-    return f"{safe[:SLUG]}-{identity(config)}"
+    return f"{safe(','.join(text.lstrip('+') for text in overrides) or 'default')[:SLUG]}-{known_by}"
+
+
+def safe(name: str) -> str:
+    """Leaves of a name what every file system takes."""
+    return re.sub(r"[^\w.=,+-]+", "-", name, flags=re.ASCII).strip("-.")
 
 
 def register_resolver() -> None:
@@ -168,7 +171,7 @@ def register_resolver() -> None:
     def run_slug(*, _root_: DictConfig) -> str:
         from dqn_lab.build import validate
 
-        return slug(list(_root_.hydra.overrides.task), validate(plain(_root_)))
+        return slug(list(_root_.hydra.overrides.task), identity(validate(plain(_root_))))
 
     OmegaConf.register_new_resolver("run_slug", run_slug, replace=True)
 
@@ -216,7 +219,7 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
 
 def _culprit(overrides: list[str], message: str) -> str | None:
     """Finds the override without which the error goes away or becomes another."""
-    named = [item for item in overrides if f"'{_key(item)}'" in message]
+    named = [item for item in overrides if f"'{_overrides.key(item)}'" in message]
     for override in [*named, *(item for item in overrides if item not in named)]:
         try:
             compose("config", [item for item in overrides if item != override], return_hydra_config=True)
@@ -227,15 +230,11 @@ def _culprit(overrides: list[str], message: str) -> str | None:
     return None
 
 
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]
-
-
 def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
     text = " ".join(str(error).split())
     if culprit is None:
         return text
-    key, value = _key(culprit), culprit.partition("=")[2]
+    key, value = _overrides.key(culprit), culprit.partition("=")[2]
     if isinstance(error, MissingConfigException) and error.options is not None:
         missing = str(error.missing_cfg_file).rsplit("/", 1)[-1]
         return f"{key}={value}: no such option; {nearest(missing, error.options)}"
@@ -296,11 +295,3 @@ def about_hydra(overrides: list[str]) -> list[str]:
         raise ConfigError(str(error)) from error
     single = [text for text, override in zip(overrides, parsed, strict=True) if not override.is_sweep_override()]
     return [text for text in single if text.lstrip("+~").startswith(("hydra.", "hydra/", "experiment="))]
-
-
-def quote(value: str) -> str:
-    """Quotes a string for Hydra's override grammar."""
-    backslash, mark = chr(92), "'"
-    return (
-        mark + value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark) + mark
-    )

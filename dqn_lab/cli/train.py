@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -16,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dqn_lab.build import build, validate
-from dqn_lab.cli import WARNED, _hydra, fail, warn
+from dqn_lab.cli import WARNED, _hydra, _interrupt, _overrides, fail, warn
 from dqn_lab.cli._about import COMMAND, about, command
 from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.run import Run, read_record
@@ -30,22 +29,19 @@ def main(argv: list[str]) -> int:
     """Trains, with Hydra's own flags and overrides; returns the exit code."""
     os.environ[COMMAND] = command()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
-            signal.signal(number, _terminate)
+    _interrupt.listen()
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
         _hydra.add_directories(args.config_dir)
         _hydra.register_resolver()
-        directory = _prepare(args)
+        directory, jobs = _prepare(args)
     except ConfigError as error:
         return fail(*error.problems)
     except _hydra.ERRORS as error:
         return fail(str(error))
     key = "sweep" if args.multirun else "run"
-    fixed = [] if directory is None else [f"hydra.{key}.dir={_hydra.quote(str(directory))}"]
+    fixed = [] if directory is None else [f"hydra.{key}.dir={_overrides.quote(str(directory))}"]
     sys.argv = ["dqn-lab", *_hydra.hydra_argv(args), *fixed]
     if directory is None:
         return _run_hydra()
@@ -53,7 +49,11 @@ def main(argv: list[str]) -> int:
     code = _run_hydra()
     if not args.multirun:
         return code or _settle(directory)
-    return max(code, _show_jobs(directory, _records(directory) - before))
+    # a search's jobs are not known beforehand; of a grid's, those of another multirun here are none
+    records = (
+        _records(directory) - before if jobs is None else {path for path in _records(directory) if path.parent in jobs}
+    )
+    return max(code, _show_jobs(directory, records))
 
 
 def _run_hydra() -> int:
@@ -66,8 +66,8 @@ def _run_hydra() -> int:
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt as error:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the end is near, and one more Ctrl-C would only break it
-        return fail(str(error) or "interrupted", code=143 if isinstance(error, _Terminated) else 130)
+        _interrupt.ignore()
+        return _interrupt.interrupted(error)
     return 0
 
 
@@ -89,13 +89,13 @@ def job(config: DictConfig) -> float:
             record = run.execute(display)
     except KeyboardInterrupt as error:
         progress = run.progress if run else Progress()
-        where = f"interrupted at episode {progress.episode}, step {progress.step}; {_shown(directory)}"
+        where = f"interrupted at episode {progress.episode}, step {progress.step}; {shown(directory)}"
         raise type(error)(where) from error
     except Exception as error:
-        fail(f"{run.record.get('error', error) if run else error}; {_shown(directory)}")
+        fail(f"{run.record.get('error', error) if run else error}; {shown(directory)}")
         return math.nan
     if experiment.config["display"] != "none":
-        show_summary(record, _shown(directory), time.perf_counter() - began)
+        show_summary(record, shown(directory), time.perf_counter() - began)
     return float(record["scores"]["final"]["return_mean"])
 
 
@@ -107,34 +107,38 @@ def _announce() -> None:
         say(f"\njob {about_job.num + 1} of {os.environ[NUM_JOBS]}: {overrides}")
 
 
-def _prepare(args: Any) -> Path | None:
+def _prepare(args: Any) -> tuple[Path | None, set[Path] | None]:
     """Checks every job by building it, and then makes the directory that all is written to.
 
     Returns:
-        the directory; None where a flag asks to be shown something, and nothing is to run.
+        the directory, None where a flag asks to be shown something, and nothing is to run; and those of a grid's jobs.
     """
     os.environ.pop(NUM_JOBS, None)
     os.environ.pop(WARNED, None)
     if args.help or args.hydra_help or args.info or args.shell_completion:
-        return None
+        return None, None
     with _hydra.composer():
         if args.cfg:
             _hydra.compose_config(args.overrides)
-            return None
+            return None, None
         if not args.multirun:
             config = _hydra.compose_config(args.overrides)
             warn(*build(validate(_hydra.plain(config))).warnings)
             given = any("hydra.run.dir=" in override for override in args.overrides)
-            return make_directory(Path(config.hydra.run.dir), bump=not given)
+            return make_directory(Path(config.hydra.run.dir), bump=not given), None
         base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
-        check_jobs(_hydra.expand(args.overrides, base), Path(base.hydra.sweep.dir))
-        return make_directory(Path(base.hydra.sweep.dir), bump=False)
+        sweep = Path(base.hydra.sweep.dir)
+        jobs = check_jobs(_hydra.expand(args.overrides, base), sweep)
+        return make_directory(sweep, bump=False), jobs
 
 
-def check_jobs(jobs: list[list[str]] | None, sweep: Path) -> None:
+def check_jobs(jobs: list[list[str]] | None, sweep: Path) -> set[Path] | None:
     """Composes, validates and builds every job of a grid; a search's jobs are not known beforehand.
 
     Jobs that can run and hardly mean what they say are warned of, once for all.
+
+    Returns:
+        the jobs' directories; None for a search.
 
     Raises:
         ConfigError: one line a problem, with the jobs that have it.
@@ -152,15 +156,17 @@ def check_jobs(jobs: list[list[str]] | None, sweep: Path) -> None:
             if first != number:
                 raise ConfigError(f"the same as job {first}")
             if (sweep / directory / "run.json").exists():
-                raise ConfigError(f"{_shown(sweep / directory)}: holds a run already")
+                raise ConfigError(f"{shown(sweep / directory)}: holds a run already")
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(name)
     if problems:
         raise ConfigError(*(_with_jobs(problem, names, len(jobs or [])) for problem, names in problems.items()))
     warn(*warnings)
-    if jobs is not None:
-        os.environ[NUM_JOBS] = str(len(jobs))
+    if jobs is None:
+        return None
+    os.environ[NUM_JOBS] = str(len(jobs))
+    return {sweep / directory for directory in seen}
 
 
 def _with_jobs(problem: str, names: list[str], total: int) -> str:
@@ -214,21 +220,13 @@ def _show_jobs(directory: Path, records: set[Path]) -> int:
         if record["status"] != "completed":
             lines.append(f"  {record['status']}: {path.parent.name}: {record.get('error', '')}")
     total = int(os.environ.get(NUM_JOBS, len(records)))
-    say("\n".join([f"\n{statuses.count('completed')} of {total} jobs completed in {_shown(directory)}", *lines]))
+    say("\n".join([f"\n{statuses.count('completed')} of {total} jobs completed in {shown(directory)}", *lines]))
     return int(statuses.count("completed") < total)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """Writes a path as a person here would type it."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:
         return str(path)
-
-
-class _Terminated(KeyboardInterrupt):
-    """The process was asked to end by a signal other than Ctrl-C's."""
-
-
-def _terminate(*_: object) -> None:
-    raise _Terminated

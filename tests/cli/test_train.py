@@ -92,6 +92,25 @@ def test_a_multirun_says_which_job_of_how_many_and_how_all_went(cli, quick, tmp_
     assert len(list((tmp_path / "outputs" / "sweeps").rglob("episodes.csv"))) == 4
 
 
+def test_the_end_of_a_multirun_counts_its_own_jobs_only(cli, quick, tmp_path, monkeypatch):
+    """Another one may write to the same directory at the same time."""
+    from dqn_lab.cli import train
+
+    run_hydra = train._run_hydra
+
+    def beside_another():
+        code = run_hydra()
+        (record,) = (tmp_path / "sweep").glob("*/run.json")
+        (tmp_path / "sweep" / "other").mkdir()
+        (tmp_path / "sweep" / "other" / "run.json").write_bytes(record.read_bytes())
+        return code
+
+    monkeypatch.setattr(train, "_run_hydra", beside_another)
+    outcome = cli("train", "-m", "seed=0", "hydra.sweep.dir=sweep", *quick)
+    assert outcome.code == 0
+    assert "1 of 1 jobs completed" in outcome.out
+
+
 def test_a_run_is_the_same_alone_and_in_a_multirun(cli, quick, tmp_path):
     cli("train", "-m", "seed=3,4", *quick)
     cli("train", "seed=4", *quick, "hydra.run.dir=alone")

@@ -1,0 +1,180 @@
+"""What a person sees of a sweep: a table that redraws itself, or plain lines in a pipe."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import gymnasium
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from dqn_lab.cli._display import LINES, say
+from dqn_lab.cli._plan import Job
+from dqn_lab.run import read_record
+
+EVERY = 1.0  # seconds between two looks at the directories
+
+
+class Board:
+    """Follows the jobs of a sweep through the `run.json` of each, whatever runs them and wherever.
+
+    Args:
+        title: the question.
+        jobs: all of the sweep, those that are done already included.
+        directory: the sweep's.
+    """
+
+    def __init__(self, title: str, jobs: Sequence[Job], directory: Path) -> None:
+        self.title, self.jobs, self.directory = title, jobs, directory
+        self.status = {job.directory: "waiting" for job in jobs}
+        self.scores: dict[str, float] = {}
+        self.thresholds: dict[str, float] = {}
+        self.seen: dict[str, int] = {}
+        self.look()
+        self.before = self.done()
+        self.started = time.perf_counter()
+
+    def look(self) -> None:
+        """Reads what has changed since the last look."""
+        for name, status in self.status.items():
+            if status == "completed":
+                continue
+            try:
+                changed = (self.directory / name / "run.json").stat().st_mtime_ns
+                if self.seen.get(name) == changed:
+                    continue
+                record = read_record(self.directory / name)
+            except (OSError, ValueError):
+                continue  # not begun, or in the middle of being written
+            self.seen[name] = changed
+            self.status[name] = record["status"]
+            if record["status"] == "completed":
+                self.scores[name] = float(record["scores"]["final"]["return_mean"])
+                if (threshold := _threshold(record["config"])) is not None:
+                    self.thresholds[name] = threshold
+
+    def count(self, status: str) -> int:
+        """Counts the runs of a status."""
+        return sum(each == status for each in self.status.values())
+
+    def done(self) -> int:
+        """Counts the runs that ended, well or not."""
+        return len(self.status) - self.count("waiting") - self.count("running")
+
+    def left(self) -> str:
+        """Estimates the time that is left from the runs that ended since the start."""
+        ended, seconds = self.done() - self.before, int(time.perf_counter() - self.started)
+        if not ended:
+            return "?"
+        minutes, seconds = divmod(int(seconds / ended * (len(self.status) - self.done())), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+
+    def arms(self) -> dict[str, list[str]]:
+        """Gives the runs of each variant."""
+        arms: dict[str, list[str]] = {}
+        for job in self.jobs:
+            arms.setdefault(job.variant, []).append(job.directory)
+        return arms
+
+    def mean(self, names: Iterable[str]) -> str:
+        """Gives the mean final return of those runs that are completed."""
+        scores = [self.scores[name] for name in names if name in self.scores]
+        return f"{fmean(scores):.1f}" if scores else "–"
+
+    def words(self) -> str:
+        """Says how far the sweep is, in a line."""
+        counts = ", ".join(f"{self.count(status)} {status}" for status in ("running", "failed", "interrupted")
+                           if self.count(status))  # fmt: skip
+        means = "  ".join(f"{label}: {self.mean(names)}" for label, names in self.arms().items())
+        return (
+            f"{self.done()} of {len(self.status)} jobs{f' ({counts})' if counts else ''}  {self.left()} left  {means}"
+        )
+
+    def table(self) -> Table:
+        """Draws how far each variant is."""
+        table = Table(title=self.title, caption=f"{self.done()} of {len(self.status)} jobs, {self.left()} left")
+        table.add_column("variant")
+        for name in ("done", "running", "failed", "waiting", "final return"):
+            table.add_column(name, justify="right")
+        for label, names in self.arms().items():
+            statuses = [self.status[name] for name in names]
+            failed = statuses.count("failed") + statuses.count("interrupted")
+            counts = (statuses.count("completed"), statuses.count("running"), failed, statuses.count("waiting"))
+            table.add_row(label, *map(str, counts), self.mean(names))
+        return table
+
+    def problems(self, errors: Mapping[str, str]) -> list[str]:
+        """Gives a line for each run that did not complete.
+
+        Args:
+            errors: why one failed, where its record does not say so.
+        """
+        lines = []
+        for name, status in self.status.items():
+            if status in ("failed", "interrupted") or name in errors:
+                reason = errors.get(name) or read_record(self.directory / name).get("error", "")
+                lines.append(f"  {'failed' if name in errors else status}: {name}{f': {reason}' if reason else ''}")
+        return lines
+
+
+def summary(board: Board) -> list[str]:
+    """Gives a line for each variant: its mean final return and how many of its runs succeeded."""
+    arms = board.arms()
+    width = max(map(len, arms)) + 2
+    lines = [f"{board.count('completed')} of {len(board.status)} jobs completed"]
+    for label, names in arms.items():
+        done = [name for name in names if name in board.scores]
+        wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
+        success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
+        lines.append(f"{label:<{width}}mean final return {board.mean(names)} over {len(done)} runs{success}")
+    return lines
+
+
+def _threshold(config: Mapping[str, Any]) -> float | None:
+    """Gives the return from which Gymnasium calls an environment solved, where it says so."""
+    try:
+        return gymnasium.spec(config["env"]["id"]).reward_threshold
+    except (KeyError, gymnasium.error.Error):
+        return None
+
+
+class Watch:
+    """Shows a board, from a thread of its own, while a launcher is busy."""
+
+    def __init__(self, board: Board, console: Console) -> None:
+        self.board, self.console = board, console
+        self.live = Live(board.table(), console=console, auto_refresh=False) if console.is_terminal else None
+        self.stop = threading.Event()
+        self.thread = threading.Thread(target=self._follow, daemon=True)
+        self.printed = board.done()
+
+    def __enter__(self) -> Watch:
+        if self.live:
+            self.live.start()
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop.set()
+        self.thread.join()
+        self._show()
+        if self.live:
+            self.live.stop()
+
+    def _follow(self) -> None:
+        while not self.stop.wait(EVERY):
+            self._show()
+
+    def _show(self) -> None:
+        self.board.look()
+        if self.live:
+            self.live.update(self.board.table(), refresh=True)
+        elif (self.board.done() - self.printed) * LINES >= len(self.board.status):
+            self.printed = self.board.done()
+            say(f"{self.printed / len(self.board.status):4.0%}  {self.board.words()}")

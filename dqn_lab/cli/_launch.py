@@ -1,0 +1,167 @@
+"""Hydra's launchers, given jobs that were composed beforehand."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf
+
+from dqn_lab.build import build, validate
+from dqn_lab.cli import _hydra
+from dqn_lab.cli._about import about
+from dqn_lab.cli._display import Quiet
+from dqn_lab.cli._plan import Job, Plan, with_seed
+from dqn_lab.run import Run, mark_interrupted, read_record
+from dqn_lab.types import ConfigError
+
+PATIENCE = 10.0  # seconds that interrupted runs have to close their books
+EXTRAS = {"submitit": "submitit", "slurm": "submitit", "ray": "ray", "optuna": "optuna"}  # a word: what brings it
+
+
+class Prepared(ConfigLoaderImpl):
+    """Gives a job the configuration that was composed for its arm before the first job started.
+
+    Hydra's own loader composes each job in its worker: a tenth of a second, from files that may have changed meanwhile.
+
+    Args:
+        search_path: Hydra's own.
+        composed: the configurations by their overrides, without the last two: the seed and the job's directory.
+    """
+
+    def __init__(self, search_path: ConfigSearchPath, composed: dict[tuple[str, ...], DictConfig]) -> None:
+        super().__init__(search_path)
+        self.composed = composed
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Gives what Hydra's loader gives for overrides that end in a seed and a directory."""
+        *shared, seed, subdir = sweep_overrides
+        config = with_seed(self.composed[tuple(shared)], int(seed.partition("=")[2]), subdir)
+        OmegaConf.copy_cache(from_config=master_config, to_config=config)
+        return config
+
+
+def job(config: DictConfig) -> str | None:
+    """Runs one job in the directory that Hydra made for it.
+
+    Returns:
+        why it failed, in one line, where it did; its run.json says so too, if there is one.
+    """
+    directory = Path(HydraConfig.get().runtime.output_dir)
+    try:
+        experiment = build(validate(_hydra.plain(config, HydraConfig.get())))
+        Run(experiment, directory, about()).execute(Quiet())
+    except Exception as error:
+        return " ".join(f"{type(error).__name__}: {error}".split())
+    return None
+
+
+def context(config: DictConfig, loader: ConfigLoaderImpl | None = None) -> HydraContext:
+    """Gives what Hydra's plugins work in."""
+    return HydraContext(config_loader=loader or GlobalHydra.instance().config_loader(), callbacks=Callbacks(config))
+
+
+def master(launch: Sequence[str]) -> DictConfig:
+    """Composes Hydra's own configuration of a sweep: the launcher and the directory.
+
+    Raises:
+        ConfigError: there is no such launcher, or it is not installed.
+    """
+    try:
+        return _hydra.compose_config(list(launch))
+    except ConfigError as error:
+        problems = []
+        for problem in error.problems:
+            extra = next((extra for word, extra in EXTRAS.items() if word in problem), None)
+            hint = f'; pip install "dqn-lab[{extra}]" brings it' if extra else ""
+            problems.append(problem + hint)
+        raise ConfigError(*problems) from error
+
+
+def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path) -> dict[str, str]:
+    """Runs jobs with the launcher that the configuration names.
+
+    A launcher whose worker was killed gives up; the jobs that it had not begun are then handed to it once more.
+
+    Returns:
+        why a job failed, by its directory, where no run.json says so.
+    """
+    search_path = GlobalHydra.instance().config_loader().get_search_path()
+    loader = Prepared(search_path, plan.composed)
+    errors: dict[str, str] = {}
+    waiting = list(jobs)
+    while waiting:
+        try:
+            for start, batch in _batches(config, waiting):
+                launcher = Plugins.instance().instantiate_launcher(context(config, loader), job, config)
+                returns = launcher.launch([each.overrides for each in batch], initial_job_idx=start)
+                for each, result in zip(batch, returns, strict=True):
+                    if result.return_value is not None and not (directory / each.directory / "run.json").exists():
+                        errors[each.directory] = result.return_value
+            return errors
+        except Exception as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            close(waiting, directory, f"its worker died: {said}")
+            begun = [each for each in waiting if (directory / each.directory / "run.json").exists()]
+            if not begun:
+                return errors | {each.directory: said for each in waiting}
+            waiting = [each for each in waiting if each not in begun]
+    return errors
+
+
+def _batches(config: DictConfig, jobs: list[Job]) -> Iterator[tuple[int, list[Job]]]:
+    """Splits jobs where a launcher would start them all at once, or the person says how many go together."""
+    size = config.hydra.sweeper.get("max_batch_size")
+    if size is None and str(config.hydra.launcher._target_).endswith("submitit_launcher.LocalLauncher"):
+        size = os.cpu_count()
+    size = size or len(jobs)
+    for start in range(0, len(jobs), size):
+        yield start, jobs[start : start + size]
+
+
+def close(jobs: Sequence[Job], directory: Path, reason: str) -> None:
+    """Ends the runs of this machine that are still going, and closes the records of those that cannot do so."""
+    for _, pid in _running(jobs, directory):
+        if pid != os.getpid():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGINT)
+    deadline = time.monotonic() + PATIENCE
+    while left := _running(jobs, directory):
+        for path, pid in left:
+            if pid == os.getpid() or not _exists(pid) or time.monotonic() > deadline:
+                mark_interrupted(path, reason)
+        time.sleep(0.1)
+
+
+def _running(jobs: Sequence[Job], directory: Path) -> list[tuple[Path, int]]:
+    """Lists the runs on this machine that say they are running, and their processes."""
+    found: list[tuple[Path, int]] = []
+    for path in {directory / each.directory for each in jobs}:
+        try:
+            record: dict[str, Any] = read_record(path)
+        except ValueError:
+            continue
+        if record["status"] == "running" and record.get("host") == socket.gethostname():
+            found.append((path, int(record["pid"])))
+    return found
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,111 @@
+"""What a sweep's directory knows: `sweep.json`, and how far each job came."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dqn_lab.checkpoint import write_atomically
+from dqn_lab.cli._hydra import identity
+from dqn_lab.cli._plan import Job
+from dqn_lab.run import read_record
+from dqn_lab.types import ConfigError
+
+NAME = "sweep.json"
+STALE = 3600  # seconds without a row, after which a run on a machine out of sight counts as dead
+
+
+def read_ledger(directory: Path) -> dict[str, Any] | None:
+    """Reads `sweep.json`; None where there is none.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    path = directory / NAME
+    try:
+        ledger = json.loads(path.read_text(encoding="utf-8"))
+        assert isinstance(ledger["variants"], dict)
+        {(job["variant"], job["seed"], job["directory"]) for job in ledger["jobs"]}
+        list(ledger["base"]), list(ledger["seeds"])
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AssertionError) as error:
+        raise ConfigError(f"{path}: damaged; move it away, and the sweep writes it anew") from error
+    assert isinstance(ledger, dict)
+    return ledger
+
+
+def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) -> dict[str, Any]:
+    """Adds seeds and variants to what a directory holds already.
+
+    Raises:
+        ConfigError: it holds another sweep, or this one with other overrides.
+    """
+    if old is None:
+        return new
+    elsewhere = "give this one a directory of its own with --dir"
+    if old["base"] != new["base"]:
+        raise ConfigError(f"{directory}: holds a sweep over [{' '.join(old['base'])}]; {elsewhere}")
+    for label, overrides in new["variants"].items():
+        if old["variants"].get(label, overrides) != overrides:
+            was = " ".join(old["variants"][label])
+            raise ConfigError(f"{directory}: variant {label!r} was [{was}] there; {elsewhere}")
+    rows = {(row["variant"], row["seed"]): row for row in [*old["jobs"], *new["jobs"]]}
+    order = [*new["variants"], *(label for label in old["variants"] if label not in new["variants"])]
+    return {
+        **new,
+        "variants": {**old["variants"], **new["variants"]},
+        "seeds": sorted({*old["seeds"], *new["seeds"]}),
+        "jobs": [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))],
+    }
+
+
+def write_ledger(ledger: Mapping[str, Any], directory: Path) -> None:
+    """Writes `sweep.json`, whole or not at all."""
+    text = json.dumps(ledger, indent=2, ensure_ascii=False).encode() + b"\n"
+    write_atomically(directory / NAME, lambda file: file.write(text))
+
+
+def state(job: Job, directory: Path) -> str:
+    """Tells how far a job came: `new`, `completed`, `running`, or why it has to be run again."""
+    path = directory / job.directory
+    if not (path / "run.json").exists():
+        return "new"
+    try:
+        record = read_record(path)
+    except ValueError:
+        return "damaged"
+    if identity(record["config"]) != job.hash:
+        return "another run's"
+    status = str(record["status"])
+    return "interrupted" if status == "running" and not is_alive(record, path) else status
+
+
+def is_alive(record: Mapping[str, Any], path: Path) -> bool:
+    """Tells whether the process of a run that says it is running may still be there."""
+    if time.time() - max(file.stat().st_mtime for file in path.iterdir()) > STALE:
+        return False
+    if record.get("host") != socket.gethostname():
+        return True
+    try:
+        os.kill(int(record["pid"]), 0)
+    except PermissionError:
+        return True
+    except (OSError, KeyError, ValueError, TypeError):
+        return False
+    return int(record["pid"]) != os.getpid()  # ours has just begun; a dead one had the same number
+
+
+def set_aside(path: Path) -> Path:
+    """Renames an attempt's directory, with all that it recorded, so that the job can be run again."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.attempt{number}")).exists():
+        number += 1
+    return path.rename(aside)

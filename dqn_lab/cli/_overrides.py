@@ -1,0 +1,87 @@
+"""Overrides as text: whose they are, what they hold, how several go together."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep
+from hydra.errors import HydraException
+
+from dqn_lab.types import ConfigError
+
+
+def key(override: str) -> str:
+    """Gives the key that an override is for."""
+    return override.lstrip("+~").partition("=")[0]
+
+
+def merge(*groups: list[str]) -> list[str]:
+    """Puts overrides together; of several for one key the last one stands."""
+    return list({key(override): override for override in itertools.chain.from_iterable(groups)}.values())
+
+
+def quote(value: str) -> str:
+    """Quotes a string for Hydra's override grammar."""
+    backslash, mark = chr(92), "'"
+    escaped = value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark)
+    return mark + escaped + mark
+
+
+def is_sweep(override: str) -> bool:
+    """Tells whether an override gives several values.
+
+    Raises:
+        ConfigError: it cannot be read.
+    """
+    try:
+        return bool(OverridesParser.create().parse_override(override).is_sweep_override())
+    except HydraException as error:
+        raise ConfigError(f"{override}: {error}") from error
+
+
+def first_value(key: str, text: str) -> Any:
+    """Gives one of the values that a search may try.
+
+    Raises:
+        ConfigError: the text is no choice, range or interval.
+    """
+    try:
+        override = OverridesParser.create().parse_override(f"{key}={text}")
+    except HydraException as error:
+        raise ConfigError(f"search.params.{key}={text}: {error}") from error
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return value.start
+    if not override.is_sweep_override():
+        raise ConfigError(f"search.params.{key}={text}: must be a choice(…), range(…) or interval(…)")
+    return next(iter(override.sweep_string_iterator()))
+
+
+def parse_seeds(text: str | list[int]) -> list[int]:
+    """Reads seeds as Hydra writes them: `range(1000,1100)`, `0,1,2`, or a list.
+
+    Raises:
+        ConfigError: they are no seeds, or one stands there twice.
+    """
+    seeds = text if isinstance(text, list) else list(_swept(text))
+    wrong = [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]
+    if wrong or not seeds:
+        raise ConfigError(f"seeds={text}: must be whole numbers of at least 0, as in range(1000,1030) or 0,1,2")
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        raise ConfigError(f"seeds={text}: {twice[0]} stands there twice")
+    return list(seeds)
+
+
+def _swept(text: str) -> Iterator[Any]:
+    try:
+        override = OverridesParser.create().parse_override(f"seed={text.replace(' ', '')}")
+        if override.is_sweep_override():
+            return iter(list(override.sweep_iterator()))
+        value = override.value()
+    except (HydraException, ValueError):
+        return iter(())
+    return iter(value if isinstance(value, list) else [value])

@@ -1,0 +1,153 @@
+"""What a sweep has to run: every arm composed and built, every job with its identity and its directory."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from dqn_lab.build import build, validate
+from dqn_lab.cli import _hydra, _overrides
+from dqn_lab.cli._overrides import merge
+from dqn_lab.cli._question import Question
+from dqn_lab.types import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run of a sweep.
+
+    Args:
+        variant: the label of its arm.
+        seed: its own.
+        hash: of its configuration: what it is known by.
+        directory: its name under the sweep's directory.
+        overrides: as Hydra's launchers take them; the last two are the seed and the directory.
+    """
+
+    variant: str
+    seed: int
+    hash: str
+    directory: str
+    overrides: tuple[str, ...]
+
+    def row(self) -> dict[str, Any]:
+        """Gives what `sweep.json` says of it."""
+        return {"variant": self.variant, "seed": self.seed, "hash": self.hash, "directory": self.directory}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The jobs of a sweep, and each arm's configuration by its overrides."""
+
+    jobs: list[Job]
+    composed: dict[tuple[str, ...], DictConfig]
+
+
+def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
+    """Composes and builds every arm, and lists the jobs.
+
+    Args:
+        question: what is asked.
+        launch: overrides of Hydra's own part.
+        typed: overrides for every run that were typed behind the question's name.
+
+    Raises:
+        ConfigError: one line for each arm's each problem.
+    """
+    _refuse_what_is_compared(question, typed)
+    problems: dict[str, list[str]] = {}  # what is wrong: the arms it is wrong with
+    jobs: list[Job] = []
+    composed: dict[tuple[str, ...], DictConfig] = {}
+    for label, own in question.variants.items():
+        shared = tuple(merge(question.base, typed, own, ["display=none"]))
+        try:
+            config, hashes = _compose(launch, shared, question.seeds)
+        except ConfigError as error:
+            for problem in error.problems:
+                problems.setdefault(problem, []).append(label)
+            continue
+        composed[shared] = config
+        jobs += _jobs(label, own, shared, hashes)
+    if problems:
+        raise ConfigError(*(_naming(names, len(question.variants), text) for text, names in problems.items()))
+    return Plan(jobs=_share(jobs), composed=composed)
+
+
+def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
+    compared = {_overrides.key(text) for own in question.variants.values() for text in own}
+    found = [text for text in typed if _overrides.key(text) in compared]
+    if found:
+        raise ConfigError(*(f"{text}: is what {question.name} compares" for text in found))
+
+
+def _naming(labels: list[str], total: int, problem: str) -> str:
+    if len(labels) == total:
+        return f"every variant: {problem}"
+    return f"variant {labels[0]!r}{f' and {len(labels) - 1} more' if len(labels) > 1 else ''}: {problem}"
+
+
+def _compose(launch: list[str], shared: tuple[str, ...], seeds: list[int]) -> tuple[DictConfig, dict[int, str]]:
+    """Composes an arm once, builds it once, and gives each seed's identity."""
+    config = _hydra.compose_config([*launch, *shared, f"seed={seeds[0]}"])
+    plain = validate(_hydra.plain(config))
+    build(plain)
+    if _interpolates(config):
+        reseeded = {seed: with_seed(config, seed) for seed in seeds}
+        return config, {seed: _hydra.identity(validate(_hydra.plain(each))) for seed, each in reseeded.items()}
+    return config, {seed: _hydra.identity({**plain, "seed": seed}) for seed in seeds}
+
+
+def _interpolates(config: DictConfig) -> bool:
+    """Tells whether a value may depend on the seed: nothing but an interpolation can make it so."""
+    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    return "${" in json.dumps(OmegaConf.to_container(own, resolve=False))
+
+
+def with_seed(config: DictConfig, seed: int, subdir: str | None = None) -> DictConfig:
+    """Copies an arm's configuration with another seed: what composing it again would give, a hundred times as fast.
+
+    Args:
+        config: composed from overrides of which the last was a seed.
+        seed: the other one.
+        subdir: the override that names the job's directory.
+    """
+    found = copy.deepcopy(config)
+    found.seed = seed
+    with read_write(found.hydra), open_dict(found.hydra):
+        found.hydra.overrides.task[-1] = f"seed={seed}"
+        task = OmegaConf.to_container(found.hydra.overrides.task, resolve=False)
+        assert isinstance(task, list)
+        found.hydra.job.override_dirname = ",".join(sorted(task))
+        if subdir is not None:
+            found.hydra.sweep.subdir = subdir.partition("=")[2].strip("'")
+            found.hydra.overrides.hydra.append(subdir)
+    return found
+
+
+def _jobs(label: str, own: list[str], shared: tuple[str, ...], hashes: Mapping[int, str]) -> Iterator[Job]:
+    for seed, identity in hashes.items():
+        directory = _hydra.slug([*own, f"seed={seed}"], identity)
+        overrides = (*shared, f"seed={seed}", f"hydra.sweep.subdir={_overrides.quote(directory)}")
+        yield Job(variant=label, seed=seed, hash=identity, directory=directory, overrides=overrides)
+
+
+def _share(jobs: list[Job]) -> list[Job]:
+    """Has jobs of one configuration share one directory: they are one run."""
+    first: dict[str, Job] = {}
+    for job in jobs:
+        first.setdefault(job.hash, job)
+    return [
+        Job(variant=job.variant, seed=job.seed, hash=job.hash, directory=first[job.hash].directory,
+            overrides=first[job.hash].overrides)
+        for job in jobs
+    ]  # fmt: skip
+
+
+def once(jobs: list[Job]) -> list[Job]:
+    """Gives the jobs without those that another one is the run of."""
+    return list({job.directory: job for job in reversed(jobs)}.values())[::-1]

@@ -1,0 +1,209 @@
+"""A question: the file under `sweeps/` that asks it, read and checked."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from annotated_types import Ge, Gt, MinLen
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict
+
+from dqn_lab._validation import check, nearest
+from dqn_lab.cli import _overrides
+from dqn_lab.cli._overrides import merge, parse_seeds
+from dqn_lab.types import ConfigError
+
+Overrides = list[str]
+Seeds = str | list[Annotated[int, Ge(0)]]
+Value = str | int | float | bool | None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class _Quick(_Strict):
+    seeds: Seeds | None = None
+    base: Overrides = []
+    num_trials: Annotated[int, Gt(0)] | None = None
+
+
+class _Search(_Strict):
+    params: Annotated[dict[str, str], MinLen(1)]
+    num_trials: Annotated[int, Gt(0)] = 30
+    num_parallel: Annotated[int, Gt(0)] = 2
+
+
+class _File(_Strict):
+    question: Annotated[str, MinLen(1)]
+    base: Overrides = []
+    variants: dict[str, Overrides] = {}
+    grid: dict[str, Annotated[list[Value], MinLen(1)]] = {}
+    search: _Search | None = None
+    control: str | None = None
+    metric: Annotated[str, MinLen(1)] = "final_return"
+    seeds: Seeds = "range(1000,1030)"
+    quick: _Quick = _Quick()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """A search in place of variants: what is tried, how often, and how many trials at a time."""
+
+    params: dict[str, str]
+    num_trials: int
+    num_parallel: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A question with everything that its answer needs.
+
+    Args:
+        name: of the file.
+        question: in words.
+        base: the overrides of every run.
+        variants: a label and the overrides that make it, for each arm.
+        control: the arm that the others are compared with; None in a search.
+        metric: the primary one, declared beforehand.
+        seeds: of every arm.
+        search: what to try, where no variants are given.
+    """
+
+    name: str
+    question: str
+    base: list[str]
+    variants: dict[str, list[str]]
+    control: str | None
+    metric: str
+    seeds: list[int]
+    search: Search | None
+
+
+def read_question(path: Path, quick: bool) -> Question:
+    """Reads a question's file.
+
+    Args:
+        path: of the file.
+        quick: ask it the quick way: fewer seeds, shorter runs.
+
+    Raises:
+        ConfigError: one line a problem.
+    """
+    return _blaming(f"{path}: ", lambda: _question(path, quick))
+
+
+def _question(path: Path, quick: bool) -> Question:
+    values = check("", _File, _load(path))
+    both = [key for key in ("variants", "grid", "search") if values[key]]
+    if len(both) != 1:
+        raise ConfigError(f"{', '.join(both) or 'nothing'}: one of variants, grid and search must be given")
+    variants = values["variants"] or (_arms(values["grid"]) if values["grid"] else {})
+    search, control, short = values["search"], values["control"], values["quick"]
+    if search is None and control not in variants:
+        raise ConfigError(f"control={control}: no such variant; {nearest(str(control), variants)}")
+    if search and control is not None:
+        raise ConfigError(f"control={control}: a search has no control")
+    if search:
+        trials = short["num_trials"] if quick and short["num_trials"] else search["num_trials"]
+        search = Search(params=search["params"], num_trials=trials, num_parallel=search["num_parallel"])
+    return Question(
+        name=path.stem,
+        question=values["question"],
+        base=merge(values["base"], short["base"] if quick else []),
+        variants=variants,
+        control=control,
+        metric=values["metric"],
+        seeds=parse_seeds(short["seeds"] if quick and short["seeds"] is not None else values["seeds"]),
+        search=search,
+    )
+
+
+def _blaming(prefix: str, work: Callable[[], Question]) -> Question:
+    try:
+        return work()
+    except ConfigError as error:
+        raise ConfigError(*(f"{prefix}{problem}" for problem in error.problems)) from error
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    try:
+        values = OmegaConf.to_container(OmegaConf.load(path))
+    except OSError as error:
+        raise ConfigError(str(error.strerror or error)) from error
+    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
+        raise ConfigError(f"not a yaml file: {error}") from error
+    if not isinstance(values, dict):
+        raise ConfigError("holds no keys")
+    for label in (values.get("variants") or {}) if isinstance(values.get("variants"), dict) else []:
+        if not isinstance(label, str):
+            raise ConfigError(f"variants.{label}: a label is text: write it in quotes, '{label}'")
+    return {str(key): value for key, value in values.items()}
+
+
+def _arms(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
+    """Writes a grid out: an arm for each combination, labelled by the values that it has."""
+    shorts = [key.split(".")[-1] for key in grid]
+    names = shorts if len(set(shorts)) == len(shorts) else list(grid)
+    arms = {}
+    for values in itertools.product(*grid.values()):
+        words = ["null" if value is None else str(value).lower() if value in (True, False) else str(value)
+                 for value in values]  # fmt: skip
+        label = ", ".join(f"{name}={word}" for name, word in zip(names, words, strict=True))
+        arms[label] = [f"{key}={word}" for key, word in zip(grid, words, strict=True)]
+    return arms
+
+
+@dataclass(frozen=True, kw_only=True)
+class Typed:
+    """What a person typed behind a question's name.
+
+    Args:
+        launch: Hydra's own overrides: how jobs are launched.
+        base: for every run.
+        seeds: in place of the question's, or None.
+    """
+
+    launch: list[str]
+    base: list[str]
+    seeds: list[int] | None
+
+
+def read_typed(overrides: list[str]) -> Typed:
+    """Sorts what was typed.
+
+    Raises:
+        ConfigError: one line for each override that cannot be read.
+    """
+    launch, base, seeds, problems = [], [], None, []
+    for text in overrides:
+        key = _overrides.key(text)
+        try:
+            if key == "seed":
+                seeds = parse_seeds(text.partition("=")[2])
+            elif key.startswith(("hydra.", "hydra/")):
+                _overrides.is_sweep(text)
+                launch.append(text)
+            else:
+                base.append(_single(text))
+        except ConfigError as error:
+            problems += [problem.replace("seeds=", "seed=", 1) for problem in error.problems]
+    if problems:
+        raise ConfigError(*problems)
+    if not any(_overrides.key(text) == "hydra/launcher" for text in launch):
+        launch.insert(0, "hydra/launcher=joblib")
+    return Typed(launch=launch, base=base, seeds=seeds)
+
+
+def _single(text: str) -> str:
+    """Sees that an override gives one value; an environment's own arguments are one key more."""
+    text = f"++{text}" if text.startswith("env.kwargs.") else text
+    if _overrides.is_sweep(text):
+        raise ConfigError(f"{text}: what a sweep compares stands in its file; a grid of its own is for `train -m`")
+    return text

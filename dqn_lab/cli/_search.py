@@ -1,0 +1,158 @@
+"""A search in place of variants: Optuna proposes, and a trial is judged by the mean over its seeds."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from omegaconf import DictConfig
+
+from dqn_lab.build import build, validate
+from dqn_lab.cli import _hydra, _overrides, fail
+from dqn_lab.cli._about import about
+from dqn_lab.cli._display import Quiet, say
+from dqn_lab.cli._launch import context, master
+from dqn_lab.cli._ledger import read_ledger, set_aside, write_ledger
+from dqn_lab.cli._question import Question, Search
+from dqn_lab.run import Run, read_record
+
+BEST = 5  # trials that are shown at the end
+
+
+def check_search(question: Question, search: Search, launch: list[str], typed: list[str]) -> DictConfig:
+    """Builds one trial, and composes what Hydra's sweeper needs.
+
+    Raises:
+        ConfigError: one line a problem.
+    """
+    config = master([
+        *launch,
+        "hydra/sweeper=optuna",
+        "hydra.sweeper.direction=maximize",
+        f"hydra.sweeper.n_trials={search.num_trials}",
+        f"hydra.sweeper.n_jobs={search.num_parallel}",
+        "hydra.sweeper.sampler.seed=0",  # the same proposals again, so that an interrupted search goes on
+        "hydra.sweeper.max_failure_rate=1.0",  # a trial that fails is one that failed
+        "hydra.sweep.subdir='.trials/${hydra.job.num}'",
+    ])  # fmt: skip
+    one = [f"{key}={_overrides.first_value(key, text)}" for key, text in search.params.items()]
+    trial = _hydra.compose_config([*launch, *_overrides.merge(question.base, typed, one), f"seed={question.seeds[0]}"])
+    build(validate(_hydra.plain(trial)))
+    return config
+
+
+def run_search(config: DictConfig, question: Question, search: Search, typed: list[str], ledger: dict[str, Any]) -> int:
+    """Searches; returns 1 if no trial completed.
+
+    Args:
+        config: Hydra's part.
+        question: what is asked, of which seeds.
+        search: what is tried.
+        typed: overrides for every run.
+        ledger: what `sweep.json` says before the first trial.
+    """
+    directory = Path(config.hydra.sweep.dir)
+    write_ledger({**ledger, **(_trials(read_ledger(directory)))}, directory)
+    task = functools.partial(trial, keys=list(search.params), seeds=question.seeds, directory=directory)
+    sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context(config), task_function=task)
+    logging.getLogger("optuna").setLevel(logging.WARNING)
+    shared = _overrides.merge(question.base, typed, ["display=none"])
+    try:
+        sweeper.sweep([*shared, *(f"{key}={text}" for key, text in search.params.items())])
+    except ValueError as error:  # Optuna's, where there is no best trial
+        fail(str(error), code=1)
+    found = collect(directory, list(search.params))
+    write_ledger({**ledger, **found}, directory)
+    return _show(found, directory)
+
+
+def _trials(ledger: dict[str, Any] | None) -> dict[str, Any]:
+    return {key: ledger[key] for key in ("variants", "jobs")} if ledger else {"variants": {}, "jobs": []}
+
+
+def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: Path) -> float:
+    """Runs one trial: each seed in a directory of its own; what is completed already is read.
+
+    Args:
+        config: the trial's, as Hydra's sweeper composed it.
+        keys: what is searched over.
+        seeds: of every trial.
+        directory: the sweep's.
+
+    Returns:
+        the mean over seeds of the final policy's mean return.
+    """
+    hydra = HydraConfig.get()
+    own = [text for text in hydra.overrides.task if _overrides.key(text) in keys]
+    scores = []
+    for seed in seeds:
+        config.seed = seed
+        checked = validate(_hydra.plain(config, hydra))
+        path = directory / _hydra.slug([*own, f"seed={seed}"], _hydra.identity(checked))
+        scores.append(_score(path) if _completed(path) else _run(checked, path))
+    say(f"trial {hydra.job.num + 1}: {fmean(scores):.1f}  {' '.join(own)}")
+    return fmean(scores)
+
+
+def _completed(path: Path) -> bool:
+    try:
+        if read_record(path)["status"] == "completed":
+            return True
+    except ValueError:
+        if not path.exists():
+            return False
+    set_aside(path)
+    return False
+
+
+def _run(config: dict[str, Any], path: Path) -> float:
+    Run(build(config), path, about()).execute(Quiet())
+    return _score(path)
+
+
+def _score(path: Path) -> float:
+    return float(read_record(path)["scores"]["final"]["return_mean"])
+
+
+def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
+    """Lists the trials that a directory holds as the variants and jobs of `sweep.json`."""
+    variants: dict[str, list[str]] = {}
+    jobs = []
+    for path in sorted(directory.glob("*/run.json")):
+        if ".attempt" in path.parent.name:
+            continue
+        try:
+            record = read_record(path.parent)
+        except ValueError:
+            continue
+        values = {key: _value(record["config"], key) for key in keys}
+        label = ", ".join(f"{key.split('.')[-1]}={value:.4g}" if isinstance(value, float) else
+                          f"{key.split('.')[-1]}={value}" for key, value in values.items())  # fmt: skip
+        own = [f"{key}={value}" for key, value in values.items()]
+        variants[label] = own
+        known_by = _hydra.identity(record["config"])
+        jobs.append({"variant": label, "seed": record["seed"], "hash": known_by, "directory": path.parent.name})
+    return {"variants": variants, "jobs": jobs}
+
+
+def _value(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, dict) else None
+    return config
+
+
+def _show(found: dict[str, Any], directory: Path) -> int:
+    scores: dict[str, list[float]] = {}
+    for job in found["jobs"]:
+        if read_record(directory / job["directory"])["status"] == "completed":
+            scores.setdefault(job["variant"], []).append(_score(directory / job["directory"]))
+    best = sorted(scores, key=lambda label: -fmean(scores[label]))[:BEST]
+    say(f"\n{len(scores)} trials, the best first; a winner's score is too good: run it again on other seeds")
+    for label in best:
+        say(f"{label}  mean final return {fmean(scores[label]):.1f} over {len(scores[label])} runs")
+    return int(not best)

@@ -1,0 +1,159 @@
+"""A sweep from its question to its summary."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from omegaconf import DictConfig
+from rich.console import Console
+
+from dqn_lab.cli import _hydra, _interrupt, _overrides
+from dqn_lab.cli._about import about
+from dqn_lab.cli._board import Board, Watch, summary
+from dqn_lab.cli._display import say
+from dqn_lab.cli._launch import close, launch, master
+from dqn_lab.cli._ledger import add_to, read_ledger, set_aside, state, write_ledger
+from dqn_lab.cli._plan import Job, Plan, make_plan, once
+from dqn_lab.cli._question import Question, read_question, read_typed
+from dqn_lab.cli._search import check_search, run_search
+from dqn_lab.cli.train import shown
+from dqn_lab.types import ConfigError
+
+QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings stand in its train.log, not in the table
+SHOWN = 10  # jobs that failed, in the summary
+LONGEST = 160  # characters of a directory's name
+
+
+def sweep(path: Path, args: argparse.Namespace) -> int:
+    """Reads a question, plans its jobs, and runs those that are not done yet; returns the exit code.
+
+    Args:
+        path: of the question's file.
+        args: `overrides`, `quick`, `dry_run` and `dir`, as typed.
+
+    Raises:
+        ConfigError: one line a problem; nothing was written.
+        KeyboardInterrupt: the sweep was interrupted; every run's record says how it stands.
+    """
+    question, typed = read_question(path, args.quick), read_typed(args.overrides)
+    question = dataclasses.replace(question, seeds=typed.seeds or question.seeds)
+    directory = (args.dir or _default_directory(question.name, args.quick, typed.base)).absolute()
+    place = f"hydra.sweep.dir={_overrides.quote(str(directory))}"
+    hydra_part = [*typed.launch, place, QUIET]
+    if question.search:
+        config, plan = check_search(question, question.search, hydra_part, typed.base), Plan(jobs=[], composed={})
+    else:
+        config, plan = master(hydra_part), make_plan(question, hydra_part, typed.base)
+    ledger = add_to(read_ledger(directory), _describe(question, plan, typed.base), directory)
+    if args.dry_run:
+        return _show_plan(question, plan, directory)
+    with _alone(directory):
+        write_ledger(ledger, directory)
+        if question.search:
+            return run_search(config, question, question.search, typed.base, ledger)
+        return _run(config, question, plan, directory)
+
+
+def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
+    """Gives a question asked in another way a directory of its own."""
+    words = [f"{name}{'_quick' if quick else ''}", *(text.lstrip("+") for text in typed)]
+    return Path("outputs", "sweeps", _hydra.safe(",".join(words))[:LONGEST])
+
+
+@contextlib.contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Makes a sweep's directory and keeps other sweeps out of it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise ConfigError(f"{directory}: another sweep is running there") from None
+    except OSError as error:
+        raise ConfigError(f"{error.filename or directory}: cannot be written: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _describe(question: Question, plan: Plan, typed: list[str]) -> dict[str, Any]:
+    """Gives what `sweep.json` says."""
+    here = about()
+    return {
+        "name": question.name,
+        "question": question.question,
+        "command": here["command"],
+        "started": here["started"],
+        "control": question.control,
+        "metric": question.metric,
+        "base": _overrides.merge(question.base, typed),
+        "variants": question.variants,
+        "seeds": question.seeds,
+        "versions": here["versions"],
+        "git": here["git"],
+        "jobs": [job.row() for job in plan.jobs],
+    }
+
+
+def _show_plan(question: Question, plan: Plan, directory: Path) -> int:
+    if question.search:
+        trials = f"{question.search.num_trials} trials, {len(question.seeds)} seeds each"
+        print(f"{trials}; those that {shown(directory)} holds already are not run again")
+        return 0
+    words = {"new": "run", "completed": "skip: completed", "running": "skip: running"}
+    states = {job.directory: state(job, directory) for job in plan.jobs}
+    for job in once(plan.jobs):
+        print(f"{words.get(states[job.directory], f'run again: {states[job.directory]}'):<24}{job.directory}")
+    left = sum(each not in ("completed", "running") for each in states.values())
+    print(f"{left} of {len(states)} jobs to run in {shown(directory)}")
+    return 0
+
+
+def _run(config: DictConfig, question: Question, plan: Plan, directory: Path) -> int:
+    """Runs the jobs that are not completed; returns the exit code."""
+    waiting = _clear_the_way(plan, directory)
+    board, errors = Board(question.question, plan.jobs, directory), {}
+    try:
+        if waiting:
+            with Watch(board, Console()):
+                errors = launch(config, plan, waiting, directory)
+    except KeyboardInterrupt as error:
+        _interrupt.ignore()
+        close(waiting, directory, "interrupted with its sweep")
+        _show(board, directory, errors)
+        raise type(error)("interrupted; the same command goes on from here") from error
+    return _show(board, directory, errors)
+
+
+def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
+    """Sets aside what failed or was interrupted; gives the jobs to run."""
+    jobs = once(plan.jobs)
+    states = {job.directory: state(job, directory) for job in jobs}
+    waiting = [job for job in jobs if states[job.directory] not in ("completed", "running")]
+    again = [job for job in waiting if states[job.directory] != "new"]
+    for job in again:
+        set_aside(directory / job.directory)
+    parts = [f"{len(waiting)} of {len(jobs)} jobs to run"]
+    parts += [f"{count} {what} already" for what in ("completed", "running")
+              if (count := list(states.values()).count(what))]  # fmt: skip
+    parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []
+    say(", ".join(parts))
+    return waiting
+
+
+def _show(board: Board, directory: Path, errors: dict[str, str]) -> int:
+    """Says what came out; returns 1 if a job did not complete."""
+    board.look()
+    bad = board.problems(errors)
+    lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]
+    place = shown(directory)
+    say("\n" + "\n".join([*lines, f"files     {place}", f"next      python -m dqn_lab report {shlex.quote(place)}"]))
+    return int(board.count("completed") < len(board.status))

@@ -1,0 +1,98 @@
+"""`sweep`: a question, asked of every arm and every seed; what is done already is not done again."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import Parser
+from dqn_lab.types import ConfigError
+
+PACKAGE = Path(__file__).resolve().parent.parent
+ONE_THREAD = dict.fromkeys(
+    ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"), "1"
+)
+
+
+def main(argv: list[str]) -> int:
+    """Runs a sweep; returns the exit code: 0 all done, 1 a job failed, 2 bad input, 130 interrupted."""
+    args = _parser().parse_intermixed_args(argv)
+    if args.name is None:
+        return _list_questions()
+    os.environ.update(ONE_THREAD)  # read by libraries when they are first imported, here and in workers
+    from dqn_lab.cli import _hydra, _interrupt
+    from dqn_lab.cli._about import COMMAND, command
+    from dqn_lab.cli._sweep import sweep
+
+    os.environ[COMMAND] = command()
+    _interrupt.listen()
+    try:
+        _hydra.add_directories(args.config_dir)
+        _hydra.register_resolver()
+        with _hydra.composer():
+            return sweep(find_question(args.name), args)
+    except ConfigError as error:
+        return fail(*error.problems)
+    except OSError as error:
+        return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
+    except KeyboardInterrupt as error:
+        return _interrupt.interrupted(error)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m dqn_lab sweep",
+        description="Asks a question of every variant and every seed, and goes on where an earlier sweep stopped. "
+        "Without a name, lists the questions.",
+    )
+    parser.add_argument("name", nargs="?", metavar="NAME", help="a question's name, or the path of a yaml file")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="KEY=VALUE",
+        help="for every run, as in `train`; seed='range(1000,1100)' gives the seeds, hydra/launcher=… what runs them",
+    )  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="the question's own short form: fewer seeds, shorter runs")
+    parser.add_argument("--dry-run", action="store_true", help="list the jobs and what would be skipped; run nothing")
+    parser.add_argument("--dir", type=Path, metavar="DIR", help="where to write (default: outputs/sweeps/<name>)")
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
+    return parser
+
+
+def _directory() -> Path:
+    """Finds `sweeps/`: beside the package in a repository, inside it in an installed wheel."""
+    repository = PACKAGE.parent
+    return repository / "sweeps" if (repository / "pyproject.toml").is_file() else PACKAGE / "sweeps"
+
+
+def _questions() -> dict[str, Path]:
+    return {path.stem: path for path in sorted(_directory().glob("*.yaml"))}
+
+
+def _list_questions() -> int:
+    found = _questions()
+    width = max(map(len, found), default=0) + 2
+    for name, path in found.items():
+        with path.open(encoding="utf-8") as file:
+            print(f"{name:<{width}}{file.readline().lstrip('# ').strip()}")
+    print("\npython -m dqn_lab sweep NAME [--quick] asks one; see --help")
+    return 0
+
+
+def find_question(name: str) -> Path:
+    """Finds a question's file by its name or its path.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from dqn_lab._validation import nearest
+
+    found = _questions()
+    if name in found:
+        return found[name]
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise ConfigError(f"{name}: no such file")
+        return path
+    raise ConfigError(f"{name}: no such question; {nearest(name, found)}")

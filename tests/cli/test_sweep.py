@@ -1,0 +1,328 @@
+"""`sweep`: what it writes, what it skips, what it runs again, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+
+import pytest
+
+SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
+FILE = """# Does it work?
+question: Does it work?
+base: [{base}]
+variants: {variants}
+control: {control}
+seeds: range(0, 2)
+quick: {{seeds: [7]}}
+"""
+
+
+@pytest.fixture
+def ask(cli, tmp_path, monkeypatch):
+    """Writes a question's file and asks it; without a launcher named, in this process."""
+    for name in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMBA"):
+        monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
+
+    def call(*words, variants="{a: [target.interval=1], b: [target.interval=10]}", control="b", base=SHORT, text=FILE):
+        (tmp_path / "works.yaml").write_text(text.format(base=base, variants=variants, control=control))
+        launcher = [] if any("launcher" in str(word) for word in words) else ["hydra/launcher=basic"]
+        return cli("sweep", "works.yaml", *words, *launcher)
+
+    return call
+
+
+def read(directory):
+    return json.loads((directory / "sweep.json").read_text())
+
+
+def written(directory):
+    """Gives the bytes of every run's tables by its directory's name."""
+    tables = ("episodes.csv", "evaluations.csv")
+    return {path.parent.name: [(path.parent / name).read_bytes() for name in tables]
+            for path in directory.glob("*/run.json")}  # fmt: skip
+
+
+@pytest.fixture
+def home(tmp_path):
+    return tmp_path / "outputs" / "sweeps" / "works"
+
+
+def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):
+    outcome = ask()
+    assert outcome.code == 0
+    ledger = read(home)
+    assert (ledger["name"], ledger["question"], ledger["control"]) == ("works", "Does it work?", "b")
+    assert ledger["metric"] == "final_return"
+    assert ledger["variants"] == {"a": ["target.interval=1"], "b": ["target.interval=10"]}
+    assert ledger["seeds"] == [0, 1]
+    assert set(ledger["versions"]) >= {"dqn_lab", "python", "torch"}
+    assert ledger["command"].endswith("sweep works.yaml hydra/launcher=basic")
+    assert [(job["variant"], job["seed"]) for job in ledger["jobs"]] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
+    for job in ledger["jobs"]:
+        record = json.loads((home / job["directory"] / "run.json").read_text())
+        assert record["status"] == "completed"
+        assert record["seed"] == job["seed"]
+        assert record["config"]["target"]["interval"] == {"a": 1, "b": 10}[job["variant"]]
+        assert job["directory"].endswith(job["hash"])
+
+
+def test_the_end_says_how_each_variant_did_and_what_to_type_next(ask):
+    lines = ask().out.splitlines()
+    assert "4 of 4 jobs completed" in lines
+    (line,) = (line for line in lines if line.startswith("a  mean final return "))
+    assert line.endswith(" over 2 runs  0 of 2 at 475 or more")
+    assert lines[-1] == "next      python -m dqn_lab report outputs/sweeps/works"
+
+
+def test_the_same_sweep_again_runs_nothing(ask, home):
+    ask()
+    before = {path: path.stat().st_mtime_ns for path in home.glob("*/*")}
+    outcome = ask()
+    assert outcome.code == 0
+    assert "0 of 4 jobs to run, 4 completed already" in outcome.out
+    assert before == {path: path.stat().st_mtime_ns for path in home.glob("*/*")}
+
+
+def test_more_seeds_are_added_to_what_is_there(ask, home):
+    ask("seed=0")
+    outcome = ask("seed=range(0,3)")
+    assert "4 of 6 jobs to run, 2 completed already" in outcome.out
+    assert read(home)["seeds"] == [0, 1, 2]
+    fewer = ask("seed=1")
+    assert "0 of 2 jobs to run" in fewer.out
+    assert len(read(home)["jobs"]) == 6
+
+
+def test_a_failed_job_stops_no_other_and_is_run_again(ask, home):
+    variants = "{good: [], bad: [optimizer=sgd, optimizer.lr=1e6]}"
+    outcome = ask(variants=variants, control="good")
+    assert outcome.code == 1
+    assert "2 of 4 jobs completed" in outcome.out
+    assert outcome.out.count("  failed: optimizer=sgd,optimizer.lr=1e6,seed=") == 2
+    assert "the loss became" in outcome.out
+    kept = written(home)
+    again = ask(variants=variants, control="good")
+    assert again.code == 1
+    assert "2 of 4 jobs to run, 2 completed already, 2 again" in again.out
+    aside = {name.removesuffix(".attempt1"): rows for name, rows in written(home).items() if "attempt" in name}
+    assert aside == {name: rows for name, rows in kept.items() if "sgd" in name}
+
+
+def test_an_interrupted_job_is_run_again_and_nothing_of_it_is_lost(ask, home):
+    ask()
+    job = home / read(home)["jobs"][0]["directory"]
+    record = json.loads((job / "run.json").read_text())
+    rows = (job / "episodes.csv").read_bytes()
+    (job / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    outcome = ask()
+    assert "1 of 4 jobs to run, 3 completed already, 1 again" in outcome.out
+    assert (job.with_name(f"{job.name}.attempt1") / "episodes.csv").read_bytes() == rows
+    assert (job / "episodes.csv").read_bytes() == rows
+
+
+@pytest.mark.parametrize(("pid", "runs"), [(2**22 + 1, 1), (os.getppid(), 0)])
+def test_a_run_counts_as_running_while_its_process_is_there(ask, home, pid, runs):
+    ask()
+    path = home / read(home)["jobs"][0]["directory"] / "run.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "running", "pid": pid}))
+    outcome = ask()
+    assert f"{runs} of 4 jobs to run, 3 completed already" in outcome.out
+    assert outcome.code == 1 - runs
+
+
+def test_a_run_that_two_variants_need_is_made_once(ask, home):
+    outcome = ask(variants="{default: [], ten: [target.interval=10]}", control="ten")
+    assert "2 of 2 jobs completed" in outcome.out
+    jobs = read(home)["jobs"]
+    assert len(jobs) == 4
+    assert len({job["directory"] for job in jobs}) == 2
+    assert len(written(home)) == 2
+
+
+def test_a_dry_run_lists_the_jobs_and_writes_nothing(ask, home, tmp_path):
+    outcome = ask("--dry-run")
+    assert outcome.code == 0
+    assert len([line for line in outcome.out.splitlines() if line.startswith("run ")]) == 4
+    assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
+    ask("seed=0")
+    again = ask("--dry-run").out
+    assert again.count("skip: completed") == 2
+    assert "2 of 4 jobs to run in outputs/sweeps/works" in again
+
+
+def test_the_quick_form_and_other_overrides_have_directories_of_their_own(ask, tmp_path):
+    ask("--quick")
+    ask("seed=0", "discount=0.9")
+    ask("seed=0", "--dir", "elsewhere")
+    assert {path.name for path in (tmp_path / "outputs" / "sweeps").iterdir()} == {
+        "works_quick", "works,discount=0.9",
+    }  # fmt: skip
+    assert {job["seed"] for job in read(tmp_path / "outputs" / "sweeps" / "works_quick")["jobs"]} == {7}
+    assert read(tmp_path / "outputs" / "sweeps" / "works,discount=0.9")["base"][-1] == "discount=0.9"
+    assert read(tmp_path / "elsewhere")["seeds"] == [0]
+
+
+def test_a_directory_holds_one_sweep(ask):
+    ask("seed=0", "--dir", "here")
+    other = ask("seed=0", "--dir", "here", "discount=0.9")
+    assert other.code == 2
+    assert "/here: holds a sweep over [episodes=6 " in other.err
+    changed = ask("seed=0", "--dir", "here", variants="{a: [target.interval=2]}", control="a")
+    assert "/here: variant 'a' was [target.interval=1] there; give this one a directory of its own" in changed.err
+
+
+def test_without_a_name_the_questions_are_listed(cli):
+    outcome = cli("sweep")
+    assert outcome.code == 0
+    assert "target_interval  How often should the target network be copied?" in outcome.out
+
+
+def test_a_sweep_is_listed_and_explained_without_hydra():
+    for words in (["sweep"], ["sweep", "--help"], ["--help"]):
+        code = f"import sys; from dqn_lab.cli import main\ntry: main({words})\nfinally: print('hydra' in sys.modules)"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        assert done.stdout.splitlines()[-1] == "False"
+
+
+MISTAKES = [
+    (("target.intervall=3",), {}, "every variant: target.intervall=3: no such key; did you mean interval?"),
+    (("target.interval=3",), {}, "target.interval=3: is what works compares"),
+    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: what a sweep compares stands in its file"),
+    (("seed=0,0",), {}, "seed=0,0: 0 stands there twice"),
+    (("seed=-1",), {}, "seed=-1: must be whole numbers of at least 0"),
+    (("seed=__import__('os')",), {}, "seed=__import__('os'): must be whole numbers of at least 0"),
+    (("hydra/launcher=jobbib",), {}, "hydra/launcher=jobbib: no such option; did you mean joblib?"),
+    (("--dir=/dev/null/sweep",), {}, "/dev/null/sweep: cannot be written: Not a directory"),
+    (("--qick",), {}, "unrecognized arguments: --qick"),
+    ((), {"variants": "{a: [], b: [target.intervall=3]}"},
+     "variant 'b': target.intervall=3: no such key; did you mean interval?"),
+    ((), {"variants": "{a: [], b: [buffer.capacity=0]}"}, "variant 'b': buffer.capacity=0: must be greater than 0"),
+    ((), {"control": "c"}, "works.yaml: control=c: no such variant; choices: a, b"),
+    ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text: write it in quotes, '10'"),
+    ((), {"variants": "{a: target.interval=3}"}, "works.yaml: variants.a=target.interval=3: must be"),
+    ((), {"variants": "{}"}, "works.yaml: nothing: one of variants, grid and search must be given"),
+    ((), {"text": FILE + "contrl: x\n"}, "works.yaml: contrl=x: no such key; did you mean control?"),
+    ((), {"text": "# no\nbase: []\nvariants: {{a: []}}\ncontrol: a\n"}, "works.yaml: question: must be given"),
+    ((), {"text": "question: [\n"}, "works.yaml: not a yaml file: "),
+    ((), {"text": "- a list\n"}, "works.yaml: holds no keys"),
+    ((), {"text": FILE + "control: b\n"}, "works.yaml: not a yaml file: "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "change", "expected"), MISTAKES, ids=lambda item: str(item)[:40])
+def test_a_mistake_costs_one_line_before_anything_runs(ask, tmp_path, words, change, expected):
+    outcome = ask(*words, **change)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith(f"error: {expected}")
+    assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
+
+
+def test_every_mistake_in_a_sweep_is_reported_at_once(ask):
+    outcome = ask(variants="{a: [optimizer.lr=-1], b: [seeed=1], c: [target.interval=0]}")
+    assert len(outcome.problems) == 3
+
+
+@pytest.mark.parametrize(("name", "expected"), [
+    ("target_intervall", "target_intervall: no such question; did you mean target_interval?"),
+    ("nowhere.yaml", "nowhere.yaml: no such file"),
+])  # fmt: skip
+def test_a_question_that_does_not_exist_is_named(cli, name, expected):
+    outcome = cli("sweep", name)
+    assert (outcome.code, len(outcome.problems)) == (2, 1)
+    assert outcome.err.startswith(f"error: {expected}")
+
+
+def test_another_sweep_in_the_same_directory_is_refused(ask, home):
+    from filelock import FileLock
+
+    ask("seed=0")
+    with FileLock(home / ".lock"):
+        outcome = ask("seed=0")
+    assert (outcome.code, outcome.err) == (2, f"error: {home}: another sweep is running there\n")
+
+
+def test_a_damaged_record_of_the_sweep_is_said(ask, home):
+    ask("seed=0")
+    (home / "sweep.json").write_text('{"jobs": [')
+    assert ask("seed=0").err.startswith(f"error: {home}/sweep.json: damaged")
+
+
+def test_a_job_whose_process_dies_does_not_stop_the_sweep(ask, home, monkeypatch):
+    """A killed worker takes joblib's pool with it; the jobs that had not begun are launched once more."""
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    from dqn_lab import run
+
+    launch, killed = BasicLauncher.launch, []
+
+    def one_dies(self, job_overrides, initial_job_idx):
+        if not killed:
+            killed.append(launch(self, job_overrides[:1], initial_job_idx))
+            (path,) = home.glob("*/run.json")
+            run._write_record(path, {**json.loads(path.read_text()), "status": "running", "pid": 2**22 + 1})
+            raise RuntimeError("a worker was killed")
+        return launch(self, job_overrides, initial_job_idx)
+
+    monkeypatch.setattr(BasicLauncher, "launch", one_dies)
+    outcome = ask()
+    assert outcome.code == 1
+    assert "3 of 4 jobs completed" in outcome.out
+    assert "interrupted: target.interval=1,seed=0" in outcome.out
+    assert "its worker died: RuntimeError: a worker was killed" in outcome.out
+    assert ask().code == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", [
+    "joblib",
+    pytest.param("submitit_local", marks=pytest.mark.skipif(
+        find_spec("submitit") is None, reason='pip install "dqn-lab[submitit]"')),
+    pytest.param("ray_local", marks=pytest.mark.skipif(find_spec("ray") is None, reason='pip install "dqn-lab[ray]"')),
+])  # fmt: skip
+def test_the_bytes_are_the_same_whatever_the_launcher_and_the_order(ask, tmp_path, launcher):
+    assert ask("--dir", "one", f"hydra/launcher={launcher}").code == 0
+    reversed_ = "{b: [target.interval=10], a: [target.interval=1]}"
+    assert ask("--dir", "two", "seed=1,0", variants=reversed_).code == 0
+    assert written(tmp_path / "one") == written(tmp_path / "two") != {}
+    assert len(written(tmp_path / "one")) == 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code):
+    text = FILE.format(base="episodes=100_000, logger=csv", variants="{a: [], b: [target.interval=2]}", control="a")
+    (tmp_path / "works.yaml").write_text(text)
+    words = [sys.executable, "-m", "dqn_lab", "sweep", "works.yaml", "--dir", "here"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 120
+        while not list((tmp_path / "here").glob("*/episodes.csv")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert errors.splitlines()[-1] == "error: interrupted; the same command goes on from here"
+    statuses = {json.loads(path.read_text())["status"] for path in (tmp_path / "here").glob("*/run.json")}
+    assert statuses == {"interrupted"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
+def test_a_search_judges_a_trial_by_the_mean_over_its_seeds_and_goes_on(ask, home):
+    text = """question: Which?
+base: [{base}]
+search: {{params: {{target.interval: "choice(1, 10, 100)"}}, num_trials: 3, num_parallel: 1}}
+seeds: range(0, 2)
+"""
+    first = ask(text=text)
+    assert first.code == 0
+    jobs = read(home)["jobs"]
+    assert {job["seed"] for job in jobs} == {0, 1}
+    before = written(home)
+    assert ask(text=text).code == 0
+    assert written(home) == before
