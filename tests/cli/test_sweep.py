@@ -300,7 +300,7 @@ def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code
     (tmp_path / "works.yaml").write_text(text)
     words = [sys.executable, "-m", "dqn_lab", "sweep", "works.yaml", "--dir", "here"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 600
         while not list((tmp_path / "here").glob("*/episodes.csv")) and time.monotonic() < deadline:
             time.sleep(0.1)
         process.send_signal(number)
