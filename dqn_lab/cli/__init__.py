@@ -12,6 +12,7 @@ from dqn_lab import __version__
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
+    "report": "answer a sweep's question on one page, with figures and tables",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 

@@ -1,12 +1,13 @@
 """The report's figures: each takes tidy numbers and a layout, and gives a matplotlib figure.
 
-Nothing is computed here: means, intervals and decisions come from the statistics. Colours say which variant, never more:
-whatever a colour says a label or a position says too.
+Nothing is computed here: means, intervals and decisions come from the statistics. Whatever a colour says,
+a label or a position says too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -153,7 +154,7 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
     """Draws which share of a variant's runs ended at a value or above it, with a band.
 
     Args:
-        bands: `variant, value, share, low, high`.
+        bands: `variant, score, fraction, low, high`, scores ascending.
         looks: of each variant.
         layout: of the figure.
         label: of the horizontal axis.
@@ -161,21 +162,46 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
     Returns:
         the figure.
     """
+    # a run of a score is counted up to it: the share holds from the score before, excluded, to this one, included
+    figure, axes = _stairs(
+        bands.rename(columns={"score": "at"}), looks, layout, "pre", "runs that ended there or above"
+    )
+    axes.set_xlabel(label, loc="right")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    return figure
+
+
+def reached(bands: pd.DataFrame, looks: Looks, layout: Layout) -> Figure:
+    """Draws which share of a variant's runs has reached the threshold by each step, with a band.
+
+    Args:
+        bands: `variant, step, fraction, low, high`, steps ascending.
+        looks: of each variant.
+        layout: of the figure.
+
+    Returns:
+        the figure.
+    """
+    title = "runs that have reached it"
+    figure, axes = _stairs(bands.rename(columns={"step": "at"}), looks, layout, "post", title)
+    _steps(axes, title)
+    axes.set_xlim(0, float(bands["step"].max()))
+    return figure
+
+
+def _stairs(
+    bands: pd.DataFrame, looks: Looks, layout: Layout, where: Literal["pre", "post"], title: str
+) -> tuple[Figure, Axes]:
     names = [name for name in looks if (bands["variant"] == name).any()]
-    many = len(names) > MAX_LINES
     rows = legend_rows(names, layout)
     figure, axes = canvas(layout, 2.7 + 0.2 * rows, top=0.35 + 0.2 * rows, left=0.5)
     for name in names:
-        band = bands[bands["variant"] == name]
-        if not many:
-            axes.fill_between(
-                band["value"], band["low"], band["high"], step="post", color=looks[name].colour, alpha=0.12, lw=0
-            )
-        axes.step(band["value"], band["share"], where="post", color=looks[name].colour, ls=looks[name].dashes, lw=1.8)
+        band, look = bands[bands["variant"] == name], looks[name]
+        if len(names) <= MAX_LINES:
+            axes.fill_between(band["at"], band["low"], band["high"], step=where, color=look.colour, alpha=0.12, lw=0)
+        axes.step(band["at"], band["fraction"], where=where, color=look.colour, ls=look.dashes, lw=1.8)
     axes.set_ylim(-0.02, 1.02)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
-    axes.set_title("runs that ended there or above", loc="left", fontsize=9, color=SOFT, pad=8)
-    axes.set_xlabel(label, loc="right")
-    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.set_title(title, loc="left", fontsize=9, color=SOFT, pad=8)
     legend(axes, {name: looks[name] for name in names}, layout)
-    return figure
+    return figure, axes

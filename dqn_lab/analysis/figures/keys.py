@@ -10,27 +10,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from dqn_lab.analysis.figures.style import INK, SOFT, Layout, Looks, canvas, legend, legend_rows
+from dqn_lab.analysis.figures.style import ARMS, INK, SOFT, Layout, Looks, canvas, legend, legend_rows
 
 
-def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str, colour: str) -> Figure:
+def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str) -> Figure:
     """Draws the mean, its interval and the 10th percentile over the values of one key.
 
     Args:
-        table: `key, value, low, high, p10`, a row per value of the key, in order.
+        table: the key, `mean, mean_low, mean_high, p10`, a row per value, in order.
         layout: of the figure.
         key: its name.
         metric: what the vertical axis is.
-        colour: of the mean.
 
     Returns:
         the figure.
     """
     figure, axes = canvas(layout, 2.9, left=0.5)
-    places = _axis(axes, list(table["key"]), key)
-    axes.fill_between(places, table["low"], table["high"], color=colour, alpha=0.15, lw=0)
-    axes.vlines(places, table["low"], table["high"], color=colour, lw=2)
-    axes.plot(places, table["value"], "o-", color=colour, lw=1.8, ms=5.5, label="mean, 95 % interval")
+    places = _axis(axes, list(table[key]), key)
+    axes.fill_between(places, table["mean_low"], table["mean_high"], color=ARMS[0], alpha=0.15, lw=0)
+    axes.vlines(places, table["mean_low"], table["mean_high"], color=ARMS[0], lw=2)
+    axes.plot(places, table["mean"], "o-", color=ARMS[0], lw=1.8, ms=5.5, label="mean, 95 % interval")
     axes.plot(places, table["p10"], "s:", color=SOFT, lw=1.2, ms=3.5, label="10th percentile")
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
     axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, handlelength=1.6,
@@ -42,7 +41,7 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
     """Draws the mean over one key's values, a line for each of the other's: parallel lines do not interact.
 
     Args:
-        table: `first, second, value, low, high`.
+        table: `first, second, mean, mean_low, mean_high`.
         looks: of each value of the second key, as text, in order.
         layout: of the figure.
         keys: their names.
@@ -57,24 +56,23 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
     values = list(dict.fromkeys(table["first"]))
     places = dict(zip(values, _axis(axes, values, keys[0]), strict=True))
     for number, (value, look) in enumerate(looks.items()):
-        part = table[table["second"].astype(str) == value]
+        part = table[table["second"].map(name) == value]
         nudge = (number - (len(looks) - 1) / 2) * 0.03
         across = np.array([places[first] for first in part["first"]]) + nudge
-        axes.vlines(across, part["low"], part["high"], color=look.colour, lw=1.5, alpha=0.7)
-        axes.plot(across, part["value"], "o", ls=look.dashes, color=look.colour, lw=1.6, ms=4.5)
+        axes.vlines(across, part["mean_low"], part["mean_high"], color=look.colour, lw=1.5, alpha=0.7)
+        axes.plot(across, part["mean"], "o", ls=look.dashes, color=look.colour, lw=1.6, ms=4.5)
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
     legend(axes, {labels[value]: look for value, look in looks.items()}, layout)
     return figure
 
 
-def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str], colour: str) -> Figure:
+def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> Figure:
     """Writes the mean of each pair of values into a cell, the darker the larger.
 
     Args:
-        table: `first, second, value, runs`.
+        table: `first, second, mean`.
         layout: of the figure.
         keys: their names.
-        colour: of the largest mean.
 
     Returns:
         the figure.
@@ -82,12 +80,12 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str], colo
     columns, rows = (list(dict.fromkeys(table[name])) for name in ("first", "second"))
     left = 0.3 + 0.075 * max(len(str(row)) for row in rows)
     figure, axes = canvas(layout, 0.85 + 0.42 * len(rows), left=left, top=0.35)
-    low, high = table["value"].min(), table["value"].max()
+    low, high = table["mean"].min(), table["mean"].max()
     for row in table.itertuples():
         x, y = columns.index(row.first), rows.index(row.second)
-        weight = 0.08 + 0.42 * (row.value - low) / (high - low or 1)
-        axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=colour, alpha=weight, lw=0)
-        axes.text(x, y, f"{row.value:.4g}", ha="center", va="center", color=INK)
+        weight = 0.08 + 0.42 * (row.mean - low) / (high - low or 1)
+        axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=ARMS[0], alpha=weight, lw=0)
+        axes.text(x, y, f"{row.mean:.4g}", ha="center", va="center", color=INK)
     axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), [str(value) for value in columns])
     axes.set_yticks(range(len(rows)), [str(value) for value in rows])
@@ -104,7 +102,7 @@ def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
     axes.grid(axis="x", visible=False)
     numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     if len(numbers) < len(values):
-        axes.set_xticks(range(len(values)), [_name(value) for value in values])
+        axes.set_xticks(range(len(values)), [name(value) for value in values])
         return [float(place) for place in range(len(values))]
     if min(numbers) > 0 and max(numbers) / min(numbers) >= 8:
         axes.set_xscale("log")
@@ -114,5 +112,6 @@ def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
     return numbers
 
 
-def _name(value: object) -> str:
+def name(value: object) -> str:
+    """Writes a configuration's value as the command line takes it."""
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
@@ -23,6 +24,30 @@ class SeedCurve:
     seed: str
     steps: npt.NDArray[np.float64]
     values: npt.NDArray[np.float64]
+
+
+def collect(
+    evaluations: pd.DataFrame, scores: pd.DataFrame, metric: str, variants: Sequence[str]
+) -> dict[str, list[SeedCurve]]:
+    """Cuts a table of evaluations into runs, the best first, those without a score last.
+
+    Args:
+        evaluations: `run, variant, seed, step, return_mean`.
+        scores: a row per run, with the metric.
+        metric: what to order by.
+        variants: in the order to draw.
+
+    Returns:
+        each variant's curves.
+    """
+    score = dict(zip(zip(scores["run"], scores["variant"].astype(str), strict=True), scores[metric], strict=True))
+    found: dict[str, list[tuple[float, SeedCurve]]] = {name: [] for name in variants}
+    for (run, variant), part in evaluations.groupby(["run", "variant"], observed=True, sort=False):
+        value = score.get((run, str(variant)), np.nan)
+        steps, values = part["step"].to_numpy(float), part["return_mean"].to_numpy(float)
+        curve = SeedCurve(str(part["seed"].iloc[0]), steps, values)
+        found[str(variant)].append((np.inf if pd.isna(value) else -float(value), curve))
+    return {name: [curve for _, curve in sorted(runs, key=lambda run: run[0])] for name, runs in found.items() if runs}
 
 
 def seeds(

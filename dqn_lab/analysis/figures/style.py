@@ -31,7 +31,7 @@ COLOURS = {
     "arm6": ("#2386ad", "#86d8f6"),
 }
 PAPER, INK, SOFT, GRID, CONTROL = (COLOURS[name][0] for name in ("paper", "ink", "soft", "grid", "control"))
-_ARMS = [light for name, (light, _) in COLOURS.items() if name.startswith("arm")]
+ARMS = [light for name, (light, _) in COLOURS.items() if name.startswith("arm")]
 _NAMES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}
 
 STYLE = {
@@ -91,7 +91,7 @@ def looks(variants: Sequence[str], control: str | None) -> dict[str, Look]:
     """Gives the control the neutral colour, and every other variant one that no neighbour has."""
     others = [variant for variant in variants if variant != control]
     styles = ["-", (0, (4, 1.6)), (0, (1.2, 1.6)), (0, (6, 1.5, 1.2, 1.5))]
-    found = {name: Look(_ARMS[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}
+    found = {name: Look(ARMS[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}
     return {name: found.get(name, Look(CONTROL, "-")) for name in variants}
 
 
