@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import PercentFormatter
 
-from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas
+from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, round_ticks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,16 +105,17 @@ def _rows(
     figure, axes = canvas(layout, top + 0.45 + height * len(rows), left=left, right=right, top=top)
     axes.set_ylim(len(rows) - 0.5, -0.7 if above else -0.5)
     axes.set_yticks([])
-    axes.xaxis.set_major_locator(MaxNLocator(5 if layout.narrow else 7))
+    axes.xaxis.set_major_locator(round_ticks(5 if layout.narrow else 7))
     return figure, axes, above
 
 
 def _name_row(axes: Axes, place: int, row: Estimate, colour: str, above: bool) -> None:
-    height = place - 0.4 if above else place
+    height = place - 0.44 if above else place
     for words, side, bold in ((row.variant, 0, True), (row.text, 1, False)):
         if words:
             axes.annotate(
                 words, (side, height), xytext=(0 if above else (-8, 10)[side], 0), textcoords="offset points",
                 xycoords=("axes fraction", "data"), va="center", ha=("left", "right")[side != (not above)],
                 color=colour if bold else INK, fontweight="bold" if bold else "normal",
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5} if above else None,
             )  # fmt: skip

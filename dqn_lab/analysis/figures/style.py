@@ -14,6 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 # name: (on white paper, on dark paper); the page calls them by name, files hold the first
 COLOURS = {
@@ -34,7 +35,7 @@ PAPER, INK, SOFT, GRID, CONTROL = (COLOURS[name][0] for name in ("paper", "ink",
 ARMS = [light for name, (light, _) in COLOURS.items() if name.startswith("arm")]
 _NAMES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dqn_lab",
     "font.family": "sans-serif",
@@ -169,13 +170,18 @@ def canvas(layout: Layout, height: float, **margins: float) -> tuple[Figure, Axe
     return figure, axes
 
 
+def round_ticks(number: int) -> MaxNLocator:
+    """Puts at most so many ticks at numbers that are round to people."""
+    return MaxNLocator(number, steps=[1, 2, 2.5, 5, 10])
+
+
 def legend_rows(names: Sequence[str], layout: Layout) -> int:
     """Counts the lines of text a legend of these names takes."""
     return -(-len(names) // _columns(names, layout))
 
 
 def _columns(names: Sequence[str], layout: Layout) -> int:
-    return max(1, min(len(names), int((layout.width - 0.6) / (0.5 + 0.078 * max(map(len, names))))))
+    return max(1, min(len(names), int((layout.width - 0.6) / (0.42 + 0.072 * max(map(len, names))))))
 
 
 def legend(axes: Axes, looks: Looks, layout: Layout) -> None:

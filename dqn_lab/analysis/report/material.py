@@ -61,6 +61,7 @@ class Material:
         sweeps: what is known of each sweep.
         skipped: the runs left out, and why.
         threshold: as asked for.
+        narrowed: only two of the variants were asked for.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Material:
     sweeps: Sequence[Sweep]
     skipped: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
+    narrowed: bool = False
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -121,6 +123,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
         question=_question(scores, sweeps, swept, options),
         metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations, swept=swept,
         sweeps=sweeps, skipped=skipped, threshold=options.threshold,
+        narrowed=options.compare is not None,
     )  # fmt: skip
 
 
@@ -172,7 +175,7 @@ def _order(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str]) 
     places = {label: place for place, label in reversed(list(enumerate(declared)))}
     keys = [key for key in swept if key in arms] if arms["sweep"].nunique() == 1 else []
 
-    def place(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    def place(row: Mapping[Any, Any]) -> tuple[Any, ...]:
         return places.get(row["variant"], len(places)), *(_sortable(row[key]) for key in keys)
 
     return [row["variant"] for row in sorted(arms.to_dict("records"), key=place)]
@@ -190,8 +193,7 @@ def _like(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str])
     if (evaluations["run"].map(scores["run"].value_counts()) == 1).all():
         found = evaluations.drop(columns="variant").merge(arms, on="run")
     else:  # a run of two arms keeps the labels it has
-        found = evaluations.merge(arms, left_on=["run", evaluations["variant"].astype(str)], right_on=["run", "variant"],
-                                  suffixes=("_", "")).drop(columns="variant_")  # fmt: skip
+        found = evaluations.astype({"variant": str}).merge(arms, on=["run", "variant"])
     identity = [name for name in ("run", "task", "variant", "seed") if name in found]
     found = found[[*identity, *(name for name in found.columns if name not in identity)]]
     found["variant"] = pd.Categorical(found["variant"], categories=list(order), ordered=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -24,8 +25,8 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("final_return", "final return", "mean greedy return of the final policy, over fresh episodes"),
-        Metric("best_return", "selected return", "mean greedy return, over fresh episodes, of the policy that did best on "
-               "the way: selected, so it flatters"),
+        Metric("best_return", "selected return", "mean greedy return, over fresh episodes, of the policy that did "
+               "best on the way: selected, so it flatters"),
         Metric("last_100", "training return", "mean return of the last 100 training episodes, while exploring"),
         Metric("mean_return", "return over the whole run", "area under the run's greedy learning curve divided by its "
                "steps, over the steps that all runs share"),
@@ -52,13 +53,13 @@ def find_metric(name: str, scores: pd.DataFrame) -> Metric:
 
 def number(value: float, signed: bool = False) -> str:
     """Writes a number as people read it: four digits or so, a real minus sign."""
-    if pd.isna(value):
+    if math.isnan(value):
         return "–"
     size = abs(value)
-    text = f"{value:{'+' if signed else ''},.{0 if size >= 10_000 else 1 if size >= 10 else 2 if size >= 0.1 else 3}f}"
-    return text.replace("-", "−")
+    places = 0 if size >= 10_000 or size == 0 else 1 if size >= 1 else 3
+    return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "−")
 
 
 def percent(value: float) -> str:
     """Writes a share of 1 in hundredths."""
-    return "–" if pd.isna(value) else f"{100 * value:.0f} %"
+    return "–" if math.isnan(value) else f"{100 * value:.0f} %"

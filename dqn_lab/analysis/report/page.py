@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dqn_lab.analysis.figures.style import COLOURS
 from dqn_lab.analysis.report.sections import Section
-from dqn_lab.analysis.report.tables import verdict
 
 HERE = Path(__file__).parent
 
@@ -26,7 +24,7 @@ class Page:
         question: the headline.
         progress: how many of its runs are there.
         unfinished: whether some are not.
-        warnings: what a reader must know of the data before anything else.
+        cautions: what a reader must know of the data before anything else.
         sections: one for each environment.
         variants: each variant's overrides, where the sweep says them.
         commands: that made the runs.
@@ -39,7 +37,7 @@ class Page:
     question: str
     progress: str
     unfinished: bool
-    warnings: Sequence[str]
+    cautions: Sequence[str]
     sections: Sequence[Section]
     variants: Mapping[str, str]
     commands: Sequence[str]
@@ -55,9 +53,7 @@ def write_page(page: Page) -> str:
     )
     loader.filters.update(slug=slug, wrap=_wrap)
     css = (HERE / "page.css").read_text(encoding="utf-8")
-    return loader.get_template("page.html.jinja").render(
-        page=page, css=css, light=_theme(0), dark=_theme(1), tone=_tone
-    )
+    return loader.get_template("page.html.jinja").render(page=page, css=css, light=_theme(0), dark=_theme(1))
 
 
 def _theme(which: int) -> str:
@@ -70,9 +66,5 @@ def slug(text: str) -> str:
 
 
 def _wrap(text: str) -> str:
-    """Lets long names break where they are made of parts."""
-    return re.sub(r"(?<=[=._/,])(?=[^\s=._/,])", "\u200b", text)
-
-
-def _tone(row: Mapping[str, Any]) -> str:
-    return verdict(dict(row)).split()[0] if "verdict" in row else ""
+    """Lets long names break where they are made of parts, and keeps a number and its % together."""
+    return re.sub(r"(?<=[=/,])(?=[^\s=/,])", "\u200b", text).replace(" %", "\u00a0%")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -12,11 +11,9 @@ from dqn_lab.analysis import distribution, learning_curves, reached_curves, step
 from dqn_lab.analysis.figures import curves, keys, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import Draw, Rendered, looks, render
+from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.metrics import number, percent
 from dqn_lab.analysis.report.tables import verdict
-
-if TYPE_CHECKING:
-    from dqn_lab.analysis.report.sections import Evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +69,9 @@ def _curves(found: Evidence) -> Iterator[Plan]:
     counts = data["seeds"]
     seeds_of = f"{counts.max()} seeds" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()} seeds"
     many = " Grey: the control." if len(last) > curves.MAX_LINES else ""
+    longest = evaluations["step"].max()
+    if data["step"].max() < 0.95 * longest:
+        many += f" They end at step {data['step'].max():,.0f}, with the shortest run; the longest took {longest:,.0f}."
     yield Plan(
         name="learning_curves",
         title="Learning curves",
@@ -96,11 +96,12 @@ def _differences(found: Evidence) -> Iterator[Plan]:
     ]  # fmt: skip
     said = "; ".join(f"{row.variant} {row.text} ({number(row.low)} to {number(row.high)})" for row in estimates)
     good = "right of the line is better" if metric.higher_is_better else "left of the line is better"
+    corrected = f", corrected for {len(estimates)} comparisons" if len(estimates) > 1 else ""
     yield Plan(
         name="differences",
         title=f"Difference from {found.control}",
-        caption=f"Difference of the means of the {metric.title} with its 95 % interval, corrected for "
-        f"{len(estimates)} comparison{'s' if len(estimates) > 1 else ''}; {good}. A hollow point is undecided.",
+        caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow point "
+        "is undecided.",
         alt=f"Differences of mean {metric.title} from {found.control}: {said}.",
         draw=lambda layout: rows.intervals(
             estimates, found.looks, layout, label=f"difference of the mean {metric.title}", zero=str(found.control)
@@ -141,7 +142,7 @@ def _distribution(found: Evidence) -> Iterator[Plan]:
         caption="The share of a variant's runs that ended at a value or above it: its empirical distribution, with a 95 % "
         "band that holds for all values at once.",
         alt=f"Empirical distributions of the {metric.title}. Medians: {medians}.",
-        draw=lambda layout: curves.distributions(data, found.looks, layout, label=metric.title),
+        draw=lambda layout: curves.distributions(data, found.looks, layout, label=metric.title, control=found.control),
         data=data,
     )
 
@@ -181,7 +182,7 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         caption="The share of runs of which some evaluation has reached it by then (Kaplan–Meier, 95 % band; runs that stop "
         "before count as long as they were watched). Reaching it once is easier than ending there.",
         alt=f"Share of runs that have reached {found.threshold:g} over environment steps; in the end: {said}.",
-        draw=lambda layout: curves.reached(data, found.looks, layout),
+        draw=lambda layout: curves.reached(data, found.looks, layout, control=found.control),
         data=data,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Any
 
 import pandas as pd
 
@@ -40,57 +40,31 @@ def _planned(material: Material) -> int:
     return len(jobs) + len(plain)
 
 
-def warnings(material: Material) -> list[str]:
-    """Lists what concerns the whole page."""
-    return list(_warnings(material))
-
-
-def _warnings(material: Material) -> Iterator[str]:
-    runs = material.runs
-    said, unfinished = progress(material)
-    if unfinished:
-        yield (f"{said}. Only completed runs count, so that means, intervals and verdicts may still change; where runs "
-               "fail for a reason, those that are left flatter their variant.")  # fmt: skip
-    if material.skipped:
-        yield f"{len(material.skipped)} under the path left out, listed at the end with the reason."
-    if len(material.tasks) > 1:
-        yield (f"{len(material.tasks)} environments: returns of different tasks do not compare, so each has its own "
-               f"answer, figures and tables: {', '.join(material.tasks)}.")  # fmt: skip
-    for column, words in (("git.commit", "commits"), ("versions.dqn_lab", "versions of dqn_lab"),
-                          ("versions.torch", "versions of torch"), ("engine", "engines")):  # fmt: skip
-        if column in runs and column not in material.swept and runs[column].dropna().nunique() > 1:
-            by_variant = runs.groupby("variant", observed=True)[column].agg(
-                lambda values: tuple(sorted(set(values.dropna())))
-            )
-            where = "and they differ between variants" if by_variant.nunique() > 1 else "alike in every variant"
-            yield f"The runs come from {runs[column].nunique()} {words}, {where}; see below."
-
-
 def commands(material: Material) -> list[str]:
     """Lists the commands that made the runs, a sweep's own before those of its jobs."""
     sweeps = [sweep.command for sweep in material.sweeps if sweep.command]
     listed = {sweep.name for sweep in material.sweeps if sweep.command}
     runs = material.runs
-    plain = runs.loc[~runs["sweep"].isin(listed), "command"] if "command" in runs else []
+    plain = list(runs.loc[~runs["sweep"].isin(listed), "command"]) if "command" in runs else []
     return list(dict.fromkeys([*sweeps, *(command for command in plain if isinstance(command, str))]))
 
 
 def variants(material: Material) -> dict[str, str]:
     """Gives the overrides of each variant, where a sweep says them."""
     there = {str(name) for name in material.scores["variant"].unique()}
-    found = {
+    return {
         label: " ".join(overrides) or "(nothing overridden)"
         for sweep in material.sweeps
         for label, overrides in sweep.variants.items()
         if label in there
     }
-    return found
 
 
 def versions(material: Material) -> dict[str, str]:
     """Says what the runs ran with; several values with the number of runs of each."""
     runs = material.runs.drop_duplicates("directory")
-    found = {column.removeprefix("versions."): _tell(runs[column]) for column in runs if column.startswith("versions.")}
+    columns = [str(column) for column in runs if str(column).startswith("versions.")]
+    found = {column.removeprefix("versions."): _tell(runs[column]) for column in columns}
     for column, name in (("git.commit", "git commit"), ("engine", "engine"), ("host", "host")):
         if column in runs and runs[column].notna().any():
             found[name] = _tell(runs[column])
@@ -102,7 +76,7 @@ def versions(material: Material) -> dict[str, str]:
     return found
 
 
-def _tell(values: pd.Series) -> str:  # type: ignore[type-arg]
+def _tell(values: pd.Series[Any]) -> str:
     counts = values.dropna().astype(str).value_counts(sort=False)
     if len(counts) == 1:
         return str(counts.index[0])
@@ -112,11 +86,11 @@ def _tell(values: pd.Series) -> str:  # type: ignore[type-arg]
 def shared(material: Material) -> dict[str, str]:
     """Lists the configuration keys whose value all runs have."""
     runs = material.runs
-    keys = [key for key in runs if key not in BOOKKEEPING and not key.startswith(("versions.", "logger."))]
+    keys = [key for key in map(str, runs) if key not in BOOKKEEPING and not key.startswith(("versions.", "logger."))]
     return {key: _plain(runs[key]) for key in keys if runs[key].astype(str).nunique() == 1}
 
 
-def _plain(values: pd.Series) -> str:  # type: ignore[type-arg]
+def _plain(values: pd.Series[Any]) -> str:
     value = values.iloc[0]
     if not isinstance(value, str) and pd.isna(value):
         return "null"

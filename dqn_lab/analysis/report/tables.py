@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -53,7 +55,10 @@ class Table:
 
 def interval(row: Row, low: str, high: str, write: Callable[[float], str] = number) -> str:
     """Writes an interval; a dash where too few seeds give none."""
-    return "–" if pd.isna(row[low]) else f"{write(row[low])} to {write(row[high])}"
+    if math.isnan(row[low]):
+        return "–"
+    first, last = write(row[low]), write(row[high])
+    return f"{first} to {last}" if first[0] in "+−" or last[0] in "+−" else f"{first.removesuffix(' %')}–{last}"
 
 
 def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
@@ -82,12 +87,12 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
         frame=compared,
         columns={
             "variant": lambda row: str(row["variant"]),
-            "verdict": lambda row: verdict(row),
+            "verdict": verdict,
             "difference": lambda row: number(row["difference"], signed=True),
             "95 % interval": lambda row: interval(row, "low", "high", lambda value: number(value, signed=True)),
             "p, Holm": lambda row: p_value(row["p_holm"]),
-            "better than control": lambda row: percent(row["improvement"]),
-            "seeds": lambda row: f"{row['seeds']} against {row['control_seeds']}",
+            "P(better)": lambda row: percent(row["improvement"]),
+            "seeds": lambda row: f"{row['seeds']} v. {row['control_seeds']}",
         },
     )
 
@@ -102,7 +107,7 @@ def verdict(row: Row) -> str:
 
 def p_value(value: float) -> str:
     """Writes a p-value with as many digits as it deserves."""
-    return "–" if pd.isna(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def runs(scores: pd.DataFrame, metric: Metric) -> Table:
@@ -112,11 +117,11 @@ def runs(scores: pd.DataFrame, metric: Metric) -> Table:
     here = [name for name in dict.fromkeys(wanted) if name in scores]
     frame = scores.sort_values(["variant", "seed"], kind="stable")[here].rename(columns=names)
     shown = ["variant", "seed", "status", *(name for name in here if name in frame and name not in (*names, "run"))]
-    columns: dict[str, Callable[[Row], str]] = {
-        name: (lambda row, name=name: row[name] if isinstance(row[name], str) else _plain(row[name])) for name in shown
-    }
-    return Table(name="runs", title="Every run", frame=frame, columns=columns)
+    return Table(name="runs", title="Every run", frame=frame, columns={name: partial(_cell, name) for name in shown})
 
 
-def _plain(value: float) -> str:
-    return "–" if pd.isna(value) else f"{value:,.10g}" if float(value).is_integer() else number(value)
+def _cell(name: str, row: Row) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    return "–" if pd.isna(value) else f"{value:.10g}" if float(value).is_integer() else number(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,9 +11,10 @@ from pathlib import Path
 import pandas as pd
 
 from dqn_lab.analysis import AnalysisError
+from dqn_lab.analysis.report.cautions import of_page
 from dqn_lab.analysis.report.material import Material, Options, gather
 from dqn_lab.analysis.report.page import Page, slug, write_page
-from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions, warnings
+from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
 from dqn_lab.analysis.report.sections import Section, make_section
 
 MARK = '<meta name="generator" content="dqn_lab report">'
@@ -94,7 +94,7 @@ def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> N
     said, unfinished = progress(material)
     page = Page(
         name=material.name, question=material.question, progress=said, unfinished=unfinished,
-        warnings=warnings(material), sections=sections, variants=variants(material), commands=commands(material),
+        cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
         versions=versions(material), shared=shared(material), skipped=material.skipped,
     )  # fmt: skip
     (directory / "index.html").write_text(write_page(page), encoding="utf-8")
