@@ -22,16 +22,16 @@ def of_page(material: Material) -> Iterator[str]:
     said, unfinished = progress(material)
     if unfinished:
         yield (
-            f"{said}. Only completed runs count: means, intervals and verdicts may still change, and where runs fail for a "
-            "reason, those that are left flatter their variant."
+            f"{said}. Only completed runs count: means, intervals and verdicts may still change, and where runs fail "
+            "for a reason, those that are left flatter their variant."
         )
     if material.skipped:
         directories = "directory" if len(material.skipped) == 1 else "directories"
         yield f"{len(material.skipped)} {directories} left out, listed at the end with the reason."
     if len(material.tasks) > 1:
         yield (
-            f"{len(material.tasks)} environments, {', '.join(material.tasks)}: returns of different tasks do not compare, "
-            "so each has its own answer, figures and tables."
+            f"{len(material.tasks)} environments, {', '.join(material.tasks)}: returns of different tasks do not "
+            "compare, so each has its own answer, figures and tables."
         )
     yield from _of_builds(material)
 
@@ -59,8 +59,8 @@ def of_section(found: Evidence) -> Iterator[str]:
         yield f"Compared with nothing, for want of two finished runs: {', '.join(few)}."
     if len(found.summary) and found.summary["seeds"].min() < FEW:
         yield (
-            f"Fewer than {FEW} seeds: where one seed in some fails, intervals from so few are too narrow more often than "
-            "they say. Read them as a first look."
+            f"Fewer than {FEW} seeds: where one seed in some fails, intervals from so few are too narrow more often "
+            "than they say. Read them as a first look."
         )
     yield from _of_comparison(found)
 
@@ -78,8 +78,8 @@ def _of_comparison(found: Evidence) -> Iterator[str]:
     steps = found.counted.groupby("variant", observed=True)["final_step"].mean().dropna()
     if metric.is_return and len(steps) > 1 and steps.max() > 1.02 * steps.min():
         yield (
-            f"The variants did not take the same number of steps (on average {steps.min():,.0f} to {steps.max():,.0f}): "
-            "final results are not at equal experience. The learning curves are, step by step."
+            f"The variants did not take the same number of steps (on average {steps.min():,.0f} to "
+            f"{steps.max():,.0f}): final results are not at equal experience. The learning curves are, step by step."
         )
     if metric.name == "best_return":
         yield "The policy scored was selected by its evaluations on the way; the final policy is the primary result."

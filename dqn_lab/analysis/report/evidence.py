@@ -79,7 +79,7 @@ def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: M
     """Compares the variants of at least two results: one has no spread to judge by."""
     kept = _with_results(scores, metric, 2)
     variants = kept["variant"].cat.categories
-    if control not in variants or len(variants) < 2:
+    if control is None or control not in variants or len(variants) < 2:
         return None
     return compare(kept, metric, control=control, higher_is_better=material.metric.higher_is_better)
 

@@ -153,7 +153,7 @@ def _tasks(scores: pd.DataFrame) -> pd.Series[str]:
 
 
 def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
-    """Names arms without their task, where each task has its own section, and with their sweep where two would clash."""
+    """Names arms without their task, which has a section of its own, and with their sweep where two would clash."""
     labels = scores["variant"].astype(str)
     if scores["task"].nunique() > 1:
         labels = labels.map(lambda label: _without_task(str(label)))

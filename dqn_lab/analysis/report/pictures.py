@@ -100,8 +100,8 @@ def _differences(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="differences",
         title=f"Difference from {found.control}",
-        caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow point "
-        "is undecided.",
+        caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow "
+        "point is undecided.",
         alt=f"Differences of mean {metric.title} from {found.control}: {said}.",
         draw=lambda layout: rows.intervals(
             estimates, found.looks, layout, label=f"difference of the mean {metric.title}", zero=str(found.control)
@@ -139,8 +139,8 @@ def _distribution(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="distribution",
         title=f"Distribution of the {metric.title}",
-        caption="The share of a variant's runs that ended at a value or above it: its empirical distribution, with a 95 % "
-        "band that holds for all values at once.",
+        caption="The share of a variant's runs that ended at a value or above it: its empirical distribution, with a "
+        "95 % band that holds for all values at once.",
         alt=f"Empirical distributions of the {metric.title}. Medians: {medians}.",
         draw=lambda layout: curves.distributions(data, found.looks, layout, label=metric.title, control=found.control),
         data=data,
@@ -179,8 +179,8 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {found.threshold:g}",
-        caption="The share of runs of which some evaluation has reached it by then (Kaplan–Meier, 95 % band; runs that stop "
-        "before count as long as they were watched). Reaching it once is easier than ending there.",
+        caption="The share of runs of which some evaluation has reached it by then (Kaplan–Meier, 95 % band; runs that "
+        "stop before count as long as they were watched). Reaching it once is easier than ending there.",
         alt=f"Share of runs that have reached {found.threshold:g} over environment steps; in the end: {said}.",
         draw=lambda layout: curves.reached(data, found.looks, layout, control=found.control),
         data=data,
@@ -210,7 +210,7 @@ def _sensitivity(found: Evidence, table: pd.DataFrame, key: str) -> Plan:
     return Plan(
         name="sensitivity",
         title=f"Sensitivity to {key}",
-        caption=f"Mean {metric.title} with its 95 % interval, and the 10th percentile: what one run in ten falls below.",
+        caption=f"Mean {metric.title} with its 95 % interval, and the 10th percentile: one run in ten lies below.",
         alt=f"Mean {metric.title} by {key}: {said}.",
         draw=lambda layout: keys.sensitivity(table, layout, key=key, metric=metric.title),
         data=table,
@@ -225,8 +225,8 @@ def _interaction(found: Evidence, table: pd.DataFrame, names: tuple[str, str]) -
     yield Plan(
         name="interaction",
         title=f"{names[0]} and {names[1]} together",
-        caption=f"Mean {metric.title} with its 95 % interval. Where the lines are parallel, the one does not change what "
-        "the other does.",
+        caption=f"Mean {metric.title} with its 95 % interval. Where the lines are parallel, the one does not change "
+        "what the other does.",
         alt=f"Mean {metric.title} by {names[0]} and {names[1]}: {said}.",
         draw=lambda layout: keys.interaction(cells, looks(values, None), layout, keys=names, metric=metric.title),
         data=table,
@@ -250,8 +250,8 @@ def _seeds(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="seeds",
         title="Every seed",
-        caption=f"Greedy return over steps, each run on the same axes, from {number(low)} at the bottom to {number(high)} "
-        f"at the top; ordered by {metric.title}, the best first. The number is the seed.",
+        caption=f"Greedy return over steps, each run on the same axes, from {number(low)} at the bottom to "
+        f"{number(high)} at the top; ordered by {metric.title}, the best first. The number is the seed.",
         alt=f"Small learning curves of {sum(map(len, runs.values()))} runs.",
         draw=lambda layout: seeds.seeds(runs, found.looks, layout, low=low, high=high),
     )
