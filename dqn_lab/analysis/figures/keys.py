@@ -57,8 +57,10 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
     places = dict(zip(values, _axis(axes, values, keys[0]), strict=True))
     for number, (value, look) in enumerate(looks.items()):
         part = table[table["second"].map(name) == value]
-        nudge = (number - (len(looks) - 1) / 2) * 0.03
-        across = np.array([places[first] for first in part["first"]]) + nudge
+        nudge = (number - (len(looks) - 1) / 2) * 0.012  # intervals of one place beside each other, not on each other
+        here = axes.transData.transform([(places[first], 0) for first in part["first"]])
+        moved = here + (nudge * axes.bbox.width, 0)
+        across = axes.transData.inverted().transform(moved)[:, 0]
         axes.vlines(across, part["mean_low"], part["mean_high"], color=look.colour, lw=1.5, alpha=0.7)
         axes.plot(across, part["mean"], "o", ls=look.dashes, color=look.colour, lw=1.6, ms=4.5)
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
@@ -85,7 +87,7 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> F
         x, y = columns.index(row.first), rows.index(row.second)
         weight = 0.08 + 0.42 * (row.mean - low) / (high - low or 1)
         axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=ARMS[0], alpha=weight, lw=0)
-        axes.text(x, y, f"{row.mean:.4g}", ha="center", va="center", color=INK)
+        axes.text(x, y, f"{row.mean:,.1f}", ha="center", va="center", color=INK)
     axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), [str(value) for value in columns])
     axes.set_yticks(range(len(rows)), [str(value) for value in rows])

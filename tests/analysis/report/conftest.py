@@ -3,9 +3,12 @@
 import copy
 import csv
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+
+from dqn_lab.cli import main
 
 CONFIG = {
     "seed": 0,
@@ -65,7 +68,12 @@ def write_sweep(directory, arms, seeds=range(4), level=lambda arm, seed: 100.0, 
     for number, arm in enumerate(arms):
         for seed in seeds:
             name = ",".join(f"{key}={value}" for key, value in arm.items()) or "plain"
-            write_run(directory / f"{name},seed={seed}-{number}{seed}", configure(seed=seed, **arm), level(arm, seed), **changes)
+            write_run(
+                directory / f"{name},seed={seed}-{number}{seed}",
+                configure(seed=seed, **arm),
+                level(arm, seed),
+                **changes,
+            )
     return directory
 
 
@@ -95,6 +103,27 @@ def noisy(arm, seed):
 
 
 @pytest.fixture
+def make():
+    """The functions above."""
+    return SimpleNamespace(configure=configure, run=write_run, sweep=write_sweep, declare=declare, noisy=noisy)
+
+
+@pytest.fixture
 def sweep(tmp_path):
     """A small plain multirun over one key of numbers."""
-    return write_sweep(tmp_path / "interval", [{"target.interval": value} for value in (1, 10, 100)], range(6), noisy)
+    return write_sweep(tmp_path / "interval", [{"target.interval": value} for value in (1, 10, 100)], range(5), noisy)
+
+
+@pytest.fixture
+def cli(capsys, monkeypatch, tmp_path):
+    """Calls `python -m dqn_lab report WORDS…`; gives exit code, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as exit_:
+            main(["report", *map(str, words)])
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=exit_.value.code or 0, out=captured.out, err=captured.err)
+
+    return call
