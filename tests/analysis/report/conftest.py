@@ -56,7 +56,9 @@ def write_run(directory, config, final, *, status="completed", steps=8000, num_e
     with (directory / "evaluations.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(EVALUATIONS)
-        writer.writerows([int(step), int(step) // 100, value, 1.0, 0.0, 500.0, 10] for step, value in zip(at, values))
+        writer.writerows(
+            [int(step), int(step) // 100, value, 1.0, 0.0, 500.0, 10] for step, value in zip(at, values, strict=True)
+        )
     with (directory / "episodes.csv").open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(EPISODES)

@@ -157,7 +157,7 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
 
 
 def test_many_variants_are_drawn_apart(cli, make, tmp_path):
-    make.sweep(tmp_path / "s", [{"target.interval": value} for value in range(1, 10)], range(2), make.noisy)
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in range(1, 10)], range(4), make.noisy)
     assert cli(tmp_path / "s").code == 0
     assert "Grey: the control." in Page(tmp_path / "s" / "report" / "index.html").text
 
