@@ -9,12 +9,12 @@ class AnalysisError(ValueError):
     """Says in one line why runs cannot be loaded or compared as asked."""
 
 
-class SkippedRuns(UserWarning):  # noqa: N818  a warning's name says what happened
+class SkippedRuns(UserWarning):
     """Says which runs are left out, and why."""
 
 
-def unknown(what: str, word: str, choices: Iterable[str]) -> AnalysisError:
+def unknown(key: str, word: object, choices: Iterable[object], what: str = "column") -> AnalysisError:
     """Makes the error for a name that does not exist: those that do, the nearest match first."""
     from dqn_lab._validation import nearest
 
-    return AnalysisError(f"{what}={word}: no such column; {nearest(word, choices)}")
+    return AnalysisError(f"{key}={word}: no such {what}; {nearest(str(word), map(str, choices))}")

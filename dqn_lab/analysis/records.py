@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import warnings
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.analysis._errors import AnalysisError, SkippedRuns
+from dqn_lab.analysis._errors import AnalysisError
 
 UNINTERESTING = ("seed", "display", "logger")  # keys that make no other experiment
 MISSING = object()  # the value of a key that a configuration lacks
+Config = Mapping[str, Any]  # dotted keys; lists as text; without the uninteresting ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,8 +41,9 @@ class Run:
     name: str  # unique among the runs loaded
     sweep: str
     variant: str
+    seed: int
     record: Mapping[str, Any]
-    config: Mapping[str, Any]  # dotted keys; lists as text
+    config: Config
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,84 +87,105 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """Finds every run under the paths, and names its arm.
 
-    A run's `variant` is the label that `sweep.json` beside it gives; without one, the name of its directory's parent
-    where each parent holds a single configuration, else the swept keys (`target.interval=10`).
+    A run's `variant` is the label that `sweep.json` beside it gives. Without one it is made from the swept keys
+    (`target.interval=10`), or, where no directory holds more than one configuration, it is that directory's name.
 
     Raises:
         AnalysisError: there is no run, or none can be read.
     """
-    given = [Path(path) for path in paths]
-    directories = _locate(given)
+    given = [os.fspath(path) for path in paths]
     skipped: dict[str, str] = {}
-    records = {directory: record for directory in directories if (record := _read(directory, skipped)) is not None}
-    _drop_repeated(records, skipped)
+    records = {path: record for path, record in _records(given, skipped) if record is not None}
+    sweeps = {parent: read_sweep(parent) for parent in dict.fromkeys(map(os.path.dirname, records))}
+    _drop_strangers(records, sweeps, skipped)
+    identities = {path: _identity(record["config"]) for path, record in records.items()}
+    _drop_repeated(records, identities, skipped)
     if not records:
-        reasons = "".join(f"; {directory}: {reason}" for directory, reason in list(skipped.items())[:1])
-        raise AnalysisError(f"{', '.join(map(str, given)) or 'no path'}: no runs here{reasons}")
-    configs = {directory: dict(flatten(record["config"])) for directory, record in records.items()}
-    labels, sweeps = _labels(configs, skipped)
-    names = _names(list(records))
+        reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
+        raise AnalysisError(f"{', '.join(given) or 'no path'}: no runs here{''.join(reasons)}")
+    distinct = {text: dict(flatten(json.loads(text))) for text in {identities[path]: None for path in records}}
+    configs = {path: distinct[identities[path]] for path in records}
+    names, sweep_names = _names(records), _names(sweeps)
     runs = [
         Run(
-            directory=directory, name=names[directory], sweep=sweeps[directory], variant=variant,
-            record=records[directory], config=configs[directory],
+            directory=Path(path), name=names[path], sweep=sweep_names[os.path.dirname(path)], variant=variant,
+            seed=records[path]["config"]["seed"], record=records[path], config=configs[path],
         )
-        for directory, variant in labels
+        for path, variant in _labels(configs, sweeps)
     ]  # fmt: skip
-    if not runs:
-        raise AnalysisError(f"{', '.join(map(str, given))}: no runs here; {next(iter(skipped.values()))}")
-    return Found(runs, swept_keys([run.config for run in runs]), skipped)
+    return Found(runs, swept_keys(distinct.values()), skipped)
 
 
-def warn_skipped(skipped: Mapping[str, str], stacklevel: int = 3) -> None:
-    """Says which runs are left out, in one line."""
-    if skipped:
-        shown = "; ".join(f"{directory}: {reason}" for directory, reason in list(skipped.items())[:3])
-        more = f"; … ({len(skipped)} in all, see .attrs['skipped'])" if len(skipped) > 3 else ""
-        runs = "a run" if len(skipped) == 1 else f"{len(skipped)} runs"
-        warnings.warn(f"left out {runs}: {shown}{more}", SkippedRuns, stacklevel=stacklevel + 1)
-
-
-def _locate(paths: Sequence[Path]) -> list[Path]:
-    """Lists the directories that hold a `run.json`, each once however often it is named, in the order of their names."""
-    found: dict[str, Path] = {}
+def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[str, dict[str, Any] | None]]:
+    """Finds each run once, in the order of their names."""
+    seen = set()
     for path in paths:
-        if not path.is_dir():
+        if not os.path.isdir(path):
             raise AnalysisError(f"{path}: no such directory")
-        for directory, below, files in os.walk(path):
-            if "run.json" in files:
-                below.clear()  # a run holds no runs
-                found.setdefault(os.path.realpath(directory), Path(directory))
-            below.sort()
-    return list(found.values())
+        for directory, text in _walk(os.path.realpath(path)):
+            if directory not in seen:
+                seen.add(directory)
+                yield directory, _parse(directory, text, skipped)
 
 
-def _read(directory: Path, skipped: dict[str, str]) -> dict[str, Any] | None:
+def _walk(directory: str) -> Iterator[tuple[str, bytes | None]]:
+    """Gives the directories that hold a `run.json`, and what it holds; a run holds no runs."""
     try:
-        record = json.loads((directory / "run.json").read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        skipped[str(directory)] = f"run.json cannot be read: {' '.join(str(error).split())}"
+        with open(f"{directory}/run.json", "rb") as file:
+            yield directory, file.read()
+    except FileNotFoundError:
+        with contextlib.suppress(PermissionError):
+            for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+                if entry.is_dir(follow_symlinks=False):
+                    yield from _walk(entry.path)
+    except OSError:
+        yield directory, None
+
+
+def _parse(directory: str, text: bytes | None, skipped: dict[str, str]) -> dict[str, Any] | None:
+    try:
+        record = json.loads(text or b"")
+    except (ValueError, RecursionError):
+        skipped[directory] = (
+            "run.json is damaged" if text else "run.json is empty" if text == b"" else "run.json cannot be read"
+        )
         return None
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
-        skipped[str(directory)] = "run.json is not the record of a dqn_lab run"
+    config = record.get("config") if isinstance(record, dict) else None
+    if not isinstance(config, dict) or not isinstance(config.get("seed"), int) or "status" not in record:
+        skipped[directory] = "run.json is not the record of a dqn_lab run"
         return None
+    assert isinstance(record, dict)
     return record
 
 
-def _drop_repeated(records: dict[Path, dict[str, Any]], skipped: dict[str, str]) -> None:
-    """Keeps one of the runs of a sweep that are the same job: the completed one, else the one that came furthest."""
-    jobs: dict[tuple[Path, str], list[Path]] = {}
-    for directory, record in records.items():
-        config = {key: value for key, value in record["config"].items() if key not in ("display", "logger")}
-        jobs.setdefault((directory.parent, json.dumps([config, record.get("git")], sort_keys=True)), []).append(
-            directory
-        )
+def _identity(config: Mapping[str, Any]) -> str:
+    return json.dumps({key: value for key, value in config.items() if key not in UNINTERESTING}, sort_keys=True)
+
+
+def _drop_strangers(
+    records: dict[str, dict[str, Any]], sweeps: Mapping[str, Sweep | None], skipped: dict[str, str]
+) -> None:
+    """Leaves out what lies in a sweep's directory and is none of its jobs, such as earlier attempts."""
+    jobs = {parent: {job["directory"] for job in sweep.jobs} for parent, sweep in sweeps.items() if sweep}
+    for path in list(records):
+        parent, name = os.path.split(path)
+        if name not in jobs.get(parent, {name}):
+            skipped[path] = "is no job of the sweep, by its sweep.json"
+            del records[path]
+
+
+def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, str], skipped: dict[str, str]) -> None:
+    """Keeps one of a directory's runs that are the same job: a completed one, else the one that came furthest."""
+    jobs: dict[Any, list[str]] = {}
+    for path, record in records.items():
+        code = (record.get("git") or {}).get("commit")
+        jobs.setdefault((os.path.dirname(path), code, record["config"]["seed"], identities[path]), []).append(path)
     for same in jobs.values():
-        best = max(same, key=lambda directory: _standing(records[directory]))
-        for directory in same:
-            if directory != best:
-                skipped[str(directory)] = f"the same run as {best.name}: same configuration, same seed"
-                del records[directory]
+        best = max(same, key=lambda path: _standing(records[path]))
+        for path in same:
+            if path != best:
+                skipped[path] = f"the same run as {os.path.basename(best)}: same configuration, same seed"
+                del records[path]
 
 
 def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
@@ -170,7 +193,7 @@ def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Gives a configuration's dotted keys and their values, lists as text: a column wants values that can be compared."""
+    """Gives a configuration's dotted keys and values, lists as text, so that values can be told apart."""
     for key, value in config.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -178,82 +201,73 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else value
 
 
-def swept_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Lists the keys whose values differ, but for the seed, the display and the loggers."""
-    keys = dict.fromkeys(key for config in configs for key in config)
-    return [
-        key
-        for key in keys
-        if key.split(".")[0] not in UNINTERESTING and len({config.get(key, MISSING) for config in configs}) > 1
-    ]
+def swept_keys(configs: Iterable[Config]) -> list[str]:
+    """Lists the keys whose values differ."""
+    distinct = list({id(config): config for config in configs}.values())
+    keys = dict.fromkeys(key for config in distinct for key in config)
+    return [key for key in keys if len({_exact(config.get(key, MISSING)) for config in distinct}) > 1]
 
 
-def _labels(
-    configs: Mapping[Path, Mapping[str, Any]], skipped: dict[str, str]
-) -> tuple[list[tuple[Path, str]], dict[Path, str]]:
-    """Gives each run with its variants, and each run's sweep."""
-    sweeps = {parent: read_sweep(parent) for parent in dict.fromkeys(directory.parent for directory in configs)}
-    names = {parent: sweep.name if sweep else parent.resolve().name for parent, sweep in sweeps.items()}
-    plain = {directory: configs[directory] for directory in configs if sweeps[directory.parent] is None}
-    made = _made_labels(plain)
-    labels: list[tuple[Path, str]] = [(directory, made[directory]) for directory in plain]
+def _exact(value: Any) -> tuple[type, Any]:
+    return type(value), value  # true is not 1
+
+
+def _labels(configs: Mapping[str, Config], sweeps: Mapping[str, Sweep | None]) -> list[tuple[str, str]]:
+    """Gives runs with their variants: a sweep's in the order of its jobs, the others in that of their names."""
+    plain = {path: config for path, config in configs.items() if sweeps[os.path.dirname(path)] is None}
+    labels = list(_made_labels(plain).items())
     for parent, sweep in sweeps.items():
-        if sweep is None:
-            continue
-        here = {directory.name: directory for directory in configs if directory.parent == parent}
-        jobs = [(job["directory"], job["variant"]) for job in sweep.jobs]
-        labels += [(here[name], variant) for name, variant in dict.fromkeys(jobs) if name in here]
-        for name in here.keys() - {name for name, _ in jobs}:
-            skipped[str(here[name])] = f"is no job of the sweep {sweep.name}"
-    return labels, {directory: names[directory.parent] for directory in configs}
+        jobs = dict.fromkeys((f"{parent}/{job['directory']}", job["variant"]) for job in sweep.jobs) if sweep else ()
+        labels += [(path, variant) for path, variant in jobs if path in configs]
+    return labels
 
 
-def _made_labels(configs: Mapping[Path, Mapping[str, Any]]) -> dict[Path, str]:
+def _made_labels(configs: Mapping[str, Config]) -> dict[str, str]:
     """Names arms that nobody named."""
-    parents: dict[Path, list[Mapping[str, Any]]] = {}
-    for directory, config in configs.items():
-        parents.setdefault(directory.parent, []).append(config)
-    if not any(swept_keys(group) for group in parents.values()):
-        return {directory: directory.parent.resolve().name for directory in configs}
-    swept = _telling_keys(list(configs.values()))
-    return {directory: _label(config, swept[_names_of(config)]) for directory, config in configs.items()}
+    parents: dict[str, set[int]] = {}
+    for path, config in configs.items():
+        parents.setdefault(os.path.dirname(path), set()).add(id(config))
+    if all(len(distinct) == 1 for distinct in parents.values()):
+        names = _names(parents)
+        return {path: names[os.path.dirname(path)] for path in configs}
+    distinct = {id(config): config for config in configs.values()}
+    labels = dict(zip(distinct, _tell_apart(list(distinct.values())), strict=True))
+    return {path: labels[id(config)] for path, config in configs.items()}
 
 
-def _names_of(config: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
-    return tuple((key, value) for key, value in config.items() if key.endswith(".name"))
-
-
-def _telling_keys(configs: Sequence[Mapping[str, Any]]) -> dict[tuple[tuple[str, Any], ...], list[str]]:
-    """Lists, for each choice of components, the swept keys that the choice alone does not settle."""
+def _tell_apart(configs: Sequence[Config]) -> list[str]:
+    """Writes the keys that differ, without those that the choice of a component settles (`target.name=none`)."""
     swept = swept_keys(configs)
     free = set()
     for key in swept:
-        name = f"{key.split('.')[0]}.name"
         values: dict[Any, set[Any]] = {}
         for config in configs:
-            values.setdefault(config.get(name), set()).add(config.get(key, MISSING))
-        free |= {(key, choice) for choice, seen in values.items() if len(seen) > 1}
-    return {
-        _names_of(config): [
-            key for key in swept if key.endswith(".name") or (key, config.get(f"{key.split('.')[0]}.name")) in free
-        ]
+            values.setdefault(_component(config, key), set()).add(_exact(config.get(key, MISSING)))
+        free |= {(key, component) for component, seen in values.items() if len(seen) > 1}
+    return [
+        ", ".join(
+            f"{key}={_written(config[key])}"
+            for key in swept
+            if key in config and (key.endswith(".name") or (key, _component(config, key)) in free)
+        )
         for config in configs
+    ]
+
+
+def _component(config: Config, key: str) -> Any:
+    return config.get(f"{key.split('.')[0]}.name")
+
+
+def _written(value: Any) -> str:
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _names(paths: Iterable[str]) -> dict[str, str]:
+    """Names runs and sweeps by their directories, with the parent's name before it where that is not enough."""
+    parts = {path: path.split(os.sep) for path in paths}
+    short = Counter(part[-1] for part in parts.values())
+    long = Counter(tuple(part[-2:]) for part in parts.values())
+    return {
+        path: part[-1] if short[part[-1]] == 1 else "/".join(part[-2:]) if long[tuple(part[-2:])] == 1 else path
+        for path, part in parts.items()
     }
-
-
-def _label(config: Mapping[str, Any], keys: Sequence[str]) -> str:
-    shown = {key: "null" if config[key] is None else config[key] for key in keys if key in config}
-    return ", ".join(
-        f"{key}={str(value).lower() if isinstance(value, bool) else value}" for key, value in shown.items()
-    )
-
-
-def _names(directories: Sequence[Path]) -> dict[Path, str]:
-    """Names runs by their directories, with the parent's name before it where that is not enough."""
-    count = Counter(directory.name for directory in directories)
-    longer = Counter("/".join(directory.resolve().parts[-2:]) for directory in directories)
-    names = {}
-    for directory in directories:
-        long = "/".join(directory.resolve().parts[-2:]) if count[directory.name] > 1 else directory.name
-        names[directory] = str(directory.resolve()) if longer[long] > 1 else long
-    return names

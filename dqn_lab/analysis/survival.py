@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+
+from dqn_lab.analysis._errors import AnalysisError
+from dqn_lab.analysis.curves import each_run, identity
+from dqn_lab.analysis.intervals import Floats, weights
+from dqn_lab.analysis.scores import Keys, arms, as_list, check_columns, check_scores
+from dqn_lab.analysis.tasks import known
+
+NUM_DRAWS = 599
+NUM_ITERATIONS = 200  # after which an estimate on some hundred seeds has moved by less than a line's width
 
 
-def steps_to_threshold(evaluations: pd.DataFrame, threshold: float = 475.0, value: str = "return_mean") -> pd.DataFrame:
+def steps_to_threshold(
+    evaluations: pd.DataFrame, threshold: float | None = None, value: str = "return_mean"
+) -> pd.DataFrame:
     """Finds between which evaluations each run first reached a threshold.
 
     Args:
         evaluations: as `load_runs(…, table="evaluations")` gives them.
-        threshold: is reached at the first evaluation whose value is at least this.
+        threshold: is reached at the first evaluation whose value is at least this; None: the task's, where known
+            (475 on CartPole-v1).
         value: the column.
 
     Returns:
@@ -22,20 +35,34 @@ def steps_to_threshold(evaluations: pd.DataFrame, threshold: float = 475.0, valu
         than `by`, which is infinite for a run that never did (right-censored at `after`); `reached`.
 
     Raises:
-        AnalysisError: no such column.
+        AnalysisError: no such column, or no threshold is known.
     """
-    identity = list(evaluations.columns[: evaluations.columns.get_loc("step")])
-    rows = []
-    for _, run in evaluations.groupby(["run", "variant"], observed=True, sort=False):
-        steps, there = run["step"].to_numpy(float), (run[value] >= threshold).to_numpy()
-        first = int(there.argmax()) if there.any() else len(steps)
-        interval = {"after": steps[first - 1] if first else 0.0, "by": steps[first] if there.any() else np.inf}
-        rows.append({**run[identity].iloc[0].to_dict(), **interval, "reached": bool(there.any())})
-    return pd.DataFrame(rows)
+    check_columns(evaluations, value, [], "value")
+    task = known(evaluations, value)
+    goal = threshold if threshold is not None or task is None else task.threshold
+    if goal is None:
+        raise AnalysisError(f"threshold: must be given; none is known for {value} here")
+    return pd.DataFrame([{**identity(run), **_first_reached(run, value, goal)} for run in each_run(evaluations)])
 
 
-def reached_curves(times: pd.DataFrame, *, by: str | Sequence[str] = "variant", level: float = 0.95) -> pd.DataFrame:
+def _first_reached(run: pd.DataFrame, value: str, threshold: float) -> dict[str, Any]:
+    steps = np.array([0.0, *run["step"]])
+    there = np.flatnonzero(run[value].to_numpy(dtype=float, na_value=np.nan) >= threshold)
+    if not len(there):
+        return {"after": steps[-1], "by": np.inf, "reached": False}
+    return {"after": steps[there[0]], "by": steps[there[0] + 1], "reached": True}
+
+
+def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 0.95) -> pd.DataFrame:
     """Estimates what fraction of runs has reached the threshold by each step: 1 − survival.
+
+    The estimate is Turnbull's, of greatest likelihood where it is known only between which two evaluations something
+    happened (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
+    Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). Where runs share their evaluation steps it is Kaplan and
+    Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). Within an interval it says nothing: the mass stands
+    at its end, the evaluation by which the threshold was reached. The band weights runs as `intervals.py` does, half a
+    run reaching it at once and half a run never; with all runs watched to the end it is Jeffreys' interval for a
+    proportion.
 
     Args:
         times: as `steps_to_threshold` gives them.
@@ -47,14 +74,49 @@ def reached_curves(times: pd.DataFrame, *, by: str | Sequence[str] = "variant", 
         runs that were watched that long and had not reached it before. Draw it as a staircase.
 
     Raises:
-        AnalysisError: a seed that is there twice in an arm.
+        AnalysisError: no such column, a seed that is there twice in an arm, or several tasks in one arm.
     """
-    keys = [by] if isinstance(by, str) else list(by)
-    rows = []
-    for arm, part in times.groupby(keys, observed=True, sort=False):
-        steps = np.array(sorted({0.0, *part["by"][part["reached"]], *part["after"]}))
-        fraction = np.array([(part["by"] <= step).mean() for step in steps])
-        at_risk = [int(((part["by"] >= step) & (part["reached"] | (part["after"] >= step))).sum()) for step in steps]
-        columns = {"step": steps, "fraction": fraction, "low": fraction, "high": fraction, "at_risk": at_risk}
-        rows.append(pd.DataFrame({**dict(zip(keys, arm, strict=True)), **columns}))
-    return pd.concat(rows, ignore_index=True)
+    keys = as_list(by)
+    check_scores(times, "after", keys)
+    tables = []
+    for arm, part in arms(times, keys):
+        ordered = part.sort_values(["by", "after"])
+        after, until = ordered["after"].to_numpy(float), ordered["by"].to_numpy(float)
+        ends = np.unique([0.0, *after, *until[np.isfinite(until)]])
+        seen = np.isfinite(until)
+        at_risk = [int(((until >= end) & (seen | (after >= end))).sum()) for end in ends]
+        columns = {"step": ends, **_estimate(after, until, ends, level), "at_risk": at_risk}
+        tables.append(pd.DataFrame({**arm, **columns}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _estimate(after: Floats, until: Floats, ends: Floats, level: float) -> dict[str, Floats]:
+    """Estimates the distribution at `ends`, which begin with 0, and its band there."""
+    upper = np.array([*ends[1:], np.inf])  # a cell is what lies between two ends, the last one never ends
+    number = len(after)
+    low = np.array([0.0, *after, ends[-1]])  # half a run at once, the runs, half a run never
+    high = np.array([upper[0], *until, np.inf])
+    may = (ends >= low[:, None]) & (upper <= high[:, None])  # [runs + 2, cells]: where each may have reached it
+    fraction = turnbull(np.full((1, number), 1 / number), may[1:-1])[0]
+    draws = turnbull(weights(number, "arm", NUM_DRAWS), may)
+    tail = (1 - level) / 2
+    below, above = np.quantile(draws, [tail, 1 - tail], axis=0)
+    return {"fraction": fraction, "low": below, "high": above}
+
+
+def turnbull(weight: Floats, may: NDArray[np.bool_]) -> Floats:
+    """Finds the distribution of greatest likelihood by self-consistency.
+
+    Args:
+        weight: of each run, [draws, runs], rows sum to 1.
+        may: whether the run may have reached it in the cell, [runs, cells].
+
+    Returns:
+        the fraction at the beginning of each cell, [draws, cells].
+    """
+    allowed = may.astype(float)
+    mass = np.full((len(weight), allowed.shape[1]), 1 / allowed.shape[1])
+    for _ in range(NUM_ITERATIONS):
+        mass = mass * ((weight / (mass @ allowed.T)) @ allowed)
+    reached: Floats = np.cumsum(mass, axis=1) - mass
+    return reached
