@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import pandas as pd
@@ -10,6 +9,7 @@ import pandas as pd
 from dqn_lab.analysis import compare, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
 from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.tasks import TASKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def _with_results(scores: pd.DataFrame, metric: str, least: int) -> pd.DataFrame
 
 def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd.DataFrame:
     kept = _with_results(scores, metric, 1)
-    return summarize(kept, metric, threshold=math.inf if threshold is None else threshold) if len(kept) else kept[:0]
+    return summarize(kept, metric, threshold=threshold) if len(kept) else kept[:0]
 
 
 def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:
@@ -85,12 +85,7 @@ def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: M
 
 
 def _threshold(material: Material, task: str) -> float | None:
-    """Says which return succeeds: the one asked for, else the one that the environment counts as solved."""
-    if not material.metric.is_return or material.threshold is not None:
+    """Says which return succeeds: the one asked for, else the one from which on the task counts as solved."""
+    if material.threshold is not None or not material.metric.is_return:
         return material.threshold
-    import gymnasium
-
-    try:
-        return gymnasium.spec(task).reward_threshold
-    except (gymnasium.error.Error, ImportError, ValueError):
-        return None
+    return TASKS[task].threshold if task in TASKS else None

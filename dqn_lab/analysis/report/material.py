@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -101,7 +102,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
         evaluations = _load_evaluations(paths)
     skipped, swept = dict(scores.attrs["skipped"]), list(scores.attrs["swept"])
     sweeps = _sweeps(scores)
-    scores["task"], scores["is_reference"] = _tasks(scores), False
+    scores["is_reference"] = False
     labels = _labels(scores, swept)
     order = _order(scores.assign(variant=labels), sweeps, swept)
     scores["variant"] = pd.Categorical(labels, categories=order, ordered=True)
@@ -144,14 +145,6 @@ def _declared(sweeps: Sequence[Sweep]) -> str | None:
     return metrics.pop() if len(metrics) == 1 else None
 
 
-def _tasks(scores: pd.DataFrame) -> pd.Series[str]:
-    columns = [scores[key] for key in TASKS if key in scores]
-    first = columns[0]
-    for other in columns[1:]:
-        first = first.fillna(other)
-    return first.astype(str)
-
-
 def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     """Names arms without their task, which has a section of its own, and with their sweep where two would clash."""
     labels = scores["variant"].astype(str)
@@ -188,14 +181,16 @@ def _sortable(value: Any) -> tuple[int, float, str]:
 
 
 def _like(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Gives evaluations the tasks and the labels of the scores."""
-    arms = scores[["run", "task", "variant"]].astype({"variant": str})
-    if (evaluations["run"].map(scores["run"].value_counts()) == 1).all():
-        found = evaluations.drop(columns="variant").merge(arms, on="run")
-    else:  # a run of two arms keeps the labels it has
-        found = evaluations.astype({"variant": str}).merge(arms, on=["run", "variant"])
-    identity = [name for name in ("run", "task", "variant", "seed") if name in found]
-    found = found[[*identity, *(name for name in found.columns if name not in identity)]]
+    """Gives evaluations the labels of the scores; both list a run's arms in the same order."""
+    arms = scores[["run", "variant"]].astype(str)
+    arms["arm"] = arms.groupby("run").cumcount()
+    found = evaluations.astype({"run": str, "task": str})
+    firsts = found.drop_duplicates(["run", "variant"])
+    places = firsts.assign(arm=firsts.groupby("run").cumcount())[["run", "variant", "arm"]]
+    labels = places.merge(arms, on=["run", "arm"], suffixes=("_loaded", ""))
+    found = found.merge(labels.drop(columns="arm"), left_on=["run", "variant"], right_on=["run", "variant_loaded"],
+                        suffixes=("_old", "")).drop(columns=["variant_loaded", "variant_old"])  # fmt: skip
+    found.insert(1, "variant", found.pop("variant"))
     found["variant"] = pd.Categorical(found["variant"], categories=list(order), ordered=True)
     return found
 
@@ -205,8 +200,7 @@ def _with_area(scores: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
     areas = []
     finished = evaluations[evaluations["run"].isin(scores.loc[scores["status"] == "completed", "run"])]
     for _, part in finished.groupby("task", sort=False):
-        spans = part.groupby("run")["step"].agg(["min", "max"])
-        if spans["min"].max() < spans["max"].min():
+        with contextlib.suppress(AnalysisError):  # runs of a single evaluation span no steps
             areas.append(area_under_curve(part)[["run", "mean_value"]].drop_duplicates("run"))
     if not areas:
         return scores

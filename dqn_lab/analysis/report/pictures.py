@@ -69,14 +69,13 @@ def _curves(found: Evidence) -> Iterator[Plan]:
     counts = data["seeds"]
     seeds_of = f"{counts.max()} seeds" if counts.min() == counts.max() else f"{counts.min()} to {counts.max()} seeds"
     many = " Grey: the control." if len(last) > curves.MAX_LINES else ""
-    longest = evaluations["step"].max()
-    if data["step"].max() < 0.95 * longest:
-        many += f" They end at step {data['step'].max():,.0f}, with the shortest run; the longest took {longest:,.0f}."
+    if last["step"].min() < 0.95 * evaluations["step"].max():
+        many += " A curve ends where fewer than nine in ten of its runs go on."
     yield Plan(
         name="learning_curves",
         title="Learning curves",
         caption=f"Mean greedy return over {seeds_of} a variant, with its pointwise 95 % band.{many}",
-        alt=f"Line chart of mean greedy return over environment steps. At step {last['step'].max():,.0f}: {ends}.",
+        alt=f"Line chart of mean greedy return over environment steps. At the end of each line: {ends}.",
         draw=lambda layout: curves.learning_curves(
             data, found.looks, layout, metric="greedy return, mean of seeds", control=found.control
         ),
