@@ -67,4 +67,4 @@ def slug(text: str) -> str:
 
 def _wrap(text: str) -> str:
     """Lets long names break where they are made of parts, and keeps a number and its % together."""
-    return re.sub(r"(?<=[=/,])(?=[^\s=/,])", "\u200b", text).replace(" %", "\u00a0%")
+    return re.sub(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])", "\u200b", text).replace(" %", "\u00a0%")
