@@ -27,6 +27,7 @@ def test_the_wheel_holds_the_configuration_and_the_type_marker(wheel):
     assert {f"dqn_lab/{name}" for name in conf} <= names
     assert {f"dqn_lab/sweeps/{path.name}" for path in (ROOT / "sweeps").glob("*.yaml")} <= names
     assert "dqn_lab/py.typed" in names
+    assert {f"dqn_lab/analysis/report/page.{suffix}" for suffix in ("html.jinja", "css")} <= names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 
 

@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
     "sweep": "ask a question: variants × seeds on all cores; alone, it lists the questions",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
+    "report": "answer a sweep's question on one page, with figures and tables",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 

@@ -3,7 +3,6 @@
     python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
 
 A run succeeds where the final policy's greedy mean, the last row of `evaluations.csv`, is at least `--threshold`.
-The figure needs matplotlib: `pip install -e ".[plot]"`.
 """
 
 import argparse

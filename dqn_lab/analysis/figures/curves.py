@@ -1,0 +1,231 @@
+"""Figures over a whole axis: learning curves, distributions, and how soon a threshold is reached.
+
+Figures compute nothing: means, intervals and decisions come from the statistics. Whatever a colour says, a label or a
+position says too.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from dqn_lab.analysis.figures.style import CONTROL, SOFT, Layout, Look, Looks, canvas, legend, legend_rows, round_ticks
+
+Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
+MAX_LINES = 6  # more variants than this get a small plot each
+
+
+def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metric: str, control: str | None) -> Figure:
+    """Draws each variant's mean over steps, in its band; one plot, or one a variant where there are many.
+
+    Args:
+        curves: `variant, step, mean, low, high`.
+        looks: of each variant, in the order to draw.
+        layout: of the figure.
+        metric: what the vertical axis is.
+        control: stands behind every other variant where each has a plot of its own.
+
+    Returns:
+        the figure.
+    """
+    names = [name for name in looks if (curves["variant"] == name).any()]
+    last = float(curves["step"].max())
+    if len(names) > MAX_LINES:
+        figure, plots = _apart(curves, names, looks, layout, _curve, f"{metric}, over environment steps", control)
+        _set_steps(plots[0], last, 2)
+        return figure
+    beside = not layout.narrow and len(names) > 1
+    right = min(0.12 + 0.075 * max(map(len, names)), 2.6) if beside else 0.15
+    rows = 0 if beside or len(names) == 1 else legend_rows(names, layout)
+    height = 2.7 + 0.2 * rows if layout.narrow else 3.6
+    figure, axes = canvas(layout, height, right=right, top=0.35 + 0.2 * rows)
+    for name in names:
+        _curve(axes, curves[curves["variant"] == name], looks[name])
+    _set_steps(axes, last, 5)
+    axes.set_xlabel("environment steps", loc="right")
+    axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
+    _from_zero(axes)
+    if beside:
+        _label_ends(axes, {name: curves[curves["variant"] == name] for name in names}, looks)
+    elif rows:
+        legend(axes, {name: looks[name] for name in names}, layout)
+    return figure
+
+
+def _curve(axes: Axes, curve: pd.DataFrame, look: Look, faint: bool = False) -> None:
+    axes.fill_between(curve["step"], curve["low"], curve["high"], color=look.colour, alpha=0.1 if faint else 0.18, lw=0)
+    axes.plot(curve["step"], curve["mean"], color=look.colour, ls=look.dashes, lw=1 if faint else 1.8)
+
+
+def _from_zero(axes: Axes) -> None:
+    """Begins the axis at 0 where little is lost by it."""
+    low, high = axes.get_ylim()
+    if 0 < low < high / 2:
+        axes.set_ylim(0, high)
+
+
+def _set_steps(axes: Axes, last: float, number: int) -> None:
+    axes.set_xlim(0, last)
+    axes.xaxis.set_major_locator(round_ticks(number))
+    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
+    axes.grid(axis="x", visible=False)
+
+
+def _thousands(step: float, _: int | None = None) -> str:
+    """Writes 50,000 as 50k, where nothing is lost by it."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if step >= size:
+            return f"{step / size:g}{letter}"
+    return f"{step:g}"
+
+
+def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) -> None:
+    """Writes each variant's name where its curve ends, far enough from its neighbours to be read."""
+    ends = {name: float(curve["mean"].iloc[-1]) for name, curve in curves.items()}
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high)
+    places = spread(ends, 0.062 * (high - low), low, high)
+    for name, place in places.items():
+        text = axes.annotate(
+            name, (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
+        )
+        text.set(color=looks[name].colour, va="center", fontweight="bold")
+
+
+def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
+    """Moves points on a line apart, as little as brings each `gap` away from the next, and keeps their order.
+
+    Args:
+        places: where each would be.
+        gap: between neighbours.
+        low: none lies below.
+        high: none lies above, if there is room.
+
+    Returns:
+        where each goes.
+    """
+    names = sorted(places, key=lambda name: places[name])
+    found = np.array([places[name] for name in names])
+    offsets = gap * np.arange(len(names))
+    blocks: list[list[float]] = []  # isotonic regression of what is left once the gaps are taken out: [mean, size]
+    for value in found - offsets:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (mean, size), (other, number) = blocks[-2:]
+            blocks[-2:] = [[(mean * size + other * number) / (size + number), size + number]]
+    moved = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
+    return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
+
+
+def _apart(
+    data: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, draw: Draw, label: str, control: str | None
+) -> tuple[Figure, list[Axes]]:
+    """Gives each variant a small plot on shared axes, with the control in grey behind it."""
+    columns = 2 if layout.narrow else 4
+    figure, plots = _grid(len(names), layout, columns)
+    for place, (name, axes) in enumerate(zip(names, plots, strict=True)):
+        if control in names and name != control:
+            draw(axes, data[data["variant"] == control], Look(CONTROL, "-"), True)
+        draw(axes, data[data["variant"] == name], looks[name], False)
+        title = "\n".join(textwrap.wrap(name, 21, break_on_hyphens=False, max_lines=2, placeholder=" …"))
+        axes.set_title(title, loc="left", fontsize=8, color=looks[name].colour, fontweight="bold")
+        axes.tick_params(labelbottom=place + columns >= len(names))
+        axes.grid(axis="x", visible=False)
+    figure.text(0.45 / layout.width, 0.012, label, color=SOFT, va="bottom")
+    return figure, plots
+
+
+def _grid(number: int, layout: Layout, columns: int) -> tuple[Figure, list[Axes]]:
+    """Makes small plots that share both axes."""
+    rows = -(-number // columns)
+    height = rows * 1.6 + 0.45
+    figure = Figure(figsize=(layout.width, height))
+    plots = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    figure.subplots_adjust(left=0.45 / layout.width, right=1 - 0.12 / layout.width, top=1 - 0.36 / height,
+                           bottom=0.5 / height, wspace=0.12, hspace=0.42)  # fmt: skip
+    for spare in plots[number:]:
+        spare.set_visible(False)
+    return figure, list(plots[:number])
+
+
+def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: str, control: str | None) -> Figure:
+    """Draws which share of a variant's runs ended at a value or above it, with a band.
+
+    Args:
+        bands: `variant, score, fraction, low, high`, scores ascending.
+        looks: of each variant.
+        layout: of the figure.
+        label: of the horizontal axis.
+        control: stands behind every other variant where each has a plot of its own.
+
+    Returns:
+        the figure.
+    """
+    # a run of a score is counted up to it: the share holds from the score before, excluded, to this one, included
+    data, title = bands.rename(columns={"score": "at"}), "runs that ended there or above"
+    figure, plots = _stairs(data, looks, layout, "pre", title, label, control)
+    plots[0].xaxis.set_major_locator(round_ticks(5 if len(plots) == 1 else 3))
+    return figure
+
+
+def reached(bands: pd.DataFrame, looks: Looks, layout: Layout, *, control: str | None) -> Figure:
+    """Draws which share of a variant's runs has reached the threshold by each step, with a band.
+
+    Args:
+        bands: `variant, step, fraction, low, high`, steps ascending.
+        looks: of each variant.
+        layout: of the figure.
+        control: stands behind every other variant where each has a plot of its own.
+
+    Returns:
+        the figure.
+    """
+    data, title = bands.rename(columns={"step": "at"}), "runs that have reached it"
+    figure, plots = _stairs(data, looks, layout, "post", title, "environment steps", control)
+    _set_steps(plots[0], float(bands["step"].max()), 5 if len(plots) == 1 else 2)
+    return figure
+
+
+def _stairs(
+    bands: pd.DataFrame, looks: Looks, layout: Layout, where: Literal["pre", "post"], title: str, label: str,
+    control: str | None,
+) -> tuple[Figure, list[Axes]]:  # fmt: skip
+    names = [name for name in looks if (bands["variant"] == name).any()]
+    first, last = float(bands["at"].min()), float(bands["at"].max())
+
+    def draw(axes: Axes, band: pd.DataFrame, look: Look, faint: bool = False) -> None:
+        whole = _extend(band, first, last)
+        alpha = 0.08 if faint else 0.14
+        axes.fill_between(whole["at"], whole["low"], whole["high"], step=where, color=look.colour, alpha=alpha, lw=0)
+        axes.step(
+            whole["at"], whole["fraction"], where=where, color=look.colour, ls=look.dashes, lw=1 if faint else 1.8
+        )
+
+    if len(names) > MAX_LINES:
+        figure, plots = _apart(bands, names, looks, layout, draw, f"{title}, over {label}", control)
+    else:
+        rows = legend_rows(names, layout)
+        figure, axes = canvas(layout, 2.7 + 0.2 * rows, top=0.35 + 0.2 * rows, left=0.5)
+        for name in names:
+            draw(axes, bands[bands["variant"] == name], looks[name])
+        axes.set_title(title, loc="left", fontsize=9, color=SOFT, pad=8)
+        axes.set_xlabel(label, loc="right")
+        legend(axes, {name: looks[name] for name in names}, layout)
+        plots = [axes]
+    plots[0].set_ylim(-0.02, 1.02)
+    plots[0].yaxis.set_major_formatter(PercentFormatter(1))
+    return figure, plots
+
+
+def _extend(band: pd.DataFrame, first: float, last: float) -> pd.DataFrame:
+    """Carries a staircase of 100 % on to the edge of the axes: it stays there."""
+    ends = band.iloc[[0, -1]].assign(at=[first, last])
+    keep = (ends["fraction"] == 1) & (ends["at"] != band["at"].iloc[[0, -1]])
+    return pd.concat([ends[:1][keep[:1]], band, ends[1:][keep[1:]]])

@@ -1,0 +1,119 @@
+"""Figures of what a result depends on: one key's values, or two."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from dqn_lab.analysis.figures.style import ARMS, INK, SOFT, Layout, Looks, canvas, legend, legend_rows
+
+
+def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str) -> Figure:
+    """Draws the mean, its interval and the 10th percentile over the values of one key.
+
+    Args:
+        table: the key, `mean, mean_low, mean_high, p10`, a row per value, in order.
+        layout: of the figure.
+        key: its name.
+        metric: what the vertical axis is.
+
+    Returns:
+        the figure.
+    """
+    figure, axes = canvas(layout, 2.9, left=0.5)
+    places = _axis(axes, list(table[key]), key)
+    axes.fill_between(places, table["mean_low"], table["mean_high"], color=ARMS[0], alpha=0.15, lw=0)
+    axes.vlines(places, table["mean_low"], table["mean_high"], color=ARMS[0], lw=2)
+    axes.plot(places, table["mean"], "o-", color=ARMS[0], lw=1.8, ms=5.5, label="mean, 95 % interval")
+    axes.plot(places, table["p10"], "s:", color=SOFT, lw=1.2, ms=3.5, label="10th percentile")
+    axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, handlelength=1.6,
+                columnspacing=1, fontsize=8, labelcolor=SOFT)  # fmt: skip
+    return figure
+
+
+def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tuple[str, str], metric: str) -> Figure:
+    """Draws the mean over one key's values, a line for each of the other's: parallel lines do not interact.
+
+    Args:
+        table: `first, second, mean, mean_low, mean_high`.
+        looks: of each value of the second key, as text, in order.
+        layout: of the figure.
+        keys: their names.
+        metric: what the vertical axis is.
+
+    Returns:
+        the figure.
+    """
+    labels = {f"{value}": f"{keys[1]}={value}" for value in looks}
+    rows = legend_rows(list(labels.values()), layout)
+    figure, axes = canvas(layout, 2.8 + 0.2 * rows, left=0.5, top=0.35 + 0.2 * rows)
+    values = list(dict.fromkeys(table["first"]))
+    places = dict(zip(values, _axis(axes, values, keys[0]), strict=True))
+    for number, (value, look) in enumerate(looks.items()):
+        part = table[table["second"].map(name) == value]
+        nudge = (number - (len(looks) - 1) / 2) * 0.012  # intervals of one place beside each other, not on each other
+        here = axes.transData.transform([(places[first], 0) for first in part["first"]])
+        moved = here + (nudge * axes.bbox.width, 0)
+        across = axes.transData.inverted().transform(moved)[:, 0]
+        axes.vlines(across, part["mean_low"], part["mean_high"], color=look.colour, lw=1.5, alpha=0.7)
+        axes.plot(across, part["mean"], "o", ls=look.dashes, color=look.colour, lw=1.6, ms=4.5)
+    axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
+    legend(axes, {labels[value]: look for value, look in looks.items()}, layout)
+    return figure
+
+
+def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> Figure:
+    """Writes the mean of each pair of values into a cell, the darker the larger.
+
+    Args:
+        table: `first, second, mean`.
+        layout: of the figure.
+        keys: their names.
+
+    Returns:
+        the figure.
+    """
+    columns, rows = (list(dict.fromkeys(table[name])) for name in ("first", "second"))
+    left = 0.3 + 0.075 * max(len(str(row)) for row in rows)
+    figure, axes = canvas(layout, 0.85 + 0.42 * len(rows), left=left, top=0.35)
+    low, high = table["mean"].min(), table["mean"].max()
+    for row in table.itertuples():
+        x, y = columns.index(row.first), rows.index(row.second)
+        weight = 0.08 + 0.42 * (row.mean - low) / (high - low or 1)
+        axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=ARMS[0], alpha=weight, lw=0)
+        axes.text(x, y, f"{row.mean:,.1f}", ha="center", va="center", color=INK)
+    axes.grid(visible=False)
+    axes.set_xticks(range(len(columns)), [str(value) for value in columns])
+    axes.set_yticks(range(len(rows)), [str(value) for value in rows])
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.spines[["bottom"]].set_visible(False)
+    axes.set_xlabel(keys[0], loc="left")
+    axes.set_title(keys[1], loc="left", fontsize=9, color=SOFT, pad=8, x=-(left - 0.1) / (layout.width - left - 0.15))
+    return figure
+
+
+def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
+    """Says where a key's values go: by their logarithm, by their size, or one after another."""
+    axes.set_xlabel(key, loc="right")
+    axes.grid(axis="x", visible=False)
+    numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
+    if len(numbers) < len(values):
+        axes.set_xticks(range(len(values)), [name(value) for value in values])
+        return [float(place) for place in range(len(values))]
+    if min(numbers) > 0 and max(numbers) / min(numbers) >= 8:
+        axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(numbers))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    return numbers
+
+
+def name(value: object) -> str:
+    """Writes a configuration's value as the command line takes it."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

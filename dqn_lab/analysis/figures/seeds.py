@@ -1,0 +1,106 @@
+"""Every seed's curve, small."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
+
+from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks
+
+MAX_POINTS = 32  # of a curve some forty pixels wide
+HEADER = 0.75  # of a variant's name, in rows
+
+
+@dataclass(frozen=True)
+class SeedCurve:
+    """A run's curve, and what to call it."""
+
+    seed: str
+    steps: npt.NDArray[np.float64]
+    values: npt.NDArray[np.float64]
+
+
+def collect(
+    evaluations: pd.DataFrame, scores: pd.DataFrame, metric: str, variants: Sequence[str]
+) -> dict[str, list[SeedCurve]]:
+    """Cuts a table of evaluations into runs, the best first, those without a score last.
+
+    Args:
+        evaluations: `run, variant, seed, step, return_mean`.
+        scores: a row per run, with the metric.
+        metric: what to order by.
+        variants: in the order to draw.
+
+    Returns:
+        each variant's curves.
+    """
+    score = dict(zip(zip(scores["run"], scores["variant"].astype(str), strict=True), scores[metric], strict=True))
+    found: dict[str, list[tuple[float, SeedCurve]]] = {name: [] for name in variants}
+    for (run, variant), part in evaluations.groupby(["run", "variant"], observed=True, sort=False):
+        value = score.get((run, str(variant)), np.nan)
+        steps, values = part["step"].to_numpy(float), part["return_mean"].to_numpy(float)
+        curve = SeedCurve(str(part["seed"].iloc[0]), steps, values)
+        found[str(variant)].append((np.inf if pd.isna(value) else -float(value), curve))
+    return {name: [curve for _, curve in sorted(runs, key=lambda run: run[0])] for name, runs in found.items() if runs}
+
+
+def seeds(
+    curves: Mapping[str, Sequence[SeedCurve]], looks: Looks, layout: Layout, *, low: float, high: float
+) -> Figure:
+    """Draws a small curve for every run, all on the same axes, a block a variant.
+
+    Args:
+        curves: of each variant, in the order to draw.
+        looks: of each variant.
+        layout: of the figure.
+        low: the value at the bottom of each small plot.
+        high: the value at its top.
+
+    Returns:
+        the figure.
+    """
+    columns = 10 if layout.narrow else 20
+    blocks = {name: -(-len(runs) // columns) for name, runs in curves.items()}
+    rows = sum(blocks.values()) + HEADER * len(blocks)
+    figure = Figure(figsize=(layout.width, 0.1 + 0.44 * rows))
+    axes = figure.add_axes((0.01, 0, 0.98, 1))
+    axes.set(xlim=(0, columns), ylim=(rows, 0))
+    axes.set_axis_off()
+    longest = max(float(run.steps[-1]) for runs in curves.values() for run in runs if len(run.steps))
+    top = 0.0
+    for name, runs in curves.items():
+        axes.text(0, top + 0.45, name, color=looks[name].colour, fontweight="bold", va="center")
+        top += HEADER
+        lines, areas, floors = [], [], []
+        for number, run in enumerate(runs):
+            x, y = number % columns + 0.06, top + number // columns + 0.66
+            line = _place(run, x, y, longest, low, high)
+            floors.append([(x, y), (x + 0.86, y)])
+            if len(line):
+                lines.append(line)
+                areas.append(np.vstack([line, (line[-1, 0], y), (line[0, 0], y)]))
+            axes.text(x + 0.43, y + 0.19, run.seed, fontsize=6, color=SOFT, ha="center", va="center")
+        axes.add_collection(LineCollection(floors, colors=GRID, linewidths=0.8))
+        axes.add_collection(PolyCollection(areas, facecolors=looks[name].colour, alpha=0.22, linewidths=0))
+        axes.add_collection(LineCollection(lines, colors=looks[name].colour, linewidths=1))
+        top += blocks[name]
+    return figure
+
+
+def _place(run: SeedCurve, x: float, y: float, longest: float, low: float, high: float) -> npt.NDArray[np.float64]:
+    """Puts a thinned curve into its cell."""
+    kept = np.isfinite(run.values)
+    steps, values = run.steps[kept], run.values[kept]
+    chosen = (
+        np.unique(np.linspace(0, len(steps) - 1, MAX_POINTS).round().astype(int))
+        if len(steps) > MAX_POINTS
+        else slice(None)
+    )
+    heights = np.clip((values[chosen] - low) / ((high - low) or 1), 0, 1)
+    return np.column_stack([x + 0.86 * steps[chosen] / longest, y - 0.58 * heights])

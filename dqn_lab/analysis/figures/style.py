@@ -1,0 +1,197 @@
+"""How figures look, and how they become SVG and PNG that are the same bytes for the same data."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+# name: (on white paper, on dark paper); the page calls them by name, files hold the first
+COLOURS = {
+    "paper": ("#ffffff", "#15181c"),
+    "ink": ("#1b1f24", "#e9ebee"),
+    "soft": ("#59626e", "#a3acb8"),
+    "grid": ("#e4e7eb", "#2d333b"),
+    "control": ("#5a6472", "#b4bdc9"),
+    "arm0": ("#0b62a8", "#62b4f5"),
+    "arm1": ("#c24e08", "#ff9a5c"),
+    "arm2": ("#008066", "#3fcfa6"),
+    "arm3": ("#98408b", "#e292d8"),
+    "arm4": ("#8a6a00", "#e0c14a"),
+    "arm5": ("#c93a72", "#ff8cb5"),
+    "arm6": ("#2386ad", "#86d8f6"),
+}
+PAPER, INK, SOFT, GRID, CONTROL = (COLOURS[name][0] for name in ("paper", "ink", "soft", "grid", "control"))
+ARMS = [light for name, (light, _) in COLOURS.items() if name.startswith("arm")]
+_NAMES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "dqn_lab",
+    "font.family": "sans-serif",
+    "font.size": 9,
+    "path.simplify": False,
+    "text.color": INK,
+    "figure.facecolor": PAPER,
+    "axes.facecolor": "none",
+    "axes.edgecolor": GRID,
+    "axes.labelcolor": SOFT,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.axisbelow": True,
+    "axes.grid": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "xtick.major.size": 0,
+    "ytick.major.size": 0,
+    "xtick.minor.size": 0,
+    "xtick.major.pad": 5,
+    "lines.solid_capstyle": "round",
+}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How wide a figure is, in inches, and whether what stands beside the axes must go above them."""
+
+    name: str
+    width: float
+    narrow: bool
+
+
+WIDE = Layout("wide", 7.6, narrow=False)
+NARROW = Layout("narrow", 3.7, narrow=True)
+Draw = Callable[[Layout], Figure]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What an arm of the comparison looks like: its colour, and its dashes once colours repeat."""
+
+    colour: str
+    dashes: Any
+
+
+Looks = Mapping[str, Look]
+
+
+def looks(variants: Sequence[str], control: str | None) -> dict[str, Look]:
+    """Gives the control the neutral colour, and every other variant one that no neighbour has."""
+    others = [variant for variant in variants if variant != control]
+    styles = ["-", (0, (4, 1.6)), (0, (1.2, 1.6)), (0, (6, 1.5, 1.2, 1.5))]
+    found = {name: Look(ARMS[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}
+    return {name: found.get(name, Look(CONTROL, "-")) for name in variants}
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A figure's files, and the SVG that goes into a page in the page's own colours and font."""
+
+    svg: str
+    png: bytes
+    inline: dict[str, str]
+
+
+def render(draw: Draw, name: str) -> Rendered:
+    """Draws a figure in both layouts.
+
+    Args:
+        draw: makes the figure in a layout.
+        name: makes ids inside the SVG differ from those of the page's other figures.
+
+    Returns:
+        the wide figure's files, and both layouts for the page.
+    """
+    inline = {}
+    with mpl.rc_context(STYLE):
+        for layout in (NARROW, WIDE):
+            figure = draw(layout)
+            svg = _svg(figure, f"{name}-{layout.name}")
+            inline[layout.name] = _inline(svg)
+        return Rendered(svg, _png(figure), inline)
+
+
+def _svg(figure: Figure, name: str) -> str:
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure)
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", buffer.getvalue(), flags=re.DOTALL)
+    text = re.sub(r'((?:id="|href="#|url\(#))', rf"\g<1>{name}-", text)
+    text = re.sub(r'(?<= d=")[^"]+', lambda path: _short(path[0]), text)
+    return re.sub(r">\n\s*<(?!tspan)", "><", text)
+
+
+def _short(path: str) -> str:
+    """A hundredth of a point is finer than any screen."""
+    return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path).replace(
+        "\n", ""
+    )
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure)
+    figure.savefig(buffer, format="png", dpi=200, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _inline(svg: str) -> str:
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r'(<svg[^>]*?) height="[^"]*"([^>]*?) width="[^"]*"', r"\1\2", svg, count=1)
+    svg = svg.replace("<svg", '<svg aria-hidden="true" focusable="false"', 1)
+    return re.sub("|".join(_NAMES), lambda light: _NAMES[light[0]], svg)
+
+
+def canvas(layout: Layout, height: float, **margins: float) -> tuple[Figure, Axes]:
+    """Makes a figure with one pair of axes, its margins given in inches."""
+    figure = Figure(figsize=(layout.width, height))
+    sides = {"left": 0.45, "right": 0.15, "top": 0.3, "bottom": 0.45, **margins}
+    axes = figure.add_axes(
+        (
+            sides["left"] / layout.width,
+            sides["bottom"] / height,
+            1 - (sides["left"] + sides["right"]) / layout.width,
+            1 - (sides["top"] + sides["bottom"]) / height,
+        )
+    )
+    return figure, axes
+
+
+def round_ticks(number: int) -> MaxNLocator:
+    """Puts at most so many ticks at numbers that are round to people."""
+    return MaxNLocator(number, steps=[1, 2, 2.5, 5, 10])
+
+
+def legend_rows(names: Sequence[str], layout: Layout) -> int:
+    """Counts the lines of text a legend of these names takes."""
+    return -(-len(names) // _columns(names, layout))
+
+
+def _columns(names: Sequence[str], layout: Layout) -> int:
+    return max(1, min(len(names), int((layout.width - 0.6) / (0.42 + 0.072 * max(map(len, names))))))
+
+
+def legend(axes: Axes, looks: Looks, layout: Layout) -> None:
+    """Names the lines above the axes, in their colours."""
+    lines = [Line2D([], [], color=look.colour, ls=look.dashes, lw=2.5) for look in looks.values()]
+    figure, names = axes.get_figure(root=True), list(looks)
+    assert figure is not None
+    height = axes.get_position().height * figure.get_figheight()
+    words = axes.legend(lines, names, ncols=_columns(names, layout), loc="lower left", frameon=False, handlelength=1.2,
+                        bbox_to_anchor=(0, 1 + 0.27 / height), borderaxespad=0, columnspacing=1.2, borderpad=0,
+                        labelspacing=0.35)  # fmt: skip
+    for text, look in zip(words.get_texts(), looks.values(), strict=True):
+        text.set_color(look.colour)

@@ -1,0 +1,175 @@
+"""Runs as data frames."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+import pandas as pd
+
+from dqn_lab.analysis._errors import AnalysisError, SkippedRuns, unknown
+from dqn_lab.analysis.records import Found, Run, find_runs
+from dqn_lab.analysis.tables import read_tables
+from dqn_lab.analysis.tasks import task_name
+from dqn_lab.types import Table
+
+
+def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
+    """Loads what the records say: one row per run (two where a run belongs to two variants).
+
+    Args:
+        paths: runs, sweeps, or any directories above them.
+
+    Returns:
+        `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id, and what
+        changes its returns), `status`; the scores `final_return` (the final policy's greedy mean, the primary result),
+        `best_return` (that of the policy selected on the way, evaluated afresh) and `last_100` (of the last 100
+        training episodes), empty where a run has none yet; `final_step` and `final_episode`, how far it came;
+        `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`, `git.commit`,
+        `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason,
+        `.attrs["swept"]` lists the keys that differ.
+
+    Raises:
+        AnalysisError: there is no run.
+
+    Warns:
+        SkippedRuns: some are left out.
+    """
+    found = find_runs(paths)
+    rows = [_row(run) for run in found.runs]
+    columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+    frame = pd.DataFrame({name: column(values) for name, values in columns.items()})
+    frame["variant"] = _categories(columns["variant"])
+    return _told(frame, found, found.skipped)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    record = run.record
+    scores = record.get("scores") or {}
+    progress = record.get("progress") or {}
+    return {
+        "run": run.name,
+        "directory": str(run.directory),
+        "sweep": run.sweep,
+        "variant": run.variant,
+        "seed": run.seed,
+        "task": task_name(run.config),
+        "status": record["status"],
+        "final_return": _float((scores.get("final") or {}).get("return_mean")),
+        "best_return": _float((scores.get("selected") or {}).get("return_mean")),
+        "last_100": _float(scores.get("last_100")),
+        "final_step": progress.get("step"),
+        "final_episode": progress.get("episode"),
+        "wall_seconds": _float(record.get("wall_seconds")),
+        "engine": (record.get("engine") or {}).get("name"),
+        **run.config,
+        **{f"versions.{name}": version for name, version in (record.get("versions") or {}).items()},
+        "git.commit": (record.get("git") or {}).get("commit"),
+        **{key: record.get(key) for key in ("started", "command", "host")},
+    }
+
+
+def _float(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+def column(values: Sequence[Any]) -> Any:
+    """Makes a column of the plainest type that holds the values: whole numbers stay whole where some are missing."""
+    kinds = {type(value) for value in values if value is not None}
+    full = None not in values
+    if kinds == {bool}:
+        return pd.array(values, dtype="bool" if full else "boolean")
+    if kinds == {int}:
+        return pd.array(values, dtype="int64" if full else "Int64")
+    if kinds and kinds <= {int, float}:
+        return np.array([_float(value) for value in values])
+    return pd.array([None if value is None else str(value) for value in values], dtype="str" if kinds else "object")
+
+
+def _categories(values: Iterable[Any]) -> Any:
+    """Makes a column whose groups come in the order in which they first appear."""
+    values = [None if pd.isna(value) else value for value in values]
+    return pd.Categorical(values, categories=[value for value in dict.fromkeys(values) if value is not None])
+
+
+def load_runs(*paths: str | os.PathLike[str], table: Table = "episodes") -> pd.DataFrame:
+    """Loads a table of many runs: one row per training episode, or per evaluation.
+
+    Loading the same runs again takes a fraction of the time (see `cache.py`).
+
+    Args:
+        paths: runs, sweeps, or any directories above them; finished, interrupted or still running.
+        table: `episodes`, `evaluations` or `timing`.
+
+    Returns:
+        `run` (the directory's name), `sweep`, `variant`, `seed`, `task`, the configuration keys that differ among the
+        runs (`target.interval`; one that is also a column of the table has `config.` before it), then the columns of
+        the CSV file; text is categorical, in order of appearance. `.attrs["skipped"]` maps each run that was left out
+        to the reason, `.attrs["swept"]` lists the keys that differ.
+
+    Raises:
+        AnalysisError: there is no run, or none with such a table.
+
+    Warns:
+        SkippedRuns: some are left out.
+    """
+    if table not in get_args(Table):
+        raise unknown("table", table, get_args(Table), "table")
+    found = find_runs(paths)
+    skipped = dict(found.skipped)
+    tables = read_tables(dict.fromkeys(run.directory for run in found.runs), table, skipped)
+    runs = [run for run in found.runs if run.directory in tables]
+    if not runs:
+        directory, reason = next(iter(skipped.items()))
+        raise AnalysisError(f"no run has {table} to load; {directory}: {reason}")
+    rows = _concatenate([tables[run.directory] for run in runs])
+    about = pd.DataFrame(_identity(runs, found.swept, rows.columns))
+    counts = [tables[run.directory].num_rows for run in runs]
+    repeated = about.take(np.repeat(np.arange(len(runs)), counts)).reset_index(drop=True)
+    frame = pd.concat([repeated, rows], axis=1)
+    return _told(frame, found, skipped)
+
+
+def _concatenate(tables: Sequence[Any]) -> pd.DataFrame:
+    import pyarrow as pa
+
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    gaps = {field.name for field in whole.schema if pa.types.is_integer(field.type) and whole[field.name].null_count}
+    frame: pd.DataFrame = whole.drop_columns(list(gaps)).to_pandas(split_blocks=True)
+    for name in gaps:
+        position = whole.column_names.index(name)
+        frame.insert(position, name, whole[name].to_pandas(types_mapper=lambda _: pd.Int64Dtype()))
+    return frame
+
+
+def _identity(runs: Sequence[Run], swept: Sequence[str], taken: Iterable[Any]) -> dict[str, Any]:
+    """Gives the columns that tell runs apart, a value a run."""
+    columns: dict[str, list[Any]] = {
+        "run": [run.name for run in runs],
+        "sweep": [run.sweep for run in runs],
+        "variant": [run.variant for run in runs],
+        "seed": [run.seed for run in runs],
+        "task": [task_name(run.config) for run in runs],
+    }
+    taken = set(taken)
+    columns |= {f"config.{key}" if key in taken else key: [run.config.get(key) for run in runs] for key in swept}
+    made = {name: column(values) for name, values in columns.items()}
+    return {name: _categories(made[name]) if _is_text(made[name]) else made[name] for name in made}
+
+
+def _is_text(values: Any) -> bool:
+    return not pd.api.types.is_numeric_dtype(values.dtype)
+
+
+def _told(frame: pd.DataFrame, found: Found, skipped: Mapping[str, str]) -> pd.DataFrame:
+    """Attaches what was left out, and says so."""
+    frame.attrs = {"skipped": dict(skipped), "swept": list(found.swept)}
+    if skipped:
+        shown = "; ".join(f"{directory}: {reason}" for directory, reason in list(skipped.items())[:3])
+        more = f"; … ({len(skipped)} in all, in .attrs['skipped'])" if len(skipped) > 3 else ""
+        runs = "a run" if len(skipped) == 1 else f"{len(skipped)} runs"
+        warnings.warn(f"left out {runs}: {shown}{more}", SkippedRuns, stacklevel=3)
+    return frame

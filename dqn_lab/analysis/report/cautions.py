@@ -1,0 +1,87 @@
+"""What a reader must be warned of before believing a number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dqn_lab.analysis.report.evidence import Evidence
+from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.report.provenance import progress
+
+FEW = 30  # seeds, below which intervals of bimodal returns are too narrow more often than they say
+BUILDS = {
+    "git.commit": "commits",
+    "versions.dqn_lab": "versions of dqn_lab",
+    "versions.torch": "versions of torch",
+    "engine": "engines",
+}
+
+
+def of_page(material: Material) -> Iterator[str]:
+    """Says what concerns the whole page: what is missing, left out, or mixed."""
+    said, unfinished = progress(material)
+    if unfinished:
+        yield (
+            f"{said}. Only completed runs count: means, intervals and verdicts may still change, and where runs fail "
+            "for a reason, those that are left flatter their variant."
+        )
+    if material.skipped:
+        directories = "directory" if len(material.skipped) == 1 else "directories"
+        yield f"{len(material.skipped)} {directories} left out, listed at the end with the reason."
+    if len(material.tasks) > 1:
+        yield (
+            f"{len(material.tasks)} environments, {', '.join(material.tasks)}: returns of different tasks do not "
+            "compare, so each has its own answer, figures and tables."
+        )
+    yield from _of_builds(material)
+
+
+def _of_builds(material: Material) -> Iterator[str]:
+    runs = material.runs
+    for column, words in BUILDS.items():
+        if column in runs and column not in material.swept and runs[column].nunique() > 1:
+            found = runs.dropna(subset=column).groupby("variant", observed=True)[column]
+            apart = found.agg(lambda values: ", ".join(sorted(set(values)))).nunique() > 1
+            where = "not alike in every variant" if apart else "alike in every variant"
+            yield f"The runs come from {runs[column].nunique()} {words}, {where}; see Versions."
+
+
+def of_section(found: Evidence) -> Iterator[str]:
+    """Says what concerns one environment: empty results, few seeds, unequal experience."""
+    metric = found.material.metric
+    empty = found.scores[(found.scores["status"] == "completed") & found.scores[metric.name].isna()]
+    if len(empty):
+        names = ", ".join(f"{row['variant']} seed {row['seed']}" for row in empty.head(5).to_dict("records"))
+        more = " …" if len(empty) > 5 else ""
+        yield f"Completed runs without a {metric.title} that is a number count nowhere ({len(empty)}): {names}{more}."
+    counts = found.counted["variant"].astype(str).value_counts()
+    if few := [f"{name} ({counts.get(name, 0)} finished)" for name in _planned(found) if counts.get(name, 0) < 2]:
+        yield f"Compared with nothing, for want of two finished runs: {', '.join(few)}."
+    if len(found.summary) and found.summary["seeds"].min() < FEW:
+        yield (
+            f"Fewer than {FEW} seeds: where one seed in some fails, intervals from so few are too narrow more often "
+            "than they say. Read them as a first look."
+        )
+    yield from _of_comparison(found)
+
+
+def _planned(found: Evidence) -> list[str]:
+    """Lists the variants that should be here, those that have no run yet included."""
+    material = found.material
+    if material.narrowed or len(material.tasks) > 1 or len(material.sweeps) != 1:
+        return list(found.looks) if len(found.looks) > 1 else []
+    return list(dict.fromkeys([*found.looks, *material.sweeps[0].variants]))
+
+
+def _of_comparison(found: Evidence) -> Iterator[str]:
+    material, metric = found.material, found.material.metric
+    steps = found.counted.groupby("variant", observed=True)["final_step"].mean().dropna()
+    if metric.is_return and len(steps) > 1 and steps.max() > 1.02 * steps.min():
+        yield (
+            f"The variants did not take the same number of steps (on average {steps.min():,.0f} to "
+            f"{steps.max():,.0f}): final results are not at equal experience. The learning curves are, step by step."
+        )
+    if metric.name == "best_return":
+        yield "The policy scored was selected by its evaluations on the way; the final policy is the primary result."
+    if len(found.looks) > 1 and found.control != material.control:
+        yield f"{material.control} has no runs here, so the others are compared with {found.control}."

@@ -1,0 +1,91 @@
+"""One environment's numbers: what its figures, tables and sentences are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dqn_lab.analysis import compare, summarize
+from dqn_lab.analysis.figures.style import Looks, looks
+from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.tasks import TASKS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """One environment's numbers.
+
+    Args:
+        material: of the report.
+        task: the environment.
+        scores: a row per run, the metric empty where a run is not completed.
+        counted: the rows that have a score.
+        evaluations: of this environment's runs, finished or not.
+        summary: of each variant, as `summarize` gives it; empty where no run has a score.
+        compared: against the control, as `compare` gives it; None where there is nothing to compare.
+        control: the arm compared with, if it is there.
+        threshold: a run succeeds at this score or above; None where nobody says.
+        looks: of each variant, in order.
+    """
+
+    material: Material
+    task: str
+    scores: pd.DataFrame
+    counted: pd.DataFrame
+    evaluations: pd.DataFrame
+    summary: pd.DataFrame
+    compared: pd.DataFrame | None
+    control: str | None
+    threshold: float | None
+    looks: Looks
+
+
+def examine(material: Material, task: str) -> Evidence:
+    """Computes one environment's numbers."""
+    metric = material.metric
+    scores = material.scores[material.scores["task"] == task].copy()
+    scores["variant"] = scores["variant"].cat.remove_unused_categories()
+    scores.loc[scores["status"] != "completed", metric.name] = None
+    scores = scores.sort_values("variant", kind="stable")
+    counted = scores[scores[metric.name].notna()]
+    variants = [str(name) for name in scores["variant"].cat.categories]
+    control = material.control if material.control in variants else variants[0] if len(variants) > 1 else None
+    threshold = _threshold(material, task)
+    summary = _summarize(scores, metric.name, threshold)
+    evaluations = material.evaluations
+    here = evaluations[evaluations["task"] == task] if evaluations is not None else pd.DataFrame(columns=["variant"])
+    return Evidence(
+        material=material, task=task, scores=scores, counted=counted, evaluations=here,
+        summary=summary, compared=_compare(scores, metric.name, control, material),
+        control=control, threshold=threshold, looks=looks(variants, control),
+    )  # fmt: skip
+
+
+def _with_results(scores: pd.DataFrame, metric: str, least: int) -> pd.DataFrame:
+    """Keeps the variants of at least so many results."""
+    count = scores[metric].notna().groupby(scores["variant"].astype(str)).sum()
+    kept = scores[scores["variant"].isin(count.index[count >= least])].copy()
+    kept["variant"] = kept["variant"].cat.remove_unused_categories()
+    return kept
+
+
+def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd.DataFrame:
+    kept = _with_results(scores, metric, 1)
+    return summarize(kept, metric, threshold=threshold) if len(kept) else kept[:0]
+
+
+def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:
+    """Compares the variants of at least two results: one has no spread to judge by."""
+    kept = _with_results(scores, metric, 2)
+    variants = kept["variant"].cat.categories
+    if control is None or control not in variants or len(variants) < 2:
+        return None
+    return compare(kept, metric, control=control, higher_is_better=material.metric.higher_is_better)
+
+
+def _threshold(material: Material, task: str) -> float | None:
+    """Says which return succeeds: the one asked for, else the one from which on the task counts as solved."""
+    if material.threshold is not None or not material.metric.is_return:
+        return material.threshold
+    return TASKS[task].threshold if task in TASKS else None

@@ -1,0 +1,65 @@
+"""What a report can compare, and what each number is."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dqn_lab.analysis._errors import AnalysisError
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A score of a run: its column, its words, and which end is the good one."""
+
+    name: str
+    title: str
+    meaning: str
+    higher_is_better: bool = True
+    is_return: bool = True
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("final_return", "final return", "mean greedy return of the final policy, over fresh episodes"),
+        Metric("best_return", "selected return", "mean greedy return, over fresh episodes, of the policy that did "
+               "best on the way: selected, so it flatters"),
+        Metric("last_100", "training return", "mean return of the last 100 training episodes, while exploring"),
+        Metric("mean_return", "return over the whole run", "area under the run's greedy learning curve divided by its "
+               "steps, over the steps that all runs share"),
+        Metric("wall_seconds", "wall time in seconds", "seconds from a run's start to its end, evaluations included",
+               higher_is_better=False, is_return=False),
+        Metric("final_step", "environment steps", "steps that the run took", is_return=False),
+    )
+}  # fmt: skip
+
+
+def find_metric(name: str, scores: pd.DataFrame) -> Metric:
+    """Looks a metric up.
+
+    Raises:
+        AnalysisError: no such metric, or no run has a value of it.
+    """
+    there = [known for known in METRICS if known in scores and scores[known].notna().any()]
+    if name not in METRICS:
+        from dqn_lab._validation import nearest
+
+        raise AnalysisError(f"metric={name}: no such metric; {nearest(name, there)}")
+    return METRICS[name]
+
+
+def number(value: float, signed: bool = False) -> str:
+    """Writes a number as people read it: four digits or so, a real minus sign."""
+    if math.isnan(value):
+        return "–"
+    size = abs(value)
+    places = 0 if size >= 10_000 or size == 0 else 1 if size >= 1 else 3
+    return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "−")
+
+
+def percent(value: float) -> str:
+    """Writes a share of 1 in hundredths."""
+    return "–" if math.isnan(value) else f"{100 * value:.0f} %"

@@ -1,0 +1,70 @@
+"""The page: HTML made from sections, with nothing that a browser must fetch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from dqn_lab.analysis.figures.style import COLOURS
+from dqn_lab.analysis.report.sections import Section
+
+HERE = Path(__file__).parent
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What stands on the page around the sections.
+
+    Args:
+        name: of the sweep.
+        question: the headline.
+        progress: how many of its runs are there.
+        unfinished: whether some are not.
+        cautions: what a reader must know of the data before anything else.
+        sections: one for each environment.
+        variants: each variant's overrides, where the sweep says them.
+        commands: that made the runs.
+        versions: of the software that they ran with.
+        shared: the configuration that all have in common.
+        skipped: runs left out, and why.
+    """
+
+    name: str
+    question: str
+    progress: str
+    unfinished: bool
+    cautions: Sequence[str]
+    sections: Sequence[Section]
+    variants: Mapping[str, str]
+    commands: Sequence[str]
+    versions: Mapping[str, str]
+    shared: Mapping[str, str]
+    skipped: Mapping[str, str]
+
+
+def write_page(page: Page) -> str:
+    """Fills the template in."""
+    loader = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    loader.filters.update(slug=slug, wrap=_wrap)
+    css = (HERE / "page.css").read_text(encoding="utf-8")
+    return loader.get_template("page.html.jinja").render(page=page, css=css, light=_theme(0), dark=_theme(1))
+
+
+def _theme(which: int) -> str:
+    return "".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items())
+
+
+def slug(text: str) -> str:
+    """Makes a name that is safe in a file's name, an id and an address."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-") or "section"
+
+
+def _wrap(text: str) -> str:
+    """Lets long names break where they are made of parts, and keeps a number and its % together."""
+    return re.sub(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])", "\u200b", text).replace(" %", "\u00a0%")

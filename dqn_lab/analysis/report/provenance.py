@@ -1,0 +1,97 @@
+"""Where a report's numbers come from: progress, commands, versions, and what they share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from dqn_lab.analysis.report.material import Material
+
+BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_return", "best_return", "last_100",
+               "mean_return", "final_step", "final_episode", "wall_seconds", "engine", "started", "command", "host",
+               "task", "is_reference", "git.commit", "display")  # fmt: skip
+
+
+def progress(material: Material) -> tuple[str, bool]:
+    """Says how many of the planned runs are completed and what became of the others, and whether any is missing."""
+    runs = material.runs.drop_duplicates("directory")
+    counts = runs["status"].value_counts()
+    planned = max(_planned(material), len(runs))
+    done = int(counts.get("completed", 0))
+    others = [f"{counts[status]} {status}" for status in ("failed", "interrupted", "running") if status in counts]
+    if absent := planned - len(runs):
+        others.append(f"{absent} not there yet")
+    said = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
+    return said, done < planned
+
+
+def _planned(material: Material) -> int:
+    """Counts the jobs of the sweeps, as far as their variants are shown; those of no sweep are what is there."""
+    variants = {str(name).rpartition(": ")[2] for name in material.scores["variant"].unique()}
+    jobs = {
+        (sweep.directory, job["directory"])
+        for sweep in material.sweeps
+        for job in sweep.jobs
+        if job["variant"] in variants
+    }
+    listed = {sweep.name for sweep in material.sweeps}
+    plain = material.runs[~material.runs["sweep"].isin(listed)].drop_duplicates("directory")
+    return len(jobs) + len(plain)
+
+
+def commands(material: Material) -> list[str]:
+    """Lists the commands that made the runs, a sweep's own before those of its jobs."""
+    sweeps = [sweep.command for sweep in material.sweeps if sweep.command]
+    listed = {sweep.name for sweep in material.sweeps if sweep.command}
+    runs = material.runs
+    plain = list(runs.loc[~runs["sweep"].isin(listed), "command"]) if "command" in runs else []
+    return list(dict.fromkeys([*sweeps, *(command for command in plain if isinstance(command, str))]))
+
+
+def variants(material: Material) -> dict[str, str]:
+    """Gives the overrides of each variant, where a sweep says them."""
+    there = {str(name) for name in material.scores["variant"].unique()}
+    return {
+        label: " ".join(overrides) or "(nothing overridden)"
+        for sweep in material.sweeps
+        for label, overrides in sweep.variants.items()
+        if label in there
+    }
+
+
+def versions(material: Material) -> dict[str, str]:
+    """Says what the runs ran with; several values with the number of runs of each."""
+    runs = material.runs.drop_duplicates("directory")
+    columns = [str(column) for column in runs if str(column).startswith("versions.")]
+    found = {column.removeprefix("versions."): _tell(runs[column]) for column in columns}
+    for column, name in (("git.commit", "git commit"), ("engine", "engine"), ("host", "host")):
+        if column in runs and runs[column].notna().any():
+            found[name] = _tell(runs[column])
+    started = runs["started"].dropna().astype(str) if "started" in runs else pd.Series(dtype=str)
+    if len(started):
+        found["started"] = started.min() if started.min() == started.max() else f"{started.min()} to {started.max()}"
+    if "wall_seconds" in runs and (seconds := runs["wall_seconds"].sum()) > 0:
+        found["time of all runs"] = f"{seconds / 3600:,.2f} hours" if seconds > 3600 else f"{seconds / 60:,.1f} minutes"
+    return found
+
+
+def _tell(values: pd.Series[Any]) -> str:
+    counts = values.dropna().astype(str).value_counts(sort=False)
+    if len(counts) == 1:
+        return str(counts.index[0])
+    return ", ".join(f"{value} ({count} runs)" for value, count in sorted(counts.items()))
+
+
+def shared(material: Material) -> dict[str, str]:
+    """Lists the configuration keys whose value all runs have."""
+    runs = material.runs
+    keys = [key for key in map(str, runs) if key not in BOOKKEEPING and not key.startswith(("versions.", "logger."))]
+    return {key: _plain(runs[key]) for key in keys if runs[key].astype(str).nunique() == 1}
+
+
+def _plain(values: pd.Series[Any]) -> str:
+    value = values.iloc[0]
+    if not isinstance(value, str) and pd.isna(value):
+        return "null"
+    return str(value).lower() if str(value) in ("True", "False") else str(value)

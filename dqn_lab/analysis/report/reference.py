@@ -1,0 +1,47 @@
+"""Stored results to compare with: small files of one row per run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from dqn_lab.analysis._errors import AnalysisError
+
+
+def read_reference(path: Path, metric: str) -> pd.DataFrame:
+    """Reads results per run from a CSV file, such as a report's own `tables/runs.csv`, or from JSON of the same rows.
+
+    Args:
+        path: of the file.
+        metric: a column that it must have, next to `seed`; `variant`, `environment` and `status` are optional.
+
+    Returns:
+        its rows, as those of runs: `variant` says that they are the reference's.
+
+    Raises:
+        AnalysisError: no such file, not such a file, or a column that is missing.
+    """
+    try:
+        frame = pd.read_json(path) if path.suffix == ".json" else pd.read_csv(path)
+    except OSError as error:
+        raise AnalysisError(f"--against {path}: {error.strerror or 'no such file'}") from error
+    except ValueError as error:
+        raise AnalysisError(f"--against {path}: cannot be read: {' '.join(str(error).split())[:200]}") from error
+    missing = [name for name in ("seed", metric) if name not in frame]
+    if missing:
+        there = ", ".join(map(str, frame.columns))
+        raise AnalysisError(f"--against {path}: lacks {' and '.join(missing)}; it has: {there}")
+    try:
+        frame[metric], frame["seed"] = frame[metric].astype(float), frame["seed"].astype("int64")
+    except (ValueError, TypeError) as error:
+        raise AnalysisError(f"--against {path}: {' '.join(str(error).split())}") from error
+    if frame.empty:
+        raise AnalysisError(f"--against {path}: has no rows")
+    variants = frame["variant"].astype(str) if "variant" in frame else pd.Series(path.stem, frame.index)
+    frame["variant"] = variants + " (reference)"
+    frame = frame.rename(columns={"environment": "task"})
+    kept = [name for name in ("variant", "seed", "task", metric) if name in frame]
+    return frame[kept].assign(
+        is_reference=True, sweep="reference", status="completed", run=[f"reference {i}" for i in range(len(frame))]
+    )

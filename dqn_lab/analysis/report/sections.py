@@ -1,0 +1,87 @@
+"""What a report shows of one environment: the answer, and every figure and table beneath it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from dqn_lab.analysis import answer
+from dqn_lab.analysis.report import pictures, tables
+from dqn_lab.analysis.report.cautions import of_section
+from dqn_lab.analysis.report.evidence import Evidence, examine
+from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.report.metrics import number, percent
+from dqn_lab.analysis.report.pictures import Picture
+from dqn_lab.analysis.report.tables import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of the page: one environment's answer and what supports it."""
+
+    task: str
+    answer: str
+    about: str
+    cautions: Sequence[str]
+    pictures: Sequence[Picture]
+    tables: Sequence[Table]
+
+    @property
+    def tables_after(self) -> str:
+        """The picture that the tables follow: the differences, else the first."""
+        names = [picture.name for picture in self.pictures]
+        return "differences" if "differences" in names else names[0] if names else ""
+
+
+def make_section(material: Material, task: str) -> Section:
+    """Computes and draws what there is to say about one environment."""
+    found = examine(material, task)
+    shown = pictures.draw_all(found)
+    made = []
+    if not found.summary.empty:
+        made.append(tables.results(found.summary, material.metric, found.threshold))
+    if found.compared is not None and found.control is not None:
+        made.append(tables.comparison(found.compared, material.metric, found.control))
+    return Section(
+        task=task, answer=_answer(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
+        tables=[*made, tables.runs(found.scores, material.metric)],
+    )  # fmt: skip
+
+
+def _answer(found: Evidence) -> str:
+    metric = found.material.metric
+    if found.compared is not None:
+        return answer(found.compared)
+    if found.summary.empty:
+        return f"No answer yet: none of {len(found.scores)} runs has a {metric.title}."
+    if len(found.looks) > 1:
+        return "No answer yet: it takes two finished runs of the control and of another variant."
+    row = found.summary.iloc[0]
+    spread = (
+        "" if pd.isna(row["mean_low"]) else f" (95 % interval {number(row['mean_low'])} to {number(row['mean_high'])})"
+    )
+    text = f"{row['variant']} has a mean {metric.title} of {number(row['mean'])}{spread}, {_seeds(row['seeds'])}"
+    if found.threshold is None:
+        return f"{text}."
+    low, high = percent(row["success_low"]), percent(row["success_high"])
+    return f"{text}; {row['successes']} of {row['seeds']} reach {found.threshold:g} ({low} to {high})."
+
+
+def _seeds(count: int) -> str:
+    return "1 seed" if count == 1 else f"{count} seeds"
+
+
+def _about(found: Evidence) -> str:
+    """Says how the answer is to be read: metric, seeds, intervals, control."""
+    metric, counts = found.material.metric, list(found.summary["seeds"]) if len(found.summary) else [0]
+    few, many = min(counts), max(counts)
+    seeds = _seeds(few) if few == many else f"{few} to {many} seeds"
+    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} a variant."
+    if found.compared is None:
+        return text
+    number_of = len(found.compared)
+    holm = f", corrected by Holm for {number_of} comparisons," if number_of > 1 else ""
+    text += f" 95 % intervals{holm} against {found.control}"
+    return f"{text} ({found.material.control_reason})."

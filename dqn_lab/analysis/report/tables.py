@@ -1,0 +1,127 @@
+"""Tables: numbers in full for machines, and in words for people."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from dqn_lab.analysis.report.metrics import Metric, number, percent
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table in both forms.
+
+    Args:
+        name: of its files.
+        title: its caption.
+        frame: what the CSV file holds.
+        columns: what people see: a heading, and how a row is written under it.
+    """
+
+    name: str
+    title: str
+    frame: pd.DataFrame
+    columns: dict[str, Callable[[Row], str]]
+
+    @property
+    def headings(self) -> list[str]:
+        """What stands above the columns."""
+        return list(self.columns)
+
+    @property
+    def cells(self) -> list[list[str]]:
+        """What people see, row by row."""
+        rows: Sequence[Row] = self.frame.to_dict("records")  # type: ignore[assignment]
+        return [[write(row) for write in self.columns.values()] for row in rows]
+
+    def csv(self) -> str:
+        """Writes the numbers in full."""
+        return self.frame.to_csv(index=False, lineterminator="\n")
+
+    def markdown(self) -> str:
+        """Writes what people see."""
+        escaped = [[cell.replace("|", "\\|") for cell in row] for row in [self.headings, *self.cells]]
+        escaped.insert(1, ["---"] * len(self.headings))
+        return f"{self.title}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
+
+
+def interval(row: Row, low: str, high: str, write: Callable[[float], str] = number) -> str:
+    """Writes an interval; a dash where too few seeds give none."""
+    if math.isnan(row[low]):
+        return "–"
+    first, last = write(row[low]), write(row[high])
+    return f"{first} to {last}" if first[0] in "+−" or last[0] in "+−" else f"{first.removesuffix(' %')}–{last}"
+
+
+def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
+    """Makes the table of each variant's summary, as `summarize` gives it."""
+    columns: dict[str, Callable[[Row], str]] = {
+        "variant": lambda row: str(row["variant"]),
+        "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
+        "mean": lambda row: number(row["mean"]),
+        "95 % interval": lambda row: interval(row, "mean_low", "mean_high"),
+        "median": lambda row: number(row["median"]),
+        "10th percentile": lambda row: number(row["p10"]),
+        "IQM": lambda row: number(row["iqm"]),
+    }
+    if threshold is not None:
+        columns[f"runs at {threshold:g} or above"] = lambda row: (
+            f"{row['successes']} of {row['seeds']} ({interval(row, 'success_low', 'success_high', percent)})"
+        )
+    return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
+
+
+def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
+    """Makes the table of the differences from the control, as `compare` gives them."""
+    return Table(
+        name="comparison",
+        title=f"Against {control}: {metric.title}",
+        frame=compared,
+        columns={
+            "variant": lambda row: str(row["variant"]),
+            "verdict": verdict,
+            "difference": lambda row: number(row["difference"], signed=True),
+            "95 % interval": lambda row: interval(row, "low", "high", lambda value: number(value, signed=True)),
+            "p, Holm": lambda row: p_value(row["p_holm"]),
+            "P(better)": lambda row: percent(row["improvement"]),
+            "seeds": lambda row: f"{row['seeds']} v. {row['control_seeds']}",
+        },
+    )
+
+
+def verdict(row: Row) -> str:
+    """Says what was decided, and at how many seeds nothing was."""
+    if row["verdict"] != "undecided":
+        return str(row["verdict"])
+    few, many = sorted((row["seeds"], row["control_seeds"]))
+    return f"undecided at {few} seeds" if few == many else f"undecided at {few} and {many} seeds"
+
+
+def p_value(value: float) -> str:
+    """Writes a p-value with as many digits as it deserves."""
+    return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def runs(scores: pd.DataFrame, metric: Metric) -> Table:
+    """Makes the table of every run: what `--against` reads again."""
+    names = {"variant": "variant", "seed": "seed", "status": "status", "task": "environment"}
+    wanted = [*names, metric.name, "final_return", "best_return", "last_100", "final_step", "run"]
+    here = [name for name in dict.fromkeys(wanted) if name in scores]
+    frame = scores.sort_values(["variant", "seed"], kind="stable")[here].rename(columns=names)
+    shown = ["variant", "seed", "status", *(name for name in here if name in frame and name not in (*names, "run"))]
+    return Table(name="runs", title="Every run", frame=frame, columns={name: partial(_cell, name) for name in shown})
+
+
+def _cell(name: str, row: Row) -> str:
+    value = row[name]
+    if isinstance(value, str):
+        return value
+    return "–" if pd.isna(value) else f"{value:.10g}" if float(value).is_integer() else number(value)

@@ -1,0 +1,104 @@
+"""Writes a report's directory: all of it, or nothing."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dqn_lab.analysis import AnalysisError
+from dqn_lab.analysis.report.cautions import of_page
+from dqn_lab.analysis.report.material import Material, Options, gather
+from dqn_lab.analysis.report.page import Page, slug, write_page
+from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
+from dqn_lab.analysis.report.sections import Section, make_section
+
+MARK = '<meta name="generator" content="dqn_lab report">'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What was written: the page, the question, each environment's answer, and how many runs there are."""
+
+    index: Path
+    question: str
+    answers: dict[str, str]
+    progress: str
+
+
+def write_report(
+    *paths: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, options: Options | None = None
+) -> Report:
+    """Writes `index.html`, `figures/` and `tables/` of what some paths hold.
+
+    Args:
+        paths: sweeps, runs, or directories above them.
+        out: the report's directory; None: `report` inside the first path.
+        options: what to compare, and how.
+
+    Returns:
+        what was written, and what it says.
+
+    Raises:
+        AnalysisError: the paths hold nothing to report, an option names what is not there, or `out` holds other things.
+        OSError: it cannot be written; what was there before is still there.
+    """
+    options = options or Options()
+    material = gather(paths, options)
+    first = [*paths, *(arm for arm in options.compare or () if Path(arm).is_dir())][0]
+    target = Path(out) if out is not None else Path(first) / "report"
+    _refuse_other_things(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
+        fresh = Path(scratch) / "new"
+        sections = [make_section(material, task) for task in material.tasks]
+        _fill(fresh, material, sections)
+        if target.exists():
+            target.rename(Path(scratch) / "old")
+        fresh.rename(target)
+    return Report(
+        index=target / "index.html", question=material.question, progress=progress(material)[0],
+        answers={section.task: section.answer for section in sections},
+    )  # fmt: skip
+
+
+def _refuse_other_things(target: Path) -> None:
+    if not target.exists():
+        return
+    try:
+        ours = MARK in (target / "index.html").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        ours = target.is_dir() and not any(target.iterdir())
+    if not ours:
+        raise AnalysisError(f"{target}: is there already, and is no report; name another place with --out")
+
+
+def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> None:
+    for name in ("figures", "tables"):
+        (directory / name).mkdir(parents=True)
+    for section in sections:
+        prefix = f"{slug(section.task)}-" if len(sections) > 1 else ""
+        for picture in section.pictures:
+            stem = directory / "figures" / f"{prefix}{picture.name}"
+            stem.with_name(f"{stem.name}.svg").write_text(picture.rendered.svg, encoding="utf-8")
+            stem.with_name(f"{stem.name}.png").write_bytes(picture.rendered.png)
+            if picture.data is not None:
+                _write_csv(directory / "tables" / f"{prefix}{picture.name}.csv", picture.data)
+        for table in section.tables:
+            _write_csv(directory / "tables" / f"{prefix}{table.name}.csv", table.frame)
+            (directory / "tables" / f"{prefix}{table.name}.md").write_text(table.markdown(), encoding="utf-8")
+    said, unfinished = progress(material)
+    page = Page(
+        name=material.name, question=material.question, progress=said, unfinished=unfinished,
+        cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
+        versions=versions(material), shared=shared(material), skipped=material.skipped,
+    )  # fmt: skip
+    (directory / "index.html").write_text(write_page(page), encoding="utf-8")
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    path.write_text(frame.to_csv(index=False, lineterminator="\n"), encoding="utf-8")

@@ -1,0 +1,97 @@
+"""One score per run: which arm it belongs to, and everything that could be wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dqn_lab.analysis._errors import AnalysisError, unknown
+from dqn_lab.analysis.intervals import Bounds, Floats
+from dqn_lab.analysis.tasks import known
+
+Keys = str | Sequence[str]
+
+
+def as_list(by: Keys) -> list[str]:
+    """Makes one name a list of one."""
+    return [by] if isinstance(by, str) else list(by)
+
+
+def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str = "metric") -> None:
+    """Sees that the columns are there and that there is something in them.
+
+    Raises:
+        AnalysisError: one is missing, the value is no number, or the frame is empty.
+    """
+    numbers = [name for name in frame if pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "seed"]
+    if value not in numbers:
+        raise unknown(what, value, numbers, "column of numbers")
+    for key in by:
+        if key not in frame:
+            raise unknown("by", key, frame.columns)
+    if frame.empty:
+        raise AnalysisError(f"{what}={value}: there is no run to look at")
+
+
+def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
+    """Sees that there is one score per run, and no seed twice in an arm.
+
+    Raises:
+        AnalysisError: otherwise; or a column is missing.
+    """
+    check_columns(scores, metric, by)
+    if "seed" not in scores:
+        return
+    again = scores.duplicated([*by, "seed"])
+    if again.any():
+        row = scores[again].iloc[0]
+        arm = ", ".join(f"{key}={row[key]}" for key in by)
+        raise AnalysisError(
+            f"{arm}: seed {row['seed']} is there more than once; one score per run and seed is wanted "
+            "(load_configs and area_under_curve give that; several sweeps: by=['sweep', 'variant'])"
+        )
+
+
+def check_one_task(frame: pd.DataFrame) -> None:
+    """Sees that returns are of one task.
+
+    Raises:
+        AnalysisError: they are not.
+    """
+    tasks = list(dict.fromkeys(frame["task"])) if "task" in frame else []
+    if len(tasks) > 1:
+        raise AnalysisError(
+            f"{' and '.join(map(str, tasks))}: returns of different tasks cannot be compared; take one after the "
+            "other, with frame.groupby('task')"
+        )
+
+
+def arms(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """Gives each arm's name and rows, of one task each, in order of appearance."""
+    for arm, part in frame.groupby(list(by), observed=True, sort=False, dropna=False):
+        check_one_task(part)
+        yield dict(zip(by, arm, strict=True)), part
+
+
+def present(part: pd.DataFrame, metric: str) -> Floats:
+    """Gives the scores that are numbers."""
+    values: Floats = part[metric].to_numpy(dtype=float, na_value=np.nan)
+    return values[np.isfinite(values)]
+
+
+def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:
+    """Gives what scores can be: as told, or what is known of the task where the scores agree with it.
+
+    Raises:
+        AnalysisError: scores lie outside the bounds that were given.
+    """
+    values = present(frame, metric)
+    task = known(frame, metric)
+    low, high = bounds or (task.bounds if task else (-np.inf, np.inf))
+    outside = values[(values < low) | (values > high)]
+    if bounds and len(outside):
+        raise AnalysisError(f"bounds=({low:g}, {high:g}): {metric}={outside[0]:g} lies outside")
+    return None if len(outside) or not np.isfinite([low, high]).all() else (low, high)

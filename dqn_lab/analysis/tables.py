@@ -1,0 +1,102 @@
+"""A run's CSV files, read as they were written: the same numbers, whole rows only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from dqn_lab.analysis.cache import fingerprint, is_settled, read_cache, write_cache
+from dqn_lab.types import Table
+
+NEEDED: Mapping[Table, tuple[str, ...]] = {
+    "episodes": ("episode", "step", "return", "length"),
+    "evaluations": ("step", "episode", "return_mean"),
+    "timing": ("episode", "step", "seconds"),
+}
+
+
+class Unreadable(Exception):  # noqa: N818  it does not leave the package
+    """Says why a run's table cannot be used."""
+
+
+def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, str]) -> dict[Path, Any]:
+    """Reads one table of many runs, from the copies beside them where they are good.
+
+    Args:
+        directories: of the runs.
+        table: which CSV file.
+        skipped: is told which runs cannot be read, and why.
+
+    Returns:
+        each run's rows, a `pyarrow.Table`.
+    """
+    parents: dict[Path, list[Path]] = {}
+    for directory in directories:
+        parents.setdefault(directory.parent, []).append(directory)
+    tables: dict[Path, Any] = {}
+    for parent, here in parents.items():
+        cached = read_cache(parent, table) if len(here) > 1 else {}
+        fresh = {}
+        for directory in here:
+            path = directory / f"{table}.csv"
+            try:
+                print_ = fingerprint(path)
+                kept = cached.get(directory.name)
+                if kept is not None and kept[0] == print_:
+                    tables[directory] = kept[1]
+                    continue
+                tables[directory] = read_csv(path, table)
+                if is_settled(print_):
+                    fresh[directory.name] = print_, tables[directory]
+            except FileNotFoundError:
+                skipped[str(directory)] = f"has no {table}.csv"
+            except (OSError, Unreadable) as error:
+                skipped[str(directory)] = f"{table}.csv: {error}"
+        if fresh and len(here) > 1:
+            others = {name: kept for name, kept in cached.items() if (parent / name).is_dir()}
+            write_cache(parent, table, {**others, **fresh})
+    return tables
+
+
+def read_csv(path: Path, table: Table) -> Any:
+    """Reads a CSV file without its last line where that was not written to its end.
+
+    Returns:
+        a `pyarrow.Table` of integers and floats.
+
+    Raises:
+        Unreadable: a column is missing, a row is torn, a cell is no number, or there is no row yet.
+    """
+    import pyarrow as pa
+    from pyarrow import csv
+
+    text = path.read_bytes()
+    text = text[: text.rfind(b"\n") + 1]
+    header = text.partition(b"\n")[0].decode(errors="replace").strip().split(",")
+    missing = [name for name in NEEDED[table] if name not in header]
+    if not text or missing:
+        raise Unreadable(f"lacks the column {missing[0]}" if text else "is empty so far")
+    options = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
+    reading = csv.ReadOptions(use_threads=False, block_size=max(len(text), 1024))
+    try:
+        rows = csv.read_csv(pa.BufferReader(text), read_options=reading, convert_options=options)
+    except pa.ArrowInvalid as error:
+        raise Unreadable(f"a row is torn: {' '.join(str(error).split())}") from error
+    if not rows.num_rows:
+        raise Unreadable("has no row yet")
+    return _numbers(rows)
+
+
+def _numbers(rows: Any) -> Any:
+    """Holds every column to numbers; one that is empty throughout is of floats."""
+    import pyarrow as pa
+
+    for position, field in enumerate(rows.schema):
+        if pa.types.is_null(field.type):
+            empty = pa.array([math.nan] * rows.num_rows, pa.float64(), from_pandas=True)
+            rows = rows.set_column(position, field.name, empty)
+        elif not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
+            raise Unreadable(f"the column {field.name} holds something that is no number")
+    return rows

@@ -1,0 +1,75 @@
+"""`report`: a page that answers a sweep's question."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import Parser
+
+
+def main(argv: list[str]) -> int:
+    """Writes the report and prints the answer; returns the exit code."""
+    args = _parser().parse_args(argv)
+    if not args.paths and not any(Path(arm).is_dir() for arm in args.compare or ()):
+        return fail("PATH: which runs? name a sweep's directory (see --help)")
+    from dqn_lab.analysis import AnalysisError  # pandas takes its time, and --help should not
+    from dqn_lab.analysis.report.material import Options
+    from dqn_lab.analysis.report.write import write_report
+
+    options = Options(
+        metric=args.metric, control=args.control, threshold=args.threshold, against=args.against,
+        compare=tuple(args.compare) if args.compare else None,
+    )  # fmt: skip
+    try:
+        report = write_report(*args.paths, out=args.out, options=options)
+    except AnalysisError as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(f"{error.filename}: {error.strerror}", code=1)
+    print(f"question  {report.question}")
+    for task, answer in report.answers.items():
+        print(f"answer    {f'{task}: ' if len(report.answers) > 1 else ''}{answer}")
+    print(f"runs      {report.progress}\nreport    {report.index}")
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(report.index.resolve().as_uri())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m dqn_lab report",
+        description="Writes a page that answers a sweep's question: index.html, which needs nothing but a browser, and "
+        "its figures and tables as files. Several paths are compared with one another.",
+    )
+    add = parser.add_argument
+    add("paths", metavar="PATH", nargs="*", type=Path, help="a sweep's directory, or any directory with runs below it")
+    add("--out", type=Path, metavar="DIR", help="where to (default: report/ in the first PATH)")
+    add("--metric", metavar="M", help="what to compare (default: the sweep's own, else final_return)")
+    add("--control", metavar="V", help="the variant that others are compared with (default: the sweep's own)")
+    add(
+        "--threshold",
+        type=_finite,
+        metavar="X",
+        help="a run succeeds at this return or above (default: the environment's)",
+    )
+    add("--compare", nargs=2, metavar=("A", "B"), help="only these two variants, or sweeps of one variant: B against A")
+    add(
+        "--against",
+        type=Path,
+        metavar="REFERENCE",
+        help="compare with stored results: another report's tables/runs.csv",
+    )
+    add("--open", action="store_true", help="show it in the browser")
+    return parser
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text}: must be a finite number")
+    return value

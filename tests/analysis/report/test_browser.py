@@ -1,0 +1,117 @@
+"""The page in a real Chromium: desktop and phone, light and dark."""
+
+import os
+import shutil
+
+import pytest
+
+from dqn_lab.analysis.report.write import write_report
+
+pytestmark = pytest.mark.slow
+sync_api = pytest.importorskip("playwright.sync_api", reason='needs a browser: pip install -e ".[browser]"')
+
+DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A Chromium: the one that DQN_LAB_CHROMIUM names, playwright's own, or the system's."""
+    system = next((path for name in NAMES if (path := shutil.which(name))), None)
+    with sync_api.sync_playwright() as playwright:
+        for path in (os.environ.get("DQN_LAB_CHROMIUM"), None, system):
+            try:
+                chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+            except sync_api.Error:
+                continue
+            yield chromium
+            chromium.close()
+            return
+    pytest.skip("needs a Chromium: `playwright install chromium`, or DQN_LAB_CHROMIUM=/path/to/one")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_the_page_opens_clean_fits_its_width_and_begins_with_the_answer(browser, sweep, size, scheme):
+    report = write_report(sweep)
+    problems, requests = [], []
+    page = browser.new_page(viewport=size, color_scheme=scheme)
+    page.on("console", lambda message: problems.append(message.text))
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(report.index.as_uri())
+    assert problems == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
+    assert len([url for url in requests if url.startswith("file:")]) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    answer = page.locator(".answer").bounding_box()
+    assert answer["y"] >= 0
+    assert answer["y"] + answer["height"] <= size["height"]
+    wide, narrow = (page.locator(f"#learning_curves .{name}").is_visible() for name in ("wide", "narrow"))
+    assert (wide, narrow) == ((True, False) if size is DESKTOP else (False, True))
+    page.close()
+
+
+def test_dark_and_light_differ_and_both_can_be_read(browser, sweep):
+    """WCAG's contrast of text on paper is at least 4.5, of a line's colour at least 3."""
+    report = write_report(sweep)
+    papers = []
+    for scheme in ("light", "dark"):
+        page = browser.new_page(viewport=DESKTOP, color_scheme=scheme)
+        page.goto(report.index.as_uri())
+        names = page.evaluate(
+            "Array.from(document.styleSheets[0].cssRules[0].style).filter(name => name.startsWith('--'))"
+        )
+        colours = page.evaluate(
+            "names => Object.fromEntries(names.map(name => [name, getComputedStyle(document.body)"
+            ".getPropertyValue(name).trim()]))",
+            names,
+        )
+        paper = colours.pop("--paper")
+        papers.append(paper)
+        colours.pop("--grid")
+        for name, colour in colours.items():
+            assert contrast(colour, paper) >= (4.5 if name in ("--ink", "--soft") else 3), (scheme, name)
+        drawn = page.evaluate("getComputedStyle(document.querySelector('#learning_curves .wide text')).fill")
+        assert drawn in {"rgb({}, {}, {})".format(*channels(colour)) for colour in colours.values()}
+        page.close()
+    assert papers[0] != papers[1]
+
+
+def channels(colour):
+    return [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+
+
+def contrast(first, second):
+    """WCAG 2's contrast ratio."""
+
+    def luminance(colour):
+        linear = [
+            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (v / 255 for v in channels(colour))
+        ]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(first), luminance(second)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_the_page_prints_on_white_with_everything_unfolded(browser, sweep):
+    report = write_report(sweep)
+    page = browser.new_page(viewport=DESKTOP, color_scheme="dark")
+    page.goto(report.index.as_uri())
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert page.locator("#learning_curves .wide").is_visible()
+    assert page.locator("details tbody tr").first.is_visible()
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.close()
+
+
+def test_every_file_that_the_page_links_to_is_there(browser, sweep):
+    report = write_report(sweep)
+    page = browser.new_page()
+    page.goto(report.index.as_uri())
+    links = page.eval_on_selector_all("a", "all => all.map(link => link.getAttribute('href'))")
+    assert len(links) > 20
+    assert [link for link in links if not (report.index.parent / link).is_file()] == []
+    page.close()

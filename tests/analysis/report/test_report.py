@@ -1,0 +1,338 @@
+"""The report command: what it writes, and what it says of bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+
+
+class Page(HTMLParser):
+    """Reads a page: its text, what it asks a browser to fetch, its headings and the sizes of its tables."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.text, self.fetched, self.ids, self.tags = "", [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(self.text.replace("\u200b", "").replace("\u00a0", " ").split())
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.tags.append(tag)
+        self.ids += [found["id"]] if "id" in found else []
+        if tag in ("script", "iframe", "object", "embed") or (tag in ("img", "link", "source") and not str(
+            found.get("href", found.get("src"))
+        ).startswith("data:")):  # fmt: skip
+            self.fetched.append(tag)
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def contents(directory):
+    return {path.relative_to(directory): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
+
+
+def test_a_plain_multirun_gives_a_page_with_figures_and_tables(cli, sweep):
+    outcome = cli(sweep)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "question  What does target.interval change?" in outcome.out
+    assert "runs      15 of 15 runs completed" in outcome.out
+    page = Page(sweep / "report" / "index.html")
+    assert page.text.index("What does target.interval change?") < page.text.index("Learning curves")
+    for words in (
+        "Difference from target.interval=1",
+        "Every seed",
+        "Sensitivity to target.interval",
+        "5 seeds a variant",
+    ):
+        assert words in page.text
+    for name in ("learning_curves", "differences", "outcomes", "distribution", "success_rates", "sensitivity", "seeds"):
+        for suffix in ("svg", "png"):
+            assert (sweep / "report" / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+    for name in ("results", "comparison", "runs"):
+        assert (sweep / "report" / "tables" / f"{name}.md").read_text().count("|") > 10
+
+
+def test_the_page_fetches_nothing_and_every_id_is_there_once(cli, sweep):
+    cli(sweep)
+    page = Page(sweep / "report" / "index.html")
+    assert page.fetched == []
+    assert len(page.ids) == len(set(page.ids))
+    assert "http" not in (sweep / "report" / "index.html").read_text().replace("http://www.w3.org/", "")
+
+
+def test_the_answer_in_the_page_is_the_one_of_the_statistics(cli, sweep):
+    from dqn_lab.analysis import answer, compare, load_configs
+
+    said = answer(compare(load_configs(sweep), control="target.interval=1"))
+    outcome = cli(sweep)
+    assert said in outcome.out
+    assert " ".join(said.split()) in Page(sweep / "report" / "index.html").text
+
+
+def test_the_same_data_give_the_same_bytes(cli, sweep, tmp_path):
+    cli(sweep, "--out", tmp_path / "first")
+    cli(sweep, "--out", tmp_path / "second")
+    assert contents(tmp_path / "first") == contents(tmp_path / "second")
+
+
+def test_the_bytes_do_not_depend_on_the_hashes_of_the_process(sweep, tmp_path):
+    for number in ("1", "2"):
+        command = [sys.executable, "-m", "dqn_lab", "report", str(sweep), "--out", str(tmp_path / number)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": number}, capture_output=True)
+    assert contents(tmp_path / "1") == contents(tmp_path / "2")
+
+
+def test_variants_come_in_the_order_of_their_numbers(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in (9, 10, 2, 100)], range(3), make.noisy)
+    cli(tmp_path / "s")
+    results = pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")
+    assert list(results["variant"]) == [f"target.interval={value}" for value in (2, 9, 10, 100)]
+
+
+def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
+    arms = [{"target.interval": 1}, {"target.interval": 10}]
+    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    make.run(tmp_path / "s" / "target.interval=10,seed=3-x", make.configure(seed=3), 0, status="failed")
+    variants = {"often": "target.interval=1", "seldom": "target.interval=10"}
+    make.declare(tmp_path / "s", variants, question="How often?", control="seldom", seeds=range(10))
+    outcome = cli(tmp_path / "s")
+    assert "question  How often?" in outcome.out
+    assert "runs      6 of 20 runs; 1 failed, 13 not there yet" in outcome.out
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "Only completed runs count" in text
+    assert "Fewer than 30 seeds" in text
+    assert "against seldom (named by the sweep beforehand)" in text
+
+
+def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
+    variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
+    make.declare(tmp_path / "s", variants, question="Which?", control="one", seeds=range(3))
+    cli(tmp_path / "s")
+    assert "for want of two finished runs: never (0 finished)" in Page(tmp_path / "s" / "report" / "index.html").text
+
+
+def test_no_finished_run_is_no_answer(cli, make, tmp_path):
+    make.sweep(
+        tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(2), make.noisy, status="running"
+    )
+    outcome = cli(tmp_path / "s")
+    assert outcome.code == 0
+    assert "answer    No answer yet" in outcome.out
+    assert "0 of 4 runs; 4 running" in outcome.out
+
+
+def test_one_variant_is_described(cli, make, tmp_path):
+    make.sweep(tmp_path / "alone", [{}], range(4), lambda arm, seed: 400.0 + 50 * seed)
+    outcome = cli(tmp_path / "alone")
+    assert "question  How well does alone do?" in outcome.out
+    assert "alone has a mean final return of 475.0 (95 % interval" in outcome.out
+    assert "2 of 4 reach 475" in outcome.out
+
+
+def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tmp_path):
+    arms = [{"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)]
+    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    outcome = cli(tmp_path / "s")
+    assert "answer    Acrobot-v1: " in outcome.out
+    assert "answer    CartPole-v1: " in outcome.out
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "2 environments, Acrobot-v1, CartPole-v1: returns of different tasks do not compare" in text
+    assert (tmp_path / "s" / "report" / "tables" / "Acrobot-v1-results.csv").exists()
+
+
+def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
+    arms = [{"target.interval": value, "buffer.n_step": n} for value in (1, 10) for n in (1, 3)]
+    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "What do target.interval and buffer.n_step change, alone and together?" in text
+    for name in ("interaction", "heat_map"):
+        assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
+
+
+def test_many_variants_are_drawn_apart(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in range(1, 10)], range(4), make.noisy)
+    assert cli(tmp_path / "s").code == 0
+    assert "Grey: the control." in Page(tmp_path / "s" / "report" / "index.html").text
+
+
+def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
+    make.run(tmp_path / "s" / "target.interval=10,seed=7-x", make.configure(seed=7), float("nan"))
+    outcome = cli(tmp_path / "s")
+    assert outcome.code == 0
+    assert "(1): target.interval=10 seed 7." in Page(tmp_path / "s" / "report" / "index.html").text
+    results = pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")
+    assert list(results["seeds"]) == [3, 3]
+
+
+def test_torn_rows_and_broken_records_are_survived_and_listed(cli, sweep):
+    runs = sorted(path for path in sweep.iterdir() if path.is_dir())
+    with (runs[0] / "evaluations.csv").open("a") as file:
+        file.write("9000,9")
+    (runs[1] / "run.json").write_text('{"status": "comp')
+    outcome = cli(sweep)
+    assert outcome.code == 0
+    text = Page(sweep / "report" / "index.html").text
+    assert "Left out" in text
+    assert runs[1].name in text
+
+
+def test_steps_that_differ_between_variants_are_pointed_out(cli, make, tmp_path):
+    make.sweep(tmp_path / "a", [{"target.interval": 1}], range(3), make.noisy, steps=8000)
+    make.sweep(tmp_path / "b", [{"target.interval": 10}], range(3), make.noisy, steps=16000)
+    cli(tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
+    assert (
+        "did not take the same number of steps (on average 8,000 to 16,000)" in Page(tmp_path / "out/index.html").text
+    )
+
+
+def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep):
+    outcome = cli(sweep, "--compare", "target.interval=100", "target.interval=1")
+    assert "question  Does target.interval=1 differ from target.interval=100?" in outcome.out
+    table = pd.read_csv(sweep / "report" / "tables" / "comparison.csv")
+    assert list(table[["variant", "control"]].iloc[0]) == ["target.interval=1", "target.interval=100"]
+
+
+def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
+    make.sweep(tmp_path / "a", [{}], range(3), lambda arm, seed: 100.0 + seed)
+    make.sweep(tmp_path / "b", [{}], range(3), lambda arm, seed: 200.0 + seed)
+    outcome = cli("--compare", tmp_path / "a", tmp_path / "b")
+    assert "question  Does b differ from a?" in outcome.out
+    table = pd.read_csv(tmp_path / "a" / "report" / "tables" / "comparison.csv")
+    assert table["difference"].item() == pytest.approx(100)
+
+
+def test_a_reports_runs_are_a_reference_for_another(cli, make, sweep, tmp_path):
+    cli(sweep, "--out", tmp_path / "old")
+    outcome = cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
+    assert outcome.code == 0
+    assert "question  Do these runs differ from the reference runs?" in outcome.out
+    assert "15 of 15 runs" in outcome.out
+    table = pd.read_csv(tmp_path / "new" / "tables" / "comparison.csv")
+    assert set(table["control"]) == {"target.interval=1 (reference)"}
+    assert table.set_index("variant")["difference"]["target.interval=1"] == pytest.approx(0)
+
+
+def test_the_threshold_can_be_chosen(cli, make, tmp_path):
+    make.sweep(
+        tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), lambda arm, seed: 100.0 * seed
+    )
+    cli(tmp_path / "s", "--threshold", "100")
+    assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")["successes"]) == [2, 2]
+
+
+def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, make, tmp_path):
+    for value, seconds in ((1, 10.0), (10, 99.0)):
+        for seed in range(3):
+            config = make.configure(seed=seed, **{"target.interval": value})
+            make.run(tmp_path / "s" / f"i={value},seed={seed}-x", config, 100.0 + seed, wall_seconds=seconds + seed)
+    cli(tmp_path / "s", "--metric", "wall_seconds")
+    table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
+    assert (table["difference"].item(), table["verdict"].item()) == (89.0, "worse")
+    assert "left of the line is better" in Page(tmp_path / "s" / "report" / "index.html").text
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["nowhere"], "nowhere: no such directory"),
+        (["empty"], "empty: no runs here"),
+        (["interval", "--metric", "final_retrun"], "metric=final_retrun: no such metric; did you mean final_return?"),
+        (["interval", "--control", "x"], "x: no such variant; choices: target.interval=1, target.interval=10"),
+        (["interval", "--compare", "target.interval=1", "x"], "x: no such variant; choices: target.interval=1"),
+        (["interval", "--compare", "target.interval=1", "target.interval=1"], "the same variant twice"),
+        (["interval", "--against", "none.csv"], "--against none.csv: No such file"),
+        (["interval", "--against", "other.csv"], "--against other.csv: lacks seed and final_return; it has: a, b"),
+        (["interval", "--threshold", "nan"], "nan: must be a finite number"),
+        (["interval", "--out", "precious"], "precious: is there already, and is no report"),
+        (["--metric", "final_return"], "PATH: which runs?"),
+    ],
+)
+def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words, problem):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "thesis.txt").write_text("years")
+    before = contents(tmp_path)
+    outcome = cli(*words)
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: ")
+    assert problem in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert {name: text for name, text in contents(tmp_path).items() if ".cache" not in str(name)} == before
+
+
+def test_a_place_that_cannot_be_written_costs_one_line_and_leaves_what_was_there(cli, sweep, tmp_path):
+    cli(sweep)
+    before = contents(sweep / "report")
+    (tmp_path / "file").write_text("")
+    outcome = cli(sweep, "--out", tmp_path / "file" / "report")
+    assert outcome.code == 1
+    assert outcome.err.count("\n") == 1
+    assert contents(sweep / "report") == before
+
+
+def test_a_failure_half_way_leaves_the_old_report(cli, sweep, monkeypatch):
+    cli(sweep)
+    before = contents(sweep / "report")
+
+    def fail(page):
+        raise OSError(28, "No space left on device", "index.html")
+
+    monkeypatch.setattr("dqn_lab.analysis.report.write.write_page", fail)
+    outcome = cli(sweep)
+    assert (outcome.code, outcome.err) == (1, "error: index.html: No space left on device\n")
+    assert contents(sweep / "report") == before
+    assert not list(sweep.glob(".report-*"))
+
+
+def test_a_new_report_replaces_the_old_one(cli, sweep):
+    cli(sweep)
+    (sweep / "report" / "figures" / "stale.svg").write_text("")
+    cli(sweep)
+    assert not (sweep / "report" / "figures" / "stale.svg").exists()
+
+
+def test_names_that_look_like_html_stay_text(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(2), make.noisy)
+    variants = {"<script>alert(1)</script>": "target.interval=1", "a & b": "target.interval=10"}
+    make.declare(tmp_path / "s", variants, question='Is <b> "bold"?', control="a & b", seeds=range(2))
+    assert cli(tmp_path / "s").code == 0
+    page = Page(tmp_path / "s" / "report" / "index.html")
+    assert "script" not in page.tags
+    assert 'Is <b> "bold"?' in page.text
+
+
+def test_a_report_never_imports_torch(sweep):
+    code = (
+        "import sys; from dqn_lab.cli import main\n"
+        f"try: main(['report', {str(sweep)!r}])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert 'torch' not in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_loads_neither_pandas_nor_matplotlib():
+    code = (
+        "import sys; from dqn_lab.cli import main\n"
+        "try: main(['report', '--help'])\n"
+        "except SystemExit as end: assert not end.code\n"
+        "assert not {'pandas', 'matplotlib', 'numpy', 'scipy'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_what_made_the_runs_is_on_the_page(cli, sweep):
+    cli(sweep)
+    text = Page(sweep / "report" / "index.html").text
+    record = json.loads(next(sweep.glob("*/run.json")).read_text())
+    assert record["command"] in text
+    assert f"git commit {record['git']['commit']}" in text
