@@ -35,7 +35,7 @@ def _planned(material: Material) -> int:
         for job in sweep.jobs
         if job["variant"] in variants
     }
-    listed = {sweep.name for sweep in material.sweeps}
+    listed = {sweep.directory.name for sweep in material.sweeps}
     plain = material.runs[~material.runs["sweep"].isin(listed)].drop_duplicates("directory")
     return len(jobs) + len(plain)
 
@@ -43,7 +43,7 @@ def _planned(material: Material) -> int:
 def commands(material: Material) -> list[str]:
     """Lists the commands that made the runs, a sweep's own before those of its jobs."""
     sweeps = [sweep.command for sweep in material.sweeps if sweep.command]
-    listed = {sweep.name for sweep in material.sweeps if sweep.command}
+    listed = {sweep.directory.name for sweep in material.sweeps if sweep.command}
     runs = material.runs
     plain = list(runs.loc[~runs["sweep"].isin(listed), "command"]) if "command" in runs else []
     return list(dict.fromkeys([*sweeps, *(command for command in plain if isinstance(command, str))]))
