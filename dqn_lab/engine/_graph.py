@@ -14,7 +14,6 @@ from typing import Any
 import platformdirs
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 
 _log = logging.getLogger(__name__)
 SMALL = 2**16  # multiplications of a product that are cheaper beside their neighbours' than in a library's call
@@ -45,18 +44,29 @@ def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable
     try:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")  # they speak of the compiler's own code
-            with _as_compiling():
-                traced = make_fx(function, {**_PRODUCTS}, tracing_mode="fake")(*examples)
-            key = _text(traced, examples)
-            if key not in _graphs:
-                from torch import _inductor  # takes a second, which only those who compile have to wait
-
-                _log.warning("compiling an update: some ten seconds, fewer where it was compiled before")
-                _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
-            return _graphs[key]
+            return _compiled(function, examples)
     except Exception as error:  # anything can be raised by a program that is run on tensors without numbers
         first, *_ = [*str(error).splitlines(), ""]
         raise GraphError(f"{type(error).__name__}: {first}") from error
+
+
+def _compiled(function: Callable[..., Any], examples: list[Tensor]) -> Callable[..., Any]:
+    from torch.fx.experimental.proxy_tensor import make_fx  # takes half a second, which those who compile wait for
+
+    with _as_compiling():
+        traced = make_fx(function, {**_PRODUCTS}, tracing_mode="fake")(*examples)
+    key = _text(traced, examples)
+    if key not in _graphs:
+        from torch import _inductor
+        from torch._guards import TracingContext, tracing
+        from torch._subclasses import FakeTensorMode
+        from torch.fx.experimental.symbolic_shapes import ShapeEnv
+
+        _log.warning("compiling an update: some ten seconds, fewer where it was compiled before")
+        shapes = ShapeEnv()  # of no use here, but without one inductor reads and writes no graph on disk
+        with tracing(TracingContext(FakeTensorMode(shape_env=shapes))):
+            _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
+    return _graphs[key]
 
 
 def _text(traced: torch.fx.GraphModule, examples: Sequence[Tensor]) -> str:

@@ -150,7 +150,7 @@ class CompiledEngine:
         for group in self._optimizer.param_groups:
             group["lr"] = self._lr.item()
         for parameter, kept in zip(self.parameters[0], self._state or (), strict=True):
-            own = self._optimizer.state[parameter]
+            own = self._optimizer.state.get(parameter, {})
             for key, tensor in kept.items():
                 if isinstance(own[key], Tensor):
                     own[key].copy_(tensor)

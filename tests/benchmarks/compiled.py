@@ -1,11 +1,12 @@
 """Prints what an update costs as a compiled graph against eager torch, over compositions, and what compiling costs.
 
 CartPole's shapes, a 4-24-24-2 ReLU network and batches of 64, in single precision; the update alone, drawn batches
-given. Both engines run in turn in rounds, and the figures are medians of the processor's time for this process, which
-others on the machine disturb less than the clock's. Compiling is timed by the clock, its compiler being another
-process: first with an empty cache, then in a new process with the cache that the first one left.
+given. Both engines run in turn in rounds, and the figures are medians of the processor's time, which others on the
+machine disturb less than the clock's. Compiling is timed likewise, the compiler's processes included: first with an
+empty cache, then in a new process with the cache that the first one left. A process's first graph, here one of next
+to nothing, takes longer than its others: inductor is imported, and headers are compiled.
 
-    python tests/benchmarks/compiled.py [--rounds 7] [--only NAME]
+    python tests/benchmarks/compiled.py [--rounds 7] [--only NAME …]
 """
 
 import argparse
@@ -40,6 +41,11 @@ BASE = {
 ENGINES = ("torch", "compiled")
 
 
+def processor_seconds():
+    """Tells how long processors have worked for this process and for those that it waited for."""
+    return sum(os.times()[:4])
+
+
 def prepare(name, engine_name):
     """Builds an agent with a filled buffer; returns a function that makes an update, without drawing the batch."""
     import numpy as np
@@ -56,16 +62,13 @@ def prepare(name, engine_name):
 
 
 def measure(name, rounds):
-    """Returns seconds of compiling, and microseconds an update of each engine."""
-    import torch
-
-    torch.set_num_threads(1)
+    """Returns seconds of compiling, and microseconds an update of each engine in each round."""
     engines = {engine: prepare(name, engine) for engine in ENGINES}
     for _, update in engines.values():
         update(0)
-    started = time.perf_counter()
+    started = processor_seconds()
     engines["compiled"][1](1)
-    seconds, costs = time.perf_counter() - started, {engine: [] for engine in ENGINES}
+    seconds, costs = processor_seconds() - started, {engine: [] for engine in ENGINES}
     if engines["compiled"][0].fallback:
         raise SystemExit(engines["compiled"][0].fallback)
     for _ in range(rounds):
@@ -74,36 +77,57 @@ def measure(name, rounds):
             for number in range(100):
                 update(number)
             costs[engine].append((time.process_time() - started) * 1e4)
-    return {"seconds": seconds, **{engine: statistics.median(cost) for engine, cost in costs.items()}}
+    return {"seconds": seconds, **costs}
 
 
-def again(name, rounds, cache):
-    """Measures in a process of its own."""
-    command = [sys.executable, __file__, "--once", name, "--rounds", str(rounds)]
+def in_one_process(names, rounds):
+    """Prints what was measured, a line of JSON each, the first for a graph of next to nothing."""
+    import torch
+
+    from dqn_lab.engine._graph import graph
+
+    torch.set_num_threads(1)
+    started = processor_seconds()
+    graph(lambda tensor: tensor + 1, [torch.zeros(8)])
+    print(json.dumps({"seconds": processor_seconds() - started}), flush=True)
+    for name in names:
+        print(json.dumps(measure(name, rounds)), flush=True)
+
+
+def another_process(names, rounds, cache):
+    """Yields what a process of its own measures."""
+    command = [sys.executable, __file__, "--only", *names, "--rounds", str(rounds), "--once"]
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
-    printed = subprocess.run(command, env=environment, check=True, capture_output=True, text=True).stdout
-    return json.loads(printed.splitlines()[-1])
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:
+        yield from map(json.loads, it.stdout)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--only", choices=COMPOSITIONS)
-    parser.add_argument("--once", choices=COMPOSITIONS, help=argparse.SUPPRESS)
+    parser.add_argument("--only", nargs="+", choices=COMPOSITIONS, default=[*COMPOSITIONS])
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.once:
-        print(json.dumps(measure(args.once, args.rounds)))
+        in_one_process(args.only, args.rounds)
         return
-    head = ("torch, µs", "compiled, µs", "ratio", "compile, s", "from disk, s")
-    print(f"{'composition':<20} " + " ".join(f"{word:>12}" for word in head))
-    ratios = []
-    for name in [args.only] if args.only else COMPOSITIONS:
-        with tempfile.TemporaryDirectory() as cache:
-            cold, warm = again(name, args.rounds, cache), again(name, 1, cache)
-        ratios.append(cold["torch"] / cold["compiled"])
-        row = f"{cold['torch']:>12.0f} {cold['compiled']:>12.0f} {ratios[-1]:>11.1f}×"
-        print(f"{name:<20} {row} {cold['seconds']:>12.1f} {warm['seconds']:>12.1f}", flush=True)
-    print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios):.2f}×")
+    ratios, seconds = {}, {}
+    with tempfile.TemporaryDirectory() as cache:
+        for name, costs in zip(("nothing", *args.only), another_process(args.only, args.rounds, cache), strict=True):
+            seconds[name] = [costs["seconds"]]
+            if "torch" in costs:
+                theirs, ours = (statistics.median(costs[engine]) for engine in ENGINES)
+                each = [one / other for one, other in zip(costs["torch"], costs["compiled"], strict=True)]
+                ratios[name] = statistics.median(each)
+                spread = f"{min(each):.1f} – {max(each):.1f}"
+                row = f"torch {theirs:6.0f} µs, compiled {ours:5.0f} µs, ratio {ratios[name]:5.2f} ({spread})"
+                print(f"{name:<20} {row}", flush=True)
+        for name, costs in zip(seconds, another_process(args.only, 0, cache), strict=True):
+            seconds[name].append(costs["seconds"])
+    print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios.values()):.2f}\n")
+    print(f"{'seconds to compile':<20} {'empty cache':>12} {'from disk':>12}")
+    for name, (cold, warm) in seconds.items():
+        print(f"{name:<20} {cold:>12.1f} {warm:>12.1f}")
 
 
 if __name__ == "__main__":

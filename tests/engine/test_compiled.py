@@ -26,6 +26,7 @@ from dqn_lab.seeding import torch_generator
 from dqn_lab.types import Batch, Noise, Transition
 
 SIZE, A, CPU = 12, 3, torch.device("cpu")
+big = pytest.mark.skipif(os.environ.get("HYPOTHESIS_PROFILE") != "nightly", reason="compiles for minutes; see conftest")
 needs_compiler = pytest.mark.skipif(obstacle(CPU) is not None, reason="needs a C++ compiler")
 
 
@@ -104,8 +105,9 @@ KERAS = Composition(
 
 
 @needs_compiler
-def test_minibatches_weights_clipping_and_counts_in_the_optimizer_are_torchs():
-    hold_to_torch(KERAS)
+def test_minibatches_weights_clipping_and_counts_in_the_optimizer_are_torchs(check_global_randomness):
+    with check_global_randomness():
+        hold_to_torch(KERAS)
 
 
 OPTIMIZERS = [
@@ -115,6 +117,7 @@ OPTIMIZERS = [
 ]  # fmt: skip
 
 
+@big
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
@@ -142,6 +145,7 @@ def random_composition(rng):
     )
 
 
+@big
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("seed", range(20))
@@ -215,6 +219,7 @@ def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(s
     assert "\n" not in line
 
 
+@big
 @pytest.mark.slow
 @needs_compiler
 def test_a_state_may_be_replaced_by_new_tensors():
@@ -289,6 +294,7 @@ def test_gradient_steps_are_counted_as_declared(configure):
     assert gradient_steps(config) == 250 * 2 * 3
 
 
+@big
 @pytest.mark.slow
 @needs_compiler
 def test_two_workers_may_begin_with_one_empty_cache(tmp_path):
