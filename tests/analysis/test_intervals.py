@@ -1,6 +1,5 @@
 """Intervals hold what they say: by hand, against known ones, and by counting."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -10,14 +9,68 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dqn_lab.analysis.intervals import draw, extent, interval, p_value, weights
+from dqn_lab.analysis.intervals import Draws, draw, extent, interval, p_value, weights
 
-HERE = Path(__file__).parent
-spec = importlib.util.spec_from_file_location("populations", HERE / "populations.py")
-pop = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(pop)
-RLIABLE = json.loads((HERE / "data" / "rliable.json").read_text())
-scores_of_seeds = st.lists(st.floats(0, 500), min_size=1, max_size=40).map(np.array)
+DATA = Path(__file__).parent / "data"
+RLIABLE = json.loads((DATA / "rliable.json").read_text())
+RETURNS = json.loads((DATA / "final_returns.json").read_text())
+SEEDS = 30
+BOUNDS = (0.0, 500.0)
+scores_of_seeds = st.lists(st.floats(0, 500), min_size=1, max_size=10).map(np.array)
+
+
+def bimodal(rate, perfect):
+    """A part of the seeds near 500, or at it, the others at 50 to 400: a fine grid of its quantiles."""
+    number = 20_000
+    good = round(rate * number)
+    high = np.full(good, 500.0) if perfect else np.linspace(480, 500, good)
+    return np.concatenate([np.linspace(50, 400, number - good), high])
+
+
+POPULATIONS = {
+    "near": bimodal(0.85, False),
+    "exact": bimodal(0.85, True),
+    "70 %": bimodal(0.7, True),
+    "halves": bimodal(0.5, False),
+    **{name: np.array(values) for name, values in RETURNS.items()},
+}
+
+
+def samples(population, rng):
+    return rng.choice(POPULATIONS[population], SEEDS)
+
+
+def draws_of(scores, rng, bounds=BOUNDS, num_draws=999):
+    """Draws as `intervals.draw` does, but fresh ones each time, so that repetitions are independent."""
+    shape = np.array([0.5, *[1.0] * len(scores), 0.5])
+    gamma = rng.standard_gamma(shape, (num_draws, len(scores) + 2))
+    ends = np.array([bounds[0], *np.sort(scores), bounds[1]])
+    return Draws(ends, gamma / gamma.sum(axis=1, keepdims=True))
+
+
+def coverage(truth, estimate, repetitions, seed=0):
+    """Counts how often the interval of `estimate(rng)`'s draws holds the truth."""
+    rng = np.random.default_rng(seed)
+    held = 0
+    for _ in range(repetitions):
+        low, high = interval(estimate(rng), 0.95)
+        held += low - 1e-9 <= truth <= high + 1e-9
+    return held / repetitions
+
+
+def iqm_of(population):
+    """The mean of the middle half of a population."""
+    ordered = np.sort(population)
+    edges = np.linspace(0, 1, len(ordered) + 1)
+    share = np.clip(edges[1:], 0.25, 0.75) - np.clip(edges[:-1], 0.25, 0.75)
+    return float(2 * share @ ordered)
+
+
+def improvement_of(first, second):
+    """The probability that one of the first is greater, ties at ½."""
+    ordered = np.sort(second)
+    below, upto = np.searchsorted(ordered, first, "left"), np.searchsorted(ordered, first, "right")
+    return float((below + upto).mean() / 2 / len(ordered))
 
 
 @pytest.mark.parametrize(("successes", "number"), [(0, 30), (3, 30), (15, 30), (30, 30)])
@@ -91,19 +144,19 @@ def test_at_a_hundred_seeds_the_intervals_are_close_to_rliable(final_returns, na
     assert ours == pytest.approx(theirs, abs=(theirs[1] - theirs[0]) / 8)
 
 
-@pytest.mark.parametrize("name", list(pop.POPULATIONS))
+@pytest.mark.parametrize("name", list(POPULATIONS))
 def test_the_interval_of_the_mean_holds_at_thirty_seeds(name):
     """Nominal 95 %; 300 repetitions have a standard error of 1.3 %. The slow test has 2,000."""
-    truth = pop.POPULATIONS[name].mean()
-    held = pop.coverage(truth, lambda rng: pop.draws_of(pop.samples(name, rng), rng).mean(), 300)
+    truth = POPULATIONS[name].mean()
+    held = coverage(truth, lambda rng: draws_of(samples(name, rng), rng).mean(), 300)
     assert 0.92 <= held <= 0.99
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(pop.POPULATIONS))
+@pytest.mark.parametrize("name", list(POPULATIONS))
 def test_coverage_of_the_mean_is_between_93_and_97_percent(name):
-    truth = pop.POPULATIONS[name].mean()
-    held = pop.coverage(truth, lambda rng: pop.draws_of(pop.samples(name, rng), rng).mean(), 2000)
+    truth = POPULATIONS[name].mean()
+    held = coverage(truth, lambda rng: draws_of(samples(name, rng), rng).mean(), 2000)
     assert 0.93 <= held <= 0.97 + 0.005  # the standard error
 
 
@@ -111,8 +164,8 @@ def test_coverage_of_the_mean_is_between_93_and_97_percent(name):
 @pytest.mark.parametrize("name", ["near", "70 %", "halves", "default", "tutorial"])
 def test_coverage_of_the_interquartile_mean_is_between_93_and_97_percent(name):
     """Where nearly all of the middle half is 500, it is 100 %: see `test_…_equals_the_bound`."""
-    truth = pop.iqm_of(pop.POPULATIONS[name])
-    held = pop.coverage(truth, lambda rng: pop.draws_of(pop.samples(name, rng), rng).iqm(), 2000)
+    truth = iqm_of(POPULATIONS[name])
+    held = coverage(truth, lambda rng: draws_of(samples(name, rng), rng).iqm(), 2000)
     assert 0.93 - 0.006 <= held <= 0.97 + 0.005
 
 
@@ -123,37 +176,37 @@ def test_coverage_of_the_interquartile_mean_is_between_93_and_97_percent(name):
 )
 @pytest.mark.parametrize("what", ["difference", "improvement"])
 def test_coverage_of_a_comparison_is_between_93_and_97_percent(names, what):
-    first, second = (pop.POPULATIONS[name] for name in names)
+    first, second = (POPULATIONS[name] for name in names)
 
     def difference(rng):
-        one, other = (pop.draws_of(pop.samples(name, rng), rng) for name in names)
+        one, other = (draws_of(samples(name, rng), rng) for name in names)
         return one.mean() - other.mean() if what == "difference" else one.improvement(other)
 
-    truth = first.mean() - second.mean() if what == "difference" else pop.improvement_of(first, second)
-    assert 0.93 <= pop.coverage(truth, difference, 2000) <= 0.97 + 0.005
+    truth = first.mean() - second.mean() if what == "difference" else improvement_of(first, second)
+    assert 0.93 <= coverage(truth, difference, 2000) <= 0.97 + 0.005
 
 
 def test_an_interquartile_mean_that_equals_the_bound_is_always_held():
-    truth = pop.iqm_of(pop.POPULATIONS["cartpole"])
+    truth = iqm_of(POPULATIONS["cartpole"])
     assert truth == 500.0
-    assert pop.coverage(truth, lambda rng: pop.draws_of(pop.samples("cartpole", rng), rng).iqm(), 100) == 1.0
+    assert coverage(truth, lambda rng: draws_of(samples("cartpole", rng), rng).iqm(), 100) == 1.0
 
 
 def test_two_arms_that_hardly_ever_fail_are_not_told_apart_by_chance():
     """Wider than need be: no wrong verdict in 200 where 10 would be allowed."""
 
     def difference(rng):
-        one, other = (pop.draws_of(pop.samples("cartpole", rng), rng).mean() for _ in range(2))
+        one, other = (draws_of(samples("cartpole", rng), rng).mean() for _ in range(2))
         return one - other
 
-    assert pop.coverage(0.0, difference, 200) > 0.97
+    assert coverage(0.0, difference, 200) > 0.97
 
 
 def test_where_bounds_are_not_known_a_rare_failure_is_missed():
     """The limit that `intervals.py` states, held so that nobody believes otherwise."""
 
     def unknown(rng):
-        scores = pop.samples("cartpole", rng)
-        return pop.draws_of(scores, rng, extent(scores)).mean()
+        scores = samples("cartpole", rng)
+        return draws_of(scores, rng, extent(scores)).mean()
 
-    assert pop.coverage(pop.POPULATIONS["cartpole"].mean(), unknown, 200) < 0.8
+    assert coverage(POPULATIONS["cartpole"].mean(), unknown, 200) < 0.8
