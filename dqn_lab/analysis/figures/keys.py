@@ -59,7 +59,7 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
         part = table[table["second"].map(name) == value]
         nudge = (number - (len(looks) - 1) / 2) * 0.012  # intervals of one place beside each other, not on each other
         here = axes.transData.transform([(places[first], 0) for first in part["first"]])
-        moved = here + (nudge * axes.bbox.width, 0)
+        moved = here + np.array([nudge * axes.bbox.width, 0])
         across = axes.transData.inverted().transform(moved)[:, 0]
         axes.vlines(across, part["mean_low"], part["mean_high"], color=look.colour, lw=1.5, alpha=0.7)
         axes.plot(across, part["mean"], "o", ls=look.dashes, color=look.colour, lw=1.6, ms=4.5)

@@ -46,7 +46,8 @@ def write_run(directory, config, final, *, status="completed", steps=8000, num_e
     (directory / "run.json").write_text(
         json.dumps(
             {"status": status, "seed": config["seed"], "engine": {"name": "fused"}, "config": config,
-             "command": COMMAND, "started": "2026-11-22T22:49:50+00:00", "host": "bench", "git": {"commit": "abc123", "changed": False},
+             "command": COMMAND, "started": "2026-11-22T22:49:50+00:00",
+             "host": "bench", "git": {"commit": "abc123", "changed": False},
              "versions": versions, "wall_seconds": 12.5, "progress": {"step": steps, "episode": 80, "updates": steps},
              **({"scores": scores} if status == "completed" else {}), **record}
         )
