@@ -9,9 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_lab.schedule import Every, Progress
+from dqn_lab.schedule import Constant, Every, Progress
 from dqn_lab.seeding import Streams
-from dqn_lab.types import Array, Buffer, Engine, Exploration, Noise, Target, TrainingError, Update
+from dqn_lab.types import (
+    Array,
+    Buffer,
+    DrawNoise,
+    Engine,
+    Exploration,
+    NetworkNoise,
+    Noise,
+    Purpose,
+    Target,
+    TrainingError,
+    Update,
+)
 
 _NO_NOISE = Noise()
 BLOCK = 64  # batches whose numbers are drawn together
@@ -27,6 +39,7 @@ class Agent:
         target: moves the target network.
         streams: the run's random generators.
         lr: the learning rate, a function of progress.
+        epsilon: the ε of the policy, likewise; None where no update asks for it.
         batch_size: transitions drawn for an update.
         minibatch_size: transitions a gradient step; None for the whole batch in one.
         learning_starts: environment steps before the first update; a learning step for which the buffer has no whole
@@ -44,6 +57,7 @@ class Agent:
         target: Target,
         streams: Streams,
         lr: Callable[[Progress], float],
+        epsilon: Callable[[Progress], float] | None = None,
         batch_size: int,
         minibatch_size: int | None,
         learning_starts: int,
@@ -53,12 +67,13 @@ class Agent:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
         self.streams = streams
         self.lr = lr
+        self.epsilon = epsilon or Constant(0.0)
         self.batch_size = batch_size
         self.minibatch_size = minibatch_size
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
-        self._draw_online = getattr(engine.online, "draw_noise", None)  # only noisy networks have any
-        self._draw_target = getattr(engine.target, "draw_noise", None)
+        self._draw_online: DrawNoise | None = getattr(engine.online, "draw_noise", None)  # few networks have any
+        self._draw_target: DrawNoise | None = getattr(engine.target, "draw_noise", None)
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
         self._draws: NDArray[np.float64] = np.empty((0, batch_size))  # of the next batches
         self._drawn = 0  # of them
@@ -90,7 +105,8 @@ class Agent:
             if number:
                 now = self._follow(now, Progress(before.step, before.episode, count))
             batch = self.buffer.sample(self._draw_batch())
-            update = self.engine.update(batch, self.draw_noise(len(batch.indices)), self.lr(before))
+            noise = self.draw_noise(len(batch.indices))
+            update = self.engine.update(batch, noise, self.lr(before), self.epsilon(before))
             if not math.isfinite(update.loss):
                 raise TrainingError(
                     f"the loss became {update.loss} in episode {before.episode}, step {before.step + 1}: "
@@ -106,7 +122,7 @@ class Agent:
         return self.engine.q_values(obs)
 
     def _noisy_q_values(self, obs: Any) -> Array:
-        noise = self._draw(self._draw_online, "acting noise")
+        noise = self._draw(self._draw_online, 1, "acting")
         q_values: Array = self.engine.q_values(obs[None], noise)[0]
         return q_values
 
@@ -132,13 +148,13 @@ class Agent:
             minibatches = [order[i : i + self.minibatch_size] for i in range(0, batch_size, self.minibatch_size)]
         return Noise(
             minibatches,
-            self._draw(self._draw_online, "online noise"),
-            self._draw(self._draw_online, "selector noise"),
-            self._draw(self._draw_target, "target noise"),
+            self._draw(self._draw_online, batch_size, "online"),
+            self._draw(self._draw_online, batch_size, "selector"),
+            self._draw(self._draw_target, batch_size, "target"),
         )
 
-    def _draw(self, draw: Callable[[np.random.Generator], Any] | None, stream: str) -> Any:
-        return None if draw is None else draw(self.streams(stream))
+    def _draw(self, draw: DrawNoise | None, batch_size: int, purpose: Purpose) -> NetworkNoise[Array] | None:
+        return None if draw is None else draw(self.streams(f"{purpose} noise"), batch_size, purpose)
 
     def state_dict(self) -> dict[str, Any]:
         """Gives everything that learning goes on from."""

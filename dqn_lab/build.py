@@ -103,14 +103,19 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
     train = config["train"]
     if (train["minibatch_size"] or 0) > train["batch_size"]:
         yield f"train.minibatch_size={train['minibatch_size']}: must be at most train.batch_size={train['batch_size']}"
+    yield from _said("check", config)
+    yield from _device_problems(config["device"])
+
+
+def _said(what: str, config: Mapping[str, Any]) -> Iterator[str]:
+    """Asks every component for the lines that its `check` or its `warn` has for a configuration."""
     for group in registry.GROUPS:
         parts = config.get(group, {}).values() if group == "logger" else [config[group]]
         for part in parts:
-            constraint = getattr(registry.lookup(group, part["name"]), "check", None)
+            say = getattr(registry.lookup(group, part["name"]), what, None)
             with registry.blame(group, part):
-                problems = list(constraint(config)) if constraint else []
-            yield from problems
-    yield from _device_problems(config["device"])
+                lines = list(say(config)) if say else []
+            yield from lines
 
 
 def _device_problems(name: str) -> Iterator[str]:
@@ -150,13 +155,15 @@ def build(config: Mapping[str, Any]) -> Experiment:
         target=target,
         streams=streams,
         lr=optimizer.lr,
+        epsilon=exploration.epsilon if getattr(engine.bootstrap, "follows_exploration", False) else None,
         **config["train"],
     )
-    parts = (env_factory, engine.online, engine.value, engine.bootstrap, buffer, target, engine)
+    parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine)
     evaluation = config["evaluation"]
     return Experiment(
         config=dict(config),
         engine={"name": name, "reason": reason},
+        warnings=list(_said("warn", config)),
         streams=streams,
         make_env=env_factory.make,
         agent=agent,
@@ -190,6 +197,8 @@ def _build_engine(
         online = registry.create("network", config["network"], *supplied)
         with registry.blame("network", config["network"]):
             _check_network(online, space, (1, num_actions, value.num_outputs))
+            if adapt := getattr(value, "adapt", None):
+                online = adapt(online, generator)
     online = online.to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])

@@ -177,7 +177,7 @@ def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
     except ConfigError:
         raise
     except Exception as error:
-        problem = str(error.args[0]) if error.args else type(error).__name__
+        problem = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
         if problem.partition("=")[0] in config:
             raise ConfigError(f"{group}.{problem}") from error
         kind = "" if isinstance(error, (ValueError, LookupError)) else f"{type(error).__name__}: "

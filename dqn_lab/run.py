@@ -59,6 +59,7 @@ class Run:
             "status": "running",
             "seed": experiment.config["seed"],
             "engine": experiment.engine,
+            "warnings": experiment.warnings,
             **about,
             "config": experiment.config,
         }

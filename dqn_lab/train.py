@@ -34,6 +34,7 @@ class Experiment:
 
     config: dict[str, Any]
     engine: dict[str, str]  # its name, and why it was chosen
+    warnings: list[str]  # of what is allowed together and hardly meant
     streams: Streams
     make_env: Callable[[], gymnasium.Env[Any, Any]]
     agent: Agent

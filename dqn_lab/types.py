@@ -23,6 +23,7 @@ T = TypeVar("T")
 Array = NDArray[Any]
 Row = Mapping[str, float | int | None]
 Table = Literal["episodes", "evaluations", "timing"]
+Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass
 
 
 class ConfigError(ValueError):
@@ -94,13 +95,23 @@ class Loss(NamedTuple):
     priority: Tensor  # [B], what prioritised replay ranks by, ≥ 0
 
 
+class NetworkNoise(NamedTuple, Generic[T]):
+    """What is random in one forward pass. A network that has any draws it in `draw_noise`, a `DrawNoise`."""
+
+    shared: T | None = None  # [D], one draw for the whole batch
+    rows: T | None = None  # [B, M], a draw for each row of it
+
+
 class Noise(NamedTuple):
     """All that is random in one update, drawn outside it, so that every engine sees the same draws."""
 
     minibatches: Sequence[NDArray[np.int64]] | None = None  # rows of each gradient step; None: one step over all rows
-    online: Any = None  # for the online network at s
-    selector: Any = None  # for the online network at s′
-    target: Any = None  # for the target network, at s′ and at s
+    online: NetworkNoise[Any] | None = None  # for the online network at s
+    selector: NetworkNoise[Any] | None = None  # for the online network at s′
+    target: NetworkNoise[Any] | None = None  # for the target network, at s′ and at s
+
+
+DrawNoise = Callable[[np.random.Generator, int, Purpose], NetworkNoise[Array]]  # for a batch of so many rows
 
 
 class Update(NamedTuple):
@@ -115,6 +126,8 @@ class Update(NamedTuple):
 class QValues(Protocol):
     """Q-values at both ends of a batch, each computed when first asked for. Gradients do not flow through them."""
 
+    @property
+    def epsilon(self) -> float: ...  # of the policy that is followed now, where it is ε-greedy
     @property
     def online_next(self) -> Tensor: ...  # [B, A]
     @property
@@ -131,7 +144,10 @@ class Stateful(Protocol):
 
 
 class Value(Protocol):
-    """How a return is represented per action, and so what the loss is."""
+    """How a return is represented per action, and so what the loss is.
+
+    It may have `adapt(network, generator)`, to make the network that the engine runs of the one that was chosen.
+    """
 
     @property
     def num_outputs(self) -> int: ...  # K
@@ -148,13 +164,16 @@ class Value(Protocol):
         """
         ...
 
-    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Compares outputs at s [B, A, K] with a target; `noise` is what the online network was given."""
         ...
 
 
 class Bootstrap(Protocol):
-    """What stands for the next state's value."""
+    """What stands for the next state's value.
+
+    One that reads the policy's ε says so by a class attribute, `follows_exploration = True`; elsewhere it is 0.
+    """
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped: ...
 
@@ -177,7 +196,8 @@ class Optimizer(Protocol):
     """How a gradient becomes a step: a description, from which an engine makes the thing itself."""
 
     lr: Callable[[Progress], float]
-    max_grad_norm: float | None
+    max_grad_value: float | None  # each number of the gradient is clipped first …
+    max_grad_norm: float | None  # … and its norm then
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
 
@@ -209,15 +229,15 @@ class Engine(Stateful, Protocol):
     target: torch.nn.Module
     parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
 
-    def q_values(self, obs: Array, noise: Any = None) -> Array:
+    def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Gives the online network's expected values [B, A] at observations [B, *O].
 
         A row does not depend on the others.
         """
         ...
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
-        """Learns from a batch, at this learning rate if one is given."""
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
+        """Learns from a batch, at this learning rate if one is given; `epsilon` is the policy's."""
         ...
 
 

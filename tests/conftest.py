@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box, Discrete
 from hypothesis import settings
 
 from dqn_lab import registry
@@ -25,6 +27,32 @@ settings.register_profile("dqn_lab", deadline=None, max_examples=50, derandomize
 settings.register_profile("nightly", deadline=None, max_examples=1000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dqn_lab"))
 torch.set_num_threads(1)
+
+
+class Pictures(gymnasium.Env):
+    """Shows black or white images; naming the colour, action 0 or 1, earns 1. An episode has five of them."""
+
+    def __init__(self, shape=(4, 84, 84), dtype="uint8"):
+        self.observation_space = Box(0, 255 if dtype == "uint8" else 1, tuple(shape), np.dtype(dtype))
+        self.action_space = Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.shown = 0
+        return self.show(), {}
+
+    def step(self, action):
+        reward = float(action == self.white)
+        self.shown += 1
+        return self.show(), reward, self.shown == 5, False, {}
+
+    def show(self):
+        self.white = bool(self.np_random.integers(2))
+        space = self.observation_space
+        return np.full(space.shape, self.white * space.high.max(), space.dtype)
+
+
+gymnasium.register("Pictures-v0", Pictures)
 
 
 @pytest.fixture(scope="session")

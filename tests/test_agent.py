@@ -15,7 +15,7 @@ from torch import nn
 from dqn_lab.agent import Agent
 from dqn_lab.schedule import Constant, Linear, Progress
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.types import Batch, TrainingError, Transition, Update
+from dqn_lab.types import Batch, NetworkNoise, TrainingError, Transition, Update
 
 SETTINGS = {
     "lr": Constant(1e-3),
@@ -31,15 +31,16 @@ class FakeEngine:
     def __init__(self, events, loss=0.5):
         self.online, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
         self.parameters = ["the online network's"], ["the target network's"]
-        self.events, self.loss, self.noises, self.rates = events, loss, [], []
+        self.events, self.loss, self.noises, self.rates, self.epsilons = events, loss, [], [], []
 
     def q_values(self, obs, noise=None):
         self.noises.append(noise)
         return np.array([[0.0, 1.0]] * len(obs))
 
-    def update(self, batch, noise, lr):
+    def update(self, batch, noise, lr, epsilon):
         self.events.append("update")
         self.rates.append(lr)
+        self.epsilons.append(epsilon)
         self.noises.append(noise)
         return Update(self.loss, 0.0, batch.indices * 10.0, 1 if noise.minibatches is None else len(noise.minibatches))
 
@@ -178,20 +179,22 @@ def test_the_error_names_the_episode_that_the_step_belongs_to():
 
 
 class NoisyToy(nn.Module):
-    """A table-like network that adds the noise it is given, and keeps every noise it saw."""
+    """A table-like network that adds the noise it is given, its own to each row, and keeps every noise it saw."""
 
     def __init__(self, label, seen):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(2, 3))
         self.label, self.seen = label, seen
 
-    def draw_noise(self, rng):
-        return torch.from_numpy(rng.normal(size=3).astype(np.float32))
+    def draw_noise(self, rng, batch_size, purpose):
+        shared, rows = rng.normal(size=3), rng.normal(size=(batch_size, 3))
+        return NetworkNoise(shared.astype(np.float32), rows.astype(np.float32))
 
     def forward(self, obs, noise=None):
-        self.seen.append((self.label, obs.tolist(), None if noise is None else tuple(noise.tolist())))
+        seen = None if noise is None else (tuple(noise.shared.tolist()), *map(tuple, noise.rows.tolist()))
+        self.seen.append((self.label, obs.tolist(), seen))
         outputs = obs @ self.weight
-        return (outputs if noise is None else outputs + noise).unsqueeze(-1)
+        return (outputs if noise is None else outputs + noise.shared + noise.rows).unsqueeze(-1)
 
 
 @pytest.fixture
@@ -300,3 +303,17 @@ def test_the_learning_rate_follows_its_schedule():
     for _ in range(5):
         progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))
     assert agent.engine.rates == [1.0, 0.75, 0.5, 0.25, 0.0]
+
+
+def test_an_update_is_told_the_epsilon_that_its_step_was_taken_with():
+    agent, _ = fake(epsilon=Linear(1.0, 0.0, 4, "steps"), num_updates=2)
+    progress = Progress()
+    for _ in range(3):
+        progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))
+    assert agent.engine.epsilons == [1.0, 1.0, 0.75, 0.75, 0.5, 0.5]
+
+
+def test_epsilon_is_zero_where_no_update_asks_for_it():
+    agent, _ = fake()
+    agent.learn(Progress(), Progress(step=1))
+    assert agent.engine.epsilons == [0.0]

@@ -11,6 +11,12 @@ from dqn_lab.build import RunValues, build
 CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = [(group, path.stem) for group in registry.GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 EXPERIMENTS = sorted(path.stem for path in (CONF / "experiment").glob("*.yaml"))
+NEEDS = {  # what an option must be put together with, where the default run will not do
+    ("network", "nature_cnn"): ("env.id=Pictures-v0",),
+    ("network", "minatar_cnn"): ("env.id=Pictures-v0", "++env.kwargs.shape=[10,10,4]", "++env.kwargs.dtype=bool"),
+    ("network", "table"): ("env=frozen_lake",),
+    **{("env", name): ("network=table",) for name in ("cliff_walking", "frozen_lake", "taxi")},
+}
 
 
 def option(group: str, name: str) -> dict:
@@ -19,7 +25,7 @@ def option(group: str, name: str) -> dict:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
 def test_every_option_composes_and_builds(configure, group, name):
-    config = configure(f"{group}={name}")
+    config = configure(f"{group}={name}", *NEEDS.get((group, name), ()))
     assert build(config).config == config
 
 

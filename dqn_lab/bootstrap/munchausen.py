@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 from torch import Tensor
@@ -70,6 +71,13 @@ class Munchausen:
         clip: Annotated[float, Le(0)] = -1.0,
     ) -> None:
         self.scale, self.temperature, self.clip = scale, temperature, clip
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """It is an approximation where a buffer's n_step is above 1."""
+        n_step = config["buffer"].get("n_step", 1)
+        if n_step > 1:
+            yield f"bootstrap=munchausen, buffer.n_step={n_step}: an approximation, without what lies between the ends"
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts π(·|s′) on the next actions, −τ log π(·|s′) on their values, and the bonus on the reward."""

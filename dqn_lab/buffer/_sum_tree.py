@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 from numpy.typing import NDArray
 
-FANOUT = 32  # wide nodes make few levels, and a batch costs calls of numpy by levels
-WIDEST = 2048  # nodes that the root looks through at once
+FANOUT = 8  # a family of siblings is as long as a cache line
 
 
 class Tree:
@@ -19,43 +16,42 @@ class Tree:
 
     Args:
         capacity: leaves.
-        combine: what a node is of its children: `np.add` or `np.minimum`.
-        empty: a leaf that was not set: 0 for a sum, infinity for a minimum.
+        minimum: whether a node is the least of its children, an unset leaf being infinite; otherwise it is their sum.
         fanout: children of a node, at least 2.
-        widest: nodes of the topmost level at most, at least `fanout`.
     """
 
-    def __init__(
-        self, capacity: int, combine: np.ufunc, empty: float, *, fanout: int = FANOUT, widest: int = WIDEST
-    ) -> None:
-        self.combine, self.empty, self.fanout = combine, empty, fanout
+    def __init__(self, capacity: int, *, minimum: bool = False, fanout: int = FANOUT) -> None:
+        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab.buffer import _kernels
+
+        self.minimum, self.empty = minimum, np.inf if minimum else 0.0
         sizes = [-(-capacity // fanout) * fanout]  # whole families of siblings
-        while sizes[-1] > widest:
+        while sizes[-1] > fanout:
             sizes.append(-(-sizes[-1] // fanout**2) * fanout)
-        self.nodes = np.full(sum(sizes), empty)
+        self.nodes = np.full(sum(sizes), self.empty)
         self.levels = np.split(self.nodes, np.cumsum(sizes)[:-1])  # views, the leaves first
         self.leaves = self.nodes[:capacity]
+        self._shape = self.nodes, np.cumsum([0, *sizes]), fanout
+        indices, values = np.empty(0, np.int64), np.empty(0)
+        self._put = _numba.prepare(_kernels.put, *self._shape, minimum, indices, values)
+        self._rebuild = _numba.prepare(_kernels.rebuild, *self._shape, minimum)
+        self._find = _numba.prepare(_kernels.find, *self._shape, values, minimum, indices, values)
 
     @property
     def root(self) -> float:
         """All leaves, combined."""
-        return float(self.combine.reduce(self.levels[-1]))
+        combine = np.minimum if self.minimum else np.add
+        return float(combine.reduce(self.levels[-1]))
 
-    def put(self, indices: NDArray[np.int64] | int, values: NDArray[np.float64] | float) -> None:
+    def put(self, indices: NDArray[np.int64], values: NDArray[np.float64]) -> None:
         """Sets leaves [B]; of several values for one leaf the last one stays."""
-        self.leaves[indices] = values
-        for children, parents in pairwise(self.levels):
-            indices = indices // self.fanout
-            siblings = children.reshape(-1, self.fanout).take(indices, axis=0)  # [B, fanout]
-            parents[indices] = self.combine.reduce(siblings, axis=-1)
+        self._put(*self._shape, self.minimum, indices, values)
 
     def fill(self, values: NDArray[np.float64]) -> None:
         """Sets the first leaves, and empties all others."""
         self.nodes.fill(self.empty)
         self.leaves[: len(values)] = values
-        for children, parents in pairwise(self.levels):
-            combined = self.combine.reduce(children.reshape(-1, self.fanout), axis=-1)
-            parents[: len(combined)] = combined
+        self._rebuild(*self._shape, self.minimum)
 
 
 class SumTree(Tree):
@@ -64,40 +60,25 @@ class SumTree(Tree):
     Args:
         capacity: leaves; each at least 0.
         fanout: children of a node, at least 2.
-        widest: nodes of the topmost level at most, at least `fanout`.
     """
 
-    def __init__(self, capacity: int, *, fanout: int = FANOUT, widest: int = WIDEST) -> None:
-        super().__init__(capacity, np.add, 0.0, fanout=fanout, widest=widest)
+    def __init__(self, capacity: int, *, fanout: int = FANOUT) -> None:
+        super().__init__(capacity, fanout=fanout)
 
-    def find(self, fractions: NDArray[np.float64]) -> NDArray[np.int64]:
+    def find(
+        self, fractions: NDArray[np.float64], stratified: bool = False
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Gives the leaves at which the running sum of them all passes fractions of the root.
 
         Of fractions spread evenly over [0, 1) a leaf has the share leaf / root.
 
         Args:
             fractions: [B], in [0, 1]; some leaf must be above 0.
+            stratified: whether the i-th is a fraction of the i-th of B equal parts of the root.
 
         Returns:
-            [B], leaves above 0 only.
+            [B], leaves above 0 only, and what they hold, [B].
         """
-        before = np.zeros(len(self.levels[-1]) + 1)  # the sum over the nodes before each
-        np.cumsum(self.levels[-1], out=before[1:])
-        masses = _inside(fractions * before[-1], before[-1])  # [B]
-        nodes = before[1:].searchsorted(masses, side="right")  # [B]
-        masses = masses - before[nodes]
-        rows = np.arange(len(fractions))
-        sums = np.zeros((len(fractions), self.fanout + 1))  # [B, fanout + 1], the same for siblings
-        for level in reversed(self.levels[:-1]):
-            np.cumsum(level.reshape(-1, self.fanout).take(nodes, axis=0), axis=1, out=sums[:, 1:])
-            masses = _inside(masses, sums[:, -1])
-            chosen = (sums[:, 1:] > masses[:, None]).argmax(axis=1)  # [B], the first that passes
-            masses = masses - sums[rows, chosen]
-            nodes = nodes * self.fanout + chosen
-        return nodes
-
-
-def _inside(masses: NDArray[np.float64], total: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Keeps what was rounded up from leading past the last node that holds anything."""
-    inside: NDArray[np.float64] = np.minimum(masses, np.nextafter(total, 0.0))
-    return inside
+        leaves, values = np.empty(len(fractions), np.int64), np.empty(len(fractions))
+        self._find(*self._shape, fractions, stratified, leaves, values)
+        return leaves, values

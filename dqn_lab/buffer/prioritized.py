@@ -76,8 +76,14 @@ class Prioritized(Uniform):
         self.importance_exponent = _exponent(importance_exponent)
         self.stratified = stratified
         self.masses = SumTree(capacity)  # p^priority_exponent of every transition
-        self.least = Tree(capacity, np.minimum, math.inf) if normalize == "buffer" else None
+        self.least = Tree(capacity, minimum=True) if normalize == "buffer" else None
         self.largest = 1.0  # p ever
+        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab.buffer import _kernels
+
+        numbers = np.empty(0)
+        self._rank = _numba.prepare(_kernels.rank, numbers, 0.0, 0.0, numbers)
+        self._weigh = _numba.prepare(_kernels.weigh, numbers, 0.0, 0.0, numbers.astype(np.float32))
         self.num_steps = 0  # appended, of all environments
 
     @property
@@ -91,18 +97,15 @@ class Prioritized(Uniform):
         """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
         self.num_steps += 1
         for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
-            self._put(self.ring.append(*step), self.largest**self.priority_exponent)
+            self._put(np.array([self.ring.append(*step)]), np.array([self.largest**self.priority_exponent]))
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
         """Draws a batch from uniform numbers in [0, 1), [B], with its importance weights, [B], in (0, 1]."""
-        if self.stratified:
-            draws = (np.arange(len(draws)) + draws) / len(draws)
-        indices = self.masses.find(draws)
-        masses = self.masses.leaves.take(indices)  # [B]
-        least = masses.min() if self.least is None else self.least.root
-        # N and the whole mass are the same in every weight, and so in the largest one
-        weights = (masses / least) ** -self.importance_exponent(Progress(step=self.num_steps))
-        return Batch(self.ring.arrays, weights.astype(np.float32), indices, indices)
+        indices, masses = self.masses.find(draws, self.stratified)
+        least = 0.0 if self.least is None else self.least.root
+        weights = np.empty(len(draws), np.float32)
+        self._weigh(masses, least, self.importance_exponent(Progress(step=self.num_steps)), weights)
+        return Batch(self.ring.arrays, weights, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Takes the |δ| [B] of transitions just learned from; of several for one transition the last one stays.
@@ -110,14 +113,15 @@ class Prioritized(Uniform):
         Raises:
             ValueError: one of them is negative or not finite.
         """
-        raw = priorities.astype(np.float64) + self.priority_epsilon
-        low, high = float(raw.min()), float(raw.max())
-        if not self.priority_epsilon <= low <= high < math.inf:
-            raise ValueError(f"priorities from {low - self.priority_epsilon} to {high}: must be finite and at least 0")
-        self.largest = max(self.largest, high)
-        self._put(indices, raw**self.priority_exponent)
+        masses = np.empty(len(priorities))
+        td_errors = priorities.astype(np.float64)  # a copy, of one type to compile for
+        low, high = self._rank(td_errors, self.priority_epsilon, self.priority_exponent, masses)
+        if not 0 <= low <= high < math.inf:
+            raise ValueError(f"priorities from {low} to {high}: must be finite and at least 0")
+        self.largest = max(self.largest, high + self.priority_epsilon)
+        self._put(indices, masses)
 
-    def _put(self, indices: NDArray[np.int64] | int, masses: NDArray[np.float64] | float) -> None:
+    def _put(self, indices: NDArray[np.int64], masses: NDArray[np.float64]) -> None:
         self.masses.put(indices, masses)
         if self.least is not None:
             self.least.put(indices, masses)

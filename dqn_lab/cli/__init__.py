@@ -9,6 +9,7 @@ import sys
 
 from dqn_lab import __version__
 
+WARNED = "DQN_LAB_WARNED"  # the warnings that a command has printed, for the workers of any launcher
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
@@ -51,6 +52,16 @@ def fail(*problems: str, code: int = 2) -> int:
     for problem in problems:
         print(f"error: {' '.join(problem.split())}", file=sys.stderr)
     return code
+
+
+def warn(*lines: str) -> None:
+    """Prints each line on stderr, unless this command has printed it already."""
+    told = os.environ.get(WARNED, "").splitlines()
+    for line in dict.fromkeys(lines):
+        if line not in told:
+            print(f"warning: {line}", file=sys.stderr)
+            told.append(line)
+    os.environ[WARNED] = "\n".join(told)
 
 
 def _dispatch(arguments: list[str]) -> int:

@@ -64,8 +64,9 @@ def _describe_group(group: str, options: dict[str, str]) -> None:
         for key, parameter in registry.schema(component).model_json_schema().get("properties", {}).items():
             default = "required" if "default" not in parameter else f"default {_plain(parameter['default'])}"
             print(f"  {group}.{key}: {_type(parameter)}; {default}\n      {described.get(key, '')}")
-        if constraint := getattr(component, "check", None):
-            print(f"  constraints: {' '.join((inspect.getdoc(constraint) or '').split())}")
+        for label, method in (("constraints", "check"), ("warnings", "warn")):
+            if said := getattr(component, method, None):
+                print(f"  {label}: {' '.join((inspect.getdoc(said) or '').split())}")
         print()
 
 

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra, fail
+from dqn_lab.cli import WARNED, _hydra, fail, warn
 from dqn_lab.cli._about import COMMAND, about, command
 from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.run import Run, read_record
@@ -83,6 +83,7 @@ def job(config: DictConfig) -> float:
     run = None
     try:
         experiment = build(validate(_hydra.plain(config, HydraConfig.get())))
+        warn(*experiment.warnings)
         run = Run(experiment, directory, about())
         with make_display(experiment.config["display"], experiment) as display:
             record = run.execute(display)
@@ -113,6 +114,7 @@ def _prepare(args: Any) -> Path | None:
         the directory; None where a flag asks to be shown something, and nothing is to run.
     """
     os.environ.pop(NUM_JOBS, None)
+    os.environ.pop(WARNED, None)
     if args.help or args.hydra_help or args.info or args.shell_completion:
         return None
     with _hydra.composer():
@@ -121,7 +123,7 @@ def _prepare(args: Any) -> Path | None:
             return None
         if not args.multirun:
             config = _hydra.compose_config(args.overrides)
-            build(validate(_hydra.plain(config)))
+            warn(*build(validate(_hydra.plain(config))).warnings)
             given = any("hydra.run.dir=" in override for override in args.overrides)
             return make_directory(Path(config.hydra.run.dir), bump=not given)
         base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
@@ -132,16 +134,19 @@ def _prepare(args: Any) -> Path | None:
 def check_jobs(jobs: list[list[str]] | None, sweep: Path) -> None:
     """Composes, validates and builds every job of a grid; a search's jobs are not known beforehand.
 
+    Jobs that can run and hardly mean what they say are warned of, once for all.
+
     Raises:
         ConfigError: one line a problem, with the jobs that have it.
     """
     problems: dict[str, list[str]] = {}  # what is wrong: the jobs it is wrong with
     seen: dict[str, int] = {}
+    warnings: list[str] = []
     for number, overrides in enumerate(jobs or [], start=1):
         name = f"job {number} ({' '.join(overrides)})"
         try:
             config = _hydra.compose_config(overrides, number - 1)
-            build(validate(_hydra.plain(config)))
+            warnings += build(validate(_hydra.plain(config))).warnings
             directory = str(config.hydra.sweep.subdir)
             first = seen.setdefault(directory, number)
             if first != number:
@@ -153,6 +158,7 @@ def check_jobs(jobs: list[list[str]] | None, sweep: Path) -> None:
                 problems.setdefault(problem, []).append(name)
     if problems:
         raise ConfigError(*(_with_jobs(problem, names, len(jobs or [])) for problem, names in problems.items()))
+    warn(*warnings)
     if jobs is not None:
         os.environ[NUM_JOBS] = str(len(jobs))
 

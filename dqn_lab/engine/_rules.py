@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from dqn_lab._numba import inline
 from dqn_lab.engine._layout import (
     ADAM,
     ADAMW,
@@ -12,13 +13,13 @@ from dqn_lab.engine._layout import (
     EPS,
     KERAS_ADAM,
     MAX_GRAD_NORM,
+    MAX_GRAD_VALUE,
     MOMENTUM,
     NESTEROV,
     RMSPROP,
     SGD,
     WEIGHT_DECAY,
 )
-from dqn_lab.engine._numba import inline
 from dqn_lab.engine._simd import fill, lanes, load, multiply_add, total
 
 
@@ -35,6 +36,7 @@ def descend(rule, learning_rate, settings, params, grad, first, second, number):
         first, second: like params; the optimiser's moments, 0 at first.
         number: of the step, from 1.
     """
+    _clip_values(grad, settings[MAX_GRAD_VALUE])
     _clip(grad, settings[MAX_GRAD_NORM])
     dtype = params.dtype.type
     lr, eps, momentum = dtype(learning_rate), dtype(settings[EPS]), dtype(settings[MOMENTUM])
@@ -75,6 +77,19 @@ def _average(first, second, settings, grad):
     for i in range(len(grad)):
         first[i] = keep1 * first[i] + take1 * grad[i]
         second[i] = keep2 * second[i] + take2 * grad[i] * grad[i]
+
+
+@inline
+def _clip_values(grad, max_value):
+    """Takes each number of a gradient to the nearer of ± `max_value` where it lies beyond, and leaves what is none."""
+    if max_value == math.inf:
+        return
+    limit = grad.dtype.type(max_value)
+    for i in range(len(grad)):
+        if grad[i] > limit:
+            grad[i] = limit
+        elif grad[i] < -limit:
+            grad[i] = -limit
 
 
 @inline

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
-from dqn_lab.engine._kernels import backward, collect, forward
+from dqn_lab._numba import inline, kernel
+from dqn_lab.engine._kernels import backward, collect, forward, join_streams, part_streams
 from dqn_lab.engine._layout import (
     ACTIVATION,
     ALL_ACTIONS,
+    BOOTSTRAP,
     CHUNK,
+    CLIP,
     DOUBLE,
+    DUELING,
     HUBER,
     KAPPA,
     LAYER_NORM,
+    MUNCHAUSEN,
     NUMBER,
     RULE,
+    SCALE,
+    TEMPERATURE,
     TILE,
     WIDEST,
     WIDTHS,
 )
-from dqn_lab.engine._numba import inline, kernel
 from dqn_lab.engine._rules import descend
 
 
@@ -35,15 +43,18 @@ def q_values(out, obs, rows, params, plan, space):
         plan: choices and widths.
         space: room for `space_needed(widths, 0)` numbers.
     """
-    widths, num_actions = plan[WIDTHS:], plan[-1]
+    widths, num_actions = plan[WIDTHS:], plan[-1] - plan[DUELING]
     x, normal, scale, _ = _activations(space, widths)
     for start in range(0, len(rows), CHUNK * TILE):
         chosen = rows[start : start + CHUNK * TILE]
         tiles = _observe(x, obs, chosen)
         begin = forward(params, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
+        if plan[DUELING]:
+            join_streams(x[begin:], plan[-1], tiles)
         for j in range(len(chosen)):
+            at = begin + (j // TILE * plan[-1] + plan[DUELING]) * TILE + j % TILE
             for a in range(num_actions):
-                out[(start + j) * num_actions + a] = x[begin + (j // TILE * num_actions + a) * TILE + j % TILE]
+                out[(start + j) * num_actions + a] = x[at + a * TILE]
 
 
 @kernel
@@ -70,14 +81,18 @@ def update(
         loss and Q(s, a), averaged over the batch.
     """
     batch_size, grad = len(rows), state[2]
-    size = batch_size * plan[-1]
+    size = batch_size * (plan[-1] - plan[DUELING])
     evaluated, selected, current = space[:size], space[size : 2 * size], space[2 * size : 3 * size]
-    goals, space = space[3 * size : 3 * size + batch_size], space[3 * size + batch_size :]
-    for which in range(3):  # one call in a loop is one to compile
-        if which == 0 or (which == 1 and plan[DOUBLE]) or (which == 2 and plan[ALL_ACTIONS]):
-            out = evaluated if which == 0 else selected if which == 1 else current
-            q_values(out, obs if which == 2 else next_obs, rows, online if which else target, plan, space)
-    _bootstrap(goals, evaluated, selected if plan[DOUBLE] else evaluated, reward, discount, rows)
+    followed, goals = space[3 * size : 4 * size], space[4 * size : 4 * size + batch_size]
+    space, double, soft = space[4 * size + batch_size :], plan[BOOTSTRAP] == DOUBLE, plan[BOOTSTRAP] == MUNCHAUSEN
+    for which in range(4):  # one call in a loop is one to compile
+        if which == 0 or (which == 1 and double) or (which == 2 and plan[ALL_ACTIONS]) or (which == 3 and soft):
+            out = evaluated if which == 0 else selected if which == 1 else current if which == 2 else followed
+            q_values(out, obs if which >= 2 else next_obs, rows, online if which in (1, 2) else target, plan, space)
+    if soft:
+        _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, settings)
+    else:
+        _bootstrap(goals, evaluated, selected if double else evaluated, reward, discount, rows)
     loss = q_value = online.dtype.type(0)
     for start in range(0, batch_size, minibatch_size):
         samples = order[start : start + minibatch_size]
@@ -115,11 +130,15 @@ def _gradient(grad, obs, action, rows, samples, weights, goals, current, online,
             chosen[j] = rows[part[j]]
         tiles = _observe(x, obs, chosen[: len(part)])
         begin = forward(online, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
+        if plan[DUELING]:
+            join_streams(x[begin:], plan[-1], tiles)
         share = online.dtype.type(1) / len(samples)
         judged = _judge(
             dy, x[begin:], goals, current, action, rows, part, share, weights, plan, settings[KAPPA], priorities
         )
         loss, q_value = loss + judged[0], q_value + judged[1]
+        if plan[DUELING]:
+            part_streams(dy, plan[-1], tiles)
         backward(
             online, grad, blocks, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, begin,
             dy, dx, turned, zeros, tiles,
@@ -169,21 +188,54 @@ def _bootstrap(goals, evaluated, selected, reward, discount, rows):
 
 
 @inline
+def _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, settings):
+    """goals[b] = reward + α clip(τ log π(a|s), clip, 0) + discount · τ log Σ exp(evaluated[b, ·] / τ).
+
+    π = softmax(Q / τ) of the target network, whose Q at s are `followed`; Σ π (Q − τ log π) is that logarithm.
+    """
+    num_actions, number = len(evaluated) // len(rows), evaluated.dtype.type
+    temperature = number(settings[TEMPERATURE])
+    for sample in range(len(rows)):
+        first, row = sample * num_actions, rows[sample]
+        value = _soft_max(evaluated[first : first + num_actions], temperature)
+        policy = followed[first + action[row]] - _soft_max(
+            followed[first : first + num_actions], temperature
+        )  # τ log π
+        low = number(settings[CLIP])
+        kept = low if policy < low else number(0) if policy > 0 else policy
+        goals[sample] = reward[row] + number(settings[SCALE]) * kept + discount[row] * value
+
+
+@inline
+def _soft_max(q, temperature):
+    """τ log Σ exp(q / τ), finite however small τ is."""
+    best = q[0]
+    for a in range(1, len(q)):
+        best = max(best, q[a])
+    total = q.dtype.type(0)
+    for a in range(len(q)):
+        total += math.exp((q[a] - best) / temperature)
+    return best + temperature * math.log(total)
+
+
+@inline
 def _judge(dy, q, goals, current, action, rows, samples, share, weights, plan, kappa, priorities):
     """Sums loss and Q(s, a), notes |δ|, and fills dy with the gradient of `share` of the loss at the outputs q.
 
     The loss is δ² or Huber's, of the action taken; or the mean over all actions, of which those not taken have what
     they were, `current`, for a goal.
     """
-    num_actions, everything, huber, number = plan[-1], plan[ALL_ACTIONS], plan[HUBER], q.dtype.type
+    dueling, everything, huber, number = plan[DUELING], plan[ALL_ACTIONS], plan[HUBER], q.dtype.type
+    width = plan[-1]  # of the outputs; a dueling network's value is the first
+    num_actions = width - dueling
     sum_loss = sum_q_value = number(0)
     limit = number(kappa)
     if everything:
         share /= num_actions
-    for i in range((len(samples) + TILE - 1) // TILE * TILE * num_actions):
+    for i in range((len(samples) + TILE - 1) // TILE * TILE * width):
         dy[i] = 0
     for j in range(len(samples)):
-        sample, at = samples[j], j // TILE * num_actions * TILE + j % TILE
+        sample, at = samples[j], (j // TILE * width + dueling) * TILE + j % TILE
         taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
         for a in range(0 if everything else taken, num_actions if everything else taken + 1):
             error = (goals[sample] if a == taken else current[sample * num_actions + a]) - q[at + a * TILE]

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from dqn_lab.bootstrap.double import Double
 from dqn_lab.bootstrap.max import Max
+from dqn_lab.bootstrap.munchausen import Munchausen
 from dqn_lab.engine import _layout
 from dqn_lab.network.mlp import MLP
 from dqn_lab.optimizer.adam import Adam
@@ -21,18 +22,21 @@ from dqn_lab.optimizer.rmsprop import RMSprop
 from dqn_lab.optimizer.sgd import SGD
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Batch, Bootstrap, Noise, Optimizer, Transition, Update, Value
+from dqn_lab.types import Array, Batch, Bootstrap, NetworkNoise, Noise, Optimizer, Transition, Update, Value
 from dqn_lab.value.expected import Expected
 
 SUPPORTED = {  # key: the values it may have
     "network.name": ("mlp",),
     "network.activation": ("relu", "tanh"),
+    "network.noisy": (False,),
     "value.name": ("expected",),
-    "bootstrap.name": ("max", "double"),
+    "bootstrap.name": ("max", "double", "munchausen"),
     "buffer.name": ("uniform", "prioritized", "none"),
     "optimizer.name": ("adam", "adamw", "keras_adam", "rmsprop", "sgd"),
     "device": ("cpu",),
 }
+
+BOOTSTRAPS: dict[type, int] = {Max: _layout.MAX, Double: _layout.DOUBLE, Munchausen: _layout.MUNCHAUSEN}
 
 
 @register("engine", "fused")
@@ -47,7 +51,7 @@ class FusedEngine:
         online: a multilayer perceptron.
         target: the target network; the online one itself where there is none.
         value: the expected return.
-        bootstrap: max or double.
+        bootstrap: max, double or munchausen.
         optimizer: how a gradient becomes a step.
         device: the CPU.
 
@@ -57,14 +61,16 @@ class FusedEngine:
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
-        """It runs on device cpu: network mlp with relu or tanh; value expected; bootstrap max, double; buffer uniform,
-        prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
+        """It runs on device cpu: network mlp with relu or tanh, not noisy; value expected; bootstrap max,
+        double, munchausen; buffer uniform, prioritized, none; optimizer adam, adamw, keras_adam, rmsprop, sgd.
         """  # noqa: D205 (one list, which `components` shows)
         for key, values in SUPPORTED.items():
             group, _, name = key.partition(".")
-            value = config[group].get(name) if name else config[group]
+            if name and name not in config[group]:
+                continue  # another component's key, which is refused by its name
+            value = config[group][name] if name else config[group]
             if value not in values:
-                yield f"engine=fused: does not run {key}={value}, only {', '.join(values)}; engine=torch does"
+                yield f"engine=fused: does not run {key}={_word(value)}, only {_word(*values)}; engine=torch does"
 
     def __init__(
         self,
@@ -77,25 +83,27 @@ class FusedEngine:
     ) -> None:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
+        plan = _plan(online, value, bootstrap, optimizer)
         flat = _flatten(online)
         flat_target = flat if target is online else _flatten(target)
         self.parameters = [flat], [flat_target]
         self._params, self._target_params = flat.numpy(), flat_target.numpy()
-        self._plan = np.array(_plan(online, value, bootstrap, optimizer), np.int64)
+        self._plan = np.array(plan, np.int64)
         self._state = np.zeros((3, len(flat)), self._params.dtype)  # two moments and the gradient
-        self._held = self._params, self._target_params, self._state, self._plan, _settings(value, optimizer)
+        self._held = self._params, self._target_params, self._state, self._plan, _settings(value, bootstrap, optimizer)
         self._lr = optimizer.lr(Progress())
         self._no_weights = np.empty(0, self._params.dtype)
         self._memory: Transition[Array] | None = None
         self._reserve(1)
-        from dqn_lab.engine import _numba, _update  # numba is imported by those who use it
+        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab.engine import _update
 
         self._prepare, self._q_values, self._update = _numba.prepare, _update.q_values, _update.update
         out = np.empty(self._num_actions, self._params.dtype)
         acting = (out, *self._single, self._params, self._plan, self._space)
         self._q_values = _numba.prepare(_update.q_values, *acting)
 
-    def q_values(self, obs: Array, noise: Any = None) -> Array:
+    def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Gives the online network's expected values [B, A] at observations [B, *O]."""
         batch_size = len(obs)
         if batch_size > len(self._rows):
@@ -106,7 +114,7 @@ class FusedEngine:
         self._q_values(out, seen, rows, self._params, self._plan, self._space)
         return out.reshape(batch_size, -1)
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
         rows, batch_size = batch.rows, len(batch.rows)
         if batch_size > len(self._rows):
@@ -130,7 +138,7 @@ class FusedEngine:
     def _reserve(self, batch_size: int) -> None:
         """Makes room for batches of up to this size."""
         widths = self._plan[_layout.WIDTHS :].tolist()
-        self._num_actions = widths[-1]
+        self._num_actions = widths[-1] - self._plan[_layout.DUELING]
         self._rows = np.arange(batch_size)
         self._seen = np.zeros((batch_size, widths[0]), self._params.dtype)
         self._single = self._seen[:1], self._rows[:1]
@@ -162,9 +170,13 @@ class FusedEngine:
         self._plan[_layout.NUMBER] = state["optimizer"]["step"]
 
 
+def _word(*values: Any) -> str:
+    return ", ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)
+
+
 def _flatten(network: nn.Module) -> Tensor:
     """Makes a network's parameters views of one flat array, and gives that."""
-    parameters = list(network.parameters())
+    parameters = _ordered(network)
     flat = torch.cat([parameter.detach().reshape(-1) for parameter in parameters])
     for parameter, part in zip(
         parameters, torch.split(flat, [parameter.numel() for parameter in parameters]), strict=True
@@ -173,19 +185,34 @@ def _flatten(network: nn.Module) -> Tensor:
     return flat
 
 
+def _ordered(network: nn.Module) -> list[nn.Parameter]:
+    """Lists a network's parameters as the kernels have them: a dueling network's streams are rows of one last layer."""
+    parameters = list(network.parameters())
+    if getattr(network.head, "value", None) is not None:
+        weight, bias = parameters[-4::2], parameters[-3::2]
+        parameters[-4:] = [*weight, *bias]
+    return parameters
+
+
 def _plan(network: nn.Module, value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> list[int]:
     """Writes the composition down as the kernels read it."""
-    if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in (Max, Double):
-        raise ValueError("engine=fused knows the networks mlp, the value expected, the bootstraps max and double")
-    layers = list(network.layers)
+    if type(network) is not MLP or type(value) is not Expected or type(bootstrap) not in BOOTSTRAPS:
+        raise ValueError(
+            "engine=fused knows the network mlp, the value expected, the bootstraps max, double, munchausen"
+        )
+    if network.noise_size:
+        raise ValueError("engine=fused does not know noisy networks")
+    layers, dueling = network.layers, network.head.value is not None
     kinds = [type(layer) for layer in layers]
     if not set(kinds) <= {nn.Linear, nn.LayerNorm, nn.ReLU, nn.Tanh}:
         raise ValueError("engine=fused knows the activations relu and tanh")
     activation = _layout.TANH if nn.Tanh in kinds else _layout.RELU
     linear = [layer for layer in layers if isinstance(layer, nn.Linear)]
     widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
-    double, huber = type(bootstrap) is Double, value.kappa is not None
-    choices = [activation, nn.LayerNorm in kinds, double, huber, value.all_actions, _rule(optimizer)]
+    if dueling:
+        widths[-2:] = [sum(widths[-2:])]
+    choices = [activation, nn.LayerNorm in kinds, dueling, BOOTSTRAPS[type(bootstrap)]]
+    choices += [value.kappa is not None, value.all_actions, _rule(optimizer)]
     return [*map(int, choices), 0, max(widths), *widths]
 
 
@@ -199,7 +226,7 @@ def _rule(optimizer: Optimizer) -> int:
     return rules[type(optimizer)]
 
 
-def _settings(value: Value, optimizer: Optimizer) -> Array:
+def _settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> Array:
     """Writes the numbers down that the kernels need."""
     settings = np.zeros(_layout.NUM_SETTINGS)
     beta1, beta2 = getattr(optimizer, "betas", (0.0, getattr(optimizer, "alpha", 0.0)))
@@ -207,6 +234,10 @@ def _settings(value: Value, optimizer: Optimizer) -> Array:
     settings[_layout.EPS] = getattr(optimizer, "eps", 0.0)
     settings[_layout.WEIGHT_DECAY] = getattr(optimizer, "weight_decay", 0.0)
     settings[_layout.MOMENTUM] = getattr(optimizer, "momentum", 0.0)
+    settings[_layout.MAX_GRAD_VALUE] = math.inf if optimizer.max_grad_value is None else optimizer.max_grad_value
     settings[_layout.MAX_GRAD_NORM] = math.inf if optimizer.max_grad_norm is None else optimizer.max_grad_norm
     settings[_layout.KAPPA] = getattr(value, "kappa", None) or 0.0
+    settings[_layout.SCALE] = getattr(bootstrap, "scale", 0.0)
+    settings[_layout.TEMPERATURE] = getattr(bootstrap, "temperature", 0.0)
+    settings[_layout.CLIP] = getattr(bootstrap, "clip", 0.0)
     return settings

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch, Bootstrap, Loss, Noise, Optimizer, Transition, Update, Value
+from dqn_lab.types import Array, Batch, Bootstrap, Loss, NetworkNoise, Noise, Optimizer, Transition, Update, Value
 
 
 class _QValues:
     """Q-values at both ends of a batch, each forward pass made when first asked for."""
 
-    def __init__(self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise) -> None:
-        self.engine, self.transition, self.noise = engine, transition, noise
+    def __init__(self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise, epsilon: float) -> None:
+        self.engine, self.transition, self.noise, self.epsilon = engine, transition, noise, epsilon
 
     @cached_property
     def target_outputs(self) -> Tensor:  # [B, A, K] at s′
@@ -65,49 +65,55 @@ class TorchEngine:
     ) -> None:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
-        self.max_grad_norm = optimizer.max_grad_norm
+        self.max_grad_value, self.max_grad_norm = optimizer.max_grad_value, optimizer.max_grad_norm
         self.parameters = list(online.parameters()), list(target.parameters())
         self.optimizer = optimizer.build(self.parameters[0])
         self.device = device
 
     @torch.inference_mode()
-    def q_values(self, obs: Array, noise: Any = None) -> Array:
+    def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Gives the online network's expected values [B, A] at observations [B, *O]."""
         batch = self._tensor(np.array(obs))  # a copy, because torch takes no read-only or reversed view
-        return self.value.q_values(forward(self.online, batch, noise)).cpu().numpy()
+        return self.value.q_values(forward(self.online, batch, self._noise_tensors(noise))).cpu().numpy()
 
-    def update(self, batch: Batch, noise: Noise, lr: float | None = None) -> Update:
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
         for group in self.optimizer.param_groups if lr is not None else ():
             group["lr"] = lr
         transition = Transition(*map(self._tensor, batch.transition))
         weights = None if batch.weights is None else self._tensor(batch.weights)
-        target = self.targets(transition, noise)  # [B, …]
+        noise = Noise(noise.minibatches, *map(self._noise_tensors, noise[1:]))
+        target = self.targets(transition, noise, epsilon)  # [B, …]
         if noise.minibatches is None:
-            return _summarize(self._descend(transition.obs, transition.action, target, weights, noise), 1)
+            return _summarize(self._descend(transition.obs, transition.action, target, weights, noise.online), 1)
         judged = []
         for rows in map(self._tensor, noise.minibatches):
             part = None if weights is None else weights[rows]
-            judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, noise))
+            own = of_rows(noise.online, rows)
+            judged.append(self._descend(transition.obs[rows], transition.action[rows], target[rows], part, own))
         order = np.argsort(np.concatenate(noise.minibatches))
         whole = Loss(*(torch.cat(field)[self._tensor(order)] for field in zip(*judged, strict=True)))
         return _summarize(whole, len(judged))
 
     @torch.no_grad()
-    def targets(self, transition: Transition[Tensor], noise: Noise) -> Tensor:
+    def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float = 0.0) -> Tensor:
         """Gives what the online network's outputs are to become, [B, …]."""
-        q_values = _QValues(self, transition, noise)
+        q_values = _QValues(self, transition, noise, epsilon)
         bootstrapped = self.bootstrap(q_values, transition.action)
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
         return self.value.target(transition, q_values.target_outputs, bootstrapped, current)
 
-    def _descend(self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: Noise) -> Loss:
-        judged = self.value.loss(forward(self.online, obs, noise.online), action, target, noise.online)
+    def _descend(
+        self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: NetworkNoise[Tensor] | None
+    ) -> Loss:
+        judged = self.value.loss(forward(self.online, obs, noise), action, target, noise)
         losses = judged.loss if weights is None else weights * judged.loss
         loss = losses.mean()
         for parameter in self.parameters[0]:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
+        if self.max_grad_value is not None:
+            nn.utils.clip_grad_value_(self.parameters[0], self.max_grad_value)
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters[0], self.max_grad_norm)
         self.optimizer.step()
@@ -116,6 +122,9 @@ class TorchEngine:
     def _tensor(self, array: Array) -> Tensor:
         tensor = torch.from_numpy(array)
         return tensor if self.device.type == "cpu" else tensor.to(self.device)
+
+    def _noise_tensors(self, noise: NetworkNoise[Array] | None) -> NetworkNoise[Tensor] | None:
+        return noise and NetworkNoise(*(None if part is None else self._tensor(part) for part in noise))
 
     def state_dict(self) -> dict[str, Any]:
         """Gives both networks' parameters and the optimiser's state."""
@@ -132,10 +141,15 @@ class TorchEngine:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def forward(network: nn.Module, obs: Tensor, noise: Any) -> Tensor:
+def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None) -> Tensor:
     """Calls a network, with its noise where it has any: [B, *O] to [B, A, K]."""
     outputs: Tensor = network(obs) if noise is None else network(obs, noise)
     return outputs
+
+
+def of_rows(noise: NetworkNoise[Tensor] | None, rows: Tensor) -> NetworkNoise[Tensor] | None:
+    """Gives the noise of some rows of a batch: what they share, and their own."""
+    return noise if noise is None or noise.rows is None else noise._replace(rows=noise.rows[rows])
 
 
 def _summarize(judged: Loss, num_updates: int) -> Update:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import gymnasium
+import numpy as np
 from annotated_types import Gt
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
+from numpy.typing import NDArray
 
 from dqn_lab._validation import nearest
 from dqn_lab.registry import register
@@ -18,6 +20,18 @@ class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         obs, reward, terminated, truncated, info = self.env.step(action)
         return obs, reward, terminated or truncated, truncated, info
+
+
+class TupleAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Gives a tuple of states as a vector of whole numbers."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        spaces = env.observation_space.spaces  # type: ignore[attr-defined]
+        self.observation_space = MultiDiscrete([s.n for s in spaces], start=[s.start for s in spaces])
+
+    def observation(self, observation: Any) -> NDArray[np.int64]:
+        return np.array(observation, np.int64)
 
 
 @register("env", "gymnasium")
@@ -69,11 +83,17 @@ class Gymnasium:
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
-        self._check_spaces(env)
+        env = self._checked(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
 
-    def _check_spaces(self, env: gymnasium.Env[Any, Any]) -> None:
-        if not isinstance(env.action_space, Discrete) or env.action_space.start != 0:
-            raise ValueError(f"id={self.id}: actions are {env.action_space}; supported: Discrete, from 0")
-        if not isinstance(env.observation_space, (Box, Discrete)):
-            raise ValueError(f"id={self.id}: observations are {env.observation_space}; supported: Box, Discrete")
+    def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        """Sees that an agent can act there and observe it, a tuple of states as a vector."""
+        actions, observations = env.action_space, env.observation_space
+        if not isinstance(actions, Discrete) or actions.start != 0:
+            raise ValueError(f"id={self.id}: actions are {actions}; supported: Discrete, from 0")
+        if isinstance(observations, Tuple) and all(isinstance(space, Discrete) for space in observations.spaces):
+            return TupleAsVector(env)
+        if not isinstance(observations, (Box, Discrete, MultiDiscrete)):
+            supported = "Box, Discrete, MultiDiscrete, Tuple of Discrete"
+            raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
+        return env

@@ -22,6 +22,7 @@ class EpsilonGreedy:
     """
 
     columns = ("epsilon",)
+    epsilon_greedy = True  # its policy is known by its ε alone, which `epsilon` gives
 
     def __init__(self, num_actions: int, epsilon: Callable[[Progress], float]) -> None:
         self.num_actions = num_actions

@@ -7,18 +7,20 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 import torch
-from annotated_types import Gt, MinLen
+from annotated_types import Ge, Gt, MinLen
 from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
 
+from dqn_lab.network._head import Head, TrunkAndHead
+from dqn_lab.network._linear import linear
 from dqn_lab.registry import register
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}
 
 
 @register("network", "mlp")
-class MLP(nn.Module):
+class MLP(TrunkAndHead):
     """Fully connected layers over a flattened observation vector, one linear layer of outputs on top.
 
     Args:
@@ -32,6 +34,13 @@ class MLP(nn.Module):
             "Layer Normalization", https://arxiv.org/abs/1607.06450).
         init: `fan_in_uniform` draws weights and biases from ±1/√fan_in (`torch.nn.Linear`'s own);
             `glorot_uniform` draws weights from ±√(6 / (fan_in + fan_out)) and sets biases to 0 (Keras' own).
+        dueling: whether outputs are a value plus each action's advantage over their mean (Wang et al. 2016, "Dueling
+            Network Architectures for Deep Reinforcement Learning", https://arxiv.org/abs/1511.06581). Either stream
+            is one linear layer on the last hidden layer; the paper's have a hidden layer of their own.
+        noisy: whether every linear layer has factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
+            Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
+            network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
+        noisy_sigma: σ₀, the size of the noise at first, in units of 1/√fan_in.
 
     Raises:
         ValueError: the observation space is no `Box`.
@@ -48,36 +57,25 @@ class MLP(nn.Module):
         activation: Literal["relu", "tanh", "silu", "gelu"] = "relu",
         layer_norm: bool = False,
         init: Literal["fan_in_uniform", "glorot_uniform"] = "fan_in_uniform",
+        dueling: bool = False,
+        noisy: bool = False,
+        noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
-        super().__init__()
         if not isinstance(observation_space, Box):
-            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}")
-        self.num_actions, self.num_outputs = num_actions, num_outputs
-        widths = [math.prod(observation_space.shape), *hidden]
-        linear = [_linear(fan_in, fan_out, init, generator) for fan_in, fan_out in pairwise(widths)]
+            hint = "network=table looks states up"
+            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}; {hint}")
+
+        def make(fan_in: int, fan_out: int) -> nn.Linear:
+            return linear(fan_in, fan_out, generator, init, noisy_sigma if noisy else None)
+
         layers: list[nn.Module] = []
-        for layer, fan_out in zip(linear, hidden, strict=True):
-            layers.append(layer)
+        for fan_in, fan_out in pairwise([math.prod(observation_space.shape), *hidden]):
+            layers.append(make(fan_in, fan_out))
             layers.extend([nn.LayerNorm(fan_out)] if layer_norm else [])
             layers.append(_ACTIVATIONS[activation]())
-        layers.append(_linear(widths[-1], num_actions * num_outputs, init, generator))
-        self.layers = nn.Sequential(*layers)
-        self.first = linear[:1]  # in a list, so that it is not registered twice
+        head = Head(hidden[-1], num_actions, num_outputs, make, hidden=None, dueling=dueling)
+        super().__init__(nn.Sequential(*layers), head, hidden[-1])
 
-    def forward(self, obs: Tensor) -> Tensor:
-        """Maps observations [B, *O] to outputs [B, A, K]."""
-        outputs: Tensor = self.layers(obs.reshape(len(obs), -1).to(self.first[0].weight.dtype))
-        return outputs.view(-1, self.num_actions, self.num_outputs)
-
-
-def _linear(fan_in: int, fan_out: int, init: str, generator: torch.Generator) -> nn.Linear:
-    with torch.random.fork_rng(devices=[]):  # its own initial weights come from the global generator, and go again
-        layer = nn.Linear(fan_in, fan_out)
-    if init == "glorot_uniform":
-        nn.init.xavier_uniform_(layer.weight, generator=generator)
-        nn.init.zeros_(layer.bias)
-    else:
-        bound = 1 / math.sqrt(fan_in)
-        nn.init.uniform_(layer.weight, -bound, bound, generator=generator)
-        nn.init.uniform_(layer.bias, -bound, bound, generator=generator)
-    return layer
+    def prepare(self, obs: Tensor) -> Tensor:
+        """Flattens observations [B, *O]."""
+        return obs.reshape(len(obs), -1).to(self.dtype)

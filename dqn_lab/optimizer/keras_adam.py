@@ -48,7 +48,8 @@ class KerasAdam:
         lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         betas: decay of the first and the second moment.
         eps: added to the root of the second moment before its bias is corrected.
-        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+        max_grad_value: the largest size of each number of the gradient; null for no clipping.
+        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
@@ -57,10 +58,11 @@ class KerasAdam:
         lr: Rate = 1e-3,
         betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
         eps: Annotated[float, Ge(0)] = 1e-7,
+        max_grad_value: Annotated[float, Gt(0)] | None = None,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self.lr, self.betas, self.eps = rate(lr), betas, eps
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the optimiser."""

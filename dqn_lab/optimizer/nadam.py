@@ -24,7 +24,8 @@ class NAdam:
         betas: decay of the first and the second moment.
         eps: added to the root of the second moment.
         momentum_decay: how fast the share of momentum rises.
-        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+        max_grad_value: the largest size of each number of the gradient; null for no clipping.
+        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
@@ -34,10 +35,11 @@ class NAdam:
         betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
         eps: Annotated[float, Ge(0)] = 1e-8,
         momentum_decay: Annotated[float, Ge(0)] = 0.004,
+        max_grad_value: Annotated[float, Gt(0)] | None = None,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self.lr, self.betas, self.eps, self.momentum_decay = rate(lr), betas, eps, momentum_decay
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, over all parameters at once."""

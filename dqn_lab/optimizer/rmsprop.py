@@ -23,7 +23,8 @@ class RMSprop:
         alpha: decay of the mean of squared gradients.
         eps: added to that mean's root.
         momentum: of the steps; 0 for none.
-        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+        max_grad_value: the largest size of each number of the gradient; null for no clipping.
+        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
@@ -33,10 +34,11 @@ class RMSprop:
         alpha: Annotated[float, Ge(0), Lt(1)] = 0.99,
         eps: Annotated[float, Ge(0)] = 1e-8,
         momentum: Annotated[float, Ge(0), Lt(1)] = 0.0,
+        max_grad_value: Annotated[float, Gt(0)] | None = None,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self.lr, self.alpha, self.eps, self.momentum = rate(lr), alpha, eps, momentum
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, over all parameters at once."""

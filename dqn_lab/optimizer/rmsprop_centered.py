@@ -46,7 +46,8 @@ class CenteredRMSprop:
         lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         decay: of both means, g and s.
         eps: added under the root; Mnih's "minimum squared gradient".
-        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+        max_grad_value: the largest size of each number of the gradient; null for no clipping.
+        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class CenteredRMSprop:
         lr: Rate = 2.5e-4,
         decay: Annotated[float, Ge(0), Lt(1)] = 0.95,
         eps: Annotated[float, Gt(0)] = 0.01,
+        max_grad_value: Annotated[float, Gt(0)] | None = None,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         self.lr, self.decay, self.eps = rate(lr), decay, eps
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the optimiser."""

@@ -22,7 +22,8 @@ class SGD:
         lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         momentum: of the steps; 0 for none.
         nesterov: whether the momentum is Nesterov's.
-        max_grad_norm: the gradient's largest Euclidean norm; null for no clipping.
+        max_grad_value: the largest size of each number of the gradient; null for no clipping.
+        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
 
     Raises:
         ValueError: `nesterov` without momentum.
@@ -34,12 +35,13 @@ class SGD:
         lr: Rate = 1e-2,
         momentum: Annotated[float, Ge(0), Lt(1)] = 0.0,
         nesterov: bool = False,
+        max_grad_value: Annotated[float, Gt(0)] | None = None,
         max_grad_norm: Annotated[float, Gt(0)] | None = None,
     ) -> None:
         if nesterov and not momentum:
             raise ValueError("nesterov=true: needs momentum > 0")
         self.lr, self.momentum, self.nesterov = rate(lr), momentum, nesterov
-        self.max_grad_norm = max_grad_norm
+        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, fused: one call for all parameters."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Ge
 from torch import Tensor
 
 from dqn_lab.registry import register
-from dqn_lab.types import Bootstrapped, Loss, Transition
+from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Transition
 
 
 def project(atoms: Tensor, masses: Tensor, support: Tensor) -> Tensor:
@@ -96,7 +96,7 @@ class Categorical:
         support = self.support(outputs)
         return categorical_target(transition.reward, transition.discount, outputs.softmax(-1), support, bootstrap)
 
-    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Gives the cross-entropy −Σ target log p of the action taken; the priority is KL(target ‖ p)."""
         rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
         log_masses = outputs.gather(1, rows).squeeze(1).log_softmax(-1)  # [B, N]

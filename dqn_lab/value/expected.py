@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from annotated_types import Gt
 from torch import Tensor
 
 from dqn_lab.registry import register
-from dqn_lab.types import Bootstrapped, Loss, Transition
+from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Transition
 
 
 def squared_error(td_error: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class Expected:
             return taken
         return current().squeeze(-1).scatter(1, transition.action.unsqueeze(1), taken.unsqueeze(1))
 
-    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Gives the loss of δ = target − Q(s, a); the priority is |δ| of the action taken."""
         q_values = outputs.squeeze(-1)  # [B, A]
         chosen = q_values.gather(1, action.unsqueeze(1)).squeeze(1)  # [B]

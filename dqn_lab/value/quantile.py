@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 import torch
 from annotated_types import Gt
 from torch import Tensor
 
 from dqn_lab.registry import register
-from dqn_lab.types import Bootstrapped, Loss, Transition
+from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Transition
 
 
 def midpoints(num_quantiles: int, like: Tensor) -> Tensor:
@@ -74,6 +74,28 @@ def pairwise(error: Tensor, weights: Tensor) -> Tensor:
     return (error.sum(1) * weights).sum(1)
 
 
+def quantile_loss(outputs: Tensor, action: Tensor, target: Tensor, fractions: Tensor, kappa: float) -> Loss:
+    """Judges the quantiles of the action taken: Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i.
+
+    Args:
+        outputs: quantiles at s, [B, A, N].
+        action: [B].
+        target: samples and their weights, [B, 2, M].
+        fractions: τ of each quantile, [N] or [B, N].
+        kappa: see `quantile_huber`.
+
+    Returns:
+        the loss, the quantiles' mean, and the mean |δ_ij| as priority.
+    """
+    rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
+    quantiles = outputs.gather(1, rows).squeeze(1)  # [B, N]
+    samples, weights = target.unbind(1)  # [B, M] each
+    td_error = samples.unsqueeze(1) - quantiles.unsqueeze(2)  # [B, N, M]
+    loss = pairwise(quantile_huber(td_error, fractions.unsqueeze(-1), kappa), weights)
+    priority = pairwise(td_error.detach().abs(), weights) / quantiles.shape[1]
+    return Loss(loss, quantiles.detach().mean(-1), priority)
+
+
 @register("value", "quantile")
 class Quantile:
     """QR-DQN: N equally likely returns per action, learned by quantile regression with the Huber loss.
@@ -101,13 +123,6 @@ class Quantile:
         """Gives samples and their weights, [B, 2, A · N]: see `quantile_target`."""
         return quantile_target(transition.reward, transition.discount, outputs, bootstrap)
 
-    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: Any) -> Loss:
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Gives Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i; the priority is the mean |δ_ij|."""
-        rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
-        quantiles = outputs.gather(1, rows).squeeze(1)  # [B, N]
-        samples, weights = target.unbind(1)  # [B, M] each
-        td_error = samples.unsqueeze(1) - quantiles.unsqueeze(2)  # [B, N, M]
-        fractions = midpoints(self.num_outputs, outputs).unsqueeze(1)  # [N, 1]
-        loss = pairwise(quantile_huber(td_error, fractions, self.kappa), weights)
-        priority = pairwise(td_error.detach().abs(), weights) / self.num_outputs
-        return Loss(loss, quantiles.detach().mean(-1), priority)
+        return quantile_loss(outputs, action, target, midpoints(self.num_outputs, outputs), self.kappa)

@@ -35,6 +35,11 @@ REFERENCE = {
     "exploration": {"name": "constant", "epsilon": 0.05},
     "logger": {"csv": {"name": "csv"}},
 }  # fmt: skip
+MORE = {
+    "network": {"name": "mlp", "dueling": True}, "bootstrap": {"name": "double"},
+    "buffer": {"name": "prioritized", "n_step": 3},
+}  # fmt: skip
+WANDB = {"logger": {"csv": {"name": "csv"}, "wandb": {"name": "wandb", "mode": "offline"}}}
 
 
 class Stopwatch:
@@ -76,7 +81,7 @@ class WarmUp:
         pass
 
 
-def measure(engine, steps, parts):
+def measure(engine, steps, parts=False, **others):
     """Trains once; returns microseconds per step, of the whole and of each part if asked."""
     import torch
 
@@ -85,7 +90,7 @@ def measure(engine, steps, parts):
     from dqn_lab.train import train
 
     torch.set_num_threads(1)
-    experiment = build(validate({**REFERENCE, "engine": {"name": engine}, "steps": steps}))
+    experiment = build(validate({**REFERENCE, **others, "engine": {"name": engine}, "steps": steps}))
     stopwatch = Stopwatch()
     display = WarmUp(stopwatch)
     with tempfile.TemporaryDirectory() as directory:
@@ -271,8 +276,10 @@ def main():
 
 ENGINES = ("torch", "fused")
 PROGRAMS = {
-    "dqn_lab, engine=fused": lambda steps: measure("fused", 5 * steps, parts=False)[0],
-    "dqn_lab, engine=torch": lambda steps: measure("torch", steps, parts=False)[0],
+    "dqn_lab, engine=fused": lambda steps: measure("fused", 5 * steps)[0],
+    "the same, logged to wandb too": lambda steps: measure("fused", 5 * steps, **WANDB)[0],
+    "the same, double, dueling, prioritized, n_step=3": lambda steps: measure("fused", 5 * steps, **MORE)[0],
+    "dqn_lab, engine=torch": lambda steps: measure("torch", steps)[0],
     "bare eager loop": bare,  # the same environment, network and optimiser calls
     "environment": lambda steps: environment(5 * steps),
 }
@@ -290,6 +297,9 @@ def print_table(figures, parts):
     for name, values in figures.items():
         if name.startswith(("peer", "bare", "dqn_lab, engine=torch")):
             print_ratio(f"steps/s against {name}", values, fused)
+        if name.startswith("peer"):
+            more = figures["the same, double, dueling, prioritized, n_step=3"]
+            print_ratio("  of double, dueling, prioritized, n_step=3", values, more)
     print("\nby part, timed inside one run each (a timing costs about a microsecond), medians:")
     print(f"  {'':<14} " + " ".join(f"{name:>8}" for name in parts))
     for part in parts["fused"][0]:

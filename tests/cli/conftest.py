@@ -22,7 +22,8 @@ def cli(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    for name in ("PYTHONPATH", "DQN_LAB_NUM_JOBS", "DQN_LAB_COMMAND", "DQN_LAB_CONFIG_DIR", "HYDRA_FULL_ERROR"):
+    ours = (f"DQN_LAB_{name}" for name in ("NUM_JOBS", "COMMAND", "CONFIG_DIR", "WARNED"))
+    for name in ("PYTHONPATH", "HYDRA_FULL_ERROR", *ours):
         monkeypatch.setenv(name, os.environ.get(name, ""))
         monkeypatch.delenv(name)
 

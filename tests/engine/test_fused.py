@@ -43,7 +43,7 @@ class Composition(NamedTuple):
     num_actions: int = 3
     network: dict[str, Any] = {"name": "mlp"}
     value: dict[str, Any] = {"name": "expected"}
-    bootstrap: str = "max"
+    bootstrap: dict[str, Any] = {"name": "max"}
     shared: bool = False
     optimizer: dict[str, Any] = {"name": "adam"}
     batch_size: int = 32
@@ -64,7 +64,7 @@ class Composition(NamedTuple):
     def build(self, name, dtype):
         """Builds an engine; engines of one composition begin with the same weights."""
         online, target = self.networks(dtype)
-        parts = [create("value", self.value), create("bootstrap", {"name": self.bootstrap})]
+        parts = [create("value", self.value), create("bootstrap", self.bootstrap)]
         parts.append(create("optimizer", self.optimizer))
         return create("engine", {"name": name}, online, target, *parts, CPU)
 
@@ -132,12 +132,14 @@ def distance(one, other):
 
 fraction = st.floats(0, 0.95)
 norm = st.none() | st.floats(0.05, 10)
+largest = st.none() | st.floats(0.01, 1)
 eps = st.sampled_from([1e-8, 1e-7, 1e-5, 1e-3])
 betas = st.tuples(fraction, st.floats(0.5, 0.999)).map(list)
 
 
 def rule(name, **fields):
-    return st.fixed_dictionaries({"name": st.just(name), "max_grad_norm": norm, "lr": st.floats(1e-4, 1e-2), **fields})
+    clipping = {"max_grad_value": largest, "max_grad_norm": norm}
+    return st.fixed_dictionaries({"name": st.just(name), "lr": st.floats(1e-4, 1e-2), **clipping, **fields})
 
 
 optimizers = st.one_of(
@@ -153,7 +155,14 @@ networks = st.fixed_dictionaries({
     "hidden": st.lists(st.integers(1, 40), min_size=1, max_size=3),
     "activation": st.sampled_from(["relu", "tanh"]),
     "layer_norm": st.booleans(),
+    "dueling": st.booleans(),
     "init": st.sampled_from(["fan_in_uniform", "glorot_uniform"]),
+})  # fmt: skip
+bootstraps = st.sampled_from([{"name": "max"}, {"name": "double"}]) | st.fixed_dictionaries({
+    "name": st.just("munchausen"),
+    "scale": st.floats(0, 1),
+    "temperature": st.floats(0.01, 3),
+    "clip": st.floats(-3, 0),
 })  # fmt: skip
 values = st.fixed_dictionaries({
     "name": st.just("expected"),
@@ -171,7 +180,7 @@ def compositions(draw):
         num_actions=draw(st.integers(1, 7)),
         network=draw(networks),
         value=draw(values),
-        bootstrap=draw(st.sampled_from(["max", "double"])),
+        bootstrap=draw(bootstraps),
         shared=draw(st.booleans()),
         optimizer=draw(optimizers),
         batch_size=batch_size,
@@ -238,7 +247,12 @@ def test_minibatches_of_any_sizes_are_taken_as_they_are_or_refused(minibatches):
 def gradient(engine):
     """The last update's; an engine of torch keeps it with its parameters."""
     if isinstance(engine, FusedEngine):
-        return engine._state[2]
+        places = [(parameter.data_ptr() - engine._params.ctypes.data) // parameter.itemsize
+                  for parameter in engine.online.parameters()]  # fmt: skip
+        sizes = [parameter.numel() for parameter in engine.online.parameters()]
+        return np.concatenate(
+            [engine._state[2][place : place + size] for place, size in zip(places, sizes, strict=True)]
+        )
     return torch.cat([parameter.grad.flatten() for parameter in engine.parameters[0]]).numpy()
 
 
@@ -275,7 +289,7 @@ def test_gradients_in_single_precision_are_those_of_torch(composition):
     It does where two features are normalised: to 1 and -1, but for what is left when nearly equal numbers cancel. So
     the measure is torch's own error, and how far the exact gradients move when each weight is rounded once.
     """
-    optimizer = {**composition.optimizer, "max_grad_norm": None}
+    optimizer = {**composition.optimizer, "max_grad_value": None, "max_grad_norm": None}
     composition = composition._replace(optimizer=optimizer, minibatch_size=None)
     engine, fused = (composition.build(name, torch.float32) for name in ("torch", "fused"))
     exact = composition.build("torch", torch.float64)
@@ -474,11 +488,11 @@ def test_a_number_that_is_none_never_goes_unnoticed(composition, number, index, 
         assert not got[0]
 
 
-@pytest.mark.parametrize("bootstrap", ["max", "double"])
+@pytest.mark.parametrize("bootstrap", ["max", "double", "munchausen"])
 @pytest.mark.parametrize("action", [0, 1, 2])
 def test_an_action_whose_value_is_no_number_is_not_passed_over(bootstrap, action):
     """Each comparison with it is false, so that a search for the largest may not see it."""
-    composition = Composition(bootstrap=bootstrap, batch_size=8)
+    composition = Composition(bootstrap={"name": bootstrap}, batch_size=8)
 
     def damage(engine, memory):
         memory.action[:] = 0
@@ -500,6 +514,7 @@ def test_numbers_that_are_none_end_a_run_in_one_line(configure, tmp_path):
 @pytest.mark.parametrize(("override", "problem"), [
     ("network.activation=silu", "network.activation=silu"),
     ("network.activation=gelu", "network.activation=gelu"),
+    ("network.noisy=true", "network.noisy=true, only false"),
     ("device=cpu:0", "device=cpu:0"),
     ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
     ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer.name=dqn_lab.optimizer.adam:Adam"),
@@ -536,10 +551,10 @@ def test_auto_is_the_default(configure):
     assert configure()["engine"] == {"name": "auto"}
 
 
-@pytest.mark.parametrize("activation", ["silu", "gelu"])
-def test_an_engine_built_past_the_check_refuses_too(activation):
+@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"noisy": True}])
+def test_an_engine_built_past_the_check_refuses_too(choice):
     with pytest.raises(ConfigError):
-        Composition(network={"name": "mlp", "activation": activation}).build("fused", torch.float32)
+        Composition(network={"name": "mlp", **choice}).build("fused", torch.float32)
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])

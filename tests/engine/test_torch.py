@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dqn_lab.types import Batch, Noise
+from dqn_lab.types import Batch, NetworkNoise, Noise
 
 SGD = ("sgd", {"lr": 1.0})
 
@@ -105,6 +105,22 @@ def test_a_long_gradient_is_cut_to_the_largest_norm(build, draw_batch):
     torch.testing.assert_close(clipped / clipped.norm(), moved / moved.norm(), rtol=1e-3, atol=1e-5)
 
 
+def test_large_numbers_of_a_gradient_are_cut_each_for_itself(build, draw_batch):
+    batch = draw_batch()
+    _, moved = step(build(optimizer=SGD), batch)
+    _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01})), batch)
+    assert moved.abs().max() > 0.1
+    torch.testing.assert_close(clipped, moved.clamp(-0.01, 0.01), rtol=1e-4, atol=1e-6)
+
+
+def test_numbers_are_cut_before_the_norm_is(build, draw_batch):
+    batch = draw_batch()
+    _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01})), batch)
+    _, both = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01, "max_grad_norm": 0.005})), batch)
+    assert both.norm().item() == pytest.approx(0.005, rel=1e-3)
+    torch.testing.assert_close(both / both.norm(), clipped / clipped.norm(), rtol=1e-3, atol=1e-5)
+
+
 def test_a_short_gradient_is_not_stretched(build, draw_batch):
     batch = draw_batch()
     _, moved = step(build(optimizer=SGD), batch)
@@ -117,3 +133,27 @@ def test_where_both_networks_are_equal_double_and_max_take_the_same_step(build, 
     engine, shared = build(bootstrap=bootstrap), build(bootstrap="max", shared=True)
     engine.target.load_state_dict(engine.online.state_dict())
     torch.testing.assert_close(step(engine, draw_batch())[1], step(shared, draw_batch())[1])
+
+
+class Witness(torch.nn.Linear):
+    """Keeps the observations and the noise that it is called with."""
+
+    def __init__(self):
+        super().__init__(4, 3)
+        self.seen = []
+
+    def forward(self, obs, noise=None):
+        self.seen.append((obs[:, 0].tolist(), noise.shared.tolist(), noise.rows.tolist()))
+        return super().forward(obs).unsqueeze(-1)
+
+
+def test_rows_have_their_own_noise_in_every_minibatch_and_share_the_rest(make, draw_batch):
+    network, batch = Witness(), draw_batch(6)
+    parts = [make("value", "expected"), make("bootstrap", "max"), make("optimizer", "sgd")]
+    engine = make("engine", "torch", network, Witness(), *parts, torch.device("cpu"))
+    minibatches = [np.array([4, 0, 3]), np.array([1, 5, 2])]
+    noise = NetworkNoise(np.array([7.0]), np.arange(6.0))
+    engine.update(batch, Noise(minibatches, online=noise, selector=None, target=noise))
+    first = batch.transition.obs[:, 0]
+    assert network.seen == [(first[rows].tolist(), [7.0], rows.tolist()) for rows in minibatches]
+    assert engine.target.seen == [(batch.transition.next_obs[:, 0].tolist(), [7.0], [*range(6)])]

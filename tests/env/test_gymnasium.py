@@ -3,7 +3,7 @@ from __future__ import annotations
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, Tuple
+from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 
 from dqn_lab.env.gymnasium import Gymnasium
 
@@ -12,7 +12,8 @@ SPACES = {
     "states": Discrete(5),
     "actions": Discrete(2),
     "actions from 1": Discrete(2, start=1),
-    "pair": Tuple([Discrete(2), Discrete(2)]),
+    "pair": Tuple([Discrete(2), Discrete(3, start=1)]),
+    "mixed pair": Tuple([Discrete(2), Box(-1, 1, (2,))]),
 }
 
 
@@ -90,6 +91,16 @@ def test_discrete_observations_are_supported():
         assert env.observation_space == Discrete(5)
 
 
+def test_a_tuple_of_states_is_observed_as_a_vector():
+    with Gymnasium(id="Blackjack-v1").make() as env, gymnasium.make("Blackjack-v1") as plain:
+        assert env.observation_space == MultiDiscrete([32, 11, 2])
+        (obs, _), (expected, _) = env.reset(seed=1), plain.reset(seed=1)
+        assert (obs.tolist(), obs.dtype) == (list(expected), np.int64)
+        assert obs in env.observation_space
+    with Gymnasium(id="Endless-v0", kwargs={"observations": "pair"}).make() as env:
+        assert env.observation_space == MultiDiscrete([2, 3], start=[0, 1])
+
+
 def endless_with(**kwargs):
     return {"id": "Endless-v0", "kwargs": kwargs}
 
@@ -107,7 +118,10 @@ def endless_with(**kwargs):
             endless_with(actions="actions from 1"),
             r"^id=Endless-v0: actions are Discrete\(.*; supported: Discrete, from 0$",
         ),
-        (endless_with(observations="pair"), r"^id=Endless-v0: observations are Tuple\(.*; supported: Box, Discrete$"),
+        (
+            endless_with(observations="mixed pair"),
+            r"^id=Endless-v0: observations are Tuple\(.*; supported: Box, Discrete, MultiDiscrete, Tuple of Discrete$",
+        ),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(configuration, message):

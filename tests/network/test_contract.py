@@ -11,17 +11,29 @@ from gymnasium.spaces import Box, Discrete
 
 from dqn_lab import registry
 from dqn_lab.seeding import torch_generator
-from dqn_lab.types import ConfigError
+from dqn_lab.types import ConfigError, NetworkNoise
 
 SPACES = [Box(-1, 1, (4,)), Box(0, 255, (4, 84, 84), np.uint8), Box(0, 1, (10, 10, 4)), Discrete(6)]
-pytestmark = pytest.mark.parametrize("name", registry.names("network"))
+FLAGS = ("dueling", "noisy")
+
+
+def variants():
+    """Every network as it comes, with each flag that it has, and with all of them."""
+    for name in registry.names("network"):
+        flags = [flag for flag in FLAGS if flag in registry.schema(registry.lookup("network", name)).model_fields]
+        for chosen in [(), *((flag,) for flag in flags), *([tuple(flags)] if len(flags) > 1 else [])]:
+            yield pytest.param((name, dict.fromkeys(chosen, True)), id="-".join((name, *chosen)))
+
+
+pytestmark = pytest.mark.parametrize("variant", list(variants()))
 
 
 @pytest.fixture
-def space(make, name):
+def space(make, variant):
+    name, flags = variant
     for candidate in SPACES:
         try:
-            make("network", name, candidate, 2, 1, torch_generator(0, "network"))
+            make("network", name, candidate, 2, 1, torch_generator(0, "network"), **flags)
         except ConfigError:
             continue
         return candidate
@@ -29,9 +41,11 @@ def space(make, name):
 
 
 @pytest.fixture
-def build(make, name, space):
+def build(make, variant, space):
+    name, flags = variant
+
     def network(num_actions=3, num_outputs=2, seed=0):
-        return make("network", name, space, num_actions, num_outputs, torch_generator(seed, "network"))
+        return make("network", name, space, num_actions, num_outputs, torch_generator(seed, "network"), **flags)
 
     return network
 
@@ -41,9 +55,14 @@ def observe(space, num_obs, seed=0):
     return torch.from_numpy(np.stack([space.sample() for _ in range(num_obs)]))
 
 
-def noisily(network, obs):
+def noisily(network, obs, seed=0):
     draw = getattr(network, "draw_noise", None)
-    return network(obs) if draw is None else network(obs, draw(np.random.default_rng(0)))
+    if draw is None:
+        return network(obs)
+    noise = draw(np.random.default_rng(seed), len(obs), "online")
+    assert all(part is None or isinstance(part, np.ndarray) for part in noise)
+    assert noise.rows is None or len(noise.rows) == len(obs)
+    return network(obs, NetworkNoise(*(None if part is None else torch.from_numpy(part) for part in noise)))
 
 
 @pytest.mark.parametrize(("batch", "num_actions", "num_outputs"), [(1, 2, 1), (7, 3, 1), (2, 4, 51)])
@@ -90,9 +109,18 @@ def test_double_precision_goes_all_the_way_through(build, space):
     network, obs = build(), observe(space, 4)
     outputs = copy.deepcopy(network).double()(obs)
     assert outputs.dtype == torch.float64
-    torch.testing.assert_close(outputs, network(obs).double())
+    torch.testing.assert_close(outputs.float(), network(obs), rtol=1e-4, atol=1e-6)
 
 
 def test_no_global_randomness_is_used(build, space, check_global_randomness):
     with check_global_randomness():
         noisily(build(), observe(space, 2))
+
+
+def test_noise_is_what_it_was_drawn_as_and_nothing_else_is_random(build, space):
+    network, obs = build(), observe(space, 3)
+    assert torch.equal(network(obs), network(obs))
+    assert torch.equal(noisily(network, obs), noisily(network, obs))
+    random = getattr(network, "draw_noise", None) is not None
+    assert random is not torch.equal(noisily(network, obs), network(obs))
+    assert random is not torch.equal(noisily(network, obs), noisily(network, obs, seed=1))

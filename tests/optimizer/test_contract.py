@@ -81,11 +81,12 @@ def test_an_optimizer_goes_on_from_its_saved_state(make, name, num_steps):
 
 
 def test_gradients_are_clipped_only_where_asked(make, name):
-    assert make("optimizer", name).max_grad_norm is None
-    assert make("optimizer", name, max_grad_norm=10).max_grad_norm == 10
+    plain, clipped = make("optimizer", name), make("optimizer", name, max_grad_value=2, max_grad_norm=10)
+    assert (plain.max_grad_value, plain.max_grad_norm) == (None, None)
+    assert (clipped.max_grad_value, clipped.max_grad_norm) == (2, 10)
 
 
-@pytest.mark.parametrize("key", ["lr", "max_grad_norm"])
+@pytest.mark.parametrize("key", ["lr", "max_grad_value", "max_grad_norm"])
 @pytest.mark.parametrize("value", [0, -1e-3])
 def test_rates_and_norms_are_positive(make, name, key, value):
     with pytest.raises(ConfigError, match=rf"^optimizer\.{key}=.*: must be greater than 0$"):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_lab.schedule import Progress
+from dqn_lab.target.periodic import Periodic
 from dqn_lab.target.polyak import Polyak
 from dqn_lab.types import ConfigError
 
@@ -27,6 +28,18 @@ def test_tau_of_one_is_a_copy(numbers):
     online, followed = [torch.tensor(numbers[:2])], [torch.tensor(numbers[2:])]
     Polyak(tau=1.0).follow(online, followed, Progress(), Progress(updates=1))
     assert torch.equal(*online, *followed)
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=8), st.sampled_from(["steps", "updates"]))
+def test_tau_of_one_is_a_periodic_copy_at_every_step(numbers, unit):
+    """Bit for bit, along a whole path of the online network."""
+    polyak, periodic = Polyak(tau=1.0, interval=1, unit=unit), Periodic(interval=1, unit=unit)
+    online, one, other = [torch.zeros(1)], [torch.ones(1)], [torch.ones(1)]
+    for n, number in enumerate(numbers):
+        online[0].fill_(number)
+        polyak.follow(online, one, Progress(n, 0, n), Progress(n + 1, 0, n + 1))
+        periodic.follow(online, other, Progress(n, 0, n), Progress(n + 1, 0, n + 1))
+        assert torch.equal(*one, *other)
 
 
 def test_a_step_is_taken_at_every_interval_of_its_own_unit():

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 import dqn_lab
-from dqn_lab.engine import _numba
+from dqn_lab import _numba
 
 PACKAGE = Path(dqn_lab.__file__).parent
 KERNELS = """
 import numpy as np
-from dqn_lab.engine._numba import cache_directory, kernel, prepare
+from dqn_lab._numba import cache_directory, kernel, prepare
 
 @kernel
 def inner(x):
@@ -148,10 +148,10 @@ def digest(monkeypatch, root, sources):
 
 @pytest.fixture
 def sources(tmp_path):
-    return Path(shutil.copytree(PACKAGE / "engine", tmp_path / "engine"))
+    return Path(shutil.copytree(PACKAGE, tmp_path / "dqn_lab"))
 
 
-@pytest.mark.parametrize("name", ["_numba.py", "_simd.py", "_layout.py", "_kernels.py", "_rules.py", "_update.py"])
+@pytest.mark.parametrize("name", _numba._SOURCES)
 def test_a_change_of_any_source_is_another_directory(monkeypatch, tmp_path, sources, name):
     before = digest(monkeypatch, tmp_path, sources)
     assert digest(monkeypatch, tmp_path, sources) == before
@@ -161,19 +161,24 @@ def test_a_change_of_any_source_is_another_directory(monkeypatch, tmp_path, sour
 
 def test_a_change_elsewhere_is_not(monkeypatch, tmp_path, sources):
     before = digest(monkeypatch, tmp_path, sources)
-    (sources / "fused.py").write_text("")
+    (sources / "engine" / "fused.py").write_text("")
     assert digest(monkeypatch, tmp_path, sources) == before
 
 
 def test_every_file_that_kernels_are_made_of_counts():
-    """All that `_update.py` imports from the package, near or far."""
-    found, left = set(), ["_update.py"]
+    """All that has a kernel in it, and all that such files import from the package, near or far."""
+    imports = {str(path.relative_to(PACKAGE)): set(imported(path)) for path in PACKAGE.rglob("*.py")}
+    left = {name for name, modules in imports.items() if "_numba.py" in modules and Path(name).stem[0] == "_"}
+    found = set()
     while left:
         name = left.pop()
         found.add(name)
-        for node in ast.walk(ast.parse((PACKAGE / "engine" / name).read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_lab"):
-                package, _, module = node.module.rpartition(".")
-                assert package == "dqn_lab.engine", f"{name} imports {node.module}, outside the digest"
-                left += [f"{module}.py"] * (f"{module}.py" not in found)
+        left |= imports[name] - found
     assert found == set(_numba._SOURCES)
+
+
+def imported(path):
+    """Lists the package's own files that one of them imports from."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_lab."):
+            yield f"{node.module.removeprefix('dqn_lab.').replace('.', '/')}.py"

@@ -16,7 +16,10 @@ import numba
 import platformdirs
 
 _log = logging.getLogger(__name__)
-_SOURCES = ("_layout.py", "_simd.py", "_numba.py", "_kernels.py", "_rules.py", "_update.py")
+_SOURCES = (
+    "_numba.py", "buffer/_kernels.py",
+    *(f"engine/{name}.py" for name in ("_layout", "_simd", "_kernels", "_rules", "_update")),
+)  # fmt: skip
 # No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
 # would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy"}
@@ -76,7 +79,7 @@ def prepare(function: Any, *arguments: Any) -> Any:
         return function
     with _alone() as directory:
         if directory is not None and next(directory.rglob("*.nbc"), None) is None:
-            _log.warning("compiling engine=fused for this machine, once: some ten seconds")
+            _log.warning("compiling for this machine, once: some ten seconds")
         try:
             function.compile(signature)
         except OSError as error:  # it is compiled, but could not be kept

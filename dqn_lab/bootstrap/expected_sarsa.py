@@ -1,0 +1,55 @@
+"""The next value that the agent's own ε-greedy policy would get: expected SARSA."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dqn_lab.registry import lookup, register
+from dqn_lab.types import Bootstrapped, QValues
+
+
+def epsilon_greedy(q_values: Tensor, epsilon: float) -> Tensor:
+    """ε / A for each action, and 1 − ε more for the greedy one, the first where several are.
+
+    Args:
+        q_values: [B, A].
+        epsilon: ε in [0, 1].
+
+    Returns:
+        Probabilities, [B, A].
+    """
+    everywhere = torch.full_like(q_values, epsilon / q_values.shape[1])
+    greedy = torch.zeros_like(q_values).scatter(1, q_values.argmax(1, keepdim=True), 1 - epsilon)
+    return everywhere + greedy
+
+
+@register("bootstrap", "expected_sarsa")
+class ExpectedSarsa:
+    """Σ_a′ π(a′|s′) Q(s′, a′) with π ε-greedy, at the ε of the moment of the update, by the target network.
+
+    van Seijen, van Hasselt, Whiteson, Wiering 2009, "A Theoretical and Empirical Analysis of Expected Sarsa",
+    https://doi.org/10.1109/ADPRL.2009.4927542. With ε = 0 it is `max`, which also takes the first of several greedy
+    actions. A distribution is mixed by π. Transitions from a buffer were chosen at an older ε than the one bootstrapped
+    with, which is right: the value learned is that of the policy as it is now.
+    """
+
+    follows_exploration = True
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
+        """Exploration must be ε-greedy, and the network not noisy: another policy's value would be learned."""
+        exploration = config["exploration"]["name"]
+        if not getattr(lookup("exploration", exploration), "epsilon_greedy", False):
+            yield f"bootstrap=expected_sarsa: needs ε-greedy exploration, which exploration={exploration} is not"
+        if config["network"].get("noisy"):
+            yield "bootstrap=expected_sarsa: needs ε-greedy exploration, and network.noisy explores by itself"
+
+    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
+        """Puts the ε-greedy policy's probabilities on the next actions."""
+        probabilities = epsilon_greedy(q_values.target_next, q_values.epsilon)  # [B, A]
+        nothing = torch.zeros_like(probabilities)
+        return Bootstrapped(probabilities, nothing, nothing[:, 0])

@@ -1,0 +1,122 @@
+"""What networks are made of: a trunk that gives features, and a head that turns them into outputs for each action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dqn_lab.network._linear import factorised_noise, number_noise, run
+from dqn_lab.types import Array, DrawNoise, NetworkNoise, Purpose
+
+Make = Callable[[int, int], nn.Linear]  # a linear layer from fan_in to fan_out features
+
+
+def dueling_outputs(value: Tensor, advantage: Tensor) -> Tensor:
+    """V + A − mean A over actions, output by output: an atom or quantile has its own mean, before any softmax.
+
+    Equation 9 of Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
+    https://arxiv.org/abs/1511.06581.
+
+    Args:
+        value: [..., K].
+        advantage: [..., A, K].
+
+    Returns:
+        [..., A, K].
+    """
+    return value.unsqueeze(-2) + advantage - advantage.mean(-2, keepdim=True)
+
+
+class Head(nn.Module):
+    """Outputs for each action from features: one stream of layers, or with `dueling` one of values, one of advantages.
+
+    Args:
+        num_features: F.
+        num_actions: A.
+        num_outputs: K, outputs per action.
+        make: makes a linear layer.
+        hidden: width of a hidden layer with relu in each stream; None for a single linear layer.
+        dueling: whether outputs are values plus advantages.
+    """
+
+    def __init__(
+        self, num_features: int, num_actions: int, num_outputs: int, make: Make, *, hidden: int | None, dueling: bool
+    ) -> None:
+        super().__init__()
+        self.shape = num_actions, num_outputs
+
+        def stream(width: int) -> nn.Sequential:
+            if hidden is None:
+                return nn.Sequential(make(num_features, width))
+            return nn.Sequential(make(num_features, hidden), nn.ReLU(), make(hidden, width))
+
+        self.value = stream(num_outputs) if dueling else None
+        self.action = stream(num_actions * num_outputs)  # the advantages of a dueling head
+
+    def forward(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Maps features [..., F], and the network's noise [D] if there is any, to outputs [..., A, K]."""
+        outputs = run(self.action, features, noise).view(*features.shape[:-1], *self.shape)
+        return outputs if self.value is None else dueling_outputs(run(self.value, features, noise), outputs)
+
+
+class TrunkAndHead(nn.Module):
+    """A network that turns observations into features [B, F], and these into outputs [B, A, K].
+
+    Where a layer is noisy it draws one noise for a whole batch.
+
+    Args:
+        trunk: maps observations as `prepare` gives them to features; its first layer has weights.
+        head: maps features to outputs.
+        num_features: F.
+    """
+
+    def __init__(self, trunk: nn.Sequential, head: Head, num_features: int) -> None:
+        super().__init__()
+        self.trunk, self.head, self.num_features = trunk, head, num_features
+        self.noise_size = number_noise(self)  # D
+        self._first = [trunk[0]]  # in a list, so that it is not registered twice
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """Noise explores by itself: with `noisy` any exploration but none comes on top of it."""
+        name = config["exploration"]["name"]
+        if config["network"].get("noisy") and name != "none":
+            yield f"network.noisy=true, exploration={name}: both explore; exploration=none leaves it to the noise"
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type it computes in."""
+        weight = self._first[0].weight
+        assert isinstance(weight, Tensor)
+        return weight.dtype
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """Every layer in the order of the parameters: the trunk's, a dueling head's values', the outputs'."""
+        return [*self.trunk, *(self.head.value or ()), *self.head.action]
+
+    def prepare(self, obs: Tensor) -> Tensor:
+        """Gives observations [B, *O] the trunk's form and type."""
+        raise NotImplementedError
+
+    def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Maps observations [B, *O], and the network's noise [D] if there is any, to features [B, F]."""
+        return run(self.trunk, self.prepare(obs), noise)
+
+    def forward(self, obs: Tensor, noise: NetworkNoise[Tensor] | None = None) -> Tensor:
+        """Maps observations [B, *O] to outputs [B, A, K]."""
+        shared = None if noise is None else noise.shared
+        outputs: Tensor = self.head(self.features(obs, shared), shared)
+        return outputs
+
+    @property
+    def draw_noise(self) -> DrawNoise | None:
+        """Draws the noise of a forward pass; None where no layer is noisy."""
+        return self._draw_noise if self.noise_size else None
+
+    def _draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
+        return NetworkNoise(shared=factorised_noise(rng, self.noise_size))

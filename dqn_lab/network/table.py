@@ -1,0 +1,131 @@
+"""A lookup table: numbers of its own for every state."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import torch
+from annotated_types import Gt
+from gymnasium import Space
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import embedding
+
+from dqn_lab.registry import register
+
+LARGEST = 10**8  # numbers in a table
+
+Count = Annotated[int, Gt(0)]
+Ends = list[float | None]
+
+
+class Grid(NamedTuple):
+    """How each number that is observed is cut into bins: bin 0 begins at `start`, and each is `width` wide."""
+
+    start: NDArray[np.float64]
+    width: NDArray[np.float64]
+    sizes: list[int]
+
+
+@register("network", "table")
+class Table(nn.Module):
+    """A row of A · K numbers for every state, shared with no other: with it, Q-learning is Watkins' (1989).
+
+    States of a `Discrete` or `MultiDiscrete` space have a row each. Where a vector of numbers is observed, a `Box`,
+    each of its dimensions is cut into bins of one width, and a row stands for a cell of that grid (Michie, Chambers
+    1968, "BOXES: An Experiment in Adaptive Control"). What lies beyond an end counts to the bin at that end.
+
+    Args:
+        observation_space: a `Discrete`, `MultiDiscrete` or `Box`, of one dimension at most.
+        num_actions: A.
+        num_outputs: K, outputs per action.
+        generator: not used: nothing here is random.
+        bins: of each dimension of a `Box`, or one number for them all.
+        low: lower end of the bins of each dimension of a `Box`; null, for all or for one, for the space's own.
+        high: upper end, likewise.
+        initial: of every number in the table; Q-values above every return make a greedy policy try everything.
+
+    Raises:
+        ValueError: another space; bins or ends that do not fit it; a table too large.
+    """
+
+    def __init__(
+        self,
+        observation_space: Space[Any],
+        num_actions: int,
+        num_outputs: int,
+        generator: torch.Generator,
+        *,
+        bins: Count | list[Count] = 10,
+        low: Ends | None = None,
+        high: Ends | None = None,
+        initial: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.num_actions, self.num_outputs = num_actions, num_outputs
+        if len(observation_space.shape or ()) > 1:
+            raise ValueError(f"needs states, or a vector of numbers, to observe, got {observation_space}")
+        if isinstance(observation_space, Box):
+            start, width, sizes = _cut(observation_space, bins, low, high)
+        else:
+            start, width, sizes = _states(observation_space)
+        num_rows, row = math.prod(sizes), num_actions * num_outputs
+        if num_rows * row > LARGEST:
+            culprit = f"bins={bins}: " if isinstance(observation_space, Box) else ""
+            raise ValueError(f"{culprit}some 10^{math.log10(num_rows * row):.0f} numbers are too large a table")
+        strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
+        # in double precision whatever the weights are in, so that large whole numbers stay whole: hence no buffer
+        self.grid = torch.from_numpy(np.stack([start, width, np.subtract(sizes, 1), strides]))  # [4, dimensions]
+        self.weight = nn.Parameter(torch.full((num_rows, row), initial))
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Maps observations [B, *O] to outputs [B, A, K]."""
+        return embedding(self.rows(obs), self.weight).view(-1, self.num_actions, self.num_outputs)
+
+    def rows(self, obs: Tensor) -> Tensor:
+        """Gives the rows [B] of observations [B, *O]."""
+        start, width, last, strides = self.grid.to(obs.device)
+        bins = ((obs.reshape(len(obs), -1) - start) / width).floor().clamp(min=0)  # [B, dimensions]
+        rows: Tensor = (bins.minimum(last) @ strides).long()
+        return rows
+
+
+def _states(space: Space[Any]) -> Grid:
+    """Takes each state for a bin."""
+    if isinstance(space, Discrete):
+        sizes, start = [int(space.n)], [int(space.start)]
+    elif isinstance(space, MultiDiscrete):
+        sizes, start = space.nvec.tolist(), space.start.tolist()
+    else:
+        raise ValueError(f"needs states, or a vector of numbers, to observe, got {space}")
+    return Grid(np.array(start, np.float64), np.ones(len(sizes)), sizes)
+
+
+def _cut(space: Box, bins: int | list[int], low: Ends | None, high: Ends | None) -> Grid:
+    """Cuts each dimension into its bins."""
+    number = math.prod(space.shape)
+    sizes = bins if isinstance(bins, list) else [bins] * number
+    if len(sizes) != number:
+        raise ValueError(f"bins={bins}: must be one number, or {number}: one for each that is observed")
+    start, end = _ends("low", low, space.low), _ends("high", high, space.high)
+    for i in range(number):
+        if not start[i] < end[i]:
+            raise ValueError(f"low={low}: of number {i} it is {start[i]:g}, which must be below high, {end[i]:g}")
+    return Grid(start, (end - start) / sizes, sizes)
+
+
+def _ends(key: str, given: Ends | None, own: NDArray[Any]) -> NDArray[np.float64]:
+    """Gives one end of every dimension, the space's own where none is given."""
+    ends = own.astype(np.float64).reshape(-1)
+    shown = "null" if given is None else given
+    if given is not None and len(given) != len(ends):
+        raise ValueError(f"{key}={shown}: must be null, or {len(ends)} numbers: one for each that is observed")
+    for i, end in enumerate(given or ()):
+        ends[i] = ends[i] if end is None else end
+    if not np.isfinite(ends).all():
+        i = int(np.flatnonzero(~np.isfinite(ends))[0])
+        raise ValueError(f"{key}={shown}: number {i} of those observed is unbounded; give it an end, one in a list")
+    return ends

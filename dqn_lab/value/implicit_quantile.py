@@ -1,0 +1,86 @@
+"""A return's distribution as a function of the fraction: IQN's value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Annotated, Any
+
+import torch
+from annotated_types import Gt
+from torch import Tensor, nn
+
+from dqn_lab import registry
+from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Purpose, Transition
+from dqn_lab.value._fractions import FractionNetwork
+from dqn_lab.value.quantile import midpoints, quantile_loss, quantile_target
+
+Count = Annotated[int, Gt(0)]
+
+
+@registry.register("value", "implicit_quantile")
+class ImplicitQuantile:
+    """IQN: the quantile of each action's return at any fraction, learned at randomly drawn ones.
+
+    Dabney, Ostrovski, Silver, Munos 2018, "Implicit Quantile Networks for Distributional Reinforcement Learning",
+    https://arxiv.org/abs/1806.06923. The network's features are multiplied by an embedding of the fraction: those
+    before a convolutional network's dense layers, as in the paper, and a perceptron's last hidden layer. Each row of a
+    batch has fractions of its own; the online network at s, at s′ (where it selects) and the target network draw
+    theirs apart. Q is the mean of the quantiles at K drawn fractions in training, at K fixed midpoints in evaluation.
+    Where the target network selects too (`bootstrap=max`) it does by the mean of the N′ quantiles that it is then
+    judged by; the paper draws K others for that.
+
+    Args:
+        num_quantiles: N, fractions of the online network's at s.
+        num_target_quantiles: N′, fractions of the target network's.
+        num_policy_quantiles: K, fractions that actions are chosen by.
+        num_cosines: n, of the embedding: cos(π i τ) for i = 0 … n − 1.
+        kappa: where the Huber loss turns from a parabola into a line, in units of return. Errors are divided by it.
+    """
+
+    num_outputs = 1  # for each fraction
+
+    def __init__(
+        self,
+        *,
+        num_quantiles: Count = 8,
+        num_target_quantiles: Count = 8,
+        num_policy_quantiles: Count = 32,
+        num_cosines: Count = 64,
+        kappa: Annotated[float, Gt(0)] = 1.0,
+    ) -> None:
+        self.counts: dict[Purpose, int] = {
+            "acting": num_policy_quantiles,
+            "online": num_quantiles,
+            "selector": num_policy_quantiles,
+            "target": num_target_quantiles,
+        }
+        self.num_cosines = num_cosines
+        self.kappa = kappa
+
+    @staticmethod
+    def check(config: Mapping[str, Any]) -> Iterator[str]:
+        """It needs a network of features and a head, between which fractions come in: mlp, nature_cnn, minatar_cnn."""
+        name = config["network"]["name"]
+        if not hasattr(registry.lookup("network", name), "features"):
+            yield f"value=implicit_quantile: network={name} takes no fractions; mlp, nature_cnn and minatar_cnn do"
+
+    def adapt(self, network: nn.Module, generator: torch.Generator) -> FractionNetwork:
+        """Makes a network that takes fractions of one that does not."""
+        return FractionNetwork(network, self.counts, self.counts["acting"], self.num_cosines, generator)
+
+    def q_values(self, outputs: Tensor) -> Tensor:
+        """Gives the mean of each action's quantiles: [..., A, M] to [..., A]."""
+        return outputs.mean(-1)
+
+    def target(
+        self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
+    ) -> Tensor:
+        """Gives samples and their weights, [B, 2, A · N′]: see `quantile_target`."""
+        return quantile_target(transition.reward, transition.discount, outputs, bootstrap)
+
+    def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
+        """Gives Σ_i mean_j of the quantile Huber loss of δ_ij at the drawn τ_i; the priority is the mean |δ_ij|."""
+        fractions = midpoints(outputs.shape[-1], outputs)  # what a network without noise gives
+        if noise is not None and noise.rows is not None:
+            fractions = noise.rows.to(outputs.dtype)
+        return quantile_loss(outputs, action, target, fractions, self.kappa)

@@ -1,0 +1,54 @@
+"""Compositions that may run and are hardly meant: a line each before the run, which stands in its record."""
+
+import json
+
+import pytest
+
+NOISY = "network.noisy=true, exploration=exponential: both explore; exploration=none leaves it to the noise"
+LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without what lies between the ends"
+
+
+def warnings(outcome):
+    return [line.removeprefix("warning: ") for line in outcome.err.splitlines() if line.startswith("warning: ")]
+
+
+def on_record(root):
+    return sorted((json.loads(path.read_text())["warnings"] for path in root.rglob("run.json")), key=len)
+
+
+@pytest.mark.parametrize(("overrides", "expected"), [
+    ((), []),
+    (("network.noisy=true",), [NOISY]),
+    (("network.noisy=true", "exploration=none"), []),
+    (("bootstrap=munchausen", "buffer.n_step=3"), [LONG]),
+    (("bootstrap=munchausen",), []), (("bootstrap=double", "buffer.n_step=3"), []),
+    (("bootstrap=munchausen", "buffer=none"), []),
+    (("bootstrap=munchausen", "buffer=prioritized", "buffer.n_step=3", "network.noisy=true"), [NOISY, LONG]),
+])  # fmt: skip
+def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, expected):
+    outcome = cli("train", *quick, "train.learning_starts=10_000", *overrides)
+    assert outcome.code == 0
+    assert warnings(outcome) == expected
+    assert on_record(tmp_path) == [expected]
+
+
+def test_the_jobs_of_a_grid_are_warned_of_once_for_all(cli, quick, tmp_path):
+    outcome = cli("train", "-m", *quick, "train.learning_starts=10_000", "network.noisy=false,true", "seed=0,1")
+    assert warnings(outcome) == [NOISY]
+    assert on_record(tmp_path) == [[], [], [NOISY], [NOISY]]
+
+
+def test_another_command_says_it_again(cli, quick):
+    command = ("train", *quick, "train.learning_starts=10_000", "network.noisy=true")
+    assert warnings(cli(*command)) == warnings(cli(*command)) == [NOISY]
+
+
+def test_what_is_refused_is_not_warned_of(cli, quick):
+    outcome = cli("train", "-m", *quick, "network.noisy=true", "buffer.capacity=32,64", "train.batch_size=64")
+    assert outcome.code == 2
+    assert warnings(outcome) == []
+
+
+def test_components_says_what_is_warned_of(cli):
+    assert "warnings: Noise explores by itself" in cli("components", "network").out
+    assert "warnings: It is an approximation where a buffer's n_step is above 1." in cli("components", "bootstrap").out

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Box, Discrete
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dqn_lab.build import build
+from dqn_lab.cli._display import Quiet
+from dqn_lab.network._cnn import Convolution
+from dqn_lab.network._linear import NoisyLinear
+from dqn_lab.run import Run
+from dqn_lab.seeding import torch_generator
+from dqn_lab.types import ConfigError
+
+ATARI, MINATAR = Box(0, 255, (4, 84, 84), np.uint8), Box(0, 1, (10, 10, 6), bool)
+MINATAR_RUN = ("network=minatar_cnn", "++env.id=Pictures-v0", "++env.kwargs.shape=[10,10,4]", "++env.kwargs.dtype=bool",
+               "logger=csv", "evaluation.interval=null", "evaluation.final_num_episodes=4")  # fmt: skip
+
+
+@pytest.fixture
+def cnn(make):
+    def network(name, space, num_actions=2, num_outputs=1, **configuration):
+        return make("network", name, space, num_actions, num_outputs, torch_generator(0, "network"), **configuration)
+
+    return network
+
+
+def shapes(network):
+    return [tuple(weight.shape) for weight in network.parameters()]
+
+
+def test_the_layers_of_the_paper(cnn):
+    """84 pixels leave 20, 9 and 7; 64 · 7 · 7 = 3136 features."""
+    assert shapes(cnn("nature_cnn", ATARI, 6)) == [
+        (32, 4, 8, 8), (32,), (64, 32, 4, 4), (64,), (64, 64, 3, 3), (64,), (512, 3136), (512,), (6, 512), (6,),
+    ]  # fmt: skip
+    assert shapes(cnn("minatar_cnn", MINATAR, 6)) == [(16, 6, 3, 3), (16,), (128, 1024), (128,), (6, 128), (6,)]
+
+
+def test_a_dueling_streams_hidden_layer_is_its_own(cnn):
+    network = cnn("minatar_cnn", MINATAR, 6, 5, dueling=True)
+    streams = [(128, 1024), (128,), (5, 128), (5,), (128, 1024), (128,), (30, 128), (30,)]
+    assert shapes(network) == [(16, 6, 3, 3), (16,), *streams]
+
+
+def test_noisy_are_the_dense_layers(cnn):
+    network = cnn("minatar_cnn", MINATAR, noisy=True)
+    assert [type(layer) for layer in network.layers if hasattr(layer, "weight")] == [
+        torch.nn.Conv2d, NoisyLinear, NoisyLinear,
+    ]  # fmt: skip
+    assert network.draw_noise(np.random.default_rng(0), 3, "online").shared.shape == (1024 + 128 + 128 + 2,)
+
+
+def test_a_convolution_by_hand(cnn):
+    """A 3 × 3 image, its centre at 2 and the rest at 1, under a filter of ones and one of minus ones: 10 and −10."""
+    network = cnn("minatar_cnn", Box(0, 9, (3, 3, 1)))
+    for parameter in network.parameters():
+        torch.nn.init.zeros_(parameter)
+    weights = [layer.weight.data for layer in network.layers if hasattr(layer, "weight")]
+    weights[0][0], weights[0][1] = 1, -1
+    weights[1][0, 0], weights[1][1, 1] = 1, 1
+    weights[2][0, 0], weights[2][1, 1] = 3, 1
+    image = torch.ones(1, 3, 3, 1)
+    image[0, 1, 1] = 2
+    assert network(image).flatten().tolist() == [30, 0]
+
+
+@pytest.mark.parametrize("name", ["nature_cnn", "minatar_cnn"])
+def test_bytes_become_numbers_from_0_to_1_and_truth_values_0_and_1(cnn, name):
+    space = Box(0, 255, (36, 36, 2), np.uint8)
+    network, obs = cnn(name, space, channels="last"), torch.from_numpy(np.stack([space.sample()]))
+    torch.testing.assert_close(network(obs), network(obs.double() / 255))
+    torch.testing.assert_close(network(obs > 127), network((obs > 127).float()))
+    torch.testing.assert_close(network(255 * (obs > 127)), network((obs > 127).float() * 255))
+
+
+@pytest.mark.parametrize("name", ["nature_cnn", "minatar_cnn"])
+def test_channels_stand_where_it_is_said(cnn, name):
+    last = cnn(name, Box(0, 255, (40, 50, 3), np.uint8), channels="last")
+    first = cnn(name, Box(0, 255, (3, 40, 50), np.uint8), channels="first")
+    obs = torch.randint(256, (2, 40, 50, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    torch.testing.assert_close(first(obs.permute(0, 3, 1, 2).contiguous()), last(obs))
+
+
+@given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 30))
+def test_a_convolution_needs_as_many_pixels_as_leave_so_many(kernel, stride, pixels):
+    convolution = Convolution(1, kernel, stride)
+    needed = convolution.needed(pixels)
+    assert convolution.size(needed) == pixels
+    assert convolution.size(needed - 1) == pixels - 1
+
+
+def test_initial_weights_fill_the_range_of_their_rule(cnn):
+    weight, bias, *_ = cnn("nature_cnn", ATARI).parameters()
+    for parameter in (weight, bias):
+        assert 0.8 / 16 < parameter.abs().max() <= 1 / math.sqrt(4 * 8 * 8) == 1 / 16
+
+
+@pytest.mark.parametrize(("name", "space", "problem"), [
+    ("nature_cnn", Box(-1, 1, (4,)), r"needs images to observe, a Box of three axes \(channels, height, width\), "),
+    ("minatar_cnn", Box(-1, 1, (4, 4)), r"needs images to observe, a Box of three axes \(height, width, channels\), "),
+    ("minatar_cnn", Discrete(4), "needs images to observe, a Box of three axes .* got Discrete"),
+])  # fmt: skip
+def test_what_is_no_image_is_refused(cnn, name, space, problem):
+    with pytest.raises(ConfigError, match=f"^network={name}: {problem}"):
+        cnn(name, space)
+
+
+def test_an_image_too_small_is_refused(cnn):
+    cnn("nature_cnn", Box(0, 255, (4, 36, 36), np.uint8))
+    cnn("minatar_cnn", Box(0, 255, (3, 3, 4), np.uint8))
+    for shape, said in {(4, 36, 35): "36 × 35", (84, 84, 4): "84 × 4"}.items():
+        least = rf"^network\.channels=first: of shape .* images are {said}, and must be at least 36 × 36$"
+        with pytest.raises(ConfigError, match=least):
+            cnn("nature_cnn", Box(0, 255, shape, np.uint8))
+
+
+@pytest.mark.parametrize("value", ["expected", "categorical", "quantile", "implicit_quantile"])
+def test_every_value_learns_from_images_and_repeats_itself(configure, tmp_path, value):
+    flags = ("network.dueling=true", "network.noisy=true", "exploration=none", "steps=80", "episodes=null")
+    tables = []
+    for name in ("first", "again"):
+        Run(build(configure(*MINATAR_RUN, *flags, f"value={value}")), tmp_path / name, {}).execute(Quiet())
+        tables.append((tmp_path / name / "episodes.csv").read_bytes())
+    assert tables[0] == tables[1]
+    assert b"nan" not in tables[0]
+
+
+def test_black_and_white_are_told_apart(configure, tmp_path):
+    run = Run(build(configure(*MINATAR_RUN, "episodes=60", "discount=0", "bootstrap=max")), tmp_path / "run", {})
+    assert run.execute(Quiet())["scores"]["final"]["return_mean"] == 5
+
+
+def test_auto_leaves_images_to_torch_and_says_why(configure):
+    reason = "engine=fused: does not run network.name=minatar_cnn, only mlp; engine=torch does"
+    assert build(configure(*MINATAR_RUN)).engine == {"name": "torch", "reason": reason}

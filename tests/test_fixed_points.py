@@ -1,0 +1,147 @@
+"""On a chain whose values can be worked out, every value with every bootstrap converges to its own fixed point.
+
+A table is exact, so what is left is the learning rule. The fixed points are computed from the model of the chain,
+without any of the code under test.
+"""
+
+from __future__ import annotations
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Discrete
+
+from dqn_lab import registry
+from dqn_lab.build import build
+from dqn_lab.train import train
+
+STATES, GAMMA, EPSILON, SCALE, TEMPERATURE = 4, 0.8, 0.5, 0.5, 0.1
+REWARD = np.array([[0.2, -0.05], [0.0, -0.05], [0.05, -0.05], [0.0, 1.0]])  # of going left and right
+FOLLOWING = np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
+OVER = np.array([[False, False], [False, False], [False, False], [False, True]])  # beyond the right end
+
+VALUES = {  # options, and what they need on this chain
+    "expected": (), "huber": (), "quantile": ("value.num_quantiles=7",),
+    "categorical": ("value.v_min=-3", "value.v_max=3", "value.num_atoms=61"),
+}  # fmt: skip
+BOOTSTRAPS = {"munchausen": (f"bootstrap.scale={SCALE}", f"bootstrap.temperature={TEMPERATURE}")}
+
+
+class Chain(gymnasium.Env):
+    """Begins anywhere, and goes left or right."""
+
+    observation_space, action_space = Discrete(STATES), Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = int(self.np_random.integers(STATES))
+        return self.state, {}
+
+    def step(self, action):
+        where = self.state, action
+        self.state = int(FOLLOWING[where])
+        return self.state, float(REWARD[where]), bool(OVER[where]), False, {}
+
+
+@pytest.fixture(autouse=True)
+def chain():
+    gymnasium.register("Chain-v0", Chain, max_episode_steps=6)
+    yield
+    del gymnasium.registry["Chain-v0"]
+
+
+class Silent:
+    def step(self, progress):
+        pass
+
+    def episode(self, row, progress):
+        pass
+
+    def evaluate(self, progress):
+        pass
+
+
+def followed(bootstrap, q):
+    """Gives π(·|s) and what is added to each action's value there, [S, A] each, and the bonus of acting, [S, A]."""
+    if bootstrap == "munchausen":
+        policy = np.exp((q - q.max(1, keepdims=True)) / TEMPERATURE)
+        policy /= policy.sum(1, keepdims=True)
+        scaled_log = TEMPERATURE * np.log(policy)
+        return policy, -scaled_log, SCALE * np.clip(scaled_log, -1, 0)
+    epsilon = {"max": 0, "double": 0, "expected_sarsa": EPSILON}[bootstrap]
+    policy = epsilon / 2 + (1 - epsilon) * np.eye(2)[q.argmax(1)]
+    return policy, np.zeros_like(q), np.zeros_like(q)
+
+
+def expected_values(bootstrap):
+    """Iterates the backup of expected values [S, A] to its fixed point."""
+    q = np.zeros_like(REWARD)
+    for _ in range(500):
+        policy, shift, bonus = followed(bootstrap, q)
+        value = (policy * (q + shift)).sum(1)
+        q = REWARD + bonus + GAMMA * np.where(OVER, 0, value[FOLLOWING])
+    return q
+
+
+def regress(samples, weights, fractions):
+    """Finds where the quantile Huber loss with κ = 1 is least, by bisection: its derivative falls in θ.
+
+    Args:
+        samples: [..., M].
+        weights: [..., M].
+        fractions: [N].
+    """
+    low, high = (end(samples, -1, keepdims=True) + np.zeros(len(fractions)) for end in (np.min, np.max))  # [..., N]
+    for _ in range(40):
+        middle = (low + high) / 2
+        error = samples[..., None, :] - middle[..., None]
+        pull = (weights[..., None, :] * np.abs(fractions[:, None] - (error < 0)) * error.clip(-1, 1)).sum(-1)
+        low, high = np.where(pull > 0, middle, low), np.where(pull > 0, high, middle)
+    return middle
+
+
+def quantile_values(bootstrap, num_quantiles=7):
+    """Iterates the backup of quantiles [S, A, N]; their means have a fixed point of their own where policies mix."""
+    fractions = (np.arange(num_quantiles) + 0.5) / num_quantiles
+    quantiles = np.zeros((*REWARD.shape, num_quantiles))
+    for _ in range(80):
+        policy, shift, bonus = followed(bootstrap, quantiles.mean(-1))
+        nexts = (quantiles + shift[..., None])[FOLLOWING]  # [S, A, A, N]
+        samples = (REWARD + bonus)[..., None, None] + GAMMA * np.where(OVER[..., None, None], 0, nexts)
+        weights = np.broadcast_to(policy[FOLLOWING][..., None] / num_quantiles, samples.shape)
+        quantiles = regress(*(array.reshape(*REWARD.shape, -1) for array in (samples, weights)), fractions)
+    return quantiles.mean(-1)
+
+
+def fixed_point(value, bootstrap):
+    return quantile_values(bootstrap) if value == "quantile" else expected_values(bootstrap)
+
+
+@pytest.mark.parametrize("bootstrap", registry.names("bootstrap"))
+@pytest.mark.parametrize("value", VALUES)
+def test_values_converge_to_the_fixed_point_of_their_bootstrap(configure, value, bootstrap):
+    """Within 0.01, while episodes are cut off after six steps, which must not matter."""
+    config = configure(
+        "env=frozen_lake", "network=table", f"value={value}", *VALUES[value], f"bootstrap={bootstrap}",
+        *BOOTSTRAPS.get(bootstrap, ()), "target=polyak", "target.tau=0.3", "exploration=constant",
+        f"exploration.epsilon={EPSILON}", f"discount={GAMMA}", "optimizer=adam",
+        "optimizer.lr={start: 0.2, end: 0.0, duration: 500, unit: updates}", "episodes=null", "steps=500",
+        "evaluation.interval=null", "logger=csv",
+    )  # fmt: skip
+    config["env"].update(id="Chain-v0", kwargs={})
+    experiment = build(config)
+    train(experiment, Silent())
+    q = experiment.agent.greedy(np.arange(STATES))
+    np.testing.assert_allclose(q, fixed_point(value, bootstrap), atol=0.01)
+
+
+def test_the_fixed_points_are_different_ones():
+    """Otherwise the test above would say little."""
+    best, explored, soft = (expected_values(name) for name in ("max", "expected_sarsa", "munchausen"))
+    assert min(np.abs(one - other).max() for one, other in ((best, explored), (best, soft), (explored, soft))) > 0.1
+
+
+def test_the_greedy_fixed_point_is_worked_out_by_hand():
+    """Staying at the left end is worth 0.2 / (1 − 0.8) = 1, leaving the right 1; between them the nearer is best."""
+    expected = [[1.0, -0.05 + 0.8 * 0.8], [0.8, -0.05 + 0.8 * 0.75], [0.05 + 0.8 * 0.8, 0.75], [0.8 * 0.75, 1.0]]
+    np.testing.assert_allclose(expected_values("max"), expected)
