@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dqn_lab import registry
 from dqn_lab.buffer._windows import Windows
 from dqn_lab.buffer.uniform import Uniform
-from dqn_lab.types import Bootstrapped, Transition
+from dqn_lab.types import Bootstrapped, NetworkNoise, Transition
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # at import, of what they themselves import
@@ -32,7 +32,9 @@ B, A = 6, 3
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 ATOMS, V_MIN, V_MAX = 7, -2.0, 3.0
 QUANTILES, KAPPA = 5, 0.7
+SAMPLES, POLICY = 4, 6  # fractions of IQN's target network, and of its online network where that selects
 SCALE, TEMPERATURE, CLIP = 0.9, 0.3, -1.0
+EPSILON = 0.3
 SUPPORT = np.linspace(V_MIN, V_MAX, ATOMS)
 FRACTIONS = (np.arange(QUANTILES) + 0.5) / QUANTILES
 
@@ -41,10 +43,19 @@ VALUES: dict[str, tuple[str, dict[str, Any]]] = {
     "huber": ("expected", {"loss": "huber", "kappa": KAPPA}),
     "categorical": ("categorical", {"num_atoms": ATOMS, "v_min": V_MIN, "v_max": V_MAX}),
     "quantile": ("quantile", {"num_quantiles": QUANTILES, "kappa": KAPPA}),
+    "implicit_quantile": ("implicit_quantile", {"kappa": KAPPA}),
+}
+WIDTHS = {  # outputs for each action: of the online network at s, of the target network, of the online network at s′
+    "squared": (1, 1, 1),
+    "huber": (1, 1, 1),
+    "categorical": (ATOMS, ATOMS, ATOMS),
+    "quantile": (QUANTILES, QUANTILES, QUANTILES),
+    "implicit_quantile": (QUANTILES, SAMPLES, POLICY),
 }
 BOOTSTRAPS: dict[str, dict[str, Any]] = {
     "max": {},
     "double": {},
+    "expected_sarsa": {},
     "munchausen": {"scale": SCALE, "temperature": TEMPERATURE, "clip": CLIP},
 }
 
@@ -52,16 +63,20 @@ BOOTSTRAPS: dict[str, dict[str, Any]] = {
 class Case:
     """A batch with outputs [B, A, K] of both networks, drawn from a seed; discounts of 0 and 1 are among them."""
 
-    def __init__(self, num_outputs: int, seed: int, size: float) -> None:
-        rng = np.random.default_rng(seed)
-        self.outputs, self.target_obs, self.target_next, self.online_next = size * rng.normal(
-            size=(4, B, A, num_outputs)
-        )
+    def __init__(self, widths: tuple[int, int, int], seed: int, size: float) -> None:
+        rng, (width, target_width, selector_width) = np.random.default_rng(seed), widths
+
+        def outputs(num_outputs: int) -> np.ndarray:
+            return size * rng.normal(size=(B, A, num_outputs))
+
+        self.outputs, self.online_next = outputs(width), outputs(selector_width)
+        self.target_obs, self.target_next = outputs(target_width), outputs(target_width)
         self.action = rng.integers(A, size=B)
         self.reward = rng.normal(size=B) * size
         self.discount = np.array([0.0, 1.0, 0.99, *rng.random(B - 3)])
         self.probabilities = rng.dirichlet(np.ones(A), size=B)
         self.shift, self.bonus = rng.normal(size=(B, A)), rng.normal(size=B)
+        self.fractions = rng.random((B, width))  # which only an implicit quantile is given
 
 
 cases = functools.partial(
@@ -76,9 +91,10 @@ def ours(value: Any, bootstrap: Any, case: Case) -> tuple[np.ndarray, np.ndarray
     transition = Transition(None, action, torch.tensor(case.reward), None, torch.tensor(case.discount))
     names = ("online_next", "target_next", "target_obs")
     q_values = SimpleNamespace(**{name: value.q_values(torch.tensor(getattr(case, name))) for name in names})
+    q_values.epsilon = EPSILON
     answer = bootstrap(q_values, action)
     target = value.target(transition, torch.tensor(case.target_next), answer, lambda: outputs.detach())
-    judged = value.loss(outputs, action, target, None)
+    judged = value.loss(outputs, action, target, NetworkNoise(rows=torch.tensor(case.fractions)))
     judged.loss.sum().backward()
     return judged.loss.detach().numpy(), outputs.grad.numpy(), judged
 
@@ -136,21 +152,40 @@ def categorical_mixture(outputs: Any, t: Any) -> Any:
     return -(jax.lax.stop_gradient(target) * jax.nn.log_softmax(outputs[t.action])).sum()
 
 
-def quantile_max(outputs: Any, t: Any) -> Any:
+def quantile_max(fractions: Any, outputs: Any, t: Any) -> Any:
     """Quantiles stand first in rlax, and κ is not divided by."""
     parts = t.action, t.reward, t.discount, t.target_next.T, t.target_next.T
-    return rlax.quantile_q_learning(outputs.T, FRACTIONS, *parts, huber_param=KAPPA) / KAPPA
+    return rlax.quantile_q_learning(outputs.T, fractions(t), *parts, huber_param=KAPPA) / KAPPA
 
 
-def quantile_double(outputs: Any, t: Any) -> Any:
+def quantile_double(fractions: Any, outputs: Any, t: Any) -> Any:
     parts = t.action, t.reward, t.discount, t.online_next.T, t.target_next.T
-    return rlax.quantile_q_learning(outputs.T, FRACTIONS, *parts, huber_param=KAPPA) / KAPPA
+    return rlax.quantile_q_learning(outputs.T, fractions(t), *parts, huber_param=KAPPA) / KAPPA
 
 
-def quantile_mixture(outputs: Any, t: Any) -> Any:
+def quantile_mixture(fractions: Any, outputs: Any, t: Any) -> Any:
     next_quantiles = (t.target_next + t.shift[:, None]).T
     parts = t.action, t.reward + t.bonus, t.discount, next_quantiles, t.probabilities
-    return rlax.quantile_expected_sarsa(outputs.T, FRACTIONS, *parts, huber_param=KAPPA) / KAPPA
+    return rlax.quantile_expected_sarsa(outputs.T, fractions(t), *parts, huber_param=KAPPA) / KAPPA
+
+
+def midpoints(t: Any) -> Any:
+    return FRACTIONS
+
+
+def drawn(t: Any) -> Any:
+    return t.fractions
+
+
+def expected_sarsa(mixture: Any, mean: Any) -> Any:
+    """Makes a mixture's loss that of the ε-greedy policy, as rlax has it."""
+
+    def loss(outputs: Any, t: Any) -> Any:
+        t.probabilities = rlax.epsilon_greedy(EPSILON).probs(mean(t.target_next))
+        t.shift, t.bonus = jnp.zeros(A), 0.0
+        return mixture(outputs, t)
+
+    return loss
 
 
 def munchausen(mixture: Any, mean: Any) -> Any:
@@ -182,9 +217,16 @@ MIXTURES = {
     "squared": functools.partial(expected_mixture, "squared"),
     "huber": functools.partial(expected_mixture, "huber"),
     "categorical": categorical_mixture,
-    "quantile": quantile_mixture,
+    "quantile": functools.partial(quantile_mixture, midpoints),
+    "implicit_quantile": functools.partial(quantile_mixture, drawn),
 }
-MEANS = {"squared": expected_mean, "huber": expected_mean, "categorical": categorical_mean, "quantile": quantile_mean}
+MEANS = {
+    "squared": expected_mean,
+    "huber": expected_mean,
+    "categorical": categorical_mean,
+    "quantile": quantile_mean,
+    "implicit_quantile": quantile_mean,
+}
 LOSSES = {
     ("squared", "max"): functools.partial(expected_max, "squared"),
     ("squared", "double"): functools.partial(expected_double, "squared"),
@@ -192,8 +234,11 @@ LOSSES = {
     ("huber", "double"): functools.partial(expected_double, "huber"),
     ("categorical", "max"): categorical_max,
     ("categorical", "double"): categorical_double,
-    ("quantile", "max"): quantile_max,
-    ("quantile", "double"): quantile_double,
+    ("quantile", "max"): functools.partial(quantile_max, midpoints),
+    ("quantile", "double"): functools.partial(quantile_double, midpoints),
+    ("implicit_quantile", "max"): functools.partial(quantile_max, drawn),
+    ("implicit_quantile", "double"): functools.partial(quantile_double, drawn),
+    **{(kind, "expected_sarsa"): expected_sarsa(MIXTURES[kind], MEANS[kind]) for kind in MIXTURES},
     **{(kind, "munchausen"): munchausen(MIXTURES[kind], MEANS[kind]) for kind in MIXTURES},
 }
 
@@ -203,7 +248,7 @@ LOSSES = {
 def test_a_loss_and_its_gradient_are_those_of_rlax(make, kind, bootstrap, data):
     name, configuration = VALUES[kind]
     value = make("value", name, **configuration)
-    case = data.draw(cases(st.just(value.num_outputs)))
+    case = data.draw(cases(st.just(WIDTHS[kind])))
     loss, gradient, judged = ours(value, make("bootstrap", bootstrap, **BOOTSTRAPS[bootstrap]), case)
     expected_loss, expected_gradient = theirs(LOSSES[kind, bootstrap], case)
     np.testing.assert_allclose(loss, expected_loss, **TOLERANCE)
@@ -218,7 +263,7 @@ def test_whatever_a_bootstrap_answers_is_learned_as_by_rlaxs_expected_sarsa(make
     """Any probabilities over the next actions, with any shifts of them and any bonus."""
     name, configuration = VALUES[kind]
     value = make("value", name, **configuration)
-    case = data.draw(cases(st.just(value.num_outputs)))
+    case = data.draw(cases(st.just(WIDTHS[kind])))
     answer = Bootstrapped(*map(torch.tensor, (case.probabilities, case.shift, case.bonus)))
     loss, gradient, _ = ours(value, lambda q_values, action: answer, case)
     expected_loss, expected_gradient = theirs(MIXTURES[kind], case)
@@ -232,18 +277,21 @@ def test_every_value_and_every_bootstrap_is_held_against_rlax():
     assert set(LOSSES) == {(kind, bootstrap) for kind in VALUES for bootstrap in BOOTSTRAPS}
 
 
-@given(cases(st.just(ATOMS)))
+@jax.jit
+@jax.vmap
+def _divergences(outputs: Any, target_next: Any, action: Any, reward: Any, discount: Any) -> Any:
+    masses = jax.nn.softmax(target_next)
+    best = (masses @ SUPPORT).argmax()
+    target = rlax.categorical_l2_project(reward + discount * SUPPORT, masses[best], SUPPORT)
+    return jax.scipy.special.rel_entr(target, jax.nn.softmax(outputs[action])).sum()
+
+
+@given(cases(st.just(WIDTHS["categorical"])))
 def test_a_categorical_priority_is_the_divergence_of_what_rlax_projects(make, case):
     """KL(target ‖ p): cross-entropy less entropy, which jax knows as relative entropy."""
     name, configuration = VALUES["categorical"]
     _, _, judged = ours(make("value", name, **configuration), make("bootstrap", "max"), case)
-    rows = np.arange(B)
-    masses = jax.nn.softmax(case.target_next)
-    best = (masses @ SUPPORT).argmax(1)
-    atoms = case.reward[:, None] + case.discount[:, None] * SUPPORT
-    project = jax.vmap(rlax.categorical_l2_project, (0, 0, None))
-    target = project(atoms, masses[rows, best], SUPPORT)
-    divergence = jax.scipy.special.rel_entr(target, jax.nn.softmax(case.outputs)[rows, case.action]).sum(1)
+    divergence = _divergences(case.outputs, case.target_next, case.action, case.reward, case.discount)
     np.testing.assert_allclose(judged.priority.numpy(), divergence, rtol=1e-9, atol=1e-10)
 
 
