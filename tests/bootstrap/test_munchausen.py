@@ -144,3 +144,23 @@ def test_values_out_of_range_are_refused(make, wrong):
     (key,) = wrong
     with pytest.raises(ConfigError, match=rf"^bootstrap\.{key}="):
         make("bootstrap", "munchausen", **wrong)
+
+
+def test_a_row_does_not_depend_on_the_others():
+    """Bit for bit beside values so far above it that to measure from theirs would round its own away."""
+    rows = tensor([[0.0, 1.0], [1e6, 1e6 + 1]])
+    for together, alone in zip(soft_policy(rows, 0.3), soft_policy(rows[:1], 0.3), strict=True):
+        assert torch.equal(together[0], alone[0])
+
+
+def test_the_last_axis_is_that_of_the_actions_whatever_stands_before():
+    q_values = torch.randn((2, 3, 4), generator=torch.Generator().manual_seed(0))
+    for together, alone in zip(soft_policy(q_values, 0.3), soft_policy(q_values[1, 2], 0.3), strict=True):
+        torch.testing.assert_close(together[1, 2], alone)
+
+
+@pytest.mark.parametrize(("buffer", "n_steps"), [({}, []), ({"n_step": 1}, []), ({"n_step": 2}, [2])])
+def test_windows_of_more_than_one_step_are_warned_of(buffer, n_steps):
+    about = "an approximation, without what lies between the ends"
+    expected = [f"bootstrap=munchausen, buffer.n_step={n_step}: {about}" for n_step in n_steps]
+    assert list(Munchausen.warn({"buffer": buffer})) == expected

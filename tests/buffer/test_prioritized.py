@@ -103,6 +103,26 @@ def test_stratified_draws_are_as_frequent_over_all_as_independent_ones(prioritie
     np.testing.assert_allclose(found, masses / masses.sum(), atol=1.001 / (200 * batch_size))
 
 
+def test_counts_of_stratified_draws_vary_as_their_strata_say():
+    """Transition i is drawn from stratum b with the chance q that b's part in i has of b: the variance is Σ q (1 − q).
+
+    p = 1 … 12, eight draws a batch, 4,000 batches: marginals 8 P within four standard errors, and a variance less than
+    the 8 P (1 − P) of independent draws.
+    """
+    buffer, rng = filled(range(12), priority_exponent=1.0, stratified=True), np.random.default_rng(0)
+    buffer.update_priorities(np.arange(12), np.arange(1.0, 13.0) - buffer.priority_epsilon)
+    chance = np.arange(1, 13) / 78
+    ends = np.cumsum(chance)
+    strata = np.arange(9) / 8
+    part = np.minimum(ends[:, None], strata[1:]) - np.maximum((ends - chance)[:, None], strata[:-1])
+    q = 8 * part.clip(min=0)  # [12, 8]
+    variance = (q * (1 - q)).sum(1)
+    counts = np.array([np.bincount(buffer.sample(rng.random(8)).indices, minlength=12) for _ in range(4000)])
+    assert (np.abs(counts.mean(0) - 8 * chance) <= 4 * np.sqrt(variance / 4000) + 1e-12).all()
+    np.testing.assert_allclose(counts.var(0), variance, atol=0.02)
+    assert (variance < 8 * chance * (1 - chance)).all()
+
+
 @given(draws=st.lists(st.floats(0, 0.999), min_size=8, max_size=8))
 def test_a_stratum_each_of_equal_transitions_draws_every_one_once(draws):
     assert filled(range(8)).sample(np.array(draws)).indices.tolist() == list(range(8))

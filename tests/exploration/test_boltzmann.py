@@ -89,3 +89,9 @@ def test_the_temperature_may_fall_to_nothing_where_the_best_is_taken(make):
 def test_a_temperature_is_positive(make, temperature):
     with pytest.raises(ConfigError, match=r"^exploration\.temperature"):
         make("exploration", "boltzmann", 2, temperature=temperature)
+
+
+@pytest.mark.parametrize("number", [0.0, 0.5, BELOW_ONE])
+def test_values_that_are_no_numbers_give_an_action_all_the_same(make, number):
+    """What is wrong is said by the loss."""
+    assert choose(make("exploration", "boltzmann", 2), [math.nan, math.nan], number) in (0, 1)

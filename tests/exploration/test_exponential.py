@@ -37,3 +37,9 @@ def test_epsilon_may_fall_with_every_step(make):
 def test_values_out_of_range_are_refused(make, key, value):
     with pytest.raises(ConfigError, match=rf"^exploration\.{key}="):
         make("exploration", "exponential", 2, **{key: value})
+
+
+def test_epsilon_may_end_where_it_starts_and_not_above(make):
+    assert epsilons(make("exploration", "exponential", 2, start=0.5, end=0.5), 3) == [0.5] * 3
+    with pytest.raises(ConfigError, match=r"^exploration\.end=0\.6: must be at most start=0\.5$"):
+        make("exploration", "exponential", 2, start=0.5, end=0.6)

@@ -106,6 +106,14 @@ def test_epsilon_falls_in_a_straight_line(make):
 def test_epsilon_of_zero_is_greedy(make):
     exploration, rng = make("exploration", "ez_greedy", 4, start=0, end=0), np.random.default_rng(0)
     assert {exploration.select(greedy, rng, Progress(step)) for step in range(200)} == {2}
+    assert exploration.select(greedy, Fixed(0.0), Progress()) == 2
+
+
+def test_a_draw_at_the_border_of_two_durations_is_the_longer_ones(make):
+    """P(n = 1) is a half-open interval from 0 on."""
+    exploration = always(make, max_duration=3)
+    exploration.select(unasked, Fixed(0.0, 0.3, float(exploration.durations[0])), Progress())
+    assert exploration.remaining == 1
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 
 from dqn_lab.schedule import Progress
@@ -13,3 +15,9 @@ def test_the_greedy_action_is_always_taken(make):
 
 def test_epsilon_is_reported_as_nothing(make):
     assert make("exploration", "none", 3).report(Progress(5)) == {"epsilon": 0.0}
+
+
+def test_a_draw_of_zero_is_not_below_it(make):
+    """Uniform numbers are from [0, 1), 0 included."""
+    rng = SimpleNamespace(random=lambda count: np.zeros(count))
+    assert make("exploration", "none", 3).select(lambda: np.array([1.0, 3.0, 2.0]), rng, Progress()) == 1

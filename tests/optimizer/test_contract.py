@@ -97,3 +97,16 @@ def test_no_global_randomness_is_used(make, name, check_global_randomness):
     with check_global_randomness():
         weights = parameters()
         descend(make("optimizer", name).build(weights), weights, 2)
+
+
+def test_it_is_built_at_the_start_of_a_ramp(make, name):
+    ramp = {"start": 0.5, "end": 0.25, "duration": 10, "unit": "updates"}
+    (group,) = make("optimizer", name, lr=ramp).build(parameters()).param_groups
+    assert group["lr"] == 0.5
+
+
+def test_torchs_own_take_all_parameters_in_one_call(make, name):
+    """Which makes no other numbers than parameter after parameter, but for rounding, and a fraction of the calls."""
+    optimizer = make("optimizer", name).build(parameters())
+    if type(optimizer).__module__.startswith("torch."):
+        assert optimizer.defaults.get("fused") or optimizer.defaults.get("foreach")

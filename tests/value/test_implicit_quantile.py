@@ -84,6 +84,18 @@ def test_the_embedding_is_cut_off_below_zero():
     assert not network(tensor([[1.0]])).any()
 
 
+def test_the_embedding_begins_within_its_bounds_by_its_own_generator(quantiles):
+    """±1/√n with n = 64, weights and biases alike."""
+    drawn, again, other = (quantiles(seed).embedding for seed in (0, 0, 1))
+    for name in ("weight", "bias"):
+        one, same, another = (getattr(layer, name) for layer in (drawn, again, other))
+        assert torch.equal(one, same)
+        assert not torch.equal(one, another)
+        assert one.abs().max() <= 1 / 8
+    assert drawn.weight.min() < -0.12
+    assert drawn.weight.max() > 0.12
+
+
 def test_each_purpose_has_its_number_of_fractions_for_each_row(quantiles):
     network = quantiles()
     for purpose, number in {"acting": 5, "online": 3, "selector": 5, "target": 4}.items():
