@@ -151,7 +151,7 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
     make.sweep(tmp_path / "s", arms, range(3), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "What do target.interval and buffer.n_step change, alone and together?" in text
+    assert "What do buffer.n_step and target.interval change, alone and together?" in text
     for name in ("interaction", "heat_map"):
         assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
 
