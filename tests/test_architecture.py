@@ -12,7 +12,13 @@ FLOORS = {
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
     "engine": 2, "agent": 3, "train": 4, "evaluate": 4, "checkpoint": 4, "build": 5, "run": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip
-OWNERS = {"hydra": ("cli",), "omegaconf": ("cli",), "wandb": ("logger/wandb.py",), "rich": ("cli",)}
+OWNERS = {
+    "hydra": ("cli",),
+    "omegaconf": ("cli",),
+    "wandb": ("logger/wandb.py",),
+    "rich": ("cli",),
+    **dict.fromkeys(("pyarrow", "scipy", "statsmodels"), ("analysis",)),
+}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -61,6 +67,11 @@ def test_no_pickle_no_eval(path):
     calls = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
     assert not calls & {"eval", "exec", "compile", "__import__"}
     assert not imports(path) & {"pickle", "cloudpickle", "dill", "shelve", "marshal"}
+
+
+def test_analysis_knows_nothing_of_torch():
+    for path in (PACKAGE / "analysis").rglob("*.py"):
+        assert not {module.split(".")[0] for module in imports(path)} & {"torch", "hydra", "gymnasium"}, name(path)
 
 
 def test_every_group_has_a_folder_in_conf_package_and_tests():

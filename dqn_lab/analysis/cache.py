@@ -1,8 +1,8 @@
 """A copy in Parquet of the tables of runs that lie side by side, which loads many times as fast as their CSV files.
 
 It lies beside the runs, in `.analysis/`, may be deleted at any time, and is never needed: where it cannot be written,
-or is damaged, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, the times and
-the inode that it had before it was read. A file that changed within two seconds of being read is not kept at all,
+or is damaged, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, the times
+and the inode that it had before it was read. A file that changed within two seconds of being read is not kept at all,
 because a clock may be as coarse as that.
 """
 

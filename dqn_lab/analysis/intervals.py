@@ -110,8 +110,9 @@ def draw(scores: Floats, bounds: Bounds | None, stream: str = "arm") -> Draws:
         bounds: of what they can be; None: 1.5 standard deviations beyond the least and the greatest of them.
         stream: names the draws; independent arms need different ones.
     """
-    low, high = bounds or extent(scores)
-    return Draws(np.array([low, *np.sort(scores), high]), weights(len(scores), stream))
+    ordered = np.sort(scores)  # so that not even rounding depends on their order
+    low, high = bounds or extent(ordered)
+    return Draws(np.array([low, *ordered, high]), weights(len(scores), stream))
 
 
 def extent(scores: Floats) -> Bounds:

@@ -137,11 +137,10 @@ def _concatenate(tables: Sequence[Any]) -> pd.DataFrame:
     import pyarrow as pa
 
     whole = pa.concat_tables(tables, promote_options="permissive")
-    gaps = {field.name for field in whole.schema if pa.types.is_integer(field.type) and whole[field.name].null_count}
-    frame: pd.DataFrame = whole.drop_columns(list(gaps)).to_pandas(split_blocks=True)
-    for name in gaps:
-        position = whole.column_names.index(name)
-        frame.insert(position, name, whole[name].to_pandas(types_mapper=lambda _: pd.Int64Dtype()))
+    frame: pd.DataFrame = whole.to_pandas(split_blocks=True)
+    for field in whole.schema:
+        if pa.types.is_integer(field.type) and whole[field.name].null_count:
+            frame[field.name] = whole[field.name].to_pandas(types_mapper=lambda _: pd.Int64Dtype())
     return frame
 
 

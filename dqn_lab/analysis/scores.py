@@ -77,9 +77,9 @@ def arms(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any
 
 
 def present(part: pd.DataFrame, metric: str) -> Floats:
-    """Gives the scores that are numbers."""
+    """Gives the scores that are numbers, ascending: not even rounding depends on the order of the runs."""
     values: Floats = part[metric].to_numpy(dtype=float, na_value=np.nan)
-    return values[np.isfinite(values)]
+    return np.sort(values[np.isfinite(values)])
 
 
 def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dqn_lab.analysis._errors import AnalysisError
-from dqn_lab.analysis.curves import each_run, identity
+from dqn_lab.analysis.curves import ENOUGH, each_run, identity
 from dqn_lab.analysis.intervals import Floats, weights
 from dqn_lab.analysis.scores import Keys, arms, as_list, check_columns, check_scores
 from dqn_lab.analysis.tasks import known
@@ -62,7 +62,8 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
     Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). Within an interval it says nothing: the mass stands
     at its end, the evaluation by which the threshold was reached. The band weights runs as `intervals.py` does, half a
     run reaching it at once and half a run never; with all runs watched to the end it is Jeffreys' interval for a
-    proportion.
+    proportion. A step is left out where fewer than nine in ten of an arm's runs were watched that long: with budgets in
+    episodes it is the bad ones that end early, and what is left of the sample says too much.
 
     Args:
         times: as `steps_to_threshold` gives them.
@@ -85,8 +86,9 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
         ends = np.unique([0.0, *after, *until[np.isfinite(until)]])
         seen = np.isfinite(until)
         at_risk = [int(((until >= end) & (seen | (after >= end))).sum()) for end in ends]
+        watched = [((until <= end) | (after >= end)).mean() for end in ends]
         columns = {"step": ends, **_estimate(after, until, ends, level), "at_risk": at_risk}
-        tables.append(pd.DataFrame({**arm, **columns}))
+        tables.append(pd.DataFrame({**arm, **columns})[np.array(watched) >= ENOUGH])
     return pd.concat(tables, ignore_index=True)
 
 

@@ -1,0 +1,90 @@
+"""The copy in Parquet is used while it is good, and only then."""
+
+import os
+
+import pytest
+
+from dqn_lab.analysis import load_runs, tables
+
+
+@pytest.fixture
+def grid(make_run, tmp_path):
+    for seed in range(3):
+        make_run(f"grid/{seed}", seed=seed, returns=(float(seed), 500.0))
+    return tmp_path / "grid"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """Lists the CSV files that are read."""
+    names, real = [], tables.read_csv
+    monkeypatch.setattr(tables, "read_csv", lambda path, table: (names.append(path.parent.name), real(path, table))[1])
+    return names
+
+
+def load(grid):
+    return load_runs(grid, table="evaluations").groupby("run", observed=True)["return_mean"].first().to_dict()
+
+
+def test_runs_that_did_not_change_are_not_read_again(grid, read, later):
+    assert load(grid) == load(grid)
+    assert read == ["0", "1", "2"]
+
+
+def test_files_that_may_still_change_within_the_clock_are_not_kept(grid, read):
+    load(grid)
+    load(grid)
+    assert read == ["0", "1", "2"] * 2
+    assert not (grid / ".analysis").exists()
+
+
+@pytest.mark.parametrize("hide", [False, True])
+def test_a_change_is_noticed_even_with_the_size_and_the_time_of_before(grid, read, later, hide):
+    load(grid)
+    path = grid / "1" / "evaluations.csv"
+    stat = path.stat()
+    path.write_text(path.read_text().replace("1000,0,1.0", "1000,0,7.0"))
+    if hide:
+        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert path.stat().st_size == stat.st_size
+    assert load(grid) == {"0": 0.0, "1": 7.0, "2": 2.0}
+    assert read == ["0", "1", "2", "1"]
+
+
+def test_new_and_removed_runs_are_noticed(grid, read, later, make_run):
+    load(grid)
+    for file in (grid / "0").iterdir():
+        file.unlink()
+    (grid / "0").rmdir()
+    make_run("grid/3", seed=3, returns=(3.0, 4.0))
+    assert load(grid) == {"1": 1.0, "2": 2.0, "3": 3.0}
+    assert load_runs(grid / "3", table="evaluations")["step"].tolist() == [1000, 2000]
+    assert load(grid) == {"1": 1.0, "2": 2.0, "3": 3.0}
+    assert read == ["0", "1", "2", "3", "3"]  # a single run is read as it is
+
+
+def test_some_of_the_runs_do_not_push_the_others_out(grid, read, later):
+    load(grid)
+    load_runs(grid / "0", grid / "2", table="evaluations")
+    load(grid)
+    assert read == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 and nothing", None])
+def test_a_damaged_copy_is_made_anew(grid, read, later, damage):
+    expected = load(grid)
+    path = grid / ".analysis" / "evaluations.parquet"
+    path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
+    assert load(grid) == expected == load(grid)
+    assert read == ["0", "1", "2"] * 2
+
+
+def test_where_nothing_can_be_written_nothing_is_lost(grid, read, later):
+    (grid / ".analysis").write_text("in the way")
+    assert load(grid) == load(grid) == {"0": 0.0, "1": 1.0, "2": 2.0}
+    assert read == ["0", "1", "2"] * 2
+
+
+def test_no_part_of_a_file_is_left_behind(grid, later):
+    load(grid)
+    assert [path.name for path in (grid / ".analysis").iterdir()] == ["evaluations.parquet"]

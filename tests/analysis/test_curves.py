@@ -1,0 +1,98 @@
+"""Curves meet at equal environment steps, and areas are those of straight lines."""
+
+import numpy as np
+import pandas
+import pytest
+from scipy import stats
+
+from dqn_lab.analysis import AnalysisError, area_under_curve, distribution, learning_curves, load_runs, summarize
+from dqn_lab.analysis.intervals import draw, interval
+
+
+def test_curves_are_averaged_at_the_steps_that_runs_share(evaluations):
+    table = evaluations({("a", 0): {10: 0, 20: 100}, ("a", 1): {10: 50, 20: 200}, ("b", 0): {10: 1, 20: 2}})
+    curves = learning_curves(table)
+    assert curves[["variant", "step", "seeds", "mean"]].to_numpy().tolist() == [
+        ["a", 10, 2, 25], ["a", 20, 2, 150], ["b", 10, 1, 1], ["b", 20, 1, 2],
+    ]  # fmt: skip
+    assert ((curves["low"] < curves["mean"]) & (curves["mean"] < curves["high"])).all()
+
+
+def test_between_evaluations_a_value_lies_on_the_straight_line(evaluations):
+    table = evaluations({("a", 0): {10: 0, 30: 100}, ("a", 1): {20: 10, 40: 30}})
+    curves = learning_curves(table, grid=[10, 20, 25, 40])
+    assert curves["step"].tolist() == [20, 25]  # before and after, one of two has no value
+    assert curves["mean"].tolist() == [(50 + 10) / 2, (75 + 15) / 2]
+
+
+def test_where_evaluations_do_not_coincide_there_are_101_steps(evaluations):
+    table = evaluations({("a", 0): {0: 0, 100: 100}, ("a", 1): {1: 10, 100: 30}})
+    assert learning_curves(table)["step"].tolist() == list(range(1, 101))
+
+
+def test_a_run_that_stopped_early_does_not_cut_the_others_short(evaluations):
+    """One in eleven is less than one in ten."""
+    curves = {("a", seed): {10: seed, 20: seed, 30: seed} for seed in range(10)}
+    curves["a", 10] = {10: 10.0}
+    assert learning_curves(evaluations(curves))[["step", "seeds"]].to_numpy().tolist() == [[10, 11], [20, 10], [30, 10]]
+    curves["a", 9] = {10: 9.0}
+    assert learning_curves(evaluations(curves), grid=[10, 20])["step"].tolist() == [10]
+
+
+def test_the_band_is_the_interval_of_the_mean(evaluations, final_returns):
+    """The same method with other draws: ends agree to a few hundredths of the width."""
+    scores = final_returns.query("variant == 'default'")["final_return"].to_numpy()[:30]
+    table = evaluations({("a", seed): {10: score, 20: score} for seed, score in enumerate(scores)})
+    row = learning_curves(table).iloc[0]
+    low, high = interval(draw(scores, (0, 500)).mean(), 0.95)
+    assert (row["low"], row["high"]) == pytest.approx((low, high), abs=(high - low) / 20)
+
+
+def test_the_order_of_the_runs_changes_nothing(evaluations):
+    curves = {("a", seed): {10: seed * 7 % 5, 20: seed} for seed in range(6)}
+    backwards = dict(reversed(curves.items()))
+    pandas.testing.assert_frame_equal(learning_curves(evaluations(curves)), learning_curves(evaluations(backwards)))
+
+
+def test_an_area_is_that_of_the_trapezia(evaluations):
+    """0 to 100 over 10 steps and 100 to 50 over 20: 500 + 1,500."""
+    table = evaluations({("a", 0): {10: 0, 20: 100, 40: 50}, ("a", 1): {10: 10, 40: 10}})
+    areas = area_under_curve(table)
+    assert areas["area"].tolist() == [2000, 300]
+    assert areas["mean_value"].tolist() == [2000 / 30, 10]
+    assert areas["seed"].tolist() == [0, 1]
+    assert area_under_curve(table, start=15, stop=20)["area"].tolist() == [(50 + 100) / 2 * 5, 50]
+    assert summarize(areas, "mean_value")["seeds"].tolist() == [2]
+
+
+def test_a_run_that_does_not_reach_has_no_area(evaluations):
+    table = evaluations({("a", 0): {10: 0, 20: 100}, ("a", 1): {10: 10, 40: 10}})
+    assert np.isnan(area_under_curve(table, stop=40)["area"].tolist()[0])
+    with pytest.raises(AnalysisError, match="start=30, stop=20: the runs share no steps"):
+        area_under_curve(evaluations({("a", 0): {10: 0, 20: 1}, ("b", 0): {30: 0, 40: 1}}))
+
+
+def test_areas_take_training_episodes_too(make_run, tmp_path):
+    make_run("grid/a")
+    areas = area_under_curve(load_runs(tmp_path), "return")
+    assert areas[["run", "seed", "area"]].to_numpy().tolist() == [["a", 0, 20.0 * 40]]
+
+
+def test_a_distribution_counts_those_at_least_as_good_within_kolmogorovs_band():
+    scores = pandas.DataFrame({"variant": "a", "seed": range(4), "final_return": [10.0, 20.0, 20.0, np.nan]})
+    table = distribution(scores)
+    assert table[["score", "fraction"]].to_numpy().tolist() == [[10, 1], [20, pytest.approx(2 / 3)]]
+    half = stats.kstwo.ppf(0.95, 3)
+    assert table["low"].tolist() == pytest.approx([1 - half, max(2 / 3 - half, 0)])
+    assert table["high"].tolist() == [1, 1]
+
+
+def test_what_is_missing_is_named(evaluations):
+    table = evaluations({("a", 0): {10: 0, 20: 100}})
+    with pytest.raises(AnalysisError, match=r"value=return: no such column of numbers; did you mean return_mean\?"):
+        learning_curves(table, "return")
+    with pytest.raises(AnalysisError, match="run: no such column"):
+        learning_curves(table.drop(columns=["run", "variant"]), by="seed")
+    twice = pandas.concat([table, table.assign(run="copy")])
+    with pytest.raises(AnalysisError, match="variant=a: seed 0 is there more than once"):
+        learning_curves(twice)

@@ -1,0 +1,26 @@
+"""The README's example of analysis runs as it stands."""
+
+import re
+from pathlib import Path
+
+from dqn_lab import analysis
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+(EXAMPLE,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "dqn_lab.analysis" in block]
+
+
+def test_the_example_runs_on_the_runs_of_the_command_above_it(make_run, tmp_path, monkeypatch, capsys):
+    for seed in range(10):
+        for interval in (1, 10):
+            final = 100.0 + 30 * interval + seed
+            make_run(
+                f"outputs/sweeps/interval/{interval},{seed}", seed=seed, final=final, **{"target.interval": interval}
+            )
+    monkeypatch.chdir(tmp_path)
+    exec(EXAMPLE, {})
+    assert "target.interval=1 loses to target.interval=10 by 270 in mean final_return" in capsys.readouterr().out
+
+
+def test_everything_that_is_exported_stands_in_the_readme():
+    named = set(re.findall(r"`(\w+)`", README))
+    assert {name for name in analysis.__all__ if name.islower()} <= named

@@ -1,0 +1,138 @@
+"""Runs are found, told apart and named."""
+
+import json
+import warnings
+
+import pytest
+
+from dqn_lab.analysis import AnalysisError, SkippedRuns, load_configs, read_sweep
+
+
+def write_sweep(directory, jobs, **more):
+    variants = dict.fromkeys(variant for variant, _, _ in jobs)
+    said = {
+        "name": "target", "question": "Does it matter?", "command": "…", "control": "slow", "metric": "final_return",
+        "variants": {label: [] for label in variants}, "seeds": [0, 1],
+        "jobs": [{"variant": v, "seed": s, "hash": "0", "directory": d} for v, s, d in jobs], **more,
+    }  # fmt: skip
+    (directory / "sweep.json").write_text(json.dumps(said))
+
+
+def test_a_grid_is_named_by_the_keys_that_differ(make_run, tmp_path):
+    for seed in (0, 1):
+        for interval in (1, 10):
+            make_run(f"grid/{interval},{seed}", seed=seed, **{"target.interval": interval})
+    configs = load_configs(tmp_path)
+    assert set(configs["variant"]) == {"target.interval=1", "target.interval=10"}
+    assert configs.attrs["swept"] == ["target.interval"]
+    assert configs["target.interval"].dtype == "int64"
+
+
+def test_keys_that_follow_from_the_choice_of_a_component_are_not_in_its_name(make_run, tmp_path):
+    make_run("grid/a")
+    make_run("grid/b", **{"target.name": "polyak", "target.tau": 0.01}, without=("interval", "unit"))
+    assert set(load_configs(tmp_path)["variant"]) == {"target.name=periodic", "target.name=polyak"}
+
+
+def test_true_is_told_from_one_and_null_is_written(make_run, tmp_path):
+    make_run("grid/a", episodes=None, steps=True)
+    make_run("grid/b", episodes=None, steps=1)
+    make_run("grid/c", episodes=5, steps=1)
+    labels = {"episodes=null, steps=true", "episodes=null, steps=1", "episodes=5, steps=1"}
+    assert set(load_configs(tmp_path)["variant"]) == labels
+
+
+def test_directories_of_one_configuration_each_are_arms_by_their_names(make_run, tmp_path):
+    for seed in (0, 1):
+        make_run(f"slow/{seed}", seed=seed)
+        make_run(f"fast/{seed}", seed=seed, **{"target.interval": 1})
+    configs = load_configs(tmp_path / "slow", tmp_path / "fast")
+    assert list(configs["variant"].unique()) == ["slow", "fast"]
+
+
+def test_a_sweep_names_its_arms_and_a_run_may_be_in_two(make_run, tmp_path):
+    make_run("sweep/a")
+    make_run("sweep/b", **{"target.interval": 1})
+    write_sweep(tmp_path / "sweep", [("slow", 0, "a"), ("also slow", 0, "a"), ("fast", 0, "b")])
+    configs = load_configs(tmp_path / "sweep")
+    assert list(zip(configs["variant"], configs["run"], strict=True)) == [
+        ("slow", "a"),
+        ("also slow", "a"),
+        ("fast", "b"),
+    ]
+    assert list(load_configs(tmp_path / "sweep" / "b")["variant"]) == ["fast"]
+    sweep = read_sweep(tmp_path / "sweep")
+    assert (sweep.control, sweep.question, list(sweep.variants)) == (
+        "slow",
+        "Does it matter?",
+        ["slow", "also slow", "fast"],
+    )
+    assert read_sweep(tmp_path) is None
+
+
+def test_an_earlier_attempt_is_left_out_even_if_it_came_further(make_run, tmp_path):
+    make_run("sweep/a", status="running")
+    make_run("sweep/a.attempt1")
+    write_sweep(tmp_path / "sweep", [("slow", 0, "a")])
+    with pytest.warns(SkippedRuns, match=r"a\.attempt1: is no job of the sweep"):
+        assert list(load_configs(tmp_path)["run"]) == ["a"]
+
+
+def test_a_damaged_sweep_is_refused(make_run, tmp_path):
+    make_run("sweep/a")
+    (tmp_path / "sweep" / "sweep.json").write_text('{"name": ')
+    with pytest.raises(AnalysisError, match=r"sweep\.json: damaged"):
+        load_configs(tmp_path)
+
+
+def test_the_same_run_twice_counts_once(make_run, tmp_path):
+    make_run("grid/a", status="interrupted")
+    make_run("grid/b", display="bar", logger={})
+    make_run("grid/c", seed=1)
+    with pytest.warns(SkippedRuns, match="left out a run: .*a: the same run as b: same configuration, same seed"):
+        configs = load_configs(tmp_path, tmp_path / "grid", tmp_path / "grid" / "c")
+    assert list(configs["run"]) == ["b", "c"]
+    assert list(configs.attrs["skipped"]) == [str(tmp_path / "grid" / "a")]
+
+
+def test_damaged_records_are_left_out_by_name(make_run, tmp_path):
+    for name in "abcd":
+        make_run(f"grid/{name}", seed=ord(name))
+    (tmp_path / "grid/b/run.json").write_text("")
+    (tmp_path / "grid/c/run.json").write_text('{"status": "runn')
+    (tmp_path / "grid/d/run.json").write_text("[]")
+    with pytest.warns(
+        SkippedRuns, match="left out 3 runs: .*b: run.json is empty; .*c: .*damaged; .*d: .*not the record"
+    ):
+        assert list(load_configs(tmp_path)["run"]) == ["a"]
+
+
+@pytest.mark.parametrize("name", ["empty", "missing"])
+def test_no_runs_is_one_line(tmp_path, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AnalysisError, match=r"no runs here|no such directory") as error:
+        load_configs(tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+def test_runs_of_one_name_in_two_sweeps_are_told_apart(make_run, tmp_path):
+    make_run("one/a")
+    make_run("two/a")
+    configs = load_configs(tmp_path)
+    assert list(configs["run"]) == ["one/a", "two/a"]
+    assert list(configs["variant"]) == ["one", "two"]
+
+
+def test_what_a_record_says_stands_in_its_row(make_run, tmp_path):
+    make_run("grid/a")
+    make_run("grid/b", seed=1, status="interrupted")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        configs = load_configs(tmp_path).set_index("run")
+    assert configs.loc["a", ["status", "final_return", "best_return", "last_100", "engine"]].tolist() == [
+        "completed", 500.0, 450.0, 300.0, "fused",
+    ]  # fmt: skip
+    assert configs["final_return"].isna().tolist() == [False, True]
+    assert configs.loc["a", "network.hidden"] == "[24, 24]"
+    assert configs.loc["a", "versions.torch"] == "2"
+    assert configs["seed"].dtype == "int64"

@@ -1,0 +1,69 @@
+"""The sentence says what the table says, and no more."""
+
+import pandas
+import pytest
+
+from dqn_lab.analysis import answer, compare
+
+
+def comparison(*rows):
+    plain = {"control": "slow", "metric": "final_return", "seeds": 30, "control_seeds": 30, "missing": 0, "level": 0.95}
+    return pandas.DataFrame([{"variant": name, **plain, **row} for name, row in rows])
+
+
+BETTER = ("fast", {"difference": 45.2, "low": 12.1, "high": 80.4, "verdict": "better"})
+WORSE = ("none", {"difference": -45.2, "low": -80.4, "high": -12.1, "verdict": "worse"})
+OPEN = ("other", {"difference": -5.84, "low": -42.0, "high": 30.6, "verdict": "undecided"})
+
+
+@pytest.mark.parametrize(
+    ("rows", "sentence"),
+    [
+        ([BETTER], "fast beats slow by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)."),
+        ([WORSE], "none loses to slow by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)."),
+        (
+            [OPEN],
+            "Undecided at 30 seeds: other against slow, −6 in mean final_return "
+            "(95 % interval −42 to 31; 30 seeds each).",
+        ),
+        (
+            [OPEN, BETTER, WORSE],
+            "Against slow in mean final_return (30 seeds each; intervals corrected for 3 comparisons): "
+            "fast better by 45 (12 to 80); none worse by 45 (12 to 80); other undecided, −6 (−42 to 31).",
+        ),
+        (
+            [OPEN, OPEN],
+            "Undecided at 30 seeds against slow in mean final_return (30 seeds each; intervals corrected for 2 "
+            "comparisons): other undecided, −6 (−42 to 31); other undecided, −6 (−42 to 31).",
+        ),
+    ],
+)
+def test_what_was_decided_and_what_was_not(rows, sentence):
+    assert answer(comparison(*rows)) == sentence
+
+
+def test_seeds_and_runs_left_out_are_said():
+    row = ("fast", {**BETTER[1], "seeds": 28, "missing": 2})
+    assert "(95 % interval 12 to 80; 28 to 30 seeds, 2 runs without a score left out)" in answer(comparison(row))
+    row = ("other", {**OPEN[1], "control_seeds": 3, "missing": 1})
+    assert answer(comparison(row)).startswith("Undecided at 3 seeds: ")
+    assert "1 run without a score left out" in answer(comparison(row))
+
+
+def test_a_corrected_interval_has_its_own_level():
+    assert "(97.5 % interval" in answer(comparison(("fast", {**BETTER[1], "level": 0.975})))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "number"), [(0.030, 0.060, "0.045"), (1.1, 7.9, "4.5"), (30_000, 60_000, "45,000")]
+)
+def test_numbers_have_the_digits_that_their_interval_leaves(low, high, number):
+    row = {"difference": (low + high) / 2, "low": low, "high": high, "verdict": "better"}
+    assert f"by {number} in" in answer(comparison(("fast", row)))
+
+
+def test_a_sentence_comes_out_of_real_scores(final_returns):
+    table = compare(final_returns.query("variant != 'cartpole'"), control="default")
+    assert answer(table).startswith("Undecided at 100 seeds: tutorial against default, +6 in mean final_return (95 % ")
+    lower = compare(final_returns, control="cartpole", higher_is_better=False)
+    assert "default better by 314" in answer(lower)

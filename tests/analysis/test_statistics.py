@@ -1,0 +1,182 @@
+"""Tables of arms: every number by hand, and everything that could make them wrong refused."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from dqn_lab.analysis import AnalysisError, compare, load_configs, summarize
+from dqn_lab.analysis.statistics import holm_levels
+
+RLIABLE = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text())
+
+
+def frame(**arms):
+    rows = [
+        {"run": f"{name}{seed}", "variant": name, "seed": seed, "task": "CartPole-v1", "final_return": score}
+        for name, scores in arms.items()
+        for seed, score in enumerate(scores)
+    ]
+    return pandas.DataFrame(rows)
+
+
+def test_a_summary_by_hand():
+    """Eight scores: the middle four are 200 … 500; Wilson of 3 in 8 at z = 1.96 is 0.137 to 0.694."""
+    scores = frame(a=[100, 0, 300, 200, 400, 500, 500, 500])
+    (row,) = summarize(scores).to_dict("records")
+    assert (row["variant"], row["seeds"], row["missing"], row["successes"]) == ("a", 8, 0, 3)
+    assert (row["mean"], row["median"], row["iqm"]) == (312.5, 350.0, (200 + 300 + 400 + 500) / 4)
+    assert row["p10"] == pytest.approx(70.0)  # 0.7 of the way from 0 to 100
+    assert (row["success_rate"], row["success_low"], row["success_high"]) == pytest.approx(
+        (0.375, 0.1368, 0.6943), abs=1e-3
+    )
+    assert row["mean_low"] < row["mean"] < row["mean_high"]
+    assert row["iqm_low"] < row["iqm"] < row["iqm_high"] <= 500
+
+
+def test_the_interquartile_mean_and_the_improvement_are_those_of_rliable(final_returns):
+    summary = summarize(final_returns).set_index("variant")
+    assert summary["iqm"].to_dict() == pytest.approx(RLIABLE["iqm"])
+    assert summary["mean"].to_dict() == pytest.approx(RLIABLE["mean"])
+    table = compare(final_returns, control="default").set_index("variant")
+    assert table.loc["cartpole", "improvement"] == pytest.approx(RLIABLE["improvement"]["cartpole,default"])
+    assert 1 - table.loc["tutorial", "improvement"] == pytest.approx(RLIABLE["improvement"]["default,tutorial"])
+    low, high = RLIABLE["improvement_interval"]["default,tutorial"]
+    ours = 1 - table.loc["tutorial", ["improvement_high", "improvement_low"]].to_numpy(float)
+    assert ours == pytest.approx([low, high], abs=0.01)
+
+
+def test_ties_count_half():
+    table = compare(frame(control=[1, 2], arm=[2, 2]), control="control")
+    assert table["improvement"].tolist() == [0.75]
+    lower = compare(frame(control=[1, 2], arm=[2, 2]), control="control", higher_is_better=False)
+    assert lower["improvement"].tolist() == [0.25]
+
+
+def test_verdicts_are_holms_and_intervals_agree_with_them(final_returns):
+    table = compare(final_returns, control="default").set_index("variant")
+    assert table["verdict"].to_dict() == {"cartpole": "better", "tutorial": "undecided"}
+    assert table["level"].to_dict() == pytest.approx({"cartpole": 0.975, "tutorial": 0.95})
+    assert table["p_holm"].tolist() == multipletests(table["p_value"], method="holm")[1].tolist()
+    worse = compare(final_returns, control="default", higher_is_better=False)
+    assert worse["verdict"].tolist() == ["worse", "undecided"]
+
+
+def test_a_difference_far_from_bounds_has_nearly_welchs_interval():
+    """On 60 seeds of normal scores, bounds unknown, the two methods must agree."""
+    rng = np.random.default_rng(0)
+    one, other = rng.normal(3.0, 1.0, 60), rng.normal(2.0, 2.0, 60)
+    table = compare(frame(control=other, arm=one).drop(columns="task"), control="control")
+    welch = stats.ttest_ind(one, other, equal_var=False).confidence_interval()
+    assert table[["low", "high"]].iloc[0].tolist() == pytest.approx([welch.low, welch.high], abs=0.12)
+    assert table["difference"].iloc[0] == pytest.approx(one.mean() - other.mean())
+
+
+@given(st.lists(st.integers(1, 1000), min_size=1, max_size=8))
+def test_levels_decide_what_holm_decides(thousandths):
+    p_values = np.array(thousandths) / 10_000
+    rejected = multipletests(p_values, method="holm")[0]
+    assert (p_values <= (1 - holm_levels(p_values, 0.95)) * (1 + 1e-9)).tolist() == rejected.tolist()
+
+
+@given(st.randoms())
+def test_the_order_of_the_runs_does_not_matter(random):
+    scores = frame(a=[100, 0, 300, 400], b=[500, 500, 20, 30], c=[1, 2, 3, 4])
+    order = random.sample(range(len(scores)), len(scores))
+    shuffled = scores.iloc[order]
+    by = {"ignore_index": True, "by": "variant"}
+    assert_frame_equal(summarize(shuffled).sort_values(**by), summarize(scores).sort_values(**by))
+    ours, theirs = compare(shuffled, control="b"), compare(scores, control="b")
+    assert_frame_equal(ours.sort_values(**by), theirs.sort_values(**by))
+
+
+def test_runs_without_a_score_are_counted_and_count_nowhere_else():
+    scores = frame(a=[100.0, np.nan, 300.0, np.inf], b=[np.nan, np.nan, np.nan, np.nan])
+    summary = summarize(scores)
+    assert summary[["seeds", "missing"]].to_numpy().tolist() == [[2, 2], [0, 4]]
+    assert summary["mean"].tolist()[0] == 200.0
+    assert np.isnan(summary["mean"].tolist()[1])
+    with pytest.raises(AnalysisError, match="arm=b: none of its 4 runs has a score in final_return"):
+        compare(scores, control="a")
+
+
+def test_the_threshold_and_the_bounds_are_the_tasks():
+    scores = frame(a=[-120.0, -90.0, -80.0])
+    assert summarize(scores.assign(task="Acrobot-v1"))["successes"].tolist() == [2]
+    assert summarize(scores.assign(task="Acrobot-v1"))["mean_high"].iloc[0] <= 0
+    assert summarize(scores.assign(task="Mine-v0"))["successes"].isna().all()
+    assert summarize(scores.assign(task="Mine-v0"), threshold=-85)["successes"].tolist() == [1]
+    wide = summarize(scores.assign(task="Mine-v0"), bounds=(-1000, 0))
+    assert wide["mean_low"].iloc[0] < summarize(scores.assign(task="Mine-v0"))["mean_low"].iloc[0]
+
+
+def test_scores_outside_what_a_task_can_give_are_not_forced_into_it():
+    assert summarize(frame(a=[400.0, 600.0, 650.0]))["mean_high"].iloc[0] > 600
+    with pytest.raises(AnalysisError, match=r"bounds=\(0, 500\): final_return=600 lies outside"):
+        summarize(frame(a=[400.0, 600.0]), bounds=(0, 500))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            {"metric": "final_retrun"},
+            r"metric=final_retrun: no such column of numbers; did you mean final_return\? choices: ",
+        ),
+        ({"metric": "variant"}, "metric=variant: no such column of numbers"),
+        ({"by": "varaint"}, r"by=varaint: no such column; did you mean variant\?"),
+        ({"control": "c"}, "variant=c: no such control|control=c: no such variant"),
+    ],
+)
+def test_names_that_do_not_exist_are_answered_with_those_that_do(arguments, message):
+    with pytest.raises(AnalysisError, match=message) as error:
+        compare(frame(a=[1, 2], b=[3, 4]), **{"control": "a", **arguments})
+    assert "\n" not in str(error.value)
+
+
+def test_a_comparison_with_nothing_and_of_nothing_is_refused():
+    with pytest.raises(AnalysisError, match="control=a: there is nothing to compare it with"):
+        compare(frame(a=[1, 2]), control="a")
+    with pytest.raises(AnalysisError, match="there is no run to look at"):
+        summarize(frame(a=[1.0]).iloc[:0])
+
+
+def test_a_seed_that_is_there_twice_is_refused():
+    twice = pandas.concat([frame(a=[1, 2]), frame(a=[3])])
+    with pytest.raises(AnalysisError, match="variant=a: seed 0 is there more than once; one score per run and seed"):
+        summarize(twice)
+
+
+def test_mixed_tasks_are_refused_and_can_be_taken_one_by_one():
+    mixed = frame(a=[1, 2], b=[3, 4])
+    mixed.loc[mixed["variant"] == "b", "task"] = "Acrobot-v1"
+    with pytest.raises(
+        AnalysisError, match="CartPole-v1 and Acrobot-v1: returns of different tasks cannot be compared"
+    ):
+        compare(mixed, control="a")
+    assert summarize(mixed)["variant"].tolist() == ["a", "b"]
+    with pytest.raises(AnalysisError, match="different tasks"):
+        summarize(mixed.assign(all="all", seed=range(4)), by="all")
+
+
+def test_one_seed_is_undecided():
+    table = compare(frame(a=[10.0], b=[20.0]).assign(task="Mine-v0"), control="a")
+    assert table["verdict"].tolist() == ["undecided"]
+    assert compare(frame(a=[0.0], b=[500.0]), control="a")["verdict"].tolist() == ["undecided"]
+
+
+def test_several_columns_tell_arms_apart(make_run, tmp_path):
+    for sweep in ("one", "two"):
+        for interval in (1, 10):
+            make_run(f"{sweep}/{interval}", **{"target.interval": interval})
+    configs = load_configs(tmp_path)
+    with pytest.raises(AnalysisError, match="seed 0 is there more than once"):
+        summarize(configs)
+    assert len(summarize(configs, by=["sweep", "variant"])) == 4

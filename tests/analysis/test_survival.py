@@ -1,0 +1,70 @@
+"""When a threshold was reached is known to lie between two evaluations, or not at all."""
+
+import numpy as np
+import pandas
+import pytest
+from scipy import stats
+
+from dqn_lab.analysis import AnalysisError, reached_curves, steps_to_threshold
+from dqn_lab.analysis.survival import turnbull
+
+
+def times(*intervals):
+    rows = [
+        {"variant": "a", "seed": seed, "after": float(after), "by": float(by), "reached": np.isfinite(by)}
+        for seed, (after, by) in enumerate(intervals)
+    ]
+    return pandas.DataFrame(rows)
+
+
+def test_the_first_evaluation_that_reaches_it_ends_the_interval(evaluations):
+    table = evaluations({
+        ("a", 0): {10: 480, 20: 20}, ("a", 1): {10: 20, 20: 475, 30: 20}, ("a", 2): {10: 474.9, 20: 0},
+    })  # fmt: skip
+    found = steps_to_threshold(table)
+    assert found[["seed", "after", "by", "reached"]].to_numpy().tolist() == [
+        [0, 0, 10, True], [1, 10, 20, True], [2, 20, np.inf, False],
+    ]  # fmt: skip
+    assert steps_to_threshold(table, 400)["by"].tolist() == [10, 20, 10]
+    with pytest.raises(AnalysisError, match="threshold: must be given"):
+        steps_to_threshold(table.assign(task="Mine-v0"))
+
+
+def test_with_shared_evaluations_it_is_kaplan_and_meiers():
+    """Right-censored runs of scipy's `ecdf`; the one that ends early does so after nine in ten have been watched."""
+    observed, censored = [10, 10, 20, 20, 20, 30, 40, 40, 40], [30, 40, 40, 40]
+    table = times(*[(step - 10, step) for step in observed], *[(step, np.inf) for step in censored])
+    survival = stats.ecdf(stats.CensoredData.right_censored(observed + censored, [False] * 9 + [True] * 4)).sf
+    curves = reached_curves(table)
+    assert curves["step"].tolist() == [0, 10, 20, 30, 40]
+    assert curves["fraction"].tolist() == pytest.approx([0, *(1 - survival.evaluate([10, 20, 30, 40]))], abs=1e-6)
+    assert curves["at_risk"].tolist() == [13, 13, 11, 8, 6]
+
+
+def test_with_all_runs_watched_to_the_end_the_band_is_jeffreys():
+    table = times(*[(0, 10)] * 6, *[(10, np.inf)] * 24)
+    row = reached_curves(table).iloc[-1]
+    assert row["fraction"] == pytest.approx(0.2)
+    expected = stats.beta.ppf([0.025, 0.975], 6.5, 24.5)
+    assert (row["low"], row["high"]) == pytest.approx(expected, abs=0.03)
+
+
+def test_overlapping_intervals_share_what_is_not_known():
+    """(0, 20], (10, 30] and (0, 10]: with nothing after 20 the likelihood is p₁p₂, greatest at ½ each."""
+    may = np.array([[True, True, False], [False, True, True], [True, False, False]])
+    assert turnbull(np.full((1, 3), 1 / 3), may)[0].tolist() == pytest.approx([0, 1 / 2, 1], abs=1e-6)
+
+
+def test_steps_that_few_were_watched_to_are_left_out():
+    """Nine stop at 20 without it; that the tenth reached it at 30 says little of all."""
+    table = times(*[(20, np.inf)] * 9, (20, 30))
+    assert reached_curves(table)["step"].tolist() == [0, 20]
+
+
+def test_nobody_and_everybody_have_a_band_too():
+    never = reached_curves(times(*[(10, np.inf)] * 10)).iloc[-1]
+    assert never["fraction"] == 0
+    assert 0 <= never["low"] < never["high"] < 0.4
+    always = reached_curves(times(*[(0, 10)] * 10)).iloc[-1]
+    assert always["fraction"] == 1
+    assert 0.6 < always["low"] < always["high"] <= 1
