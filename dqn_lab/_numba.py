@@ -18,7 +18,7 @@ import platformdirs
 _log = logging.getLogger(__name__)
 _SOURCES = (
     "_numba.py", "buffer/_kernels.py",
-    *(f"engine/{name}.py" for name in ("_layout", "_simd", "_kernels", "_rules", "_update")),
+    *(f"engine/{name}.py" for name in ("_layout", "_simd", "_kernels", "_dueling", "_rules", "_update")),
 )  # fmt: skip
 # No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
 # would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.

@@ -104,8 +104,7 @@ def compare(
     Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", https://www.jstor.org/stable/4615733: with m
     comparisons, the smallest p-value is held against (1 − level) / m, the next against (1 − level) / (m − 1), and so on
     until one is too large. Each interval has the level that its comparison came to in that order, so that it leaves out
-    zero exactly where Holm's procedure decides. The chance of any wrong decision is then at most 1 − level; each
-    interval holds at its own `level`, not all of them together.
+    zero exactly where Holm's procedure decides. The chance of any wrong decision is then at most 1 − level.
 
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` give them.
@@ -124,23 +123,21 @@ def compare(
         corrected; `verdict`: `better`, `worse` or `undecided`.
 
     Raises:
-        AnalysisError: no such column, no such control, nothing to compare it with, no score in an arm, a seed that is
-            there twice in an arm, or several tasks in one comparison.
+        AnalysisError: no such column or control, no other arm, an arm without a score, a seed that is twice in an arm,
+            or several tasks in one comparison.
     """
     check_scores(scores, metric, [by])
     check_one_task(scores)
-    parts = {arm[by]: part for arm, part in arms(scores, [by])}
+    parts, limits = {arm[by]: part for arm, part in arms(scores, [by])}, find_bounds(scores, metric, bounds)
     if control not in parts:
         raise unknown("control", control, parts, by)
-    limits = find_bounds(scores, metric, bounds)
     base = _Arm(control, parts.pop(control), metric, limits, "control", higher_is_better)
-    rows, differences = [], []
-    for name, part in parts.items():
-        arm = _Arm(name, part, metric, limits, "arm", higher_is_better)
-        rows.append({by: name, "control": control, "metric": metric, **arm.against(base, level)})
-        differences.append(arm.draws.mean() - base.draws.mean())
-    if not rows:
+    if not parts:
         raise AnalysisError(f"control={control}: there is nothing to compare it with")
+    others = [_Arm(name, part, metric, limits, "arm", higher_is_better) for name, part in parts.items()]
+    same = {"control": control, "metric": metric}
+    rows = [{by: name, **same, **arm.against(base, level)} for name, arm in zip(parts, others, strict=True)]
+    differences = [arm.draws.mean() - base.draws.mean() for arm in others]
     return _correct(pd.DataFrame(rows), differences, higher_is_better, level)
 
 

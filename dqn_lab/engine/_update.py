@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from dqn_lab._numba import inline, kernel
-from dqn_lab.engine._kernels import backward, collect, forward, join_streams, part_streams
+from dqn_lab.engine._dueling import join_streams, part_streams
+from dqn_lab.engine._kernels import backward, collect, forward
 from dqn_lab.engine._layout import (
     ACTIVATION,
     ALL_ACTIONS,

@@ -105,7 +105,7 @@ def test_a_directory_that_holds_a_run_is_refused(cli, quick, finished):
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    (("trian",), "trian: no such command; did you mean train? choices: train, sweep, evaluate, components"),
+    (("trian",), "trian: no such command; did you mean train? choices: train, sweep, evaluate, report, components"),
     (("components", "netwrk"), "netwrk: no such group; did you mean network?"),
     (("evaluate",), "the following arguments are required: RUN"),
     (("evaluate", "."), ".: no run here (there is no readable run.json)"),

@@ -91,7 +91,8 @@ def test_help_never_imports_torch_or_hydra():
 
 
 @pytest.mark.parametrize(("line", "expected"), [
-    ("dqn-lab ", "train evaluate components"), ("dqn-lab train network=mlp2", "network=mlp24 network=mlp256"),
+    ("dqn-lab ", "train sweep evaluate report components"),
+    ("dqn-lab train network=mlp2", "network=mlp24 network=mlp256"),
     ("dqn-lab train target.int", "target.interval="), ("dqn-lab components ", "env network value"),
 ])  # fmt: skip
 def test_completion_answers_a_shells_query(cli, monkeypatch, line, expected):

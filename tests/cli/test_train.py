@@ -215,7 +215,10 @@ def test_a_server_that_is_away_costs_a_warning(cli, quick, monkeypatch, tmp_path
 def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, code):
     words = [sys.executable, "-m", "dqn_lab", "train", "episodes=100000", "logger=csv", "hydra.run.dir=run"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    attentive = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)  # noqa: E731 (also in the background)
+    with subprocess.Popen(
+        words, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=attentive
+    ) as process:
         rows = tmp_path / "run" / "episodes.csv"
         deadline = time.monotonic() + 60
         while not (rows.exists() and rows.read_text().count("\n") > 3) and time.monotonic() < deadline:

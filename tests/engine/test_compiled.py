@@ -171,7 +171,7 @@ def test_a_saved_state_goes_on_bit_for_bit_with_counts_that_python_had():
 class Foreign:
     """An optimizer of one's own, as `torch.optim` has them, whose step is given."""
 
-    lr, max_grad_norm = staticmethod(lambda progress: 0.1), None
+    lr, max_grad_value, max_grad_norm = staticmethod(lambda progress: 0.1), None, None
 
     def __init__(self, step):
         self.step = step
