@@ -178,9 +178,9 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {found.threshold:g}",
-        caption="The share of runs of which some evaluation has reached it by then (Turnbull's estimate, 95 % band; runs "
-        "that stop before count as long as they were watched, and a line ends where one in ten were not). Reaching it "
-        "once is easier than ending there.",
+        caption="The share of runs of which some evaluation has reached it by then (Turnbull's estimate, 95 % band; "
+        "runs that stop before count as long as they were watched, and a line ends where one in ten were not). "
+        "Reaching it once is easier than ending there.",
         alt=f"Share of runs that have reached {found.threshold:g} over environment steps; in the end: {said}.",
         draw=lambda layout: curves.reached(data, found.looks, layout, control=found.control),
         data=data,
