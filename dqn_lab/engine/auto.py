@@ -14,12 +14,15 @@ from dqn_lab.registry import register
 
 PAYS = 40_000  # gradient steps that save twice the time of compiling, which is some 15 s, and a step 0.9 ms
 EPISODE = 50  # steps that an episode is taken for: what it will be nobody knows
+TANH = 40_000  # hidden units times transitions: beyond it torch computes tanh faster, as speed.py --engines measured
 MEASURED = ("mlp",)  # networks small enough that running Python is what takes the time
 
 
 @register("engine", "auto")
 class Auto:
     """Chooses the fastest engine that supports the composition: `fused` where it can, otherwise `compiled` or `torch`.
+
+    Where layers of tanh are wide and batches large, it is `torch`, which computes many of them at once.
 
     `compiled` is for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 40,000
     gradient steps by their declared length, where there is a C++ compiler. The choice is a function of the
@@ -30,8 +33,10 @@ class Auto:
     def choose(config: Mapping[str, Any]) -> tuple[str, str]:
         """Gives the engine's name for a validated configuration, and why."""
         unsupported = next(FusedEngine.check(config), None)
-        if unsupported is None:
+        if unsupported is None and not _has_much_tanh(config):
             return "fused", "the fastest that supports the composition"
+        if unsupported is None:
+            return "torch", f"network.activation=tanh: torch is faster beyond {TANH:,} hidden units times transitions"
         if not _is_small(config) or gradient_steps(config) < PAYS or obstacle(torch.device("cpu")):
             return "torch", unsupported
         return "compiled", f"{unsupported}; {gradient_steps(config):,} gradient steps are declared, {PAYS:,} pay"
@@ -45,6 +50,12 @@ def gradient_steps(config: Mapping[str, Any]) -> int:
     minibatches = -(-train["batch_size"] // (train["minibatch_size"] or train["batch_size"]))
     updates: int = max(0, steps - train["learning_starts"]) // train["interval"] * train["num_updates"] * minibatches
     return updates
+
+
+def _has_much_tanh(config: Mapping[str, Any]) -> bool:
+    network, train = config["network"], config["train"]
+    size: int = sum(network["hidden"]) * (train["minibatch_size"] or train["batch_size"])
+    return bool(network["activation"] == "tanh" and size > TANH)
 
 
 def _is_small(config: Mapping[str, Any]) -> bool:

@@ -547,6 +547,16 @@ def test_auto_is_fused_where_the_kernels_know_everything(configure, overrides):
     assert build(configure("engine=fused", *overrides)).engine == {"name": "fused", "reason": "asked for"}
 
 
+@pytest.mark.parametrize(("batch_size", "minibatch_size", "name"), [
+    (78, None, "fused"), (79, None, "torch"), (256, 78, "fused"), (256, 79, "torch"),
+])  # fmt: skip
+def test_auto_leaves_much_tanh_to_torch(configure, batch_size, minibatch_size, name):
+    """512 hidden units times 78 transitions are 39,936, times 79 are 40,448."""
+    overrides = ["network=mlp256", f"train.batch_size={batch_size}", f"train.minibatch_size={minibatch_size or 'null'}"]
+    assert build(configure("network.activation=tanh", *overrides)).engine["name"] == name
+    assert build(configure("network.activation=relu", *overrides)).engine["name"] == "fused"
+
+
 def test_auto_is_the_default(configure):
     assert configure()["engine"] == {"name": "auto"}
 
