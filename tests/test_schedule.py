@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dqn_lab.schedule import Constant, Every, Exponential, Linear, Progress
+from dqn_lab.schedule import Constant, Every, Exponential, Linear, Progress, rate
 
 UNITS = st.sampled_from(["steps", "episodes", "updates"])
 EPSILONS = st.floats(0, 1)
@@ -91,6 +91,23 @@ def test_a_falling_product_is_monotone_with_exact_ends(start, end, decay, unit, 
     assert values == sorted(values, reverse=True)
     last = schedule(progress(unit, 10**6))
     assert last == end if clamp else decay * end * (1 - 1e-9) <= last <= end
+
+
+def test_a_line_ends_exactly_where_it_was_told_to():
+    """1 + (0.05 − 1) · 10/10 is 0.05000000000000004 in floating point."""
+    assert Linear(1.0, 0.05, 10, "steps")(Progress(10)) == 0.05
+
+
+def test_an_unclamped_product_with_nothing_to_go_down_to_stays_at_its_end():
+    """Where a product underflows to an end of 0, and where there is nothing between start and end."""
+    assert Exponential(1.0, 0.0, 0.5, "steps", clamp=False)(Progress(10**6)) == 0.0
+    assert Exponential(0.5, 0.5, 1.0, "steps", clamp=False)(Progress(3)) == 0.5
+
+
+def test_a_rate_is_a_number_or_a_line():
+    assert rate(0.25) == Constant(0.25)
+    ramp = {"start": 0.5, "end": 0.1, "duration": 4, "unit": "updates"}
+    assert rate(ramp) == Linear(0.5, 0.1, 4, "updates")
 
 
 @pytest.mark.parametrize("schedule", [Linear(1.0, 0.0, 10, "updates"), Exponential(1.0, 0.01, 0.9, "updates")])

@@ -78,6 +78,13 @@ def test_nothing_happens_where_nothing_has_passed(make, name):
     assert equal(followed, parameters(1))
 
 
+def test_another_networks_parameters_are_not_followed_as_far_as_they_go(make, name):
+    target = make("target", name)
+    if target.has_network:
+        with pytest.raises(ValueError, match="shorter"):
+            follow(target, parameters(0)[:1], parameters(1))
+
+
 def test_no_global_randomness_is_used(make, name, check_global_randomness):
     with check_global_randomness():
         target = make("target", name)

@@ -230,3 +230,24 @@ def test_a_support_without_width_is_refused(make, v_min, v_max):
 def test_a_support_has_two_atoms_or_more(make, num_atoms):
     with pytest.raises(ConfigError, match=r"^value\.num_atoms="):
         make("value", "categorical", num_atoms=num_atoms)
+
+
+def test_projecting_stays_on_the_device_of_what_is_projected():
+    atoms, support = torch.zeros(2, 4, device="meta"), torch.zeros(3, device="meta")
+    assert project(atoms, atoms, support).device.type == "meta"
+
+
+def test_a_priority_is_that_of_its_own_transition(make):
+    """KL by hand: ½ log(½ / ¼) + ½ log(½ / ¾) = ½ log 4/3 for the second, and for the first, which is right, 0."""
+    value = make("value", "categorical", num_atoms=2, v_min=0, v_max=1)
+    outputs = tensor([[[1.0, 3.0]], [[1.0, 3.0]]]).log()
+    target = tensor([[0.25, 0.75], [0.5, 0.5]])
+    judged = value.loss(outputs, tensor([0, 0]), target, None)
+    torch.testing.assert_close(judged.priority, tensor([0.0, 0.5 * math.log(4 / 3)]))
+
+
+def test_the_support_is_as_fine_as_the_outputs(make):
+    """A third of a unit in double precision, not in single precision made double."""
+    value = make("value", "categorical", num_atoms=4, v_min=0, v_max=1)
+    support = value.support(torch.zeros(1, **DOUBLE))
+    assert support.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1], rel=1e-15)

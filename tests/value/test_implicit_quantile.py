@@ -62,6 +62,7 @@ def test_cosines_begin_at_index_zero():
     expected = [[1, 1, 1, 1], [1, 0, -1, 0], [1, -1, 1, -1]]
     torch.testing.assert_close(cosines(tensor([0, 0.5, 1]), 4), tensor(expected, dtype=torch.float32))
     assert cosines(tensor([[0.25]]), 2)[0, 0, 1].item() == pytest.approx(math.sqrt(0.5))
+    assert cosines(torch.zeros(1, 3, device="meta"), 4).device.type == "meta"
 
 
 def test_quantiles_by_hand():
@@ -104,6 +105,10 @@ def test_each_purpose_has_its_number_of_fractions_for_each_row(quantiles):
         assert noise.rows.shape == (7, number)
         assert len(noise.rows.unique()) == 7 * number
         assert ((noise.rows >= 0) & (noise.rows < 1)).all()
+
+
+def test_fractions_are_drawn_in_single_precision(quantiles):
+    assert draw(quantiles()).rows.dtype == torch.float32
 
 
 def test_evaluation_takes_the_midpoints_as_many_as_acting_draws(quantiles):
@@ -159,6 +164,15 @@ def test_dueling_advantages_have_mean_zero_at_every_fraction(quantiles):
     before = network(OBS, noise).mean(1)
     nn.init.zeros_(network.network.head.action[0].weight)
     torch.testing.assert_close(network(OBS, noise).mean(1), before)
+
+
+def test_every_number_of_the_noise_is_felt(quantiles):
+    """Hidden layers' and the head's, at fractions that stay the same."""
+    network = quantiles(noisy=True)
+    noise = draw(network)
+    shared = noise.shared.clone().requires_grad_()
+    network(OBS, NetworkNoise(shared, noise.rows)).square().sum().backward()
+    assert (shared.grad != 0).all()
 
 
 def test_a_noisy_network_has_noise_beside_the_fractions(quantiles):

@@ -51,6 +51,7 @@ def test_midpoints_divide_the_unit_interval():
     assert midpoints(1, torch.zeros(1)).tolist() == [0.5]
     assert midpoints(4, torch.zeros(1)).tolist() == [0.125, 0.375, 0.625, 0.875]
     assert midpoints(4, torch.zeros(1, **DOUBLE)).dtype == torch.float64
+    assert midpoints(4, torch.zeros(1, device="meta")).device.type == "meta"
 
 
 def test_errors_above_weigh_the_fraction_and_errors_below_the_rest():
