@@ -244,3 +244,10 @@ def test_a_priority_is_that_of_its_own_transition(make):
     target = tensor([[0.25, 0.75], [0.5, 0.5]])
     judged = value.loss(outputs, tensor([0, 0]), target, None)
     torch.testing.assert_close(judged.priority, tensor([0.0, 0.5 * math.log(4 / 3)]))
+
+
+def test_the_support_is_as_fine_as_the_outputs(make):
+    """A third of a unit in double precision, not in single precision made double."""
+    value = make("value", "categorical", num_atoms=4, v_min=0, v_max=1)
+    support = value.support(torch.zeros(1, **DOUBLE))
+    assert support.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1], rel=1e-15)
