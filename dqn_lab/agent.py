@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_lab.schedule import Constant, Every, Progress
+from dqn_lab.schedule import Every, Progress, progress_of
 from dqn_lab.seeding import Streams
 from dqn_lab.types import (
     Array,
@@ -69,7 +69,7 @@ class Agent:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
         self.streams = streams
         self.lr = lr
-        self.epsilon = epsilon or Constant(0.0)
+        self.epsilon = epsilon
         self.batch_size = batch_size
         self.minibatch_size = minibatch_size
         self.max_reward = max_reward
@@ -77,9 +77,9 @@ class Agent:
         self.num_updates = num_updates
         self._draw_online: DrawNoise | None = getattr(engine.online, "draw_noise", None)  # few networks have any
         self._draw_target: DrawNoise | None = getattr(engine.target, "draw_noise", None)
+        self._noisy = self._draw_online is not None or minibatch_size is not None
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
-        self._draws: NDArray[np.float64] = np.empty((0, batch_size))  # of the next batches
-        self._drawn = 0  # of them
+        self._draws: list[NDArray[np.float64]] = []  # of the next batches, the next one last
 
     def act(self, obs: Any, progress: Progress) -> int:
         """Chooses an action at observation [*O]."""
@@ -104,14 +104,17 @@ class Agent:
         """
         updates: list[Update] = []
         now, count = before, before.updates
-        for number in range(self.num_updates if self.learning.due(before, after) else 0):
-            if not self.buffer.ready(self.batch_size):
-                break
-            if number:
-                now = self._follow(now, Progress(before.step, before.episode, count))
-            batch = self.buffer.sample(self._draw_batch())
-            noise = self.draw_noise(len(batch.indices))
-            update = self.engine.update(batch, noise, self.lr(before), self.epsilon(before))
+        num_updates = self.num_updates if self.learning.due(before, after) else 0
+        while len(updates) < num_updates and self.buffer.ready(self.batch_size):
+            if updates:
+                now, previous = progress_of((before.step, before.episode, count)), now
+                self.target.follow(*self.engine.parameters, previous, now)
+            if not self._draws:
+                self._draws.extend(self._replay_rng.random((BLOCK, self.batch_size))[::-1])
+            batch = self.buffer.sample(self._draws.pop())
+            noise = self.draw_noise(len(batch.indices)) if self._noisy else _NO_NOISE
+            epsilon = 0.0 if self.epsilon is None else self.epsilon(before)
+            update = self.engine.update(batch, noise, self.lr(before), epsilon)
             if not math.isfinite(update.loss):
                 raise TrainingError(
                     f"the loss became {update.loss} in episode {before.episode}, step {before.step + 1}: "
@@ -120,7 +123,10 @@ class Agent:
             self.buffer.update_priorities(batch.indices, update.priorities)
             updates.append(update)
             count += update.num_updates
-        return self._follow(now, Progress(after.step, after.episode, count) if updates else after), updates
+        if updates:
+            after = progress_of((after.step, after.episode, count))
+        self.target.follow(*self.engine.parameters, now, after)
+        return after, updates
 
     def greedy(self, obs: Any) -> Array:
         """Gives the Q-values [B, A] that evaluation acts on at observations [B, *O]: without noise."""
@@ -131,22 +137,8 @@ class Agent:
         q_values: Array = self.engine.q_values(obs[None], noise)[0]
         return q_values
 
-    def _draw_batch(self) -> NDArray[np.float64]:
-        """Gives the uniform numbers [B] that the next batch is drawn by."""
-        if self._drawn == len(self._draws):
-            self._draws, self._drawn = self._replay_rng.random((BLOCK, self.batch_size)), 0
-        self._drawn += 1
-        draws: NDArray[np.float64] = self._draws[self._drawn - 1]
-        return draws
-
-    def _follow(self, before: Progress, after: Progress) -> Progress:
-        self.target.follow(*self.engine.parameters, before, after)
-        return after
-
     def draw_noise(self, batch_size: int) -> Noise:
         """Draws all that is random in one update."""
-        if self._draw_online is None and self.minibatch_size is None:
-            return _NO_NOISE
         minibatches = None
         if self.minibatch_size is not None and self.minibatch_size < batch_size:
             order = self.streams("minibatch").permutation(batch_size)
@@ -164,13 +156,13 @@ class Agent:
     def state_dict(self) -> dict[str, Any]:
         """Gives everything that learning goes on from."""
         return {
-            "draws": self._draws[self._drawn :].copy(),
+            "draws": np.array(self._draws[::-1]).reshape(-1, self.batch_size),
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts back what `state_dict` gave."""
-        self._draws, self._drawn = state["draws"].copy(), 0
+        self._draws = [*state["draws"][::-1].copy()]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 

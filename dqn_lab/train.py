@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 
 from dqn_lab.agent import Agent
-from dqn_lab.schedule import Every, Progress
+from dqn_lab.schedule import Every, Progress, progress_of
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Logger, Row, Table, TrainingError, Update
 
@@ -87,21 +87,24 @@ def train(experiment: Experiment, observer: Observer) -> Progress:
     """
     agent, progress, start, tally = experiment.agent, Progress(), Progress(), Tally()
     steps, episodes = experiment.budget()
-    with contextlib.closing(_Guard(experiment.make_env())) as env, _undisturbed():
-        obs = env.reset(progress, seed=int(experiment.streams("environment").integers(2**31)))
+    with contextlib.closing(experiment.make_env()) as env, _undisturbed():
+        obs = _reset(env, progress, seed=int(experiment.streams("environment").integers(2**31)))
         while progress.step < steps and progress.episode < episodes:
             action = agent.act(obs, progress)
-            next_obs, reward, terminated, truncated = env.step(action, progress)
-            agent.observe(obs, action, reward, next_obs, terminated, truncated)
-            ended = terminated or truncated
-            before, after = progress, Progress(progress.step + 1, progress.episode + ended, progress.updates)
+            try:
+                next_obs, reward, terminated, truncated, _ = env.step(action)
+            except Exception as error:
+                raise _environment_error("step", progress, error) from error
+            agent.observe(obs, action, float(reward), next_obs, terminated, truncated)
+            ended = bool(terminated or truncated)
+            before, after = progress, progress_of((progress.step + 1, progress.episode + ended, progress.updates))
             progress, updates = agent.learn(before, after)
-            tally.add(reward, updates)
+            tally.add(float(reward), updates)
             obs = np.array(next_obs)  # some environments give out the same array at every step
             observer.step(progress)
             if ended:
                 observer.episode(_row(experiment, tally, start, progress), progress)
-                obs, tally, start = env.reset(progress), Tally(), progress
+                obs, tally, start = _reset(env, progress), Tally(), progress
             if experiment.evaluation and experiment.evaluation.due(before, progress):
                 observer.evaluate(progress)
     return progress
@@ -109,12 +112,15 @@ def train(experiment: Experiment, observer: Observer) -> Progress:
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Keeps the garbage collector from going through all that was imported, again and again: a tenth of a step."""
+    """Keeps the garbage collector from going through all that was imported, and from going often: a tenth of a step."""
+    thresholds = gc.get_threshold()
+    gc.set_threshold(10_000, *thresholds[1:])
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
+        gc.set_threshold(*thresholds)
 
 
 @dataclass(slots=True)
@@ -156,25 +162,11 @@ def _mean(values: list[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
-class _Guard:
-    """Says at which step an environment raised."""
-
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        self.env = env
-        self.close = env.close
-
-    def reset(self, progress: Progress, seed: int | None = None) -> Any:
-        try:
-            return np.array(self.env.reset(seed=seed)[0])
-        except Exception as error:
-            raise _environment_error("reset", progress, error) from error
-
-    def step(self, action: int, progress: Progress) -> tuple[Any, float, bool, bool]:
-        try:
-            obs, reward, terminated, truncated, _ = self.env.step(action)
-            return obs, float(reward), bool(terminated), bool(truncated)
-        except Exception as error:
-            raise _environment_error("step", progress, error) from error
+def _reset(env: gymnasium.Env[Any, Any], progress: Progress, seed: int | None = None) -> Any:
+    try:
+        return np.array(env.reset(seed=seed)[0])
+    except Exception as error:
+        raise _environment_error("reset", progress, error) from error
 
 
 def _environment_error(what: str, progress: Progress, error: Exception) -> TrainingError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,22 +31,15 @@ class Windows:
 
     def push(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
-    ) -> Iterable[Step]:
+    ) -> Sequence[Step]:
         """Takes a step in and gives out the transitions that it completes, in the order they started."""
         if self.n_step == 1:  # nothing is ever in flight
             return ((obs, action, reward, next_obs, 0.0 if terminated else self.discount),)
-        return self._windows(env_index, obs, action, reward, next_obs, terminated, truncated)
-
-    def _windows(
-        self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
-    ) -> Iterator[Step]:
         queue = self.queues[env_index]
         queue.append((np.array(obs), action, reward))  # some environments use one array again and again
-        if len(queue) == self.n_step:
-            yield self._shift(queue, next_obs, terminated)
         if terminated or truncated:
-            while queue:
-                yield self._shift(queue, next_obs, terminated)
+            return [self._shift(queue, next_obs, terminated) for _ in range(len(queue))]
+        return (self._shift(queue, next_obs, terminated),) if len(queue) == self.n_step else ()
 
     def _shift(self, queue: deque[tuple[Any, int, float]], next_obs: Any, terminated: bool) -> Step:
         total = 0.0

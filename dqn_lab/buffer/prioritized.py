@@ -15,7 +15,7 @@ from typing_extensions import TypedDict
 from dqn_lab.buffer._sum_tree import SumTree, Tree
 from dqn_lab.buffer.uniform import Uniform
 from dqn_lab.registry import register
-from dqn_lab.schedule import Constant, Linear, Progress
+from dqn_lab.schedule import Constant, Linear, Progress, progress_of
 from dqn_lab.types import Array, Batch
 
 Exponent = Annotated[float, Ge(0), Le(1)]
@@ -85,6 +85,7 @@ class Prioritized(Uniform):
         self._rank = _numba.prepare(_kernels.rank, numbers, 0.0, 0.0, numbers)
         self._weigh = _numba.prepare(_kernels.weigh, numbers, 0.0, 0.0, numbers.astype(np.float32))
         self.num_steps = 0  # appended, of all environments
+        self._place, self._mass = np.zeros(1, np.int64), np.zeros(1)  # of the newest
 
     @property
     def nbytes(self) -> int:
@@ -97,14 +98,15 @@ class Prioritized(Uniform):
         """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
         self.num_steps += 1
         for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
-            self._put(np.array([self.ring.append(*step)]), np.array([self.largest**self.priority_exponent]))
+            self._place[0], self._mass[0] = self.ring.append(*step), self.largest**self.priority_exponent
+            self._put(self._place, self._mass)
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
         """Draws a batch from uniform numbers in [0, 1), [B], with its importance weights, [B], in (0, 1]."""
         indices, masses = self.masses.find(draws, self.stratified)
         least = 0.0 if self.least is None else self.least.root
         weights = np.empty(len(draws), np.float32)
-        self._weigh(masses, least, self.importance_exponent(Progress(step=self.num_steps)), weights)
+        self._weigh(masses, least, self.importance_exponent(progress_of((self.num_steps, 0, 0))), weights)
         return Batch(self.ring.arrays, weights, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:

@@ -78,7 +78,7 @@ class Uniform:
     def sample(self, draws: NDArray[np.float64]) -> Batch:
         """Draws a batch from uniform numbers in [0, 1), [B]."""
         if self.replacement:
-            indices = (draws * self.ring.size).astype(np.int64)
+            indices = (draws * float(self.ring.size)).astype(np.int64)
         else:
             indices = without_replacement(draws, self.ring.size)
         return Batch(self.ring.arrays, None, indices, indices)

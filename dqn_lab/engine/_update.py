@@ -37,7 +37,7 @@ def q_values(out, obs, rows, params, plan, space):
     """out[b] = Q(obs[rows[b]], ·).
 
     Args:
-        out: [B · A].
+        out: [B, A].
         obs: [N, I].
         rows: [B].
         params: the network's, flat.
@@ -55,7 +55,7 @@ def q_values(out, obs, rows, params, plan, space):
         for j in range(len(chosen)):
             at = begin + (j // TILE * plan[-1] + plan[DUELING]) * TILE + j % TILE
             for a in range(num_actions):
-                out[(start + j) * num_actions + a] = x[at + a * TILE]
+                out[start + j, a] = x[at + a * TILE]
 
 
 @kernel
@@ -89,7 +89,8 @@ def update(
     for which in range(4):  # one call in a loop is one to compile
         if which == 0 or (which == 1 and double) or (which == 2 and plan[ALL_ACTIONS]) or (which == 3 and soft):
             out = evaluated if which == 0 else selected if which == 1 else current if which == 2 else followed
-            q_values(out, obs if which >= 2 else next_obs, rows, online if which in (1, 2) else target, plan, space)
+            at, network = obs if which >= 2 else next_obs, online if which in (1, 2) else target
+            q_values(out.reshape(batch_size, -1), at, rows, network, plan, space)
     if soft:
         _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, settings)
     else:

@@ -99,7 +99,7 @@ class FusedEngine:
         from dqn_lab.engine import _update
 
         self._prepare, self._q_values, self._update = _numba.prepare, _update.q_values, _update.update
-        out = np.empty(self._num_actions, self._params.dtype)
+        out = np.empty((1, self._num_actions), self._params.dtype)
         acting = (out, *self._single, self._params, self._plan, self._space)
         self._q_values = _numba.prepare(_update.q_values, *acting)
 
@@ -110,9 +110,9 @@ class FusedEngine:
             self._reserve(batch_size)
         seen, rows = self._single if batch_size == 1 else (self._seen[:batch_size], self._rows[:batch_size])
         seen[:] = obs if obs.ndim == 2 else obs.reshape(batch_size, -1)
-        out = np.empty(batch_size * self._num_actions, self._params.dtype)
+        out = np.empty((batch_size, self._num_actions), self._params.dtype)
         self._q_values(out, seen, rows, self._params, self._plan, self._space)
-        return out.reshape(batch_size, -1)
+        return out
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
@@ -127,7 +127,7 @@ class FusedEngine:
             order = np.concatenate(noise.minibatches)
             if [*range(0, batch_size, size)] != [*np.cumsum([0, *map(len, noise.minibatches[:-1])])]:
                 raise ValueError("minibatches must all have one size, but for the last, which may be smaller")
-        weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype)
+        weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype, copy=False)
         priorities = np.empty(batch_size, self._params.dtype)
         rest = (rows, weights, order, size, self._lr if lr is None else lr, *self._held, self._space, priorities)
         if batch.memory is not self._memory:
