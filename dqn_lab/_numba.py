@@ -22,7 +22,8 @@ _SOURCES = (
 )  # fmt: skip
 # No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
 # would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy"}
+# Kernels make no arrays, so that none needs numba's counting of references: a sixth of a call, and of compiling.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
 _config: Any = numba.config
 _njit: Any = numba.njit
 

@@ -1,7 +1,7 @@
 """Prioritised replay in compiled code: a tree's nodes, priorities, and importance weights.
 
 A tree is one flat array: its leaves, then the nodes over them, level by level up to the topmost. A level's nodes are
-families of `fanout` siblings; the parent of node i is node i // fanout of the next level.
+families of `FANOUT` siblings; the parent of node i is node i // FANOUT of the next level.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from dqn_lab._numba import inline, kernel
+
+FANOUT = 8  # a family of siblings is as long as a cache line
 
 
 @intrinsic
@@ -37,44 +39,46 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 
 @kernel
-def put(nodes, starts, fanout, minimum, indices, values):
+def put(nodes, starts, minimum, indices, values):
     """Sets leaves, then computes the nodes over them from their children again.
 
     Args:
         nodes: float64, changed in place.
         starts: int64 [levels + 1], where each level begins in `nodes`, and where the last one ends.
-        fanout: children of a node.
         minimum: whether a node is the least of its children, or their sum.
         indices: int64 [B].
         values: float64 [B]; of several for one leaf the last one stays.
     """
     for i in range(len(indices)):
         nodes[indices[i]] = values[i]
-    share = fanout
+    share = FANOUT
     for level in range(len(starts) - 2):
+        before = -1
         for i in range(len(indices)):
             parent = indices[i] // share
-            _combine(nodes, starts[level] + parent * fanout, starts[level + 1] + parent, fanout, minimum)
-        share *= fanout
+            if parent != before:  # what was drawn in order has neighbours with one parent
+                _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
+            before = parent
+        share *= FANOUT
 
 
 @kernel
-def rebuild(nodes, starts, fanout, minimum):
+def rebuild(nodes, starts, minimum):
     """Computes every node from its children; the arguments are those of `put`."""
     for level in range(len(starts) - 2):
-        for parent in range((starts[level + 1] - starts[level]) // fanout):
-            _combine(nodes, starts[level] + parent * fanout, starts[level + 1] + parent, fanout, minimum)
+        for parent in range((starts[level + 1] - starts[level]) // FANOUT):
+            _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
 
 
 @kernel
-def find(nodes, starts, fanout, fractions, stratified, leaves, masses):
+def find(nodes, starts, fractions, stratified, leaves, masses):
     """Fills in the leaves at which the running sum of all leaves passes fractions of their sum, and what they hold.
 
     All go down a level before any goes to the next, choose without branching, and ask for what they read next: so that
     a processor waits for many nodes at a time.
 
     Args:
-        nodes, starts, fanout: a tree of sums, some leaf of which is above 0.
+        nodes, starts: a tree of sums, some leaf of which is above 0.
         fractions: float64 [B], in [0, 1].
         stratified: whether the i-th is a fraction of the i-th of B equal parts of the sum.
         leaves: int64 [B], filled.
@@ -89,28 +93,28 @@ def find(nodes, starts, fanout, fractions, stratified, leaves, masses):
         masses[i] = whole * ((i + fractions[i]) / len(fractions) if stratified else fractions[i])
     for level in range(top, -1, -1):
         for i in range(len(fractions)):
-            first = starts[level] + leaves[i] * fanout
+            first = starts[level] + leaves[i] * FANOUT
             before = reached = 0.0
             chosen = 0
-            for node in range(first, first + fanout):
+            for node in range(first, first + FANOUT):
                 reached += nodes[node]
                 passed = reached <= masses[i]
                 chosen += passed
                 before = reached if passed else before
             masses[i] -= before
-            if chosen == fanout:
-                chosen, masses[i] = _last(nodes, first, fanout)
-            leaves[i] = leaves[i] * fanout + chosen
+            if chosen == FANOUT:
+                chosen, masses[i] = _last(nodes, first)
+            leaves[i] = leaves[i] * FANOUT + chosen
             if level:
-                prefetch(nodes, starts[level - 1] + leaves[i] * fanout)
+                prefetch(nodes, starts[level - 1] + leaves[i] * FANOUT)
     for i in range(len(fractions)):
         masses[i] = nodes[leaves[i]]
 
 
 @inline
-def _last(nodes, first, fanout):
+def _last(nodes, first):
     """Gives the last of some siblings that holds anything, and all it holds: where rounding led beyond their sum."""
-    for child in range(fanout - 1, -1, -1):
+    for child in range(FANOUT - 1, -1, -1):
         if nodes[first + child] > 0:
             return child, nodes[first + child]
     return 0, nodes[first]
@@ -150,15 +154,21 @@ def weigh(masses, least, exponent, weights):
         weights: float32 [B], filled.
     """
     if least == 0:
-        least = masses.min()
+        least = masses[0]
+        for i in range(1, len(masses)):
+            least = min(least, masses[i])
     for i in range(len(masses)):
         weights[i] = (masses[i] / least) ** -exponent
 
 
 @inline
-def _combine(nodes, first, parent, fanout, minimum):
+def _combine(nodes, first, parent, minimum):
     """Makes a node the sum or the least of its children."""
     combined = nodes[first]
-    for child in range(first + 1, first + fanout):
-        combined = min(combined, nodes[child]) if minimum else combined + nodes[child]
+    if minimum:
+        for child in range(first + 1, first + FANOUT):
+            combined = min(combined, nodes[child])
+    else:
+        for child in range(first + 1, first + FANOUT):
+            combined += nodes[child]
     nodes[parent] = combined

@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-FANOUT = 8  # a family of siblings is as long as a cache line
-
 
 class Tree:
     """Leaves, over them nodes that each combine a few of the level below, and a root that combines the topmost level.
@@ -17,21 +15,21 @@ class Tree:
     Args:
         capacity: leaves.
         minimum: whether a node is the least of its children, an unset leaf being infinite; otherwise it is their sum.
-        fanout: children of a node, at least 2.
     """
 
-    def __init__(self, capacity: int, *, minimum: bool = False, fanout: int = FANOUT) -> None:
+    def __init__(self, capacity: int, *, minimum: bool = False) -> None:
         from dqn_lab import _numba  # numba is imported by those who use it
         from dqn_lab.buffer import _kernels
 
         self.minimum, self.empty = minimum, np.inf if minimum else 0.0
+        fanout = _kernels.FANOUT
         sizes = [-(-capacity // fanout) * fanout]  # whole families of siblings
         while sizes[-1] > fanout:
             sizes.append(-(-sizes[-1] // fanout**2) * fanout)
         self.nodes = np.full(sum(sizes), self.empty)
         self.levels = np.split(self.nodes, np.cumsum(sizes)[:-1])  # views, the leaves first
         self.leaves = self.nodes[:capacity]
-        self._shape = self.nodes, np.cumsum([0, *sizes]), fanout
+        self._shape = self.nodes, np.cumsum([0, *sizes])
         indices, values = np.empty(0, np.int64), np.empty(0)
         self._put = _numba.prepare(_kernels.put, *self._shape, minimum, indices, values)
         self._rebuild = _numba.prepare(_kernels.rebuild, *self._shape, minimum)
@@ -59,11 +57,7 @@ class SumTree(Tree):
 
     Args:
         capacity: leaves; each at least 0.
-        fanout: children of a node, at least 2.
     """
-
-    def __init__(self, capacity: int, *, fanout: int = FANOUT) -> None:
-        super().__init__(capacity, fanout=fanout)
 
     def find(
         self, fractions: NDArray[np.float64], stratified: bool = False

@@ -68,6 +68,9 @@ class Uniform:
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> None:
         """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
+        if self.windows.n_step == 1:  # nothing is ever in flight
+            self.ring.append(obs, action, reward, next_obs, 0.0 if terminated else self.windows.discount)
+            return
         for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
             self.ring.append(*step)
 

@@ -34,62 +34,52 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
     for part in range(0, tiles * TILE, 2 * wide):
         tile, lane = part // TILE, part % TILE
         begin, to = tile * outer * inner * TILE + lane, tile * rows * TILE + lane
-        row = 0
-        while row + 4 <= rows:  # eight sums at a time: as many as hide the latency of multiply_add
-            at, x = to + row * TILE, begin
+        for first in range(0, rows, 6):  # twelve sums at a time: more than hide the latency of multiply_add
+            # where no six are left the last one is computed again and again, to the same result
+            r, r2, r3 = first, min(first + 1, rows - 1), min(first + 2, rows - 1)
+            r4, r5, r6 = min(first + 3, rows - 1), min(first + 4, rows - 1), min(first + 5, rows - 1)
             if len(bias):
-                a, b, c, d = spread(bias, row), spread(bias, row + 1), spread(bias, row + 2), spread(bias, row + 3)
-                a2, b2, c2, d2 = a, b, c, d
+                a, b, c = spread(bias, r), spread(bias, r2), spread(bias, r3)
+                d, e, f = spread(bias, r4), spread(bias, r5), spread(bias, r6)
+                a2, b2, c2, d2, e2, f2 = a, b, c, d, e, f
             else:
-                a, a2 = load(out, at), load(out, at + wide)
-                b, b2 = load(out, at + TILE), load(out, at + TILE + wide)
-                c, c2 = load(out, at + 2 * TILE), load(out, at + 2 * TILE + wide)
-                d, d2 = load(out, at + 3 * TILE), load(out, at + 3 * TILE + wide)
+                a, a2 = load(out, to + r * TILE), load(out, to + r * TILE + wide)
+                b, b2 = load(out, to + r2 * TILE), load(out, to + r2 * TILE + wide)
+                c, c2 = load(out, to + r3 * TILE), load(out, to + r3 * TILE + wide)
+                d, d2 = load(out, to + r4 * TILE), load(out, to + r4 * TILE + wide)
+                e, e2 = load(out, to + r5 * TILE), load(out, to + r5 * TILE + wide)
+                f, f2 = load(out, to + r6 * TILE), load(out, to + r6 * TILE + wide)
+            x = begin
             for o in range(outer):
-                w = row * step + o * outer_step
+                w = o * outer_step
                 for _ in range(inner):
                     v, v2 = load(right, x), load(right, x + wide)
-                    factor = spread(left, w)
+                    factor = spread(left, w + r * step)
                     a, a2 = multiply_add(factor, v, a), multiply_add(factor, v2, a2)
-                    factor = spread(left, w + step)
+                    factor = spread(left, w + r2 * step)
                     b, b2 = multiply_add(factor, v, b), multiply_add(factor, v2, b2)
-                    factor = spread(left, w + 2 * step)
+                    factor = spread(left, w + r3 * step)
                     c, c2 = multiply_add(factor, v, c), multiply_add(factor, v2, c2)
-                    factor = spread(left, w + 3 * step)
+                    factor = spread(left, w + r4 * step)
                     d, d2 = multiply_add(factor, v, d), multiply_add(factor, v2, d2)
+                    factor = spread(left, w + r5 * step)
+                    e, e2 = multiply_add(factor, v, e), multiply_add(factor, v2, e2)
+                    factor = spread(left, w + r6 * step)
+                    f, f2 = multiply_add(factor, v, f), multiply_add(factor, v2, f2)
                     w += inner_step
                     x += TILE
-            store(out, at, a)
-            store(out, at + wide, a2)
-            store(out, at + TILE, b)
-            store(out, at + TILE + wide, b2)
-            store(out, at + 2 * TILE, c)
-            store(out, at + 2 * TILE + wide, c2)
-            store(out, at + 3 * TILE, d)
-            store(out, at + 3 * TILE + wide, d2)
-            row += 4
-        for last in range(row, rows):
-            _row(out, bias, left, last * step, outer_step, inner_step, right, begin, to, last, outer, inner)
-
-
-@inline
-def _row(out, bias, left, start, outer_step, inner_step, right, x, to, row, outer, inner):
-    """Computes two vectors of one row of a product, the one whose factors begin at left[start]."""
-    wide, at = lanes(left), to + row * TILE
-    if len(bias):
-        a = a2 = spread(bias, row)
-    else:
-        a, a2 = load(out, at), load(out, at + wide)
-    for o in range(outer):
-        w = start + o * outer_step
-        for _ in range(inner):
-            factor = spread(left, w)
-            a = multiply_add(factor, load(right, x), a)
-            a2 = multiply_add(factor, load(right, x + wide), a2)
-            w += inner_step
-            x += TILE
-    store(out, at, a)
-    store(out, at + wide, a2)
+            store(out, to + r * TILE, a)
+            store(out, to + r * TILE + wide, a2)
+            store(out, to + r2 * TILE, b)
+            store(out, to + r2 * TILE + wide, b2)
+            store(out, to + r3 * TILE, c)
+            store(out, to + r3 * TILE + wide, c2)
+            store(out, to + r4 * TILE, d)
+            store(out, to + r4 * TILE + wide, d2)
+            store(out, to + r5 * TILE, e)
+            store(out, to + r5 * TILE + wide, e2)
+            store(out, to + r6 * TILE, f)
+            store(out, to + r6 * TILE + wide, f2)
 
 
 @inline

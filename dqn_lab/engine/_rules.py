@@ -17,7 +17,6 @@ from dqn_lab.engine._layout import (
     MOMENTUM,
     NESTEROV,
     RMSPROP,
-    SGD,
     WEIGHT_DECAY,
 )
 from dqn_lab.engine._simd import fill, lanes, load, multiply_add, total
@@ -40,32 +39,24 @@ def descend(rule, learning_rate, settings, params, grad, first, second, number):
     _clip(grad, settings[MAX_GRAD_NORM])
     dtype = params.dtype.type
     lr, eps, momentum = dtype(learning_rate), dtype(settings[EPS]), dtype(settings[MOMENTUM])
-    if rule in (ADAM, ADAMW):
+    if rule in (ADAM, ADAMW, KERAS_ADAM):  # Keras adds ε before it corrects the second moment, the others after
         shrink = dtype(1 - learning_rate * settings[WEIGHT_DECAY]) if rule == ADAMW else dtype(1)
-        rate = dtype(learning_rate / (1 - settings[BETA1] ** number))
-        correction = dtype(1 / math.sqrt(1 - settings[BETA2] ** number))
+        rest, spread = 1 - settings[BETA1] ** number, math.sqrt(1 - settings[BETA2] ** number)
+        rate = dtype(learning_rate * spread / rest) if rule == KERAS_ADAM else dtype(learning_rate / rest)
+        correction = dtype(1) if rule == KERAS_ADAM else dtype(1 / spread)
         _average(first, second, settings, grad)
         for i in range(len(params)):
             params[i] = params[i] * shrink - rate * first[i] / (math.sqrt(second[i]) * correction + eps)
-    elif rule == KERAS_ADAM:
-        rate = dtype(learning_rate * math.sqrt(1 - settings[BETA2] ** number) / (1 - settings[BETA1] ** number))
-        _average(first, second, settings, grad)
-        for i in range(len(params)):
-            params[i] -= rate * first[i] / (math.sqrt(second[i]) + eps)
     elif rule == RMSPROP:
         keep, take = dtype(settings[BETA2]), dtype(1 - settings[BETA2])
         for i in range(len(params)):
             second[i] = keep * second[i] + take * grad[i] * grad[i]
             first[i] = momentum * first[i] + grad[i] / (math.sqrt(second[i]) + eps)
             params[i] -= lr * first[i]
-    elif rule == SGD:
+    else:
         for i in range(len(params)):
             first[i] = momentum * first[i] + grad[i]
-            params[i] -= lr * first[i]
-    elif rule == NESTEROV:
-        for i in range(len(params)):
-            first[i] = momentum * first[i] + grad[i]
-            params[i] -= lr * (grad[i] + momentum * first[i])
+            params[i] -= lr * (grad[i] + momentum * first[i] if rule == NESTEROV else first[i])
 
 
 @inline

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine._dueling import join_streams, part_streams
@@ -33,13 +32,14 @@ from dqn_lab.engine._rules import descend
 
 
 @kernel
-def q_values(out, obs, rows, params, plan, space):
+def q_values(out, obs, rows, order, params, plan, space):
     """out[b] = Q(obs[rows[b]], ·).
 
     Args:
         out: [B, A].
         obs: [N, I].
         rows: [B].
+        order: [B], the order in which 0 … B − 1 are taken.
         params: the network's, flat.
         plan: choices and widths.
         space: room for `space_needed(widths, 0)` numbers.
@@ -47,15 +47,15 @@ def q_values(out, obs, rows, params, plan, space):
     widths, num_actions = plan[WIDTHS:], plan[-1] - plan[DUELING]
     x, normal, scale, _ = _activations(space, widths)
     for start in range(0, len(rows), CHUNK * TILE):
-        chosen = rows[start : start + CHUNK * TILE]
-        tiles = _observe(x, obs, chosen)
+        part = order[start : start + CHUNK * TILE]
+        tiles = _observe(x, obs, rows, part)
         begin = forward(params, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
         if plan[DUELING]:
             join_streams(x[begin:], plan[-1], tiles)
-        for j in range(len(chosen)):
+        for j in range(len(part)):
             at = begin + (j // TILE * plan[-1] + plan[DUELING]) * TILE + j % TILE
             for a in range(num_actions):
-                out[start + j, a] = x[at + a * TILE]
+                out[part[j], a] = x[at + a * TILE]
 
 
 @kernel
@@ -90,7 +90,7 @@ def update(
         if which == 0 or (which == 1 and double) or (which == 2 and plan[ALL_ACTIONS]) or (which == 3 and soft):
             out = evaluated if which == 0 else selected if which == 1 else current if which == 2 else followed
             at, network = obs if which >= 2 else next_obs, online if which in (1, 2) else target
-            q_values(out.reshape(batch_size, -1), at, rows, network, plan, space)
+            q_values(out.reshape(batch_size, -1), at, rows, order, network, plan, space)
     if soft:
         _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, settings)
     else:
@@ -125,12 +125,9 @@ def _gradient(grad, obs, action, rows, samples, weights, goals, current, online,
     for i in range(len(grad)):
         grad[i] = 0
     loss = q_value = online.dtype.type(0)
-    chosen = np.empty(CHUNK * TILE, np.int64)
     for start in range(0, len(samples), CHUNK * TILE):
         part = samples[start : start + CHUNK * TILE]
-        for j in range(len(part)):
-            chosen[j] = rows[part[j]]
-        tiles = _observe(x, obs, chosen[: len(part)])
+        tiles = _observe(x, obs, rows, part)
         begin = forward(online, widths, plan[ACTIVATION], plan[LAYER_NORM], x, normal, scale, tiles)
         if plan[DUELING]:
             join_streams(x[begin:], plan[-1], tiles)
@@ -160,14 +157,14 @@ def _activations(space, widths):
 
 
 @inline
-def _observe(x, obs, rows):
+def _observe(x, obs, rows, part):
     """Puts observations into the first layer of x, and nothing into what pads the last tile; returns the tiles."""
-    width, tiles = obs.shape[1], (len(rows) + TILE - 1) // TILE
-    for j in range(len(rows)):
-        row, to = rows[j], j // TILE * width * TILE + j % TILE
+    width, tiles = obs.shape[1], (len(part) + TILE - 1) // TILE
+    for j in range(len(part)):
+        row, to = rows[part[j]], j // TILE * width * TILE + j % TILE
         for i in range(width):
             x[to + i * TILE] = obs[row, i]
-    for j in range(len(rows), tiles * TILE):
+    for j in range(len(part), tiles * TILE):
         for i in range(width):
             x[(j // TILE * width + i) * TILE + j % TILE] = 0
     return tiles
@@ -199,23 +196,22 @@ def _soft_bootstrap(goals, evaluated, followed, action, reward, discount, rows, 
     temperature = number(settings[TEMPERATURE])
     for sample in range(len(rows)):
         first, row = sample * num_actions, rows[sample]
-        value = _soft_max(evaluated[first : first + num_actions], temperature)
-        policy = followed[first + action[row]] - _soft_max(
-            followed[first : first + num_actions], temperature
-        )  # τ log π
+        value = _soft_max(evaluated, first, num_actions, temperature)
+        # τ log π
+        policy = followed[first + action[row]] - _soft_max(followed, first, num_actions, temperature)
         low = number(settings[CLIP])
         kept = low if policy < low else number(0) if policy > 0 else policy
         goals[sample] = reward[row] + number(settings[SCALE]) * kept + discount[row] * value
 
 
 @inline
-def _soft_max(q, temperature):
-    """τ log Σ exp(q / τ), finite however small τ is."""
-    best = q[0]
-    for a in range(1, len(q)):
+def _soft_max(q, first, number, temperature):
+    """τ log Σ exp(q / τ) over some of q, finite however small τ is."""
+    best = q[first]
+    for a in range(first + 1, first + number):
         best = max(best, q[a])
     total = q.dtype.type(0)
-    for a in range(len(q)):
+    for a in range(first, first + number):
         total += math.exp((q[a] - best) / temperature)
     return best + temperature * math.log(total)
 

@@ -100,7 +100,7 @@ class FusedEngine:
 
         self._prepare, self._q_values, self._update = _numba.prepare, _update.q_values, _update.update
         out = np.empty((1, self._num_actions), self._params.dtype)
-        acting = (out, *self._single, self._params, self._plan, self._space)
+        acting = (out, *self._single, self._rows, self._params, self._plan, self._space)
         self._q_values = _numba.prepare(_update.q_values, *acting)
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
@@ -111,7 +111,7 @@ class FusedEngine:
         seen, rows = self._single if batch_size == 1 else (self._seen[:batch_size], self._rows[:batch_size])
         seen[:] = obs if obs.ndim == 2 else obs.reshape(batch_size, -1)
         out = np.empty((batch_size, self._num_actions), self._params.dtype)
-        self._q_values(out, seen, rows, self._params, self._plan, self._space)
+        self._q_values(out, seen, rows, rows, self._params, self._plan, self._space)
         return out
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:

@@ -9,6 +9,7 @@ import gymnasium
 import numpy as np
 from annotated_types import Gt
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
+from gymnasium.wrappers import OrderEnforcing
 from numpy.typing import NDArray
 
 from dqn_lab._validation import nearest
@@ -88,7 +89,7 @@ class Gymnasium:
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
-        env = self._checked(env)
+        env = self._checked(_unguarded(env))
         return TruncationTerminates(env) if self.truncation_terminates else env
 
     def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
@@ -102,6 +103,18 @@ class Gymnasium:
             supported = "Box, Discrete, MultiDiscrete, Tuple of Discrete"
             raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
         return env
+
+
+def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Takes out the wrapper that asks at every step whether there was a reset: whoever steps here begins with one."""
+    if isinstance(env, OrderEnforcing):
+        return env.env
+    inner = env
+    while isinstance(inner, gymnasium.Wrapper):
+        if isinstance(inner.env, OrderEnforcing):
+            inner.env = inner.env.env
+        inner = inner.env
+    return env
 
 
 def _register(id: str) -> None:

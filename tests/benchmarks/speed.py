@@ -8,8 +8,8 @@ off. Everything runs in turn on one core; only the ratios within one table mean 
 
 A peer is a command that takes a number of steps and prints `… us/step` for what follows its first 1,000. The floor is
 a C program that prints `… us/update`, compiled here. `--engines` prints another table instead: the update alone, fused
-against torch, over widths and batch sizes; `--startup` how long it takes from the command to the end of a run of 65
-steps, which has one update, against `import torch` alone, with kernels on disk and without.
+against torch, over widths and batch sizes; `--startup` how long it takes from the command to a run's first step, its
+first update and its end, against `import torch` alone, and with no kernel compiled yet.
 """
 
 import argparse
@@ -215,8 +215,22 @@ def compare_engines():
                 print(f"{kind:<28} {batch_size:>6} {theirs:>10.0f} {ours:>10.1f} {theirs / ours:>6.1f}×", flush=True)
 
 
+UNTIL = """
+import os
+from dqn_lab import agent, cli
+method = agent.Agent.{method}
+def watched(*args, **kwargs):
+    result = method(*args, **kwargs)
+    if {over}:
+        os._exit(0)
+    return result
+agent.Agent.{method} = watched
+cli.main()
+"""  # a run's command that ends as soon as something was done
+
+
 def startup(rounds):
-    """Prints the seconds of whole processes, in turn: `import torch`, a short run, and a first run on a machine."""
+    """Prints seconds from the command on, in turn: of `import torch`, to a run's first step and update, and its end."""
     short = (
         "train steps=65 episodes=null train.learning_starts=65 evaluation.interval=null "
         "evaluation.final_num_episodes=1 logger=csv display=none"
@@ -224,22 +238,25 @@ def startup(rounds):
     seconds = defaultdict(list)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as directory:
-            run = [sys.executable, "-m", "dqn_lab", *short.split()]
-            for name, words, variables in [
-                ("import torch", [sys.executable, "-c", "import torch"], {}),
-                ("a run of 65 steps", [*run, f"hydra.run.dir={directory}/warm"], {}),
-                (
-                    "the same, nothing compiled",
-                    [*run, f"hydra.run.dir={directory}/cold"],
-                    {"NUMBA_CACHE_DIR": directory},
-                ),
-            ]:
+            step = UNTIL.format(method="observe", over=True)
+            update = UNTIL.format(method="learn", over="result[1]")
+            cold = {"NUMBA_CACHE_DIR": directory}
+            for number, (name, program, variables) in enumerate([
+                ("import torch", ["-c", "import torch"], {}),
+                ("the first environment step", ["-c", step], {}),
+                ("the first update", ["-c", update], {}),
+                ("the end of a run of 65 steps", ["-m", "dqn_lab"], {}),
+                ("the first update, nothing compiled", ["-c", update], cold),
+            ]):  # fmt: skip
+                words = [] if name == "import torch" else [*short.split(), f"hydra.run.dir={directory}/{number}"]
                 started = time.perf_counter()
-                subprocess.run(words, check=True, capture_output=True, env={**os.environ, **variables})
+                subprocess.run(
+                    [sys.executable, *program, *words], check=True, capture_output=True, env={**os.environ, **variables}
+                )
                 seconds[name].append(time.perf_counter() - started)
-    print(f"{'process':<30} {'s, median':>10} {'lowest – highest':>18}")
+    print(f"{'from the command to':<36} {'s, median':>10} {'lowest – highest':>18}")
     for name, values in seconds.items():
-        print(f"{name:<30} {statistics.median(values):>10.2f} {min(values):>10.2f} – {max(values):.2f}")
+        print(f"{name:<36} {statistics.median(values):>10.2f} {min(values):>10.2f} – {max(values):.2f}")
 
 
 def main():

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from dqn_lab.buffer._sum_tree import SumTree, Tree
 
-FANOUTS = [2, 3, 8]
 PRIORITIES = st.floats(1e-6, 1e6)
 
 
@@ -24,33 +23,41 @@ def put(tree, batch):
     tree.put(np.array(indices), np.array(values))
 
 
-def test_a_binary_tree_by_hand():
-    """Leaves 1 2 3 4 5 and a sixth that is empty, sums of pairs 3 7 5 and an empty fourth, of those 10 and 5: 15."""
-    tree = SumTree(5, fanout=2)
-    tree.put(np.arange(5), np.arange(1.0, 6.0))
-    assert [level.tolist() for level in tree.levels] == [[1, 2, 3, 4, 5, 0], [3, 7, 5, 0], [10, 5]]
-    assert tree.root == 15
+def numbered():
+    """Leaves 1 2 … 17, which fill two families of eight and begin a third."""
+    tree = SumTree(17)
+    tree.put(np.arange(17), np.arange(1.0, 18.0))
+    return tree
+
+
+def test_a_tree_by_hand():
+    """1 + … + 8 = 36, 9 + … + 16 = 100, and 17: 153 in all."""
+    tree = numbered()
+    leaves, families = [level.tolist() for level in tree.levels]
+    assert leaves == [*range(1, 18), 0, 0, 0, 0, 0, 0, 0]
+    assert families == [36, 100, 17, 0, 0, 0, 0, 0]
+    assert tree.root == 153
 
 
 def test_a_changed_leaf_changes_the_sums_over_it_alone():
-    tree = SumTree(5, fanout=2)
-    tree.put(np.arange(5), np.arange(1.0, 6.0))
+    tree = numbered()
     tree.put(np.array([2]), np.array([9.0]))
-    assert [level.tolist() for level in tree.levels] == [[1, 2, 9, 4, 5, 0], [3, 13, 5, 0], [16, 5]]
+    assert tree.leaves[:4].tolist() == [1, 2, 9, 4]
+    assert tree.levels[1].tolist() == [42, 100, 17, 0, 0, 0, 0, 0]
 
 
 def test_leaves_are_found_by_hand():
-    """Running sums 1 3 6 10 15: leaf 0 is found below 1 of 15, leaf 1 below 3, leaf 2 below 6, leaf 3 below 10."""
-    tree = SumTree(5, fanout=2)
-    tree.put(np.arange(5), np.arange(1.0, 6.0))
-    masses = [0, 0.9, 1.1, 2.9, 3.1, 5.9, 6.1, 9.9, 10.1, 14.9]
-    assert tree.find(np.array(masses) / 15)[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    """Running sums 1 3 6 …, 36 after eight, 136 after sixteen, 153."""
+    masses = [0, 0.9, 1.1, 2.9, 3.1, 35.9, 36.1, 44.9, 45.1, 135.9, 136.1, 152.9]
+    leaves = [0, 0, 1, 1, 2, 7, 8, 8, 9, 15, 16, 16]
+    assert numbered().find(np.array(masses) / 153)[0].tolist() == leaves
 
 
 def test_a_tree_of_minima_by_hand():
-    tree = Tree(5, minimum=True, fanout=2)
-    tree.put(np.array([0, 1, 4]), np.array([4.0, 3.0, 5.0]))
-    assert [level.tolist() for level in tree.levels[1:]] == [[3, math.inf, 5, math.inf], [3, 5]]
+    tree = Tree(17, minimum=True)
+    tree.put(np.array([0, 1, 16]), np.array([4.0, 3.0, 5.0]))
+    assert tree.levels[1].tolist() == [3, math.inf, 5, *[math.inf] * 5]
+    assert tree.root == 3
     tree.put(np.array([1]), np.array([7.0]))
     assert tree.root == 4
 
@@ -62,11 +69,10 @@ def test_of_several_values_for_one_leaf_the_last_stays():
     assert tree.root == 14
 
 
-@pytest.mark.parametrize("fanout", FANOUTS)
-@given(data=st.data(), capacity=st.integers(1, 70))
-def test_the_root_is_the_sum_of_the_leaves(fanout, data, capacity):
+@given(data=st.data(), capacity=st.integers(1, 600))
+def test_the_root_is_the_sum_of_the_leaves(data, capacity):
     """Of whole numbers, whose sums are exact in any order."""
-    tree, leaves = SumTree(capacity, fanout=fanout), np.zeros(capacity)
+    tree, leaves = SumTree(capacity), np.zeros(capacity)
     for batch in data.draw(changes(capacity, st.integers(0, 10**6))):
         put(tree, batch)
         for index, value in batch:
@@ -75,12 +81,11 @@ def test_the_root_is_the_sum_of_the_leaves(fanout, data, capacity):
         assert tree.root == leaves.sum()
 
 
-@pytest.mark.parametrize("fanout", FANOUTS)
 @pytest.mark.parametrize("minimum", [False, True])
-@given(data=st.data(), capacity=st.integers(1, 70))
-def test_no_rounding_gathers(fanout, minimum, data, capacity):
+@given(data=st.data(), capacity=st.integers(1, 600))
+def test_no_rounding_gathers(minimum, data, capacity):
     """Every node, after any changes, is to the bit the one of a tree that was given the leaves at once."""
-    tree, other = (Tree(capacity, minimum=minimum, fanout=fanout) for _ in range(2))
+    tree, other = (Tree(capacity, minimum=minimum) for _ in range(2))
     for batch in data.draw(changes(capacity)):
         put(tree, batch)
     other.fill(tree.leaves)
@@ -99,29 +104,27 @@ def test_no_rounding_gathers_in_large_trees(capacity):
     assert tree.root == pytest.approx(math.fsum(tree.leaves), rel=1e-12)
 
 
-@pytest.mark.parametrize("fanout", FANOUTS)
-@given(data=st.data(), capacity=st.integers(1, 70))
-def test_no_empty_leaf_is_found(fanout, data, capacity):
+@given(data=st.data(), capacity=st.integers(1, 600))
+def test_no_empty_leaf_is_found(data, capacity):
     """Not even where rounding leads to the very end, and with numbers of very different sizes."""
     values = st.sampled_from([0.0, 1e-300, 1e-9, 0.1, 1 / 3, 1e9])
     leaves = data.draw(st.lists(values, min_size=1, max_size=capacity).filter(any))
-    tree = SumTree(capacity, fanout=fanout)
+    tree = SumTree(capacity)
     tree.fill(np.array(leaves))
     fractions = data.draw(st.lists(st.floats(0, 1), min_size=1, max_size=20))
     assert tree.leaves[tree.find(np.array([*fractions, 0.0, np.nextafter(1.0, 0.0), 1.0]))[0]].all()
 
 
-@pytest.mark.parametrize("fanout", FANOUTS)
-@given(leaves=st.lists(st.integers(0, 9), min_size=1, max_size=70).filter(any), data=st.data())
-def test_leaves_are_found_where_running_sums_pass(fanout, leaves, data):
-    tree, reached = SumTree(len(leaves), fanout=fanout), np.cumsum(leaves)
+@given(leaves=st.lists(st.integers(0, 9), min_size=1, max_size=600).filter(any), data=st.data())
+def test_leaves_are_found_where_running_sums_pass(leaves, data):
+    tree, reached = SumTree(len(leaves)), np.cumsum(leaves)
     tree.fill(np.array(leaves, float))
     masses = np.array(data.draw(st.lists(st.integers(0, int(reached[-1]) - 1), min_size=1, max_size=20))) + 0.5
     assert tree.find(masses / reached[-1])[0].tolist() == reached.searchsorted(masses, side="right").tolist()
 
 
 def test_filling_empties_what_was_there_before():
-    tree = SumTree(100, fanout=2)
+    tree = SumTree(100)
     tree.put(np.arange(100), np.ones(100))
     tree.fill(np.array([1.0, 2.0]))
     assert tree.root == 3

@@ -148,3 +148,13 @@ def test_what_cannot_be_made_is_refused_in_one_line(configuration, message):
     with pytest.raises(ValueError, match=message) as caught:
         Gymnasium(**configuration).make()
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("configuration", [{}, {"truncation_terminates": True}, {"max_episode_steps": 3}])
+def test_nothing_checks_every_step(configuration):
+    env = Gymnasium(id="CartPole-v1", **configuration).make()
+    names = []
+    while isinstance(env, gymnasium.Wrapper):
+        names.append(type(env).__name__)
+        env = env.env
+    assert names == ["TruncationTerminates"] * configuration.get("truncation_terminates", False) + ["TimeLimit"]
