@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -47,7 +48,7 @@ def evaluate(
         TrainingError: a Q-value is not a number.
     """
     seeds = rng.integers(2**31, size=num_episodes).tolist()
-    together = min(TOGETHER, num_episodes)
+    together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # as many each time, or nearly so
     with contextlib.closing(SyncVectorEnv([make_env] * together, copy=False)) as envs:
         for start in range(0, num_episodes, together):
             yield from _play(q_values, envs, seeds[start : start + together])
