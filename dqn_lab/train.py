@@ -93,13 +93,14 @@ def train(experiment: Experiment, observer: Observer) -> Progress:
             action = agent.act(obs, progress)
             try:
                 next_obs, reward, terminated, truncated, _ = env.step(action)
+                reward = float(reward)
             except Exception as error:
                 raise _environment_error("step", progress, error) from error
-            agent.observe(obs, action, float(reward), next_obs, terminated, truncated)
+            agent.observe(obs, action, reward, next_obs, terminated, truncated)
             ended = bool(terminated or truncated)
             before, after = progress, progress_of((progress.step + 1, progress.episode + ended, progress.updates))
             progress, updates = agent.learn(before, after)
-            tally.add(float(reward), updates)
+            tally.add(reward, updates)
             obs = np.array(next_obs)  # some environments give out the same array at every step
             observer.step(progress)
             if ended:

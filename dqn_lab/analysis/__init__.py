@@ -15,6 +15,7 @@ from dqn_lab.analysis.curves import area_under_curve, distribution, learning_cur
 from dqn_lab.analysis.load import load_configs, load_runs
 from dqn_lab.analysis.records import Sweep, read_sweep
 from dqn_lab.analysis.sentence import answer
+from dqn_lab.analysis.shipped import load_shipped
 from dqn_lab.analysis.statistics import compare, summarize
 from dqn_lab.analysis.survival import reached_curves, steps_to_threshold
 
@@ -29,6 +30,7 @@ __all__ = [
     "learning_curves",
     "load_configs",
     "load_runs",
+    "load_shipped",
     "reached_curves",
     "read_sweep",
     "steps_to_threshold",

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 Row = dict[str, Any]
+FEW = 4  # arms that a sentence has room for, numbers and all
 
 
 def answer(comparison: pd.DataFrame) -> str:
@@ -40,8 +41,17 @@ def answer(comparison: pd.DataFrame) -> str:
         if decided
         else f"Undecided{_at(rows)} against {first['control']} {measure}"
     )
-    told = "; ".join(_clause(row, by) for row in rows)
+    told = "; ".join(_clauses(rows, by))
     return f"{opening} ({seeds}; intervals corrected for {len(rows)} comparisons): {told}."
+
+
+def _clauses(rows: list[Row], by: str) -> list[str]:
+    """Writes one for each arm; where there are many, those that are undecided share the last."""
+    decided = [row for row in rows if row["verdict"] != "undecided"]
+    names = [str(row[by]) for row in rows if row["verdict"] == "undecided"]
+    if len(rows) <= FEW or len(names) <= 1:
+        return [_clause(row, by) for row in rows]
+    return [*(_clause(row, by) for row in decided), f"{', '.join(names[:-1])} and {names[-1]} undecided"]
 
 
 def _clause(row: Row, by: str) -> str:

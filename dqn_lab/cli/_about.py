@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shlex
@@ -40,6 +41,7 @@ def command() -> str:
     return shlex.join([*words, *sys.argv[1:]])
 
 
+@functools.cache  # a worker makes hundreds of runs
 def _versions() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
@@ -50,6 +52,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
+@functools.cache  # of the sources that this process began with
 def _git() -> dict[str, Any] | None:
     """Gives the commit of the package's own repository, and whether it was changed since; None outside of one."""
     root = Path(__file__).resolve().parents[2]

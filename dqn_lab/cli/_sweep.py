@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from rich.console import Console
 
-from dqn_lab.cli import _hydra, _interrupt, _overrides
+from dqn_lab.cli import _hydra, _interrupt, _overrides, report
 from dqn_lab.cli._about import about
 from dqn_lab.cli._board import Board, Watch, summary
 from dqn_lab.cli._display import say
@@ -36,7 +36,7 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
 
     Args:
         path: of the question's file.
-        args: `overrides`, `quick`, `dry_run` and `dir`, as typed.
+        args: `overrides`, `quick`, `dry_run`, `report` and `dir`, as typed.
 
     Raises:
         ConfigError: one line a problem; nothing was written.
@@ -57,8 +57,10 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
     with _alone(directory):
         write_ledger(ledger, directory)
         if question.search:
-            return run_search(config, question, question.search, typed.base, ledger)
-        return _run(config, question, plan, directory)
+            code = run_search(config, question, question.search, typed.base, ledger)
+        else:
+            code = _run(config, question, plan, directory, hint=not args.report)
+    return max(code, report.write(Path(shown(directory)))) if args.report else code
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
@@ -117,7 +119,7 @@ def _show_plan(question: Question, plan: Plan, directory: Path) -> int:
     return 0
 
 
-def _run(config: DictConfig, question: Question, plan: Plan, directory: Path) -> int:
+def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> int:
     """Runs the jobs that are not completed; returns the exit code."""
     waiting = _clear_the_way(plan, directory)
     board, errors = Board(question.question, plan.jobs, directory), {}
@@ -128,9 +130,9 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path) ->
     except KeyboardInterrupt as error:
         _interrupt.ignore()
         close(waiting, directory, "interrupted with its sweep")
-        _show(board, directory, errors)
+        _show(board, directory, errors, hint=False)
         raise type(error)("interrupted; the same command goes on from here") from error
-    return _show(board, directory, errors)
+    return _show(board, directory, errors, hint)
 
 
 def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
@@ -149,11 +151,12 @@ def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
     return waiting
 
 
-def _show(board: Board, directory: Path, errors: dict[str, str]) -> int:
-    """Says what came out; returns 1 if a job did not complete."""
+def _show(board: Board, directory: Path, errors: dict[str, str], hint: bool) -> int:
+    """Says what came out and, as a hint, what to type next; returns 1 if a job did not complete."""
     board.look()
     bad = board.problems(errors)
     lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]
     place = shown(directory)
-    say("\n" + "\n".join([*lines, f"files     {place}", f"next      python -m dqn_lab report {shlex.quote(place)}"]))
+    lines += [f"files     {place}", *([f"next      python -m dqn_lab report {shlex.quote(place)}"] if hint else [])]
+    say("\n" + "\n".join(lines))
     return int(board.count("completed") < len(board.status))

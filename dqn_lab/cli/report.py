@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
+from typing import Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser
@@ -15,16 +16,20 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_args(argv)
     if not args.paths and not any(Path(arm).is_dir() for arm in args.compare or ()):
         return fail("PATH: which runs? name a sweep's directory (see --help)")
+    return write(
+        *args.paths, out=args.out, show=args.open, metric=args.metric, control=args.control, threshold=args.threshold,
+        against=args.against, compare=tuple(args.compare) if args.compare else None,
+    )  # fmt: skip
+
+
+def write(*paths: Path, out: Path | None = None, show: bool = False, **options: Any) -> int:
+    """Writes a report and prints its answer; returns the exit code."""
     from dqn_lab.analysis import AnalysisError  # pandas takes its time, and --help should not
     from dqn_lab.analysis.report.material import Options
     from dqn_lab.analysis.report.write import write_report
 
-    options = Options(
-        metric=args.metric, control=args.control, threshold=args.threshold, against=args.against,
-        compare=tuple(args.compare) if args.compare else None,
-    )  # fmt: skip
     try:
-        report = write_report(*args.paths, out=args.out, options=options)
+        report = write_report(*paths, out=out, options=Options(**options))
     except AnalysisError as error:
         return fail(str(error))
     except OSError as error:
@@ -33,7 +38,7 @@ def main(argv: list[str]) -> int:
     for task, answer in report.answers.items():
         print(f"answer    {f'{task}: ' if len(report.answers) > 1 else ''}{answer}")
     print(f"runs      {report.progress}\nreport    {report.index}")
-    if args.open:
+    if show:
         import webbrowser
 
         webbrowser.open(report.index.resolve().as_uri())

@@ -54,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="the question's own short form: fewer seeds, shorter runs")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs and what would be skipped; run nothing")
+    parser.add_argument("--report", action="store_true", help="and then write the report, and print the answer")
     parser.add_argument("--dir", type=Path, metavar="DIR", help="where to write (default: outputs/sweeps/<name>)")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
     return parser

@@ -20,6 +20,8 @@ from dqn_lab.engine._simd import fill, lanes, load, multiply_add, positive, root
 NORM_EPS = 1e-5  # of torch.nn.LayerNorm
 
 
+# Twelve sums at a time: more than hide the latency of multiply_add. Where there are no six rows left the last one is
+# computed several times, to the same result.
 @inline
 def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, inner, tiles):
     """out[t, r, :] = bias[r] + Σ_o Σ_i left[r · step + o · outer_step + i · inner_step] · right[t, o · inner + i, :].
@@ -30,12 +32,10 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
         left: a matrix of `rows` rows, its columns numbered by o and i, laid out by the three steps.
         right: [tiles, outer · inner, TILE].
     """
-    wide = lanes(left)
-    for part in range(0, tiles * TILE, 2 * wide):
+    for part in range(0, tiles * TILE, 2 * lanes(left)):
         tile, lane = part // TILE, part % TILE
         begin, to = tile * outer * inner * TILE + lane, tile * rows * TILE + lane
-        for first in range(0, rows, 6):  # twelve sums at a time: more than hide the latency of multiply_add
-            # where no six are left the last one is computed again and again, to the same result
+        for first in range(0, rows, 6):
             r, r2, r3 = first, min(first + 1, rows - 1), min(first + 2, rows - 1)
             r4, r5, r6 = min(first + 3, rows - 1), min(first + 4, rows - 1), min(first + 5, rows - 1)
             if len(bias):
@@ -43,17 +43,17 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
                 d, e, f = spread(bias, r4), spread(bias, r5), spread(bias, r6)
                 a2, b2, c2, d2, e2, f2 = a, b, c, d, e, f
             else:
-                a, a2 = load(out, to + r * TILE), load(out, to + r * TILE + wide)
-                b, b2 = load(out, to + r2 * TILE), load(out, to + r2 * TILE + wide)
-                c, c2 = load(out, to + r3 * TILE), load(out, to + r3 * TILE + wide)
-                d, d2 = load(out, to + r4 * TILE), load(out, to + r4 * TILE + wide)
-                e, e2 = load(out, to + r5 * TILE), load(out, to + r5 * TILE + wide)
-                f, f2 = load(out, to + r6 * TILE), load(out, to + r6 * TILE + wide)
+                a, a2 = _pair(out, to + r * TILE)
+                b, b2 = _pair(out, to + r2 * TILE)
+                c, c2 = _pair(out, to + r3 * TILE)
+                d, d2 = _pair(out, to + r4 * TILE)
+                e, e2 = _pair(out, to + r5 * TILE)
+                f, f2 = _pair(out, to + r6 * TILE)
             x = begin
             for o in range(outer):
                 w = o * outer_step
                 for _ in range(inner):
-                    v, v2 = load(right, x), load(right, x + wide)
+                    v, v2 = _pair(right, x)
                     factor = spread(left, w + r * step)
                     a, a2 = multiply_add(factor, v, a), multiply_add(factor, v2, a2)
                     factor = spread(left, w + r2 * step)
@@ -66,20 +66,26 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
                     e, e2 = multiply_add(factor, v, e), multiply_add(factor, v2, e2)
                     factor = spread(left, w + r6 * step)
                     f, f2 = multiply_add(factor, v, f), multiply_add(factor, v2, f2)
-                    w += inner_step
-                    x += TILE
-            store(out, to + r * TILE, a)
-            store(out, to + r * TILE + wide, a2)
-            store(out, to + r2 * TILE, b)
-            store(out, to + r2 * TILE + wide, b2)
-            store(out, to + r3 * TILE, c)
-            store(out, to + r3 * TILE + wide, c2)
-            store(out, to + r4 * TILE, d)
-            store(out, to + r4 * TILE + wide, d2)
-            store(out, to + r5 * TILE, e)
-            store(out, to + r5 * TILE + wide, e2)
-            store(out, to + r6 * TILE, f)
-            store(out, to + r6 * TILE + wide, f2)
+                    w, x = w + inner_step, x + TILE
+            _put(out, to + r * TILE, a, a2)
+            _put(out, to + r2 * TILE, b, b2)
+            _put(out, to + r3 * TILE, c, c2)
+            _put(out, to + r4 * TILE, d, d2)
+            _put(out, to + r5 * TILE, e, e2)
+            _put(out, to + r6 * TILE, f, f2)
+
+
+@inline
+def _pair(array, at):
+    """Gives two vectors that lie one behind the other."""
+    return load(array, at), load(array, at + lanes(array))
+
+
+@inline
+def _put(array, at, a, b):
+    """Writes two vectors one behind the other."""
+    store(array, at, a)
+    store(array, at + lanes(array), b)
 
 
 @inline

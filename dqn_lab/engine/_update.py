@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine._dueling import join_streams, part_streams
 from dqn_lab.engine._kernels import backward, collect, forward

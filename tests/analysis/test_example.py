@@ -6,7 +6,9 @@ from pathlib import Path
 from dqn_lab import analysis
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-(EXAMPLE,) = [block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "dqn_lab.analysis" in block]
+EXAMPLE, SHIPPED = [
+    block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "dqn_lab.analysis" in block
+]
 
 
 def test_the_example_runs_on_the_runs_of_the_command_above_it(make_run, tmp_path, monkeypatch, capsys):
@@ -19,6 +21,13 @@ def test_the_example_runs_on_the_runs_of_the_command_above_it(make_run, tmp_path
     monkeypatch.chdir(tmp_path)
     exec(EXAMPLE, {})
     assert "target.interval=1 loses to target.interval=10 by 270 in mean final_return" in capsys.readouterr().out
+
+
+def test_the_example_of_what_comes_with_the_lab_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    exec(SHIPPED, {})
+    assert "last 50,000" in capsys.readouterr().out
+    assert (tmp_path / "replay.png").stat().st_size > 10_000
 
 
 def test_everything_that_is_exported_stands_in_the_readme():

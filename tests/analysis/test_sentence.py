@@ -36,6 +36,11 @@ OPEN = ("other", {"difference": -5.84, "low": -42.0, "high": 30.6, "verdict": "u
             "Undecided at 30 seeds against slow in mean final_return (30 seeds each; intervals corrected for 2 "
             "comparisons): other undecided, −6 (−42 to 31); other undecided, −6 (−42 to 31).",
         ),
+        (
+            [OPEN, BETTER, ("third", OPEN[1]), ("fourth", OPEN[1]), WORSE],
+            "Against slow in mean final_return (30 seeds each; intervals corrected for 5 comparisons): "
+            "fast better by 45 (12 to 80); none worse by 45 (12 to 80); other, third and fourth undecided.",
+        ),
     ],
 )
 def test_what_was_decided_and_what_was_not(rows, sentence):

@@ -90,7 +90,7 @@ def test_the_agent_hands_on_the_epsilon_it_explores_with(configure, exploration)
 
 
 def test_other_bootstraps_are_handed_none(configure):
-    assert build(configure("bootstrap=max", "exploration=constant")).agent.epsilon(Progress()) == 0
+    assert build(configure("bootstrap=max", "exploration=constant")).agent.epsilon is None
 
 
 def test_the_compiled_engine_leaves_it_to_torch(configure):

@@ -70,6 +70,16 @@ def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):
         assert job["directory"].endswith(job["hash"])
 
 
+def test_a_report_can_follow_at_once(ask, home):
+    outcome = ask("--report")
+    assert outcome.code == 0
+    lines = outcome.out.splitlines()
+    assert "question  Does it work?" in lines
+    assert next(line for line in lines if line.startswith("answer")).endswith("2 seeds each).")
+    assert not any(line.startswith("next") for line in lines)
+    assert (home / "report" / "index.html").is_file()
+
+
 def test_the_end_says_how_each_variant_did_and_what_to_type_next(ask):
     lines = ask().out.splitlines()
     assert "4 of 4 jobs completed" in lines

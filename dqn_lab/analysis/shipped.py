@@ -1,0 +1,79 @@
+"""The answers that come with the lab: every run's results, to load and plot before anything was trained."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Literal, get_args
+
+import pandas as pd
+
+from dqn_lab.analysis._errors import unknown
+
+Shipped = Literal["runs", "evaluations"]
+PACKAGE = Path(__file__).resolve().parents[1]
+CURVE = ["run", "variant", "seed", "task", "step", "return_mean"]
+RUN = ["run", "variant", "seed", "task", "status", "final_return", "best_return", "last_100", "final_step"]
+
+
+def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.DataFrame:
+    """Loads what the runs of a question in `sweeps/` came to, as they were made for the README.
+
+    Args:
+        question: its name; None lists those there are.
+        table: `runs` for a row per run, as `load_configs` gives it, its scores only; `evaluations` for a row per
+            evaluation of `load_runs(…, table="evaluations")`, its mean only.
+
+    Returns:
+        a frame for `summarize`, `compare` and `learning_curves`; without a question, a row per question that there are
+        results for: its name, variants and runs.
+
+    Raises:
+        AnalysisError: there is no such question or table.
+    """
+    found = {path.name.removesuffix(".runs.csv"): path for path in sorted(_directory().glob("*.runs.csv"))}
+    if question is None:
+        frames = {name: load_shipped(name) for name in found}
+        rows = [{"question": name, "variants": frame["variant"].nunique(), "runs": len(frame)}
+                for name, frame in frames.items()]  # fmt: skip
+        return pd.DataFrame(rows, columns=["question", "variants", "runs"])
+    if question not in found:
+        raise unknown("question", question, found, "question")
+    if table not in get_args(Shipped):
+        raise unknown("table", table, get_args(Shipped), "table")
+    path = found[question] if table == "runs" else found[question].with_name(f"{question}.evaluations.csv.gz")
+    frame = pd.read_csv(path)
+    frame["variant"] = pd.Categorical(frame["variant"], list(dict.fromkeys(frame["variant"])))
+    return frame
+
+
+def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory: Path) -> None:
+    """Writes the two files that `load_shipped` reads: the same bytes for the same runs.
+
+    Args:
+        runs: as `load_configs` gives them.
+        evaluations: as `load_runs(…, table="evaluations")` gives them.
+        question: its name.
+        directory: where to.
+    """
+    order = {label: number for number, label in enumerate(runs["variant"].cat.categories)}
+    name = {run: f"{question}-{number}" for number, run in enumerate(runs["run"])}
+
+    def text(frame: pd.DataFrame, columns: list[str], last: str) -> str:
+        rank = frame["variant"].map(order).astype(int)
+        frame = frame.assign(rank=rank, run=frame["run"].map(name)).sort_values(["rank", "seed", last])
+        return frame[columns].round(2).to_csv(index=False, lineterminator="\n")
+
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / f"{question}.runs.csv").write_text(text(runs, RUN, "final_step"), encoding="utf-8")
+    buffer = io.BytesIO(text(evaluations, CURVE, "step").encode())
+    pd.read_csv(buffer).to_csv(
+        directory / f"{question}.evaluations.csv.gz", index=False, lineterminator="\n",
+        compression={"method": "gzip", "compresslevel": 9, "mtime": 0},
+    )  # fmt: skip
+
+
+def _directory() -> Path:
+    """Finds `sweeps/answers/`: beside the package in a repository, inside it in an installed wheel."""
+    repository = PACKAGE.parent
+    return (repository if (repository / "pyproject.toml").is_file() else PACKAGE) / "sweeps" / "answers"

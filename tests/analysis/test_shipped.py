@@ -1,0 +1,68 @@
+"""What comes with the lab can be loaded, and is what the README says of it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dqn_lab.analysis import (
+    AnalysisError,
+    answer,
+    compare,
+    learning_curves,
+    load_configs,
+    load_runs,
+    load_shipped,
+    shipped,
+)
+from dqn_lab.cli.sweep import find_question
+
+README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+QUESTIONS = load_shipped()["question"].tolist()
+
+
+def test_the_readmes_questions_are_there():
+    assert set(QUESTIONS) >= {"replay", "target_interval", "target_network", "tutorial"}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_every_variant_has_its_seeds_and_its_curves(question):
+    runs, evaluations = load_shipped(question), load_shipped(question, table="evaluations")
+    assert find_question(question).is_file()
+    assert (runs["status"] == "completed").all()
+    assert runs.groupby("variant", observed=True)["seed"].agg(set).map(len).nunique() == 1
+    assert runs["final_return"].between(8, 500).all()
+    assert set(evaluations["run"]) == set(runs["run"])
+    curves = learning_curves(evaluations)
+    assert set(curves["variant"]) == set(runs["variant"])
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_the_readme_says_what_the_data_say(question):
+    control = re.search(r"^control: (.*)$", find_question(question).read_text(encoding="utf-8"), re.MULTILINE).group(1)
+    said = answer(compare(load_shipped(question), "final_return", control=control))
+    quoted = " ".join(line.removeprefix("> ") for line in README.splitlines() if line.startswith("> "))
+    assert said in quoted
+
+
+def test_what_is_not_there_is_answered_with_what_is():
+    with pytest.raises(AnalysisError, match=r"question=repaly: no such question; did you mean replay"):
+        load_shipped("repaly")
+    with pytest.raises(AnalysisError, match="table=episodes: no such table; choose one of runs, evaluations"):
+        load_shipped("replay", table="episodes")
+
+
+def test_packing_keeps_what_was_measured(make_run, tmp_path, monkeypatch):
+    for interval in (1, 10):
+        for seed in range(3):
+            make_run(f"sweep/{interval}-{seed}", seed=seed, final=100 + seed, **{"target.interval": interval})
+    runs, evaluations = load_configs(tmp_path / "sweep"), load_runs(tmp_path / "sweep", table="evaluations")
+    shipped.pack(runs, evaluations, "mine", tmp_path / "answers")
+    files = {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()}
+    shipped.pack(runs, evaluations, "mine", tmp_path / "again")
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()}
+    monkeypatch.setattr(shipped, "_directory", lambda: tmp_path / "answers")
+    assert load_shipped().to_dict("records") == [{"question": "mine", "variants": 2, "runs": 6}]
+    loaded = load_shipped("mine").set_index(["variant", "seed"])["final_return"]
+    assert loaded.round(1).to_dict() == runs.set_index(["variant", "seed"])["final_return"].round(1).to_dict()
+    assert len(load_shipped("mine", table="evaluations")) == len(evaluations)

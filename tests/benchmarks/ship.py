@@ -1,0 +1,25 @@
+"""Writes the results of sweeps that come with the lab, `sweeps/answers/`, from what they left behind.
+
+python tests/benchmarks/ship.py outputs/sweeps/replay outputs/sweeps/target_network
+"""
+
+import argparse
+from pathlib import Path
+
+from dqn_lab.analysis import load_configs, load_runs, read_sweep
+from dqn_lab.analysis.shipped import pack
+
+ANSWERS = Path(__file__).parents[2] / "sweeps" / "answers"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sweeps", type=Path, nargs="+")
+    for path in parser.parse_args().sweeps:
+        question = read_sweep(path).name
+        pack(load_configs(path), load_runs(path, table="evaluations"), question, ANSWERS)
+        print(f"{question}: {', '.join(str(file) for file in sorted(ANSWERS.glob(f'{question}.*')))}")
+
+
+if __name__ == "__main__":
+    main()
