@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
-from gymnasium.vector import SyncVectorEnv
 
 from dqn_lab.seeding import seed_sequence
 from dqn_lab.types import Array, TrainingError
@@ -49,31 +48,36 @@ def evaluate(
     """
     seeds = rng.integers(2**31, size=num_episodes).tolist()
     together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # as many each time, or nearly so
-    with contextlib.closing(SyncVectorEnv([make_env] * together, copy=False)) as envs:
+    with contextlib.ExitStack() as stack:
+        envs = [stack.enter_context(contextlib.closing(make_env())) for _ in range(together)]
         for start in range(0, num_episodes, together):
             yield from _play(q_values, envs, seeds[start : start + together])
 
 
-def _play(q_values: Callable[[Array], Array], envs: SyncVectorEnv, seeds: list[int]) -> list[Episode]:
-    """Plays one episode from each seed; environments that are done, or not needed, go on without being counted."""
-    number, num_envs = len(seeds), envs.num_envs
+def _play(
+    q_values: Callable[[Array], Array], envs: Sequence[gymnasium.Env[Any, Any]], seeds: list[int]
+) -> list[Episode]:
+    """Plays one episode from each seed, asking for the Q-values of all at once."""
     ties = [np.random.default_rng(seed_sequence(seed, "ties")) for seed in seeds]
-    scores, lengths, running = np.zeros(number), np.zeros(number, np.int64), np.ones(number, bool)
-    actions = np.zeros(num_envs, np.int64)
-    obs, _ = envs.reset(seed=[*seeds, *[0] * (num_envs - number)])
-    seen = np.zeros((TOGETHER, *obs.shape[1:]), obs.dtype)  # always as many, because sums are ordered by their number
-    while running.any():
-        seen[:num_envs] = obs
-        values = q_values(seen)[:number]
-        best = values == values.max(1, keepdims=True)
-        actions[:number] = values.argmax(1)
-        for i in np.flatnonzero(running & (best.sum(1) != 1)):
-            actions[i] = greedy(values[i], ties[i])
-        obs, rewards, terminated, truncated, _ = envs.step(actions)
-        scores[running] += rewards[:number][running]
-        lengths[running] += 1
-        running &= ~(terminated | truncated)[:number]
-    return [Episode(*episode) for episode in zip(seeds, scores.tolist(), lengths.tolist(), strict=True)]
+    scores, lengths, running = [0.0] * len(seeds), [0] * len(seeds), list(range(len(seeds)))
+    space = envs[0].observation_space
+    seen = np.zeros((TOGETHER, *(space.shape or ())), space.dtype)  # as many always: sums are ordered by their number
+    for i in running:
+        seen[i], _ = envs[i].reset(seed=seeds[i])
+    while running:
+        values = q_values(seen)
+        actions, best = values.argmax(1).tolist(), (values == values.max(1, keepdims=True)).sum(1).tolist()
+        over = set()
+        for i in running:
+            action = actions[i] if best[i] == 1 else greedy(values[i], ties[i])
+            seen[i], reward, terminated, truncated, _ = envs[i].step(action)
+            scores[i] += float(reward)
+            lengths[i] += 1
+            if terminated or truncated:
+                over.add(i)
+        if over:
+            running = [i for i in running if i not in over]
+    return [Episode(*episode) for episode in zip(seeds, scores, lengths, strict=True)]
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:
