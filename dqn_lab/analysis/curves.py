@@ -60,25 +60,25 @@ def learning_curves(
     return whole
 
 
-def each_run(part: pd.DataFrame) -> list[pd.DataFrame]:
-    """Lists the rows of each run and arm, in order of appearance; of two rows at one step the later counts."""
+def each_run(part: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
+    """Takes a table apart into runs, in order of appearance; of two rows at one step the later counts.
+
+    Returns:
+        a row per run and arm of what tells it apart, the columns before those of its table; and each one's rows.
+    """
     names = [name for name in ("run", "variant") if name in part]
     if not names:
         raise AnalysisError("run: no such column; rows must say which run they are of, as those of load_runs do")
-    groups = part.groupby(names, observed=True, sort=False)
-    return [group.drop_duplicates("step", keep="last") for _, group in groups]
-
-
-def identity(run: pd.DataFrame) -> dict[str, Any]:
-    """Gives what tells a run apart: the columns before those of its table."""
-    names = list(run.columns)
-    first = min(names.index(name) for name in ("step", "episode") if name in names)
-    return {str(name): run[name].iloc[0] for name in names[:first]}
+    part = part.drop_duplicates([*names, "step"], keep="last", ignore_index=True)
+    runs = [group for _, group in part.groupby(names, observed=True, sort=False)]
+    columns = list(part.columns)
+    own = min(columns.index(name) for name in ("step", "episode") if name in columns)
+    return part.iloc[[run.index[0] for run in runs], :own].reset_index(drop=True), runs
 
 
 def common_steps(evaluations: pd.DataFrame) -> Floats:
     """Gives the steps that nine in ten of the runs share, or else 101 from the first to the last."""
-    runs = each_run(evaluations)
+    _, runs = each_run(evaluations)
     counts = pd.concat([run["step"] for run in runs]).value_counts().sort_index()
     shared = counts.index[counts >= ENOUGH * len(runs)]
     if len(shared) > 1:
@@ -88,11 +88,10 @@ def common_steps(evaluations: pd.DataFrame) -> Floats:
 
 def curve_matrix(part: pd.DataFrame, value: str, steps: Floats, by: Sequence[str] = ()) -> Floats:
     """Gives each run's values at common steps, [runs, steps], NaN where it has none, in the order of their seeds."""
-    runs = each_run(part)
+    about, runs = each_run(part)
     if "seed" in part:
-        seeds = pd.DataFrame([identity(run) for run in runs]).assign(one=0.0)
-        check_scores(seeds, "one", by)
-        runs = [runs[position] for position in np.argsort(seeds["seed"].to_numpy(), kind="stable")]
+        check_scores(about.assign(one=0.0), "one", by)
+        runs = [runs[position] for position in np.argsort(about["seed"].to_numpy(), kind="stable")]
     rows = [_interpolate(run, value, steps) for run in runs]
     return np.array(rows)
 
@@ -141,8 +140,9 @@ def area_under_curve(
         AnalysisError: no such column, or runs that share no steps.
     """
     check_columns(evaluations, value, [], "value")
-    runs = each_run(evaluations)
-    about = pd.DataFrame([{**identity(run), "_first": run["step"].min(), "_last": run["step"].max()} for run in runs])
+    about, runs = each_run(evaluations)
+    ends = [(run["step"].min(), run["step"].max()) for run in runs]
+    about = about.assign(_first=[first for first, _ in ends], _last=[last for _, last in ends])
     spans = about.groupby("variant" if "variant" in about else "run", observed=True)
     first = float(spans["_first"].quantile(ENOUGH, interpolation="higher").max()) if start is None else start
     last = float(spans["_last"].quantile(1 - ENOUGH, interpolation="lower").min()) if stop is None else stop

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dqn_lab.analysis._errors import AnalysisError
-from dqn_lab.analysis.curves import ENOUGH, each_run, identity
+from dqn_lab.analysis.curves import ENOUGH, each_run
 from dqn_lab.analysis.intervals import Floats, weights
 from dqn_lab.analysis.scores import Keys, arms, as_list, check_columns, check_scores
 from dqn_lab.analysis.tasks import known
@@ -42,7 +42,8 @@ def steps_to_threshold(
     goal = threshold if threshold is not None or task is None else task.threshold
     if goal is None:
         raise AnalysisError(f"threshold: must be given; none is known for {value} here")
-    return pd.DataFrame([{**identity(run), **_first_reached(run, value, goal)} for run in each_run(evaluations)])
+    about, runs = each_run(evaluations)
+    return about.join(pd.DataFrame([_first_reached(run, value, goal) for run in runs]))
 
 
 def _first_reached(run: pd.DataFrame, value: str, threshold: float) -> dict[str, Any]:
@@ -116,7 +117,9 @@ def turnbull(weight: Floats, may: NDArray[np.bool_]) -> Floats:
     Returns:
         the fraction at the beginning of each cell, [draws, cells].
     """
-    allowed = may.astype(float)
+    patterns, which = np.unique(may, axis=0, return_inverse=True)  # runs that may have done the same count as one
+    weight = weight @ (which.reshape(-1, 1) == np.arange(len(patterns)))
+    allowed = patterns.astype(float)
     mass = np.full((len(weight), allowed.shape[1]), 1 / allowed.shape[1])
     for _ in range(NUM_ITERATIONS):
         mass = mass * ((weight / (mass @ allowed.T)) @ allowed)
