@@ -48,7 +48,7 @@ def test_the_readme_says_what_the_data_say(question):
 def test_what_is_not_there_is_answered_with_what_is():
     with pytest.raises(AnalysisError, match=r"question=repaly: no such question; did you mean replay"):
         load_shipped("repaly")
-    with pytest.raises(AnalysisError, match="table=episodes: no such table; choose one of runs, evaluations"):
+    with pytest.raises(AnalysisError, match="table=episodes: no such table; choices: runs, evaluations"):
         load_shipped("replay", table="episodes")
 
 
