@@ -66,21 +66,26 @@ def each_run(part: pd.DataFrame) -> tuple[pd.DataFrame, list[pd.DataFrame]]:
     Returns:
         a row per run and arm of what tells it apart, the columns before those of its table; and each one's rows.
     """
-    names = [name for name in ("run", "variant") if name in part]
-    if not names:
-        raise AnalysisError("run: no such column; rows must say which run they are of, as those of load_runs do")
-    part = part.drop_duplicates([*names, "step"], keep="last", ignore_index=True)
+    part, names = _once(part)
     runs = [group for _, group in part.groupby(names, observed=True, sort=False)]
     columns = list(part.columns)
     own = min(columns.index(name) for name in ("step", "episode") if name in columns)
     return part.iloc[[run.index[0] for run in runs], :own].reset_index(drop=True), runs
 
 
+def _once(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Keeps one row at each step of a run, the last; names the columns that tell runs apart."""
+    names = [name for name in ("run", "variant") if name in part]
+    if not names:
+        raise AnalysisError("run: no such column; rows must say which run they are of, as those of load_runs do")
+    return part.drop_duplicates([*names, "step"], keep="last", ignore_index=True), names
+
+
 def common_steps(evaluations: pd.DataFrame) -> Floats:
     """Gives the steps that nine in ten of the runs share, or else 101 from the first to the last."""
-    _, runs = each_run(evaluations)
-    counts = pd.concat([run["step"] for run in runs]).value_counts().sort_index()
-    shared = counts.index[counts >= ENOUGH * len(runs)]
+    part, names = _once(evaluations)
+    counts = part["step"].value_counts().sort_index()
+    shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True).ngroups]
     if len(shared) > 1:
         return np.asarray(shared, float)
     return np.linspace(float(counts.index[0]), float(counts.index[-1]), NUM_POINTS)
@@ -154,7 +159,8 @@ def area_under_curve(
 
 
 def _area(run: pd.DataFrame, value: str, first: float, last: float) -> float:
-    inside = run["step"][(run["step"] > first) & (run["step"] < last)]
+    taken = run["step"].to_numpy(float)
+    inside = taken[(taken > first) & (taken < last)]
     steps = np.array([first, *inside, last], float)
     return float(np.trapezoid(_interpolate(run, value, steps), steps))
 
