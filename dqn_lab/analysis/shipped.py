@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import gzip
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -66,11 +66,8 @@ def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory
 
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{question}.runs.csv").write_text(text(runs, RUN, "final_step"), encoding="utf-8")
-    buffer = io.BytesIO(text(evaluations, CURVE, "step").encode())
-    pd.read_csv(buffer).to_csv(
-        directory / f"{question}.evaluations.csv.gz", index=False, lineterminator="\n",
-        compression={"method": "gzip", "compresslevel": 9, "mtime": 0},
-    )  # fmt: skip
+    packed = gzip.compress(text(evaluations, CURVE, "step").encode(), mtime=0)
+    (directory / f"{question}.evaluations.csv.gz").write_bytes(packed)
 
 
 def _directory() -> Path:
