@@ -8,10 +8,10 @@ from typing import Literal, get_args
 
 import pandas as pd
 
+from dqn_lab._paths import sweeps_directory
 from dqn_lab.analysis._errors import unknown
 
 Shipped = Literal["runs", "evaluations"]
-PACKAGE = Path(__file__).resolve().parents[1]
 CURVE = ["run", "variant", "seed", "task", "step", "return_mean"]
 RUN = ["run", "variant", "seed", "task", "status", "final_return", "best_return", "last_100", "final_step"]
 
@@ -71,6 +71,4 @@ def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory
 
 
 def _directory() -> Path:
-    """Finds `sweeps/answers/`: beside the package in a repository, inside it in an installed wheel."""
-    repository = PACKAGE.parent
-    return (repository if (repository / "pyproject.toml").is_file() else PACKAGE) / "sweeps" / "answers"
+    return sweeps_directory() / "answers"

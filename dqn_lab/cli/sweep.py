@@ -6,11 +6,11 @@ import argparse
 import os
 from pathlib import Path
 
+from dqn_lab._paths import sweeps_directory
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser
 from dqn_lab.types import ConfigError
 
-PACKAGE = Path(__file__).resolve().parent.parent
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"), "1"
 )
@@ -60,14 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _directory() -> Path:
-    """Finds `sweeps/`: beside the package in a repository, inside it in an installed wheel."""
-    repository = PACKAGE.parent
-    return repository / "sweeps" if (repository / "pyproject.toml").is_file() else PACKAGE / "sweeps"
-
-
 def _questions() -> dict[str, Path]:
-    return {path.stem: path for path in sorted(_directory().glob("*.yaml"))}
+    return {path.stem: path for path in sorted(sweeps_directory().glob("*.yaml"))}
 
 
 def _list_questions() -> int:
