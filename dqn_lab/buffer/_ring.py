@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,10 +20,14 @@ class Ring:
     Args:
         observation_space: gives an observation's shape and type.
         capacity: transitions held at most.
+
+    Raises:
+        ValueError: this machine has not the memory for so many.
     """
 
     def __init__(self, observation_space: Space[Any], capacity: int) -> None:
-        shape, dtype = observation_space.shape or (), observation_space.dtype
+        shape, dtype = observation_space.shape or (), np.dtype(observation_space.dtype)
+        _check_memory(capacity, 2 * math.prod(shape) * dtype.itemsize + 16)
         self.capacity = capacity
         self.size = 0
         self.head = 0  # where the next transition goes
@@ -66,3 +72,15 @@ class Ring:
         self.head, self.size = state["head"], state["size"]
         for name, array in self.arrays._asdict().items():
             array[: self.size] = state["arrays"][name]
+
+
+def _check_memory(capacity: int, itemsize: int) -> None:
+    """Sees that the arrays will fit when they are full: memory is only given out as it is written to, hours later."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows cannot say
+        return
+    if capacity * itemsize > memory:
+        needed, there = capacity * itemsize / 1e9, memory / 1e9
+        most = f"at most {memory // itemsize:,} transitions of this environment fit"
+        raise ValueError(f"capacity={capacity}: needs {needed:.1f} GB, this machine has {there:.1f} GB; {most}")

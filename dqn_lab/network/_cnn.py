@@ -49,6 +49,7 @@ class CNN(TrunkAndHead):
         channels: where the axis of channels stands.
         dueling: whether outputs are values plus advantages.
         noisy_sigma: σ₀ of noisy dense layers; None for plain ones.
+        dueling_gradient_scale: what the gradient from a dueling head into the convolutions is multiplied by.
 
     Raises:
         ValueError: the observation is no image, or too small a one.
@@ -65,6 +66,7 @@ class CNN(TrunkAndHead):
         channels: Channels,
         dueling: bool,
         noisy_sigma: float | None,
+        dueling_gradient_scale: float = 1.0,
     ) -> None:
         depth, *pixels = _image_shape(observation_space, channels, convolutions)
         trunk: list[nn.Module] = []
@@ -76,7 +78,8 @@ class CNN(TrunkAndHead):
         def make(fan_in: int, fan_out: int) -> nn.Linear:
             return linear(fan_in, fan_out, generator, noisy_sigma=noisy_sigma)
 
-        head = Head(num_features, num_actions, num_outputs, make, hidden=hidden, dueling=dueling)
+        sizes, scale = (num_features, num_actions, num_outputs), dueling_gradient_scale
+        head = Head(*sizes, make, hidden=hidden, dueling=dueling, gradient_scale=scale)
         super().__init__(nn.Sequential(*trunk, nn.Flatten()), head, num_features)
         self.channels = channels
 

@@ -41,13 +41,23 @@ class Head(nn.Module):
         make: makes a linear layer.
         hidden: width of a hidden layer with relu in each stream; None for a single linear layer.
         dueling: whether outputs are values plus advantages.
+        gradient_scale: what the gradient from a dueling head into the features is multiplied by.
     """
 
     def __init__(
-        self, num_features: int, num_actions: int, num_outputs: int, make: Make, *, hidden: int | None, dueling: bool
+        self,
+        num_features: int,
+        num_actions: int,
+        num_outputs: int,
+        make: Make,
+        *,
+        hidden: int | None,
+        dueling: bool,
+        gradient_scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.shape = num_actions, num_outputs
+        self.gradient_scale = gradient_scale if dueling else 1.0
 
         def stream(width: int) -> nn.Sequential:
             if hidden is None:
@@ -59,6 +69,9 @@ class Head(nn.Module):
 
     def forward(self, features: Tensor, noise: Tensor | None = None) -> Tensor:
         """Maps features [..., F], and the network's noise [D] if there is any, to outputs [..., A, K]."""
+        if self.gradient_scale != 1.0:
+            fixed = features.detach()
+            features = fixed + self.gradient_scale * (features - fixed)  # the same numbers, another gradient
         outputs = run(self.action, features, noise).view(*features.shape[:-1], *self.shape)
         return outputs if self.value is None else dueling_outputs(run(self.value, features, noise), outputs)
 

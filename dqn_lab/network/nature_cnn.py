@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le
 from gymnasium import Space
 
 from dqn_lab.network._cnn import CNN, Channels, Convolution
@@ -28,6 +28,8 @@ class NatureCNN(CNN):
         dueling: whether outputs are a value plus each action's advantage over their mean, either stream with a dense
             layer of 512 of its own (Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
             https://arxiv.org/abs/1511.06581).
+        dueling_gradient_scale: what the gradient from both streams into the convolutions is multiplied by: 1 for what
+            it is, Wang's 1/√2.
         noisy: whether the dense layers have factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
             Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
             network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
@@ -46,10 +48,11 @@ class NatureCNN(CNN):
         *,
         channels: Channels = "first",
         dueling: bool = False,
+        dueling_gradient_scale: Annotated[float, Gt(0), Le(1)] = 1.0,
         noisy: bool = False,
         noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
         convolutions = [Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1)]
         sigma = noisy_sigma if noisy else None
         supplied = observation_space, num_actions, num_outputs, generator
-        super().__init__(*supplied, convolutions, 512, channels, dueling, sigma)
+        super().__init__(*supplied, convolutions, 512, channels, dueling, sigma, dueling_gradient_scale)

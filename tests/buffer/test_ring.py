@@ -82,3 +82,9 @@ def test_a_ring_goes_on_from_its_saved_state(capacity, before, after):
 def test_only_what_is_stored_is_saved():
     small, _ = ring_of(1000, range(10))
     assert all(len(array) == 10 for array in small.state_dict()["arrays"].values())
+
+
+def test_more_than_the_machine_has_memory_for_is_refused_before_the_run():
+    """Ten million stacks of four Atari frames, twice each, are 564 GB."""
+    with pytest.raises(ValueError, match=r"capacity=10000000: needs 564.6 GB, this machine has .* transitions .* fit"):
+        Ring(Box(0, 255, (4, 84, 84), np.uint8), 10_000_000)

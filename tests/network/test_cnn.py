@@ -48,6 +48,26 @@ def test_a_dueling_streams_hidden_layer_is_its_own(cnn):
     assert shapes(network) == [(16, 6, 3, 3), (16,), *streams]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_the_gradient_into_a_dueling_heads_features_is_scaled_and_nothing_else(cnn, seed):
+    """Wang's 1/√2: outputs and the streams' own gradients stay the same, the convolutions' get 0.7071 of theirs."""
+    images = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (2, 4, 84, 84), np.uint8))
+    plain = cnn("nature_cnn", ATARI, 3, dueling=True)
+    scaled = cnn("nature_cnn", ATARI, 3, dueling=True, dueling_gradient_scale=0.5**0.5)
+    outputs = [network(images) for network in (plain, scaled)]
+    assert torch.equal(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    for layer, other in zip(plain.layers, scaled.layers, strict=True):
+        for weight, another in zip(layer.parameters(), other.parameters(), strict=True):
+            factor = 0.5**0.5 if isinstance(layer, torch.nn.Conv2d) else 1.0
+            torch.testing.assert_close(another.grad, factor * weight.grad)
+
+
+def test_a_head_of_one_stream_scales_no_gradient(cnn):
+    assert cnn("nature_cnn", ATARI, dueling_gradient_scale=0.5).head.gradient_scale == 1.0
+
+
 def test_noisy_are_the_dense_layers(cnn):
     network = cnn("minatar_cnn", MINATAR, noisy=True)
     assert [type(layer) for layer in network.layers if hasattr(layer, "weight")] == [
