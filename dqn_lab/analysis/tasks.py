@@ -32,11 +32,12 @@ def task_name(config: Mapping[str, Any]) -> str:
         config: dotted keys.
     """
     name = config.get("env.id") or config.get("env.name") or "unknown"
-    plain = (
+    plain = (  # the last two change what is learned, not what is scored
         "env.id",
         "env.name",
         "env.truncation_terminates",
-    )  # the last one changes what is learned, not what is scored
+        "env.rescale",
+    )
     given = [f"{key[4:]}={value}" for key, value in config.items() if key.startswith("env.") and key not in plain]
     changed = [text for text in given if not text.endswith("=None")]
     return f"{name} ({', '.join(changed)})" if changed else str(name)

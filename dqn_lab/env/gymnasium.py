@@ -9,7 +9,7 @@ import gymnasium
 import numpy as np
 from annotated_types import Gt
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
-from gymnasium.wrappers import OrderEnforcing
+from gymnasium.wrappers import OrderEnforcing, RescaleObservation
 from numpy.typing import NDArray
 
 from dqn_lab._validation import nearest
@@ -48,6 +48,7 @@ class Gymnasium:
         max_episode_steps: the time limit; null for the environment's own.
         truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
             the last state is taken to be worth nothing. Standard DQN bootstraps from it.
+        rescale: whether observations are rescaled so that their bounds, which must be finite, become −1 and 1.
         kwargs: the environment's own keyword arguments.
 
     Raises:
@@ -60,11 +61,13 @@ class Gymnasium:
         id: str = "CartPole-v1",
         max_episode_steps: Annotated[int, Gt(0)] | None = None,
         truncation_terminates: bool = False,
+        rescale: bool = False,
         kwargs: dict[str, Any] = {},  # noqa: B006 (never changed)
     ) -> None:
         self.id = id
         self.max_episode_steps = max_episode_steps
         self.truncation_terminates = truncation_terminates
+        self.rescale = rescale
         self.kwargs = kwargs
 
     def make(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:
@@ -90,6 +93,8 @@ class Gymnasium:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
         env = self._checked(_unguarded(env))
+        if self.rescale:
+            env = _rescaled(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
 
     def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
@@ -103,6 +108,18 @@ class Gymnasium:
             supported = "Box, Discrete, MultiDiscrete, Tuple of Discrete"
             raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
         return env
+
+
+def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Puts an observation's bounds at −1 and 1.
+
+    Raises:
+        ValueError: they are not finite.
+    """
+    space = env.observation_space
+    if not isinstance(space, Box) or not np.issubdtype(space.dtype, np.floating) or not space.is_bounded():
+        raise ValueError(f"rescale=true: needs a Box of numbers with finite bounds, got {space}")
+    return RescaleObservation(env, np.full(space.shape, -1, space.dtype), np.full(space.shape, 1, space.dtype))
 
 
 def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

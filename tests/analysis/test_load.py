@@ -99,7 +99,7 @@ def test_a_run_of_two_arms_is_there_for_both(make_run, tmp_path):
 
 
 def test_the_task_says_what_changes_its_returns(make_run, tmp_path):
-    make_run("grid/a", **{"env.max_episode_steps": 200, "env.truncation_terminates": True})
+    make_run("grid/a", **{"env.max_episode_steps": 200, "env.truncation_terminates": True, "env.rescale": True})
     assert load_configs(tmp_path)["task"].tolist() == ["CartPole-v1 (max_episode_steps=200)"]
     assert load_runs(tmp_path)["task"].unique().tolist() == ["CartPole-v1 (max_episode_steps=200)"]
 

@@ -158,3 +158,21 @@ def test_nothing_checks_every_step(configuration):
         names.append(type(env).__name__)
         env = env.env
     assert names == ["TruncationTerminates"] * configuration.get("truncation_terminates", False) + ["TimeLimit"]
+
+
+def test_bounds_may_be_put_at_minus_one_and_one():
+    """MountainCar's position is in [−1.2, 0.6] and its velocity in [−0.07, 0.07]."""
+    with Gymnasium(id="MountainCar-v0").make() as plain, Gymnasium(id="MountainCar-v0", rescale=True).make() as env:
+        assert env.observation_space == Box(-1, 1, (2,))
+        position, velocity = plain.reset(seed=3)[0]
+        assert env.reset(seed=3)[0] == pytest.approx([(position + 0.3) / 0.9, velocity / 0.07])
+        (position, velocity), reward, *_ = plain.step(2)
+        obs, same, *_ = env.step(2)
+        assert (obs.dtype, same) == (np.float32, reward)
+        assert obs == pytest.approx([(position + 0.3) / 0.9, velocity / 0.07])
+
+
+@pytest.mark.parametrize("id", ["CartPole-v1", "FrozenLake-v1"])
+def test_what_has_no_bounds_is_not_rescaled(id):
+    with pytest.raises(ValueError, match=r"rescale=true: needs a Box of numbers with finite bounds, got"):
+        Gymnasium(id=id, rescale=True).make()
