@@ -77,6 +77,7 @@ class Agent:
         self.num_updates = num_updates
         self._draw_online: DrawNoise | None = getattr(engine.online, "draw_noise", None)  # few networks have any
         self._draw_target: DrawNoise | None = getattr(engine.target, "draw_noise", None)
+        self._acting = getattr(engine, "acting", engine.q_values)  # an engine may be quicker at one observation
         self._noisy = self._draw_online is not None or minibatch_size is not None
         self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
         self._draws: list[NDArray[np.float64]] = []  # of the next batches, the next one last
@@ -84,7 +85,7 @@ class Agent:
     def act(self, obs: Any, progress: Progress) -> int:
         """Chooses an action at observation [*O]."""
         if self._draw_online is None:
-            return self.exploration.select(lambda: self.engine.q_values(obs[None])[0], self._exploration_rng, progress)
+            return self.exploration.select(lambda: self._acting(obs[None])[0], self._exploration_rng, progress)
         return self.exploration.select(lambda: self._noisy_q_values(obs), self._exploration_rng, progress)
 
     def observe(self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool) -> None:
@@ -134,7 +135,7 @@ class Agent:
 
     def _noisy_q_values(self, obs: Any) -> Array:
         noise = self._draw(self._draw_online, 1, "acting")
-        q_values: Array = self.engine.q_values(obs[None], noise)[0]
+        q_values: Array = self._acting(obs[None], noise)[0]
         return q_values
 
     def draw_noise(self, batch_size: int) -> Noise:

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from dqn_lab.engine._graph import GraphError, graph, obstacle
-from dqn_lab.engine.torch import TorchEngine, of_rows
+from dqn_lab.engine.torch import TorchEngine, forward, of_rows
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch, Bootstrap, Noise, Optimizer, Transition, Update, Value
+from dqn_lab.types import Array, Batch, Bootstrap, NetworkNoise, Noise, Optimizer, Transition, Update, Value
 
 _log = logging.getLogger(__name__)
 
@@ -26,8 +26,8 @@ class CompiledEngine:
 
     There is no formula here: an engine of torch is run once on tensors without numbers, and what it did to them becomes
     a graph of the parameters, the optimiser's state, the learning rate, the batch and the noise, for each shape of a
-    batch. The first update is torch's own, and makes the optimiser's state. Where something cannot be traced or
-    compiled, torch goes on, and `fallback` says why. Held to `torch` by tests: in float64 to 1e-10.
+    batch, and one for acting. The first update is torch's own, and makes the optimiser's state. Where something cannot
+    be traced or compiled, torch goes on, and `fallback` says why. Held to `torch` by tests: in float64 to 1e-10.
 
     Args:
         online: any network whose forward pass is a function of tensors.
@@ -82,6 +82,16 @@ class CompiledEngine:
             return self._torch.update(batch, noise, lr, epsilon)
         loss, q_value, _ = figures.mean(1).tolist()
         return Update(loss, q_value, figures[2], 1 if noise.minibatches is None else len(noise.minibatches))
+
+    def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
+        """Gives what `q_values` does, at the one observation [1, *O] that an agent acts on: by a graph of its own."""
+        if self._state is None:
+            return self._torch.q_values(obs, noise)
+        try:
+            return self._prepare(_q_values, np.array(obs), noise)()
+        except GraphError as error:
+            self._fall_back(str(error))
+            return self._torch.q_values(obs, noise)
 
     def _learn(self, batch: Batch, noise: Noise, epsilon: Array) -> Array:
         transition, weights = batch.transition, batch.weights
@@ -205,6 +215,10 @@ def _tensors(network: nn.Module) -> dict[str, Tensor]:
 
 def _is_number(kept: Any, parameter: Tensor) -> bool:
     return not isinstance(kept, Tensor) or (kept.dim() == 0 and parameter.dim() > 0)
+
+
+def _q_values(engine: TorchEngine, obs: Tensor, noise: NetworkNoise[Tensor] | None) -> Tensor:
+    return engine.value.q_values(forward(engine.online, obs, noise)).detach()
 
 
 def _whole(

@@ -1,10 +1,10 @@
-"""Prints what an update costs as a compiled graph against eager torch, over compositions, and what compiling costs.
+"""Prints what an update costs as a compiled graph against eager torch, and what compiling costs.
 
-CartPole's shapes, a 4-24-24-2 ReLU network and batches of 64, in single precision; the update alone, drawn batches
-given. Both engines run in turn in rounds, and the figures are medians of the processor's time, which others on the
-machine disturb less than the clock's. Compiling is timed likewise, the compiler's processes included: first with an
-empty cache, then in a new process with the cache that the first one left. A process's first graph, here one of next
-to nothing, takes longer than its others: inductor is imported, and headers are compiled.
+Over the recipes for CartPole, and over the default run with one choice changed; the update alone, drawn batches given.
+Both engines run in turn in rounds, and the figures are medians of the processor's time, which others on the machine
+disturb less than the clock's. Compiling is timed likewise, the compiler's processes included: first with an empty
+cache, then in a new process with the cache that the first one left. A process's first graph, here one of next to
+nothing, takes longer than its others: inductor is imported, and headers are compiled.
 
     python tests/benchmarks/compiled.py [--rounds 7] [--only NAME …]
 """
@@ -18,26 +18,21 @@ import sys
 import tempfile
 import time
 
+RECIPES = {
+    name: (f"experiment={name}",)
+    for name in ("dqn", "double_dqn", "dueling", "prioritized", "n_step", "noisy", "munchausen",
+                 "c51", "qr_dqn", "iqn", "rainbow")
+}  # fmt: skip
 COMPOSITIONS = {
-    "double": {"bootstrap": {"name": "double"}},
-    "munchausen": {"bootstrap": {"name": "munchausen"}},
-    "categorical (C51)": {"value": {"name": "categorical"}},
-    "quantile (QR-DQN)": {"value": {"name": "quantile"}},
-    "n_step=3": {"buffer": {"name": "uniform", "n_step": 3}},
-    "prioritized": {"buffer": {"name": "prioritized"}},
-    "keras_adam": {"optimizer": {"name": "keras_adam"}},
-    "nadam": {"optimizer": {"name": "nadam"}},
-    "radam": {"optimizer": {"name": "radam"}},
-    "rmsprop_centered": {"optimizer": {"name": "rmsprop_centered"}},
-    "sgd, clipped": {"optimizer": {"name": "sgd", "max_grad_norm": 10.0}},
-    "silu, layer_norm": {"network": {"name": "mlp", "activation": "silu", "layer_norm": True}},
-    "two minibatches": {"train": {"minibatch_size": 32}},
-}  # fmt: skip
-BASE = {
-    "env": {"name": "gymnasium"}, "network": {"name": "mlp"}, "value": {"name": "expected"},
-    "bootstrap": {"name": "max"}, "buffer": {"name": "uniform"}, "optimizer": {"name": "adam"},
-    "target": {"name": "periodic"}, "exploration": {"name": "constant", "epsilon": 0.05}, "logger": {},
-}  # fmt: skip
+    **RECIPES,
+    "optimizer=keras_adam": ("optimizer=keras_adam",),
+    "optimizer=nadam": ("optimizer=nadam",),
+    "optimizer=radam": ("optimizer=radam",),
+    "optimizer=rmsprop_centered": ("optimizer=rmsprop_centered",),
+    "optimizer=sgd, clipped": ("optimizer=sgd", "optimizer.max_grad_norm=10"),
+    "activation=silu": ("network.activation=silu",),
+    "train.minibatch_size=32": ("train.minibatch_size=32",),
+}
 ENGINES = ("torch", "compiled")
 
 
@@ -51,13 +46,18 @@ def prepare(name, engine_name):
     import numpy as np
 
     from dqn_lab.build import build, validate
+    from dqn_lab.cli import _hydra
 
-    experiment = build(validate({**BASE, **COMPOSITIONS[name], "engine": {"name": engine_name}}))
-    agent, rng = experiment.agent, np.random.default_rng(0)
+    _hydra.register_resolver()
+    with _hydra.composer():
+        overrides = [*COMPOSITIONS[name], f"engine={engine_name}", "logger=csv"]
+        config = validate(_hydra.plain(_hydra.compose_config(overrides)))
+    agent, rng = build(config).agent, np.random.default_rng(0)
+    batch_size = config["train"]["batch_size"]
     for step in range(300):
         obs, next_obs = rng.normal(size=(2, 4)).astype(np.float32)
         agent.observe(obs, int(rng.integers(2)), 1.0, next_obs, step % 50 == 49, False)
-    draws = [(agent.buffer.sample(rng.random(64)), agent.draw_noise(64)) for _ in range(10)]
+    draws = [(agent.buffer.sample(rng.random(batch_size)), agent.draw_noise(batch_size)) for _ in range(10)]
     return agent.engine, lambda number: agent.engine.update(*draws[number % 10], 1e-4)
 
 
@@ -121,13 +121,16 @@ def main():
                 ratios[name] = statistics.median(each)
                 spread = f"{min(each):.1f} – {max(each):.1f}"
                 row = f"torch {theirs:6.0f} µs, compiled {ours:5.0f} µs, ratio {ratios[name]:5.2f} ({spread})"
-                print(f"{name:<20} {row}", flush=True)
+                print(f"{name:<27} {row}", flush=True)
         for name, costs in zip(seconds, another_process(args.only, 0, cache), strict=True):
             seconds[name].append(costs["seconds"])
-    print(f"geometric mean of the ratios: {statistics.geometric_mean(ratios.values()):.2f}\n")
-    print(f"{'seconds to compile':<20} {'empty cache':>12} {'from disk':>12}")
+    recipes = [ratio for name, ratio in ratios.items() if name in RECIPES]
+    for what, group in (("the recipes", recipes), ("all", ratios.values())):
+        print(f"geometric mean of the ratios, {what}: {statistics.geometric_mean(group):.2f}" if group else "")
+    print()
+    print(f"{'seconds to compile':<27} {'empty cache':>12} {'from disk':>12}")
     for name, (cold, warm) in seconds.items():
-        print(f"{name:<20} {cold:>12.1f} {warm:>12.1f}")
+        print(f"{name:<27} {cold:>12.1f} {warm:>12.1f}")
 
 
 if __name__ == "__main__":

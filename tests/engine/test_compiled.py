@@ -92,6 +92,8 @@ def hold_to_torch(composition, number=100):
         assert (another.loss, another.q_value) == pytest.approx((one.loss, one.q_value), rel=1e-10, abs=1e-10)
         np.testing.assert_allclose(another.priorities, one.priorities, rtol=1e-10, atol=1e-10)
         assert another.num_updates == one.num_updates
+        obs = batch.transition.obs[:1]
+        np.testing.assert_allclose(other.acting(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)
         for each in (engine, other) if count % 10 == 0 else ():
             each.target.load_state_dict(each.online.state_dict())
     assert other.fallback is None
@@ -108,6 +110,34 @@ KERAS = Composition(
 def test_minibatches_weights_clipping_and_counts_in_the_optimizer_are_torchs(check_global_randomness):
     with check_global_randomness():
         hold_to_torch(KERAS)
+
+
+@needs_compiler
+def test_acting_is_torchs_with_the_noise_that_a_network_draws():
+    """It stays so as the network learns: what is compiled reads the parameters, and no copy of them."""
+    composition = Composition(network={"name": "mlp", "hidden": [8], "noisy": True}, bootstrap="double")
+    engine, other = (composition.build(name) for name in ("torch", "compiled"))
+    for batch, _, lr in composition.batches(4):
+        rng = np.random.default_rng(0)
+        draw = engine.online.draw_noise
+        noise = Noise(None, *(draw(rng, SIZE, purpose) for purpose in ("online", "selector", "target")))
+        for each in (engine, other):
+            each.update(batch, noise, lr)
+        obs, acting = batch.transition.obs[:1], draw(rng, 1, "acting")
+        q_values = other.acting(obs, acting)
+        np.testing.assert_allclose(q_values, engine.q_values(obs, acting), rtol=1e-10, atol=1e-10)
+        assert (q_values != other.q_values(obs)).all()
+    assert other.fallback is None
+
+
+@needs_compiler
+def test_acting_is_compiled_once_beside_the_update():
+    composition = Composition()
+    engine = composition.build("compiled")
+    for each in composition.batches(3):
+        engine.update(*each)
+        engine.acting(each[0].transition.obs[:1])
+    assert len(engine._graphs) == 2
 
 
 OPTIMIZERS = [
