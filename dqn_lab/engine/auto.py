@@ -12,7 +12,7 @@ from dqn_lab.engine._graph import obstacle
 from dqn_lab.engine.fused import FusedEngine
 from dqn_lab.registry import register
 
-PAYS = 40_000  # gradient steps that save twice the time of compiling, which is some 15 s, and a step 0.9 ms
+PAYS = 10_000  # gradient steps that save the time of compiling, some 15 s; where it is on disk, a quarter of them do
 EPISODE = 50  # steps that an episode is taken for: what it will be nobody knows
 TANH = 40_000  # hidden units times transitions: beyond it torch computes tanh faster, as speed.py --engines measured
 MEASURED = ("mlp",)  # networks small enough that running Python is what takes the time
@@ -24,7 +24,7 @@ class Auto:
 
     Where layers of tanh are wide and batches large, it is `torch`, which computes many of them at once.
 
-    `compiled` is for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 40,000
+    `compiled` is for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 10,000
     gradient steps by their declared length, where there is a C++ compiler. The choice is a function of the
     configuration and of what is installed, and stands in `run.json` with its reason.
     """

@@ -26,6 +26,17 @@ class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
         return obs, reward, terminated or truncated, truncated, info
 
 
+class Actions(Discrete):
+    """Tells quickly of a Python integer whether it is an action: classic control asks so at every step."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+    def contains(self, x: Any) -> bool:
+        return 0 <= x < self.count if type(x) is int else super().contains(x)
+
+
 class TupleAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
     """Gives a tuple of states as a vector of whole numbers."""
 
@@ -92,7 +103,7 @@ class Gymnasium:
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
-        env = self._checked(_unguarded(env))
+        env = _asked_quickly(self._checked(_unguarded(env)))
         if self.rescale:
             env = _rescaled(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
@@ -108,6 +119,14 @@ class Gymnasium:
             supported = "Box, Discrete, MultiDiscrete, Tuple of Discrete"
             raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
         return env
+
+
+def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Gives an environment that looks at its own space of actions one that answers sooner."""
+    inner = env.unwrapped
+    if type(vars(inner).get("action_space")) is Discrete:
+        inner.action_space = Actions(int(inner.action_space.n))  # type: ignore[attr-defined]
+    return env
 
 
 def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

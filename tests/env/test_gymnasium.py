@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 
-from dqn_lab.env.gymnasium import Gymnasium
+from dqn_lab.env.gymnasium import Actions, Gymnasium
 
 SPACES = {
     "box": Box(-1, 1, (2,)),
@@ -176,3 +176,14 @@ def test_bounds_may_be_put_at_minus_one_and_one():
 def test_what_has_no_bounds_is_not_rescaled(id):
     with pytest.raises(ValueError, match=r"rescale=true: needs a Box of numbers with finite bounds, got"):
         Gymnasium(id=id, rescale=True).make()
+
+
+def test_a_quicker_space_of_actions_is_the_same_space():
+    with Gymnasium().make() as env, gymnasium.make("CartPole-v1") as plain:
+        assert type(env.unwrapped.action_space) is Actions
+        assert (env.action_space, repr(env.action_space)) == (plain.action_space, repr(plain.action_space))
+        for action in (-1, 0, 1, 2, np.int64(1), np.int64(2), np.array(1), 1.0, True, "1", None):
+            assert env.action_space.contains(action) == plain.action_space.contains(action), action
+        env.reset(seed=0)
+        with pytest.raises(AssertionError, match="invalid"):
+            env.step(2)
