@@ -83,21 +83,22 @@ def count_in_double(engine):
             state["mu_product"] = state["mu_product"].double()
 
 
-def hold_to_torch(composition, number=100):
-    """Sees that many updates are torch's to 1e-10, their rates falling and the target network following."""
+def hold_to_torch(composition, number=100, tolerance=1e-10):
+    """Sees that many updates are torch's, their rates falling and the target network following."""
+    within = {"rel": tolerance, "abs": tolerance}
     engine, other = (composition.build(name) for name in ("torch", "compiled"))
     for count, (batch, noise, lr) in enumerate(composition.batches(number)):
         one, another = (each.update(batch, noise, lr) for each in (engine, other))
         count_in_double(engine)
-        assert (another.loss, another.q_value) == pytest.approx((one.loss, one.q_value), rel=1e-10, abs=1e-10)
-        np.testing.assert_allclose(another.priorities, one.priorities, rtol=1e-10, atol=1e-10)
+        assert (another.loss, another.q_value) == pytest.approx((one.loss, one.q_value), **within)
+        assert another.priorities == pytest.approx(one.priorities, **within)
         assert another.num_updates == one.num_updates
         obs = batch.transition.obs[:1]
-        np.testing.assert_allclose(other.acting(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)
+        assert other.acting(obs) == pytest.approx(engine.q_values(obs), **within)
         for each in (engine, other) if count % 10 == 0 else ():
             each.target.load_state_dict(each.online.state_dict())
     assert other.fallback is None
-    assert distance(other.online, engine.online) < 1e-10
+    assert distance(other.online, engine.online) < tolerance
 
 
 KERAS = Composition(
@@ -152,7 +153,8 @@ OPTIMIZERS = [
 @needs_compiler
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
 def test_a_hundred_updates_by_every_optimizer_are_torchs(optimizer):
-    hold_to_torch(Composition(optimizer=optimizer))
+    """RAdam's ρ_t is a small difference of large numbers, and its error grows with the updates."""
+    hold_to_torch(Composition(optimizer=optimizer), tolerance=1e-9 if optimizer["name"] == "radam" else 1e-10)
 
 
 def random_composition(rng):
