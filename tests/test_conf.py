@@ -79,6 +79,17 @@ def test_every_experiment_composes_builds_and_opens_with_its_command(configure, 
     assert f"python -m dqn_lab train experiment={name}" in lines[1]
 
 
+@pytest.mark.parametrize(("folder", "task", "steps"), [
+    ("acrobot", "Acrobot-v1", 100_000), ("mountain_car", "MountainCar-v0", 120_000),
+    ("atari", "ALE/Breakout-v5", 50_000_000),
+])  # fmt: skip
+def test_a_folders_experiments_are_of_its_task(configure, folder, task, steps):
+    """A recipe of the same name beside the folder must not come in its place."""
+    for name in [name for name in EXPERIMENTS if name.startswith(f"{folder}/")]:
+        config = configure(f"experiment={name}")
+        assert (config["env"]["id"], config["steps"]) == (task, steps), name
+
+
 def test_the_default_is_the_tutorials_settings(configure):
     config = configure()
     assert config["env"]["id"] == "CartPole-v1"

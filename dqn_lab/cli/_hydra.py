@@ -97,7 +97,7 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
     if args.config_path is not None or args.config_name is not None:
         parser.error("--config-path, --config-name: not supported; use --config-dir, experiment=…")
     # an environment's own keyword arguments are in no yaml, so that each is one more
-    args.overrides = [f"++{text}" if text.startswith("env.kwargs.") else text for text in args.overrides]
+    args.overrides = [_overrides.adding(text) for text in args.overrides]
     args.multirun = args.multirun or any(text.lstrip("+") == "hydra.mode=MULTIRUN" for text in args.overrides)
     return args
 

@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,12 @@ from dqn_lab.run import Run, mark_interrupted, read_record
 from dqn_lab.types import ConfigError
 
 PATIENCE = 10.0  # seconds that interrupted runs have to close their books
-EXTRAS = {"submitit": "submitit", "slurm": "submitit", "ray": "ray", "optuna": "optuna"}  # a word: what brings it
+EXTRAS = {  # what is chosen by such an override: the extra, and the plugin that it brings
+    **dict.fromkeys(("hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm", "hydra/launcher=slurm"),
+                    ("submitit", "hydra_submitit_launcher")),
+    **dict.fromkeys(("hydra/launcher=ray", "hydra/launcher=ray_local"), ("ray", "hydra_ray_launcher")),
+    "hydra/sweeper=optuna": ("optuna", "hydra_optuna_sweeper"),
+}  # fmt: skip
 
 
 class Prepared(ConfigLoaderImpl):
@@ -83,12 +89,11 @@ def master(launch: Sequence[str]) -> DictConfig:
     try:
         return _hydra.compose_config(list(launch))
     except ConfigError as error:
-        problems = []
-        for problem in error.problems:
-            extra = next((extra for word, extra in EXTRAS.items() if word in problem), None)
-            hint = f'; pip install "dqn-lab[{extra}]" brings it' if extra else ""
-            problems.append(problem + hint)
-        raise ConfigError(*problems) from error
+        for chosen in launch:
+            extra, plugin = EXTRAS.get(chosen, ("", ""))
+            if extra and find_spec(f"hydra_plugins.{plugin}") is None:
+                raise ConfigError(f'{chosen}: needs an extra: pip install "dqn-lab[{extra}]"') from error
+        raise
 
 
 def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path) -> dict[str, str]:

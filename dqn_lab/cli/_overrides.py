@@ -18,6 +18,11 @@ def key(override: str) -> str:
     return override.lstrip("+~").partition("=")[0]
 
 
+def adding(override: str) -> str:
+    """Lets an override for an environment's own keyword argument add it: no configuration has it yet."""
+    return f"++{override}" if override.startswith("env.kwargs.") else override
+
+
 def merge(*groups: list[str]) -> list[str]:
     """Puts overrides together; of several for one key the last one stands."""
     return list({key(override): override for override in itertools.chain.from_iterable(groups)}.values())

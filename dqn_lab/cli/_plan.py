@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
@@ -42,10 +42,11 @@ class Job:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The jobs of a sweep, and each arm's configuration by its overrides."""
+    """The jobs of a sweep, each arm's configuration by its overrides, and what is allowed and hardly meant."""
 
     jobs: list[Job]
     composed: dict[tuple[str, ...], DictConfig]
+    warnings: list[str] = field(default_factory=list)
 
 
 def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
@@ -61,21 +62,26 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
     """
     _refuse_what_is_compared(question, typed)
     problems: dict[str, list[str]] = {}  # what is wrong: the arms it is wrong with
+    warnings: dict[str, list[str]] = {}
     jobs: list[Job] = []
     composed: dict[tuple[str, ...], DictConfig] = {}
     for label, own in question.variants.items():
         shared = tuple(merge(question.base, typed, own, ["display=none"]))
         try:
-            config, hashes = _compose(launch, shared, question.seeds)
+            config, hashes, warned = _compose(launch, shared, question.seeds)
         except ConfigError as error:
             for problem in error.problems:
                 problems.setdefault(problem, []).append(label)
             continue
         composed[shared] = config
+        for warning in warned:
+            warnings.setdefault(warning, []).append(label)
         jobs += _jobs(label, own, shared, hashes)
+    total = len(question.variants)
     if problems:
-        raise ConfigError(*(_naming(names, len(question.variants), text) for text, names in problems.items()))
-    return Plan(jobs=_share(jobs), composed=composed)
+        raise ConfigError(*(_naming(names, total, text) for text, names in problems.items()))
+    said = [_naming(names, total, text) for text, names in warnings.items()]
+    return Plan(jobs=_share(jobs), composed=composed, warnings=[*said, *_twins(jobs, typed)])
 
 
 def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
@@ -85,21 +91,40 @@ def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
         raise ConfigError(*(f"{text}: is what {question.name} compares" for text in found))
 
 
+def _twins(jobs: list[Job], typed: list[str]) -> list[str]:
+    """Names the arms that are one and the same.
+
+    Raises:
+        ConfigError: it is what was typed that makes them so.
+    """
+    hashes: dict[str, list[str]] = {}
+    for job in jobs:
+        hashes.setdefault(job.variant, []).append(job.hash)
+    first: dict[tuple[str, ...], str] = {}
+    pairs = [(first.setdefault(tuple(own), label), label) for label, own in hashes.items()]
+    same = [f"variants {one!r} and {other!r} are the same runs" for one, other in pairs if one != other]
+    if same and typed:
+        raise ConfigError(*(f"{text}: {', '.join(typed)} sets what would tell them apart" for text in same))
+    return same
+
+
 def _naming(labels: list[str], total: int, problem: str) -> str:
     if len(labels) == total:
         return f"every variant: {problem}"
     return f"variant {labels[0]!r}{f' and {len(labels) - 1} more' if len(labels) > 1 else ''}: {problem}"
 
 
-def _compose(launch: list[str], shared: tuple[str, ...], seeds: list[int]) -> tuple[DictConfig, dict[int, str]]:
-    """Composes an arm once, builds it once, and gives each seed's identity."""
+def _compose(
+    launch: list[str], shared: tuple[str, ...], seeds: list[int]
+) -> tuple[DictConfig, dict[int, str], list[str]]:
+    """Composes an arm once, builds it once, and gives each seed's identity, and what to be warned of."""
     config = _hydra.compose_config([*launch, *shared, f"seed={seeds[0]}"])
     plain = validate(_hydra.plain(config))
-    build(plain)
+    warnings = build(plain).warnings
     if _interpolates(config):
-        reseeded = {seed: with_seed(config, seed) for seed in seeds}
-        return config, {seed: _hydra.identity(validate(_hydra.plain(each))) for seed, each in reseeded.items()}
-    return config, {seed: _hydra.identity({**plain, "seed": seed}) for seed in seeds}
+        reseeded = {seed: validate(_hydra.plain(with_seed(config, seed))) for seed in seeds}
+        return config, {seed: _hydra.identity(each) for seed, each in reseeded.items()}, warnings
+    return config, {seed: _hydra.identity({**plain, "seed": seed}) for seed in seeds}, warnings
 
 
 def _interpolates(config: DictConfig) -> bool:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict
 
 from dqn_lab._validation import check, nearest
+from dqn_lab.analysis.report.metrics import METRICS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._overrides import merge, parse_seeds
 from dqn_lab.types import ConfigError
@@ -101,15 +102,22 @@ def read_question(path: Path, quick: bool) -> Question:
 
 def _question(path: Path, quick: bool) -> Question:
     values = check("", _File, _load(path))
+    values["base"] = _own("base", values["base"])
+    values["variants"] = {label: _own(f"variants.{label}", own) for label, own in values["variants"].items()}
+    values["quick"]["base"] = _own("quick.base", values["quick"]["base"])
     both = [key for key in ("variants", "grid", "search") if values[key]]
     if len(both) != 1:
         raise ConfigError(f"{', '.join(both) or 'nothing'}: one of variants, grid and search must be given")
-    variants = values["variants"] or (_arms(values["grid"]) if values["grid"] else {})
+    variants = values["variants"] or {label: _own("grid", own) for label, own in _arms(values["grid"]).items()}
     search, control, short = values["search"], values["control"], values["quick"]
     if search is None and control not in variants:
         raise ConfigError(f"control={control}: no such variant; {nearest(str(control), variants)}")
     if search and control is not None:
         raise ConfigError(f"control={control}: a search has no control")
+    if values["metric"] not in METRICS:
+        raise ConfigError(f"metric={values['metric']}: no such metric; {nearest(values['metric'], METRICS)}")
+    if search and values["metric"] != "final_return":
+        raise ConfigError(f"metric={values['metric']}: a search is for final_return")
     if search:
         trials = short["num_trials"] if quick and short["num_trials"] else search["num_trials"]
         search = Search(params=search["params"], num_trials=trials, num_parallel=search["num_parallel"])
@@ -123,6 +131,20 @@ def _question(path: Path, quick: bool) -> Question:
         seeds=parse_seeds(short["seeds"] if quick and short["seeds"] is not None else values["seeds"]),
         search=search,
     )
+
+
+def _own(where: str, overrides: list[str]) -> list[str]:
+    """Sees that overrides are for runs, and lets those for an environment's own arguments add them.
+
+    Raises:
+        ConfigError: one is for what a sweep has other words for.
+    """
+    for text in overrides:
+        key = _overrides.key(text)
+        if key == "seed" or key.startswith(("hydra.", "hydra/")):
+            other = "seeds: says which" if key == "seed" else "it belongs behind the sweep's name on the command line"
+            raise ConfigError(f"{where}: {text}: {other}")
+    return [_overrides.adding(text) for text in overrides]
 
 
 def _blaming(prefix: str, work: Callable[[], Question]) -> Question:
@@ -203,7 +225,7 @@ def read_typed(overrides: list[str]) -> Typed:
 
 def _single(text: str) -> str:
     """Sees that an override gives one value; an environment's own arguments are one key more."""
-    text = f"++{text}" if text.startswith("env.kwargs.") else text
+    text = _overrides.adding(text)
     if _overrides.is_sweep(text):
         raise ConfigError(f"{text}: what a sweep compares stands in its file; a grid of its own is for `train -m`")
     return text

@@ -66,8 +66,9 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
         sweeper.sweep([*shared, *(f"{key}={text}" for key, text in search.params.items())])
     except ValueError as error:  # Optuna's, where there is no best trial
         fail(str(error), code=1)
-    found = collect(directory, list(search.params))
-    write_ledger({**ledger, **found}, directory)
+    finally:  # what has run is the sweep's, however it ends
+        found = collect(directory, list(search.params))
+        write_ledger({**ledger, **found}, directory)
     return _show(found, directory)
 
 

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from rich.console import Console
 
-from dqn_lab.cli import _hydra, _interrupt, _overrides, report
+from dqn_lab.cli import _hydra, _interrupt, _overrides, report, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._board import Board, Watch, summary
 from dqn_lab.cli._display import say
@@ -52,6 +52,7 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
     else:
         config, plan = master(hydra_part), make_plan(question, hydra_part, typed.base)
     ledger = add_to(read_ledger(directory), _describe(question, plan, typed.base), directory)
+    warn(*plan.warnings)
     if args.dry_run:
         return _show_plan(question, plan, directory)
     with _alone(directory):

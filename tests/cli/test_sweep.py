@@ -9,6 +9,10 @@ import time
 from importlib.util import find_spec
 
 import pytest
+from omegaconf import OmegaConf
+
+from dqn_lab.cli import _search
+from dqn_lab.cli._question import Question, Search
 
 SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
 FILE = """# Does it work?
@@ -188,7 +192,7 @@ def test_a_directory_holds_one_sweep(ask):
 def test_without_a_name_the_questions_are_listed(cli):
     outcome = cli("sweep")
     assert outcome.code == 0
-    assert "target_interval  How often should the target network be copied?" in outcome.out
+    assert "target_interval How often should the target network be copied?" in " ".join(outcome.out.split())
 
 
 def test_a_sweep_is_listed_and_explained_without_hydra():
@@ -220,6 +224,17 @@ MISTAKES = [
     ((), {"text": "question: [\n"}, "works.yaml: not a yaml file: "),
     ((), {"text": "- a list\n"}, "works.yaml: holds no keys"),
     ((), {"text": FILE + "control: b\n"}, "works.yaml: not a yaml file: "),
+    ((), {"text": FILE + "metric: final_retrun\n"},
+     "works.yaml: metric=final_retrun: no such metric; did you mean final_return?"),
+    ((), {"variants": "{a: [seed=3], b: []}"}, "works.yaml: variants.a: seed=3: seeds: says which"),
+    ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: it belongs behind"),
+    (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
+     "variants 'a' and 'b' are the same runs: network.hidden=[8,8] sets what would tell them apart"),
+    pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',
+                 marks=pytest.mark.skipif(find_spec("submitit") is not None, reason="the extra is installed")),
+    pytest.param(("hydra/launcher=ray_local",), {},
+                 'hydra/launcher=ray_local: needs an extra: pip install "dqn-lab[ray]"',
+                 marks=pytest.mark.skipif(find_spec("ray") is not None, reason="the extra is installed")),
 ]  # fmt: skip
 
 
@@ -231,6 +246,51 @@ def test_a_mistake_costs_one_line_before_anything_runs(ask, tmp_path, words, cha
     (line,) = outcome.err.splitlines()
     assert line.startswith(f"error: {expected}")
     assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
+
+
+def test_what_is_hardly_meant_is_said_with_the_variants_that_it_concerns(ask, monkeypatch):
+    monkeypatch.delenv("DQN_LAB_WARNED", raising=False)
+    outcome = ask("--dry-run", variants="{plain: [], noisy: [network.noisy=true], same: []}", control="plain")
+    warnings = [line for line in outcome.err.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 2
+    assert warnings[0].startswith("warning: variant 'noisy': network.noisy=true, exploration=")
+    assert warnings[1] == "warning: variants 'plain' and 'same' are the same runs"
+
+
+def test_a_variant_may_set_an_environments_own_arguments(ask):
+    outcome = ask("--dry-run", variants="{a: [env.kwargs.sutton_barto_reward=true], b: []}")
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkeypatch):
+    """The sweeper is stood in for: one run is made, then comes Ctrl-C."""
+    home, place = tmp_path / "outputs/sweeps/works", tmp_path / "search"
+
+    class Interrupted:
+        def sweep(self, arguments):
+            (run,) = home.glob("*/run.json")
+            run.rename(place / "one" / "run.json")
+            raise KeyboardInterrupt
+
+    ask("seed=0", variants="{b: []}")
+    (place / "one").mkdir(parents=True)
+    search = Search(params={"target.interval": "choice(3, 10)"}, num_trials=2, num_parallel=1)
+    parts = {
+        "name": "works",
+        "question": "Which?",
+        "base": [],
+        "variants": {},
+        "control": None,
+        "metric": "final_return",
+    }
+    question = Question(**parts, seeds=[0], search=search)
+    monkeypatch.setattr(_search, "context", lambda config: None)
+    plugins = type("Plugins", (), {"instantiate_sweeper": lambda self, **parts: Interrupted()})
+    monkeypatch.setattr(_search.Plugins, "instance", plugins)
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(place)}}})
+    with pytest.raises(KeyboardInterrupt):
+        _search.run_search(config, question, search, [], {"name": "works"})
+    assert [job["directory"] for job in read(place)["jobs"]] == ["one"]
 
 
 def test_every_mistake_in_a_sweep_is_reported_at_once(ask):
