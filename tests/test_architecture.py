@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "dqn_lab"
 GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")
 FLOORS = {
-    "__init__": 0, "types": 0, "_validation": 0, "_numba": 0, "registry": 0, "schedule": 0, "seeding": 0,
+    "__init__": 0, "types": 0, "_validation": 0, "_numba": 0, "_paths": 0, "registry": 0, "schedule": 0, "seeding": 0,
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
     "engine": 2, "agent": 3, "train": 4, "evaluate": 4, "checkpoint": 4, "build": 5, "run": 5, "cli": 6, "__main__": 7,
 }  # fmt: skip

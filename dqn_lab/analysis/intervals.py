@@ -53,6 +53,7 @@ from dqn_lab.seeding import seed_sequence
 
 NUM_DRAWS = 9_999
 BEYOND = 1.5  # standard deviations that scores may lie beyond those seen, where nothing is known of their bounds
+ALIKE = 10  # scores of one value from which on others count as out of the question, where no bounds are known
 Floats = NDArray[np.float64]
 Bounds = tuple[float, float]
 
@@ -116,8 +117,9 @@ def draw(scores: Floats, bounds: Bounds | None, stream: str = "arm") -> Draws:
 
 
 def extent(scores: Floats) -> Bounds:
-    """Gives bounds where none are known: nothing, for a single score."""
-    if len(scores) < 2:
+    """Gives bounds where none are known: nothing, for a single score, or for a few that are all the same."""
+    alike = scores.min() == scores.max()
+    if len(scores) < 2 or (alike and len(scores) < ALIKE):
         return np.nan, np.nan
     margin = BEYOND * float(np.std(scores, ddof=1))
     return float(scores.min()) - margin, float(scores.max()) + margin

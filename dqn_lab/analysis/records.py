@@ -150,12 +150,28 @@ def _parse(directory: str, text: bytes | None, skipped: dict[str, str]) -> dict[
             "run.json is damaged" if text else "run.json is empty" if text == b"" else "run.json cannot be read"
         )
         return None
-    config = record.get("config") if isinstance(record, dict) else None
-    if not isinstance(config, dict) or not isinstance(config.get("seed"), int) or "status" not in record:
+    if not _is_record(record):
         skipped[directory] = "run.json is not the record of a dqn_lab run"
         return None
     assert isinstance(record, dict)
     return record
+
+
+def _is_record(record: Any) -> bool:
+    """Tells whether what is read from a record later has the shape that a run gives it."""
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
+        return False
+    scores = record.get("scores") or {}
+    objects = [scores, *(record.get(key) or {} for key in ("progress", "engine", "versions", "git"))]
+    if not all(isinstance(part, dict) for part in objects):
+        return False
+    policies = [scores.get(name) or {} for name in ("final", "selected")]
+    if not all(isinstance(policy, dict) for policy in policies):
+        return False
+    numbers = [*(policy.get("return_mean") for policy in policies), scores.get("last_100"), record.get("wall_seconds")]
+    return isinstance(record["config"].get("seed"), int) and all(
+        number is None or isinstance(number, int | float) for number in numbers
+    )
 
 
 def _identity(config: Mapping[str, Any]) -> str:

@@ -87,5 +87,7 @@ def _interval(row: Row) -> str:
 def _number(value: float, row: Row, *, sign: bool = False) -> str:
     """Writes a number to the digits that its interval's width leaves."""
     width = row["high"] - row["low"]
-    digits = 1 if math.isnan(width) or width == 0 else min(max(1 - math.floor(math.log10(width)), 0), 6)
+    some = not math.isnan(width) and width > 1e-9 * max(abs(row["high"]), abs(row["low"]), 1)  # more than rounding
+    digits = min(max(1 - math.floor(math.log10(width)), 0), 6) if some else 1
+    value = round(value, digits) + 0.0  # no minus in front of nothing
     return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")

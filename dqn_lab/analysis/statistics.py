@@ -177,6 +177,8 @@ def _correct(table: pd.DataFrame, differences: Sequence[Floats], upwards: bool, 
     table["level"] = holm_levels(np.nan_to_num(p_values, nan=1.0), level)
     ends = [interval(draws, own) for draws, own in zip(differences, table["level"], strict=True)]
     table["low"], table["high"] = zip(*ends, strict=True)
+    table["low"] = table["low"].clip(upper=table["difference"])  # at the bounds of what a score can be the
+    table["high"] = table["high"].clip(lower=table["difference"])  # draws, which know of them, stop short of it
     above, below = table["low"] > 0, table["high"] < 0
     better, worse = (above, below) if upwards else (below, above)
     table["verdict"] = np.select([better, worse], ["better", "worse"], "undecided")

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-RETURNS = ("final_return", "best_return", "last_100", "return", "return_mean", "return_min", "return_max")
+RETURNS = (
+    "final_return", "best_return", "last_100", "return", "return_mean", "return_min", "return_max", "mean_return",
+    "mean_value",
+)  # fmt: skip
 
 
 class Task(NamedTuple):

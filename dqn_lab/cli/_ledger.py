@@ -17,6 +17,7 @@ from dqn_lab.run import read_record
 from dqn_lab.types import ConfigError
 
 NAME = "sweep.json"
+CIRCUMSTANCES = ("started", "versions", "git")  # of the one who asked; each run's record has its own
 STALE = 3600  # seconds without a row, after which a run on a machine out of sight counts as dead
 
 
@@ -43,7 +44,7 @@ def read_ledger(directory: Path) -> dict[str, Any] | None:
 
 
 def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Adds seeds and variants to what a directory holds already.
+    """Adds seeds and variants to what a directory holds already; gives the old one where there is nothing to add.
 
     Raises:
         ConfigError: it holds another sweep, or this one with other overrides.
@@ -59,12 +60,15 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
             raise ConfigError(f"{directory}: variant {label!r} was [{was}] there; {elsewhere}")
     rows = {(row["variant"], row["seed"]): row for row in [*old["jobs"], *new["jobs"]]}
     order = [*new["variants"], *(label for label in old["variants"] if label not in new["variants"])]
-    return {
+    added = len(rows) > len(old["jobs"]) and old.get("command") != new["command"]
+    merged = {
         **new,
+        "command": f"{old.get('command')} && {new['command']}" if added else old.get("command"),
         "variants": {**old["variants"], **new["variants"]},
         "seeds": sorted({*old["seeds"], *new["seeds"]}),
         "jobs": [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))],
     }
+    return dict(old) if all(merged[key] == old.get(key) for key in merged if key not in CIRCUMSTANCES) else merged
 
 
 def write_ledger(ledger: Mapping[str, Any], directory: Path) -> None:

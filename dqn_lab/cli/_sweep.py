@@ -28,6 +28,7 @@ from dqn_lab.types import ConfigError
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings stand in its train.log, not in the table
 SHOWN = 10  # jobs that failed, in the summary
+SETTLED = ("completed", "running")  # what is not run again
 LONGEST = 160  # characters of a directory's name
 
 
@@ -51,12 +52,15 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
         config, plan = check_search(question, question.search, hydra_part, typed.base), Plan(jobs=[], composed={})
     else:
         config, plan = master(hydra_part), make_plan(question, hydra_part, typed.base)
-    ledger = add_to(read_ledger(directory), _describe(question, plan, typed.base), directory)
+    old = read_ledger(directory)
+    ledger = add_to(old, _describe(question, plan, typed.base), directory)
     warn(*plan.warnings)
     if args.dry_run:
         return _show_plan(question, plan, directory)
-    with _alone(directory):
-        write_ledger(ledger, directory)
+    writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
+    with _alone(directory) if writes else contextlib.nullcontext():
+        if writes:
+            write_ledger(ledger, directory)
         if question.search:
             code = run_search(config, question, question.search, typed.base, ledger)
         else:
@@ -115,9 +119,13 @@ def _show_plan(question: Question, plan: Plan, directory: Path) -> int:
     states = {job.directory: state(job, directory) for job in plan.jobs}
     for job in once(plan.jobs):
         print(f"{words.get(states[job.directory], f'run again: {states[job.directory]}'):<24}{job.directory}")
-    left = sum(each not in ("completed", "running") for each in states.values())
+    left = sum(each not in SETTLED for each in states.values())
     print(f"{left} of {len(states)} jobs to run in {shown(directory)}")
     return 0
+
+
+def _is_left(job: Job, directory: Path) -> bool:
+    return state(job, directory) not in SETTLED
 
 
 def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> int:
@@ -140,12 +148,12 @@ def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
     """Sets aside what failed or was interrupted; gives the jobs to run."""
     jobs = once(plan.jobs)
     states = {job.directory: state(job, directory) for job in jobs}
-    waiting = [job for job in jobs if states[job.directory] not in ("completed", "running")]
+    waiting = [job for job in jobs if states[job.directory] not in SETTLED]
     again = [job for job in waiting if states[job.directory] != "new"]
     for job in again:
         set_aside(directory / job.directory)
     parts = [f"{len(waiting)} of {len(jobs)} jobs to run"]
-    parts += [f"{count} {what} already" for what in ("completed", "running")
+    parts += [f"{count} {what} already" for what in SETTLED
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []
     say(", ".join(parts))

@@ -129,6 +129,13 @@ def test_one_score_in_no_known_bounds_says_nothing():
     assert np.isnan(p_value(draw(np.array([7.0]), None).mean()))
 
 
+def test_a_few_scores_that_are_all_the_same_say_nothing_of_others_where_no_bounds_are_known():
+    assert all(np.isnan(interval(draw(np.full(9, 7.0), None).mean(), 0.95)))
+    np.testing.assert_allclose(interval(draw(np.full(10, 7.0), None).mean(), 0.95), 7)
+    low, high = interval(draw(np.full(9, 7.0), (0.0, 10.0)).mean(), 0.95)
+    assert low < 7 < high
+
+
 def test_arms_are_drawn_apart_and_always_alike():
     assert not np.array_equal(weights(5, "arm"), weights(5, "control"))
     np.testing.assert_array_equal(weights(5, "arm"), weights(5, "arm"))

@@ -107,6 +107,18 @@ def test_damaged_records_are_left_out_by_name(make_run, tmp_path):
         assert list(load_configs(tmp_path)["run"]) == ["a"]
 
 
+@pytest.mark.parametrize("part", [
+    {"scores": "done"}, {"scores": {"final": 500.0}}, {"scores": {"final": {"return_mean": "high"}}},
+    {"progress": [1, 2]}, {"engine": "fused"}, {"versions": 3}, {"git": "abc"}, {"wall_seconds": "long"},
+])  # fmt: skip
+def test_a_record_of_another_shape_is_left_out_by_name(make_run, tmp_path, part):
+    make_run("grid/a")
+    record = json.loads((make_run("grid/b", seed=1) / "run.json").read_text())
+    (tmp_path / "grid/b/run.json").write_text(json.dumps(record | part))
+    with pytest.warns(SkippedRuns, match="left out a run: .*b: .*not the record"):
+        assert list(load_configs(tmp_path)["run"]) == ["a"]
+
+
 @pytest.mark.parametrize("name", ["empty", "missing"])
 def test_no_runs_is_one_line(tmp_path, name):
     (tmp_path / "empty").mkdir()

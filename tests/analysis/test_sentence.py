@@ -72,3 +72,10 @@ def test_a_sentence_comes_out_of_real_scores(final_returns):
     assert answer(table).startswith("Undecided at 100 seeds: tutorial against default, +6 in mean final_return (95 % ")
     lower = compare(final_returns, control="cartpole", higher_is_better=False)
     assert "default better by 314" in answer(lower)
+
+
+def test_a_width_of_rounding_is_no_width_and_nothing_has_no_sign():
+    row = ("a", {"difference": -1e-14, "low": -1e-14, "high": 2e-14, "verdict": "undecided"})
+    assert "a against slow, +0.0 in mean" in answer(comparison(row))
+    row = ("a", {"difference": 123.4, "low": 123.4, "high": 123.4 + 1e-12, "verdict": "better"})
+    assert "by 123.4 in mean" in answer(comparison(row))

@@ -119,6 +119,14 @@ def test_the_threshold_and_the_bounds_are_the_tasks():
     assert wide["mean_low"].iloc[0] < summarize(scores.assign(task="Mine-v0"))["mean_low"].iloc[0]
 
 
+def test_an_interval_holds_its_own_difference():
+    """At the bounds a draw never reaches what was seen: all at 500 against all at 0."""
+    row = compare(frame(a=[500.0] * 10, b=[0.0] * 10), control="b").iloc[0]
+    assert row["low"] <= row["difference"] == 500 <= row["high"]
+    row = compare(frame(a=[0.0] * 10, b=[500.0] * 10), control="b").iloc[0]
+    assert row["low"] <= row["difference"] == -500 <= row["high"]
+
+
 def test_scores_outside_what_a_task_can_give_are_not_forced_into_it():
     assert summarize(frame(a=[400.0, 600.0, 650.0]))["mean_high"].iloc[0] > 600
     with pytest.raises(AnalysisError, match=r"bounds=\(0, 500\): final_return=600 lies outside"):

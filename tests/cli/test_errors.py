@@ -21,7 +21,7 @@ MISTAKES = {
     "optimizer.lr=nan": "optimizer.lr=nan: must be a finite number",
     "optimizer.lr=inf": "optimizer.lr=inf: must be a finite number",
     "buffer.capacity=-1": "buffer.capacity=-1: must be greater than 0",
-    "buffer.capacity=1e18": "buffer=uniform: ",
+    "buffer.capacity=1e18": "buffer.capacity=1000000000000000000: needs ",
     "buffer.capacity=32": "train.batch_size=64: must be at most buffer.capacity=32",
     "train.batch_size=0": "train.batch_size=0: must be greater than 0",
     "train.minibatch_size=65": "train.minibatch_size=65: must be at most train.batch_size=64",

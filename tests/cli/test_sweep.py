@@ -111,6 +111,27 @@ def test_more_seeds_are_added_to_what_is_there(ask, home):
     assert len(read(home)["jobs"]) == 6
 
 
+def test_what_was_added_is_in_the_command_and_what_was_not_changes_nothing(ask, home):
+    ask("seed=0")
+    first = read(home)
+    ask("seed=0", "hydra/launcher=basic")
+    assert read(home) == first
+    ask("seed=range(0,2)")
+    assert read(home)["command"].startswith(f"{first['command']} && ")
+    assert read(home)["command"].count(" && ") == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_finished_sweep_that_cannot_be_written_has_nothing_to_run(ask, home, monkeypatch):
+    ask()
+    (home / ".lock").unlink(missing_ok=True)
+    before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+    outcome = ask()
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "0 of 4 jobs to run, 4 completed already" in outcome.out
+    assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+
+
 def test_a_failed_job_stops_no_other_and_is_run_again(ask, home):
     variants = "{good: [], bad: [optimizer=sgd, optimizer.lr=1e6]}"
     outcome = ask(variants=variants, control="good")
@@ -313,7 +334,7 @@ def test_another_sweep_in_the_same_directory_is_refused(ask, home):
 
     ask("seed=0")
     with FileLock(home / ".lock"):
-        outcome = ask("seed=0")
+        outcome = ask("seed=1")
     assert (outcome.code, outcome.err) == (2, f"error: {home}: another sweep is running there\n")
 
 

@@ -303,11 +303,12 @@ LONG = ("value=categorical", "episodes=null", f"steps={PAYS + 1000}")
 
 
 @pytest.mark.parametrize(("overrides", "missing", "name"), [
-    (LONG, None, "compiled"), (LONG, "none here", "torch"), (("value=categorical",), None, "torch"),
+    (LONG, None, "compiled"), (LONG, "none here", "torch"), (("value=categorical",), None, "compiled"),
+    (("value=categorical", "episodes=100"), None, "torch"),
     (("value=categorical", "episodes=null", f"steps={PAYS}"), None, "torch"),
     ((*LONG, "train.interval=2"), None, "torch"),
     ((*LONG, "train.interval=2", "train.num_updates=2"), None, "compiled"),
-    (("value=categorical", "episodes=2000"), None, "compiled"), ((*LONG, "episodes=100"), None, "torch"),
+    ((*LONG, "episodes=100"), None, "torch"),
     (("episodes=null", f"steps={PAYS + 1000}"), None, "fused"),
     ((*LONG, "network.name=dqn_lab.network.mlp:MLP"), None, "torch"),
 ])  # fmt: skip

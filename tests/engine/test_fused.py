@@ -528,7 +528,7 @@ def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(confi
     (line,) = error.value.problems
     assert problem in line
     assert "\n" not in line
-    config = configure("engine=auto", override)
+    config = configure("engine=auto", "episodes=100", override)  # too short for compiling to pay
     assert list(FusedEngine.check(config)) == [line]
     engine = build(config).engine
     assert engine["name"] == "torch"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -114,6 +115,14 @@ def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
     return numbers
 
 
-def name(value: object) -> str:
+def place(value: object) -> tuple[bool, float, str]:
+    """Says where a value stands among a key's: numbers by their size, even written, before words."""
+    try:
+        return False, float(str(value)), ""
+    except ValueError:
+        return True, 0.0, str(value)
+
+
+def name(value: Any) -> str:
     """Writes a configuration's value as the command line takes it."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    return "null" if pd.isna(value) else str(value).lower() if isinstance(value, bool) else str(value)

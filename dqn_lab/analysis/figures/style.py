@@ -41,6 +41,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "path.simplify": False,
+    "text.parse_math": False,  # a label is a label, with whatever signs
     "text.color": INK,
     "figure.facecolor": PAPER,
     "axes.facecolor": "none",

@@ -83,5 +83,5 @@ def _of_comparison(found: Evidence) -> Iterator[str]:
         )
     if metric.name == "best_return":
         yield "The policy scored was selected by its evaluations on the way; the final policy is the primary result."
-    if len(found.looks) > 1 and found.control != material.control:
-        yield f"{material.control} has no runs here, so the others are compared with {found.control}."
+    if len(found.looks) > 1 and found.control is None and material.control is not None:
+        yield f"{material.control} has no runs here, and nothing else was declared to compare with."

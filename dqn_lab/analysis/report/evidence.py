@@ -8,7 +8,7 @@ import pandas as pd
 
 from dqn_lab.analysis import compare, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
-from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.report.material import DECLARED, Material, declared_here
 from dqn_lab.analysis.tasks import TASKS
 
 
@@ -25,6 +25,7 @@ class Evidence:
         summary: of each variant, as `summarize` gives it; empty where no run has a score.
         compared: against the control, as `compare` gives it; None where there is nothing to compare.
         control: the arm compared with, if it is there.
+        control_reason: why it is this one.
         threshold: a run succeeds at this score or above; None where nobody says.
         looks: of each variant, in order.
     """
@@ -37,6 +38,7 @@ class Evidence:
     summary: pd.DataFrame
     compared: pd.DataFrame | None
     control: str | None
+    control_reason: str
     threshold: float | None
     looks: Looks
 
@@ -50,7 +52,7 @@ def examine(material: Material, task: str) -> Evidence:
     scores = scores.sort_values("variant", kind="stable")
     counted = scores[scores[metric.name].notna()]
     variants = [str(name) for name in scores["variant"].cat.categories]
-    control = material.control if material.control in variants else variants[0] if len(variants) > 1 else None
+    control, reason = _control(material, variants)
     threshold = _threshold(material, task)
     summary = _summarize(scores, metric.name, threshold)
     evaluations = material.evaluations
@@ -58,8 +60,19 @@ def examine(material: Material, task: str) -> Evidence:
     return Evidence(
         material=material, task=task, scores=scores, counted=counted, evaluations=here,
         summary=summary, compared=_compare(scores, metric.name, control, material),
-        control=control, threshold=threshold, looks=looks(variants, control),
+        control=control, control_reason=reason, threshold=threshold, looks=looks(variants, control),
     )  # fmt: skip
+
+
+def _control(material: Material, variants: list[str]) -> tuple[str | None, str]:
+    """Says what one environment's variants are compared with: never with another than the one that was declared."""
+    if material.control in variants:
+        return material.control, material.control_reason
+    if (own := declared_here(material.sweeps, variants)) is not None:
+        return own, DECLARED
+    if len(material.tasks) == 1 or len(variants) == 1:
+        return None, ""
+    return variants[0], f"the first here: {material.control} is of another environment"
 
 
 def _with_results(scores: pd.DataFrame, metric: str, least: int) -> pd.DataFrame:
@@ -77,7 +90,7 @@ def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd
 
 def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:
     """Compares the variants of at least two results: one has no spread to judge by."""
-    kept = _with_results(scores, metric, 2)
+    kept = _with_results(scores[~scores["is_reference"] | (scores["variant"] == control)], metric, 2)
     variants = kept["variant"].cat.categories
     if control is None or control not in variants or len(variants) < 2:
         return None
@@ -86,6 +99,6 @@ def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: M
 
 def _threshold(material: Material, task: str) -> float | None:
     """Says which return succeeds: the one asked for, else the one from which on the task counts as solved."""
-    if material.threshold is not None or not material.metric.is_return:
+    if material.threshold is not None or not material.metric.solves:
         return material.threshold
     return TASKS[task].threshold if task in TASKS else None

@@ -8,23 +8,17 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from dqn_lab.analysis import (
-    AnalysisError,
-    SkippedRuns,
-    Sweep,
-    area_under_curve,
-    load_configs,
-    load_runs,
-    read_sweep,
-)
+from dqn_lab.analysis import AnalysisError, SkippedRuns, Sweep, area_under_curve, load_configs, load_runs, read_sweep
 from dqn_lab.analysis.report.metrics import Metric, find_metric
 from dqn_lab.analysis.report.reference import read_reference
 
 TASKS = ("env.id", "env.name")  # the keys that say which task a run has
+DECLARED = "named by the sweep beforehand"
+EVALUATIONS: Final = "evaluations"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +93,8 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", SkippedRuns)  # the page lists them
         scores = load_configs(*paths)
-        evaluations = _load_evaluations(paths)
-    skipped, swept = dict(scores.attrs["skipped"]), list(scores.attrs["swept"])
+        evaluations, unread = _load_evaluations(paths)
+    skipped, swept = {**unread, **scores.attrs["skipped"]}, list(scores.attrs["swept"])
     sweeps = _sweeps(scores)
     scores["is_reference"] = False
     labels = _labels(scores, swept)
@@ -128,11 +122,19 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     )  # fmt: skip
 
 
-def _load_evaluations(paths: Sequence[str | os.PathLike[str]]) -> pd.DataFrame | None:
+def _load_evaluations(paths: Sequence[str | os.PathLike[str]]) -> tuple[pd.DataFrame | None, dict[str, str]]:
+    """Loads the learning curves there are; runs that keep none have their results in their records.
+
+    Returns:
+        the rows, and why those of a run that has some are not among them.
+    """
+    none = f"has no {EVALUATIONS}.csv"
     try:
-        return load_runs(*paths, table="evaluations")
-    except AnalysisError:
-        return None  # runs that keep no such table have their results in their records
+        evaluations = load_runs(*paths, table=EVALUATIONS)
+    except AnalysisError as error:
+        return None, {} if none in str(error) else {"learning curves": str(error)}
+    unread = {run: why for run, why in evaluations.attrs["skipped"].items() if why != none}
+    return evaluations, {run: f"its learning curve only: {why}" for run, why in unread.items()}
 
 
 def _sweeps(scores: pd.DataFrame) -> list[Sweep]:
@@ -244,6 +246,12 @@ def _arm(scores: pd.DataFrame, word: str) -> str:
     raise AnalysisError(f"{word}: no such variant; choices: {', '.join(variants)}")
 
 
+def declared_here(sweeps: Sequence[Sweep], variants: Sequence[str]) -> str | None:
+    """Gives the first of some variants that a sweep named as its control beforehand."""
+    declared = {sweep.control for sweep in sweeps if sweep.control is not None}
+    return next((name for name in variants if name in declared or name.partition(": ")[2] in declared), None)
+
+
 def _control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Options) -> tuple[str | None, str]:
     """Says what the others are compared with, and why."""
     variants = [str(name) for name in scores["variant"].cat.categories]
@@ -252,14 +260,16 @@ def _control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Options) ->
     if options.compare:
         return variants[0], "the first of the two"
     declared = {sweep.control for sweep in sweeps if sweep.control is not None}
-    own = next((name for name in variants if name in declared or name.partition(": ")[2] in declared), None)
+    own = declared_here(sweeps, variants)
     references = list(dict.fromkeys(scores.loc[scores["is_reference"], "variant"].astype(str)))
     if references:
         return next(
             (name for name in references if name == f"{own} (reference)"), references[0]
         ), "the stored reference"
+    if own is None and len(sweeps) == 1 and declared:
+        own = declared.pop()  # it has no runs yet, which is for the report to say
     if own is not None:
-        return own, "named by the sweep beforehand"
+        return own, DECLARED
     return (variants[0], "the first; --control names another") if len(variants) > 1 else (None, "")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -196,12 +197,12 @@ def _keys(found: Evidence) -> Iterator[Plan]:
     if len(swept) == 1 and arms == own[swept[0]].nunique() >= 3 and pd.api.types.is_numeric_dtype(own[swept[0]]):
         table = summarize(own.sort_values(swept[0], kind="stable"), metric.name, by=swept[0])
         yield _sensitivity(found, table, swept[0])
-    if len(swept) == 2 and arms == len(own[swept].drop_duplicates()) > 3:
-        text = own.assign(
-            **{key: own[key].map(keys.name) for key in swept if not pd.api.types.is_numeric_dtype(own[key])}
-        )
-        table = summarize(text.sort_values(swept[::-1], kind="stable"), metric.name, by=swept)
-        yield from _interaction(found, table, (swept[0], swept[1]))
+    pairs = len(own[swept].drop_duplicates())
+    if len(swept) == 2 and arms == pairs == math.prod(own[key].nunique(dropna=False) for key in swept) > 3:
+        words = [key for key in swept if own[key].isna().any() or not pd.api.types.is_numeric_dtype(own[key])]
+        text = own.assign(**{key: own[key].astype(object).map(keys.name) for key in words})
+        ordered = text.sort_values(swept[::-1], kind="stable", key=lambda column: column.map(keys.place))
+        yield from _interaction(found, summarize(ordered, metric.name, by=swept), (swept[0], swept[1]))
 
 
 def _sensitivity(found: Evidence, table: pd.DataFrame, key: str) -> Plan:

@@ -27,13 +27,13 @@ def progress(material: Material) -> tuple[str, bool]:
 
 
 def _planned(material: Material) -> int:
-    """Counts the jobs of the sweeps, as far as their variants are shown; those of no sweep are what is there."""
+    """Counts the jobs of the sweeps, of two variants only where no more are asked for; the rest is what is there."""
     variants = {str(name).rpartition(": ")[2] for name in material.scores["variant"].unique()}
     jobs = {
         (sweep.directory, job["directory"])
         for sweep in material.sweeps
         for job in sweep.jobs
-        if job["variant"] in variants
+        if job["variant"] in variants or not material.narrowed
     }
     listed = {sweep.directory.name for sweep in material.sweeps}
     plain = material.runs[~material.runs["sweep"].isin(listed)].drop_duplicates("directory")

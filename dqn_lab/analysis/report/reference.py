@@ -38,10 +38,14 @@ def read_reference(path: Path, metric: str) -> pd.DataFrame:
         raise AnalysisError(f"--against {path}: {' '.join(str(error).split())}") from error
     if frame.empty:
         raise AnalysisError(f"--against {path}: has no rows")
+    if "variant" in frame and frame["variant"].isna().any():
+        raise AnalysisError(f"--against {path}: row {int(frame['variant'].isna().argmax()) + 1} names no variant")
     variants = frame["variant"].astype(str) if "variant" in frame else pd.Series(path.stem, frame.index)
     frame["variant"] = variants + " (reference)"
     frame = frame.rename(columns={"environment": "task"})
-    kept = [name for name in ("variant", "seed", "task", metric) if name in frame]
-    return frame[kept].assign(
-        is_reference=True, sweep="reference", status="completed", run=[f"reference {i}" for i in range(len(frame))]
+    if "status" not in frame:
+        frame["status"] = "completed"
+    kept = [name for name in ("variant", "seed", "task", "status", "final_step", metric) if name in frame]
+    return frame[list(dict.fromkeys(kept))].assign(
+        is_reference=True, sweep="reference", run=[f"reference {i}" for i in range(len(frame))]
     )

@@ -56,6 +56,8 @@ def _answer(found: Evidence) -> str:
         return answer(found.compared)
     if found.summary.empty:
         return f"No answer yet: none of {len(found.scores)} runs has a {metric.title}."
+    if len(found.looks) > 1 and found.control is None and found.material.control is not None:
+        return f"No answer: {found.material.control}, with which the others are to be compared, has no runs here."
     if len(found.looks) > 1:
         return "No answer yet: it takes two finished runs of the control and of another variant."
     row = found.summary.iloc[0]
@@ -84,4 +86,4 @@ def _about(found: Evidence) -> str:
     number_of = len(found.compared)
     holm = f", corrected by Holm for {number_of} comparisons," if number_of > 1 else ""
     text += f" 95 % intervals{holm} against {found.control}"
-    return f"{text} ({found.material.control_reason})."
+    return f"{text} ({found.control_reason})."

@@ -156,6 +156,83 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
         assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
 
 
+def test_pairs_that_are_not_all_there_are_no_interaction(cli, make, tmp_path):
+    arms = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
+    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    assert cli(tmp_path / "s").code == 0
+    assert not (tmp_path / "s" / "report" / "figures" / "heat_map.svg").exists()
+
+
+def test_numbers_beside_a_word_come_in_the_order_of_their_size(cli, make, tmp_path):
+    arms = [{"target.interval": i, "buffer.capacity": size} for i in (1, 10) for size in (9, 10, 100, None)]
+    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    cli(tmp_path / "s")
+    table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "interaction.csv", keep_default_na=False)
+    assert list(dict.fromkeys(table["buffer.capacity"].astype(str))) == ["9", "10", "100", "null"]
+
+
+def test_a_label_may_hold_signs_that_mean_something_elsewhere(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(2), make.noisy)
+    variants = {"a $5 \\frac": "target.interval=1", "$x$": "target.interval=10"}
+    make.declare(tmp_path / "s", variants, question="Which?", control="$x$", seeds=range(2))
+    assert cli(tmp_path / "s").code == 0
+    assert ">a $5 \\frac</text>" in (tmp_path / "s" / "report" / "figures" / "outcomes.svg").read_text()
+
+
+def test_a_control_that_has_not_run_is_replaced_by_no_other(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
+    variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
+    make.declare(tmp_path / "s", variants, question="Which?", control="never", seeds=range(3))
+    outcome = cli(tmp_path / "s")
+    assert "answer    No answer: never, with which the others are to be compared, has no runs here." in outcome.out
+    assert "runs      6 of 9 runs; 3 not there yet" in outcome.out
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "never has no runs here, and nothing else was declared to compare with." in text
+    assert not (tmp_path / "s" / "report" / "tables" / "comparison.csv").exists()
+
+
+def test_a_curve_that_cannot_be_read_is_listed_and_its_result_counts(cli, sweep):
+    torn = min(sweep.glob("*/evaluations.csv"))
+    torn.write_text("step,episode\n100,1\n")
+    cli(sweep)
+    text = Page(sweep / "report" / "index.html").text
+    assert "its learning curve only: evaluations.csv: lacks the column return_mean" in text
+    assert pd.read_csv(sweep / "report" / "tables" / "results.csv")["seeds"].tolist() == [5, 5, 5]
+
+
+def test_no_curve_that_can_be_read_is_said_and_none_that_was_kept_is_not(cli, sweep):
+    for path in sweep.glob("*/evaluations.csv"):
+        path.write_text("step,episode\n100,1\n")
+    assert cli(sweep).code == 0
+    assert "no run has evaluations to load" in Page(sweep / "report" / "index.html").text
+    for path in sweep.glob("*/evaluations.csv"):
+        path.unlink()
+    assert cli(sweep).code == 0
+    assert "Left out" not in Page(sweep / "report" / "index.html").text
+
+
+def test_references_are_not_compared_with_one_another(cli, make, sweep, tmp_path):
+    cli(sweep, "--out", tmp_path / "old")
+    cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
+    table = pd.read_csv(tmp_path / "new" / "tables" / "comparison.csv")
+    assert list(table["variant"]) == [f"target.interval={value}" for value in (1, 10, 100)]
+
+
+def test_a_reference_keeps_what_did_not_complete(cli, make, sweep, tmp_path):
+    make.run(sweep / "target.interval=10,seed=9-x", make.configure(seed=9), 0, status="failed")
+    cli(sweep, "--out", tmp_path / "old")
+    cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
+    table = pd.read_csv(tmp_path / "new" / "tables" / "results.csv").set_index("variant")
+    assert table["seeds"]["target.interval=10 (reference)"] == 5
+
+
+def test_what_counts_as_solved_is_said_of_final_returns_only(cli, sweep):
+    cli(sweep, "--metric", "mean_return")
+    assert not (sweep / "report" / "figures" / "success_rates.svg").exists()
+    cli(sweep)
+    assert (sweep / "report" / "figures" / "success_rates.svg").exists()
+
+
 def test_many_variants_are_drawn_apart(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in range(1, 10)], range(4), make.noisy)
     assert cli(tmp_path / "s").code == 0
@@ -250,7 +327,9 @@ def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, ma
         (["interval", "--compare", "target.interval=1", "target.interval=1"], "the same variant twice"),
         (["interval", "--against", "none.csv"], "--against none.csv: No such file"),
         (["interval", "--against", "other.csv"], "--against other.csv: lacks seed and final_return; it has: a, b"),
+        (["interval", "--against", "nameless.csv"], "--against nameless.csv: row 2 names no variant"),
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
+        (["interval", "--threshold", "abc"], "abc: must be a finite number"),
         (["interval", "--out", "precious"], "precious: is there already, and is no report"),
         (["--metric", "final_return"], "PATH: which runs?"),
     ],
@@ -258,6 +337,7 @@ def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, ma
 def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words, problem):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "nameless.csv").write_text("variant,seed,final_return\na,1,2\n,2,3\n")
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years")
     before = contents(tmp_path)
