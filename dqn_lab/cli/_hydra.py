@@ -146,7 +146,7 @@ def _recipe(name: str | None) -> Any:
     files = [directory / "experiment" / f"{name}.yaml" for directory in _directories()]
     recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
     first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    return OmegaConf.merge(*map(_recipe, first), recipe)
+    return OmegaConf.merge(*(_recipe(entry.removeprefix("/experiment/")) for entry in first), recipe)
 
 
 def identity(config: Mapping[str, Any]) -> str:
