@@ -1,42 +1,46 @@
-"""Prints a table of multiruns' final scores, and draws learning curves if asked.
+"""Prints a table of the final scores of sweeps and multiruns, a row a variant, and draws learning curves if asked.
 
     python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
 
-A run succeeds where the final policy's greedy mean is at least `--threshold`.
+A run succeeds where the final policy's greedy mean is at least `--threshold`, or what counts on its task.
 """
 
 import argparse
 from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError, load_configs, load_runs, summarize
+from dqn_lab.analysis.tasks import TASKS
+
+MOST_NOTED = 20
+COLUMNS = (
+    "task", "recipe", "runs", "steps, mean", "mean", "95 %", "median", "10th percentile", "successes", "Wilson 95 %"
+)  # fmt: skip
 
 
-def summary(directory, threshold):
-    """Writes a sweep's row of the table in Markdown, and its misses."""
+def summaries(directory, threshold):
+    """Gives a sweep's rows, one for each of its variants, or one named after it, and the runs that missed."""
     configs = load_configs(directory)
-    (row,) = summarize(configs.assign(sweep=directory.name), by="sweep", threshold=threshold).to_dict("records")
-    line = (
-        f"| {row['sweep']} | {row['seeds']} | {configs['final_step'].mean():,.0f} | {row['mean']:.1f} "
-        f"| {row['mean_low']:.1f}–{row['mean_high']:.1f} | {row['median']:.1f} | {row['p10']:.1f} "
-        f"| {row['successes']} of {row['seeds']} | {row['success_low']:.2f}–{row['success_high']:.2f} |"
-    )
-    missed = configs[configs["final_return"] < threshold].sort_values("final_return")
-    return line, ", ".join(
-        f"{seed}: {score:.1f}" for seed, score in zip(missed["seed"], missed["final_return"], strict=True)
-    )
+    if configs["variant"].nunique() == 1:
+        configs["variant"] = directory.name
+    for row in summarize(configs, by=["task", "variant"], threshold=threshold).to_dict("records"):
+        runs = configs[(configs["variant"] == row["variant"]) & (configs["task"] == row["task"])]
+        goal = TASKS[row["task"]].threshold if threshold is None else threshold
+        yield row, runs["final_step"].mean(), goal, runs[runs["final_return"] < goal].sort_values("final_return")
 
 
 def table(directories, threshold):
-    """Writes a row for each sweep, and the runs that missed the threshold where they are few."""
-    success = f"≥ {threshold:g}"
-    columns = ("sweep", "runs", "steps, mean", "mean", "95 %", "median", "10th percentile", success, "Wilson 95 %")
-    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    """Writes a row for each sweep or variant, and the runs that missed the threshold where they are few."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     notes = []
-    for directory in directories:
-        line, missed = summary(directory, threshold)
-        lines.append(line)
-        if 0 < missed.count(":") <= 20:
-            notes.append(f"{directory.name} missed: {missed}")
+    for row, steps, goal, missed in (found for directory in directories for found in summaries(directory, threshold)):
+        lines.append(
+            f"| {row['task']} | {row['variant']} | {row['seeds']} | {steps:,.0f} | {row['mean']:.1f} "
+            f"| {row['mean_low']:.1f} to {row['mean_high']:.1f} | {row['median']:.1f} | {row['p10']:.1f} "
+            f"| {row['successes']} of {row['seeds']} at {goal:g} | {row['success_low']:.2f}–{row['success_high']:.2f} |"
+        )
+        if 0 < len(missed) <= MOST_NOTED:
+            scores = zip(missed["seed"], missed["final_return"], strict=True)
+            notes.append(f"{row['variant']} missed: {', '.join(f'{seed}: {score:.1f}' for seed, score in scores)}")
     return "\n".join([*lines, "", *notes])
 
 
@@ -69,7 +73,7 @@ def draw(directory, path, threshold):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, nargs="+")
-    parser.add_argument("--threshold", type=float, default=475)
+    parser.add_argument("--threshold", type=float, help="the least return of a success; else what counts on the task")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="of the first directory's learning curves")
     args = parser.parse_args()
     try:
@@ -77,7 +81,7 @@ def main():
     except AnalysisError as error:
         parser.error(str(error))
     if args.figure:
-        draw(args.directory[0], args.figure, args.threshold)
+        draw(args.directory[0], args.figure, 475 if args.threshold is None else args.threshold)
 
 
 if __name__ == "__main__":
