@@ -58,7 +58,8 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
     """
     directory = Path(config.hydra.sweep.dir)
     write_ledger({**ledger, **(_trials(read_ledger(directory)))}, directory)
-    task = functools.partial(trial, keys=list(search.params), seeds=question.seeds, directory=directory)
+    keys = list(search.params)
+    task = functools.partial(trial, keys=keys, seeds=question.seeds, directory=directory, num_trials=search.num_trials)
     sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context(config), task_function=task)
     logging.getLogger("optuna").setLevel(logging.WARNING)
     shared = _overrides.merge(question.base, typed, ["display=none"])
@@ -67,7 +68,7 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
     except ValueError as error:  # Optuna's, where there is no best trial
         fail(str(error), code=1)
     finally:  # what has run is the sweep's, however it ends
-        found = collect(directory, list(search.params))
+        found = collect(directory, keys)
         write_ledger({**ledger, **found}, directory)
     return _show(found, directory)
 
@@ -76,7 +77,7 @@ def _trials(ledger: dict[str, Any] | None) -> dict[str, Any]:
     return {key: ledger[key] for key in ("variants", "jobs")} if ledger else {"variants": {}, "jobs": []}
 
 
-def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: Path) -> float:
+def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: Path, num_trials: int) -> float:
     """Runs one trial: each seed in a directory of its own; what is completed already is read.
 
     Args:
@@ -84,6 +85,7 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         keys: what is searched over.
         seeds: of every trial.
         directory: the sweep's.
+        num_trials: of the search.
 
     Returns:
         the mean over seeds of the final policy's mean return.
@@ -96,7 +98,7 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         checked = validate(_hydra.plain(config, hydra))
         path = directory / _hydra.slug([*own, f"seed={seed}"], _hydra.identity(checked))
         scores.append(_score(path) if _completed(path) else _run(checked, path))
-    say(f"trial {hydra.job.num + 1}: {fmean(scores):.1f}  {' '.join(own)}")
+    say(f"trial {hydra.job.num + 1} of {num_trials}: {fmean(scores):.1f}  {' '.join(own)}")
     return fmean(scores)
 
 
