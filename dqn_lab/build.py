@@ -108,6 +108,13 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
     yield from _device_problems(config["device"])
 
 
+def _hardly_meant(config: Mapping[str, Any]) -> Iterator[str]:
+    """Finds values that are allowed together and rarely what was wanted."""
+    steps, learning_starts = config["steps"], config["train"]["learning_starts"]
+    if steps is not None and learning_starts > steps:
+        yield f"train.learning_starts={learning_starts}, steps={steps}: the run ends before anything is learned"
+
+
 def _said(what: str, config: Mapping[str, Any]) -> Iterator[str]:
     """Asks every component for the lines that its `check` or its `warn` has for a configuration."""
     for group in registry.GROUPS:
@@ -164,7 +171,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     return Experiment(
         config=dict(config),
         engine={"name": name, "reason": reason},
-        warnings=list(_said("warn", config)),
+        warnings=[*_hardly_meant(config), *_said("warn", config)],
         streams=streams,
         make_env=env_factory.make,
         agent=agent,

@@ -236,13 +236,30 @@ def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
         return text
     key, value = _overrides.key(culprit), culprit.partition("=")[2]
     if isinstance(error, MissingConfigException) and error.options is not None:
-        missing = str(error.missing_cfg_file).rsplit("/", 1)[-1]
-        return f"{key}={value}: no such option; {nearest(missing, error.options)}"
+        missing = str(error.missing_cfg_file).removeprefix(f"{key}/")
+        return f"{key}={value}: no such option; {nearest(missing, [*error.options, *_in_folders(key)])}"
     if "Could not override" in text or "not in struct" in text or "Could not append" in text:
         wrong, siblings = _siblings(key, others)
         if siblings is not None:
             return f"{culprit}: no such key; {nearest(wrong, siblings)}"
+        if (whole := _set_whole(key, others)) is not None:
+            return f"{culprit}: {whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
     return f"{culprit}: {text}"
+
+
+def _in_folders(group: str) -> list[str]:
+    """Lists the options that lie in folders of their group: Hydra names those beside it only."""
+    roots = [directory / group for directory in _directories()]
+    return sorted(
+        {path.relative_to(root).with_suffix("").as_posix() for root in roots for path in root.glob("*/*.yaml")}
+    )
+
+
+def _set_whole(key: str, overrides: list[str]) -> str | None:
+    """Gives what stands where `key` looks for a key of its own, if that is a single value: `optimizer.lr=0.001`."""
+    parent = key.rpartition(".")[0]
+    value = OmegaConf.select(compose("config", overrides, return_hydra_config=True), parent) if parent else None
+    return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None
 
 
 def _siblings(key: str, overrides: list[str]) -> tuple[str, list[str] | None]:

@@ -7,6 +7,9 @@ import pytest
 MISTAKES = {
     "netwrok=mlp24": "netwrok=mlp24: no such key; did you mean network?",
     "network=mlp42": "network=mlp42: no such option; did you mean mlp",
+    "experiment=acrobot/dqm": "experiment=acrobot/dqm: no such option; did you mean acrobot/dqn?",
+    "env=minatar/brekout": "env=minatar/brekout: no such option; did you mean minatar/breakout?",
+    "optimizer.lr.start=1e-3": "optimizer.lr.start=1e-3: optimizer.lr=0.001 has no keys; set it as a whole: 'optimizer.lr={…}'",
     "network=null": "network=null: ",
     "network=nature_cnn": "network=nature_cnn: needs images to observe, a Box of three axes (channels, height, width)",
     "network=minatar_cnn": "network=minatar_cnn: needs images to observe, a Box of three axes (height, width",

@@ -32,6 +32,12 @@ def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, e
     assert on_record(tmp_path) == [expected]
 
 
+def test_a_run_that_ends_before_it_learns_is_warned_of(cli, quick):
+    assert warnings(cli("train", *quick, "steps=50", "train.learning_starts=50")) == []
+    line = "train.learning_starts=51, steps=50: the run ends before anything is learned"
+    assert warnings(cli("train", *quick, "steps=50", "train.learning_starts=51")) == [line]
+
+
 def test_the_jobs_of_a_grid_are_warned_of_once_for_all(cli, quick, tmp_path):
     outcome = cli("train", "-m", *quick, "train.learning_starts=10_000", "network.noisy=false,true", "seed=0,1")
     assert warnings(outcome) == [NOISY]
