@@ -9,7 +9,7 @@ MISTAKES = {
     "network=mlp42": "network=mlp42: no such option; did you mean mlp",
     "experiment=acrobot/dqm": "experiment=acrobot/dqm: no such option; did you mean acrobot/dqn?",
     "env=minatar/brekout": "env=minatar/brekout: no such option; did you mean minatar/breakout?",
-    "optimizer.lr.start=1e-3": "optimizer.lr.start=1e-3: optimizer.lr=0.001 has no keys; set it as a whole: 'optimizer.lr={…}'",
+    "optimizer.lr.start=1e-3": "optimizer.lr.start=1e-3: optimizer.lr=0.001 has no keys; set it as a whole",
     "network=null": "network=null: ",
     "network=nature_cnn": "network=nature_cnn: needs images to observe, a Box of three axes (channels, height, width)",
     "network=minatar_cnn": "network=minatar_cnn: needs images to observe, a Box of three axes (height, width",
