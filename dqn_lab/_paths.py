@@ -7,7 +7,17 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 
 
+def config_directory() -> Path:
+    """Finds `conf/`: beside the package in a repository, inside it in an installed wheel."""
+    return _home() / "conf"
+
+
 def sweeps_directory() -> Path:
     """Finds `sweeps/`: beside the package in a repository, inside it in an installed wheel."""
+    return _home() / "sweeps"
+
+
+def _home() -> Path:
     repository = PACKAGE.parent
-    return (repository if (repository / "pyproject.toml").is_file() else PACKAGE) / "sweeps"
+    is_one = (repository / "pyproject.toml").is_file() and (repository / "conf" / "config.yaml").is_file()
+    return repository if is_one else PACKAGE

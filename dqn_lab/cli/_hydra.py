@@ -5,85 +5,29 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
-import importlib.util
 import json
-import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
-from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab import registry
+from dqn_lab._paths import config_directory
 from dqn_lab._validation import nearest
 from dqn_lab.cli import _overrides
-from dqn_lab.cli._about import CONFIG_DIR
+from dqn_lab.cli._directories import directories
 from dqn_lab.cli._parser import Parser
 from dqn_lab.types import ConfigError
 
-PACKAGE = Path(__file__).resolve().parent.parent
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
 SLUG = 80  # characters
-
-
-def config_directory() -> Path:
-    """Finds `conf/`: beside the package in a repository, inside it in an installed wheel."""
-    repository = PACKAGE.parent
-    if (repository / "pyproject.toml").is_file() and (repository / "conf" / "config.yaml").is_file():
-        return repository / "conf"
-    return PACKAGE / "conf"
-
-
-class _SearchPath(SearchPathPlugin):
-    """Adds `--config-dir` and the plugins' `conf/` folders behind the package's own."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for directory in _directories()[1:]:
-            search_path.append(provider="dqn_lab", path=directory.as_uri())
-
-
-def _directories() -> list[Path]:
-    """Lists every directory that holds options, the package's own first."""
-    directories = [config_directory()]
-    if CONFIG_DIR in os.environ:
-        directories.append(Path(os.environ[CONFIG_DIR]))
-    for plugin in registry.plugins():
-        spec = importlib.util.find_spec(plugin.module)
-        roots = spec.submodule_search_locations if spec else None
-        directories += [Path(root) / "conf" for root in roots or [] if (Path(root) / "conf").is_dir()]
-    return directories
-
-
-def add_directories(config_dir: str | None) -> list[Path]:
-    """Has Hydra find a user's directory and the plugins' configuration, and Python the user's modules.
-
-    Returns:
-        every directory that holds options, the package's own first.
-
-    Raises:
-        ConfigError: there is no such directory.
-    """
-    os.environ.pop(CONFIG_DIR, None)
-    if config_dir is not None:
-        directory = Path(config_dir).resolve()
-        if not directory.is_dir():
-            raise ConfigError(f"--config-dir={config_dir}: no such directory")
-        sys.path.insert(0, str(directory))
-        os.environ[CONFIG_DIR] = str(directory)
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
-    Plugins.instance().register(_SearchPath)
-    return _directories()
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -143,7 +87,7 @@ def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: 
 
 def _recipe(name: str | None) -> Any:
     """Reads what a recipe sets, and what the recipes set that it begins with."""
-    files = [directory / "experiment" / f"{name}.yaml" for directory in _directories()]
+    files = [directory / "experiment" / f"{name}.yaml" for directory in directories()]
     recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
     first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
     return OmegaConf.merge(*(_recipe(entry.removeprefix("/experiment/")) for entry in first), recipe)
@@ -249,7 +193,7 @@ def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
 
 def _in_folders(group: str) -> list[str]:
     """Lists the options that lie in folders of their group: Hydra names those beside it only."""
-    roots = [directory / group for directory in _directories()]
+    roots = [directory / group for directory in directories()]
     return sorted(
         {path.relative_to(root).with_suffix("").as_posix() for root in roots for path in root.glob("*/*.yaml")}
     )

@@ -27,10 +27,10 @@ def main(argv: list[str]) -> int:
     args = parser.parse_args(argv)
     if args.group is not None and args.group not in registry.GROUPS:
         return fail(f"{args.group}: no such group; {nearest(args.group, registry.GROUPS)}")
-    from dqn_lab.cli import _hydra
+    from dqn_lab.cli import _directories
 
     try:
-        directories = _hydra.add_directories(args.config_dir)
+        directories = _directories.add_directories(args.config_dir)
         if args.group is None:
             for group in registry.GROUPS:
                 about = (registry.package(group).__doc__ or "").rstrip(".")

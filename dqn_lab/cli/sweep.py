@@ -22,14 +22,14 @@ def main(argv: list[str]) -> int:
     if args.name is None:
         return _list_questions()
     os.environ.update(ONE_THREAD)  # read by libraries when they are first imported, here and in workers
-    from dqn_lab.cli import _hydra, _interrupt
+    from dqn_lab.cli import _directories, _hydra, _interrupt
     from dqn_lab.cli._about import COMMAND, command
     from dqn_lab.cli._sweep import sweep
 
     os.environ[COMMAND] = command()
     _interrupt.listen()
     try:
-        _hydra.add_directories(args.config_dir)
+        _directories.add_directories(args.config_dir)
         _hydra.register_resolver()
         with _hydra.composer():
             return sweep(find_question(args.name), args)

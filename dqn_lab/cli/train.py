@@ -14,8 +14,9 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from dqn_lab._paths import config_directory
 from dqn_lab.build import build, validate
-from dqn_lab.cli import WARNED, _hydra, _interrupt, _overrides, fail, warn
+from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _overrides, fail, warn
 from dqn_lab.cli._about import COMMAND, about, command
 from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.run import Run, read_record
@@ -33,7 +34,7 @@ def main(argv: list[str]) -> int:
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
-        _hydra.add_directories(args.config_dir)
+        _directories.add_directories(args.config_dir)
         _hydra.register_resolver()
         directory, jobs = _prepare(args)
     except ConfigError as error:
@@ -58,7 +59,7 @@ def main(argv: list[str]) -> int:
 
 def _run_hydra() -> int:
     try:
-        hydra.main(str(_hydra.config_directory()), "config", version_base="1.3")(job)()
+        hydra.main(str(config_directory()), "config", version_base="1.3")(job)()
     except _hydra.ERRORS as error:
         return fail(str(error))
     except BrokenPipeError:
