@@ -1,5 +1,6 @@
 """What comes with the lab can be loaded, and is what the README says of it."""
 
+import importlib.util
 import re
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from dqn_lab.analysis.tasks import TASKS
 from dqn_lab.cli.sweep import find_question
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+
 QUESTIONS = load_shipped()["question"].tolist()
+RECIPES = [name for name in QUESTIONS if name.startswith("recipes")]
 
 
 def test_the_readmes_questions_are_there():
@@ -45,6 +48,14 @@ def test_the_readme_says_what_the_data_say(question):
     said = answer(compare(load_shipped(question), "final_return", control=control))
     quoted = " ".join(line.removeprefix("> ") for line in README.splitlines() if line.startswith("> "))
     assert said in quoted
+
+
+def test_the_readmes_table_of_recipes_is_the_datas():
+    path = Path(__file__).parents[1] / "benchmarks" / "results.py"
+    spec = importlib.util.spec_from_file_location("results", path)
+    results = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(results)
+    assert results.table([Path(name) for name in RECIPES], threshold=None) in README
 
 
 def test_what_is_not_there_is_answered_with_what_is():

@@ -1,14 +1,16 @@
 """Prints a table of the final scores of sweeps and multiruns, a row a variant, and draws learning curves if asked.
 
     python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
+    python tests/benchmarks/results.py recipes recipes_acrobot
 
+The second names questions whose results come with the lab; the first, directories.
 A run succeeds where the final policy's greedy mean is at least `--threshold`, or what counts on its task.
 """
 
 import argparse
 from pathlib import Path
 
-from dqn_lab.analysis import AnalysisError, load_configs, load_runs, summarize
+from dqn_lab.analysis import AnalysisError, load_configs, load_runs, load_shipped, summarize
 from dqn_lab.analysis.tasks import TASKS
 
 MOST_NOTED = 20
@@ -19,7 +21,7 @@ COLUMNS = (
 
 def summaries(directory, threshold):
     """Gives a sweep's rows, one for each of its variants, or one named after it, and the runs that missed."""
-    configs = load_configs(directory)
+    configs = load_configs(directory) if directory.is_dir() else load_shipped(str(directory))
     if configs["variant"].nunique() == 1:
         configs["variant"] = directory.name
     for row in summarize(configs, by=["task", "variant"], threshold=threshold).to_dict("records"):
@@ -40,7 +42,7 @@ def table(directories, threshold):
         )
         if 0 < len(missed) <= MOST_NOTED:
             scores = zip(missed["seed"], missed["final_return"], strict=True)
-            notes.append(f"{row['variant']} missed: {', '.join(f'{seed}: {score:.1f}' for seed, score in scores)}")
+            notes.append(f"- {row['variant']} missed: {', '.join(f'{seed}: {score:.1f}' for seed, score in scores)}")
     return "\n".join([*lines, "", *notes])
 
 
