@@ -113,6 +113,9 @@ def _hardly_meant(config: Mapping[str, Any]) -> Iterator[str]:
     steps, learning_starts = config["steps"], config["train"]["learning_starts"]
     if steps is not None and learning_starts > steps:
         yield f"train.learning_starts={learning_starts}, steps={steps}: the run ends before anything is learned"
+    batch_size = config["train"]["batch_size"]
+    if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
+        yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"
 
 
 def _said(what: str, config: Mapping[str, Any]) -> Iterator[str]:

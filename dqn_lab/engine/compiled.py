@@ -188,7 +188,9 @@ class CompiledEngine:
         """Puts back what `state_dict` gave."""
         self._torch.load_state_dict(state)
         self._state = None if state["numbers"] is None or self.fallback else self._hold()
-        for kept, numbers in zip(self._state or (), state["numbers"] or (), strict=True):
+        if self._state is None:
+            return
+        for kept, numbers in zip(self._state, state["numbers"], strict=True):
             for key, number in numbers.items():
                 kept[key].copy_(number)
 

@@ -88,7 +88,7 @@ class Table(nn.Module):
     def rows(self, obs: Tensor) -> Tensor:
         """Gives the rows [B] of observations [B, *O]."""
         start, width, last, strides = self.grid.to(obs.device)
-        bins = ((obs.reshape(len(obs), -1) - start) / width).floor().clamp(min=0)  # [B, dimensions]
+        bins = ((obs.reshape(len(obs), -1).double() - start) / width).floor().clamp(min=0)  # [B, dimensions]
         rows: Tensor = (bins.minimum(last) @ strides).long()
         return rows
 

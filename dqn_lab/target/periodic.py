@@ -23,7 +23,7 @@ class Periodic:
 
     Args:
         interval: units from one copy to the next.
-        unit: what is counted.
+        unit: what is counted; the gradient steps of one batch's minibatches are looked at together.
     """
 
     has_network = True

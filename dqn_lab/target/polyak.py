@@ -22,7 +22,7 @@ class Polyak:
     Args:
         tau: τ; 1 is a copy.
         interval: units from one step of the average to the next.
-        unit: what is counted.
+        unit: what is counted; the gradient steps of one batch's minibatches are looked at together.
     """
 
     has_network = True

@@ -32,10 +32,16 @@ def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, e
     assert on_record(tmp_path) == [expected]
 
 
-def test_a_run_that_ends_before_it_learns_is_warned_of(cli, quick):
-    assert warnings(cli("train", *quick, "steps=50", "train.learning_starts=50")) == []
-    line = "train.learning_starts=51, steps=50: the run ends before anything is learned"
-    assert warnings(cli("train", *quick, "steps=50", "train.learning_starts=51")) == [line]
+@pytest.mark.parametrize(("overrides", "expected"), [
+    (("train.learning_starts=50",), []),
+    (("train.learning_starts=51",),
+     ["train.learning_starts=51, steps=50: the run ends before anything is learned"]),
+    (("train.learning_starts=1", "train.batch_size=51"),
+     ["train.batch_size=51, steps=50: the run ends before there is a whole batch to learn from"]),
+    (("train.learning_starts=1", "train.batch_size=51", "buffer=none"), []),
+])  # fmt: skip
+def test_a_run_that_ends_before_it_learns_is_warned_of(cli, quick, overrides, expected):
+    assert warnings(cli("train", *quick, "steps=50", "train.batch_size=32", *overrides)) == expected
 
 
 def test_the_jobs_of_a_grid_are_warned_of_once_for_all(cli, quick, tmp_path):
