@@ -202,16 +202,21 @@ def _in_folders(group: str) -> list[str]:
 def _set_whole(key: str, overrides: list[str]) -> str | None:
     """Gives what stands where `key` looks for a key of its own, if that is a single value: `optimizer.lr=0.001`."""
     parent = key.rpartition(".")[0]
-    value = OmegaConf.select(compose("config", overrides, return_hydra_config=True), parent) if parent else None
+    value = OmegaConf.select(_nearly(overrides), parent) if parent else None
     return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None
+
+
+def _nearly(overrides: list[str]) -> DictConfig:
+    """Composes what was asked for, or the default where that is wrong too."""
+    try:
+        return compose("config", overrides, return_hydra_config=True)
+    except ERRORS:
+        return compose("config", [], return_hydra_config=True)
 
 
 def _siblings(key: str, overrides: list[str]) -> tuple[str, list[str] | None]:
     """Gives the first part of `key` that does not exist, and the keys that stand where it was looked for."""
-    try:
-        config: Any = compose("config", overrides, return_hydra_config=True)
-    except ERRORS:
-        config = compose("config", [], return_hydra_config=True)
+    config: Any = _nearly(overrides)
     *path, last = key.replace("/", ".").split(".")
     for part in path:
         if not isinstance(config, DictConfig) or part not in config:

@@ -85,6 +85,13 @@ def test_every_mistake_is_reported_at_once(cli, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_key_under_a_number_is_named_beside_other_unknown_keys(cli):
+    outcome = cli("train", "optimizer.lr.start=1e-3", "foo=1", "target.tau.x=1")
+    assert outcome.code == 2
+    lines = [line.removeprefix("error: ") for line in outcome.err.splitlines()]
+    assert [line.partition(": ")[0] for line in lines] == ["optimizer.lr.start=1e-3", "foo=1", "target.tau.x=1"]
+
+
 @pytest.mark.parametrize(("words", "expected"), [
     (("target.interval=5,0", "seed=1,2"), "job 3 (target.interval=0 seed=1) and 1 more: target.interval=0: must be"),
     (("seed=1,2", "optimizer.lr=-1"), "every job: optimizer.lr=-1: must be greater than 0"),
