@@ -249,6 +249,8 @@ def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(s
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert line == f"{other.fallback}; engine=torch goes on"
     assert "\n" not in line
+    other.load_state_dict({**engine.state_dict(), "numbers": [{}]})  # of an engine that could be compiled
+    assert distance(other.online, engine.online) == 0
 
 
 @big

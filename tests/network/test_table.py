@@ -56,6 +56,10 @@ def test_dimensions_may_have_bins_and_ends_of_their_own():
     assert rows(space, obs, bins=[2, 3], low=[None, -3.0], high=[None, 3.0]) == [0, 1, 4, 5]
 
 
+def test_booleans_are_numbers_in_two_bins():
+    assert rows(Box(0, 1, (2,), bool), [[False, False], [False, True], [True, True]], bins=2) == [0, 1, 3]
+
+
 def test_what_lies_beyond_an_end_counts_to_the_bin_there():
     obs = [[-5.0, 0.1], [5.0, 0.1], [0.1, -np.inf], [0.1, np.inf]]
     found = rows(Box(-np.inf, np.inf, (2,)), obs, bins=2, low=[0.0, 0.0], high=[1.0, 1.0])
