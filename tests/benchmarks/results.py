@@ -26,8 +26,15 @@ def summaries(directory, threshold):
         configs["variant"] = directory.name
     for row in summarize(configs, by=["task", "variant"], threshold=threshold).to_dict("records"):
         runs = configs[(configs["variant"] == row["variant"]) & (configs["task"] == row["task"])]
-        goal = TASKS[row["task"]].threshold if threshold is None else threshold
+        goal = find_threshold(row["task"]) if threshold is None else threshold
         yield row, runs["final_step"].mean(), goal, runs[runs["final_return"] < goal].sort_values("final_return")
+
+
+def find_threshold(task):
+    """Gives the least return that counts as a success."""
+    if task not in TASKS:
+        raise AnalysisError(f"{task}: nothing is known of what counts as a success there; say --threshold")
+    return TASKS[task].threshold
 
 
 def table(directories, threshold):
@@ -54,7 +61,9 @@ def draw(directory, path, threshold):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 4.2), dpi=150, layout="constrained")
-    runs = load_runs(directory, table="evaluations").pivot(index="step", columns="seed", values="return_mean")
+    found = load_runs(directory, table="evaluations")
+    threshold = find_threshold(found["task"].iloc[0]) if threshold is None else threshold
+    runs = found.pivot(index="step", columns="seed", values="return_mean")
     for number, (_, curve) in enumerate(runs.items()):
         curve = curve.dropna()
         axes.plot(curve.index, curve, color="#0072b2", alpha=0.3, linewidth=1, label="one seed" if not number else None)
@@ -83,7 +92,7 @@ def main():
     except AnalysisError as error:
         parser.error(str(error))
     if args.figure:
-        draw(args.directory[0], args.figure, 475 if args.threshold is None else args.threshold)
+        draw(args.directory[0], args.figure, args.threshold)
 
 
 if __name__ == "__main__":
