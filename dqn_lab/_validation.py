@@ -1,36 +1,26 @@
-"""Checks plain values against a pydantic model, and says what is wrong in one line each."""
+"""Checks plain values against a pydantic model, with one line per problem."""
 
 from __future__ import annotations
 
 import copy
-import difflib
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from dqn_lab._nearest import nearest
+from dqn_lab.records import value_text
 from dqn_lab.types import ConfigError
-
-SHOWN = 24  # choices that an error lists
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Says which choices there are, the nearest match first where one is near."""
-    known = list(choices)
-    close = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    more = f", … ({len(known)} in all)" if len(known) > SHOWN else ""
-    return f"{hint}choices: {', '.join(known[:SHOWN]) or 'none'}{more}"
 
 
 def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Validates `values` strictly, but for integers, which may be written `1e6`.
 
     Args:
-        prefix: the dotted key under which the values stand; may be empty.
+        prefix: the dotted key that the values belong to; may be empty.
         model: the schema.
         values: plain values: numbers, strings, booleans, None, lists and dictionaries.
 
@@ -38,7 +28,7 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
         The validated values with defaults filled in.
 
     Raises:
-        ConfigError: one line a problem.
+        ConfigError: one line per problem.
     """
     infinite = list(_not_finite(values, []))
     problems = [f"{_join(prefix, path)}={value}: must be a finite number" for path, value in infinite]
@@ -86,7 +76,7 @@ def _is_whole(value: Any) -> bool:
 
 
 def _not_finite(value: Any, path: list[int | str]) -> Iterator[tuple[list[int | str], float]]:
-    """Finds infinities and not-a-numbers, in parts too that no schema looks into."""
+    """Finds infinities and NaN, also in parts that no schema describes."""
     if isinstance(value, float) and not math.isfinite(value):
         yield path, value
     items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
@@ -104,7 +94,7 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     key = _join(prefix, path)
     if detail["type"] == "missing":
         return f"{key}: must be given"
-    shown = _show(value)
+    shown = value_text(value)
     if detail["type"] == "extra_forbidden":
         return f"{key}={shown}: no such key; {nearest(str(path[-1]), model.model_fields)}"
     message = detail["msg"].partition(" should ")[2] or detail["msg"]
@@ -117,7 +107,7 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
 
 
 def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:
-    """Gives where a value stands, without what pydantic adds of its own, and the value."""
+    """Returns a value and its path, without the parts that pydantic adds."""
     path: list[int | str] = []
     for position, part in enumerate(detail["loc"], start=1):
         inside = range(len(values)) if isinstance(values, list) else values if isinstance(values, Mapping) else ()
@@ -127,7 +117,3 @@ def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:
             continue  # the name of a type that the value might have been of
         path.append(part)
     return path, values
-
-
-def _show(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if isinstance(value, (list, dict, bool)) else str(value)

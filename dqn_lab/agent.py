@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_lab.hooks import ActsFast, DrawsNoise, EpsilonGreedy, FollowsEpsilon, noise_source
 from dqn_lab.schedule import Every, Progress, progress_of
-from dqn_lab.seeding import Streams
+from dqn_lab.seeding import Streams, Uniforms
 from dqn_lab.types import (
     Array,
     Buffer,
-    DrawNoise,
     Engine,
     Exploration,
     NetworkNoise,
@@ -30,7 +30,7 @@ BLOCK = 64  # batches whose numbers are drawn together
 
 
 class Agent:
-    """A deep Q-network agent, put together from its parts.
+    """A deep Q-network agent, composed of its parts.
 
     Args:
         engine: holds the networks and executes updates.
@@ -39,14 +39,13 @@ class Agent:
         target: moves the target network.
         streams: the run's random generators.
         lr: the learning rate, a function of progress.
-        epsilon: the ε of the policy, likewise; None where no update asks for it.
         batch_size: transitions drawn for an update.
-        minibatch_size: transitions a gradient step; None for the whole batch in one.
-        max_reward: what rewards are clipped to, up and down, before they are remembered; None for no clipping.
-        learning_starts: environment steps before the first update; a learning step for which the buffer has no whole
-            batch yet is left out.
+        minibatch_size: transitions per gradient step; None for the whole batch in one.
+        max_reward: rewards are clipped to ± this before they are remembered; None for no clipping.
+        learning_starts: environment steps before the first update; a learning step is skipped while the buffer has no
+            whole batch.
         interval: environment steps from one learning step to the next.
-        num_updates: batches drawn a learning step.
+        num_updates: batches per learning step.
     """
 
     def __init__(
@@ -58,7 +57,6 @@ class Agent:
         target: Target,
         streams: Streams,
         lr: Callable[[Progress], float],
-        epsilon: Callable[[Progress], float] | None = None,
         batch_size: int,
         minibatch_size: int | None,
         max_reward: float | None = None,
@@ -69,30 +67,35 @@ class Agent:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
         self.streams = streams
         self.lr = lr
-        self.epsilon = epsilon
+        self.epsilon: Callable[[Progress], float] | None = None  # of the policy, for a bootstrap that uses it
+        if isinstance(engine.bootstrap, FollowsEpsilon) and isinstance(exploration, EpsilonGreedy):
+            self.epsilon = exploration.policy_epsilon
         self.batch_size = batch_size
         self.minibatch_size = minibatch_size
         self.max_reward = max_reward
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
-        self._draw_online: DrawNoise | None = getattr(engine.online, "draw_noise", None)  # few networks have any
-        self._draw_target: DrawNoise | None = getattr(engine.target, "draw_noise", None)
-        self._acting = getattr(engine, "acting", engine.q_values)  # an engine may be quicker at one observation
-        self._noisy = self._draw_online is not None or minibatch_size is not None
-        self._exploration_rng, self._replay_rng = streams("exploration"), streams("replay")
+        self._acting = engine.acting if isinstance(engine, ActsFast) else engine.q_values
+        self._online_noise, self._target_noise = noise_source(engine.online), noise_source(engine.target)
+        self._draws_noise = self._online_noise is not None or minibatch_size is not None
+        self._uniforms, self._replay_rng = Uniforms(streams("exploration")), streams("replay")
         self._draws: list[NDArray[np.float64]] = []  # of the next batches, the next one last
 
-    def act(self, obs: Any, progress: Progress) -> int:
+    def act(self, obs: Any, progress: Progress, env_index: int = 0) -> int:
         """Chooses an action at observation [*O]."""
-        if self._draw_online is None:
-            return self.exploration.select(lambda: self._acting(obs[None])[0], self._exploration_rng, progress)
-        return self.exploration.select(lambda: self._noisy_q_values(obs), self._exploration_rng, progress)
+        if self._online_noise is not None:
+            return self.exploration.select(lambda: self._noisy_q_values(obs), self._uniforms, env_index, progress)
+        return self.exploration.select(lambda: self._acting(obs[None])[0], self._uniforms, env_index, progress)
 
-    def observe(self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool) -> None:
+    def observe(
+        self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool, env_index: int = 0
+    ) -> None:
         """Remembers one environment step."""
         if self.max_reward is not None:
             reward = min(max(reward, -self.max_reward), self.max_reward)
-        self.buffer.append(0, obs, action, reward, next_obs, terminated, truncated)
+        self.buffer.append(env_index, obs, action, reward, next_obs, terminated, truncated)
+        if terminated or truncated:
+            self.exploration.end_episode(env_index)
 
     def learn(self, before: Progress, after: Progress) -> tuple[Progress, list[Update]]:
         """Makes the updates due between two points of a run, the target network following after each.
@@ -113,7 +116,7 @@ class Agent:
             if not self._draws:
                 self._draws.extend(self._replay_rng.random((BLOCK, self.batch_size))[::-1])
             batch = self.buffer.sample(self._draws.pop())
-            noise = self.draw_noise(len(batch.indices)) if self._noisy else _NO_NOISE
+            noise = self.draw_noise(len(batch.indices)) if self._draws_noise else _NO_NOISE
             epsilon = 0.0 if self.epsilon is None else self.epsilon(before)
             update = self.engine.update(batch, noise, self.lr(before), epsilon)
             if not math.isfinite(update.loss):
@@ -130,11 +133,11 @@ class Agent:
         return after, updates
 
     def greedy(self, obs: Any) -> Array:
-        """Gives the Q-values [B, A] that evaluation acts on at observations [B, *O]: without noise."""
+        """Returns the Q-values [B, A] that evaluation acts on at observations [B, *O]: without noise."""
         return self.engine.q_values(obs)
 
     def _noisy_q_values(self, obs: Any) -> Array:
-        noise = self._draw(self._draw_online, 1, "acting")
+        noise = self._draw(self._online_noise, 1, "acting")
         q_values: Array = self._acting(obs[None], noise)[0]
         return q_values
 
@@ -146,23 +149,23 @@ class Agent:
             minibatches = [order[i : i + self.minibatch_size] for i in range(0, batch_size, self.minibatch_size)]
         return Noise(
             minibatches,
-            self._draw(self._draw_online, batch_size, "online"),
-            self._draw(self._draw_online, batch_size, "selector"),
-            self._draw(self._draw_target, batch_size, "target"),
+            self._draw(self._online_noise, batch_size, "online"),
+            self._draw(self._online_noise, batch_size, "selector"),
+            self._draw(self._target_noise, batch_size, "target"),
         )
 
-    def _draw(self, draw: DrawNoise | None, batch_size: int, purpose: Purpose) -> NetworkNoise[Array] | None:
-        return None if draw is None else draw(self.streams(f"{purpose} noise"), batch_size, purpose)
+    def _draw(self, source: DrawsNoise | None, batch_size: int, purpose: Purpose) -> NetworkNoise[Array] | None:
+        return None if source is None else source.draw_noise(self.streams(f"{purpose} noise"), batch_size, purpose)
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives everything that learning goes on from."""
+        """Returns everything that acting and learning depend on."""
         return {
             "draws": np.array(self._draws[::-1]).reshape(-1, self.batch_size),
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self._draws = [*state["draws"][::-1].copy()]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
@@ -172,5 +175,6 @@ class Agent:
             "engine": self.engine,
             "buffer": self.buffer,
             "exploration": self.exploration,
+            "uniforms": self._uniforms,
             "streams": self.streams,
         }

@@ -15,10 +15,12 @@ from pydantic import BaseModel, ConfigDict
 from dqn_lab import registry
 from dqn_lab._validation import check
 from dqn_lab.agent import Agent
+from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
+from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.train import EPISODE_COLUMNS, Experiment, Reporter
-from dqn_lab.types import ConfigError, Optimizer
+from dqn_lab.train import Due, Experiment
+from dqn_lab.types import Choice, ConfigError, Engine, Optimizer
 
 Count = Annotated[int, Gt(0)]
 
@@ -71,8 +73,9 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
         the same with every default filled in and every number of its declared type.
 
     Raises:
-        ConfigError: one line for each problem, all together.
+        ConfigError: one line per problem, all together.
     """
+    plain = {"rollout": {"name": "auto"}, **plain}  # older runs recorded none
     config: dict[str, Any] = {"logger": {}}
     problems: list[str] = []
     own = {key: value for key, value in plain.items() if key not in registry.GROUPS}
@@ -104,29 +107,34 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
     train = config["train"]
     if (train["minibatch_size"] or 0) > train["batch_size"]:
         yield f"train.minibatch_size={train['minibatch_size']}: must be at most train.batch_size={train['batch_size']}"
-    yield from _said("check", config)
+    for part, component in _components(config):
+        if isinstance(component, Checks):
+            with registry.blame(*part):
+                problems = list(component.check(config))
+            yield from problems
     yield from _device_problems(config["device"])
 
 
-def _hardly_meant(config: Mapping[str, Any]) -> Iterator[str]:
-    """Finds values that are allowed together and rarely what was wanted."""
+def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
+    """Finds values that are valid but probably unintended."""
     steps, learning_starts = config["steps"], config["train"]["learning_starts"]
     if steps is not None and learning_starts > steps:
         yield f"train.learning_starts={learning_starts}, steps={steps}: the run ends before anything is learned"
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"
-
-
-def _said(what: str, config: Mapping[str, Any]) -> Iterator[str]:
-    """Asks every component for the lines that its `check` or its `warn` has for a configuration."""
-    for group in registry.GROUPS:
-        parts = config.get(group, {}).values() if group == "logger" else [config[group]]
-        for part in parts:
-            say = getattr(registry.lookup(group, part["name"]), what, None)
-            with registry.blame(group, part):
-                lines = list(say(config)) if say else []
+    for part, component in _components(config):
+        if isinstance(component, Warns):
+            with registry.blame(*part):
+                lines = list(component.warn(config))
             yield from lines
+
+
+def _components(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, Mapping[str, Any]], type]]:
+    """Lists every part of a configuration, with its group and the class that it names."""
+    for group in registry.GROUPS:
+        for part in config.get(group, {}).values() if group == "logger" else [config[group]]:
+            yield (group, part), registry.lookup(group, part["name"])
 
 
 def _device_problems(name: str) -> Iterator[str]:
@@ -157,8 +165,8 @@ def build(config: Mapping[str, Any]) -> Experiment:
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
     optimizer = registry.create("optimizer", config["optimizer"])
-    name, reason = _choose_engine(config)
-    engine = _build_engine(config, name, space, num_actions, optimizer, target.has_network)
+    choices = {group: _choose(group, config) for group in ("engine", "rollout")}
+    engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
     agent = Agent(
         engine=engine,
         buffer=buffer,
@@ -166,39 +174,47 @@ def build(config: Mapping[str, Any]) -> Experiment:
         target=target,
         streams=streams,
         lr=optimizer.lr,
-        epsilon=exploration.epsilon if getattr(engine.bootstrap, "follows_exploration", False) else None,
         **config["train"],
     )
     parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine)
+    reporters = [part for part in parts if isinstance(part, Reports)]
+    columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
+    _check_columns(columns["episodes"], reporters)
+    rollout = _options("rollout", choices["rollout"].name, config)
+    first_reset = int(streams("environment").integers(2**31))
     evaluation = config["evaluation"]
+    every = Every(evaluation["interval"], evaluation["unit"]) if evaluation["interval"] else None
     return Experiment(
         config=dict(config),
-        engine={"name": name, "reason": reason},
-        warnings=[*_hardly_meant(config), *_said("warn", config)],
+        choices=choices,
+        warnings=list(_warnings(config)),
         streams=streams,
         make_env=env_factory.make,
         agent=agent,
-        reporters=_reporters(parts, {*EPISODE_COLUMNS, *exploration.columns}),
+        rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
+        due=Due(steps=config["steps"], episodes=config["episodes"], evaluations=every),
+        columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],
-        episodes=config["episodes"],
-        steps=config["steps"],
-        evaluation=Every(evaluation["interval"], evaluation["unit"]) if evaluation["interval"] else None,
         num_episodes=evaluation["num_episodes"],
         final_num_episodes=evaluation["final_num_episodes"],
     )
 
 
-def _choose_engine(config: Mapping[str, Any]) -> tuple[str, str]:
-    """Gives the engine's name, and why it is this one."""
-    name = config["engine"]["name"]
-    choose = getattr(registry.lookup("engine", name), "choose", None)
-    chosen: tuple[str, str] = choose(config) if choose else (name, "asked for")
-    return chosen
+def _choose(group: str, config: Mapping[str, Any]) -> Choice:
+    """Returns which component of a group is built, and why this one."""
+    name = config[group]["name"]
+    component = registry.lookup(group, name)
+    return component.choose(config) if isinstance(component, Chooses) else Choice(name, "asked for", {})
+
+
+def _options(group: str, name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns the options of a component that was asked for or chosen: the configured ones, or the defaults."""
+    return config[group] if name == config[group]["name"] else registry.validate(group, {"name": name})
 
 
 def _build_engine(
     config: Mapping[str, Any], name: str, space: Any, num_actions: int, optimizer: Optimizer, has_target: bool
-) -> Any:
+) -> Engine:
     device = torch.device(config["device"])
     value = registry.create("value", config["value"])
     with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
@@ -208,39 +224,41 @@ def _build_engine(
         online = registry.create("network", config["network"], *supplied)
         with registry.blame("network", config["network"]):
             _check_network(online, space, (1, num_actions, value.num_outputs))
-            if adapt := getattr(value, "adapt", None):
-                online = adapt(online, generator)
+            if isinstance(value, AdaptsNetwork):
+                online = value.adapt(online, generator)
     online = online.to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
-    options = config["engine"] if name == config["engine"]["name"] else registry.validate("engine", {"name": name})
-    return registry.create("engine", options, online, target, value, bootstrap, optimizer, device)
+    options = _options("engine", name, config)
+    engine: Engine = registry.create("engine", options, online, target, value, bootstrap, optimizer, device)
+    return engine
 
 
 def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:
     """Tries a network on one observation.
 
     Raises:
-        ValueError: it is no network, its outputs have another shape, or it holds a layer that behaves otherwise in
-            training than in evaluation, which would make observing a run change it.
+        ValueError: it is not a network, its outputs have another shape, or it has a layer that behaves differently in
+            training and in evaluation, so that observing a run would change it.
     """
     if not isinstance(network, torch.nn.Module):
         raise ValueError("must be a torch.nn.Module")
     for module in network.modules():
         if isinstance(module, (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)):
-            raise ValueError(f"holds {module}, which behaves otherwise in training than in evaluation")
+            raise ValueError(f"has {module}, which behaves differently in training and in evaluation")
     with torch.no_grad():
         outputs = network(torch.as_tensor(np.zeros((1, *(space.shape or ())), space.dtype)))
     if outputs.shape != shape:
-        raise ValueError(f"gives outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
+        raise ValueError(f"returns outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
 
 
-def _reporters(parts: tuple[Any, ...], taken: set[str]) -> list[Reporter]:
-    """Finds the parts that declare columns of their own, and sees that no two declare the same."""
-    reporters = [part for part in parts if hasattr(part, "columns")]
-    for reporter in reporters:
-        for name in reporter.columns:
-            if name in taken:
-                raise ConfigError(f"{type(reporter).__name__} declares column {name!r}, which exists already")
-            taken.add(name)
-    return reporters
+def _check_columns(columns: tuple[str, ...], reporters: list[Reports]) -> None:
+    """Refuses columns that exist twice.
+
+    Raises:
+        ConfigError: names the last component that declares one of them.
+    """
+    for name in columns:
+        if columns.count(name) > 1:
+            owner = next(part for part in reversed(reporters) if name in part.columns)
+            raise ConfigError(f"{type(owner).__name__} declares column {name!r}, which exists already")

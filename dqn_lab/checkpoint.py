@@ -2,33 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dqn_lab.records import write_atomically
+
 FORMAT = "dqn_lab policy 1"
-
-
-def write_atomically(path: Path, write: Any) -> None:
-    """Replaces `path` by what `write` puts into a binary file, or leaves it as it was.
-
-    Args:
-        path: the file to make or replace; its directory is made where missing.
-        write: is called with an open binary file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) -> None:

@@ -19,11 +19,13 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from dqn_lab._validation import check, nearest
+from dqn_lab._nearest import nearest
+from dqn_lab._validation import check
 from dqn_lab.types import ConfigError
 
 GROUPS = (
-    "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "engine", "logger",
+    "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration",
+    "rollout", "engine", "logger",
 )  # fmt: skip
 PLUGINS = "dqn_lab.plugins"
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -14,30 +12,32 @@ from typing import Any, Protocol
 
 import torch
 
-from dqn_lab.checkpoint import load_policy, save_policy, write_atomically
+from dqn_lab.checkpoint import load_policy, save_policy
 from dqn_lab.evaluate import evaluate, summarize
+from dqn_lab.hooks import FallsBack
+from dqn_lab.records import RUN, write_record
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment, train
-from dqn_lab.types import ConfigError, Row, Table, TrainingError
+from dqn_lab.types import ConfigError, Row, Stride, Table, TrainingError, one_line
 
 _log = logging.getLogger(__name__)
 LAST = 100  # training episodes in the mean of the last ones
 
 
 class Display(Protocol):
-    """What a person sees of a run while it goes on."""
+    """What a person sees while a run goes on."""
 
-    def step(self, progress: Progress) -> None: ...
-    def episode(self, row: Row, progress: Progress) -> None: ...
+    def start(self) -> None: ...
+    def stride(self, stride: Stride) -> None: ...
     def evaluation(self, row: Row, label: str) -> None: ...
 
 
 class Run:
-    """Carries an experiment out in a directory of its own.
+    """Carries out an experiment in its own directory.
 
     Args:
         experiment: what to run.
-        directory: holds no run yet; made where missing.
+        directory: holds no run yet; made if missing.
         about: plain values for `run.json`: versions, command and the like.
 
     Raises:
@@ -48,8 +48,6 @@ class Run:
 
     def __init__(self, experiment: Experiment, directory: Path, about: dict[str, Any]) -> None:
         self.experiment, self.directory = experiment, directory
-        self.columns = experiment.columns()
-        self.progress = Progress()
         self.started = self.measured = time.perf_counter()
         self.measured_step = 0
         self.num_evaluations = 0
@@ -58,26 +56,26 @@ class Run:
         self.record: dict[str, Any] = {
             "status": "running",
             "seed": experiment.config["seed"],
-            "engine": experiment.engine,
+            **{group: choice._asdict() for group, choice in experiment.choices.items()},
             "warnings": experiment.warnings,
             **about,
             "config": experiment.config,
         }
         directory.mkdir(parents=True, exist_ok=True)
         try:
-            (directory / "run.json").touch(exist_ok=False)  # whoever makes it owns the directory
+            (directory / RUN).touch(exist_ok=False)  # whoever makes it owns the directory
         except FileExistsError as error:
             raise ConfigError(f"{directory}: holds a run already") from error
         self._save_record()
 
     def execute(self, display: Display) -> dict[str, Any]:
-        """Trains, evaluates the final policy, and closes the books whatever happens.
+        """Trains, evaluates the final policy, and completes the record whatever happens.
 
         Args:
             display: shows a person how it goes.
 
         Returns:
-            what `run.json` says.
+            the content of `run.json`.
 
         Raises:
             KeyboardInterrupt: the run was interrupted; its status says so.
@@ -89,11 +87,13 @@ class Run:
             torch.set_num_threads(self.experiment.config["num_threads"])
             self.started = self.measured = time.perf_counter()
             for logger in self.experiment.loggers:
-                logger.open(self.directory, self.record["config"], self.columns)
+                logger.open(self.directory, self.record["config"], self.experiment.columns)
                 self.record.update(logger.info())
             self._save_record()
-            self.measured = time.perf_counter()  # the speed of training leaves the loggers' start out
-            train(self.experiment, self)
+            self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
+            display.start()
+            with contextlib.closing(self.experiment.rollout):
+                train(self.experiment.rollout, self.experiment.due, self)
             self._save_policy("final")
             self._final_scores()
             status = "completed"
@@ -103,33 +103,32 @@ class Run:
                 self._save_policy("final")
             raise
         except Exception as error:
-            self.record["error"] = _one_line(error)
+            self.record["error"] = one_line(error)
             _log.info("failed at %s", self.progress, exc_info=error)
             raise
         finally:
             self._close(status)
         return self.record
 
-    def step(self, progress: Progress) -> None:
-        """Follows the loop."""
-        self.progress = progress
-        self.display.step(progress)
+    @property
+    def progress(self) -> Progress:
+        """How far the run has come."""
+        return self.experiment.rollout.progress
 
-    def episode(self, row: Row, progress: Progress) -> None:
-        """Records an ended training episode."""
-        self._write("episodes", row)
-        now = time.perf_counter()
-        rate = (progress.step - self.measured_step) / max(now - self.measured, 1e-9)
-        timing = {"seconds": now - self.started, "steps_per_second": rate}
-        self._write("timing", {"episode": row["episode"], "step": progress.step, **timing})
-        self.measured, self.measured_step = now, progress.step
-        self.returns.append(float(row["return"] or 0.0))
-        self.display.episode(row, progress)
+    def stride(self, stride: Stride) -> None:
+        """Records the training episodes that ended in a stride."""
+        for row in stride.episodes:
+            self._write("episodes", row)
+            now = time.perf_counter()
+            rate = (stride.after.step - self.measured_step) / max(now - self.measured, 1e-9)
+            timing = {"seconds": now - self.started, "steps_per_second": rate}
+            self._write("timing", {"episode": row["episode"], "step": row["step"], **timing})
+            self.measured, self.measured_step = now, stride.after.step
+            self.returns.append(float(row["return"] or 0.0))
+        self.display.stride(stride)
 
     def evaluate(self, progress: Progress) -> None:
         """Evaluates the policy as it is, and keeps it if it is the best so far."""
-        if self.experiment.spent(progress):
-            return  # the final evaluation follows at once
         row = self._evaluate(str(self.num_evaluations), self.experiment.num_episodes, "greedy")
         self.num_evaluations += 1
         if self.best is None or row["return_mean"] > self.best["return_mean"]:
@@ -160,7 +159,7 @@ class Run:
             where = f"the evaluation at episode {self.progress.episode}, step {self.progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
         row = {"step": self.progress.step, "episode": self.progress.episode, **row}
-        self.measured += time.perf_counter() - began  # the speed of training leaves evaluation out
+        self.measured += time.perf_counter() - began  # the speed of training does not include evaluation
         if log:
             self._write("evaluations", row)
             self.display.evaluation(row, label)
@@ -181,9 +180,10 @@ class Run:
         save_policy(path, self.experiment.agent.engine.online, {"policy": name, **self.progress._asdict()})
 
     def _write(self, table: Table, row: Row) -> None:
-        unknown = row.keys() - set(self.columns[table])
+        columns = self.experiment.columns[table]
+        unknown = row.keys() - set(columns)
         if unknown:
-            raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {self.columns[table]}")
+            raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {columns}")
         for logger in self.experiment.loggers:
             logger.write(table, row)
 
@@ -191,68 +191,17 @@ class Run:
         self.record["status"] = status
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
-        fallback = getattr(self.experiment.agent.engine, "fallback", None)
-        if fallback is not None:
-            self.record["engine"] = {"name": "torch", "reason": fallback}
+        engine = self.experiment.agent.engine
+        if isinstance(engine, FallsBack) and engine.fallback is not None:
+            rejected = {**self.record["engine"]["rejected"], self.record["engine"]["name"]: engine.fallback}
+            self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
         final = self.record.get("scores", {}).get("final", {})
         self._save_record()  # first of all, because closing a logger may take its time, or a second Ctrl-C
         for logger in self.experiment.loggers:
             try:
                 logger.close(status, final)
             except Exception as error:  # the record must still be written
-                _log.warning("closing %s: %s", type(logger).__name__, _one_line(error))
+                _log.warning("closing %s: %s", type(logger).__name__, one_line(error))
 
     def _save_record(self) -> None:
-        _write_record(self.directory / "run.json", self.record)
-
-
-def _write_record(path: Path, record: dict[str, Any]) -> None:
-    text = json.dumps(_jsonable(record), indent=2, ensure_ascii=False).encode() + b"\n"
-    try:
-        write_atomically(path, lambda file: file.write(text))
-    except OSError:  # a full disk has no room for a second file, but the one there has the room it had
-        with path.open("r+b") as file:
-            file.write(text)
-            file.truncate()
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    return text if isinstance(error, TrainingError) else f"{type(error).__name__}: {text}"
-
-
-def _jsonable(value: Any) -> Any:
-    """Replaces what JSON has no word for: infinities and not-a-number become null."""
-    if isinstance(value, dict):
-        return {key: _jsonable(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_jsonable(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def read_record(directory: Path) -> dict[str, Any]:
-    """Reads a run's `run.json`.
-
-    Raises:
-        ValueError: the directory is no run, or its record is damaged.
-    """
-    path = directory / "run.json"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{directory}: no run here (there is no readable run.json)") from error
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: damaged: {error}") from error
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
-        raise ValueError(f"{path}: not the record of a dqn_lab run")
-    return record
-
-
-def mark_interrupted(directory: Path, reason: str) -> None:
-    """Closes the record of a run whose process died before it could; leaves every other record as it is."""
-    try:
-        record = read_record(directory)
-    except ValueError:
-        return
-    if record["status"] == "running":
-        _write_record(directory / "run.json", {**record, "status": "interrupted", "error": reason})
+        write_record(self.directory, self.record)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
@@ -22,7 +23,7 @@ class Progress(NamedTuple):
     updates: int = 0
 
     def count(self, unit: Unit) -> int:
-        """Gives the completed number of `unit`."""
+        """Returns the completed number of `unit`."""
         return self[_POSITION[unit]]
 
 
@@ -30,6 +31,8 @@ class Progress(NamedTuple):
 progress_of: Callable[[tuple[int, int, int]], Progress] = functools.partial(tuple.__new__, Progress)
 
 _POSITION: dict[Unit, int] = {"steps": 0, "episodes": 1, "updates": 2}
+_FIELDS = Progress._fields
+NEVER = Progress(sys.maxsize, sys.maxsize, sys.maxsize)  # further than any run comes
 
 
 class Every:
@@ -38,18 +41,29 @@ class Every:
     Args:
         interval: units between two occasions, at least 1.
         unit: what is counted.
-        first: completed units at the first occasion; `interval` where it is None.
+        first: completed units at the first occasion; `interval` if None.
     """
 
     def __init__(self, interval: int, unit: Unit, first: int | None = None) -> None:
-        self.interval = interval
+        self.interval, self.unit = interval, unit
         self.first = interval if first is None else first
         self._position = _POSITION[unit]
 
     def due(self, before: Progress, after: Progress) -> bool:
-        """Tells whether an occasion lies in (before, after]; several in one stride count as one."""
+        """Returns whether an occasion lies in (before, after]."""
         start, end = before[self._position] - self.first, after[self._position] - self.first
         return end >= 0 and end // self.interval > start // self.interval
+
+    def count(self, before: Progress, after: Progress) -> int:
+        """Returns how many occasions lie in (before, after]."""
+        start, end = before[self._position] - self.first, after[self._position] - self.first
+        return max(0, end // self.interval + 1) - max(0, start // self.interval + 1)
+
+    def next(self, progress: Progress) -> Progress:
+        """Returns the point of the next occasion after `progress`; units that it does not count stay out of reach."""
+        passed = progress[self._position] - self.first
+        units = self.first + max(0, passed // self.interval + 1) * self.interval
+        return NEVER._replace(**{_FIELDS[self._position]: units})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,7 @@ class Exponential:
 
 
 class Ramp(TypedDict):
-    """A straight line as a configuration writes it: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
+    """A straight line as written in a configuration: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
 
     start: Annotated[float, Gt(0)]
     end: Annotated[float, Ge(0)]
@@ -117,5 +131,5 @@ Rate = Annotated[float, Gt(0)] | Ramp
 
 
 def rate(value: Rate) -> Callable[[Progress], float]:
-    """Makes a rate's configuration, a number or a ramp, a function of progress."""
+    """Turns a configured rate, a number or a ramp, into a function of progress."""
     return Linear(**value) if isinstance(value, dict) else Constant(value)

@@ -15,6 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+BLOCK = 512  # uniform numbers drawn together
+
 
 def seed_sequence(seed: int, name: str) -> np.random.SeedSequence:
     """Derives the seed of the stream `name`."""
@@ -42,13 +44,13 @@ class Streams:
         self._generators: dict[str, np.random.Generator] = {}
 
     def __call__(self, name: str) -> np.random.Generator:
-        """Gives the run's generator of this name, the same one each time."""
+        """Returns the run's generator of this name, the same one each time."""
         if name not in self._generators:
             self._generators[name] = np.random.default_rng(seed_sequence(self.seed, name))
         return self._generators[name]
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives the state of every generator drawn from so far."""
+        """Returns the state of every generator drawn from so far."""
         return {name: rng.bit_generator.state for name, rng in self._generators.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -56,3 +58,31 @@ class Streams:
         for name in self._generators.keys() | state.keys():
             fresh = np.random.default_rng(seed_sequence(self.seed, name)).bit_generator.state
             self(name).bit_generator.state = state.get(name, fresh)
+
+
+class Uniforms:
+    """A stream of uniform numbers in [0, 1).
+
+    They are drawn in blocks, each used from its end, because drawing one costs as much as drawing a hundred.
+
+    Args:
+        generator: draws them.
+    """
+
+    def __init__(self, generator: np.random.Generator) -> None:
+        self._generator = generator
+        self._left: list[float] = []
+
+    def __call__(self) -> float:
+        """Returns the next number."""
+        if not self._left:
+            self._left = self._generator.random(BLOCK).tolist()
+        return self._left.pop()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns what is drawn and not yet used; the generator's own state belongs to its `Streams`."""
+        return {"left": np.array(self._left)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self._left = state["left"].tolist()

@@ -1,4 +1,4 @@
-"""The data the parts exchange and the contracts between them.
+"""The data the parts exchange, the contract of each part, and the hooks a part may offer beside it.
 
 Letters in shape comments, here and everywhere: `B` batch, `A` actions, `K` outputs per action (1 for an expected
 value; atoms or quantiles for a distribution), `O` an observation's own shape, `n` steps of an n-step window.
@@ -23,11 +23,12 @@ T = TypeVar("T")
 Array = NDArray[Any]
 Row = Mapping[str, float | int | None]
 Table = Literal["episodes", "evaluations", "timing"]
+Draw = Callable[[], float]  # returns the next of a stream of uniform numbers in [0, 1)
 Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass
 
 
 class ConfigError(ValueError):
-    """Reports everything wrong with a configuration, one line a problem."""
+    """Reports everything that is wrong with a configuration, one line per problem."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
@@ -36,6 +37,16 @@ class ConfigError(ValueError):
 
 class TrainingError(RuntimeError):
     """Reports, in one line, why a run could not go on."""
+
+
+class StateError(RuntimeError):
+    """Reports, in one line, why a state cannot be saved or restored."""
+
+
+def one_line(error: BaseException) -> str:
+    """Writes an error on one line, with its type unless the message is one of ours."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, (ConfigError, TrainingError, StateError)) else f"{type(error).__name__}: {text}"
 
 
 class Transition(NamedTuple, Generic[T]):
@@ -52,10 +63,10 @@ class Batch:
     """What a buffer draws: transitions, importance weights (None: all equal), and where they came from.
 
     Args:
-        memory: what is stored, [N, …] each; the batch itself where `rows` is None.
+        memory: what is stored, [N, …] each; the batch itself if `rows` is None.
         weights: [B].
-        indices: [B], what the buffer knows the transitions by.
-        rows: [B], where in the memory they are. An engine may read them there, and spare a copy.
+        indices: [B], by which the buffer identifies the transitions.
+        rows: [B], where in the memory they are: an engine may read them there and save a copy.
     """
 
     __slots__ = ("_transition", "indices", "memory", "rows", "weights")
@@ -73,7 +84,7 @@ class Batch:
 
     @property
     def transition(self) -> Transition[Array]:
-        """The transitions, [B, …] each, copied from the memory when first asked for."""
+        """The transitions, [B, …] each, copied from the memory on first use."""
         if self._transition is None:
             self._transition = Transition(*[array.take(self.rows, axis=0) for array in self.memory])
         return self._transition
@@ -96,7 +107,7 @@ class Loss(NamedTuple):
 
 
 class NetworkNoise(NamedTuple, Generic[T]):
-    """What is random in one forward pass. A network that has any draws it in `draw_noise`, a `DrawNoise`."""
+    """What is random in one forward pass of a network that `DrawsNoise`."""
 
     shared: T | None = None  # [D], one draw for the whole batch
     rows: T | None = None  # [B, M], a draw for each row of it
@@ -111,9 +122,6 @@ class Noise(NamedTuple):
     target: NetworkNoise[Any] | None = None  # for the target network, at s′ and at s
 
 
-DrawNoise = Callable[[np.random.Generator, int, Purpose], NetworkNoise[Array]]  # for a batch of so many rows
-
-
 class Update(NamedTuple):
     """What one call of an engine's update did."""
 
@@ -123,11 +131,27 @@ class Update(NamedTuple):
     num_updates: int  # gradient steps taken
 
 
+class Stride(NamedTuple):
+    """What happened between two points of a run."""
+
+    before: Progress
+    after: Progress
+    episodes: Sequence[Row]  # a row for each episode that ended
+
+
+class Choice(NamedTuple):
+    """Which component was chosen in place of one that `Chooses`."""
+
+    name: str
+    reason: str
+    rejected: Mapping[str, str]  # the others by name: why not
+
+
 class QValues(Protocol):
-    """Q-values at both ends of a batch, each computed when first asked for. Gradients do not flow through them."""
+    """Q-values at both ends of a batch, each computed on first use. Gradients do not flow through them."""
 
     @property
-    def epsilon(self) -> float | Tensor: ...  # of the policy that is followed now, where it is ε-greedy; a number or []
+    def epsilon(self) -> float | Tensor: ...  # the ε-greedy policy's current ε, a number or []; 0 for other policies
     @property
     def online_next(self) -> Tensor: ...  # [B, A]
     @property
@@ -137,17 +161,14 @@ class QValues(Protocol):
 
 
 class Stateful(Protocol):
-    """Anything a whole run must save to go on later."""
+    """Anything that a run must save to continue later. A state holds arrays, tensors and plain values only."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
 class Value(Protocol):
-    """How a return is represented per action, and so what the loss is.
-
-    It may have `adapt(network, generator)`, to make the network that the engine runs of the one that was chosen.
-    """
+    """How a return is represented per action, and so what the loss is."""
 
     @property
     def num_outputs(self) -> int: ...  # K
@@ -160,7 +181,7 @@ class Value(Protocol):
     ) -> Tensor:
         """Builds the target [B, …] from the target network's outputs at s′ [B, A, K].
 
-        `current()` gives the online network's outputs at s before the update, [B, A, K], for values that need them.
+        `current()` returns the online network's outputs at s before the update, [B, A, K], for values that need them.
         """
         ...
 
@@ -170,10 +191,7 @@ class Value(Protocol):
 
 
 class Bootstrap(Protocol):
-    """What stands for the next state's value.
-
-    One that reads the policy's ε says so by a class attribute, `follows_exploration = True`; elsewhere it is 0.
-    """
+    """What stands for the next state's value."""
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped: ...
 
@@ -193,11 +211,11 @@ class Buffer(Stateful, Protocol):
 
 
 class Optimizer(Protocol):
-    """How a gradient becomes a step: a description, from which an engine makes the thing itself."""
+    """How a gradient becomes a step: a description, from which an engine makes the optimiser itself."""
 
     lr: Callable[[Progress], float]
     max_grad_value: float | None  # each number of the gradient is clipped first …
-    max_grad_norm: float | None  # … and its norm then
+    max_grad_norm: float | None  # … then its norm
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
 
@@ -211,12 +229,16 @@ class Target(Protocol):
 
 
 class Exploration(Stateful, Protocol):
-    """How actions are tried. Its columns stand in every episode's row."""
+    """How actions are tried. Its columns are part of every episode's row."""
 
     columns: tuple[str, ...]
 
-    def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
-        """Chooses an action; asks for the Q-values [A] only where it needs them."""
+    def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
+        """Chooses an action in an environment; computes the Q-values [A] only when it needs them."""
+        ...
+
+    def end_episode(self, env_index: int) -> None:
+        """Is called when an environment's episode has ended."""
         ...
 
     def report(self, progress: Progress) -> dict[str, float]: ...
@@ -227,10 +249,12 @@ class Engine(Stateful, Protocol):
 
     online: torch.nn.Module
     target: torch.nn.Module
+    value: Value
+    bootstrap: Bootstrap
     parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Gives the online network's expected values [B, A] at observations [B, *O].
+        """Returns the online network's expected values [B, A] at observations [B, *O].
 
         A row does not depend on the others.
         """
@@ -241,12 +265,24 @@ class Engine(Stateful, Protocol):
         ...
 
 
+class Rollout(Stateful, Protocol):
+    """How experience is gathered. It owns the environment, the agent, and whatever changes as a run goes on."""
+
+    progress: Progress
+
+    def advance(self, until: Progress) -> Stride:
+        """Acts, observes and learns, for at least one step: to an episode's end, or to `until` in any of its units."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Logger(Protocol):
-    """Where metrics go. Rows of a table all have the columns it was opened with."""
+    """Where metrics go. All rows of a table have the columns it was opened with."""
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None: ...
     def write(self, table: Table, row: Row) -> None: ...
     def close(self, status: str, summary: Row) -> None: ...
     def info(self) -> dict[str, Any]:
-        """What `run.json` should say of this logger."""
+        """Returns what `run.json` should say about this logger."""
         ...

@@ -92,7 +92,6 @@ def configure() -> Callable[..., dict[str, Any]]:
 
     @functools.cache
     def compose(*overrides: str) -> dict[str, Any]:
-        _hydra.register_resolver()
         with _hydra.composer():
             return validate(_hydra.plain(_hydra.compose_config(list(overrides))))
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 import pickle
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +29,7 @@ SETTINGS = {
 class FakeEngine:
     def __init__(self, events, loss=0.5):
         self.online, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.bootstrap = None
         self.parameters = ["the online network's"], ["the target network's"]
         self.events, self.loss, self.noises, self.rates, self.epsilons = events, loss, [], [], []
 
@@ -61,6 +61,17 @@ class FakeBuffer:
         self.priorities.append(dict(zip(indices.tolist(), priorities.tolist(), strict=True)))
 
 
+class FakeExploration:
+    def __init__(self, events):
+        self.events = events
+
+    def select(self, q_values, draw, env_index, progress):
+        return int(q_values().argmax())
+
+    def end_episode(self, env_index):
+        self.events.append(("end", env_index))
+
+
 class FakeTarget:
     def __init__(self, events):
         self.events = events
@@ -77,7 +88,7 @@ def fake(loss=0.5, last=math.inf, **settings):
     return Agent(
         engine=engine,
         buffer=buffer,
-        exploration=SimpleNamespace(select=lambda q_values, rng, progress: int(q_values().argmax())),
+        exploration=FakeExploration(events),
         target=FakeTarget(events),
         streams=Streams(0),
         **{**SETTINGS, **settings},
@@ -185,6 +196,8 @@ class NoisyToy(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(2, 3))
         self.label, self.seen = label, seen
+
+    is_noisy = True
 
     def draw_noise(self, rng, batch_size, purpose):
         shared, rows = rng.normal(size=3), rng.normal(size=(batch_size, 3))
@@ -306,7 +319,8 @@ def test_the_learning_rate_follows_its_schedule():
 
 
 def test_an_update_is_told_the_epsilon_that_its_step_was_taken_with():
-    agent, _ = fake(epsilon=Linear(1.0, 0.0, 4, "steps"), num_updates=2)
+    agent, _ = fake(num_updates=2)
+    agent.epsilon = Linear(1.0, 0.0, 4, "steps")
     progress = Progress()
     for _ in range(3):
         progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))
@@ -317,6 +331,27 @@ def test_epsilon_is_zero_where_no_update_asks_for_it():
     agent, _ = fake()
     agent.learn(Progress(), Progress(step=1))
     assert agent.engine.epsilons == [0.0]
+
+
+@pytest.mark.parametrize(("bootstrap", "exploration", "epsilon"), [
+    ("expected_sarsa", "constant", 0.1), ("max", "constant", None), ("expected_sarsa", "boltzmann", None),
+])  # fmt: skip
+def test_the_policys_epsilon_goes_to_a_bootstrap_that_uses_it(make, bootstrap, exploration, epsilon):
+    agent, _ = fake()
+    agent.engine.bootstrap, exploration = make("bootstrap", bootstrap), make("exploration", exploration, 2)
+    agent = Agent(engine=agent.engine, buffer=agent.buffer, exploration=exploration, target=agent.target,
+                  streams=Streams(0), **SETTINGS)  # fmt: skip
+    assert (agent.epsilon and agent.epsilon(Progress())) == epsilon
+
+
+@pytest.mark.parametrize(("terminated", "truncated", "told"), [
+    (True, False, [("end", 2)]), (False, True, [("end", 2)]), (False, False, []),
+])  # fmt: skip
+def test_the_exploration_is_told_of_an_episodes_end(terminated, truncated, told):
+    agent, events = fake()
+    agent.buffer.append = lambda *step: None
+    agent.observe("obs", 1, 0.0, "next obs", terminated, truncated, env_index=2)
+    assert events == told
 
 
 def test_only_what_is_learned_from_is_clipped():

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from dqn_lab.checkpoint import load_policy, save_policy, write_atomically
+from dqn_lab.checkpoint import load_policy, save_policy
+from dqn_lab.records import write_atomically
 
 ABOUT = {"policy": "best", "step": 120, "episode": 3, "return_mean": 9.5, "nothing": None}
 

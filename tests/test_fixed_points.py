@@ -51,10 +51,7 @@ def chain():
 
 
 class Silent:
-    def step(self, progress):
-        pass
-
-    def episode(self, row, progress):
+    def stride(self, stride):
         pass
 
     def evaluate(self, progress):
@@ -130,7 +127,7 @@ def test_values_converge_to_the_fixed_point_of_their_bootstrap(configure, value,
     )  # fmt: skip
     config["env"].update(id="Chain-v0", kwargs={})
     experiment = build(config)
-    train(experiment, Silent())
+    train(experiment.rollout, experiment.due, Silent())
     q = experiment.agent.greedy(np.arange(STATES))
     np.testing.assert_allclose(q, fixed_point(value, bootstrap), atol=0.01)
 

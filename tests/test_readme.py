@@ -23,7 +23,6 @@ TRAIN = [
 @pytest.mark.parametrize("line", TRAIN)
 def test_every_train_command_composes_and_builds(line):
     args = _hydra.parse_flags(shlex.split(line)[4:])
-    _hydra.register_resolver()
     with _hydra.composer():
         base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
         jobs = _hydra.expand(args.overrides, base) or []

@@ -10,7 +10,8 @@ import pytest
 from dqn_lab.build import build
 from dqn_lab.checkpoint import load_policy
 from dqn_lab.cli._display import Quiet
-from dqn_lab.run import Run, read_record
+from dqn_lab.records import read_record
+from dqn_lab.run import Run
 from dqn_lab.types import ConfigError
 
 SHORT = ("logger=csv", "episodes=8", "evaluation.interval=3", "evaluation.num_episodes=2",
@@ -42,12 +43,15 @@ def test_a_completed_run_leaves_everything_the_design_names(start, tmp_path):
     assert record == read_record(directory)
     assert record["status"] == "completed"
     assert record["command"] == "test"
-    assert record["engine"] == {"name": "fused", "reason": "the fastest that supports the composition"}
+    assert record["engine"] == {
+        "name": "fused", "reason": "the fastest that supports the composition",
+        "rejected": {"compiled": "slower than fused", "torch": "slower than fused"},
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["torch", "fused"])
 def test_an_engine_asked_for_by_name_is_on_record_as_such(start, name):
-    assert start(f"engine={name}").execute(Quiet())["engine"] == {"name": name, "reason": "asked for"}
+    assert start(f"engine={name}").execute(Quiet())["engine"] == {"name": name, "reason": "asked for", "rejected": {}}
 
 
 def test_episode_rows_count_from_zero_and_add_up(start, tmp_path):
@@ -114,8 +118,8 @@ class InterruptAt(Quiet):
     def __init__(self, step, error=KeyboardInterrupt):
         self.at, self.error = step, error
 
-    def step(self, progress):
-        if progress.step == self.at:
+    def stride(self, stride):
+        if stride.after.step >= self.at:
             raise self.error
 
 
@@ -124,7 +128,7 @@ def test_an_interrupted_run_keeps_its_rows_and_its_policy(start, tmp_path):
         start().execute(InterruptAt(100))
     record = read_record(tmp_path / "run")
     assert record["status"] == "interrupted"
-    assert record["progress"]["step"] == 100
+    assert record["progress"]["step"] >= 100
     assert len(table(tmp_path / "run", "episodes")) == record["progress"]["episode"]
     assert (tmp_path / "run" / "checkpoint" / "final.pt").is_file()
 
@@ -150,15 +154,15 @@ class Speaking:
 
 def test_a_component_may_add_columns_to_every_row(start, tmp_path):
     run = start()
-    run.experiment.reporters.append(Speaking())
-    run.columns = run.experiment.columns()
+    run.experiment.rollout.reporters.append(Speaking())
+    run.experiment.columns["episodes"] += ("fill",)
     run.execute(Quiet())
     assert all(float(row["fill"]) == int(row["step"]) / 2 for row in table(tmp_path / "run", "episodes"))
 
 
 def test_a_column_that_was_not_declared_raises(start):
     run = start()
-    run.experiment.reporters.append(Speaking("full"))
+    run.experiment.rollout.reporters.append(Speaking("full"))
     with pytest.raises(ValueError, match="no column full"):
         run.execute(Quiet())
 
@@ -174,5 +178,5 @@ def test_the_record_holds_no_number_that_json_does_not_have(start, tmp_path):
 @pytest.mark.parametrize("text", ["", "{", "[1]", '{"status": "running"}'])
 def test_a_damaged_record_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
-    with pytest.raises(ValueError, match=r"run\.json: (damaged|not the record)"):
+    with pytest.raises(ValueError, match=r"run\.json: (damaged|empty|not the record)"):
         read_record(tmp_path)

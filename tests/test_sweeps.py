@@ -8,11 +8,12 @@ from omegaconf import OmegaConf
 
 from dqn_lab.build import validate
 from dqn_lab.cli import _hydra
-from dqn_lab.cli._launch import Prepared, master
 from dqn_lab.cli._overrides import parse_seeds
-from dqn_lab.cli._plan import make_plan
-from dqn_lab.cli._question import read_question
-from dqn_lab.cli._search import check_search
+from dqn_lab.cli.sweep.launch import Prepared, master
+from dqn_lab.cli.sweep.plan import make_plan
+from dqn_lab.cli.sweep.question import read_question
+from dqn_lab.cli.sweep.search import check_search
+from dqn_lab.records import identity
 from dqn_lab.types import ConfigError
 
 SWEEPS = sorted((Path(__file__).parents[1] / "sweeps").glob("*.yaml"))
@@ -21,7 +22,6 @@ LAUNCH = ["hydra/launcher=joblib", "hydra.job_logging.root.handlers=[file]", "hy
 
 @pytest.fixture
 def composer():
-    _hydra.register_resolver()
     with _hydra.composer():
         yield
 
@@ -34,7 +34,7 @@ def test_every_question_composes_and_builds(composer, path):
     assert question.question.endswith("?")
     if question.search:
         with pytest.MonkeyPatch.context() as patch:  # the sweeper itself is an extra
-            patch.setattr("dqn_lab.cli._search.master", lambda launch: None)
+            patch.setattr("dqn_lab.cli.sweep.search.master", lambda launch: None)
             check_search(question, question.search, LAUNCH, [])
         return
     plan = make_plan(question, LAUNCH, [])
@@ -84,7 +84,7 @@ def test_a_jobs_hash_is_that_of_its_run_even_where_a_value_follows_the_seed(comp
     plan = make_plan(read_question(path, False), LAUNCH, [])
     for job in plan.jobs:
         composed = _hydra.compose_config([*LAUNCH, *job.overrides])
-        assert job.hash == _hydra.identity(validate(_hydra.plain(composed)))
+        assert job.hash == identity(validate(_hydra.plain(composed)))
 
 
 @pytest.mark.parametrize(("text", "seeds"), [

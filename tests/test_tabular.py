@@ -16,10 +16,7 @@ LITTLE_LAKE = "++env.kwargs.desc=[SFF,FHF,FFG]"
 
 
 class Silent:
-    def step(self, progress):
-        pass
-
-    def episode(self, row, progress):
+    def stride(self, stride):
         pass
 
     def evaluate(self, progress):
@@ -35,7 +32,7 @@ def learn(configure):
         agent, seen = experiment.agent, []
         remember = agent.observe
         agent.observe = lambda *step: (seen.append(step), remember(*step))
-        train(experiment, Silent())
+        train(experiment.rollout, experiment.due, Silent())
         return agent.engine.online.weight.detach().numpy(), seen
 
     return run

@@ -82,7 +82,7 @@ def stored(configure):
         config = configure("logger=csv", "episodes=null", "steps=60", "evaluation.interval=null", *overrides)
         config["env"]["id"] = "Counting-v0"
         experiment = build(validate(config))
-        train(experiment, Silent())
+        train(experiment.rollout, experiment.due, Silent())
         ring = experiment.agent.buffer.ring
         return [
             dict(zip(ring.arrays._fields, row, strict=True))
@@ -93,10 +93,7 @@ def stored(configure):
 
 
 class Silent:
-    def step(self, progress):
-        pass
-
-    def episode(self, row, progress):
+    def stride(self, stride):
         pass
 
     def evaluate(self, progress):
@@ -136,8 +133,9 @@ def test_with_truncation_terminates_every_episode_ends_with_discount_zero(stored
 def test_an_environment_that_raises_is_named_with_its_step(configure):
     config = configure("logger=csv", "evaluation.interval=null")
     config["env"]["id"] = "Raising-v0"
+    experiment = build(config)
     with pytest.raises(TrainingError, match=r"raised in step \(episode 2, step 7\): RuntimeError: out of track"):
-        train(build(config), Silent())
+        train(experiment.rollout, experiment.due, Silent())
 
 
 @pytest.mark.parametrize(("budget", "expected"), [
@@ -147,8 +145,9 @@ def test_an_environment_that_raises_is_named_with_its_step(configure):
 def test_a_run_ends_with_its_episodes_or_its_steps_whichever_come_first(configure, budget, expected):
     config = configure("logger=csv", "evaluation.interval=null", *budget.split())
     config["env"]["id"] = "Counting-v0"
-    progress = train(build(config), Silent())
-    assert (progress.step, progress.episode) == expected
+    experiment = build(config)
+    train(experiment.rollout, experiment.due, Silent())
+    assert experiment.rollout.progress[:2] == expected
 
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])

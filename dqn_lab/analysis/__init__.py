@@ -13,7 +13,7 @@ with one row per run. Steps are environment steps.
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns
 from dqn_lab.analysis.curves import area_under_curve, distribution, learning_curves
 from dqn_lab.analysis.load import load_configs, load_runs
-from dqn_lab.analysis.records import Sweep, read_sweep
+from dqn_lab.analysis.runs import Sweep, read_sweep
 from dqn_lab.analysis.sentence import answer
 from dqn_lab.analysis.shipped import load_shipped
 from dqn_lab.analysis.statistics import compare, summarize

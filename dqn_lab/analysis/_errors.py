@@ -15,6 +15,6 @@ class SkippedRuns(UserWarning):
 
 def unknown(key: str, word: object, choices: Iterable[object], what: str = "column") -> AnalysisError:
     """Makes the error for a name that does not exist: those that do, the nearest match first."""
-    from dqn_lab._validation import nearest
+    from dqn_lab._nearest import nearest
 
     return AnalysisError(f"{key}={word}: no such {what}; {nearest(str(word), map(str, choices))}")

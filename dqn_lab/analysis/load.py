@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns, unknown
-from dqn_lab.analysis.records import Found, Run, find_runs
+from dqn_lab.analysis.runs import Found, Run, find_runs
 from dqn_lab.analysis.tables import read_tables
 from dqn_lab.analysis.tasks import task_name
 from dqn_lab.types import Table

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from dqn_lab.analysis.cache import fingerprint, is_settled, read_cache, write_cache
+from dqn_lab.records import REQUIRED_COLUMNS
 from dqn_lab.types import Table
-
-NEEDED: Mapping[Table, tuple[str, ...]] = {
-    "episodes": ("episode", "step", "return", "length"),
-    "evaluations": ("step", "episode", "return_mean"),
-    "timing": ("episode", "step", "seconds"),
-}
 
 
 class Unreadable(Exception):  # noqa: N818  it does not leave the package
@@ -75,7 +70,7 @@ def read_csv(path: Path, table: Table) -> Any:
     text = path.read_bytes()
     text = text[: text.rfind(b"\n") + 1]
     header = text.partition(b"\n")[0].decode(errors="replace").strip().split(",")
-    missing = [name for name in NEEDED[table] if name not in header]
+    missing = [name for name in REQUIRED_COLUMNS[table] if name not in header]
     if not text or missing:
         raise Unreadable(f"lacks the column {missing[0]}" if text else "is empty so far")
     options = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dqn_lab.hooks import EpsilonGreedy
 from dqn_lab.registry import lookup, register
 from dqn_lab.types import Bootstrapped, QValues
 
@@ -36,13 +37,13 @@ class ExpectedSarsa:
     with, which is right: the value learned is that of the policy as it is now.
     """
 
-    follows_exploration = True
+    follows_epsilon = True
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
         """Exploration must be ε-greedy, and the network not noisy: another policy's value would be learned."""
         exploration = config["exploration"]["name"]
-        if not getattr(lookup("exploration", exploration), "epsilon_greedy", False):
+        if not isinstance(lookup("exploration", exploration), EpsilonGreedy):
             yield f"bootstrap=expected_sarsa: needs ε-greedy exploration, which exploration={exploration} is not"
         if config["network"].get("noisy"):
             yield "bootstrap=expected_sarsa: needs ε-greedy exploration, and network.noisy explores by itself"

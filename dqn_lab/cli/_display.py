@@ -7,7 +7,7 @@ import shlex
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from rich.console import Console
 from dqn_lab.run import LAST
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment
-from dqn_lab.types import Row
+from dqn_lab.types import Row, Stride
 
 REFRESH = 0.1  # seconds
-LINES = 20  # a run, where the output is no terminal
+LINES = 20  # per run, if the output is not a terminal
 
 
 class Quiet:
@@ -32,11 +32,11 @@ class Quiet:
     def __exit__(self, *_: object) -> None:
         """Leaves the terminal as it was."""
 
-    def step(self, progress: Progress) -> None:
-        """Is told of every environment step."""
+    def start(self) -> None:
+        """Is called when training begins."""
 
-    def episode(self, row: Row, progress: Progress) -> None:
-        """Is told of every ended episode."""
+    def stride(self, stride: Stride) -> None:
+        """Is told how far the run has come, and of every episode that ended."""
 
     def evaluation(self, row: Row, label: str) -> None:
         """Is told of every evaluation."""
@@ -48,14 +48,15 @@ class Notebook(Quiet):
     def __init__(self, parameter: Callable[[Progress], dict[str, float]]) -> None:
         self.parameter = parameter
 
-    def episode(self, row: Row, progress: Progress) -> None:
-        """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94`."""
-        value = next(iter(self.parameter(progress).values()), 0.0)
-        say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
+    def stride(self, stride: Stride) -> None:
+        """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94` for every episode that ended."""
+        value = next(iter(self.parameter(stride.after).values()), 0.0)
+        for row in stride.episodes:
+            say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
 
 
 class _Live(Quiet):
-    """What the bar and the lines have in common: counting, and the words for it."""
+    """What the bar and the lines have in common: following the run, and the words for it."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
@@ -63,20 +64,21 @@ class _Live(Quiet):
         self.progress = Progress()
         self.started = time.perf_counter()
 
-    def step(self, progress: Progress) -> None:
-        """Follows the run; the clock starts with its first step, not with what comes before."""
-        if not self.progress.step:
-            self.started = time.perf_counter()
-        self.progress = progress
+    def start(self) -> None:
+        """Starts the clock."""
+        self.started = time.perf_counter()
 
-    def fraction(self) -> float:
-        """Gives the share of the budget that is spent, in [0, 1]."""
-        steps, episodes = self.experiment.steps, self.experiment.episodes
-        by_step = self.progress.step / steps if steps else 0.0
-        return min(1.0, max(by_step, self.progress.episode / episodes if episodes else 0.0))
+    def stride(self, stride: Stride) -> None:
+        """Follows the run."""
+        self.progress = stride.after
+        self.returns.extend(float(row["return"] or 0.0) for row in stride.episodes)
+
+    def share(self) -> float:
+        """Returns how much of the budget is spent, in [0, 1]."""
+        return self.experiment.due.share(self.progress)
 
     def words(self, rate: float, episode: str = "episode", speed: str = " steps/s") -> str:
-        """Says how far the run is and how it does."""
+        """Says how far the run has come and how it does."""
         parts = [f"{episode} {self.progress.episode:,}", f"step {self.progress.step:,}"]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
@@ -84,10 +86,6 @@ class _Live(Quiet):
         for name, value in self.experiment.agent.exploration.report(self.progress).items():
             parts.append(f"{'ε' if name == 'epsilon' else name} {value:.2f}")
         return "  ".join([*parts, f"{rate:,.0f}{speed}"])
-
-    def episode(self, row: Row, progress: Progress) -> None:
-        """Keeps the return."""
-        self.returns.append(float(row["return"] or 0.0))
 
 
 class Bar(_Live):
@@ -116,9 +114,14 @@ class Bar(_Live):
         self._draw(time.perf_counter())
         self.bar.stop()
 
-    def step(self, progress: Progress) -> None:
-        """Redraws, but no oftener than a person can read."""
-        super().step(progress)
+    def start(self) -> None:
+        """Starts the clock."""
+        super().start()
+        self.drawn = self.started
+
+    def stride(self, stride: Stride) -> None:
+        """Redraws, but not more often than a person can read."""
+        super().stride(stride)
         now = time.perf_counter()
         if now - self.drawn >= REFRESH:
             self._draw(now)
@@ -128,7 +131,7 @@ class Bar(_Live):
         self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
         self.drawn, self.drawn_step = now, self.progress.step
         words = self.words(self.rate, "ep", "/s") if self.narrow else self.words(self.rate)
-        self.bar.update(self.task, completed=self.fraction(), description=words, refresh=True)
+        self.bar.update(self.task, completed=self.share(), description=words, refresh=True)
 
     def evaluation(self, row: Row, label: str) -> None:
         """Leaves a line above the bar."""
@@ -136,17 +139,17 @@ class Bar(_Live):
 
 
 class Lines(_Live):
-    """Some twenty plain lines a run, for logs and pipes."""
+    """Some twenty plain lines per run, for logs and pipes."""
 
     def __init__(self, experiment: Experiment) -> None:
         super().__init__(experiment)
         self.printed = 0.0
 
-    def episode(self, row: Row, progress: Progress) -> None:
-        """Prints a line for every twentieth of the budget."""
-        super().episode(row, progress)
-        if self.fraction() - self.printed >= 1 / LINES - 1e-9:
-            self.printed = self.fraction()
+    def stride(self, stride: Stride) -> None:
+        """Prints a line at the end of an episode for every twentieth of the budget."""
+        super().stride(stride)
+        if stride.episodes and self.share() - self.printed >= 1 / LINES - 1e-9:
+            self.printed = self.share()
             rate = self.progress.step / (time.perf_counter() - self.started)
             say(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left")
 
@@ -160,7 +163,7 @@ class Lines(_Live):
 
 
 def say(text: str) -> None:
-    """Prints a line; where nobody reads any more, the run goes on in silence."""
+    """Prints a line; if nobody reads any more, the run continues in silence."""
     try:
         print(text, flush=True)
     except OSError:
@@ -198,10 +201,19 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     if not progress["updates"]:
         starts = record["config"]["train"]["learning_starts"]
         lines.append(("", f"nothing was learned: learning begins after train.learning_starts={starts} steps"))
+    lines += [("engine", record["engine"]["name"]), *(("", text) for text in _rejected(record["engine"]["rejected"]))]
     parts = [part for part in record["config"].values() if isinstance(part, dict)]
     trust = " --trust" if any(":" in str(part.get("name")) for part in parts) else ""
     lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}{trust}")]
     say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
+
+
+def _rejected(reasons: Mapping[str, str]) -> list[str]:
+    """Says why each other engine was not chosen, those with one reason together."""
+    names: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        names.setdefault(reason, []).append(name)
+    return [f"not {', '.join(same)}: {reason}" for reason, same in names.items()]
 
 
 def _mean(score: dict[str, Any]) -> str:

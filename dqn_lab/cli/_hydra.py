@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
-import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.utils import get_args_parser
+from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
+from hydra.types import HydraContext
+from hydra.version import setbase
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab import registry
+from dqn_lab._nearest import nearest
 from dqn_lab._paths import config_directory
-from dqn_lab._validation import nearest
+from dqn_lab.build import validate
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._directories import directories
 from dqn_lab.cli._parser import Parser
+from dqn_lab.records import identity, slug
 from dqn_lab.types import ConfigError
 
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
-SLUG = 80  # characters
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -46,14 +49,17 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
     return args
 
 
-def hydra_argv(args: argparse.Namespace) -> list[str]:
-    """Writes flags and overrides the way Hydra wants them: flags first."""
-    argv = [f"--{name.replace('_', '-')}" for name in ("help", "hydra_help", "resolve", "run", "multirun",
-                                                       "shell_completion") if getattr(args, name)]  # fmt: skip
-    for name in ("cfg", "package", "info"):
-        if getattr(args, name) is not None:
-            argv += [f"--{name}", getattr(args, name)]
-    return [*argv, *args.overrides]
+def show(args: argparse.Namespace) -> None:
+    """Does what `--help`, `--hydra-help`, `--info`, `--cfg` and a shell's query ask for; exits after some of them."""
+    setbase("1.3")
+    _run_hydra(
+        args=args, args_parser=get_args_parser(), task_function=_nothing,
+        config_path=str(config_directory()), config_name="config",
+    )  # fmt: skip
+
+
+def _nothing(config: Any) -> None:
+    """Is what Hydra would run, if it were asked to run anything."""
 
 
 def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
@@ -93,31 +99,27 @@ def _recipe(name: str | None) -> Any:
     return OmegaConf.merge(*(_recipe(entry.removeprefix("/experiment/")) for entry in first), recipe)
 
 
-def identity(config: Mapping[str, Any]) -> str:
-    """Hashes a configuration: the identity of a job. What is shown on the terminal is no part of it."""
-    values = {key: value for key, value in config.items() if key != "display"}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+def name_directory(config: DictConfig, validated: Mapping[str, Any]) -> None:
+    """Puts a run's overrides and identity where `hydra.run.dir` and `hydra.sweep.subdir` look for them."""
+    name = slug(config.hydra.overrides.task, identity(validated))
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.job.override_dirname = name
 
 
-def slug(overrides: list[str], known_by: str) -> str:
-    """Names a run's directory: its overrides made safe, cut to 80 characters, and its identity."""
-    return f"{safe(','.join(text.lstrip('+') for text in overrides) or 'default')[:SLUG]}-{known_by}"
+class Loader(ConfigLoaderImpl):
+    """Hydra's own loader, which also names the directory of each job of a grid or a search."""
+
+    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
+        """Composes a job."""
+        config = super().load_sweep_config(master_config, sweep_overrides)
+        name_directory(config, validate(plain(config)))
+        return config
 
 
-def safe(name: str) -> str:
-    """Leaves of a name what every file system takes."""
-    return re.sub(r"[^\w.=,+-]+", "-", name, flags=re.ASCII).strip("-.")
-
-
-def register_resolver() -> None:
-    """Lets configuration files say `${run_slug:}`."""
-
-    def run_slug(*, _root_: DictConfig) -> str:
-        from dqn_lab.build import validate
-
-        return slug(list(_root_.hydra.overrides.task), identity(validate(plain(_root_))))
-
-    OmegaConf.register_new_resolver("run_slug", run_slug, replace=True)
+def context(config: DictConfig, loader: ConfigLoaderImpl | None = None) -> HydraContext:
+    """Returns what Hydra's launchers, sweepers and jobs work in."""
+    search_path = GlobalHydra.instance().config_loader().get_search_path()
+    return HydraContext(config_loader=loader or Loader(search_path), callbacks=Callbacks(config))
 
 
 @contextlib.contextmanager
@@ -153,8 +155,6 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
             config.hydra.job.num, config.hydra.job.id = number, str(number)
         return config
     try:
-        from dqn_lab.build import validate
-
         validate(plain(config))
     except ConfigError as error:
         problems.extend(error.problems)
@@ -260,4 +260,13 @@ def about_hydra(overrides: list[str]) -> list[str]:
     except ERRORS as error:
         raise ConfigError(str(error)) from error
     single = [text for text, override in zip(overrides, parsed, strict=True) if not override.is_sweep_override()]
-    return [text for text in single if text.lstrip("+~").startswith(("hydra.", "hydra/", "experiment="))]
+    return [text for text in single if _is_hydras(text) or text.lstrip("+~").startswith("experiment=")]
+
+
+def about_jobs(overrides: list[str]) -> list[str]:
+    """Picks the overrides that say what jobs are."""
+    return [text for text in overrides if not _is_hydras(text)]
+
+
+def _is_hydras(override: str) -> bool:
+    return override.lstrip("+~").startswith(("hydra.", "hydra/"))

@@ -10,9 +10,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from dqn_lab import registry
-from dqn_lab._validation import nearest
+from dqn_lab._nearest import nearest
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser
+from dqn_lab.hooks import Checks, Warns
+from dqn_lab.records import value_text
 from dqn_lab.types import ConfigError
 
 
@@ -63,16 +65,17 @@ def _describe_group(group: str, options: dict[str, str]) -> None:
         print(f"  options: {'  '.join(f'{group}={preset}' for preset in presets) or '(none; needs a yaml)'}")
         described = _arguments(component)
         for key, parameter in registry.schema(component).model_json_schema().get("properties", {}).items():
-            default = "required" if "default" not in parameter else f"default {_plain(parameter['default'])}"
+            default = "required" if "default" not in parameter else f"default {value_text(parameter['default'])}"
             print(f"  {group}.{key}: {_type(parameter)}; {default}\n      {described.get(key, '')}")
-        for label, method in (("constraints", "check"), ("warnings", "warn")):
-            if said := getattr(component, method, None):
-                print(f"  {label}: {' '.join((inspect.getdoc(said) or '').split())}")
+        if isinstance(component, Checks):
+            print(f"  constraints: {_paragraph(component.check)}")
+        if isinstance(component, Warns):
+            print(f"  warnings: {_paragraph(component.warn)}")
         print()
 
 
-def _plain(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+def _paragraph(documented: Any) -> str:
+    return " ".join((inspect.getdoc(documented) or "").split())
 
 
 def _arguments(component: type) -> dict[str, str]:

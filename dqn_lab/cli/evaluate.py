@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _evaluate(args: argparse.Namespace) -> None:
     # torch is imported when a run is really there to evaluate
-    from dqn_lab.run import read_record
+    from dqn_lab.records import read_record
 
     record = read_record(args.run)
     config = record["config"]

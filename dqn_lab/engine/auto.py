@@ -11,39 +11,71 @@ from dqn_lab import registry
 from dqn_lab.engine._graph import obstacle
 from dqn_lab.engine.fused import FusedEngine
 from dqn_lab.registry import register
+from dqn_lab.types import Choice
 
-PAYS = 10_000  # gradient steps that save the time of compiling, some 15 s; where it is on disk, a quarter of them do
-EPISODE = 50  # steps that an episode is taken for: what it will be nobody knows
-TANH = 40_000  # hidden units times transitions: beyond it torch computes tanh faster, as speed.py --engines measured
-MEASURED = ("mlp",)  # networks small enough that running Python is what takes the time
+MIN_COMPILED_STEPS = 10_000  # gradient steps that save the time of compiling, some 15 s (a quarter if cached)
+EPISODE = 50  # steps that an episode is assumed to have: nobody knows beforehand
+MAX_TANH = 40_000  # hidden units times transitions, beyond which torch computes tanh faster (speed.py --engines)
+SMALL_NETWORKS = ("mlp",)  # small enough that running Python is what takes the time
 
 
 @register("engine", "auto")
 class Auto:
-    """Chooses the fastest engine that supports the composition: `fused` where it can, otherwise `compiled` or `torch`.
+    """Chooses the fastest engine that supports the composition: `fused`, `compiled` or `torch`, in this order.
 
-    Where layers of tanh are wide and batches large, it is `torch`, which computes many of them at once.
-
-    `compiled` is for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 10,000
-    gradient steps by their declared length, where there is a C++ compiler. The choice is a function of the
-    configuration and of what is installed, and stands in `run.json` with its reason.
+    `fused` is left out if layers of tanh are wide and batches large: torch computes many of them at once. `compiled` is
+    for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 10,000 gradient steps by
+    their declared length, if there is a C++ compiler. The choice depends only on the configuration and on what is
+    installed; `run.json` has it with its reason, and with the reason against each faster engine.
     """
 
     @staticmethod
-    def choose(config: Mapping[str, Any]) -> tuple[str, str]:
-        """Gives the engine's name for a validated configuration, and why."""
-        unsupported = next(FusedEngine.check(config), None)
-        if unsupported is None and not _has_much_tanh(config):
-            return "fused", "the fastest that supports the composition"
-        if unsupported is None:
-            return "torch", f"network.activation=tanh: torch is faster beyond {TANH:,} hidden units times transitions"
-        if not _is_small(config) or gradient_steps(config) < PAYS or obstacle(torch.device("cpu")):
-            return "torch", unsupported
-        return "compiled", f"{unsupported}; {gradient_steps(config):,} gradient steps are declared, {PAYS:,} pay"
+    def choose(config: Mapping[str, Any]) -> Choice:
+        """Returns the engine's name for a validated configuration, why, and why not the others."""
+        rejected: dict[str, str] = {}
+        for name, find_obstacle in CANDIDATES.items():
+            reason = find_obstacle(config)
+            if reason is None:
+                slower = [other for other in ENGINES if other not in (name, *rejected)]
+                rejected |= dict.fromkeys(slower, f"slower than {name}")
+                return Choice(name, "the fastest that supports the composition", rejected)
+            rejected[name] = reason
+        return Choice("torch", "no faster engine supports the composition", rejected)
+
+
+def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
+    """Returns why the composition is not for `fused`; None if it is."""
+    problems = list(FusedEngine.check(config))
+    if problems:
+        return "; ".join(problems)
+    if _has_much_tanh(config):
+        return f"network.activation=tanh: torch is faster beyond {MAX_TANH:,} hidden units times transitions"
+    return None
+
+
+def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
+    """Returns why the composition is not for `compiled`, or does not pay there; None if it does."""
+    if not list(FusedEngine.check(config)) and _has_much_tanh(config):
+        return "torch computes much tanh as fast"
+    if config["device"] != "cpu":
+        return f"device={config['device']}: chosen for the CPU only"
+    names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
+    if names["network"] not in SMALL_NETWORKS:
+        return f"network={names['network']}: compiling gains little for it"
+    for group, name in names.items():
+        if not registry.lookup(group, name).__module__.startswith("dqn_lab."):
+            return f"{group}={name}: it may not compile; ask for engine=compiled to try"
+    if (steps := gradient_steps(config)) < MIN_COMPILED_STEPS:
+        return f"{steps:,} gradient steps are declared, and compiling pays from {MIN_COMPILED_STEPS:,}"
+    return obstacle(torch.device("cpu"))
+
+
+CANDIDATES = {"fused": _fused_obstacle, "compiled": _compiled_obstacle}  # the fastest first
+ENGINES = (*CANDIDATES, "torch")
 
 
 def gradient_steps(config: Mapping[str, Any]) -> int:
-    """Counts the gradient steps that a run declares to take."""
+    """Returns how many gradient steps a run will take by its declared length."""
     train = config["train"]
     limits = config["steps"], config["episodes"] and config["episodes"] * EPISODE
     steps = min(limit for limit in limits if limit is not None)
@@ -55,11 +87,4 @@ def gradient_steps(config: Mapping[str, Any]) -> int:
 def _has_much_tanh(config: Mapping[str, Any]) -> bool:
     network, train = config["network"], config["train"]
     size: int = sum(network["hidden"]) * (train["minibatch_size"] or train["batch_size"])
-    return bool(network["activation"] == "tanh" and size > TANH)
-
-
-def _is_small(config: Mapping[str, Any]) -> bool:
-    """Tells whether everything is known to become a graph whose arithmetic takes little time."""
-    names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
-    own = all(registry.lookup(group, name).__module__.startswith("dqn_lab.") for group, name in names.items())
-    return own and names["network"] in MEASURED and config["device"] == "cpu"
+    return bool(network["activation"] == "tanh" and size > MAX_TANH)

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from dqn_lab.engine._graph import GraphError, graph, obstacle
 from dqn_lab.engine.torch import TorchEngine, forward, of_rows
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch, Bootstrap, NetworkNoise, Noise, Optimizer, Transition, Update, Value
+from dqn_lab.types import Array, Batch, Bootstrap, Choice, NetworkNoise, Noise, Optimizer, Transition, Update, Value
 
 _log = logging.getLogger(__name__)
 
@@ -39,14 +39,14 @@ class CompiledEngine:
     """
 
     @staticmethod
-    def choose(config: Mapping[str, Any]) -> tuple[str, str]:
-        """Gives `torch`, and why, where there is no compiler."""
+    def choose(config: Mapping[str, Any]) -> Choice:
+        """Returns `torch`, and why, if there is no compiler."""
         missing = obstacle(torch.device(config["device"]))
         if missing is None:
-            return "compiled", "asked for"
+            return Choice("compiled", "asked for", {})
         reason = f"engine=compiled: {missing}"
-        _log.warning("%s; engine=torch goes on", reason)
-        return "torch", reason
+        _log.warning("%s; engine=torch is used", reason)
+        return Choice("torch", reason, {"compiled": missing})
 
     def __init__(
         self,
@@ -169,7 +169,7 @@ class CompiledEngine:
 
     def _fall_back(self, reason: str) -> None:
         self.fallback = f"engine=compiled: {reason}"
-        _log.warning("%s; engine=torch goes on", self.fallback)
+        _log.warning("%s; engine=torch continues", self.fallback)
         self._hand_back()
         self._state = None
 

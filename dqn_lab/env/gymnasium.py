@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from gymnasium.wrappers import OrderEnforcing, RescaleObservation
 from numpy.typing import NDArray
 
-from dqn_lab._validation import nearest
+from dqn_lab._nearest import nearest
 from dqn_lab.registry import register
 
 EXTRAS = {"MinAtar": ("minatar.gym", "minatar"), "ALE": ("ale_py", "atari")}  # namespace: what brings it, and its extra

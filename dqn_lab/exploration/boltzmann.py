@@ -8,11 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-import numpy as np
-
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress, Rate, rate
-from dqn_lab.types import Array
+from dqn_lab.types import Array, Draw
 
 
 def softmax_weights(q_values: Sequence[float], temperature: float) -> list[float]:
@@ -45,19 +43,22 @@ class Boltzmann:
         self.num_actions = num_actions
         self.temperature = rate(temperature)
 
-    def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
+    def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
         """Chooses an action from one uniform number, by the inverse of the distribution function."""
         reached = list(accumulate(softmax_weights(q_values().tolist(), self.temperature(progress))))
-        chosen = bisect_right(reached, rng.random() * reached[-1])
+        chosen = bisect_right(reached, draw() * reached[-1])
         return min(chosen, self.num_actions - 1)  # beyond it only by values that are no numbers
 
+    def end_episode(self, env_index: int) -> None:
+        """Does nothing: every step is chosen by itself."""
+
     def report(self, progress: Progress) -> dict[str, float]:
-        """Gives the temperature in force."""
+        """Returns the current temperature."""
         return {"temperature": self.temperature(progress)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives nothing; the temperature is a function of progress."""
+        """Returns nothing: the temperature is a function of progress."""
         return {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Has nothing to put back."""
+        """Has nothing to restore."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dqn_lab.registry import register
 from dqn_lab.schedule import Linear, Progress, Unit
-from dqn_lab.types import Array
+from dqn_lab.types import Array, Draw
 
 
 def zeta_distribution(mu: float, longest: int) -> NDArray[np.float64]:
@@ -57,26 +57,32 @@ class EZGreedy:
         self.num_actions = num_actions
         self.epsilon = Linear(start, end, duration, unit)
         self.durations = zeta_distribution(mu, max_duration)
-        self.action, self.remaining, self.episode = 0, 0, 0  # what is repeated, how often still, and in which episode
+        self.repeated: dict[int, tuple[int, int]] = {}  # by environment: an action, and how many steps of it are left
 
-    def select(self, q_values: Callable[[], Array], rng: np.random.Generator, progress: Progress) -> int:
-        """Chooses an action; the Q-values [A] are asked for only when acting greedily."""
-        if self.remaining == 0 or self.episode != progress.episode:
-            if rng.random() >= self.epsilon(progress):
+    def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
+        """Chooses an action; the Q-values [A] are computed only when acting greedily."""
+        action, left = self.repeated.get(env_index, (0, 0))
+        if left == 0:
+            if draw() >= self.epsilon(progress):
                 return int(q_values().argmax())
-            self.action, self.episode = int(rng.random() * self.num_actions), progress.episode
-            self.remaining = 1 + int(self.durations.searchsorted(rng.random(), side="right"))
-        self.remaining -= 1
-        return self.action
+            action = int(draw() * self.num_actions)
+            left = 1 + int(self.durations.searchsorted(draw(), side="right"))
+        self.repeated[env_index] = action, left - 1
+        return action
+
+    def end_episode(self, env_index: int) -> None:
+        """Ends a repetition."""
+        self.repeated.pop(env_index, None)
 
     def report(self, progress: Progress) -> dict[str, float]:
-        """Gives the ε in force."""
+        """Returns the current ε."""
         return {"epsilon": self.epsilon(progress)}
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives the repetition under way; ε is a function of progress."""
-        return {"action": self.action, "remaining": self.remaining, "episode": self.episode}
+        """Returns the repetitions under way; ε is a function of progress."""
+        rows = [(env_index, *repeated) for env_index, repeated in self.repeated.items()]
+        return {"repeated": np.array(rows, np.int64).reshape(-1, 3)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
-        self.action, self.remaining, self.episode = state["action"], state["remaining"], state["episode"]
+        """Restores what `state_dict` returned."""
+        self.repeated = {env_index: (action, left) for env_index, action, left in state["repeated"].tolist()}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from dqn_lab.network._linear import factorised_noise, number_noise, run
-from dqn_lab.types import Array, DrawNoise, NetworkNoise, Purpose
+from dqn_lab.types import Array, NetworkNoise, Purpose
 
 Make = Callable[[int, int], nn.Linear]  # a linear layer from fan_in to fan_out features
 
@@ -127,9 +127,10 @@ class TrunkAndHead(nn.Module):
         return outputs
 
     @property
-    def draw_noise(self) -> DrawNoise | None:
-        """Draws the noise of a forward pass; None where no layer is noisy."""
-        return self._draw_noise if self.noise_size else None
+    def is_noisy(self) -> bool:
+        """Whether a layer is noisy."""
+        return self.noise_size > 0
 
-    def _draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
+    def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
+        """Draws the noise of a forward pass, shared by its rows."""
         return NetworkNoise(shared=factorised_noise(rng, self.noise_size))

@@ -10,18 +10,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from dqn_lab.hooks import HasFeatures, noise_source
 from dqn_lab.types import Array, NetworkNoise, Purpose
 from dqn_lab.value.quantile import midpoints
 
 
-class Factored(Protocol):
-    """A network of two parts, between which something can be put in."""
+class Factored(HasFeatures, Protocol):
+    """A network of two parts, between which the fractions come in."""
 
     num_features: int  # F
     head: Callable[[Tensor, Tensor | None], Tensor]  # features [..., F] to outputs [..., A, K]
-
-    def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:  # [B, *O] to [B, F]
-        ...
 
 
 def cosines(fractions: Tensor, num_cosines: int) -> Tensor:
@@ -60,10 +58,12 @@ class FractionNetwork(nn.Module):
         for parameter in self.embedding.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(num_cosines), 1 / math.sqrt(num_cosines), generator=generator)
 
+    is_noisy = True
+
     def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
         """Draws the network's own noise if it has any, and fractions for each row."""
-        draw = getattr(self.network, "draw_noise", None)
-        shared = None if draw is None else draw(rng, batch_size, purpose).shared
+        own = noise_source(self.network)
+        shared = None if own is None else own.draw_noise(rng, batch_size, purpose).shared
         return NetworkNoise(shared, rng.random((batch_size, self.counts[purpose]), dtype=np.float32))
 
     def forward(self, obs: Tensor, noise: NetworkNoise[Tensor] | None = None) -> Tensor:

@@ -10,6 +10,7 @@ from annotated_types import Gt
 from torch import Tensor, nn
 
 from dqn_lab import registry
+from dqn_lab.hooks import HasFeatures
 from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Purpose, Transition
 from dqn_lab.value._fractions import FractionNetwork
 from dqn_lab.value.quantile import midpoints, quantile_loss, quantile_target
@@ -61,7 +62,7 @@ class ImplicitQuantile:
     def check(config: Mapping[str, Any]) -> Iterator[str]:
         """It needs a network of features and a head, between which fractions come in: mlp, nature_cnn, minatar_cnn."""
         name = config["network"]["name"]
-        if not hasattr(registry.lookup("network", name), "features"):
+        if not isinstance(registry.lookup("network", name), HasFeatures):
             yield f"value=implicit_quantile: network={name} takes no fractions; mlp, nature_cnn and minatar_cnn do"
 
     def adapt(self, network: nn.Module, generator: torch.Generator) -> FractionNetwork:

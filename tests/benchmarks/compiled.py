@@ -48,7 +48,6 @@ def prepare(name, engine_name):
     from dqn_lab.build import build, validate
     from dqn_lab.cli import _hydra
 
-    _hydra.register_resolver()
     with _hydra.composer():
         overrides = [*COMPOSITIONS[name], f"engine={engine_name}", "logger=csv"]
         config = validate(_hydra.plain(_hydra.compose_config(overrides)))

@@ -53,7 +53,6 @@ def run(job):
 
     name, engine, seed = job
     budget = ["episodes=null", f"steps={STEPS}", "evaluation.interval=null", "logger=csv"]
-    _hydra.register_resolver()
     with _hydra.composer():
         config = _hydra.compose_config([*COMPOSITIONS[name], *budget, f"engine={engine}", f"seed={seed}"])
     returns = Returns()

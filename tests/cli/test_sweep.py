@@ -11,8 +11,8 @@ from importlib.util import find_spec
 import pytest
 from omegaconf import OmegaConf
 
-from dqn_lab.cli import _search
-from dqn_lab.cli._question import Question, Search
+from dqn_lab.cli.sweep import search
+from dqn_lab.cli.sweep.question import Question, Search
 
 SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
 FILE = """# Does it work?
@@ -295,7 +295,7 @@ def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkey
 
     ask("seed=0", variants="{b: []}")
     (place / "one").mkdir(parents=True)
-    search = Search(params={"target.interval": "choice(3, 10)"}, num_trials=2, num_parallel=1)
+    searched = Search(params={"target.interval": "choice(3, 10)"}, num_trials=2, num_parallel=1)
     parts = {
         "name": "works",
         "question": "Which?",
@@ -304,13 +304,13 @@ def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkey
         "control": None,
         "metric": "final_return",
     }
-    question = Question(**parts, seeds=[0], search=search)
-    monkeypatch.setattr(_search, "context", lambda config: None)
+    question = Question(**parts, seeds=[0], search=searched)
+    monkeypatch.setattr(search._hydra, "context", lambda config: None)
     plugins = type("Plugins", (), {"instantiate_sweeper": lambda self, **parts: Interrupted()})
-    monkeypatch.setattr(_search.Plugins, "instance", plugins)
+    monkeypatch.setattr(search.Plugins, "instance", plugins)
     config = OmegaConf.create({"hydra": {"sweep": {"dir": str(place)}}})
     with pytest.raises(KeyboardInterrupt):
-        _search.run_search(config, question, search, [], {"name": "works"})
+        search.run_search(config, question, searched, [], {"name": "works"})
     assert [job["directory"] for job in read(place)["jobs"]] == ["one"]
 
 

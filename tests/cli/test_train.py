@@ -96,16 +96,16 @@ def test_the_end_of_a_multirun_counts_its_own_jobs_only(cli, quick, tmp_path, mo
     """Another one may write to the same directory at the same time."""
     from dqn_lab.cli import train
 
-    run_hydra = train._run_hydra
+    job = train.job
 
-    def beside_another():
-        code = run_hydra()
+    def beside_another(config):
+        score = job(config)
         (record,) = (tmp_path / "sweep").glob("*/run.json")
         (tmp_path / "sweep" / "other").mkdir()
         (tmp_path / "sweep" / "other" / "run.json").write_bytes(record.read_bytes())
-        return code
+        return score
 
-    monkeypatch.setattr(train, "_run_hydra", beside_another)
+    monkeypatch.setattr(train, "job", beside_another)
     outcome = cli("train", "-m", "seed=0", "hydra.sweep.dir=sweep", *quick)
     assert outcome.code == 0
     assert "1 of 1 jobs completed" in outcome.out

@@ -20,7 +20,6 @@ from dqn_lab.build import build
 from dqn_lab.cli._display import Quiet
 from dqn_lab.engine import compiled
 from dqn_lab.engine._graph import GraphError, graph, obstacle
-from dqn_lab.engine.auto import PAYS, gradient_steps
 from dqn_lab.run import Run
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import Batch, Noise, Transition
@@ -299,34 +298,6 @@ def test_the_compiler_is_missed_where_there_is_none():
     printed = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True)
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout.strip() != "None"
-
-
-LONG = ("value=categorical", "episodes=null", f"steps={PAYS + 1000}")
-
-
-@pytest.mark.parametrize(("overrides", "missing", "name"), [
-    (LONG, None, "compiled"), (LONG, "none here", "torch"), (("value=categorical",), None, "compiled"),
-    (("value=categorical", "episodes=100"), None, "torch"),
-    (("value=categorical", "episodes=null", f"steps={PAYS}"), None, "torch"),
-    ((*LONG, "train.interval=2"), None, "torch"),
-    ((*LONG, "train.interval=2", "train.num_updates=2"), None, "compiled"),
-    ((*LONG, "episodes=100"), None, "torch"),
-    (("episodes=null", f"steps={PAYS + 1000}"), None, "fused"),
-    ((*LONG, "network.name=dqn_lab.network.mlp:MLP"), None, "torch"),
-])  # fmt: skip
-def test_auto_compiles_where_the_declared_length_pays_for_it(configure, monkeypatch, overrides, missing, name):
-    monkeypatch.setattr("dqn_lab.engine.auto.obstacle", lambda device: missing)
-    monkeypatch.setattr(compiled, "obstacle", lambda device: missing)
-    engine = build(configure("engine=auto", *overrides)).engine
-    assert engine["name"] == name
-    assert ("gradient steps" in engine["reason"]) is (name == "compiled")
-
-
-def test_gradient_steps_are_counted_as_declared(configure):
-    config = configure(
-        "episodes=null", "steps=1064", "train.interval=4", "train.num_updates=2", "train.minibatch_size=30"
-    )
-    assert gradient_steps(config) == 250 * 2 * 3
 
 
 @big

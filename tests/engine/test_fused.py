@@ -535,32 +535,6 @@ def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(confi
     assert problem in engine["reason"]
 
 
-@pytest.mark.parametrize("overrides", [
-    (), ("experiment=tutorial",), ("experiment=cartpole",), ("bootstrap=double", "value=huber", "target=polyak"),
-    ("buffer=none", "target=none", "optimizer=rmsprop"), ("network.layer_norm=true", "network.activation=tanh"),
-    ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true", "env=mountain_car"),
-])  # fmt: skip
-def test_auto_is_fused_where_the_kernels_know_everything(configure, overrides):
-    experiment = build(configure("engine=auto", *overrides))
-    assert experiment.engine == {"name": "fused", "reason": "the fastest that supports the composition"}
-    assert type(experiment.agent.engine) is FusedEngine
-    assert build(configure("engine=fused", *overrides)).engine == {"name": "fused", "reason": "asked for"}
-
-
-@pytest.mark.parametrize(("batch_size", "minibatch_size", "name"), [
-    (78, None, "fused"), (79, None, "torch"), (256, 78, "fused"), (256, 79, "torch"),
-])  # fmt: skip
-def test_auto_leaves_much_tanh_to_torch(configure, batch_size, minibatch_size, name):
-    """512 hidden units times 78 transitions are 39,936, times 79 are 40,448."""
-    overrides = ["network=mlp256", f"train.batch_size={batch_size}", f"train.minibatch_size={minibatch_size or 'null'}"]
-    assert build(configure("network.activation=tanh", *overrides)).engine["name"] == name
-    assert build(configure("network.activation=relu", *overrides)).engine["name"] == "fused"
-
-
-def test_auto_is_the_default(configure):
-    assert configure()["engine"] == {"name": "auto"}
-
-
 @pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"noisy": True}])
 def test_an_engine_built_past_the_check_refuses_too(choice):
     with pytest.raises(ConfigError):

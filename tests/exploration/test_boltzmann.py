@@ -16,18 +16,18 @@ Q_VALUES = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=6)
 
 
 class Fixed:
-    """A generator that gives one number, and how often it was asked."""
+    """Draws one number again and again, and counts how often."""
 
     def __init__(self, number):
         self.number, self.asked = number, 0
 
-    def random(self):
+    def __call__(self):
         self.asked += 1
         return self.number
 
 
 def choose(exploration, q_values, number, progress=None):
-    return exploration.select(lambda: np.array(q_values, np.float32), Fixed(number), progress or Progress())
+    return exploration.select(lambda: np.array(q_values, np.float32), Fixed(number), 0, progress or Progress())
 
 
 def test_actions_are_chosen_by_hand(make):
@@ -42,14 +42,14 @@ def test_actions_are_as_frequent_as_their_softmax(make):
     """χ² with 2 degrees of freedom, of 8,000 actions with probabilities ⅛, ¼ and ⅝."""
     exploration, rng = make("exploration", "boltzmann", 3), np.random.default_rng(0)
     q_values = np.log([1.0, 2.0, 5.0])
-    counts = np.bincount([exploration.select(lambda: q_values, rng, Progress()) for _ in range(8000)])
+    counts = np.bincount([exploration.select(lambda: q_values, rng.random, 0, Progress()) for _ in range(8000)])
     expected = np.array([1000, 2000, 5000])
     assert ((counts - expected) ** 2 / expected).sum() < 13.8  # 1 in 1000
 
 
 def test_an_action_costs_one_uniform_number(make):
     generator = Fixed(0.5)
-    make("exploration", "boltzmann", 3).select(lambda: np.zeros(3), generator, Progress())
+    make("exploration", "boltzmann", 3).select(lambda: np.zeros(3), generator, 0, Progress())
     assert generator.asked == 1
 
 
@@ -65,7 +65,7 @@ def test_no_value_and_no_temperature_is_too_large_or_too_small(make, q_values, t
     weights = softmax_weights(q_values, temperature)
     assert max(weights) == weights[q_values.index(max(q_values))] == 1
     exploration = make("exploration", "boltzmann", len(q_values), temperature=temperature)
-    chosen = exploration.select(lambda: np.array(q_values), Fixed(draw), Progress())
+    chosen = exploration.select(lambda: np.array(q_values), Fixed(draw), 0, Progress())
     assert 0 <= chosen < len(q_values)
     assert weights[chosen] > 0
 

@@ -21,19 +21,21 @@ def test_epsilon_never_changes(make):
 def test_a_random_action_is_uniform_over_all_of_them(make):
     """With ε = 0.4 the greedy action has 0.6 + 0.4 / 4 = 0.7, each other 0.1; χ² with 3 degrees of freedom."""
     exploration, rng = make("exploration", "constant", 4, epsilon=0.4), np.random.default_rng(0)
-    counts = np.bincount([exploration.select(lambda: Q_VALUES, rng, Progress()) for _ in range(4000)], minlength=4)
+    counts = np.bincount(
+        [exploration.select(lambda: Q_VALUES, rng.random, 0, Progress()) for _ in range(4000)], minlength=4
+    )
     expected = np.array([400, 400, 2800, 400])
     assert ((counts - expected) ** 2 / expected).sum() < 16.3  # 1 in 1000
 
 
 def test_epsilon_of_one_never_asks_for_q_values(make):
     exploration, rng = make("exploration", "constant", 4, epsilon=1), np.random.default_rng(0)
-    assert {exploration.select(unasked, rng, Progress()) for _ in range(100)} == {0, 1, 2, 3}
+    assert {exploration.select(unasked, rng.random, 0, Progress()) for _ in range(100)} == {0, 1, 2, 3}
 
 
 def test_epsilon_of_zero_is_greedy(make):
     exploration, rng = make("exploration", "constant", 4, epsilon=0), np.random.default_rng(0)
-    assert {exploration.select(lambda: Q_VALUES, rng, Progress()) for _ in range(200)} == {2}
+    assert {exploration.select(lambda: Q_VALUES, rng.random, 0, Progress()) for _ in range(200)} == {2}
 
 
 @pytest.mark.parametrize("epsilon", [-0.1, 1.1, True, "0.1"])

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dqn_lab import registry
+from dqn_lab.records import table_columns
 from dqn_lab.schedule import Progress
-from dqn_lab.train import EPISODE_COLUMNS
 
 A = 4
 Q_VALUES = np.array([0.5, -1.0, 2.0, 0.0], np.float32)
@@ -18,9 +18,15 @@ pytestmark = pytest.mark.parametrize("name", registry.names("exploration"))
 
 
 def act(exploration, rng, start=0, num_steps=200):
-    """Acts through episodes of forty steps."""
-    places = [Progress(step, step // 40, step) for step in range(start, start + num_steps)]
-    return [exploration.select(lambda: Q_VALUES.copy(), rng, progress) for progress in places]
+    """Acts in two environments in turn, through episodes of forty steps."""
+    actions = []
+    for step in range(start, start + num_steps):
+        actions.append(
+            exploration.select(lambda: Q_VALUES.copy(), rng.random, step % 2, Progress(step, step // 40, step))
+        )
+        if step % 40 == 39:
+            exploration.end_episode(step % 2)
+    return actions
 
 
 def test_actions_are_whole_numbers_in_range(make, name):
@@ -31,7 +37,7 @@ def test_actions_are_whole_numbers_in_range(make, name):
 
 def test_a_single_action_is_always_taken(make, name):
     exploration, rng = make("exploration", name, 1), np.random.default_rng(0)
-    assert {exploration.select(lambda: np.zeros(1), rng, Progress(step)) for step in range(50)} == {0}
+    assert {exploration.select(lambda: np.zeros(1), rng.random, 0, Progress(step)) for step in range(50)} == {0}
 
 
 def test_the_same_generator_gives_the_same_actions(make, name):
@@ -42,11 +48,11 @@ def test_the_same_generator_gives_the_same_actions(make, name):
 def test_the_report_has_the_columns_declared(make, name):
     exploration, rng = make("exploration", name, A), np.random.default_rng(0)
     for progress in (Progress(), Progress(10**6, 10**4, 10**6)):
-        exploration.select(lambda: Q_VALUES, rng, progress)
+        exploration.select(lambda: Q_VALUES, rng.random, 0, progress)
         report = exploration.report(progress)
         assert tuple(report) == tuple(exploration.columns)
         assert all(np.isfinite(value) for value in json.loads(json.dumps(report)).values())
-    assert not set(exploration.columns) & set(EPISODE_COLUMNS)
+    assert not set(exploration.columns) & set(table_columns()["episodes"])
 
 
 def test_reporting_changes_nothing(make, name):

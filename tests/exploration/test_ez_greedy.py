@@ -12,12 +12,12 @@ from dqn_lab.types import ConfigError
 
 
 class Fixed:
-    """A generator that gives these numbers and no more."""
+    """Draws these numbers and no more."""
 
     def __init__(self, *numbers):
         self.numbers = list(numbers)
 
-    def random(self):
+    def __call__(self):
         return self.numbers.pop(0)
 
 
@@ -43,31 +43,42 @@ def test_a_random_action_is_repeated_as_often_as_was_drawn(make, draw, duration)
     """Running sums 36/49 = 0.735, 45/49 = 0.918, 1; of four actions 0.3 draws action 1; then ε is met again."""
     exploration = make("exploration", "ez_greedy", 4, start=0.5, end=0.5, max_duration=3)
     generator = Fixed(0.49, 0.3, draw, 0.51)
-    assert [exploration.select(unasked, generator, Progress(step)) for step in range(duration)] == [1] * duration
+    assert [exploration.select(unasked, generator, 0, Progress(step)) for step in range(duration)] == [1] * duration
     assert generator.numbers == [0.51]
-    assert exploration.select(greedy, generator, Progress(duration)) == 2
+    assert exploration.select(greedy, generator, 0, Progress(duration)) == 2
 
 
 def test_a_repetition_ends_with_its_episode(make):
     exploration = always(make, max_duration=10)
     begun = Fixed(0.0, 0.3, 0.999)
-    assert [exploration.select(unasked, begun, Progress(step)) for step in range(3)] == [1, 1, 1]
-    assert exploration.remaining > 0
-    assert exploration.select(unasked, Fixed(0.0, 0.9, 0.0), Progress(3, episode=1)) == 3
+    assert [exploration.select(unasked, begun, 0, Progress(step)) for step in range(3)] == [1, 1, 1]
+    assert exploration.repeated[0][1] > 0
+    exploration.end_episode(0)
+    assert exploration.select(unasked, Fixed(0.0, 0.9, 0.0), 0, Progress(3, episode=1)) == 3
+
+
+def test_each_environment_has_a_repetition_of_its_own(make):
+    exploration = always(make, max_duration=10)
+    assert exploration.select(unasked, Fixed(0.0, 0.3, 0.999), 0, Progress()) == 1
+    assert exploration.select(unasked, Fixed(0.0, 0.9, 0.999), 1, Progress()) == 3
+    exploration.end_episode(1)
+    assert exploration.select(unasked, Fixed(), 0, Progress(1)) == 1
+    assert exploration.select(unasked, Fixed(0.0, 0.6, 0.0), 1, Progress(1, episode=1)) == 2
 
 
 def test_a_repetition_cut_short_does_not_come_back(make):
     """The first step of the next episode is greedy; so is the second, where the repetition had steps left."""
     exploration = make("exploration", "ez_greedy", 4, start=0.5, end=0.5)
-    exploration.select(unasked, Fixed(0.0, 0.3, 0.999), Progress())
+    exploration.select(unasked, Fixed(0.0, 0.3, 0.999), 0, Progress())
+    exploration.end_episode(0)
     for step in (1, 2):
-        assert exploration.select(greedy, Fixed(0.6), Progress(step, episode=1)) == 2
+        assert exploration.select(greedy, Fixed(0.6), 0, Progress(step, episode=1)) == 2
 
 
 def test_durations_follow_the_zeta_distribution(make):
     """χ² with 4 degrees of freedom, of 5,000 repetitions of lengths up to 5; the actions tell them apart."""
     exploration, rng, counts = always(make, 10**6, max_duration=5), np.random.default_rng(0), np.zeros(6)
-    actions = [exploration.select(unasked, rng, Progress(step)) for step in range(12_000)]
+    actions = [exploration.select(unasked, rng.random, 0, Progress(step)) for step in range(12_000)]
     lengths = [len(list(run)) for _, run in groupby(actions)][:5000]
     counts = np.bincount(lengths, minlength=6)[1:]
     expected = 5000 * np.diff(zeta_distribution(2.0, 5), prepend=0)
@@ -78,7 +89,7 @@ def test_durations_follow_the_zeta_distribution(make):
 def test_repeated_actions_are_uniform(make):
     """χ² with 3 degrees of freedom, of 4,000 actions of one step each."""
     exploration, rng = always(make, max_duration=1), np.random.default_rng(0)
-    counts = np.bincount([exploration.select(unasked, rng, Progress(step)) for step in range(4000)])
+    counts = np.bincount([exploration.select(unasked, rng.random, 0, Progress(step)) for step in range(4000)])
     assert ((counts - 1000) ** 2 / 1000).sum() < 16.3  # 1 in 1000
 
 
@@ -86,16 +97,18 @@ def test_of_one_step_it_is_epsilon_greedy(make):
     """ε = 0.4: the greedy one of four actions has 0.6 + 0.1; χ² with 3 degrees of freedom."""
     exploration = make("exploration", "ez_greedy", 4, start=0.4, end=0.4, max_duration=1)
     rng, expected = np.random.default_rng(0), np.array([400, 400, 2800, 400])
-    counts = np.bincount([exploration.select(greedy, rng, Progress(step)) for step in range(4000)], minlength=4)
+    counts = np.bincount(
+        [exploration.select(greedy, rng.random, 0, Progress(step)) for step in range(4000)], minlength=4
+    )
     assert ((counts - expected) ** 2 / expected).sum() < 16.3  # 1 in 1000
 
 
 def test_a_repetition_under_way_is_saved(make):
     exploration, other = always(make), always(make)
-    exploration.select(unasked, Fixed(0.0, 0.3, 0.999), Progress(7, 2))
+    exploration.select(unasked, Fixed(0.0, 0.3, 0.999), 0, Progress(7, 2))
     other.load_state_dict(copy.deepcopy(exploration.state_dict()))
-    assert other.select(unasked, Fixed(), Progress(8, 2)) == 1
-    assert (other.remaining, exploration.remaining) == (exploration.remaining - 1, other.remaining + 1)
+    assert other.select(unasked, Fixed(), 0, Progress(8, 2)) == 1
+    assert other.repeated[0][1] == exploration.repeated[0][1] - 1
 
 
 def test_epsilon_falls_in_a_straight_line(make):
@@ -105,15 +118,15 @@ def test_epsilon_falls_in_a_straight_line(make):
 
 def test_epsilon_of_zero_is_greedy(make):
     exploration, rng = make("exploration", "ez_greedy", 4, start=0, end=0), np.random.default_rng(0)
-    assert {exploration.select(greedy, rng, Progress(step)) for step in range(200)} == {2}
-    assert exploration.select(greedy, Fixed(0.0), Progress()) == 2
+    assert {exploration.select(greedy, rng.random, 0, Progress(step)) for step in range(200)} == {2}
+    assert exploration.select(greedy, Fixed(0.0), 0, Progress()) == 2
 
 
 def test_a_draw_at_the_border_of_two_durations_is_the_longer_ones(make):
     """P(n = 1) is a half-open interval from 0 on."""
     exploration = always(make, max_duration=3)
-    exploration.select(unasked, Fixed(0.0, 0.3, float(exploration.durations[0])), Progress())
-    assert exploration.remaining == 1
+    exploration.select(unasked, Fixed(0.0, 0.3, float(exploration.durations[0])), 0, Progress())
+    assert exploration.repeated[0] == (1, 1)
 
 
 @pytest.mark.parametrize(

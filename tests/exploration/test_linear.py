@@ -32,7 +32,9 @@ def test_actions_follow_the_epsilon_of_the_moment(make):
     rng = np.random.default_rng(0)
 
     def greedy_share(step):
-        return np.mean([exploration.select(lambda: np.array([0.0, 1.0]), rng, Progress(step)) for _ in range(1000)])
+        return np.mean(
+            [exploration.select(lambda: np.array([0.0, 1.0]), rng.random, 0, Progress(step)) for _ in range(1000)]
+        )
 
     assert [greedy_share(step) for step in (0, 50, 100)] == pytest.approx([0.5, 0.75, 1.0], abs=0.05)
 

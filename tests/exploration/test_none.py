@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 
 from dqn_lab.schedule import Progress
@@ -9,7 +7,9 @@ from dqn_lab.schedule import Progress
 
 def test_the_greedy_action_is_always_taken(make):
     exploration, rng = make("exploration", "none", 3), np.random.default_rng(0)
-    actions = {exploration.select(lambda: np.array([1.0, 3.0, 2.0]), rng, Progress(step)) for step in range(200)}
+    actions = {
+        exploration.select(lambda: np.array([1.0, 3.0, 2.0]), rng.random, 0, Progress(step)) for step in range(200)
+    }
     assert actions == {1}
 
 
@@ -19,5 +19,4 @@ def test_epsilon_is_reported_as_nothing(make):
 
 def test_a_draw_of_zero_is_not_below_it(make):
     """Uniform numbers are from [0, 1), 0 included."""
-    rng = SimpleNamespace(random=lambda count: np.zeros(count))
-    assert make("exploration", "none", 3).select(lambda: np.array([1.0, 3.0, 2.0]), rng, Progress()) == 1
+    assert make("exploration", "none", 3).select(lambda: np.array([1.0, 3.0, 2.0]), lambda: 0.0, 0, Progress()) == 1

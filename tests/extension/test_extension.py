@@ -75,9 +75,9 @@ def test_a_mistake_in_ones_own_component_is_one_line(directory_run):
 
 @pytest.mark.parametrize(("body", "message"), [
     ("class Net(nn.Module):\n    def __init__(self, o, a, k, g):\n        super().__init__()\n"
-     "    def forward(self, obs): return obs.new_zeros(len(obs), 3)", "gives outputs of shape (1, 3)"),
+     "    def forward(self, obs): return obs.new_zeros(len(obs), 3)", "returns outputs of shape (1, 3)"),
     ("class Net(nn.Sequential):\n    def __init__(self, o, a, k, g):\n"
-     "        super().__init__(nn.Linear(4, 2), nn.Dropout(), nn.Unflatten(1, (2, 1)))", "holds Dropout"),
+     "        super().__init__(nn.Linear(4, 2), nn.Dropout(), nn.Unflatten(1, (2, 1)))", "has Dropout"),
     ("class Net:\n    def __init__(self, o, a, k, g): ...", "must be a torch.nn.Module"),
     ("class Net(nn.Module):\n    def __init__(self, o, a, k, g): raise RuntimeError('a\\nb')", "RuntimeError: a b"),
 ])  # fmt: skip

@@ -10,6 +10,7 @@ import torch
 from gymnasium.spaces import Box, Discrete
 
 from dqn_lab import registry
+from dqn_lab.hooks import noise_source
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import ConfigError, NetworkNoise
 
@@ -56,10 +57,10 @@ def observe(space, num_obs, seed=0):
 
 
 def noisily(network, obs, seed=0):
-    draw = getattr(network, "draw_noise", None)
-    if draw is None:
+    source = noise_source(network)
+    if source is None:
         return network(obs)
-    noise = draw(np.random.default_rng(seed), len(obs), "online")
+    noise = source.draw_noise(np.random.default_rng(seed), len(obs), "online")
     assert all(part is None or isinstance(part, np.ndarray) for part in noise)
     assert noise.rows is None or len(noise.rows) == len(obs)
     return network(obs, NetworkNoise(*(None if part is None else torch.from_numpy(part) for part in noise)))
@@ -121,6 +122,6 @@ def test_noise_is_what_it_was_drawn_as_and_nothing_else_is_random(build, space):
     network, obs = build(), observe(space, 3)
     assert torch.equal(network(obs), network(obs))
     assert torch.equal(noisily(network, obs), noisily(network, obs))
-    random = getattr(network, "draw_noise", None) is not None
+    random = noise_source(network) is not None
     assert random is not torch.equal(noisily(network, obs), network(obs))
     assert random is not torch.equal(noisily(network, obs), noisily(network, obs, seed=1))

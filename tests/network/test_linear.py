@@ -67,7 +67,7 @@ def test_every_layer_of_a_noisy_perceptron_is_noisy_and_begins_as_the_plain_one(
         make("network", "mlp", space, 2, 3, torch_generator(0, "network"), noisy=flag, **configuration)
         for flag in (False, True)
     )
-    assert plain.draw_noise is None
+    assert (plain.is_noisy, other.is_noisy) == (False, True)
     linears = [layer for layer in other.layers if isinstance(layer, torch.nn.Linear)]
     assert len(linears) == 4
     assert all(isinstance(layer, NoisyLinear) for layer in linears)

@@ -227,7 +227,8 @@ def test_the_same_seed_gives_the_same_bytes_in_every_composition(configure, tmp_
 
 def test_auto_leaves_it_to_torch_and_says_why(configure):
     reason = "engine=fused: does not run value.name=implicit_quantile, only expected; engine=torch does"
-    assert build(configure(*SMALL)).engine == {"name": "torch", "reason": reason}
+    choice = build(configure(*SMALL)).choices["engine"]
+    assert (choice.name, choice.rejected["fused"]) == ("torch", reason)
 
 
 def test_online_selector_and_target_have_fractions_of_their_own(configure):

@@ -47,7 +47,7 @@ def find_metric(name: str, scores: pd.DataFrame) -> Metric:
     """
     there = [known for known in METRICS if known in scores and scores[known].notna().any()]
     if name not in METRICS:
-        from dqn_lab._validation import nearest
+        from dqn_lab._nearest import nearest
 
         raise AnalysisError(f"metric={name}: no such metric; {nearest(name, there)}")
     return METRICS[name]

@@ -12,14 +12,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra, _overrides, fail
-from dqn_lab.cli._about import about
-from dqn_lab.cli._display import Quiet, say
-from dqn_lab.cli._launch import context, master
-from dqn_lab.cli._ledger import read_ledger, set_aside, write_ledger
-from dqn_lab.cli._question import Question, Search
-from dqn_lab.run import Run, read_record
+from dqn_lab.cli import _hydra, _jobs, _overrides, fail
+from dqn_lab.cli._display import say
+from dqn_lab.cli.sweep.launch import master
+from dqn_lab.cli.sweep.ledger import read_ledger, set_aside
+from dqn_lab.cli.sweep.question import Question, Search
+from dqn_lab.records import RUN, final_return, identity, read_record, slug, value_text, write_sweep
 
 BEST = 5  # trials that are shown at the end
 
@@ -42,7 +40,7 @@ def check_search(question: Question, search: Search, launch: list[str], typed: l
     ])  # fmt: skip
     one = [f"{key}={_overrides.first_value(key, text)}" for key, text in search.params.items()]
     trial = _hydra.compose_config([*launch, *_overrides.merge(question.base, typed, one), f"seed={question.seeds[0]}"])
-    build(validate(_hydra.plain(trial)))
+    _jobs.prepare(trial)
     return config
 
 
@@ -57,10 +55,12 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
         ledger: what `sweep.json` says before the first trial.
     """
     directory = Path(config.hydra.sweep.dir)
-    write_ledger({**ledger, **(_trials(read_ledger(directory)))}, directory)
+    write_sweep(directory, {**ledger, **_trials(read_ledger(directory))})
     keys = list(search.params)
     task = functools.partial(trial, keys=keys, seeds=question.seeds, directory=directory, num_trials=search.num_trials)
-    sweeper = Plugins.instance().instantiate_sweeper(config=config, hydra_context=context(config), task_function=task)
+    sweeper = Plugins.instance().instantiate_sweeper(
+        config=config, hydra_context=_hydra.context(config), task_function=task
+    )
     logging.getLogger("optuna").setLevel(logging.WARNING)
     shared = _overrides.merge(question.base, typed, ["display=none"])
     try:
@@ -69,7 +69,7 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
         fail(str(error), code=1)
     finally:  # what has run is the sweep's, however it ends
         found = collect(directory, keys)
-        write_ledger({**ledger, **found}, directory)
+        write_sweep(directory, {**ledger, **found})
     return _show(found, directory)
 
 
@@ -95,38 +95,32 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
     scores = []
     for seed in seeds:
         config.seed = seed
-        checked = validate(_hydra.plain(config, hydra))
-        path = directory / _hydra.slug([*own, f"seed={seed}"], _hydra.identity(checked))
-        scores.append(_score(path) if _completed(path) else _run(checked, path))
+        experiment = _jobs.prepare(config, hydra)
+        path = directory / slug([*own, f"seed={seed}"], identity(experiment.config))
+        record = _completed(path) or _jobs.carry_out(experiment, path)
+        scores.append(final_return(record))
     say(f"trial {hydra.job.num + 1} of {num_trials}: {fmean(scores):.1f}  {' '.join(own)}")
     return fmean(scores)
 
 
-def _completed(path: Path) -> bool:
+def _completed(path: Path) -> dict[str, Any] | None:
+    """Returns the record of a run that completed; sets any other aside."""
     try:
-        if read_record(path)["status"] == "completed":
-            return True
+        record = read_record(path)
+        if record["status"] == "completed":
+            return record
     except ValueError:
         if not path.exists():
-            return False
+            return None
     set_aside(path)
-    return False
-
-
-def _run(config: dict[str, Any], path: Path) -> float:
-    Run(build(config), path, about()).execute(Quiet())
-    return _score(path)
-
-
-def _score(path: Path) -> float:
-    return float(read_record(path)["scores"]["final"]["return_mean"])
+    return None
 
 
 def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
     """Lists the trials that a directory holds as the variants and jobs of `sweep.json`."""
     variants: dict[str, list[str]] = {}
     jobs = []
-    for path in sorted(directory.glob("*/run.json")):
+    for path in sorted(directory.glob(f"*/{RUN}")):
         if ".attempt" in path.parent.name:
             continue
         try:
@@ -136,9 +130,9 @@ def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
         values = {key: _value(record["config"], key) for key in keys}
         label = ", ".join(f"{key.split('.')[-1]}={value:.4g}" if isinstance(value, float) else
                           f"{key.split('.')[-1]}={value}" for key, value in values.items())  # fmt: skip
-        own = [f"{key}={value}" for key, value in values.items()]
+        own = [f"{key}={value_text(value)}" for key, value in values.items()]
         variants[label] = own
-        known_by = _hydra.identity(record["config"])
+        known_by = identity(record["config"])
         jobs.append({"variant": label, "seed": record["seed"], "hash": known_by, "directory": path.parent.name})
     return {"variants": variants, "jobs": jobs}
 
@@ -152,10 +146,11 @@ def _value(config: Any, key: str) -> Any:
 def _show(found: dict[str, Any], directory: Path) -> int:
     scores: dict[str, list[float]] = {}
     for job in found["jobs"]:
-        if read_record(directory / job["directory"])["status"] == "completed":
-            scores.setdefault(job["variant"], []).append(_score(directory / job["directory"]))
+        record = read_record(directory / job["directory"])
+        if record["status"] == "completed":
+            scores.setdefault(job["variant"], []).append(final_return(record))
     best = sorted(scores, key=lambda label: -fmean(scores[label]))[:BEST]
-    say(f"\n{len(scores)} trials, the best first; a winner's score is too good: run it again on other seeds")
+    say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: run it again on other seeds")
     for label in best:
         say(f"{label}  mean final return {fmean(scores[label]):.1f} over {len(scores[label])} runs")
     return int(not best)

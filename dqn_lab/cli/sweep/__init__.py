@@ -24,13 +24,12 @@ def main(argv: list[str]) -> int:
     os.environ.update(ONE_THREAD)  # read by libraries when they are first imported, here and in workers
     from dqn_lab.cli import _directories, _hydra, _interrupt
     from dqn_lab.cli._about import COMMAND, command
-    from dqn_lab.cli._sweep import sweep
+    from dqn_lab.cli.sweep.run import sweep
 
     os.environ[COMMAND] = command()
     _interrupt.listen()
     try:
         _directories.add_directories(args.config_dir)
-        _hydra.register_resolver()
         with _hydra.composer():
             return sweep(find_question(args.name), args)
     except ConfigError as error:
@@ -80,7 +79,7 @@ def find_question(name: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    from dqn_lab._validation import nearest
+    from dqn_lab._nearest import nearest
 
     found = _questions()
     if name in found:

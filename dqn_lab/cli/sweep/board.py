@@ -15,8 +15,8 @@ from rich.live import Live
 from rich.table import Table
 
 from dqn_lab.cli._display import LINES, say
-from dqn_lab.cli._plan import Job
-from dqn_lab.run import read_record
+from dqn_lab.cli.sweep.plan import Job
+from dqn_lab.records import RUN, final_return, read_record
 
 EVERY = 1.0  # seconds between two looks at the directories
 
@@ -46,7 +46,7 @@ class Board:
             if status == "completed":
                 continue
             try:
-                changed = (self.directory / name / "run.json").stat().st_mtime_ns
+                changed = (self.directory / name / RUN).stat().st_mtime_ns
                 if self.seen.get(name) == changed:
                     continue
                 record = read_record(self.directory / name)
@@ -55,7 +55,7 @@ class Board:
             self.seen[name] = changed
             self.status[name] = record["status"]
             if record["status"] == "completed":
-                self.scores[name] = float(record["scores"]["final"]["return_mean"])
+                self.scores[name] = final_return(record)
                 if (threshold := _threshold(record["config"])) is not None:
                     self.thresholds[name] = threshold
 

@@ -14,16 +14,17 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from rich.console import Console
 
-from dqn_lab.cli import _hydra, _interrupt, _overrides, report, warn
+from dqn_lab.cli import _interrupt, _overrides, report, warn
 from dqn_lab.cli._about import about
-from dqn_lab.cli._board import Board, Watch, summary
 from dqn_lab.cli._display import say
-from dqn_lab.cli._launch import close, launch, master
-from dqn_lab.cli._ledger import add_to, read_ledger, set_aside, state, write_ledger
-from dqn_lab.cli._plan import Job, Plan, make_plan, once
-from dqn_lab.cli._question import Question, read_question, read_typed
-from dqn_lab.cli._search import check_search, run_search
+from dqn_lab.cli.sweep.board import Board, Watch, summary
+from dqn_lab.cli.sweep.launch import close, launch, master
+from dqn_lab.cli.sweep.ledger import add_to, read_ledger, set_aside, state
+from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
+from dqn_lab.cli.sweep.question import Question, read_question, read_typed
+from dqn_lab.cli.sweep.search import check_search, run_search
 from dqn_lab.cli.train import shown
+from dqn_lab.records import safe_name, write_sweep
 from dqn_lab.types import ConfigError
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings stand in its train.log, not in the table
@@ -58,9 +59,9 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
     if args.dry_run:
         return _show_plan(question, plan, directory)
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
-    with _alone(directory) if writes else contextlib.nullcontext():
+    with _exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
-            write_ledger(ledger, directory)
+            write_sweep(directory, ledger)
         if question.search:
             code = run_search(config, question, question.search, typed.base, ledger)
         else:
@@ -69,14 +70,14 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
-    """Gives a question asked in another way a directory of its own."""
+    """Returns the directory of a question, a different one for other overrides."""
     words = [f"{name}{'_quick' if quick else ''}", *(text.lstrip("+") for text in typed)]
-    return Path("outputs", "sweeps", _hydra.safe(",".join(words))[:LONGEST])
+    return Path("outputs", "sweeps", safe_name(",".join(words))[:LONGEST])
 
 
 @contextlib.contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Makes a sweep's directory and keeps other sweeps out of it."""
+def _exclusively(directory: Path) -> Iterator[None]:
+    """Makes a sweep's directory and locks it against other sweeps."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = FileLock(directory / ".lock", timeout=0)
@@ -92,7 +93,7 @@ def _alone(directory: Path) -> Iterator[None]:
 
 
 def _describe(question: Question, plan: Plan, typed: list[str]) -> dict[str, Any]:
-    """Gives what `sweep.json` says."""
+    """Returns what `sweep.json` says."""
     here = about()
     return {
         "name": question.name,
@@ -140,12 +141,12 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
         _interrupt.ignore()
         close(waiting, directory, "interrupted with its sweep")
         _show(board, directory, errors, hint=False)
-        raise type(error)("interrupted; the same command goes on from here") from error
+        raise type(error)("interrupted; run the same command again to continue") from error
     return _show(board, directory, errors, hint)
 
 
 def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
-    """Sets aside what failed or was interrupted; gives the jobs to run."""
+    """Sets aside what failed or was interrupted; returns the jobs to run."""
     jobs = once(plan.jobs)
     states = {job.directory: state(job, directory) for job in jobs}
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
@@ -161,7 +162,7 @@ def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
 
 
 def _show(board: Board, directory: Path, errors: dict[str, str], hint: bool) -> int:
-    """Says what came out and, as a hint, what to type next; returns 1 if a job did not complete."""
+    """Prints what came out and, as a hint, what to type next; returns 1 if a job did not complete."""
     board.look()
     bad = board.problems(errors)
     lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]

@@ -12,25 +12,20 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra
-from dqn_lab.cli._about import about
-from dqn_lab.cli._display import Quiet
-from dqn_lab.cli._plan import Job, Plan, with_seed
-from dqn_lab.run import Run, mark_interrupted, read_record
-from dqn_lab.types import ConfigError
+from dqn_lab.cli import _hydra, _jobs
+from dqn_lab.cli.sweep.plan import Job, Plan, with_seed
+from dqn_lab.records import RUN, mark_interrupted, read_record
+from dqn_lab.types import ConfigError, T, one_line
 
-PATIENCE = 10.0  # seconds that interrupted runs have to close their books
-EXTRAS = {  # what is chosen by such an override: the extra, and the plugin that it brings
+PATIENCE = 10.0  # seconds that interrupted runs have to complete their records
+EXTRAS = {  # override: the extra that it needs, and the plugin that the extra brings
     **dict.fromkeys(("hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm", "hydra/launcher=slurm"),
                     ("submitit", "hydra_submitit_launcher")),
     **dict.fromkeys(("hydra/launcher=ray", "hydra/launcher=ray_local"), ("ray", "hydra_ray_launcher")),
@@ -39,7 +34,7 @@ EXTRAS = {  # what is chosen by such an override: the extra, and the plugin that
 
 
 class Prepared(ConfigLoaderImpl):
-    """Gives a job the configuration that was composed for its arm before the first job started.
+    """Loads a job's configuration from the one that was composed for its variant before the first job started.
 
     Hydra's own loader composes each job in its worker: a tenth of a second, from files that may have changed meanwhile.
 
@@ -53,7 +48,7 @@ class Prepared(ConfigLoaderImpl):
         self.composed = composed
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Gives what Hydra's loader gives for overrides that end in a seed and a directory."""
+        """Returns what Hydra's loader does for overrides that end in a seed and a directory."""
         *shared, seed, subdir = sweep_overrides
         config = with_seed(self.composed[tuple(shared)], int(seed.partition("=")[2]), subdir)
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
@@ -64,20 +59,14 @@ def job(config: DictConfig) -> str | None:
     """Runs one job in the directory that Hydra made for it.
 
     Returns:
-        why it failed, in one line, where it did; its run.json says so too, if there is one.
+        why it failed, in one line, if it did; its run.json says so too, if there is one.
     """
-    directory = Path(HydraConfig.get().runtime.output_dir)
+    hydra = HydraConfig.get()
     try:
-        experiment = build(validate(_hydra.plain(config, HydraConfig.get())))
-        Run(experiment, directory, about()).execute(Quiet())
+        _jobs.carry_out(_jobs.prepare(config, hydra), Path(hydra.runtime.output_dir))
     except Exception as error:
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        return one_line(error)
     return None
-
-
-def context(config: DictConfig, loader: ConfigLoaderImpl | None = None) -> HydraContext:
-    """Gives what Hydra's plugins work in."""
-    return HydraContext(config_loader=loader or GlobalHydra.instance().config_loader(), callbacks=Callbacks(config))
 
 
 def master(launch: Sequence[str]) -> DictConfig:
@@ -110,25 +99,25 @@ def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path)
     waiting = list(jobs)
     while waiting:
         try:
-            for start, batch in _batches(config, waiting):
-                launcher = Plugins.instance().instantiate_launcher(context(config, loader), job, config)
+            for start, batch in batches(config, waiting):
+                launcher = Plugins.instance().instantiate_launcher(_hydra.context(config, loader), job, config)
                 returns = launcher.launch([each.overrides for each in batch], initial_job_idx=start)
                 for each, result in zip(batch, returns, strict=True):
-                    if result.return_value is not None and not (directory / each.directory / "run.json").exists():
+                    if result.return_value is not None and not (directory / each.directory / RUN).exists():
                         errors[each.directory] = result.return_value
             return errors
         except Exception as error:
-            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            said = one_line(error)[:300]
             close(waiting, directory, f"its worker died: {said}")
-            begun = [each for each in waiting if (directory / each.directory / "run.json").exists()]
+            begun = [each for each in waiting if (directory / each.directory / RUN).exists()]
             if not begun:
                 return errors | {each.directory: said for each in waiting}
             waiting = [each for each in waiting if each not in begun]
     return errors
 
 
-def _batches(config: DictConfig, jobs: list[Job]) -> Iterator[tuple[int, list[Job]]]:
-    """Splits jobs where a launcher would start them all at once, or the person says how many go together."""
+def batches(config: DictConfig, jobs: list[T]) -> Iterator[tuple[int, list[T]]]:
+    """Splits jobs if a launcher would start them all at once, or the person says how many go together."""
     size = config.hydra.sweeper.get("max_batch_size")
     if size is None and str(config.hydra.launcher._target_).endswith("submitit_launcher.LocalLauncher"):
         size = os.cpu_count()

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dqn_lab import records as disk
 from dqn_lab.analysis._errors import AnalysisError
 
-UNINTERESTING = ("seed", "display", "logger")  # keys that make no other experiment
+UNINTERESTING = ("seed", "display", "rollout", "logger")  # keys that make no other experiment
 MISSING = object()  # the value of a key that a configuration lacks
 Config = Mapping[str, Any]  # dotted keys; lists as text; without the uninteresting ones
 
@@ -59,29 +60,26 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
     """Reads a sweep's `sweep.json`.
 
     Returns:
-        None where the directory has none: a plain multirun, or single runs.
+        None if the directory has none: a plain multirun, or single runs.
 
     Raises:
         AnalysisError: it is damaged.
     """
-    path = Path(directory) / "sweep.json"
+    directory = Path(directory)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    try:
-        said = json.loads(text)
-        fields = {key: said.get(key) for key in ("question", "command", "control", "metric")}
+        content = disk.read_sweep(directory)
+        if content is None:
+            return None
         return Sweep(
-            directory=path.parent,
-            name=said.get("name") or path.parent.resolve().name,
-            variants=dict(said["variants"]),
-            seeds=list(said["seeds"]),
-            jobs=[{**job, "directory": Path(job["directory"]).name} for job in said["jobs"]],
-            **fields,
+            directory=directory,
+            name=content.get("name") or directory.resolve().name,
+            variants=dict(content["variants"]),
+            seeds=list(content["seeds"]),
+            jobs=[{**job, "directory": Path(job["directory"]).name} for job in content["jobs"]],
+            **{key: content.get(key) for key in ("question", "command", "control", "metric")},
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise AnalysisError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+    except (ValueError, OSError) as error:
+        raise AnalysisError(str(error)) from error
 
 
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
@@ -98,7 +96,7 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     records = {path: record for path, record in _records(given, skipped) if record is not None}
     sweeps = {parent: read_sweep(parent) for parent in dict.fromkeys(map(os.path.dirname, records))}
     _drop_strangers(records, sweeps, skipped)
-    identities = {path: _identity(record["config"]) for path, record in records.items()}
+    identities = {path: _experiment(record["config"]) for path, record in records.items()}
     _drop_repeated(records, identities, skipped)
     if not records:
         reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
@@ -131,7 +129,7 @@ def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[st
 def _walk(directory: str) -> Iterator[tuple[str, bytes | None]]:
     """Gives the directories that hold a `run.json`, and what it holds; a run holds no runs."""
     try:
-        with open(f"{directory}/run.json", "rb") as file:
+        with open(f"{directory}/{disk.RUN}", "rb") as file:
             yield directory, file.read()
     except FileNotFoundError:
         with contextlib.suppress(PermissionError):
@@ -144,37 +142,16 @@ def _walk(directory: str) -> Iterator[tuple[str, bytes | None]]:
 
 def _parse(directory: str, text: bytes | None, skipped: dict[str, str]) -> dict[str, Any] | None:
     try:
-        record = json.loads(text or b"")
-    except (ValueError, RecursionError):
-        skipped[directory] = (
-            "run.json is damaged" if text else "run.json is empty" if text == b"" else "run.json cannot be read"
-        )
+        if text is None:
+            raise ValueError("cannot be read")
+        return disk.parse_record(text)
+    except ValueError as error:
+        reason = str(error).partition(":")[0]
+        skipped[directory] = f"{disk.RUN} is {reason}" if text is not None else f"{disk.RUN} {reason}"
         return None
-    if not _is_record(record):
-        skipped[directory] = "run.json is not the record of a dqn_lab run"
-        return None
-    assert isinstance(record, dict)
-    return record
 
 
-def _is_record(record: Any) -> bool:
-    """Tells whether what is read from a record later has the shape that a run gives it."""
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
-        return False
-    scores = record.get("scores") or {}
-    objects = [scores, *(record.get(key) or {} for key in ("progress", "engine", "versions", "git"))]
-    if not all(isinstance(part, dict) for part in objects):
-        return False
-    policies = [scores.get(name) or {} for name in ("final", "selected")]
-    if not all(isinstance(policy, dict) for policy in policies):
-        return False
-    numbers = [*(policy.get("return_mean") for policy in policies), scores.get("last_100"), record.get("wall_seconds")]
-    return isinstance(record["config"].get("seed"), int) and all(
-        number is None or isinstance(number, int | float) for number in numbers
-    )
-
-
-def _identity(config: Mapping[str, Any]) -> str:
+def _experiment(config: Mapping[str, Any]) -> str:
     return json.dumps({key: value for key, value in config.items() if key not in UNINTERESTING}, sort_keys=True)
 
 
@@ -262,7 +239,7 @@ def _tell_apart(configs: Sequence[Config]) -> list[str]:
         free |= {(key, component) for component, seen in values.items() if len(seen) > 1}
     return [
         ", ".join(
-            f"{key}={_written(config[key])}"
+            f"{key}={disk.value_text(config[key])}"
             for key in swept
             if key in config and (key.endswith(".name") or (key, _component(config, key)) in free)
         )
@@ -272,10 +249,6 @@ def _tell_apart(configs: Sequence[Config]) -> list[str]:
 
 def _component(config: Config, key: str) -> Any:
     return config.get(f"{key.split('.')[0]}.name")
-
-
-def _written(value: Any) -> str:
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _names(paths: Iterable[str]) -> dict[str, str]:

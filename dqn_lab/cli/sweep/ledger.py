@@ -1,8 +1,7 @@
-"""What a sweep's directory knows: `sweep.json`, and how far each job came."""
+"""A sweep's directory: its `sweep.json`, and how far each job has come."""
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import time
@@ -10,41 +9,30 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.checkpoint import write_atomically
-from dqn_lab.cli._hydra import identity
-from dqn_lab.cli._plan import Job
-from dqn_lab.run import read_record
+from dqn_lab.cli.sweep.plan import Job
+from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep
 from dqn_lab.types import ConfigError
 
-NAME = "sweep.json"
-CIRCUMSTANCES = ("started", "versions", "git")  # of the one who asked; each run's record has its own
-STALE = 3600  # seconds without a row, after which a run on a machine out of sight counts as dead
+CIRCUMSTANCES = ("started", "versions", "git")  # of whoever asked; each run's record has its own
+STALE = 3600  # seconds without a row, after which a run on an unreachable machine counts as dead
 
 
 def read_ledger(directory: Path) -> dict[str, Any] | None:
-    """Reads `sweep.json`; None where there is none.
+    """Reads `sweep.json`; returns None if there is none.
 
     Raises:
-        ConfigError: it is damaged.
+        ConfigError: it is damaged, or cannot be read.
     """
-    path = directory / NAME
     try:
-        ledger = json.loads(path.read_text(encoding="utf-8"))
-        assert isinstance(ledger["variants"], dict)
-        {(job["variant"], job["seed"], job["directory"]) for job in ledger["jobs"]}
-        list(ledger["base"]), list(ledger["seeds"])
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        return read_sweep(directory)
     except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AssertionError) as error:
-        raise ConfigError(f"{path}: damaged; move it away, and the sweep writes it anew") from error
-    assert isinstance(ledger, dict)
-    return ledger
+        raise ConfigError(f"{directory / SWEEP}: {error.strerror}") from error
+    except ValueError as error:
+        raise ConfigError(f"{error}; move it away, and the sweep writes a new one") from error
 
 
 def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Adds seeds and variants to what a directory holds already; gives the old one where there is nothing to add.
+    """Adds seeds and variants to what a directory holds already; returns the old content if there is nothing to add.
 
     Raises:
         ConfigError: it holds another sweep, or this one with other overrides.
@@ -71,16 +59,10 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     return dict(old) if all(merged[key] == old.get(key) for key in merged if key not in CIRCUMSTANCES) else merged
 
 
-def write_ledger(ledger: Mapping[str, Any], directory: Path) -> None:
-    """Writes `sweep.json`, whole or not at all."""
-    text = json.dumps(ledger, indent=2, ensure_ascii=False).encode() + b"\n"
-    write_atomically(directory / NAME, lambda file: file.write(text))
-
-
 def state(job: Job, directory: Path) -> str:
-    """Tells how far a job came: `new`, `completed`, `running`, or why it has to be run again."""
+    """Returns how far a job has come: `new`, `completed`, `running`, or why it has to be run again."""
     path = directory / job.directory
-    if not (path / "run.json").exists():
+    if not (path / RUN).exists():
         return "new"
     try:
         record = read_record(path)
@@ -93,7 +75,7 @@ def state(job: Job, directory: Path) -> str:
 
 
 def is_alive(record: Mapping[str, Any], path: Path) -> bool:
-    """Tells whether the process of a run that says it is running may still be there."""
+    """Returns whether the process of a run that is recorded as running may still exist."""
     if time.time() - max(file.stat().st_mtime for file in path.iterdir()) > STALE:
         return False
     if record.get("host") != socket.gethostname():
@@ -104,11 +86,11 @@ def is_alive(record: Mapping[str, Any], path: Path) -> bool:
         return True
     except (OSError, KeyError, ValueError, TypeError):
         return False
-    return int(record["pid"]) != os.getpid()  # ours has just begun; a dead one had the same number
+    return int(record["pid"]) != os.getpid()  # ours has just started; a dead one had the same number
 
 
 def set_aside(path: Path) -> Path:
-    """Renames an attempt's directory, with all that it recorded, so that the job can be run again."""
+    """Renames an attempt's directory, so that the job can be run again; nothing that it recorded is lost."""
     number = 1
     while (aside := path.with_name(f"{path.name}.attempt{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""What a sweep has to run: every arm composed and built, every job with its identity and its directory."""
+"""What a sweep has to run: every variant composed and built, every job with its identity and its directory."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra, _overrides
+from dqn_lab.build import validate
+from dqn_lab.cli import _hydra, _jobs, _overrides
 from dqn_lab.cli._overrides import merge
-from dqn_lab.cli._question import Question
+from dqn_lab.cli.sweep.question import Question
+from dqn_lab.records import identity, slug
 from dqn_lab.types import ConfigError
 
 
@@ -22,9 +23,9 @@ class Job:
     """One run of a sweep.
 
     Args:
-        variant: the label of its arm.
+        variant: the label of its variant.
         seed: its own.
-        hash: of its configuration: what it is known by.
+        hash: of its configuration: its identity.
         directory: its name under the sweep's directory.
         overrides: as Hydra's launchers take them; the last two are the seed and the directory.
     """
@@ -36,13 +37,13 @@ class Job:
     overrides: tuple[str, ...]
 
     def row(self) -> dict[str, Any]:
-        """Gives what `sweep.json` says of it."""
+        """Returns what `sweep.json` says about it."""
         return {"variant": self.variant, "seed": self.seed, "hash": self.hash, "directory": self.directory}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The jobs of a sweep, each arm's configuration by its overrides, and what is allowed and hardly meant."""
+    """The jobs of a sweep, each variant's configuration by its overrides, and the warnings."""
 
     jobs: list[Job]
     composed: dict[tuple[str, ...], DictConfig]
@@ -50,18 +51,18 @@ class Plan:
 
 
 def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
-    """Composes and builds every arm, and lists the jobs.
+    """Composes and builds every variant, and lists the jobs.
 
     Args:
         question: what is asked.
         launch: overrides of Hydra's own part.
-        typed: overrides for every run that were typed behind the question's name.
+        typed: overrides for every run, from the command line.
 
     Raises:
-        ConfigError: one line for each arm's each problem.
+        ConfigError: one line per problem, with the variants that have it.
     """
     _refuse_what_is_compared(question, typed)
-    problems: dict[str, list[str]] = {}  # what is wrong: the arms it is wrong with
+    problems: dict[str, list[str]] = {}  # what is wrong: the variants it is wrong with
     warnings: dict[str, list[str]] = {}
     jobs: list[Job] = []
     composed: dict[tuple[str, ...], DictConfig] = {}
@@ -76,7 +77,7 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
         composed[shared] = config
         for warning in warned:
             warnings.setdefault(warning, []).append(label)
-        jobs += _jobs(label, own, shared, hashes)
+        jobs += _jobs_of(label, own, shared, hashes)
     total = len(question.variants)
     if problems:
         raise ConfigError(*(_naming(names, total, text) for text, names in problems.items()))
@@ -92,10 +93,10 @@ def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
 
 
 def _twins(jobs: list[Job], typed: list[str]) -> list[str]:
-    """Names the arms that are one and the same.
+    """Finds variants that are the same.
 
     Raises:
-        ConfigError: it is what was typed that makes them so.
+        ConfigError: the overrides from the command line make them the same.
     """
     hashes: dict[str, list[str]] = {}
     for job in jobs:
@@ -117,28 +118,27 @@ def _naming(labels: list[str], total: int, problem: str) -> str:
 def _compose(
     launch: list[str], shared: tuple[str, ...], seeds: list[int]
 ) -> tuple[DictConfig, dict[int, str], list[str]]:
-    """Composes an arm once, builds it once, and gives each seed's identity, and what to be warned of."""
+    """Composes and builds a variant once; returns each seed's identity, and the warnings."""
     config = _hydra.compose_config([*launch, *shared, f"seed={seeds[0]}"])
-    plain = validate(_hydra.plain(config))
-    warnings = build(plain).warnings
+    experiment = _jobs.prepare(config)
     if _interpolates(config):
         reseeded = {seed: validate(_hydra.plain(with_seed(config, seed))) for seed in seeds}
-        return config, {seed: _hydra.identity(each) for seed, each in reseeded.items()}, warnings
-    return config, {seed: _hydra.identity({**plain, "seed": seed}) for seed in seeds}, warnings
+        return config, {seed: identity(each) for seed, each in reseeded.items()}, experiment.warnings
+    return config, {seed: identity({**experiment.config, "seed": seed}) for seed in seeds}, experiment.warnings
 
 
 def _interpolates(config: DictConfig) -> bool:
-    """Tells whether a value may depend on the seed: nothing but an interpolation can make it so."""
+    """Returns whether a value may depend on the seed, which only an interpolation can."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return "${" in json.dumps(OmegaConf.to_container(own, resolve=False))
 
 
 def with_seed(config: DictConfig, seed: int, subdir: str | None = None) -> DictConfig:
-    """Copies an arm's configuration with another seed: what composing it again would give, a hundred times as fast.
+    """Copies a variant's configuration with another seed: what composing it again would give, a hundred times as fast.
 
     Args:
-        config: composed from overrides of which the last was a seed.
-        seed: the other one.
+        config: composed from overrides that end in a seed.
+        seed: the new one.
         subdir: the override that names the job's directory.
     """
     found = copy.deepcopy(config)
@@ -154,15 +154,15 @@ def with_seed(config: DictConfig, seed: int, subdir: str | None = None) -> DictC
     return found
 
 
-def _jobs(label: str, own: list[str], shared: tuple[str, ...], hashes: Mapping[int, str]) -> Iterator[Job]:
-    for seed, identity in hashes.items():
-        directory = _hydra.slug([*own, f"seed={seed}"], identity)
+def _jobs_of(label: str, own: list[str], shared: tuple[str, ...], hashes: Mapping[int, str]) -> Iterator[Job]:
+    for seed, known_by in hashes.items():
+        directory = slug([*own, f"seed={seed}"], known_by)
         overrides = (*shared, f"seed={seed}", f"hydra.sweep.subdir={_overrides.quote(directory)}")
-        yield Job(variant=label, seed=seed, hash=identity, directory=directory, overrides=overrides)
+        yield Job(variant=label, seed=seed, hash=known_by, directory=directory, overrides=overrides)
 
 
 def _share(jobs: list[Job]) -> list[Job]:
-    """Has jobs of one configuration share one directory: they are one run."""
+    """Lets jobs with the same configuration share one directory: they are one run."""
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.hash, job)
@@ -174,5 +174,5 @@ def _share(jobs: list[Job]) -> list[Job]:
 
 
 def once(jobs: list[Job]) -> list[Job]:
-    """Gives the jobs without those that another one is the run of."""
+    """Returns one job for each directory."""
     return list({job.directory: job for job in reversed(jobs)}.values())[::-1]

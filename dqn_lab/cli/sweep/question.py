@@ -14,10 +14,12 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict
 
-from dqn_lab._validation import check, nearest
+from dqn_lab._nearest import nearest
+from dqn_lab._validation import check
 from dqn_lab.analysis.report.metrics import METRICS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._overrides import merge, parse_seeds
+from dqn_lab.records import value_text
 from dqn_lab.types import ConfigError
 
 Overrides = list[str]
@@ -108,7 +110,7 @@ def _question(path: Path, quick: bool) -> Question:
     both = [key for key in ("variants", "grid", "search") if values[key]]
     if len(both) != 1:
         raise ConfigError(f"{', '.join(both) or 'nothing'}: one of variants, grid and search must be given")
-    variants = values["variants"] or {label: _own("grid", own) for label, own in _arms(values["grid"]).items()}
+    variants = values["variants"] or {label: _own("grid", own) for label, own in _combinations(values["grid"]).items()}
     search, control, short = values["search"], values["control"], values["quick"]
     if search is None and control not in variants:
         raise ConfigError(f"control={control}: no such variant; {nearest(str(control), variants)}")
@@ -169,17 +171,16 @@ def _load(path: Path) -> Mapping[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _arms(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
-    """Writes a grid out: an arm for each combination, labelled by the values that it has."""
+def _combinations(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
+    """Expands a grid: a variant for each combination, labelled by its values."""
     shorts = [key.split(".")[-1] for key in grid]
     names = shorts if len(set(shorts)) == len(shorts) else list(grid)
-    arms = {}
+    variants = {}
     for values in itertools.product(*grid.values()):
-        words = ["null" if value is None else str(value).lower() if value in (True, False) else str(value)
-                 for value in values]  # fmt: skip
+        words = list(map(value_text, values))
         label = ", ".join(f"{name}={word}" for name, word in zip(names, words, strict=True))
-        arms[label] = [f"{key}={word}" for key, word in zip(grid, words, strict=True)]
-    return arms
+        variants[label] = [f"{key}={word}" for key, word in zip(grid, words, strict=True)]
+    return variants
 
 
 @dataclass(frozen=True, kw_only=True)

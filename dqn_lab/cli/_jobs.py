@@ -1,0 +1,58 @@
+"""From a composed configuration to a finished run: the one way, for `train`, `sweep`, a search and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from dqn_lab.build import build, validate
+from dqn_lab.cli import _hydra
+from dqn_lab.cli._about import about
+from dqn_lab.cli._display import Quiet
+from dqn_lab.run import Display, Run
+from dqn_lab.train import Experiment
+
+
+def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
+    """Validates and builds a composed run, and names its directory in Hydra's part of the configuration.
+
+    Args:
+        config: the configuration, with or without Hydra's part.
+        hydra: Hydra's part, if `config` is without it.
+
+    Raises:
+        ConfigError: one line per problem; nothing was written.
+    """
+    validated = validate(_hydra.plain(config, hydra))
+    if hydra is None:
+        _hydra.name_directory(config, validated)
+    return build(validated)
+
+
+def carry_out(
+    experiment: Experiment,
+    directory: Path,
+    show: Callable[[Experiment], AbstractContextManager[Display]] = lambda _: Quiet(),
+) -> dict[str, Any]:
+    """Runs an experiment in a directory of its own.
+
+    Args:
+        experiment: as `prepare` built it.
+        directory: holds no run yet.
+        show: makes the display.
+
+    Returns:
+        the content of `run.json`.
+
+    Raises:
+        ConfigError: the directory holds a run already.
+        KeyboardInterrupt: the run was interrupted; its record says so, and where.
+        Exception: the run failed; its record says so.
+    """
+    run = Run(experiment, directory, about())
+    with show(experiment) as display:
+        return run.execute(display)

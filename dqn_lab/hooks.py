@@ -1,0 +1,122 @@
+"""What a component may offer beside its group's contract: each hook is a protocol, recognised by its members.
+
+A component opts in by having the members; nothing has to be imported or inherited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from dqn_lab.schedule import Progress
+from dqn_lab.types import Array, Choice, NetworkNoise, Purpose
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+@runtime_checkable
+class Checks(Protocol):
+    """Any component's class: refuses configurations whose values do not fit together."""
+
+    def check(self, config: Mapping[str, Any]) -> Iterable[str]:
+        """Returns a line for each problem. Its docstring is what `components` prints as the constraints."""
+        ...
+
+
+@runtime_checkable
+class Warns(Protocol):
+    """Any component's class: warns about configurations that are valid but probably unintended."""
+
+    def warn(self, config: Mapping[str, Any]) -> Iterable[str]:
+        """Returns a line for each warning. Its docstring is what `components` prints as the warnings."""
+        ...
+
+
+@runtime_checkable
+class Chooses(Protocol):
+    """An engine's or a rollout's class: names the component that is built in its place."""
+
+    def choose(self, config: Mapping[str, Any]) -> Choice: ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """Any component, and any module of the network: adds columns to every episode's row."""
+
+    columns: tuple[str, ...]
+
+    def report(self, progress: Progress) -> dict[str, float]:
+        """Returns a value for each column, as of an episode's end (exploration: as of its start)."""
+        ...
+
+
+@runtime_checkable
+class AdaptsNetwork(Protocol):
+    """A value: makes the network that the engine runs out of the one that was chosen."""
+
+    def adapt(self, network: torch.nn.Module, generator: torch.Generator) -> torch.nn.Module: ...
+
+
+@runtime_checkable
+class DrawsNoise(Protocol):
+    """A network whose forward pass is random: draws the noise outside it, so that every engine sees the same."""
+
+    is_noisy: bool  # whether it draws any, as it is configured
+
+    def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
+        """Draws the noise of a forward pass over `batch_size` rows."""
+        ...
+
+
+@runtime_checkable
+class HasFeatures(Protocol):
+    """A network of two parts, features and a head, between which an implicit quantile value puts the fractions."""
+
+    def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor: ...  # [B, *O] to [B, F]
+
+
+@runtime_checkable
+class EpsilonGreedy(Protocol):
+    """An exploration whose policy is ε-greedy, and so known by its ε."""
+
+    def policy_epsilon(self, progress: Progress) -> float: ...
+
+
+@runtime_checkable
+class FollowsEpsilon(Protocol):
+    """A bootstrap that uses the policy's current ε, `QValues.epsilon`; for the others it is 0."""
+
+    follows_epsilon: bool
+
+
+@runtime_checkable
+class ActsFast(Protocol):
+    """An engine that is faster at the single observation that an agent acts on."""
+
+    def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
+        """Returns what `q_values` does for one observation, [1, *O] to [1, A]."""
+        ...
+
+
+@runtime_checkable
+class FallsBack(Protocol):
+    """An engine that may hand over to `torch` in mid-run."""
+
+    fallback: str | None  # why it did, if it did
+
+
+@runtime_checkable
+class RestorableEnv(Protocol):
+    """An environment (unwrapped) that can be saved and restored in mid-episode, its generator included."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def noise_source(network: object) -> DrawsNoise | None:
+    """Returns the network if it draws noise, as it is configured."""
+    return network if isinstance(network, DrawsNoise) and network.is_noisy else None

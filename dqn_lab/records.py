@@ -1,0 +1,196 @@
+"""What is on disk, for those who write it and those who read it: tables, `run.json`, `sweep.json`, names and values."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from dqn_lab.types import Table
+
+RUN, SWEEP = "run.json", "sweep.json"
+NOT_THE_RUN = ("display", "rollout")  # configuration keys that change no result, and so no job's identity
+REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
+    "episodes": ("episode", "step", "return", "length"),
+    "evaluations": ("step", "episode", "return_mean"),
+    "timing": ("episode", "step", "seconds"),
+}
+SLUG = 80  # characters of a run's overrides in its directory's name
+
+
+def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -> dict[Table, tuple[str, ...]]:
+    """Returns the columns of each CSV file, fixed for a whole run.
+
+    Args:
+        exploration: columns that the exploration adds to an episode's row.
+        others: columns that other components add.
+    """
+    returns = ("return_mean", "return_std", "return_min", "return_max")
+    return {
+        "episodes": ("episode", "step", "return", "length", *exploration, "updates", "loss", "q_value", *others),
+        "evaluations": ("step", "episode", *returns, "episodes"),
+        "timing": ("episode", "step", "seconds", "steps_per_second"),
+    }
+
+
+def value_text(value: Any) -> str:
+    """Writes a configuration's value as a person types it: `null`, `true`, `[24, 24]`, `0.001`, `relu`."""
+    if isinstance(value, (list, tuple, dict)):
+        return json.dumps(value)
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def identity(config: Mapping[str, Any]) -> str:
+    """Hashes a validated configuration: the identity of a job."""
+    values = {key: value for key, value in config.items() if key not in NOT_THE_RUN}
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def slug(overrides: Iterable[str], known_by: str) -> str:
+    """Returns the name of a run's directory: its overrides made safe and cut, and its identity."""
+    return f"{safe_name(','.join(text.lstrip('+') for text in overrides) or 'default')[:SLUG]}-{known_by}"
+
+
+def safe_name(name: str) -> str:
+    """Replaces what not every file system accepts in a name."""
+    return re.sub(r"[^\w.=,+-]+", "-", name, flags=re.ASCII).strip("-.")
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Replaces `path` by what `write` puts into a binary file, or leaves it as it was.
+
+    Args:
+        path: the file to make or replace; its directory is made if missing.
+        write: is called with an open binary file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _json_bytes(value: Any) -> bytes:
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+def _finite(value: Any) -> Any:
+    """Replaces infinities and not-a-number, which JSON does not have, by null."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_record(directory: Path, record: Mapping[str, Any]) -> None:
+    """Writes a run's `run.json`, whole or not at all."""
+    path, text = directory / RUN, _json_bytes(record)
+    try:
+        write_atomically(path, lambda file: file.write(text))
+    except OSError:  # a full disk has no room for a second file, but the existing one keeps its room
+        with path.open("r+b") as file:
+            file.write(text)
+            file.truncate()
+
+
+def read_record(directory: Path) -> dict[str, Any]:
+    """Reads a run's `run.json`.
+
+    Raises:
+        ValueError: there is no run here, or its record is damaged.
+    """
+    path = directory / RUN
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"{directory}: no run here (there is no readable {RUN})") from error
+    try:
+        return parse_record(text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def parse_record(text: bytes) -> dict[str, Any]:
+    """Reads the text of a `run.json`.
+
+    Raises:
+        ValueError: it is empty, damaged, or of something else.
+    """
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"damaged: {error}" if text else "empty") from error
+    if not _is_record(record):
+        raise ValueError("not the record of a dqn_lab run")
+    assert isinstance(record, dict)
+    return record
+
+
+def _is_record(record: Any) -> bool:
+    """Returns whether everything that readers look at has the type that a run gives it."""
+    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
+        return False
+    scores = record.get("scores") or {}
+    objects = [scores, *(record.get(key) or {} for key in ("progress", "engine", "versions", "git"))]
+    if not all(isinstance(part, dict) for part in objects):
+        return False
+    policies = [scores.get(name) or {} for name in ("final", "selected")]
+    if not all(isinstance(policy, dict) for policy in policies):
+        return False
+    numbers = [*(policy.get("return_mean") for policy in policies), scores.get("last_100"), record.get("wall_seconds")]
+    return isinstance(record["config"].get("seed"), int) and all(
+        number is None or isinstance(number, int | float) for number in numbers
+    )
+
+
+def final_return(record: Mapping[str, Any]) -> float:
+    """Returns a run's primary result, the final policy's mean return; NaN unless the run completed."""
+    score = ((record.get("scores") or {}).get("final") or {}).get("return_mean")
+    return math.nan if score is None or record["status"] != "completed" else float(score)
+
+
+def mark_interrupted(directory: Path, reason: str) -> None:
+    """Closes the record of a run whose process died before it could; leaves every other record as it is."""
+    try:
+        record = read_record(directory)
+    except ValueError:
+        return
+    if record["status"] == "running":
+        write_record(directory, {**record, "status": "interrupted", "error": reason})
+
+
+def read_sweep(directory: Path) -> dict[str, Any] | None:
+    """Reads a sweep's `sweep.json`; returns None if there is none.
+
+    Raises:
+        ValueError: it is damaged.
+        OSError: it cannot be read.
+    """
+    path = directory / SWEEP
+    try:
+        sweep = json.loads(path.read_text(encoding="utf-8"))
+        dict(sweep["variants"]), list(sweep["seeds"])
+        assert all(isinstance(job[key], str) for job in sweep["jobs"] for key in ("variant", "directory"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+    assert isinstance(sweep, dict)
+    return sweep
+
+
+def write_sweep(directory: Path, sweep: Mapping[str, Any]) -> None:
+    """Writes a sweep's `sweep.json`, whole or not at all."""
+    text = _json_bytes(sweep)
+    write_atomically(directory / SWEEP, lambda file: file.write(text))

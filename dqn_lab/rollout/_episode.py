@@ -1,0 +1,59 @@
+"""The training episode under way: what is summed over it, and the row that it becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from dqn_lab.hooks import Reports
+from dqn_lab.schedule import Progress
+from dqn_lab.types import Exploration, Row, Update
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over one training episode; plain numbers, so that its `state_dict` is itself."""
+
+    score: float = 0.0  # the undiscounted return
+    length: int = 0
+    loss: float = 0.0
+    q_value: float = 0.0
+    num_batches: int = 0
+
+    def add(self, reward: float, updates: Sequence[Update]) -> None:
+        """Counts a step and the updates made after it."""
+        self.score += reward
+        self.length += 1
+        for update in updates:
+            self.loss += update.loss
+            self.q_value += update.q_value
+            self.num_batches += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the sums."""
+        return asdict(self)
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def episode_row(
+    tally: Tally, start: Progress, end: Progress, exploration: Exploration, reporters: Sequence[Reports]
+) -> Row:
+    """Builds an ended episode's row; exploration reports as of the episode's start, other parts as of its end."""
+    row: dict[str, float | int | None] = {
+        "episode": start.episode,
+        "step": end.step,
+        "return": tally.score,
+        "length": tally.length,
+        **exploration.report(start),
+        "updates": end.updates,
+        "loss": tally.loss / tally.num_batches if tally.num_batches else None,
+        "q_value": tally.q_value / tally.num_batches if tally.num_batches else None,
+    }
+    for reporter in reporters:
+        row.update(reporter.report(end))
+    return row

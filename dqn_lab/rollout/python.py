@@ -1,0 +1,121 @@
+"""Any environment, stepped from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dqn_lab.agent import Agent
+from dqn_lab.env import state
+from dqn_lab.hooks import Reports
+from dqn_lab.registry import register
+from dqn_lab.rollout._episode import Tally, episode_row
+from dqn_lab.schedule import Progress, progress_of
+from dqn_lab.types import Array, Row, Stride, TrainingError
+
+
+@register("rollout", "python")
+class PythonRollout:
+    """Steps an environment and its agent in turn, from Python: any environment, any composition.
+
+    Args:
+        agent: acts and learns.
+        make_env: makes the environment, when it is first needed.
+        seed: of the environment's first reset; later episodes continue with its own generator.
+        reporters: the parts that add columns to an episode's row, beside the exploration.
+    """
+
+    def __init__(
+        self, agent: Agent, make_env: Callable[[], gymnasium.Env[Any, Any]], seed: int, reporters: Sequence[Reports]
+    ) -> None:
+        self.agent, self.make_env, self.seed, self.reporters = agent, make_env, seed, reporters
+        self.progress = self.start = Progress()  # now, and at the start of the episode
+        self.tally = Tally()
+        self.obs: Array | None = None  # None between episodes
+        self.env: gymnasium.Env[Any, Any] | None = None
+
+    def advance(self, until: Progress) -> Stride:
+        """Acts, steps, observes and learns: to the episode's end, or to `until` in any of its units.
+
+        Raises:
+            TrainingError: the environment raised, or a loss was not finite.
+        """
+        env = self._env()
+        obs = self._reset(env) if self.obs is None else self.obs
+        agent, tally, before = self.agent, self.tally, self.progress
+        progress, (last_step, _, last_update), ended = before, until, False
+        while not ended and (progress is before or (progress.step < last_step and progress.updates < last_update)):
+            action = agent.act(obs, progress)
+            try:
+                next_obs, reward, terminated, truncated, _ = env.step(action)
+                reward = float(reward)
+            except Exception as error:
+                raise _environment_error("step", progress, error) from error
+            agent.observe(obs, action, reward, next_obs, terminated, truncated)
+            ended = bool(terminated or truncated)
+            after = progress_of((progress.step + 1, progress.episode + ended, progress.updates))
+            self.progress, updates = agent.learn(progress, after)
+            progress = self.progress
+            tally.add(reward, updates)
+            obs = np.array(next_obs)  # some environments return the same array at every step
+        self.obs = None if ended else obs
+        return Stride(before, progress, (self._end_episode(),) if ended else ())
+
+    def _env(self) -> gymnasium.Env[Any, Any]:
+        if self.env is None:
+            self.env = self.make_env()
+        return self.env
+
+    def _reset(self, env: gymnasium.Env[Any, Any]) -> Array:
+        try:
+            return np.array(env.reset(seed=None if self.progress.episode else self.seed)[0])
+        except Exception as error:
+            raise _environment_error("reset", self.progress, error) from error
+
+    def _end_episode(self) -> Row:
+        row = episode_row(self.tally, self.start, self.progress, self.agent.exploration, self.reporters)
+        self.tally, self.start = Tally(), self.progress
+        return row
+
+    def close(self) -> None:
+        """Closes the environment."""
+        if self.env is not None:
+            self.env.close()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything that the rest of the run depends on.
+
+        Raises:
+            StateError: the environment cannot be saved.
+        """
+        return {
+            "progress": list(self.progress),
+            "start": list(self.start),
+            "tally": self.tally.state_dict(),
+            "obs": None if self.obs is None else self.obs.copy(),
+            "env": None if self.env is None else state.save(self.env),
+            "agent": self.agent.state_dict(),
+        }
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Restores what `state_dict` returned.
+
+        Raises:
+            StateError: the environment cannot be restored.
+        """
+        self.progress, self.start = progress_of((*saved["progress"],)), progress_of((*saved["start"],))
+        self.tally.load_state_dict(saved["tally"])
+        self.obs = None if saved["obs"] is None else saved["obs"].copy()
+        if saved["env"] is not None:
+            state.load(self._env(), saved["env"])
+        self.agent.load_state_dict(saved["agent"])
+
+
+def _environment_error(what: str, progress: Progress, error: Exception) -> TrainingError:
+    return TrainingError(
+        f"the environment raised in {what} (episode {progress.episode}, step {progress.step}): "
+        f"{type(error).__name__}: {error}"
+    )
