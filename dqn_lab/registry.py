@@ -115,16 +115,31 @@ def load_plugins() -> None:
             raise ConfigError(f"plugin {plugin.name} ({plugin.value}): {type(error).__name__}: {error}") from error
 
 
+def constructors(component: type) -> list[Callable[..., None]]:
+    """Returns a class's constructor, and its base's as long as one passes on `**` parameters."""
+    inspect.signature(component)  # raises for classes that are not written in Python
+    found: list[Callable[..., None]] = []
+    for owner in component.__mro__:
+        if "__init__" in vars(owner):
+            found.append(vars(owner)["__init__"])
+            kinds = {parameter.kind for parameter in inspect.signature(found[-1]).parameters.values()}
+            if inspect.Parameter.VAR_KEYWORD not in kinds:
+                break
+    return found
+
+
 @functools.cache
 def schema(component: type) -> type[BaseModel]:
-    """Makes the pydantic model of a constructor's keyword-only parameters."""
-    # typing resolves the hints that `from __future__ import annotations` left as text
-    hints = get_type_hints(component.__init__, include_extras=True)  # type: ignore[misc]
+    """Makes the pydantic model of a constructor's keyword-only parameters; `**shared` stands for those of its base."""
     fields: dict[str, Any] = {}
-    for parameter in inspect.signature(component).parameters.values():
-        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-            fields[parameter.name] = (hints.get(parameter.name, Any), default)
+    for constructor in constructors(component):
+        hints = get_type_hints(constructor, include_extras=True)  # resolves hints that are still text
+        own = {}
+        for parameter in inspect.signature(constructor).parameters.values():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+                own[parameter.name] = (hints.get(parameter.name, Any), default)
+        fields = own | fields
     config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=False)
     return create_model(component.__name__, __config__=config, **fields)
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dqn_lab.schedule import Constant, Every, Exponential, Linear, Progress, rate
+from dqn_lab.schedule import NEVER, Constant, Every, Exponential, Linear, Progress, rate
 
 UNITS = st.sampled_from(["steps", "episodes", "updates"])
 EPSILONS = st.floats(0, 1)
+FIELDS = {"steps": "step", "episodes": "episode", "updates": "updates"}
 
 
 def progress(unit: str, count: int, others: int = 0) -> Progress:
@@ -33,6 +34,23 @@ def test_every_is_due_where_enumeration_finds_an_occasion(interval, first, start
     occasions = range(interval if first is None else first, 200, interval)
     expected = any(start < occasion <= start + stride for occasion in occasions)
     assert Every(interval, unit, first).due(progress(unit, start), progress(unit, start + stride, others)) is expected
+
+
+@given(
+    interval=st.integers(1, 12),
+    first=st.none() | st.integers(0, 30),
+    start=st.integers(0, 60),
+    stride=st.integers(0, 40),
+    unit=UNITS,
+)
+def test_every_counts_the_occasions_of_a_stride_and_names_the_next(interval, first, start, stride, unit):
+    every = Every(interval, unit, first)
+    occasions = range(interval if first is None else first, 200, interval)
+    before, after = progress(unit, start), progress(unit, start + stride)
+    assert every.count(before, after) == sum(start < occasion <= start + stride for occasion in occasions)
+    following = next(occasion for occasion in occasions if occasion > start)
+    assert every.next(before).count(unit) == following
+    assert every.next(before)._replace(**{FIELDS[unit]: 0}) == NEVER._replace(**{FIELDS[unit]: 0})
 
 
 def test_every_counts_from_its_first_occasion():

@@ -79,10 +79,13 @@ def _paragraph(documented: Any) -> str:
 
 
 def _arguments(component: type) -> dict[str, str]:
-    """Reads what a docstring's `Args:` say of each parameter."""
-    section = (inspect.getdoc(component) or "").partition("Args:\n")[2].partition("\n\n")[0]
-    found = re.findall(r"^ {4}(\w+): ((?:.+\n?(?: {8}.*\n?)*))", section, flags=re.MULTILINE)
-    return {name: " ".join(text.split()) for name, text in found}
+    """Reads what the `Args:` of a class's docstring, and of its bases', say about each parameter."""
+    described: dict[str, str] = {}
+    for owner in reversed(component.__mro__):
+        section = inspect.cleandoc(vars(owner).get("__doc__") or "").partition("Args:\n")[2].partition("\n\n")[0]
+        found = re.findall(r"^ {4}(\w+): ((?:.+\n?(?: {8}.*\n?)*))", section, flags=re.MULTILINE)
+        described |= {name: " ".join(text.split()) for name, text in found}
+    return described
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -3,38 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 
+from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
-from dqn_lab.schedule import Progress, Rate, rate
+from dqn_lab.schedule import Progress
 
 
 @register("optimizer", "adam")
-class Adam:
+class Adam(Shared):
     """Adam (Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization", https://arxiv.org/abs/1412.6980).
 
     Args:
-        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         betas: decay of the first and the second moment.
         eps: added to the root of the second moment.
-        max_grad_value: the largest size of each number of the gradient; null for no clipping.
-        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
-        self,
-        *,
-        lr: Rate = 1e-3,
-        betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
-        eps: Annotated[float, Ge(0)] = 1e-8,
-        max_grad_value: Annotated[float, Gt(0)] | None = None,
-        max_grad_norm: Annotated[float, Gt(0)] | None = None,
+        self, *, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: Annotated[float, Ge(0)] = 1e-8, **shared: Any
     ) -> None:
-        self.lr, self.betas, self.eps = rate(lr), betas, eps
-        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
+        super().__init__(**shared)
+        self.betas, self.eps = betas, eps
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the torch optimiser, fused: one call for all parameters."""

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge
 
+from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
-from dqn_lab.schedule import Progress, Rate, rate
+from dqn_lab.schedule import Progress
 
 
 class _KerasAdam(torch.optim.Optimizer):
@@ -38,30 +39,21 @@ class _KerasAdam(torch.optim.Optimizer):
 
 
 @register("optimizer", "keras_adam")
-class KerasAdam:
+class KerasAdam(Shared):
     """Adam with ε beside the uncorrected root of the second moment, as `keras.optimizers.Adam` computes it.
 
     Kingma, Ba 2015, https://arxiv.org/abs/1412.6980, in the order of the last paragraph of its section 2.
 
     Args:
-        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         betas: decay of the first and the second moment.
         eps: added to the root of the second moment before its bias is corrected.
-        max_grad_value: the largest size of each number of the gradient; null for no clipping.
-        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
-        self,
-        *,
-        lr: Rate = 1e-3,
-        betas: tuple[Annotated[float, Ge(0), Lt(1)], Annotated[float, Ge(0), Lt(1)]] = (0.9, 0.999),
-        eps: Annotated[float, Ge(0)] = 1e-7,
-        max_grad_value: Annotated[float, Gt(0)] | None = None,
-        max_grad_norm: Annotated[float, Gt(0)] | None = None,
+        self, *, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: Annotated[float, Ge(0)] = 1e-7, **shared: Any
     ) -> None:
-        self.lr, self.betas, self.eps = rate(lr), betas, eps
-        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
+        super().__init__(**shared)
+        self.betas, self.eps = betas, eps
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the optimiser."""

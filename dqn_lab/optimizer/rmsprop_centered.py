@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Gt
 
+from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
-from dqn_lab.schedule import Progress, Rate, rate
+from dqn_lab.schedule import Progress, Rate
 
 
 class _CenteredRMSprop(torch.optim.Optimizer):
@@ -34,7 +35,7 @@ class _CenteredRMSprop(torch.optim.Optimizer):
 
 
 @register("optimizer", "rmsprop_centered")
-class CenteredRMSprop:
+class CenteredRMSprop(Shared):
     """RMSprop that divides by the gradient's standard deviation, with ε inside the root.
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning", https://doi.org/10.1038/nature14236,
@@ -43,24 +44,15 @@ class CenteredRMSprop:
     `torch.optim.RMSprop(centered=True)` is another optimiser: it adds ε to the root.
 
     Args:
-        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
         decay: of both means, g and s.
         eps: added under the root; Mnih's "minimum squared gradient".
-        max_grad_value: the largest size of each number of the gradient; null for no clipping.
-        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
     """
 
     def __init__(
-        self,
-        *,
-        lr: Rate = 2.5e-4,
-        decay: Annotated[float, Ge(0), Lt(1)] = 0.95,
-        eps: Annotated[float, Gt(0)] = 0.01,
-        max_grad_value: Annotated[float, Gt(0)] | None = None,
-        max_grad_norm: Annotated[float, Gt(0)] | None = None,
+        self, *, lr: Rate = 2.5e-4, decay: Decay = 0.95, eps: Annotated[float, Gt(0)] = 0.01, **shared: Any
     ) -> None:
-        self.lr, self.decay, self.eps = rate(lr), decay, eps
-        self.max_grad_value, self.max_grad_norm = max_grad_value, max_grad_norm
+        super().__init__(lr=lr, **shared)
+        self.decay, self.eps = decay, eps
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Makes the optimiser."""

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 import pytest
 from omegaconf import OmegaConf
 
+from dqn_lab import records
 from dqn_lab.cli.sweep import search
 from dqn_lab.cli.sweep.question import Question, Search
 
@@ -348,15 +349,13 @@ def test_a_job_whose_process_dies_does_not_stop_the_sweep(ask, home, monkeypatch
     """A killed worker takes joblib's pool with it; the jobs that had not begun are launched once more."""
     from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
-    from dqn_lab import run
-
     launch, killed = BasicLauncher.launch, []
 
     def one_dies(self, job_overrides, initial_job_idx):
         if not killed:
             killed.append(launch(self, job_overrides[:1], initial_job_idx))
             (path,) = home.glob("*/run.json")
-            run._write_record(path, {**json.loads(path.read_text()), "status": "running", "pid": 2**22 + 1})
+            records.write_record(path.parent, {**json.loads(path.read_text()), "status": "running", "pid": 2**22 + 1})
             raise RuntimeError("a worker was killed")
         return launch(self, job_overrides, initial_job_idx)
 

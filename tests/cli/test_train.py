@@ -60,6 +60,24 @@ def test_the_same_command_twice_makes_two_directories_with_the_same_rows(cli, qu
     assert first == second
 
 
+def test_a_single_run_is_composed_validated_and_built_once_and_its_words_stay(cli, quick, monkeypatch):
+    from dqn_lab.cli import _hydra, _jobs
+
+    counts = dict.fromkeys(("compose", "validate", "build"), 0)
+    for name, module in {"compose": _hydra, "validate": _jobs, "build": _jobs}.items():
+        original = getattr(module, name)
+
+        def counted(*args, name=name, original=original, **kwargs):
+            counts[name] += 1
+            return original(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, counted)
+    words = ("train", "experiment=cartpole", "steps=40", *quick)
+    assert cli(*words).code == 0
+    assert counts == {"compose": 1, "validate": 1, "build": 1}
+    assert sys.argv == ["dqn-lab", *words]
+
+
 def test_two_runs_of_one_moment_get_directories_of_their_own(tmp_path):
     first, second, third = (make_directory(tmp_path / "12-00-00_default", bump=True) for _ in range(3))
     assert [path.name for path in (first, second, third)] == [

@@ -1,0 +1,59 @@
+"""Optional behaviour is declared: every hook has a protocol, is documented, and is used by a component."""
+
+import ast
+import inspect
+from pathlib import Path
+
+import pytest
+
+from dqn_lab import hooks, registry
+from dqn_lab.env import state
+
+PACKAGE = Path(hooks.__file__).parent
+HOOKS = [item for name, item in vars(hooks).items() if inspect.isclass(item) and item.__module__ == hooks.__name__]
+FOREIGN = {"register_envs", "_fields"}  # names that other libraries look for
+
+
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
+def test_a_hook_is_documented_where_components_are_explained(hook):
+    assert inspect.getdoc(hook)
+    assert f"`{hook.__name__}`" in (PACKAGE / "README.md").read_text(encoding="utf-8")
+
+
+def test_nothing_is_found_by_a_name_that_is_declared_nowhere():
+    """A `getattr` or `hasattr` for a fixed name is a hook that only its author knows."""
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+            if is_call and node.func.id in ("getattr", "hasattr") and isinstance(node.args[1], ast.Constant):
+                assert node.args[1].value in FOREIGN, f"{path.name}:{node.lineno} looks for {node.args[1].value!r}"
+
+
+def components(group):
+    return [registry.lookup(group, name) for name in registry.names(group)]
+
+
+@pytest.mark.parametrize("hook", [hooks.Checks, hooks.Warns, hooks.Chooses])
+def test_a_hook_of_classes_is_offered_by_some_and_not_by_all(hook):
+    offered = {isinstance(each, hook) for group in registry.GROUPS for each in components(group)}
+    assert offered == {True, False}
+
+
+def test_networks_with_features_are_those_that_take_fractions():
+    names = registry.names("network")
+    names = {name for name in names if isinstance(registry.lookup("network", name), hooks.HasFeatures)}
+    assert names == {"mlp", "nature_cnn", "minatar_cnn"}
+
+
+def test_epsilon_greedy_explorations_are_known_by_their_epsilon():
+    names = registry.names("exploration")
+    greedy = {name for name in names if isinstance(registry.lookup("exploration", name), hooks.EpsilonGreedy)}
+    assert greedy == {"constant", "exponential", "linear", "none", "piecewise"}
+
+
+def test_an_environment_that_is_listed_exists():
+    """A renamed class of Gymnasium's would silently be one that cannot be saved."""
+    import gymnasium.envs.classic_control as classic
+    import gymnasium.envs.toy_text as toy
+
+    assert all(hasattr(classic, name) or hasattr(toy, name) for name in state.FIELDS)

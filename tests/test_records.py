@@ -1,0 +1,73 @@
+"""What writers and readers share of the files on disk."""
+
+import json
+
+import pytest
+
+from dqn_lab import records
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (None, "null"), (True, "true"), (False, "false"), (3, "3"), (1e-3, "0.001"), ("relu", "relu"),
+    ([24, 24], "[24, 24]"), ({"start": 1, "unit": "steps"}, '{"start": 1, "unit": "steps"}'), ((1, None), "[1, null]"),
+])  # fmt: skip
+def test_a_value_is_written_as_a_person_types_it(value, text):
+    assert records.value_text(value) == text
+
+
+def test_components_columns_stand_between_the_tables_own():
+    columns = records.table_columns(["epsilon"], ["grad_norm"])
+    assert columns["episodes"] == (
+        "episode", "step", "return", "length", "epsilon", "updates", "loss", "q_value", "grad_norm",
+    )  # fmt: skip
+    for table, required in records.REQUIRED_COLUMNS.items():
+        assert set(required) <= set(records.table_columns()[table])
+
+
+def test_a_jobs_identity_does_not_depend_on_what_changes_no_result():
+    config = {"seed": 1, "display": "bar", "rollout": {"name": "auto"}, "network": {"name": "mlp"}}
+    assert records.identity(config) == records.identity({"network": {"name": "mlp"}, "seed": 1})
+    assert records.identity(config) != records.identity({**config, "seed": 2})
+
+
+@pytest.mark.parametrize(("overrides", "name"), [
+    ([], "default-12ab"), (["a.b=1", "+c='x y'"], "a.b=1,c=-x-y-12ab"), (["길=1"], "=1-12ab"),
+    (["x=" + "y" * 200], "x=" + "y" * 78 + "-12ab"),
+])  # fmt: skip
+def test_a_directorys_name_is_its_overrides_made_safe(overrides, name):
+    assert records.slug(overrides, "12ab") == name
+
+
+GOOD = {"status": "completed", "config": {"seed": 0}, "scores": {"final": {"return_mean": 3}}}
+
+
+@pytest.mark.parametrize("change", [
+    {"config": {}}, {"config": 1}, {"scores": [1]}, {"scores": {"final": 3}},
+    {"scores": {"final": {"return_mean": "3"}}}, {"progress": [1]}, {"wall_seconds": "long"}, {"git": "main"},
+])  # fmt: skip
+def test_a_record_whose_values_have_other_types_is_refused(change):
+    assert records.parse_record(json.dumps(GOOD).encode()) == GOOD
+    with pytest.raises(ValueError, match="not the record of a dqn_lab run"):
+        records.parse_record(json.dumps({**GOOD, **change}).encode())
+
+
+@pytest.mark.parametrize("text", [
+    "[]", "{", '{"variants": [], "seeds": []}', '{"variants": {}, "seeds": [], "jobs": [{}]}',
+    '{"variants": {}, "seeds": [], "jobs": [{"variant": 1, "directory": "a"}]}', "[" * 100_000,
+])  # fmt: skip
+def test_a_damaged_sweep_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(ValueError, match=r"sweep\.json: damaged") as caught:
+        records.read_sweep(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_directory_without_a_sweep_has_none(tmp_path):
+    assert records.read_sweep(tmp_path) is None
+    records.write_sweep(tmp_path, {"variants": {"a": []}, "seeds": [0], "jobs": []})
+    assert records.read_sweep(tmp_path)["variants"] == {"a": []}
+
+
+def test_the_primary_result_is_that_of_a_completed_run():
+    assert records.final_return(GOOD) == 3.0
+    assert records.final_return({**GOOD, "status": "failed"}) != records.final_return({**GOOD, "status": "failed"})
