@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import inspect
 import io
 import itertools
 import random
@@ -50,7 +49,7 @@ def choices() -> dict[str, list[Any]]:
     for key, levels in FLAGS.items():
         group, _, flag = key.partition(".")
         names = [BASE[group]["name"]] if group in BASE else registry.names(group)
-        if any(flag in inspect.signature(registry.lookup(group, name)).parameters for name in names):
+        if any(flag in registry.schema(registry.lookup(group, name)).model_fields for name in names):
             factors[key] = list(levels)
     return factors
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
+from annotated_types import Ge
 from gymnasium import Space
 from gymnasium.spaces import Box
 from torch import Tensor, nn
@@ -37,36 +38,43 @@ class CNN(TrunkAndHead):
     """Convolutions over an image, flattened; then a dense layer with relu and one of outputs, two of each in dueling.
 
     Weights and biases are drawn from ±1/√fan_in (torch's own). Bytes are divided by 255, and truth values become 0 and
-    1; other numbers are taken as they are. Noisy are the dense layers only.
+    1; other numbers are used as they are.
 
     Args:
+        convolutions: from the image on.
+        hidden_size: width of the dense layer.
+        channels: which axis the channels, or stacked frames, are: `first`, before height and width, or `last`.
+        gradient_scale: what the gradient from a dueling head into the convolutions is multiplied by.
         observation_space: a `Box` of three axes.
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: draws the initial weights.
-        convolutions: from the image on.
-        hidden: width of the dense layer.
-        channels: where the axis of channels stands.
-        dueling: whether outputs are values plus advantages.
-        noisy_sigma: σ₀ of noisy dense layers; None for plain ones.
-        dueling_gradient_scale: what the gradient from a dueling head into the convolutions is multiplied by.
+        dueling: whether outputs are a value plus each action's advantage over their mean, each stream with a dense
+            layer of its own (Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
+            https://arxiv.org/abs/1511.06581).
+        noisy: whether the dense layers have factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
+            Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
+            network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
+        noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
     Raises:
-        ValueError: the observation is no image, or too small a one.
+        ValueError: the observation is not an image, or the image is too small.
     """
 
     def __init__(
         self,
+        convolutions: Sequence[Convolution],
+        hidden_size: int,
+        channels: Channels,
+        gradient_scale: float,
         observation_space: Space[Any],
         num_actions: int,
         num_outputs: int,
         generator: torch.Generator,
-        convolutions: Sequence[Convolution],
-        hidden: int,
-        channels: Channels,
-        dueling: bool,
-        noisy_sigma: float | None,
-        dueling_gradient_scale: float = 1.0,
+        *,
+        dueling: bool = False,
+        noisy: bool = False,
+        noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
         depth, *pixels = _image_shape(observation_space, channels, convolutions)
         trunk: list[nn.Module] = []
@@ -76,10 +84,10 @@ class CNN(TrunkAndHead):
         num_features = depth * math.prod(pixels)
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
-            return linear(fan_in, fan_out, generator, noisy_sigma=noisy_sigma)
+            return linear(fan_in, fan_out, generator, noisy_sigma=noisy_sigma if noisy else None)
 
-        sizes, scale = (num_features, num_actions, num_outputs), dueling_gradient_scale
-        head = Head(*sizes, make, hidden=hidden, dueling=dueling, gradient_scale=scale)
+        sizes = num_features, num_actions, num_outputs
+        head = Head(*sizes, make, hidden=hidden_size, dueling=dueling, gradient_scale=gradient_scale)
         super().__init__(nn.Sequential(*trunk, nn.Flatten()), head, num_features)
         self.channels = channels
 

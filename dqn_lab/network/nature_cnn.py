@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import torch
-from annotated_types import Ge, Gt, Le
-from gymnasium import Space
+from annotated_types import Gt, Le
 
 from dqn_lab.network._cnn import CNN, Channels, Convolution
 from dqn_lab.registry import register
@@ -20,39 +18,16 @@ class NatureCNN(CNN):
     Images have at least 36 × 36 pixels; bytes are divided by 255, truth values become 0 and 1.
 
     Args:
-        observation_space: a `Box` of three axes.
-        num_actions: A.
-        num_outputs: K, outputs per action.
-        generator: draws the initial weights.
-        channels: where the axis of channels, or stacked frames, stands: before height and width, or after them.
-        dueling: whether outputs are a value plus each action's advantage over their mean, either stream with a dense
-            layer of 512 of its own (Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
-            https://arxiv.org/abs/1511.06581).
-        dueling_gradient_scale: what the gradient from both streams into the convolutions is multiplied by: 1 for what
-            it is, Wang's 1/√2.
-        noisy: whether the dense layers have factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
-            Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
-            network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
-        noisy_sigma: σ₀, the size of the noise at first, in units of 1/√fan_in.
-
-    Raises:
-        ValueError: the observation is no image, or too small a one.
+        dueling_gradient_scale: what the gradient from both streams of a dueling head into the convolutions is
+            multiplied by: 1 leaves it as it is; Wang et al. use 1/√2.
     """
 
     def __init__(
         self,
-        observation_space: Space[Any],
-        num_actions: int,
-        num_outputs: int,
-        generator: torch.Generator,
-        *,
+        *supplied: Any,
         channels: Channels = "first",
-        dueling: bool = False,
         dueling_gradient_scale: Annotated[float, Gt(0), Le(1)] = 1.0,
-        noisy: bool = False,
-        noisy_sigma: Annotated[float, Ge(0)] = 0.5,
+        **shared: Any,
     ) -> None:
         convolutions = [Convolution(32, 8, 4), Convolution(64, 4, 2), Convolution(64, 3, 1)]
-        sigma = noisy_sigma if noisy else None
-        supplied = observation_space, num_actions, num_outputs, generator
-        super().__init__(*supplied, convolutions, 512, channels, dueling, sigma, dueling_gradient_scale)
+        super().__init__(convolutions, 512, channels, dueling_gradient_scale, *supplied, **shared)
