@@ -1,3 +1,41 @@
 """A bench for deep Q-networks: change one piece, hold the rest, see what it does."""
 
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dqn_lab.api import Run, evaluate, load, sweep, train
+    from dqn_lab.types import ConfigError, TrainingError
+
 __version__ = "0.1.0"
+_ORIGINS = {
+    **dict.fromkeys(("Run", "evaluate", "load", "sweep", "train"), "dqn_lab.api"),
+    **dict.fromkeys(("ConfigError", "TrainingError"), "dqn_lab.types"),
+}
+__all__ = ["ConfigError", "Run", "TrainingError", "evaluate", "load", "sweep", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports a name of the Python interface when it is first used: `import dqn_lab` itself is instant."""
+    if name not in _ORIGINS:
+        raise AttributeError(f"module 'dqn_lab' has no attribute {name!r}")
+    return getattr(importlib.import_module(_ORIGINS[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
+
+
+class _Package(ModuleType):
+    """The package: importing its module `train` does not put the module in the place of the function `train`."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name not in _ORIGINS or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

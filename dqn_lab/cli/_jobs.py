@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from hydra.core.utils import run_job
+from omegaconf import DictConfig, open_dict, read_write
 
 from dqn_lab.build import build, validate
 from dqn_lab.cli import _hydra
@@ -15,6 +16,7 @@ from dqn_lab.cli._about import about
 from dqn_lab.cli._display import Quiet
 from dqn_lab.run import Display, Run
 from dqn_lab.train import Experiment
+from dqn_lab.types import T
 
 
 def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
@@ -31,6 +33,22 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     if hydra is None:
         _hydra.name_directory(config, validated)
     return build(validated)
+
+
+def as_hydras_job(config: DictConfig, directory: Path, run: Callable[[], T], own_logging: bool = True) -> T:
+    """Calls `run` as Hydra does a job, in a directory that exists: with its `.hydra/` and, unless told not to, its log.
+
+    Raises:
+        Exception: what `run` raised.
+    """
+    with read_write(config.hydra), open_dict(config.hydra):
+        config.hydra.run.dir = str(directory)
+    task = lambda _: run()  # noqa: E731
+    done = run_job(task, config, "hydra.run.dir", None, _hydra.context(config), configure_logging=own_logging)
+    if isinstance(done._return_value, Exception):  # `return_value` would print its traceback
+        raise done._return_value
+    returned: T = done._return_value
+    return returned
 
 
 def carry_out(

@@ -5,15 +5,22 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.types import ConfigError, TrainingError
+from dqn_lab.records import read_record
+from dqn_lab.types import Array, ConfigError, TrainingError
+
+if TYPE_CHECKING:
+    from dqn_lab.evaluate import Episode
+    from dqn_lab.train import Experiment
 
 
 def main(argv: list[str]) -> int:
@@ -52,45 +59,70 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    # torch is imported when a run is really there to evaluate
-    from dqn_lab.records import read_record
-
-    record = read_record(args.run)
-    config = record["config"]
     if args.csv and args.csv.exists():
         raise ValueError(f"--csv {args.csv}: exists already")
-    _check_trust(config, record, args.trust)
-    from dqn_lab.build import build, validate
-    from dqn_lab.checkpoint import load_policy
-    from dqn_lab.evaluate import evaluate, summarize
-    from dqn_lab.seeding import Streams
+    policy = load_policy(args.run, args.policy, args.trust)
+    from dqn_lab.evaluate import summarize
 
-    config = validate({**config, "device": "cpu", "logger": {}})
-    experiment = build(config)
-    about = load_policy(args.run / "checkpoint" / f"{args.policy}.pt", experiment.agent.engine.online)
-    rng = Streams(config["seed"] if args.seed is None else args.seed)("evaluation of a finished run")
-    episodes = list(
-        track(
-            evaluate(experiment.agent.greedy, experiment.make_env, rng, args.episodes),
-            "playing",
-            total=args.episodes,
-            console=Console(stderr=True),
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        )
-    )
+    playing, console = play(policy, args.episodes, args.seed), Console(stderr=True)
+    hidden = not sys.stderr.isatty()
+    episodes = list(track(playing, "playing", args.episodes, console=console, transient=True, disable=hidden))
     if args.csv:
         with args.csv.open("x", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("episode", "seed", "return", "length"))
             writer.writerows((number, *episode) for number, episode in enumerate(episodes))
-    score = summarize(episodes)
+    score, env = summarize(episodes), policy.config["env"]
     print(
-        f"{config['env']['id'] if 'id' in config['env'] else config['env']['name']}, {args.policy} policy "
-        f"(step {about['step']:,}), greedy, {score['episodes']} episodes: "
+        f"{env.get('id', env['name'])}, {args.policy} policy "
+        f"(step {policy.step:,}), greedy, {score['episodes']} episodes: "
         f"{score['return_mean']:.1f} ± {score['return_std']:.1f} "
         f"(from {score['return_min']:g} to {score['return_max']:g})"
     )
+
+
+class Policy(NamedTuple):
+    """A trained policy, ready to play."""
+
+    config: dict[str, Any]
+    experiment: Experiment
+    step: int  # of the run, at which it was saved
+
+    def q_values(self, obs: Any) -> Array:
+        """Returns the Q-values [A] at an observation [*O]."""
+        q_values: Array = self.experiment.agent.greedy(np.asarray(obs)[None])[0]
+        return q_values
+
+
+def load_policy(directory: Path, name: str, trust: bool) -> Policy:
+    """Builds a run's agent, and reads one of its policies into it.
+
+    Args:
+        directory: the run's.
+        name: `final` or `best`.
+        trust: import the code outside of dqn_lab that the run's configuration names.
+
+    Raises:
+        ValueError: there is no such run or policy, or it needs code that is not trusted.
+    """
+    record = read_record(directory)
+    _check_trust(record["config"], record, trust)
+    from dqn_lab import checkpoint
+    from dqn_lab.build import build, validate  # torch is imported when there really is a run to evaluate
+
+    config = validate({**record["config"], "device": "cpu", "logger": {}})
+    experiment = build(config)
+    about = checkpoint.load_policy(directory / "checkpoint" / f"{name}.pt", experiment.agent.engine.online)
+    return Policy(config, experiment, about["step"])
+
+
+def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episode]:
+    """Plays greedy episodes, from seeds that depend on `seed` alone: the run's own if None."""
+    from dqn_lab.evaluate import evaluate
+    from dqn_lab.seeding import Streams
+
+    rng = Streams(policy.config["seed"] if seed is None else seed)("evaluation of a finished run")
+    return evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, rng, num_episodes)
 
 
 def _check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:

@@ -11,8 +11,7 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import run_job
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, fail, warn
 from dqn_lab.cli._about import COMMAND, command
@@ -68,10 +67,7 @@ def _run_one(overrides: list[str]) -> int:
     warn(*experiment.warnings)
     given = any("hydra.run.dir=" in override for override in overrides)
     directory = make_directory(Path(config.hydra.run.dir), bump=not given)
-    with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.run.dir = str(directory)
-    done = run_job(lambda _: _carry_out(experiment, directory), config, "hydra.run.dir", None, _hydra.context(config))
-    return int(math.isnan(done.return_value))
+    return int(math.isnan(_jobs.as_hydras_job(config, directory, lambda: _carry_out(experiment, directory))))
 
 
 def _run_grid(overrides: list[str]) -> int:

@@ -34,14 +34,23 @@ LONGEST = 160  # characters of a directory's name
 
 
 def sweep(path: Path, args: argparse.Namespace) -> int:
-    """Reads a question, plans its jobs, and runs those that are not done yet; returns the exit code.
+    """Runs a sweep, and writes its report if asked to; returns the exit code. The arguments are `run_sweep`'s."""
+    directory, code = run_sweep(path, args)
+    return max(code, report.write(Path(shown(directory)))) if args.report and not args.dry_run else code
+
+
+def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
+    """Reads a question, plans its jobs, and runs those that are not done yet.
 
     Args:
         path: of the question's file.
         args: `overrides`, `quick`, `dry_run`, `report` and `dir`, as typed.
 
+    Returns:
+        the sweep's directory, and 1 if a job did not complete.
+
     Raises:
-        ConfigError: one line a problem; nothing was written.
+        ConfigError: one line per problem; nothing was written.
         KeyboardInterrupt: the sweep was interrupted; every run's record says how it stands.
     """
     question, typed = read_question(path, args.quick), read_typed(args.overrides)
@@ -57,16 +66,14 @@ def sweep(path: Path, args: argparse.Namespace) -> int:
     ledger = add_to(old, _describe(question, plan, typed.base), directory)
     warn(*plan.warnings)
     if args.dry_run:
-        return _show_plan(question, plan, directory)
+        return directory, _show_plan(question, plan, directory)
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
     with _exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
             write_sweep(directory, ledger)
         if question.search:
-            code = run_search(config, question, question.search, typed.base, ledger)
-        else:
-            code = _run(config, question, plan, directory, hint=not args.report)
-    return max(code, report.write(Path(shown(directory)))) if args.report else code
+            return directory, run_search(config, question, question.search, typed.base, ledger)
+        return directory, _run(config, question, plan, directory, hint=not args.report)
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:

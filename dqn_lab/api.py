@@ -1,0 +1,242 @@
+"""The lab from Python, in the command line's words: `train`, `load`, `evaluate` and `sweep`.
+
+Every name is importable from `dqn_lab` itself. What a command prints as an error is raised as a `ConfigError` with the
+same text; a run's directory is the same as the command's; Hydra's global state is left as it was found.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import warnings
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from dqn_lab.cli import _hydra, _jobs, _overrides
+from dqn_lab.cli._display import make_display
+from dqn_lab.cli._workplace import as_config_error, log_file, workplace
+from dqn_lab.cli.evaluate import Policy, load_policy, play
+from dqn_lab.cli.sweep import find_question
+from dqn_lab.cli.train import make_directory
+from dqn_lab.records import read_record, value_text
+from dqn_lab.types import Array, ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Kind = Literal["final", "best"]
+
+
+class Run:
+    """A run's directory: its record, its tables, and its policy.
+
+    Args:
+        directory: of a finished, interrupted or running run.
+        trust: import the Python code outside of dqn_lab that the run's configuration names.
+
+    Raises:
+        ConfigError: there is no run here.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
+        self.directory, self.trust = Path(directory), trust
+        with as_config_error():
+            read_record(self.directory)
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of `run.json`, as it is now."""
+        return read_record(self.directory)
+
+    @property
+    def status(self) -> str:
+        """`running`, `completed`, `interrupted` or `failed`."""
+        return str(self.record["status"])
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The whole configuration, every default filled in."""
+        return dict(self.record["config"])
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The `final` and the `selected` policy's greedy returns, and `last_100`; empty until they are known."""
+        return dict(self.record.get("scores") or {})
+
+    @property
+    def episodes(self) -> pd.DataFrame:
+        """`episodes.csv`: one row per training episode."""
+        return self._table("episodes")
+
+    @property
+    def evaluations(self) -> pd.DataFrame:
+        """`evaluations.csv`: one row per evaluation of the greedy policy."""
+        return self._table("evaluations")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        path = self.directory / f"{name}.csv"
+        if not path.exists():
+            raise ConfigError(f"{path}: no such file; the run logged without csv")
+        return pd.read_csv(path)
+
+    def policy(self, obs: Any) -> int:
+        """Returns the final policy's greedy action at an observation [*O]."""
+        return int(self.q_values(obs).argmax())
+
+    def q_values(self, obs: Any) -> Array:
+        """Returns the final policy's Q-values [A] at an observation [*O]."""
+        return self._final.q_values(obs)
+
+    @functools.cached_property
+    def _final(self) -> Policy:
+        with as_config_error():
+            return load_policy(self.directory, "final", self.trust)
+
+    def __repr__(self) -> str:
+        final = self.scores.get("final")
+        score = f", final return {final['return_mean']:.1f} ± {final['return_std']:.1f}" if final else ""
+        return f"Run({str(self.directory)!r}: {self.status}{score})"
+
+
+def train(
+    *overrides: str,
+    directory: str | os.PathLike[str] | None = None,
+    config_dir: str | os.PathLike[str] | None = None,
+    **keys: Any,
+) -> Run:
+    """Trains a DQN, as `python -m dqn_lab train` does.
+
+    Args:
+        overrides: as on the command line: `"network=mlp64"`, `"target.interval=10"`.
+        directory: where to write; by default a new one below `outputs/`.
+        config_dir: a directory of your own options and components, `--config-dir` on the command line.
+        keys: plain keys: `steps=20_000`, `seed=3`.
+
+    Returns:
+        the finished run.
+
+    Raises:
+        ConfigError: one line per problem; nothing was written.
+        TrainingError: the environment raised, or a loss was not finite; what was recorded is kept.
+
+    >>> run = train("logger=csv", episodes=3, display="none", directory=tmp / "first")
+    >>> run.status, len(run.episodes)
+    ('completed', 3)
+    >>> train("netwrok=mlp64")
+    Traceback (most recent call last):
+    dqn_lab.types.ConfigError: netwrok=mlp64: no such key; did you mean network? choices: seed, ...
+    """
+    words = [_overrides.adding(text) for text in (*overrides, *(f"{key}={_quoted(keys[key])}" for key in keys))]
+    called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
+    with workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
+        config = _hydra.compose_config(words)
+        experiment = _jobs.prepare(config)
+        for warning in experiment.warnings:
+            warnings.warn(warning, UserWarning, stacklevel=2)
+        wanted = Path(config.hydra.run.dir) if directory is None else Path(directory)
+        path = make_directory(wanted, bump=directory is None)
+        with log_file(path / "train.log"):
+            show = functools.partial(make_display, config.display)
+            _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
+    return Run(path, trust=True)
+
+
+def load(directory: str | os.PathLike[str], trust: bool = False) -> Run:
+    """Opens a finished, interrupted or running run.
+
+    Args:
+        directory: the run's.
+        trust: import the Python code outside of dqn_lab that the run's configuration names, to use its policy.
+
+    Raises:
+        ConfigError: there is no run here.
+
+    >>> load(tmp / "nowhere")
+    Traceback (most recent call last):
+    dqn_lab.types.ConfigError: ...nowhere: no run here (there is no readable run.json)
+    """
+    return Run(directory, trust)
+
+
+def evaluate(
+    run: Run | str | os.PathLike[str],
+    *,
+    episodes: int = 100,
+    policy: Kind = "final",
+    seed: int | None = None,
+    trust: bool = False,
+) -> pd.DataFrame:
+    """Plays greedy episodes with a run's policy, as `python -m dqn_lab evaluate` does.
+
+    Args:
+        run: the run, or its directory.
+        episodes: how many, at least 1.
+        policy: the `final` one, or the `best` by evaluations during training.
+        seed: of the episodes; the run's own if None.
+        trust: import the Python code outside of dqn_lab that the run's configuration names.
+
+    Returns:
+        one row per episode: `episode`, `seed`, `return`, `length`.
+
+    Raises:
+        ConfigError: there is no run, or no such policy.
+
+    >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "second")
+    >>> evaluate(run, episodes=5)["episode"].tolist()
+    [0, 1, 2, 3, 4]
+    """
+    import pandas as pd
+
+    if not isinstance(run, Run):
+        run = load(run, trust)
+    if episodes < 1:
+        raise ConfigError(f"episodes={episodes}: must be at least 1")
+    with as_config_error():
+        loaded = load_policy(run.directory, policy, run.trust or trust)
+    rows = [(number, *each) for number, each in enumerate(play(loaded, episodes, seed))]
+    return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
+
+
+def sweep(
+    name: str | os.PathLike[str],
+    *overrides: str,
+    quick: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    config_dir: str | os.PathLike[str] | None = None,
+    **keys: Any,
+) -> pd.DataFrame:
+    """Asks a question of every variant and seed, as `python -m dqn_lab sweep` does; what is completed is not run again.
+
+    Args:
+        name: a question's name, or the path of a yaml file.
+        overrides: for every run; `"seed=range(5)"` sets the seeds.
+        quick: the question's own short form: fewer seeds, shorter runs.
+        directory: where to write; by default one below `outputs/sweeps/`.
+        config_dir: a directory of your own options and components.
+        keys: plain keys, for every run.
+
+    Returns:
+        one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.
+
+    Raises:
+        ConfigError: one line per problem; nothing was written.
+    """
+    from dqn_lab.analysis import load_configs
+    from dqn_lab.cli.sweep.run import run_sweep
+
+    words = [*overrides, *(f"{key}={_quoted(value)}" for key, value in keys.items())]
+    args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
+    called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
+    with workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
+        place, _ = run_sweep(find_question(str(name)), args)
+    frame = load_configs(place)
+    frame.attrs["directory"] = str(place)
+    return frame
+
+
+def _quoted(value: Any) -> str:
+    """Writes a keyword's value as an override's."""
+    return _overrides.quote(value) if isinstance(value, str) and not value.isidentifier() else value_text(value)

@@ -1,0 +1,66 @@
+"""What a call from Python needs around it, so that nothing of it stays behind."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.singleton import Singleton
+from omegaconf.basecontainer import BaseContainer
+
+from dqn_lab.cli import WARNED, _directories, _hydra
+from dqn_lab.cli._about import COMMAND, CONFIG_DIR
+from dqn_lab.types import ConfigError
+
+
+@contextlib.contextmanager
+def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Lets a call have its own Hydra, environment variables and module path, and restores the previous ones."""
+    environment = dict(os.environ)
+    path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
+    store: Any = ConfigStore.instance()
+    Singleton._instances = {type(store): store}  # Hydra's own configuration is in it
+    try:
+        os.environ.update({COMMAND: command, "HYDRA_FULL_ERROR": "1", WARNED: ""})
+        _directories.add_directories(None if config_dir is None else os.fspath(config_dir))
+        with as_config_error(), _hydra.composer():
+            yield
+    finally:
+        Singleton._instances, BaseContainer._resolvers = instances, resolvers
+        sys.path[:] = path
+        for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH"}:
+            os.environ.pop(name, None)
+            os.environ.update({name: environment[name]} if name in environment else {})
+
+
+@contextlib.contextmanager
+def as_config_error() -> Iterator[None]:
+    """Raises what a person can fix as a `ConfigError`, with the command line's text."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except _hydra.ERRORS as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def log_file(path: Path) -> Iterator[None]:
+    """Writes the package's log to a file."""
+    log, handler = logging.getLogger("dqn_lab"), logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    level = log.level
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        log.removeHandler(handler)
+        handler.close()

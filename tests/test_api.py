@@ -1,0 +1,192 @@
+"""The Python interface: the command line's words, runs and errors, and nothing left behind."""
+
+import doctest
+import logging
+import os
+import subprocess
+import sys
+
+import gymnasium
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from nbclient import NotebookClient
+
+import dqn_lab
+from dqn_lab import api
+from dqn_lab.cli import main
+
+QUICK = {"logger": "csv", "display": "none", "episodes": 6}
+FEW = ("evaluation.num_episodes=2", "evaluation.final_num_episodes=2")
+
+
+@pytest.fixture(autouse=True)
+def in_a_directory_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_examples_in_the_docstrings_hold(tmp_path):
+    globs = {**vars(api), "tmp": tmp_path}
+    options = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
+    runner = doctest.DocTestRunner(optionflags=options)
+    examples = 0
+    for name in ("train", "load", "evaluate"):
+        for test in doctest.DocTestFinder().find(getattr(api, name), name, globs=globs):
+            examples += runner.run(test).attempted
+    assert examples >= 6
+    assert runner.failures == 0
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, dqn_lab; print(sorted({'torch', 'hydra', 'numpy', 'pandas'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_modules_do_not_take_the_place_of_functions():
+    """`dqn_lab/train.py` and `evaluate.py` have the names of two functions."""
+    from dqn_lab.train import Due
+
+    assert Due.__module__ == "dqn_lab.train"
+    assert dqn_lab.train is api.train
+    assert dqn_lab.evaluate is api.evaluate
+    assert {"train", "load", "evaluate", "sweep", "ConfigError"} <= set(dir(dqn_lab))
+    with pytest.raises(AttributeError, match="no attribute 'trian'"):
+        _ = dqn_lab.trian
+
+
+def test_a_run_is_the_commands(tmp_path):
+    """Same files, same rows."""
+    run = dqn_lab.train("network=mlp64", *FEW, **QUICK)
+    command = [sys.executable, "-m", "dqn_lab", "train", "network=mlp64", *FEW, "hydra.run.dir=by-command"]
+    subprocess.run([*command, *(f"{key}={value}" for key, value in QUICK.items())], check=True)
+    files = {path.name for path in (tmp_path / "by-command").iterdir()}
+    assert {path.name for path in run.directory.iterdir()} == files
+    assert (run.directory / "episodes.csv").read_bytes() == (tmp_path / "by-command" / "episodes.csv").read_bytes()
+    assert {path.name for path in (run.directory / ".hydra").iterdir()} == {
+        "config.yaml",
+        "hydra.yaml",
+        "overrides.yaml",
+    }
+    assert run.directory.parts[0] == "outputs"
+    assert run.record["command"].startswith("dqn_lab.train('network=mlp64', 'evaluation.num_episodes=2'")
+
+
+def test_a_run_has_its_tables_scores_and_policy():
+    run = dqn_lab.train(*FEW, **QUICK)
+    assert run.status == "completed"
+    assert run.episodes["episode"].tolist() == list(range(6))
+    assert run.scores["final"]["return_mean"] == run.evaluations["return_mean"].iloc[-1]
+    assert run.config["episodes"] == 6
+    env = gymnasium.make("CartPole-v1")
+    obs, _ = env.reset(seed=0)
+    assert run.policy(obs) == int(run.q_values(obs).argmax())
+    assert env.action_space.contains(run.policy(obs.tolist()))
+    assert repr(run).startswith(f"Run({str(run.directory)!r}: completed, final return ")
+    assert repr(dqn_lab.load(run.directory)) == repr(run)
+
+
+def test_an_evaluation_is_the_commands():
+    run = dqn_lab.train(*FEW, **QUICK)
+    frame = dqn_lab.evaluate(run, episodes=4, seed=7)
+    with pytest.raises(SystemExit):
+        main(["evaluate", str(run.directory), "--episodes", "4", "--seed", "7", "--csv", "e"])
+    pd.testing.assert_frame_equal(frame, pd.read_csv("e"))
+
+
+def test_twice_in_one_process_gives_the_same_rows():
+    one, other = (dqn_lab.train(*FEW, **QUICK) for _ in range(2))
+    assert one.directory != other.directory
+    pd.testing.assert_frame_equal(one.episodes, other.episodes)
+
+
+@pytest.mark.parametrize(("words", "keys"), [
+    (("netwrok=mlp24", "optimizer.lr=-1"), {}), (("network=mlp25",), {}), ((), {"steps": -1}),
+    (("target.interval=1,2",), {}), ((), {"device": "gpu 1"}), (("optimizer.lr=[",), {}),
+])  # fmt: skip
+def test_a_mistake_has_the_commands_text_and_leaves_nothing(tmp_path, capsys, words, keys):
+    with pytest.raises(dqn_lab.ConfigError) as caught:
+        dqn_lab.train(*words, **keys)
+    with pytest.raises(SystemExit):
+        main(
+            ["train", *words, *(f"{key}={repr(value) if ' ' in str(value) else value}" for key, value in keys.items())]
+        )
+    assert capsys.readouterr().err == "".join(f"error: {line}\n" for line in str(caught.value).splitlines())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_other_mistakes_are_configuration_errors_too(tmp_path):
+    with pytest.raises(dqn_lab.ConfigError, match="no run here"):
+        dqn_lab.load("nowhere")
+    with pytest.raises(dqn_lab.ConfigError, match="no such question; did you mean target_network"):
+        dqn_lab.sweep("target_netwrok")
+    run = dqn_lab.train(*FEW, **QUICK)
+    with pytest.raises(dqn_lab.ConfigError, match="episodes=0: must be at least 1"):
+        dqn_lab.evaluate(run, episodes=0)
+    with pytest.raises(dqn_lab.ConfigError, match="holds a run already"):
+        dqn_lab.train(directory=run.directory, **QUICK)
+    with pytest.raises(dqn_lab.ConfigError, match="no such directory"):
+        dqn_lab.train(config_dir="nowhere", **QUICK)
+
+
+def test_a_run_that_fails_raises_and_keeps_what_it_has(tmp_path):
+    with pytest.raises(dqn_lab.TrainingError, match="the loss became"):
+        dqn_lab.train("optimizer=sgd", "optimizer.lr=1e6", directory="failed", **{**QUICK, "episodes": 50})
+    assert dqn_lab.load("failed").status == "failed"
+
+
+def test_a_warning_is_one_of_pythons():
+    with pytest.warns(UserWarning, match="both explore"):
+        dqn_lab.train("network.noisy=true", *FEW, **{**QUICK, "episodes": 1})
+
+
+def test_another_hydra_application_is_left_as_it_was(tmp_path, monkeypatch):
+    (tmp_path / "conf").mkdir()
+    (tmp_path / "conf" / "theirs.yaml").write_text("a: 1\nb: ${oc.env:HOME}\n")
+    environment, path, level = dict(os.environ), list(sys.path), logging.getLogger().level
+    with initialize_config_dir(str(tmp_path / "conf"), version_base="1.2"):
+        theirs = GlobalHydra.instance().hydra
+        dqn_lab.train(*FEW, **QUICK)
+        with pytest.raises(dqn_lab.ConfigError):
+            dqn_lab.train("netwrok=mlp24")
+        assert GlobalHydra.instance().hydra is theirs
+        assert compose("theirs", ["a=2"]).a == 2
+    assert not GlobalHydra.instance().is_initialized()
+    assert (dict(os.environ), sys.path, logging.getLogger().level) == (environment, path, level)
+
+
+def test_a_sweep_gives_a_row_per_run_and_goes_on(tmp_path):
+    (tmp_path / "works.yaml").write_text(
+        "question: Does it work?\nbase: [episodes=3, evaluation.final_num_episodes=1, logger=csv]\n"
+        "variants: {often: [target.interval=1], seldom: [target.interval=9]}\ncontrol: seldom\nseeds: range(2)\n"
+    )
+    frame = dqn_lab.sweep("works.yaml")
+    assert sorted(zip(frame["variant"], frame["seed"], strict=True)) == [
+        ("often", 0), ("often", 1), ("seldom", 0), ("seldom", 1),
+    ]  # fmt: skip
+    assert np.isfinite(frame["final_return"]).all()
+    more = dqn_lab.sweep("works.yaml", "seed=0,1,2", directory=frame.attrs["directory"])
+    assert len(more) == 6
+    assert set(frame["started"]) <= set(more["started"])
+
+
+def test_a_notebook_works(tmp_path):
+    """A real kernel runs the README's way: train, look at the rows, ask the policy, make a mistake."""
+    cells = [
+        "import dqn_lab",
+        "run = dqn_lab.train('evaluation.final_num_episodes=2', logger='csv', episodes=4)\nrun",
+        "run.episodes[['episode', 'return']].tail(1)",
+        "run.policy([0.0, 0.0, 0.0, 0.0])",
+        "try:\n    dqn_lab.train('netwrok=mlp64')\nexcept dqn_lab.ConfigError as error:\n    print(error)",
+    ]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    outputs = [cell.outputs for cell in notebook.cells]
+    assert "100%  episode 4" in "".join(out.get("text", "") for out in outputs[1])
+    assert "completed, final return" in outputs[1][-1]["data"]["text/plain"]
+    assert "<table" in outputs[2][-1]["data"]["text/html"]
+    assert outputs[3][-1]["data"]["text/plain"] in ("0", "1")
+    assert outputs[4][0]["text"].startswith("netwrok=mlp64: no such key; did you mean network?")
