@@ -64,7 +64,7 @@ def _greedy(q_values, sample, batch_size, plan):
     num_actions = plan[layout.NUM_ACTIONS]
     best = first = (selector * batch_size + sample) * num_actions
     for a in range(first + 1, first + num_actions):
-        # what is no number is the largest, as torch has it
+        # NaN is the largest, as in torch
         best = a if not q_values[a] <= q_values[best] and q_values[best] == q_values[best] else best
     return best - first
 

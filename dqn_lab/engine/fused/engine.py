@@ -117,15 +117,17 @@ class FusedEngine:
         self._space = self._allocate(self._plan, batch_size, self._params.dtype)
 
     def _read(self, batch: Batch, rest: tuple[Any, ...]) -> Array:
-        """Keeps a memory's arrays as the kernel reads them, or a copy of the batch; returns where the batch is in them.
+        """Sets the arrays that the kernel reads, and returns the batch's rows in them.
 
-        Batches are copied if the kernel cannot read their memory: then each is a memory of its own.
+        They are the memory's own, and are kept, unless the kernel cannot read these: then they are a copy of the batch.
         """
         readable = all(map(_is_readable, batch.memory)) and batch.memory.action.dtype == np.int64
-        fields, rows = (batch.memory, batch.rows) if readable else (batch.transition, np.arange(len(batch.rows)))
+        fields, rows = batch.memory, batch.rows
         if not readable:
+            fields, rows = batch.transition, np.arange(len(batch.rows))
+            action = fields.action.astype(np.int64)
             fields = Transition(*(np.array(field, self._params.dtype, order="C") for field in fields))
-            fields = fields._replace(action=batch.transition.action.astype(np.int64))
+            fields = fields._replace(action=action)
         obs, action, reward, next_obs, discount = fields
         self._arrays = obs.reshape(len(obs), -1), action, reward, next_obs.reshape(len(next_obs), -1), discount
         self._memory = batch.memory if readable else None

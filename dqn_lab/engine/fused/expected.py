@@ -59,7 +59,7 @@ def update(
 def target(action, reward, discount, rows, plan, settings, space):
     """TARGET[b] = reward + bonus + discount · Σ π (Q + shift), [B].
 
-    With `ALL_ACTIONS` it is [B, A]: the actions not taken are to stay as they are.
+    With `ALL_ACTIONS` it is [B, A], and the target of an action not taken is its output before the update.
 
     Args:
         action, reward, discount: of all that is stored.
@@ -76,7 +76,7 @@ def target(action, reward, discount, rows, plan, settings, space):
         if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
             goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * mean[sample])
         else:
-            goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * _mean(sample, outputs, plan, space))
+            goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * _mean(sample, rows, plan, space))
         if plan[layout.ALL_ACTIONS]:
             first = sample * num_actions
             for a in range(first, first + num_actions):
@@ -87,12 +87,13 @@ def target(action, reward, discount, rows, plan, settings, space):
 
 
 @inline
-def _mean(sample, outputs, plan, space):
-    """Returns Σ π (Q + shift) over a sample's next actions; no number, if any of them is none."""
+def _mean(sample, rows, plan, space):
+    """Returns Σ π (Q + shift) over a sample's next actions: NaN if a Q-value is not finite."""
     probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
-    first, mean = sample * plan[layout.NUM_ACTIONS], 0.0
-    for a in range(first, first + plan[layout.NUM_ACTIONS]):
-        mean += probabilities[a] * (outputs[a] + shift[a])
+    outputs, num_actions = part(space, plan, layout.PASS_OUTPUTS), plan[layout.NUM_ACTIONS]
+    first, mean = (layout.TARGET_NEXT * len(rows) + sample) * num_actions, 0.0
+    for a in range(num_actions):
+        mean += probabilities[sample * num_actions + a] * (outputs[first + a] + shift[sample * num_actions + a])
     return mean
 
 
@@ -104,7 +105,8 @@ def loss_gradient(action, rows, samples, share, weights, plan, settings, space, 
 
     Args:
         action, rows: see `target`.
-        samples: which of the batch the outputs are of.
+        samples: of the batch, whose outputs these are.
+        share: of the loss, in the mean that the gradient is of.
         weights: [B], or empty where all are 1.
         priorities: [B], filled.
     """
@@ -117,7 +119,7 @@ def loss_gradient(action, rows, samples, share, weights, plan, settings, space, 
     for j in range(len(samples)):
         sample, at = samples[j], output_place(plan, j)
         taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
-        goal = sample * num_actions if everything else sample - taken  # of an action, from here on
+        goal = sample * num_actions if everything else sample - taken  # goals[goal + a] is action a's
         for a in range(0 if everything else taken, num_actions if everything else taken + 1):
             error = goals[goal + a] - outputs[at + a * TILE]
             if plan[layout.HUBER]:

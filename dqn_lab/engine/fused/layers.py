@@ -86,6 +86,13 @@ def _put(array, at, a, b):
 
 
 @inline
+def clear(array):
+    """Fills an array with 0."""
+    for i in range(len(array)):
+        array[i] = 0
+
+
+@inline
 def activate(x, activation):
     """X ← max(x, 0) or tanh x."""
     if activation == RELU:

@@ -11,7 +11,7 @@ import numpy as np
 from dqn_lab._numba import inline
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.dueling import join_streams, part_streams
-from dqn_lab.engine.fused.layers import activate, denormalise, derive, normalise, product, sum_samples, turn
+from dqn_lab.engine.fused.layers import activate, clear, denormalise, derive, normalise, product, sum_samples, turn
 from dqn_lab.engine.fused.layout import TILE
 from dqn_lab.engine.fused.simd import lanes, load, store, view
 from dqn_lab.engine.fused.workspace import part
@@ -19,7 +19,7 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def observe(obs, rows, samples, plan, space):
-    """Puts observations where `forward` wants them, and nothing into what pads the last tile.
+    """Copies observations to where `forward` reads them; zeros pad the last tile.
 
     Args:
         obs: [N, I].
@@ -43,9 +43,9 @@ def observe(obs, rows, samples, plan, space):
 
 @inline
 def forward(params, plan, space, tiles):
-    """Computes every layer's activations, one behind the other, from the observations that lie there already.
+    """Computes the outputs of the observations that `observe` copied: `LAST`, [tiles, A · K, TILE].
 
-    The outputs are in `LAST`, [tiles, A · K, TILE]; a dueling network's follow K values that mean nothing any more.
+    With dueling K rows of values come before them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
 
     Args:
         params: the network's, flat.
@@ -74,35 +74,31 @@ def forward(params, plan, space, tiles):
 def _places(plan, layer, samples):
     """Returns a layer's row in the plan, its features, and where in `HIDDEN` its inputs and its outputs begin."""
     row = layout.LAYERS + layer * layout.FIELDS
-    begin = samples * plan[row + layout.FEATURES]
-    return (
-        row,
-        plan[row + layout.INPUTS],
-        plan[row + layout.OUTPUTS],
-        begin,
-        begin + samples * plan[row + layout.INPUTS],
-    )
+    inputs, begin = plan[row + layout.INPUTS], samples * plan[row + layout.FEATURES]
+    return row, inputs, plan[row + layout.OUTPUTS], begin, begin + samples * inputs
+
+
+@inline
+def output_width(plan):
+    """Returns how many rows a tile of `LAST` has: an output each, and K values before them with dueling."""
+    return (plan[layout.DUELING] + plan[layout.NUM_ACTIONS]) * plan[layout.NUM_OUTPUTS]
 
 
 @inline
 def output_place(plan, j):
     """Returns where in `LAST` the first output of a sample's first action is; others are TILE apart."""
-    values = plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]
-    width = values + plan[layout.NUM_ACTIONS] * plan[layout.NUM_OUTPUTS]
-    return (j // TILE * width + values) * TILE + j % TILE
+    return (j // TILE * output_width(plan) + plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]) * TILE + j % TILE
 
 
 @inline
 def clear_gradient(plan, space, tiles):
-    """Sets `GRADIENT` to 0, as far as there are outputs."""
-    dy = part(space, plan, layout.GRADIENT)
-    for i in range(tiles * TILE * (plan[layout.DUELING] + plan[layout.NUM_ACTIONS]) * plan[layout.NUM_OUTPUTS]):
-        dy[i] = 0
+    """Sets the gradient at the outputs to 0."""
+    clear(view(part(space, plan, layout.GRADIENT), 0, tiles * TILE * output_width(plan)))
 
 
 @inline
 def backward(params, grad, plan, space, tiles):
-    """Adds to the gradient of every parameter; that of the linear layers' weights to `BLOCKS`, for `collect`.
+    """Adds to the gradient of every parameter; of the linear layers' weights in `BLOCKS`, until `collect`.
 
     Args:
         params: as `forward` was given them.
@@ -138,7 +134,7 @@ def backward(params, grad, plan, space, tiles):
 
 @inline
 def collect(grad, plan, space):
-    """Puts the gradient of the linear layers' weights where the parameters' order wants it."""
+    """Copies the gradient of the linear layers' weights from `BLOCKS` to its place in grad."""
     blocks = part(space, plan, layout.BLOCKS)
     for layer in range(plan[layout.NUM_LAYERS]):
         place, inputs, outputs, _, _ = _places(plan, layer, 0)

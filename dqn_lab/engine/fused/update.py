@@ -1,9 +1,10 @@
-"""What updates are made of, whatever the value: forward passes over a batch, and gradient steps."""
+"""The parts of an update that every value shares: forward passes over a batch, and gradient steps."""
 
 from __future__ import annotations
 
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.layers import clear
 from dqn_lab.engine.fused.layout import CHUNK, TILE
 from dqn_lab.engine.fused.network import collect, forward, observe, output_place
 from dqn_lab.engine.fused.optimizer import descend
@@ -22,7 +23,7 @@ def evaluate(out, obs, rows, order, params, plan, space):
         order: [B], the order in which 0 … B − 1 are taken.
         params: the network's, flat.
         plan: the composition, as `layout.py` has it.
-        space: the layout.
+        space: the workspace.
     """
     outputs = part(space, plan, layout.LAST)
     for start in range(0, len(rows), CHUNK * TILE):
@@ -36,7 +37,7 @@ def evaluate(out, obs, rows, order, params, plan, space):
 
 @inline
 def run_passes(obs, next_obs, rows, order, online, target, plan, space):
-    """Fills `PASS_OUTPUTS` [passes, B, A, K] by the forward passes that the composition needs before its first step.
+    """Fills `PASS_OUTPUTS` [passes, B, A, K] with the forward passes that the composition needs for its targets.
 
     Args:
         obs, next_obs: [N, I] each.
@@ -47,30 +48,21 @@ def run_passes(obs, next_obs, rows, order, online, target, plan, space):
     size = len(rows) * plan[layout.NUM_ACTIONS] * plan[layout.NUM_OUTPUTS]
     for which in range(layout.NUM_PASSES):  # one call in a loop is one to compile
         if plan[layout.PASSES + which]:
-            out, at = (
-                view(outputs, which * size, size),
-                obs if which in (layout.ONLINE_OBS, layout.TARGET_OBS) else next_obs,
-            )
+            out = view(outputs, which * size, size)
+            at = obs if which in (layout.ONLINE_OBS, layout.TARGET_OBS) else next_obs
             network = online if which in (layout.ONLINE_NEXT, layout.ONLINE_OBS) else target
             evaluate(out.reshape(len(rows), -1), at, rows, order, network, plan, space)
 
 
 @inline
 def begin_step(grad, plan, space):
-    """Sets the gradient to nothing."""
-    _clear(grad)
-    _clear(part(space, plan, layout.BLOCKS))
+    """Sets the gradient to 0."""
+    clear(grad)
+    clear(part(space, plan, layout.BLOCKS))
 
 
 @inline
 def end_step(params, state, lr, plan, settings, space):
-    """Takes the step whose gradient has been added up."""
+    """Takes a step along the gradient that `backward` has summed up since `begin_step`."""
     collect(state[2], plan, space)
     descend(params, state[2], state[0], state[1], lr, plan, settings)
-
-
-@inline
-def _clear(array):
-    """Fills an array with 0."""
-    for i in range(len(array)):
-        array[i] = 0
