@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.workspace import allocate, part_sizes
-from tests.engine.fused.compositions import Composition, compositions, few
+from tests.engine.fused.compositions import compositions, few
 
 
 @few
@@ -27,17 +26,3 @@ def test_parts_lie_behind_each_other_and_fill_the_whole(composition, batch_size,
     assert not (whole.ctypes.data + starts * whole.itemsize).astype(np.int64).__mod__(64).any()
     assert whole.dtype == dtype
     assert not whole.any()
-
-
-@pytest.mark.parametrize("dueling", [False, True])
-@pytest.mark.parametrize("layer_norm", [False, True])
-def test_every_parameter_has_a_place_of_its_own(dueling, layer_norm):
-    """In the order of torch, but for a dueling network's streams, which are rows of one layer."""
-    network = {"name": "mlp", "hidden": [5, 7], "dueling": dueling, "layer_norm": layer_norm}
-    engine = Composition(network=network).build("fused", torch.float32)
-    begin = engine.parameters[0][0].data_ptr()
-    places = {(p.data_ptr() - begin) // 4: p.numel() for p in engine.online.parameters()}
-    ends = np.cumsum([0, *(places[place] for place in sorted(places))])
-    assert sorted(places) == ends[:-1].tolist()
-    assert ends[-1] == engine.parameters[0][0].numel()
-    assert (list(places) == sorted(places)) is not dueling

@@ -1,4 +1,4 @@
-"""Numbers that are none: they never go unnoticed."""
+"""Numbers that are not finite never go unnoticed."""
 
 from __future__ import annotations
 
