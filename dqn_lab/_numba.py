@@ -117,7 +117,7 @@ def _damaged_files(directory: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _cache_lock() -> Iterator[Path | None]:
-    """Holds the cache's lock, and gives its directory: numba's index of a cache is no file for two writers."""
+    """Holds the cache's lock, and yields its directory: two writers would spoil numba's index of it."""
     directory = cache_directory()
     with contextlib.ExitStack() as stack:
         if directory is not None:
