@@ -6,6 +6,7 @@ import contextlib
 import functools
 import hashlib
 import logging
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,18 +15,18 @@ from typing import Any
 import filelock
 import numba
 import platformdirs
+from numba.core import caching
 
 _log = logging.getLogger(__name__)
-_SOURCES = (
-    "_numba.py", "buffer/_kernels.py",
-    *(f"engine/{name}.py" for name in ("_layout", "_simd", "_kernels", "_dueling", "_rules", "_update")),
-)  # fmt: skip
+_SOURCES = ("_numba.py", "*/_kernels.py", "engine/fused/*.py")  # files that kernels are made of
+CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for finding mistakes: kernels take several times as long
 # No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
 # would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.
 # Kernels make no arrays, so that none needs numba's counting of references: a sixth of a call, and of compiling.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False}
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": CHECK_BOUNDS}
 _config: Any = numba.config
 _njit: Any = numba.njit
+_cache_file: Any = caching.IndexDataCacheFile
 
 # for what is only called inside kernels
 inline: Callable[[Any], Any] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
@@ -41,9 +42,9 @@ def cache_directory() -> Path | None:
         None where nothing can be written; kernels are then compiled by every process.
     """
     here = Path(__file__).parent
-    digest = hashlib.sha256(b"".join((here / name).read_bytes() for name in _SOURCES)).hexdigest()
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in source_files(here))).hexdigest()
     root = Path(_config.CACHE_DIR or platformdirs.user_cache_path("dqn_lab"))
-    directory = root / f"kernels-{digest[:12]}"
+    directory = root / f"kernels-{digest[:12]}{'-checked' if CHECK_BOUNDS else ''}"
     try:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
@@ -51,6 +52,11 @@ def cache_directory() -> Path | None:
         _log.info("compiled kernels are not kept: %s: %s", directory, error.strerror)
         return None
     return directory
+
+
+def source_files(package: Path) -> list[Path]:
+    """Lists the files that kernels are made of."""
+    return sorted(path for pattern in _SOURCES for path in package.glob(pattern))
 
 
 def kernel(function: Any) -> Any:
@@ -70,7 +76,7 @@ def kernel(function: Any) -> Any:
 def prepare(function: Any, *arguments: Any) -> Any:
     """Compiles a kernel for arguments like these, or reads it from disk, while no other worker does.
 
-    Damaged files on disk are removed and made again.
+    Damaged files on disk are removed and made again; whatever else goes wrong is raised.
 
     Returns:
         the kernel.
@@ -78,7 +84,7 @@ def prepare(function: Any, *arguments: Any) -> Any:
     signature = tuple(map(numba.typeof, arguments))
     if signature in function.overloads:
         return function
-    with _alone() as directory:
+    with _cache_lock() as directory:
         if directory is not None and next(directory.rglob("*.nbc"), None) is None:
             _log.warning("compiling for this machine, once: some ten seconds")
         try:
@@ -86,18 +92,32 @@ def prepare(function: Any, *arguments: Any) -> Any:
         except OSError as error:  # it is compiled, but could not be kept
             _log.info("compiled kernels are not kept: %s", error)
         except Exception as error:
-            if directory is None:
+            damaged = [] if directory is None else _damaged_files(directory)
+            if not damaged:
                 raise
             _log.info("compiling anew: %s: %s", type(error).__name__, error)
-            for damaged in [*directory.rglob("*.nbi"), *directory.rglob("*.nbc")]:
-                damaged.unlink(missing_ok=True)
+            for path in damaged:
+                path.unlink(missing_ok=True)
             function.compile(signature)
     return function
 
 
+def _damaged_files(directory: Path) -> list[Path]:
+    """Lists the files of a cache that numba cannot read: indexes, and the data that kernels are read from."""
+    damaged = []
+    for path in [*directory.rglob("*.nbi"), *directory.rglob("*.nbc")]:
+        base = path.stem if path.suffix == ".nbi" else path.stem.rpartition(".")[0]
+        file = _cache_file(str(path.parent), base, None)
+        try:
+            file._load_index() if path.suffix == ".nbi" else file._load_data(path.name)
+        except Exception:
+            damaged.append(path)
+    return damaged
+
+
 @contextlib.contextmanager
-def _alone() -> Iterator[Path | None]:
-    """Holds the cache's lock, and gives its directory: numba's index of a cache is no file for two writers."""
+def _cache_lock() -> Iterator[Path | None]:
+    """Holds the cache's lock, and yields its directory: two writers would spoil numba's index of it."""
     directory = cache_directory()
     with contextlib.ExitStack() as stack:
         if directory is not None:

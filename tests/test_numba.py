@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ import dqn_lab
 from dqn_lab import _numba
 
 PACKAGE = Path(dqn_lab.__file__).parent
+SOURCES = [str(path.relative_to(PACKAGE)) for path in _numba.source_files(PACKAGE)]
+KERNEL = re.compile(r"^@(kernel|inline|intrinsic)$", re.MULTILINE)
 KERNELS = """
 import numpy as np
 from dqn_lab._numba import cache_directory, kernel, prepare
@@ -48,7 +51,7 @@ import json
 import numpy as np, torch
 from gymnasium.spaces import Box
 from dqn_lab import registry
-from dqn_lab.engine import _update
+from dqn_lab.engine.fused import expected
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import Batch, Noise, Transition
 
@@ -62,7 +65,7 @@ obs, next_obs = rng.normal(size=(2, 8, 4)).astype(np.float32)
 reward = np.ones(8, np.float32)
 batch = Batch(Transition(obs, rng.integers(2, size=8), reward, next_obs, 0.9 * reward), None, np.arange(8))
 losses = [engine.update(batch, Noise()).loss for _ in range(3)]
-hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in (_update.q_values, _update.update))
+hits = sum(sum(kernel.stats.cache_hits.values()) for kernel in (expected.q_values, expected.update))
 print(json.dumps({"losses": losses, "q_values": engine.q_values(obs).tolist(), "hits": hits}))
 """
 
@@ -128,6 +131,38 @@ def test_damaged_files_are_survived(where, kept, tmp_path, files, damage):
     assert finish(start(USE, cache, where))["x"] == RIGHT
 
 
+WRONG = """
+import json
+import numba
+import small
+try:
+    small.prepare(small.inner, 1.0)
+except numba.TypingError:
+    print(json.dumps("raised"))
+"""
+
+
+def test_a_kernel_that_cannot_be_compiled_costs_nobody_what_was_kept(where, kept, tmp_path):
+    """A wrong argument is no damage: it is raised as what it is, and no file is touched."""
+    cache = tmp_path / "cache"
+    shutil.copytree(kept, cache)
+    before = {path: path.read_bytes() for path in cache.rglob("*.nb?")}
+    assert finish(start(WRONG, cache, where)) == "raised"
+    assert {path: path.read_bytes() for path in cache.rglob("*.nb?")} == before
+
+
+@pytest.mark.parametrize("files", ["small.inner*.nbc", "small.inner*.nbi"])
+def test_only_what_is_damaged_is_made_again(where, kept, tmp_path, files):
+    cache = tmp_path / "cache"
+    shutil.copytree(kept, cache)
+    (damaged, *_) = cache.rglob(files)
+    damaged.write_bytes(b"")
+    before = {path: path.read_bytes() for path in cache.rglob("*.nbc") if path.name.startswith("small.outer")}
+    assert before
+    assert finish(start(USE, cache, where))["x"] == RIGHT
+    assert {path: path.read_bytes() for path in before} == before
+
+
 @pytest.mark.slow
 def test_two_engines_started_at_once_share_what_they_compile_and_a_third_reads_it(tmp_path):
     cache = tmp_path / "cache"
@@ -151,7 +186,7 @@ def sources(tmp_path):
     return Path(shutil.copytree(PACKAGE, tmp_path / "dqn_lab"))
 
 
-@pytest.mark.parametrize("name", _numba._SOURCES)
+@pytest.mark.parametrize("name", SOURCES)
 def test_a_change_of_any_source_is_another_directory(monkeypatch, tmp_path, sources, name):
     before = digest(monkeypatch, tmp_path, sources)
     assert digest(monkeypatch, tmp_path, sources) == before
@@ -161,24 +196,26 @@ def test_a_change_of_any_source_is_another_directory(monkeypatch, tmp_path, sour
 
 def test_a_change_elsewhere_is_not(monkeypatch, tmp_path, sources):
     before = digest(monkeypatch, tmp_path, sources)
-    (sources / "engine" / "fused.py").write_text("")
+    (sources / "engine" / "torch.py").write_text("")
     assert digest(monkeypatch, tmp_path, sources) == before
 
 
 def test_every_file_that_kernels_are_made_of_counts():
     """All that has a kernel in it, and all that such files import from the package, near or far."""
     imports = {str(path.relative_to(PACKAGE)): set(imported(path)) for path in PACKAGE.rglob("*.py")}
-    left = {name for name, modules in imports.items() if "_numba.py" in modules and Path(name).stem[0] == "_"}
-    found = set()
+    left = {name for name in imports if KERNEL.search((PACKAGE / name).read_text(encoding="utf-8"))}
+    assert left >= {"buffer/_kernels.py", "engine/fused/expected.py", "engine/fused/network.py"}
     while left:
         name = left.pop()
-        found.add(name)
-        left |= imports[name] - found
-    assert found == set(_numba._SOURCES)
+        assert name in SOURCES
+        left |= imports[name] - {name}
 
 
 def imported(path):
     """Lists the package's own files that one of them imports from."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_lab."):
-            yield f"{node.module.removeprefix('dqn_lab.').replace('.', '/')}.py"
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_lab"):
+            for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
+                name = f"{module.removeprefix('dqn_lab.').replace('.', '/')}.py"
+                if (PACKAGE / name).is_file():
+                    yield name

@@ -9,7 +9,7 @@ import torch
 
 from dqn_lab import registry
 from dqn_lab.engine._graph import obstacle
-from dqn_lab.engine.fused import FusedEngine
+from dqn_lab.engine.fused import support
 from dqn_lab.registry import register
 from dqn_lab.types import Choice
 
@@ -45,7 +45,7 @@ class Auto:
 
 def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
     """Returns why the composition is not for `fused`; None if it is."""
-    problems = list(FusedEngine.check(config))
+    problems = list(support.refusals(support.configured(config)))
     if problems:
         return "; ".join(problems)
     if _has_much_tanh(config):
@@ -55,7 +55,7 @@ def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
 
 def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
     """Returns why the composition is not for `compiled`, or does not pay there; None if it does."""
-    if not list(FusedEngine.check(config)) and _has_much_tanh(config):
+    if not list(support.refusals(support.configured(config))) and _has_much_tanh(config):
         return "torch computes much tanh as fast"
     if config["device"] != "cpu":
         return f"device={config['device']}: chosen for the CPU only"

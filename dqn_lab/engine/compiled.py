@@ -202,9 +202,9 @@ class _Bound(nn.Module):
         super().__init__()
         self.call = functools.partial(functional_call, network)  # not registered: its own parameters are not this one's
         names = dict(network.named_parameters())
-        self.tensors = {
-            name: nn.Parameter(next(tensors)) if name in names else next(tensors) for name in _tensors(network)
-        }
+        self.tensors = {name: next(tensors) for name in _tensors(network)}
+        for name, parameter in names.items():
+            self.tensors[name] = nn.Parameter(self.tensors[name], parameter.requires_grad)
         self.own = nn.ParameterList([self.tensors[name] for name in names])
 
     def forward(self, *arguments: Any) -> Any:

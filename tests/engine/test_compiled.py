@@ -185,6 +185,23 @@ def test_updates_of_random_compositions_are_torchs(seed):
 
 
 @needs_compiler
+@pytest.mark.parametrize("optimizer", [{"name": "sgd"}, {"name": "sgd", "momentum": 0.5}, {"name": "adam"}], ids=str)
+def test_parameters_that_need_no_gradient_stay_what_they_are(optimizer):
+    """As in torch, whatever the optimiser; a custom network may freeze some."""
+    engine, other = (Composition(optimizer=optimizer).build(name) for name in ("torch", "compiled"))
+    before = engine.online.layers[0].weight.detach().clone()
+    for each in (engine, other):
+        each.online.layers[0].weight.requires_grad_(False)
+    for batch, noise, lr in Composition().batches(4):
+        for each in (engine, other):
+            each.update(batch, noise, lr)
+    assert torch.equal(other.online.layers[0].weight, before)
+    assert not torch.equal(other.online.layers[0].bias, before[:, 0])
+    assert distance(other.online, engine.online) < 1e-10
+    assert other.fallback is None
+
+
+@needs_compiler
 def test_a_saved_state_goes_on_bit_for_bit_with_counts_that_python_had():
     engine, other = KERAS.build("compiled"), KERAS.build("compiled", seed=1)
     for each in KERAS.batches(5):

@@ -226,7 +226,7 @@ def test_the_same_seed_gives_the_same_bytes_in_every_composition(configure, tmp_
 
 
 def test_auto_leaves_it_to_torch_and_says_why(configure):
-    reason = "engine=fused: does not run value.name=implicit_quantile, only expected; engine=torch does"
+    reason = "does not run value.name=implicit_quantile, only expected; engine=torch does"
     choice = build(configure(*SMALL)).choices["engine"]
     assert (choice.name, choice.rejected["fused"]) == ("torch", reason)
 

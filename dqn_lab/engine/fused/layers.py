@@ -1,21 +1,18 @@
-"""A multilayer perceptron forward and backward in compiled code.
+"""What a multilayer perceptron's layers are made of, in compiled code.
 
-Nothing here depends on a network's shape, which is an argument: everything is compiled once for float32 and once for
-float64. The batch is cut into tiles of `TILE` samples, and a layer's m features are stored as [tiles, m, TILE]: samples
-lie beside each other, a vector operation does the same for each, and a sample's result does not depend on what else is
-in the batch. What pads the last tile is finite, and its gradient 0. Parameters are one flat array in the order of
-`torch.nn.Module.parameters`. Arrays are of one dimension; a comment or an argument's shape says what they mean.
+The batch is cut into tiles of `TILE` samples, and a layer's m features are stored as [tiles, m, TILE]: samples lie
+beside each other, a vector operation does the same for each, and a sample's result does not depend on what else is in
+the batch. What pads the last tile is finite, and its gradient 0. Arrays are of one dimension; a comment or an
+argument's shape says what they mean.
 """
 
 from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from dqn_lab._numba import inline
-from dqn_lab.engine._layout import RELU, TILE
-from dqn_lab.engine._simd import fill, lanes, load, multiply_add, positive, root, spread, store, total, transpose
+from dqn_lab.engine.fused.layout import RELU, TILE
+from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, positive, root, spread, store, total, transpose
 
 NORM_EPS = 1e-5  # of torch.nn.LayerNorm
 
@@ -77,7 +74,7 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
 
 @inline
 def _pair(array, at):
-    """Gives two vectors that lie one behind the other."""
+    """Returns two vectors that lie one behind the other."""
     return load(array, at), load(array, at + lanes(array))
 
 
@@ -89,24 +86,31 @@ def _put(array, at, a, b):
 
 
 @inline
-def activate(x, size, activation):
-    """x[:size] ← max(x, 0) or tanh x."""
+def clear(array):
+    """Fills an array with 0."""
+    for i in range(len(array)):
+        array[i] = 0
+
+
+@inline
+def activate(x, activation):
+    """X ← max(x, 0) or tanh x."""
     if activation == RELU:
-        for i in range(0, size, lanes(x)):
+        for i in range(0, len(x), lanes(x)):
             store(x, i, load(x, i) * positive(load(x, i)))
     else:
-        for i in range(size):
+        for i in range(len(x)):
             x[i] = math.tanh(x[i])
 
 
 @inline
-def derive(dy, y, size, activation):
+def derive(dy, y, activation):
     """Multiplies dy by f′, where y = f(…)."""
     if activation == RELU:
-        for i in range(0, size, lanes(y)):
+        for i in range(0, len(y), lanes(y)):
             store(dy, i, load(dy, i) * positive(load(y, i)))
     else:
-        for i in range(size):
+        for i in range(len(y)):
             dy[i] *= 1 - y[i] * y[i]
 
 
@@ -163,79 +167,7 @@ def denormalise(dy, normal, scale, weight, weight_grad, bias_grad, width, tiles)
 
 
 @inline
-def forward(params, widths, activation, layer_norm, x, normal, scale, tiles):
-    """Fills x layer by layer.
-
-    Args:
-        params: the network's, flat.
-        widths: features of each layer, from observations to outputs.
-        activation: `RELU` or `TANH`.
-        layer_norm: whether hidden layers are normalised.
-        x: every layer's activations, one behind the other; the observations are there already.
-        normal: like x, for normal forms.
-        scale: [layers, tiles, TILE].
-        tiles: how many.
-
-    Returns:
-        where in x the outputs begin.
-    """
-    last, one = len(widths) - 2, np.int64(1)  # a number written out would be a type of its own, and compiled for
-    weight = begin = 0
-    for layer in range(last + 1):
-        inputs, outputs = widths[layer], widths[layer + 1]
-        end, bias = begin + tiles * inputs * TILE, weight + inputs * outputs
-        y = x[end:]
-        product(y, params[bias:], params[weight:], inputs, one, one, x[begin:], outputs, one, inputs, tiles)
-        weight = bias + outputs
-        if layer < last:
-            if layer_norm:
-                gain, shift = params[weight:], params[weight + outputs :]
-                normalise(y, normal[end:], scale[layer * tiles * TILE :], gain, shift, outputs, tiles)
-                weight += 2 * outputs
-            activate(y, tiles * outputs * TILE, activation)
-        begin = end
-    return begin
-
-
-@inline
-def backward(
-    params, grad, blocks, widths, activation, layer_norm, x, normal, scale, begin, dy, dx, turned, zeros, tiles
-):
-    """Adds to the gradient of every parameter; that of the linear layers' weights to `blocks`.
-
-    Args:
-        params, widths, activation, layer_norm, x, normal, scale, tiles: as `forward` was given and left them.
-        grad: like params.
-        blocks: every linear layer's weights, one behind the other, each [⌈inputs / TILE⌉, outputs, TILE].
-        begin: where in x the outputs begin.
-        dy: the gradient at the outputs [tiles, outputs, TILE]; with dx, room for any layer's.
-        turned: room for any layer's activations with features beside each other, [⌈inputs / TILE⌉, tiles · TILE, TILE].
-        zeros: as many as the widest layer has features.
-    """
-    weight, block, one, tile = len(params), len(blocks), np.int64(1), np.int64(TILE)
-    for layer in range(len(widths) - 2, -1, -1):
-        inputs, outputs = widths[layer], widths[layer + 1]
-        if layer < len(widths) - 2:
-            derive(dy, x[begin:], tiles * outputs * TILE, activation)
-            if layer_norm:
-                weight -= 2 * outputs
-                kept, inverse, gain = normal[begin:], scale[layer * tiles * TILE :], params[weight:]
-                denormalise(dy, kept, inverse, gain, grad[weight:], grad[weight + outputs :], outputs, tiles)
-        weight -= outputs
-        _add_up(grad[weight:], dy, outputs, tiles)
-        weight -= inputs * outputs
-        begin -= tiles * inputs * TILE
-        across = (inputs + TILE - 1) // TILE
-        block -= across * outputs * TILE
-        _turn(turned, x[begin:], inputs, tiles)
-        product(blocks[block:], zeros[:0], dy, tile, outputs * TILE, one, turned, outputs, tiles, tile, across)
-        if layer:
-            product(dx, zeros, params[weight:], one, one, inputs, dy, inputs, one, outputs, tiles)
-            dy, dx = dx, dy
-
-
-@inline
-def _add_up(bias_grad, dy, outputs, tiles):
+def sum_samples(bias_grad, dy, outputs, tiles):
     """bias_grad[r] += Σ dy[:, r, :]."""
     for row in range(outputs):
         bias = fill(dy.dtype.type(0))
@@ -246,7 +178,7 @@ def _add_up(bias_grad, dy, outputs, tiles):
 
 
 @inline
-def _turn(turned, x, features, tiles):
+def turn(turned, x, features, tiles):
     """turned[f // TILE, sample, f % TILE] = x[sample // TILE, f, sample % TILE]; any number pads the features."""
     for tile in range(tiles):
         for feature in range(0, features, lanes(x)):
@@ -254,23 +186,3 @@ def _turn(turned, x, features, tiles):
             at = (tile * features + feature) * TILE
             for lane in range(0, TILE, lanes(x)):
                 transpose(turned, to + lane * TILE, x, at + lane, TILE)
-
-
-@inline
-def collect(grad, blocks, widths, layer_norm):
-    """Puts the gradient of the linear layers' weights where the parameters' order wants it."""
-    weight = block = 0
-    for layer in range(len(widths) - 1):
-        inputs, outputs = widths[layer], widths[layer + 1]
-        whole = inputs - inputs % lanes(grad)
-        for row in range(outputs):
-            for i in range(0, whole, lanes(grad)):
-                store(
-                    grad, weight + row * inputs + i, load(blocks, block + (i // TILE * outputs + row) * TILE + i % TILE)
-                )
-            for i in range(whole, inputs):
-                grad[weight + row * inputs + i] = blocks[block + (i // TILE * outputs + row) * TILE + i % TILE]
-        weight += inputs * outputs + outputs
-        block += (inputs + TILE - 1) // TILE * outputs * TILE
-        if layer_norm and layer < len(widths) - 2:
-            weight += 2 * outputs

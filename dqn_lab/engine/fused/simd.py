@@ -2,7 +2,7 @@
 
 A compiler keeps a sum in a register only where it can prove that what it writes is not what it reads next. Here sums
 are values, so that a product of matrices runs near the processor's peak. Arrays are of one dimension, of float32 or
-float64; nothing is checked: a load beyond an array's end reads what lies there.
+float64. Bounds are checked only if `CHECK_BOUNDS` is set: otherwise a load beyond an array's end reads what lies there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from numba import types
 from numba.core import cgutils
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 from numba.extending import intrinsic, lower_builtin, models, register_model
+from numba.np.arrayobj import populate_array
+
+from dqn_lab._numba import CHECK_BOUNDS
 
 BITS = 256  # on processors with narrower registers a vector is some of them
 
@@ -51,8 +54,18 @@ for _operation, _instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul", "t
     _define(getattr(operator, f"i{_operation}"), _instruction)
 
 
-def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any, count: Any = 1) -> Any:
+    """Returns the address of array[index], from where on `count` numbers are used."""
+    made = context.make_array(array_type)(context, builder, array)
+    if CHECK_BOUNDS:
+        count = count if isinstance(count, ir.Value) else ir.Constant(index.type, count)
+        end, size = builder.add(index, count), builder.extract_value(made.shape, 0)
+        below = builder.icmp_signed("<", index, ir.Constant(index.type, 0))
+        negative = builder.icmp_signed("<", end, index)
+        beyond = builder.icmp_signed(">", end, size)
+        with builder.if_then(builder.or_(builder.or_(below, negative), beyond), likely=False):
+            context.call_conv.return_user_exc(builder, IndexError, ("a kernel left the bounds of an array",))
+    return builder.gep(made.data, [index])
 
 
 def _call(builder: Any, name: str, *args: Any) -> Any:
@@ -68,14 +81,37 @@ def _everywhere(builder: Any, kind: Any, number: Any) -> Any:
     return builder.shuffle_vector(builder.insert_element(empty, number, first), empty, zeros)
 
 
+def element(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
+    """Loads array[index]."""
+    return builder.load(_address(context, builder, array_type, array, index))
+
+
+def lower_view(context: Any, builder: Any, array_type: Any, array: Any, start: Any, size: Any) -> Any:
+    """Makes the array that is array[start : start + size]."""
+    whole, made = (context.make_array(array_type)(context, builder, *given) for given in ((array,), ()))
+    data, strides = _address(context, builder, array_type, array, start, size), builder.extract_value(whole.strides, 0)
+    populate_array(made, data, [size], [strides], whole.itemsize, whole.meminfo, whole.parent)
+    return made._getvalue()
+
+
+@intrinsic
+def view(typing: Any, array: Any, start: Any, size: Any) -> Any:
+    """Returns array[start : start + size], which costs less to compile and to run than a slice."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return lower_view(context, builder, array, *args)
+
+    return array(array, types.intp, types.intp), lower
+
+
 @intrinsic
 def load(typing: Any, array: Any, index: Any) -> Any:
-    """Gives the vector array[index : index + lanes]."""
+    """Returns the vector array[index : index + lanes]."""
     vector = Vector(array.dtype)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         pointer = context.get_value_type(vector).as_pointer()
-        address = builder.bitcast(_address(context, builder, array, *args), pointer)
+        address = builder.bitcast(_address(context, builder, array, args[0], args[1], vector.lanes), pointer)
         return builder.load(address, align=array.dtype.bitwidth // 8)
 
     return vector(array, types.intp), lower
@@ -86,7 +122,8 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """Writes a vector to array[index : index + lanes]."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        address = builder.bitcast(_address(context, builder, array, *args[:2]), args[2].type.as_pointer())
+        address = _address(context, builder, array, args[0], args[1], vector.lanes)
+        address = builder.bitcast(address, args[2].type.as_pointer())
         builder.store(args[2], address, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -95,11 +132,11 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, array: Any, index: Any) -> Any:
-    """Gives a vector full of array[index]."""
+    """Returns a vector full of array[index]."""
     vector = Vector(array.dtype)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        number = builder.load(_address(context, builder, array, *args))
+        number = element(context, builder, array, *args)
         return _everywhere(builder, context.get_value_type(vector), number)
 
     return vector(array, types.intp), lower
@@ -107,7 +144,7 @@ def spread(typing: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def fill(typing: Any, number: Any) -> Any:
-    """Gives a vector full of a number."""
+    """Returns a vector full of a number."""
     vector = Vector(number)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -118,7 +155,7 @@ def fill(typing: Any, number: Any) -> Any:
 
 @intrinsic
 def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
-    """Gives a · b + c, rounded once."""
+    """Returns a · b + c, rounded once."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _call(builder, "llvm.fma", *args)
@@ -128,7 +165,7 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 @intrinsic
 def root(typing: Any, a: Any) -> Any:
-    """Gives √a."""
+    """Returns √a."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _call(builder, "llvm.sqrt", *args)
@@ -138,7 +175,7 @@ def root(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def total(typing: Any, a: Any) -> Any:
-    """Gives the sum of a vector's numbers: of its halves, of their halves, and so on."""
+    """Returns the sum of a vector's numbers: of its halves, of their halves, and so on."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         (vector,), half = args, a.lanes // 2
@@ -154,7 +191,7 @@ def total(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def positive(typing: Any, a: Any) -> Any:
-    """Gives 1 where a > 0, and 0 elsewhere."""
+    """Returns 1 where a > 0, and 0 elsewhere."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = args[0].type
@@ -166,7 +203,7 @@ def positive(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def lanes(typing: Any, array: Any) -> Any:
-    """Gives how many of an array's numbers a vector holds, known when compiling."""
+    """Returns how many of an array's numbers a vector holds, known when compiling."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.get_constant(types.intp, BITS // array.dtype.bitwidth)
@@ -184,7 +221,7 @@ def transpose(typing: Any, out: Any, to: Any, source: Any, at: Any, step: Any) -
 
         def pointer(array: Any, start: Any, row: int) -> Any:
             index = builder.add(start, builder.mul(ir.Constant(start.type, row), args[4]))
-            address = _address(context, builder, source, array, index)
+            address = _address(context, builder, source, array, index, size)
             return builder.bitcast(address, kind.as_pointer())
 
         rows = [builder.load(pointer(args[2], args[3], row), align=source.dtype.bitwidth // 8) for row in range(size)]

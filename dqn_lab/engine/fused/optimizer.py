@@ -1,54 +1,44 @@
-"""How a gradient becomes a step, in compiled code: the rules of the `optimizer` group, in place on flat arrays."""
+"""How a gradient becomes a step, in compiled code: the `optimizer` group, in place on flat arrays."""
 
 from __future__ import annotations
 
 import math
 
 from dqn_lab._numba import inline
-from dqn_lab.engine._layout import (
-    ADAM,
-    ADAMW,
-    BETA1,
-    BETA2,
-    EPS,
-    KERAS_ADAM,
-    MAX_GRAD_NORM,
-    MAX_GRAD_VALUE,
-    MOMENTUM,
-    NESTEROV,
-    RMSPROP,
-    WEIGHT_DECAY,
-)
-from dqn_lab.engine._simd import fill, lanes, load, multiply_add, total
+from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, total
 
 
 @inline
-def descend(rule, learning_rate, settings, params, grad, first, second, number):
-    """Takes one step.
+def descend(params, grad, first, second, learning_rate, plan, settings):
+    """Takes one step, and counts it.
 
     Args:
-        rule: one of `dqn_lab.engine._layout`'s.
-        learning_rate: α.
-        settings: float64.
         params: moved in place.
-        grad: like params.
+        grad: like params; clipped in place.
         first, second: like params; the optimiser's moments, 0 at first.
-        number: of the step, from 1.
+        learning_rate: α.
     """
-    _clip_values(grad, settings[MAX_GRAD_VALUE])
-    _clip(grad, settings[MAX_GRAD_NORM])
+    plan[layout.NUM_UPDATES] += 1
+    rule, number = plan[layout.OPTIMIZER], plan[layout.NUM_UPDATES]
+    _clip_values(grad, settings[layout.MAX_GRAD_VALUE])
+    _clip(grad, settings[layout.MAX_GRAD_NORM])
     dtype = params.dtype.type
-    lr, eps, momentum = dtype(learning_rate), dtype(settings[EPS]), dtype(settings[MOMENTUM])
-    if rule in (ADAM, ADAMW, KERAS_ADAM):  # Keras adds ε before it corrects the second moment, the others after
-        shrink = dtype(1 - learning_rate * settings[WEIGHT_DECAY]) if rule == ADAMW else dtype(1)
-        rest, spread = 1 - settings[BETA1] ** number, math.sqrt(1 - settings[BETA2] ** number)
-        rate = dtype(learning_rate * spread / rest) if rule == KERAS_ADAM else dtype(learning_rate / rest)
-        correction = dtype(1) if rule == KERAS_ADAM else dtype(1 / spread)
+    lr, eps, momentum = dtype(learning_rate), dtype(settings[layout.EPS]), dtype(settings[layout.MOMENTUM])
+    if rule in (
+        layout.ADAM,
+        layout.ADAMW,
+        layout.KERAS_ADAM,
+    ):  # Keras adds ε before it corrects the second moment, the others after
+        shrink = dtype(1 - learning_rate * settings[layout.WEIGHT_DECAY]) if rule == layout.ADAMW else dtype(1)
+        rest, spread = 1 - settings[layout.BETA1] ** number, math.sqrt(1 - settings[layout.BETA2] ** number)
+        rate = dtype(learning_rate * spread / rest) if rule == layout.KERAS_ADAM else dtype(learning_rate / rest)
+        correction = dtype(1) if rule == layout.KERAS_ADAM else dtype(1 / spread)
         _average(first, second, settings, grad)
         for i in range(len(params)):
             params[i] = params[i] * shrink - rate * first[i] / (math.sqrt(second[i]) * correction + eps)
-    elif rule == RMSPROP:
-        keep, take = dtype(settings[BETA2]), dtype(1 - settings[BETA2])
+    elif rule == layout.RMSPROP:
+        keep, take = dtype(settings[layout.BETA2]), dtype(1 - settings[layout.BETA2])
         for i in range(len(params)):
             second[i] = keep * second[i] + take * grad[i] * grad[i]
             first[i] = momentum * first[i] + grad[i] / (math.sqrt(second[i]) + eps)
@@ -56,15 +46,15 @@ def descend(rule, learning_rate, settings, params, grad, first, second, number):
     else:
         for i in range(len(params)):
             first[i] = momentum * first[i] + grad[i]
-            params[i] -= lr * (grad[i] + momentum * first[i] if rule == NESTEROV else first[i])
+            params[i] -= lr * (grad[i] + momentum * first[i] if plan[layout.NESTEROV] else first[i])
 
 
 @inline
 def _average(first, second, settings, grad):
     """Moves the moments: m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g²."""
     dtype = grad.dtype.type
-    keep1, take1 = dtype(settings[BETA1]), dtype(1 - settings[BETA1])
-    keep2, take2 = dtype(settings[BETA2]), dtype(1 - settings[BETA2])
+    keep1, take1 = dtype(settings[layout.BETA1]), dtype(1 - settings[layout.BETA1])
+    keep2, take2 = dtype(settings[layout.BETA2]), dtype(1 - settings[layout.BETA2])
     for i in range(len(grad)):
         first[i] = keep1 * first[i] + take1 * grad[i]
         second[i] = keep2 * second[i] + take2 * grad[i] * grad[i]

@@ -1,0 +1,81 @@
+"""What stands for the next state's value, in compiled code: the `bootstrap` group.
+
+Arguments are the same everywhere: `q_values` [passes, B, A], of which those that are needed are filled; the `action` of
+all that is stored; `rows` [B], where the batch's transitions are; the plan, the settings and the workspace.
+"""
+
+from __future__ import annotations
+
+import math
+
+from dqn_lab._numba import inline
+from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.workspace import part
+
+
+@inline
+def fill_mixture(q_values, action, rows, plan, settings, space):
+    """Fills `PROBABILITIES` [B, A], `NEXT_SHIFT` [B, A] and `BONUS` [B]."""
+    probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
+    num_actions, temperature = plan[layout.NUM_ACTIONS], q_values.dtype.type(settings[layout.TEMPERATURE])
+    for sample in range(len(rows)):
+        first, to = (layout.TARGET_NEXT * len(rows) + sample) * num_actions, sample * num_actions
+        if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
+            top = _soft_max(q_values, first, num_actions, temperature)
+            for a in range(num_actions):
+                shift[to + a] = top - q_values[first + a]  # −τ log π
+                probabilities[to + a] = math.exp(-shift[to + a] / temperature)
+        else:
+            greedy = _greedy(q_values, sample, len(rows), plan)
+            for a in range(num_actions):
+                shift[to + a], probabilities[to + a] = 0, a == greedy
+    _fill_bonus(q_values, action, rows, plan, settings, space)
+
+
+@inline
+def fill_soft_mean(q_values, action, rows, plan, settings, space):
+    """Fills `MEAN` [B], munchausen's Σ π (Q + shift), by τ log Σ exp(Q / τ), which rounds less, and `BONUS` [B]."""
+    mean, num_actions, number = part(space, plan, layout.MEAN), plan[layout.NUM_ACTIONS], q_values.dtype.type
+    for sample in range(len(rows)):
+        first = (layout.TARGET_NEXT * len(rows) + sample) * num_actions
+        mean[sample] = _soft_max(q_values, first, num_actions, number(settings[layout.TEMPERATURE]))
+    _fill_bonus(q_values, action, rows, plan, settings, space)
+
+
+@inline
+def _fill_bonus(q_values, action, rows, plan, settings, space):
+    """BONUS[b] = α clip(τ log π(a|s), clip, 0) with munchausen, and 0 with others."""
+    bonus, num_actions, number = part(space, plan, layout.BONUS), plan[layout.NUM_ACTIONS], q_values.dtype.type
+    for sample in range(len(rows)):
+        bonus[sample] = 0
+        if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
+            first = (layout.TARGET_OBS * len(rows) + sample) * num_actions
+            top = _soft_max(q_values, first, num_actions, number(settings[layout.TEMPERATURE]))
+            policy, low = q_values[first + action[rows[sample]]] - top, number(settings[layout.CLIP])  # τ log π
+            bonus[sample] = number(settings[layout.SCALE]) * (
+                low if policy < low else number(0) if policy > 0 else policy
+            )
+
+
+@inline
+def _greedy(q_values, sample, batch_size, plan):
+    """Returns the best next action, the first of several: by the online network with double, else by the target's."""
+    selector = layout.ONLINE_NEXT if plan[layout.BOOTSTRAP] == layout.DOUBLE else layout.TARGET_NEXT
+    num_actions = plan[layout.NUM_ACTIONS]
+    best = first = (selector * batch_size + sample) * num_actions
+    for a in range(first + 1, first + num_actions):
+        # NaN is the largest, as in torch
+        best = a if not q_values[a] <= q_values[best] and q_values[best] == q_values[best] else best
+    return best - first
+
+
+@inline
+def _soft_max(q, first, number, temperature):
+    """τ log Σ exp(q / τ) over some of q, finite however small τ is."""
+    best = q[first]
+    for a in range(first + 1, first + number):
+        best = max(best, q[a])
+    total = q.dtype.type(0)
+    for a in range(first, first + number):
+        total += math.exp((q[a] - best) / temperature)
+    return best + temperature * math.log(total)

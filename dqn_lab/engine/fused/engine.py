@@ -1,0 +1,157 @@
+"""The engine that hands a whole update to compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dqn_lab.engine.fused import layout, support
+from dqn_lab.engine.fused.plan import flatten, make_plan, make_settings
+from dqn_lab.registry import register
+from dqn_lab.schedule import Progress
+from dqn_lab.types import Array, Batch, Bootstrap, NetworkNoise, Noise, Optimizer, Transition, Update, Value
+
+
+@register("engine", "fused")
+class FusedEngine:
+    """Runs an update as compiled kernels, in place on the networks' own memory.
+
+    Each network's parameters become views of one flat array: what the kernels write is what the module, a checkpoint
+    and a target network's copy read. The engine owns the optimiser's moments; there is no `torch.optim` object. Held to
+    `torch` by tests: in float64 to 1e-10.
+
+    Args:
+        online: a multilayer perceptron.
+        target: the target network; the online one itself where there is none.
+        value: how a return is represented.
+        bootstrap: what stands for the next state's value.
+        optimizer: how a gradient becomes a step.
+        device: the CPU.
+
+    Raises:
+        ValueError: one of them is not in the table of `support.py`.
+    """
+
+    @classmethod
+    def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
+        for problem in support.refusals(support.configured(config)):
+            yield f"engine=fused: {problem}"
+
+    check.__func__.__doc__ = support.describe()  # type: ignore[attr-defined]
+
+    def __init__(
+        self,
+        online: nn.Module,
+        target: nn.Module,
+        value: Value,
+        bootstrap: Bootstrap,
+        optimizer: Optimizer,
+        device: torch.device,
+    ) -> None:
+        names = support.identify(online, value, bootstrap, optimizer, device)
+        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab.engine.fused import workspace
+
+        kernels = import_module(f"dqn_lab.engine.fused.{names['value.name']}")
+        self.online, self.target = online, target
+        self.value, self.bootstrap = value, bootstrap
+        self._plan = make_plan(names, online, value, optimizer)
+        flat = flatten(online, self._plan)
+        flat_target = flat if target is online else flatten(target, self._plan)
+        self.parameters = [flat], [flat_target]
+        self._params, self._target_params = flat.numpy(), flat_target.numpy()
+        self._state = np.zeros((3, len(flat)), self._params.dtype)  # two moments and the gradient
+        settings = make_settings(value, bootstrap, optimizer)
+        self._held = self._params, self._target_params, self._state, self._plan, settings
+        self._lr = optimizer.lr(Progress())
+        self._no_weights = np.empty(0, self._params.dtype)
+        self._memory: Transition[Array] | None = None
+        self._allocate, self._prepare, self._update = workspace.allocate, _numba.prepare, kernels.update
+        self._reserve(1)
+        out = np.empty((1, self._num_actions), self._params.dtype)
+        acting = (out, *self._single, self._rows, self._params, self._plan, self._space)
+        self._q_values = _numba.prepare(kernels.q_values, *acting)
+
+    def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
+        """Returns the online network's expected values [B, A] at observations [B, *O]."""
+        batch_size = len(obs)
+        if batch_size > len(self._rows):
+            self._reserve(batch_size)
+        seen, rows = self._single if batch_size == 1 else (self._seen[:batch_size], self._rows[:batch_size])
+        seen[:] = obs if obs.ndim == 2 else obs.reshape(batch_size, -1)
+        out = np.empty((batch_size, self._num_actions), self._params.dtype)
+        self._q_values(out, seen, rows, rows, self._params, self._plan, self._space)
+        return out
+
+    def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
+        """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
+        batch_size = len(batch.rows)
+        if batch_size > len(self._rows):
+            self._reserve(batch_size)
+        if noise.minibatches is None:
+            num_updates, size = 1, batch_size
+            order = self._rows if batch_size == len(self._rows) else self._rows[:batch_size]
+        else:
+            num_updates, size = len(noise.minibatches), len(noise.minibatches[0])
+            order = np.concatenate(noise.minibatches)
+            if [*range(0, batch_size, size)] != [*np.cumsum([0, *map(len, noise.minibatches[:-1])])]:
+                raise ValueError("minibatches must all have one size, but for the last, which may be smaller")
+        weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype, copy=False)
+        priorities = np.empty(batch_size, self._params.dtype)
+        rest = (weights, order, size, self._lr if lr is None else lr, *self._held, self._space, priorities)
+        rows = batch.rows if batch.memory is self._memory else self._read(batch, rest)
+        loss, q_value = self._update(*self._arrays, rows, *rest)
+        return Update(loss, q_value, priorities, num_updates)
+
+    def _reserve(self, batch_size: int) -> None:
+        """Makes room for batches of up to this size."""
+        self._num_actions, num_inputs = self._plan[[layout.NUM_ACTIONS, layout.LAYERS + layout.INPUTS]]
+        self._rows = np.arange(batch_size)
+        self._seen = np.zeros((batch_size, num_inputs), self._params.dtype)
+        self._single = self._seen[:1], self._rows[:1]
+        self._space = self._allocate(self._plan, batch_size, self._params.dtype)
+
+    def _read(self, batch: Batch, rest: tuple[Any, ...]) -> Array:
+        """Sets the arrays that the kernel reads, and returns the batch's rows in them.
+
+        They are the memory's own, and are kept, unless the kernel cannot read these: then they are a copy of the batch.
+        """
+        readable = all(map(_is_readable, batch.memory)) and batch.memory.action.dtype == np.int64
+        fields, rows = batch.memory, batch.rows
+        if not readable:
+            fields, rows = batch.transition, np.arange(len(batch.rows))
+            action = fields.action.astype(np.int64)
+            fields = Transition(*(np.array(field, self._params.dtype, order="C") for field in fields))
+            fields = fields._replace(action=action)
+        obs, action, reward, next_obs, discount = fields
+        self._arrays = obs.reshape(len(obs), -1), action, reward, next_obs.reshape(len(next_obs), -1), discount
+        self._memory = batch.memory if readable else None
+        self._update = self._prepare(self._update, *self._arrays, rows, *rest)
+        return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns both networks' parameters and the optimiser's state."""
+        moments = torch.from_numpy(self._state[:2].copy())
+        return {
+            "online": self.online.state_dict(),
+            "target": self.target.state_dict(),
+            "optimizer": {"moments": moments, "step": int(self._plan[layout.NUM_UPDATES])},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.online.load_state_dict(state["online"])
+        self.target.load_state_dict(state["target"])
+        self._state[:2] = state["optimizer"]["moments"].numpy()
+        self._plan[layout.NUM_UPDATES] = state["optimizer"]["step"]
+
+
+def _is_readable(field: Array) -> bool:
+    """Tells whether kernels can read an array as it is."""
+    is_number = field.dtype.kind in "biu" or field.dtype in (np.float32, np.float64)
+    return bool(field.dtype.isnative and is_number and field.flags.c_contiguous and field.flags.writeable)

@@ -1,0 +1,135 @@
+"""The expected return in compiled code: one output per action, with squared error or the Huber loss."""
+
+from __future__ import annotations
+
+from dqn_lab._numba import inline, kernel
+from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.bootstrap import fill_mixture, fill_soft_mean
+from dqn_lab.engine.fused.layout import CHUNK, TILE
+from dqn_lab.engine.fused.network import backward, clear_gradient, forward, observe, output_place
+from dqn_lab.engine.fused.update import begin_step, end_step, evaluate, run_passes
+from dqn_lab.engine.fused.workspace import part
+
+q_values = evaluate  # the outputs themselves
+
+
+@kernel
+def update(
+    obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
+    online, target_network, state, plan, settings, space, priorities,
+):  # fmt: skip
+    """Computes the targets of a whole batch, then takes a gradient step on each minibatch of it.
+
+    Args:
+        obs, action, reward, next_obs, discount: all that is stored, observations as [N, I].
+        rows: [B], where the batch's transitions are.
+        weights: [B], or empty where all are 1.
+        order: [B], the samples in the order in which minibatches of `minibatch_size` take them.
+        lr: the learning rate.
+        online, target_network: their parameters, flat; one array where there is no target network.
+        state: [3, parameters]: the optimiser's two moments, and the last gradient.
+        plan, settings, space: see `layout.py`.
+        priorities: [B], filled.
+
+    Returns:
+        loss and Q(s, a), averaged over the batch.
+    """
+    run_passes(obs, next_obs, rows, order, online, target_network, plan, space)
+    target(action, reward, discount, rows, plan, settings, space)
+    nothing = online.dtype.type(0)
+    loss = q_value = nothing
+    for start in range(0, len(rows), minibatch_size):
+        samples, step_loss, step_q_value = order[start : start + minibatch_size], nothing, nothing
+        begin_step(state[2], plan, space)
+        for first in range(0, len(samples), CHUNK * TILE):
+            chunk = samples[first : first + CHUNK * TILE]
+            tiles = observe(obs, rows, chunk, plan, space)
+            forward(online, plan, space, tiles)
+            clear_gradient(plan, space, tiles)
+            share = online.dtype.type(1) / len(samples)
+            judged = loss_gradient(action, rows, chunk, share, weights, plan, settings, space, priorities)
+            step_loss, step_q_value = step_loss + judged[0], step_q_value + judged[1]
+            backward(online, state[2], plan, space, tiles)
+        end_step(online, state, lr, plan, settings, space)
+        loss, q_value = loss + step_loss, q_value + step_q_value
+    return loss / len(rows), q_value / len(rows)
+
+
+@inline
+def target(action, reward, discount, rows, plan, settings, space):
+    """TARGET[b] = reward + bonus + discount · Σ π (Q + shift), [B].
+
+    With `ALL_ACTIONS` it is [B, A], and the target of an action not taken is its output before the update.
+
+    Args:
+        action, reward, discount: of all that is stored.
+        rows: [B], where the batch's transitions are.
+    """
+    outputs, goals = part(space, plan, layout.PASS_OUTPUTS), part(space, plan, layout.TARGET)
+    mean, bonus, num_actions = part(space, plan, layout.MEAN), part(space, plan, layout.BONUS), plan[layout.NUM_ACTIONS]
+    if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
+        fill_soft_mean(outputs, action, rows, plan, settings, space)
+    else:
+        fill_mixture(outputs, action, rows, plan, settings, space)
+    for sample in range(len(rows)):
+        row = rows[sample]
+        if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
+            goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * mean[sample])
+        else:
+            goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * _mean(sample, rows, plan, space))
+        if plan[layout.ALL_ACTIONS]:
+            first = sample * num_actions
+            for a in range(first, first + num_actions):
+                goals[a] = outputs[layout.ONLINE_OBS * len(rows) * num_actions + a]
+            goals[first + action[row]] = goal
+        else:
+            goals[sample] = goal
+
+
+@inline
+def _mean(sample, rows, plan, space):
+    """Returns Σ π (Q + shift) over a sample's next actions: NaN if a Q-value is not finite."""
+    probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
+    outputs, num_actions = part(space, plan, layout.PASS_OUTPUTS), plan[layout.NUM_ACTIONS]
+    first, mean = (layout.TARGET_NEXT * len(rows) + sample) * num_actions, 0.0
+    for a in range(num_actions):
+        mean += probabilities[sample * num_actions + a] * (outputs[first + a] + shift[sample * num_actions + a])
+    return mean
+
+
+@inline
+def loss_gradient(action, rows, samples, share, weights, plan, settings, space, priorities):
+    """Sums loss and Q(s, a), notes |δ|, and fills `GRADIENT` with that of `share` of the loss at the outputs in `LAST`.
+
+    The loss is δ² or Huber's, of the action taken; with `ALL_ACTIONS` the mean over all of them.
+
+    Args:
+        action, rows: see `target`.
+        samples: of the batch, whose outputs these are.
+        share: of the loss, in the mean that the gradient is of.
+        weights: [B], or empty where all are 1.
+        priorities: [B], filled.
+    """
+    dy, outputs = part(space, plan, layout.GRADIENT), part(space, plan, layout.LAST)
+    goals, kappa = part(space, plan, layout.TARGET), space.dtype.type(settings[layout.KAPPA])
+    everything, num_actions, number = plan[layout.ALL_ACTIONS], plan[layout.NUM_ACTIONS], space.dtype.type
+    sum_loss = sum_q_value = number(0)
+    if everything:
+        share /= num_actions
+    for j in range(len(samples)):
+        sample, at = samples[j], output_place(plan, j)
+        taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
+        goal = sample * num_actions if everything else sample - taken  # goals[goal + a] is action a's
+        for a in range(0 if everything else taken, num_actions if everything else taken + 1):
+            error = goals[goal + a] - outputs[at + a * TILE]
+            if plan[layout.HUBER]:
+                inside = error if abs(error) <= kappa else (kappa if error > 0 else -kappa)
+                loss += inside * error - inside * inside / 2
+            else:
+                inside = 2 * error
+                loss += error * error
+            dy[at + a * TILE] = -inside * weight * share
+        sum_loss += weight * (loss / num_actions if everything else loss)
+        sum_q_value += outputs[at + taken * TILE]
+        priorities[sample] = abs(goals[goal + taken] - outputs[at + taken * TILE])
+    return sum_loss, sum_q_value

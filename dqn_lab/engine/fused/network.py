@@ -1,0 +1,148 @@
+"""A multilayer perceptron forward and backward in compiled code.
+
+Nothing here depends on a network's shape, which the plan has: everything is compiled once for float32 and once for
+float64. `layers.py` says how activations are stored, `layout.layer_rows` how parameters are.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dqn_lab._numba import inline
+from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.dueling import join_streams, part_streams
+from dqn_lab.engine.fused.layers import activate, clear, denormalise, derive, normalise, product, sum_samples, turn
+from dqn_lab.engine.fused.layout import TILE
+from dqn_lab.engine.fused.simd import lanes, load, store, view
+from dqn_lab.engine.fused.workspace import part
+
+
+@inline
+def observe(obs, rows, samples, plan, space):
+    """Copies observations to where `forward` reads them; zeros pad the last tile.
+
+    Args:
+        obs: [N, I].
+        rows: [B], where in `obs` the batch is.
+        samples: which of the batch, at most `CHUNK` tiles of them.
+
+    Returns:
+        the number of tiles.
+    """
+    x = part(space, plan, layout.HIDDEN)
+    width, tiles = obs.shape[1], (len(samples) + TILE - 1) // TILE
+    for j in range(len(samples)):
+        row, to = rows[samples[j]], j // TILE * width * TILE + j % TILE
+        for i in range(width):
+            x[to + i * TILE] = obs[row, i]
+    for j in range(len(samples), tiles * TILE):
+        for i in range(width):
+            x[(j // TILE * width + i) * TILE + j % TILE] = 0
+    return tiles
+
+
+@inline
+def forward(params, plan, space, tiles):
+    """Computes the outputs of the observations that `observe` copied: `LAST`, [tiles, A · K, TILE].
+
+    With dueling K rows of values come before them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
+
+    Args:
+        params: the network's, flat.
+        tiles: as `observe` returned them.
+    """
+    x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
+    scale, result = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.LAST)
+    last, samples, one = plan[layout.NUM_LAYERS] - 1, tiles * TILE, np.int64(1)
+    for layer in range(last + 1):
+        row, inputs, outputs, begin, end = _places(plan, layer, samples)
+        weight = view(params, plan[row + layout.WEIGHT], inputs * outputs)
+        bias, size = view(params, plan[row + layout.BIAS], outputs), samples * outputs
+        y = view(x, end, size) if layer < last else view(result, 0, size)
+        product(y, bias, weight, inputs, one, one, view(x, begin, samples * inputs), outputs, one, inputs, tiles)
+        if layer < last:
+            if plan[layout.LAYER_NORM]:
+                kept, inverse = view(normal, end, size), view(scale, layer * samples, samples)
+                gain, shift = plan[row + layout.GAIN], plan[row + layout.SHIFT]
+                normalise(y, kept, inverse, view(params, gain, outputs), view(params, shift, outputs), outputs, tiles)
+            activate(y, plan[layout.ACTIVATION])
+    if plan[layout.DUELING]:
+        join_streams(result, plan[layout.NUM_ACTIONS], plan[layout.NUM_OUTPUTS], tiles)
+
+
+@inline
+def _places(plan, layer, samples):
+    """Returns a layer's row in the plan, its features, and where in `HIDDEN` its inputs and its outputs begin."""
+    row = layout.LAYERS + layer * layout.FIELDS
+    inputs, begin = plan[row + layout.INPUTS], samples * plan[row + layout.FEATURES]
+    return row, inputs, plan[row + layout.OUTPUTS], begin, begin + samples * inputs
+
+
+@inline
+def output_width(plan):
+    """Returns how many rows a tile of `LAST` has: an output each, and K values before them with dueling."""
+    return (plan[layout.DUELING] + plan[layout.NUM_ACTIONS]) * plan[layout.NUM_OUTPUTS]
+
+
+@inline
+def output_place(plan, j):
+    """Returns where in `LAST` the first output of a sample's first action is; others are TILE apart."""
+    return (j // TILE * output_width(plan) + plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]) * TILE + j % TILE
+
+
+@inline
+def clear_gradient(plan, space, tiles):
+    """Sets the gradient at the outputs to 0."""
+    clear(view(part(space, plan, layout.GRADIENT), 0, tiles * TILE * output_width(plan)))
+
+
+@inline
+def backward(params, grad, plan, space, tiles):
+    """Adds to the gradient of every parameter; of the linear layers' weights in `BLOCKS`, until `collect`.
+
+    Args:
+        params: as `forward` was given them.
+        grad: like params.
+        tiles: how many there are in `GRADIENT`, the gradient at the outputs in `LAST`.
+    """
+    x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
+    scale, turned = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.TURNED)
+    blocks, zeros = part(space, plan, layout.BLOCKS), part(space, plan, layout.ZEROS)
+    dy, dx = part(space, plan, layout.GRADIENT), part(space, plan, layout.NEXT_GRADIENT)
+    last, samples, one, tile = plan[layout.NUM_LAYERS] - 1, tiles * TILE, np.int64(1), np.int64(TILE)
+    if plan[layout.DUELING]:
+        part_streams(dy, plan[layout.NUM_ACTIONS], plan[layout.NUM_OUTPUTS], tiles)
+    for layer in range(last, -1, -1):
+        row, inputs, outputs, begin, end = _places(plan, layer, samples)
+        size, across = samples * outputs, (inputs + TILE - 1) // TILE
+        if layer < last:
+            derive(dy, view(x, end, size), plan[layout.ACTIVATION])
+            if plan[layout.LAYER_NORM]:
+                kept, inverse = view(normal, end, size), view(scale, layer * samples, samples)
+                gain, shift = plan[row + layout.GAIN], plan[row + layout.SHIFT]
+                gain_grad, shift_grad = view(grad, gain, outputs), view(grad, shift, outputs)
+                denormalise(dy, kept, inverse, view(params, gain, outputs), gain_grad, shift_grad, outputs, tiles)
+        sum_samples(view(grad, plan[row + layout.BIAS], outputs), dy, outputs, tiles)
+        turn(turned, view(x, begin, samples * inputs + TILE * TILE), inputs, tiles)
+        block = view(blocks, plan[row + layout.BLOCK], across * TILE * outputs)
+        product(block, view(zeros, 0, 0), dy, tile, outputs * TILE, one, turned, outputs, tiles, tile, across)
+        if layer:
+            weight = view(params, plan[row + layout.WEIGHT], inputs * outputs)
+            product(dx, zeros, weight, one, one, inputs, dy, inputs, one, outputs, tiles)
+            dy, dx = dx, dy
+
+
+@inline
+def collect(grad, plan, space):
+    """Copies the gradient of the linear layers' weights from `BLOCKS` to its place in grad."""
+    blocks = part(space, plan, layout.BLOCKS)
+    for layer in range(plan[layout.NUM_LAYERS]):
+        place, inputs, outputs, _, _ = _places(plan, layer, 0)
+        weight, block = plan[place + layout.WEIGHT], plan[place + layout.BLOCK]
+        whole = inputs - inputs % lanes(grad)
+        for row in range(outputs):
+            to = weight + row * inputs
+            for i in range(0, whole, lanes(grad)):
+                store(grad, to + i, load(blocks, block + (i // TILE * outputs + row) * TILE + i % TILE))
+            for i in range(whole, inputs):
+                grad[to + i] = blocks[block + (i // TILE * outputs + row) * TILE + i % TILE]

@@ -1,0 +1,88 @@
+"""A composition as the kernels read it, made of its objects: see `layout.py`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.layout import BIAS, FIELDS, GAIN, INPUTS, LAYERS, OUTPUTS, SHIFT, WEIGHT
+from dqn_lab.engine.fused.support import SUPPORTED
+from dqn_lab.types import Array, Bootstrap, Optimizer, Value
+
+
+def make_plan(names: dict[str, Any], network: Any, value: Any, optimizer: Optimizer) -> Array:
+    """Writes a composition down, but for where the workspace's parts begin.
+
+    Args:
+        names: what `support.identify` calls its parts.
+    """
+    codes = {key: SUPPORTED[key][name] for key, name in names.items()}
+    layer_norm, (num_actions, num_outputs) = nn.LayerNorm in map(type, network.layers), network.head.shape
+    rows = layout.layer_rows(_widths(network), layer_norm)
+    bootstrap, plan = codes["bootstrap.name"], np.zeros(LAYERS + len(rows) * FIELDS, np.int64)
+    entries = {
+        layout.ACTIVATION: codes["network.activation"],
+        layout.LAYER_NORM: layer_norm,
+        layout.DUELING: network.head.value is not None,
+        layout.BOOTSTRAP: bootstrap,
+        layout.OPTIMIZER: codes["optimizer.name"],
+        layout.NESTEROV: vars(optimizer).get("nesterov", False),
+        layout.HUBER: value.kappa is not None,
+        layout.ALL_ACTIONS: value.all_actions,
+        layout.NUM_ACTIONS: num_actions,
+        layout.NUM_OUTPUTS: num_outputs,
+        layout.TARGET_SIZE: num_actions if value.all_actions else 1,
+        layout.NUM_LAYERS: len(rows),
+        layout.PASSES + layout.TARGET_NEXT: True,
+        layout.PASSES + layout.ONLINE_NEXT: bootstrap == layout.DOUBLE,
+        layout.PASSES + layout.ONLINE_OBS: value.all_actions,
+        layout.PASSES + layout.TARGET_OBS: bootstrap == layout.MUNCHAUSEN,
+    }
+    plan[list(entries)] = list(entries.values())
+    plan[LAYERS:] = np.ravel(rows)
+    return plan
+
+
+def make_settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> Array:
+    """Writes a composition's numbers down; 0 for those that it does not have."""
+    parts = {name: number for part in (value, bootstrap, optimizer) for name, number in vars(part).items()}
+    parts["beta1"], parts["beta2"] = parts.get("betas", (0.0, parts.get("alpha", 0.0)))
+    limits = {name: math.inf for name in ("max_grad_value", "max_grad_norm") if parts[name] is None}
+    return np.array([{**parts, **limits}.get(name) or 0.0 for name in layout.SETTINGS])
+
+
+def flatten(network: Any, plan: Array) -> Tensor:
+    """Makes a network's parameters views of one flat array as the plan has it, and returns that."""
+    flat = torch.empty(sum(parameter.numel() for parameter in network.parameters()), dtype=network.dtype)
+    for parameter, place in _places(network, plan):
+        view = flat[place : place + parameter.numel()].view_as(parameter)
+        parameter.data = view.copy_(parameter.data)
+    return flat
+
+
+def _widths(network: Any) -> list[int]:
+    """Returns the features of each layer; a dueling network's last two are one."""
+    linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
+    widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
+    return widths if network.head.value is None else [*widths[:-2], sum(widths[-2:])]
+
+
+def _places(network: Any, plan: Array) -> Iterator[tuple[Tensor, int]]:
+    """Yields each parameter and where it begins; the second of two linear layers that are one row follows the first."""
+    rows = iter(plan[LAYERS:].reshape(-1, FIELDS))
+    row, filled = next(rows), 0
+    for layer in network.layers:
+        if isinstance(layer, nn.Linear):
+            row, filled = (next(rows), 0) if filled == row[OUTPUTS] else (row, filled)
+            yield layer.weight, row[WEIGHT] + filled * row[INPUTS]
+            yield layer.bias, row[BIAS] + filled
+            filled += layer.out_features
+        elif isinstance(layer, nn.LayerNorm):
+            yield layer.weight, row[GAIN]
+            yield layer.bias, row[SHIFT]

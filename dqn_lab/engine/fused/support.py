@@ -1,0 +1,80 @@
+"""What the kernels support: one table, from which the check, its help, the plan and a constructor's refusal derive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+
+from dqn_lab import registry
+from dqn_lab.engine.fused import layout
+from dqn_lab.types import Bootstrap, Optimizer, Value
+
+SUPPORTED: dict[str, dict[Any, int | None]] = {  # key of a configuration: its values, by what the kernels know them
+    "network.name": {"mlp": None},
+    "network.activation": {"relu": layout.RELU, "tanh": layout.TANH},
+    "network.noisy": {False: None},
+    "value.name": {"expected": None},
+    "bootstrap.name": {"max": layout.MAX, "double": layout.DOUBLE, "munchausen": layout.MUNCHAUSEN},
+    "buffer.name": {"uniform": None, "prioritized": None, "none": None},
+    "optimizer.name": {
+        "adam": layout.ADAM, "adamw": layout.ADAMW, "keras_adam": layout.KERAS_ADAM, "rmsprop": layout.RMSPROP,
+        "sgd": layout.SGD,
+    },
+    "device": {"cpu": None},
+}  # fmt: skip
+
+
+def describe() -> str:
+    """Returns the table in one sentence."""
+    return f"It runs {'; '.join(f'{key}={_words(SUPPORTED[key])}' for key in SUPPORTED)}."
+
+
+def refusals(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yields why the kernels do not run what some keys of a configuration are, one line a key."""
+    for key, value in values.items():
+        if value not in SUPPORTED[key]:
+            yield f"does not run {key}={_words([value])}, only {_words(SUPPORTED[key])}; engine=torch does"
+
+
+def configured(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what a configuration has for the table's keys; other components' keys are left to their names."""
+    values = {}
+    for key in SUPPORTED:
+        group, _, name = key.partition(".")
+        if not name or name in config[group]:
+            values[key] = config[group][name] if name else config[group]
+    return values
+
+
+def identify(
+    network: Any, value: Value, bootstrap: Bootstrap, optimizer: Optimizer, device: torch.device
+) -> dict[str, Any]:
+    """Returns what a configuration of these objects would have for the table's keys.
+
+    Raises:
+        ValueError: the kernels do not run one of them.
+    """
+    parts = {"network": network, "value": value, "bootstrap": bootstrap, "optimizer": optimizer}
+    values = {f"{group}.name": _name(group, part) for group, part in parts.items()}
+    _refuse({**values, "device": str(device)})
+    activations = {type(layer).__name__.lower() for layer in network.layers} - {"linear", "layernorm"}
+    own = {"network.noisy": bool(network.noise_size), "network.activation": ", ".join(sorted(activations))}
+    _refuse(own)
+    return {**values, **own}
+
+
+def _refuse(values: Mapping[str, Any]) -> None:
+    for problem in refusals(values):
+        raise ValueError(problem)
+
+
+def _name(group: str, component: Any) -> str:
+    """Returns the name that the table has for a component; that of its class if it has none."""
+    names = {registry.lookup(group, name): name for name in SUPPORTED[f"{group}.name"]}
+    return str(names.get(type(component), type(component).__name__))
+
+
+def _words(values: Iterable[Any]) -> str:
+    return ", ".join(str(value).lower() if isinstance(value, bool) else str(value) for value in values)

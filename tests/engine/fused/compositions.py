@@ -1,0 +1,191 @@
+"""Compositions of the fused engine, made up or drawn, and the batches that engines learn from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from gymnasium.spaces import Box
+from hypothesis import HealthCheck, assume, settings
+from hypothesis import strategies as st
+
+from dqn_lab import registry
+from dqn_lab.seeding import torch_generator
+from dqn_lab.types import Batch, Noise, Transition
+
+CPU = torch.device("cpu")
+ARRAY = {torch.float32: np.float32, torch.float64: np.float64}
+few = settings(
+    max_examples=settings().max_examples // 2,
+    suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
+)
+many = settings(few, max_examples=4 * few.max_examples)  # where an example is an update or two
+
+
+def create(group, configuration, *supplied):
+    return registry.create(group, registry.validate(group, configuration), *supplied)
+
+
+class Composition(NamedTuple):
+    """What an engine is built of, and what batches it is given."""
+
+    obs: tuple[int, ...] = (4,)
+    num_actions: int = 3
+    network: dict[str, Any] = {"name": "mlp"}
+    value: dict[str, Any] = {"name": "expected"}
+    bootstrap: dict[str, Any] = {"name": "max"}
+    shared: bool = False
+    optimizer: dict[str, Any] = {"name": "adam"}
+    batch_size: int = 32
+    minibatch_size: int | None = None
+    weighted: bool = False
+    memory: int | None = None  # transitions that batches are rows of; None: each batch is its own memory
+    sync: int = 10  # updates from one copy to the target network to the next
+    seed: int = 0
+
+    def networks(self, dtype):
+        """Builds the online and the target network; one for both where it is shared."""
+        online, target = (
+            create("network", self.network, Box(-1, 1, self.obs), self.num_actions, 1, generator).to(dtype)
+            for generator in (torch_generator(self.seed, "online"), torch_generator(self.seed, "target"))
+        )
+        return online, online if self.shared else target
+
+    def build(self, name, dtype):
+        """Builds an engine; engines of one composition begin with the same weights."""
+        online, target = self.networks(dtype)
+        parts = [create("value", self.value), create("bootstrap", self.bootstrap)]
+        parts.append(create("optimizer", self.optimizer))
+        return create("engine", {"name": name}, online, target, *parts, CPU)
+
+    def draw(self, size, rng, array):
+        """Makes transitions up, of numbers that either type can hold."""
+        made = Transition(
+            obs=rng.normal(size=(size, *self.obs)),
+            action=rng.integers(self.num_actions, size=size),
+            reward=rng.normal(size=size),
+            next_obs=rng.normal(size=(size, *self.obs)),
+            discount=np.where(rng.random(size) < 0.2, 0, 0.9),
+        )
+        return Transition(*(f.astype(np.float32).astype(array) if f.dtype == np.float64 else f for f in made))
+
+    def batches(self, dtype, number=100):
+        """Yields batches, and the noise of their updates."""
+        rng, array, size = np.random.default_rng(self.seed), ARRAY[dtype], self.batch_size
+        memory = None if self.memory is None else self.draw(self.memory, rng, array)
+        for _ in range(number):
+            weights = rng.uniform(0.2, 1, size).astype(np.float32).astype(array) if self.weighted else None
+            if memory is None:
+                batch = Batch(self.draw(size, rng, array), weights, np.arange(size))
+            else:
+                rows = rng.integers(self.memory, size=size)
+                batch = Batch(memory, weights, rows, rows)
+            order, step = rng.permutation(size), self.minibatch_size
+            yield batch, Noise(step and [order[i : i + step] for i in range(0, size, step)])
+
+    def follow(self, engine, number):
+        """Copies the online network where it is time to."""
+        if number % self.sync == 0 and not self.shared:
+            engine.target.load_state_dict(engine.online.state_dict())
+
+    def learn(self, engine, dtype):
+        """Lets an engine learn from all batches, its target network following now and then."""
+        updates = []
+        for number, (batch, noise) in enumerate(self.batches(dtype)):
+            updates.append(engine.update(batch, noise))
+            self.follow(engine, number)
+        return updates
+
+    def learn_steadily(self, dtype):
+        """Gives two engines of torch after all batches, and the first one's updates; where rounding stays rounding.
+
+        It does not where steps jump to and fro about a minimum, or where a gradient is nothing but rounding and Adam
+        makes it as long as any other: there two right computations end far apart. So the other begins with weights
+        that were rounded otherwise, and both must end in the same place.
+        """
+        engine, other = self.build("torch", dtype), self.build("torch", dtype)
+        jitter(other, torch.finfo(dtype).eps / 2)
+        updates, others = self.learn(engine, dtype), self.learn(other, dtype)
+        apart = max(abs(one.loss - another.loss) for one, another in zip(updates, others, strict=True))
+        assume(max(apart, distance(other.online, engine.online)) < {torch.float32: 2e-6, torch.float64: 1e-12}[dtype])
+        return engine, other, updates
+
+
+def flat(network):
+    return torch.cat([parameter.detach().flatten() for parameter in network.parameters()]).numpy().copy()
+
+
+def distance(one, other):
+    """How far two networks are apart, in units of the second one's largest weight."""
+    return np.abs(flat(one) - flat(other)).max() / np.abs(flat(other)).max()
+
+
+fraction = st.floats(0, 0.95)
+norm = st.none() | st.floats(0.05, 10)
+largest = st.none() | st.floats(0.01, 1)
+eps = st.sampled_from([1e-8, 1e-7, 1e-5, 1e-3])
+betas = st.tuples(fraction, st.floats(0.5, 0.999)).map(list)
+
+
+def rule(name, **fields):
+    clipping = {"max_grad_value": largest, "max_grad_norm": norm}
+    return st.fixed_dictionaries({"name": st.just(name), "lr": st.floats(1e-4, 1e-2), **clipping, **fields})
+
+
+optimizers = st.one_of(
+    rule("adam", betas=betas, eps=eps),
+    rule("adamw", betas=betas, eps=eps, weight_decay=st.floats(0, 0.1)),
+    rule("keras_adam", betas=betas, eps=eps),
+    rule("rmsprop", alpha=st.floats(0.5, 0.999), momentum=fraction, eps=eps),
+    rule("sgd", momentum=fraction),
+    rule("sgd", momentum=st.floats(0.1, 0.95), nesterov=st.just(True)),
+)
+networks = st.fixed_dictionaries({
+    "name": st.just("mlp"),
+    "hidden": st.lists(st.integers(1, 40), min_size=1, max_size=3),
+    "activation": st.sampled_from(["relu", "tanh"]),
+    "layer_norm": st.booleans(),
+    "dueling": st.booleans(),
+    "init": st.sampled_from(["fan_in_uniform", "glorot_uniform"]),
+})  # fmt: skip
+bootstraps = st.sampled_from([{"name": "max"}, {"name": "double"}]) | st.fixed_dictionaries({
+    "name": st.just("munchausen"),
+    "scale": st.floats(0, 1),
+    "temperature": st.floats(0.01, 3),
+    "clip": st.floats(-3, 0),
+})  # fmt: skip
+values = st.fixed_dictionaries({
+    "name": st.just("expected"),
+    "loss": st.sampled_from(["squared", "huber"]),
+    "kappa": st.floats(0.1, 3),
+    "all_actions": st.booleans(),
+})  # fmt: skip
+
+
+@st.composite
+def compositions(draw):
+    batch_size = draw(st.integers(1, 70))
+    return Composition(
+        obs=(draw(st.integers(1, 20)),),
+        num_actions=draw(st.integers(1, 7)),
+        network=draw(networks),
+        value=draw(values),
+        bootstrap=draw(bootstraps),
+        shared=draw(st.booleans()),
+        optimizer=draw(optimizers),
+        batch_size=batch_size,
+        minibatch_size=draw(st.none() | st.integers(-(-batch_size // 4), batch_size)),
+        weighted=draw(st.booleans()),
+        memory=draw(st.none() | st.integers(1, 200)),
+        sync=draw(st.integers(1, 40)),
+        seed=draw(st.integers(0, 2**32 - 1)),
+    )
+
+
+def jitter(engine, eps, seed=0):
+    """Rounds each of an engine's weights up, down or not at all, by `eps` of the largest."""
+    generator = torch.Generator().manual_seed(seed)
+    largest = max(parameter.abs().max().item() for parameter in engine.parameters[0])
+    for parameter in engine.parameters[0]:
+        parameter.data += eps * largest * torch.randint(-1, 2, parameter.shape, generator=generator)

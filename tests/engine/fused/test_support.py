@@ -1,0 +1,76 @@
+"""What the kernels support, and what happens to the rest."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from dqn_lab.bootstrap.max import Max
+from dqn_lab.build import build
+from dqn_lab.engine.fused import FusedEngine, support
+from dqn_lab.types import ConfigError
+from tests.engine.fused.compositions import CPU, Composition, create
+
+
+@pytest.mark.parametrize(("override", "problem"), [
+    ("network.activation=silu", "network.activation=silu"),
+    ("network.activation=gelu", "network.activation=gelu"),
+    ("network.noisy=true", "network.noisy=true, only false"),
+    ("device=cpu:0", "device=cpu:0"),
+    ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
+    ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer.name=dqn_lab.optimizer.adam:Adam"),
+    ("buffer.name=dqn_lab.buffer.uniform:Uniform", "buffer.name=dqn_lab.buffer.uniform:Uniform"),
+    ("value.name=dqn_lab.value.expected:Expected", "value.name=dqn_lab.value.expected:Expected"),
+    ("bootstrap.name=dqn_lab.bootstrap.double:Double", "bootstrap.name=dqn_lab.bootstrap.double:Double"),
+])  # fmt: skip
+def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(configure, override, problem):
+    with pytest.raises(ConfigError) as error:
+        configure("engine=fused", override)
+    (line,) = error.value.problems
+    assert problem in line
+    assert "\n" not in line
+    config = configure("engine=auto", "episodes=100", override)  # too short for compiling to pay
+    assert list(FusedEngine.check(config)) == [line]
+    engine = build(config).engine
+    assert engine["name"] == "torch"
+    assert problem in engine["reason"]
+
+
+@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"noisy": True}])
+def test_an_engine_built_past_the_check_refuses_too(choice):
+    with pytest.raises(ConfigError):
+        Composition(network={"name": "mlp", **choice}).build("fused", torch.float32)
+
+
+class Other(Max):
+    """Known by name only to whoever wrote it."""
+
+
+@pytest.mark.parametrize("group", ["network", "value", "bootstrap", "optimizer"])
+def test_objects_that_the_table_does_not_have_are_refused_by_their_class(group):
+    composition = Composition(network={"name": "mlp"})
+    parts = {"network": composition.networks(torch.float32)[0], "value": create("value", {"name": "expected"})}
+    parts |= {"bootstrap": create("bootstrap", {"name": "max"}), "optimizer": create("optimizer", {"name": "adam"})}
+    assert support.identify(**parts, device=CPU)[f"{group}.name"] in support.SUPPORTED[f"{group}.name"]
+    with pytest.raises(ValueError, match=rf"^does not run {group}\.name=Other, only .*; engine=torch does$"):
+        support.identify(**{**parts, group: Other()}, device=CPU)
+
+
+def test_a_device_that_the_table_does_not_have_is_refused():
+    with pytest.raises(ConfigError, match="device=meta, only cpu"):
+        create("engine", {"name": "fused"}, *Composition().networks(torch.float32),
+               create("value", {"name": "expected"}), create("bootstrap", {"name": "max"}),
+               create("optimizer", {"name": "adam"}), torch.device("meta"))  # fmt: skip
+
+
+def test_the_help_is_the_table():
+    """What `components engine` prints of the check names every key and every value."""
+    for key, values in support.SUPPORTED.items():
+        words = ", ".join(str(value).lower() for value in values)
+        assert f"{key}={words}" in FusedEngine.check.__doc__
+
+
+def test_what_kernels_switch_on_has_a_code_of_its_own():
+    for key, values in support.SUPPORTED.items():
+        codes = [code for code in values.values() if code is not None]
+        assert codes == [*range(len(codes))], key
