@@ -10,6 +10,7 @@ import math
 
 from dqn_lab._numba import inline
 from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.layers import clear
 from dqn_lab.engine.fused.workspace import part
 
 
@@ -18,15 +19,17 @@ def fill_mixture(q_values, action, rows, plan, settings, space):
     """Fills `PROBABILITIES` [B, A], `NEXT_SHIFT` [B, A] and `BONUS` [B]."""
     probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
     num_actions, temperature = plan[layout.NUM_ACTIONS], q_values.dtype.type(settings[layout.TEMPERATURE])
+    soft, selector = plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN, _selector(plan)
     for sample in range(len(rows)):
-        first, to = (layout.TARGET_NEXT * len(rows) + sample) * num_actions, sample * num_actions
-        if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
+        to = sample * num_actions
+        if soft:
+            first = layout.TARGET_NEXT * len(rows) * num_actions + to
             top = _soft_max(q_values, first, num_actions, temperature)
             for a in range(num_actions):
                 shift[to + a] = top - q_values[first + a]  # −τ log π
                 probabilities[to + a] = math.exp(-shift[to + a] / temperature)
         else:
-            greedy = _greedy(q_values, sample, len(rows), plan)
+            greedy = _greedy(q_values, selector * len(rows) * num_actions + to, num_actions)
             for a in range(num_actions):
                 shift[to + a], probabilities[to + a] = 0, a == greedy
     _fill_bonus(q_values, action, rows, plan, settings, space)
@@ -46,26 +49,29 @@ def fill_soft_mean(q_values, action, rows, plan, settings, space):
 def _fill_bonus(q_values, action, rows, plan, settings, space):
     """BONUS[b] = α clip(τ log π(a|s), clip, 0) with munchausen, and 0 with others."""
     bonus, num_actions, number = part(space, plan, layout.BONUS), plan[layout.NUM_ACTIONS], q_values.dtype.type
+    if plan[layout.BOOTSTRAP] != layout.MUNCHAUSEN:
+        clear(bonus)
+        return
     for sample in range(len(rows)):
-        bonus[sample] = 0
-        if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
-            first = (layout.TARGET_OBS * len(rows) + sample) * num_actions
-            top = _soft_max(q_values, first, num_actions, number(settings[layout.TEMPERATURE]))
-            policy, low = q_values[first + action[rows[sample]]] - top, number(settings[layout.CLIP])  # τ log π
-            bonus[sample] = number(settings[layout.SCALE]) * (
-                low if policy < low else number(0) if policy > 0 else policy
-            )
+        first = (layout.TARGET_OBS * len(rows) + sample) * num_actions
+        top = _soft_max(q_values, first, num_actions, number(settings[layout.TEMPERATURE]))
+        policy, low = q_values[first + action[rows[sample]]] - top, number(settings[layout.CLIP])  # τ log π
+        kept = low if policy < low else number(0) if policy > 0 else policy
+        bonus[sample] = number(settings[layout.SCALE]) * kept
 
 
 @inline
-def _greedy(q_values, sample, batch_size, plan):
-    """Returns the best next action, the first of several: by the online network with double, else by the target's."""
-    selector = layout.ONLINE_NEXT if plan[layout.BOOTSTRAP] == layout.DOUBLE else layout.TARGET_NEXT
-    num_actions = plan[layout.NUM_ACTIONS]
-    best = first = (selector * batch_size + sample) * num_actions
-    for a in range(first + 1, first + num_actions):
-        # NaN is the largest, as in torch
-        best = a if not q_values[a] <= q_values[best] and q_values[best] == q_values[best] else best
+def _selector(plan):
+    """Returns the forward pass whose Q-values select the next action: the online network's with double."""
+    return layout.ONLINE_NEXT if plan[layout.BOOTSTRAP] == layout.DOUBLE else layout.TARGET_NEXT
+
+
+@inline
+def _greedy(q, first, number):
+    """Returns which of some of q is the largest, the first of several; NaN is larger than all, as in torch."""
+    best = first
+    for a in range(first + 1, first + number):
+        best = a if not q[a] <= q[best] and q[best] == q[best] else best
     return best - first
 
 

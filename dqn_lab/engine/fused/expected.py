@@ -6,7 +6,15 @@ from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.bootstrap import fill_mixture, fill_soft_mean
 from dqn_lab.engine.fused.layout import CHUNK, TILE
-from dqn_lab.engine.fused.network import backward, clear_gradient, forward, observe, output_place
+from dqn_lab.engine.fused.network import (
+    backward,
+    clear_gradient,
+    forward,
+    num_values,
+    observe,
+    output_place,
+    output_width,
+)
 from dqn_lab.engine.fused.update import begin_step, end_step, evaluate, run_passes
 from dqn_lab.engine.fused.workspace import part
 
@@ -66,35 +74,27 @@ def target(action, reward, discount, rows, plan, settings, space):
         rows: [B], where the batch's transitions are.
     """
     outputs, goals = part(space, plan, layout.PASS_OUTPUTS), part(space, plan, layout.TARGET)
-    mean, bonus, num_actions = part(space, plan, layout.MEAN), part(space, plan, layout.BONUS), plan[layout.NUM_ACTIONS]
-    if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
+    probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
+    mean, bonus, number = part(space, plan, layout.MEAN), part(space, plan, layout.BONUS), space.dtype.type
+    num_actions, everything = plan[layout.NUM_ACTIONS], plan[layout.ALL_ACTIONS]
+    soft, size = plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN, len(rows) * num_actions
+    if soft:
         fill_soft_mean(outputs, action, rows, plan, settings, space)
     else:
         fill_mixture(outputs, action, rows, plan, settings, space)
     for sample in range(len(rows)):
-        row = rows[sample]
-        if plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN:
-            goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * mean[sample])
+        row, first = rows[sample], sample * num_actions
+        if soft:
+            goal = number(reward[row] + bonus[sample] + discount[row] * mean[sample])
         else:
-            goal = space.dtype.type(reward[row] + bonus[sample] + discount[row] * _mean(sample, rows, plan, space))
-        if plan[layout.ALL_ACTIONS]:
-            first = sample * num_actions
+            exact = 0.0  # in double precision; NaN if a Q-value is not finite
             for a in range(first, first + num_actions):
-                goals[a] = outputs[layout.ONLINE_OBS * len(rows) * num_actions + a]
-            goals[first + action[row]] = goal
-        else:
-            goals[sample] = goal
-
-
-@inline
-def _mean(sample, rows, plan, space):
-    """Returns Σ π (Q + shift) over a sample's next actions: NaN if a Q-value is not finite."""
-    probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
-    outputs, num_actions = part(space, plan, layout.PASS_OUTPUTS), plan[layout.NUM_ACTIONS]
-    first, mean = (layout.TARGET_NEXT * len(rows) + sample) * num_actions, 0.0
-    for a in range(num_actions):
-        mean += probabilities[sample * num_actions + a] * (outputs[first + a] + shift[sample * num_actions + a])
-    return mean
+                exact += probabilities[a] * (outputs[layout.TARGET_NEXT * size + a] + shift[a])
+            goal = number(reward[row] + bonus[sample] + discount[row] * exact)
+        if everything:
+            for a in range(first, first + num_actions):
+                goals[a] = outputs[layout.ONLINE_OBS * size + a]
+        goals[first + action[row] if everything else sample] = goal
 
 
 @inline
@@ -114,15 +114,16 @@ def loss_gradient(action, rows, samples, share, weights, plan, settings, space, 
     goals, kappa = part(space, plan, layout.TARGET), space.dtype.type(settings[layout.KAPPA])
     everything, num_actions, number = plan[layout.ALL_ACTIONS], plan[layout.NUM_ACTIONS], space.dtype.type
     sum_loss = sum_q_value = number(0)
+    huber, width, values = plan[layout.HUBER], output_width(plan), num_values(plan)
     if everything:
         share /= num_actions
     for j in range(len(samples)):
-        sample, at = samples[j], output_place(plan, j)
+        sample, at = samples[j], output_place(j, width, values)
         taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
         goal = sample * num_actions if everything else sample - taken  # goals[goal + a] is action a's
         for a in range(0 if everything else taken, num_actions if everything else taken + 1):
             error = goals[goal + a] - outputs[at + a * TILE]
-            if plan[layout.HUBER]:
+            if huber:
                 inside = error if abs(error) <= kappa else (kappa if error > 0 else -kappa)
                 loss += inside * error - inside * inside / 2
             else:

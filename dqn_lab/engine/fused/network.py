@@ -79,15 +79,21 @@ def _places(plan, layer, samples):
 
 
 @inline
-def output_width(plan):
-    """Returns how many rows a tile of `LAST` has: an output each, and K values before them with dueling."""
-    return (plan[layout.DUELING] + plan[layout.NUM_ACTIONS]) * plan[layout.NUM_OUTPUTS]
+def num_values(plan):
+    """Returns how many rows of values come before a tile's outputs: K with dueling."""
+    return plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]
 
 
 @inline
-def output_place(plan, j):
+def output_width(plan):
+    """Returns how many rows a tile of `LAST` has, the values included."""
+    return num_values(plan) + plan[layout.NUM_ACTIONS] * plan[layout.NUM_OUTPUTS]
+
+
+@inline
+def output_place(j, width, values):
     """Returns where in `LAST` the first output of a sample's first action is; others are TILE apart."""
-    return (j // TILE * output_width(plan) + plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]) * TILE + j % TILE
+    return (j // TILE * width + values) * TILE + j % TILE
 
 
 @inline

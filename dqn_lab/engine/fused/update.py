@@ -6,7 +6,7 @@ from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.layers import clear
 from dqn_lab.engine.fused.layout import CHUNK, TILE
-from dqn_lab.engine.fused.network import collect, forward, observe, output_place
+from dqn_lab.engine.fused.network import collect, forward, num_values, observe, output_place, output_width
 from dqn_lab.engine.fused.optimizer import descend
 from dqn_lab.engine.fused.simd import view
 from dqn_lab.engine.fused.workspace import part
@@ -25,12 +25,12 @@ def evaluate(out, obs, rows, order, params, plan, space):
         plan: the composition, as `layout.py` has it.
         space: the workspace.
     """
-    outputs = part(space, plan, layout.LAST)
+    outputs, width, values = part(space, plan, layout.LAST), output_width(plan), num_values(plan)
     for start in range(0, len(rows), CHUNK * TILE):
         samples = order[start : start + CHUNK * TILE]
         forward(params, plan, space, observe(obs, rows, samples, plan, space))
         for j in range(len(samples)):
-            at = output_place(plan, j)
+            at = output_place(j, width, values)
             for i in range(out.shape[1]):
                 out[samples[j], i] = outputs[at + i * TILE]
 

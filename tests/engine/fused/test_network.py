@@ -12,7 +12,16 @@ from torch import nn
 from dqn_lab._numba import kernel
 from dqn_lab.engine.fused import FusedEngine, layout
 from dqn_lab.engine.fused.layout import CHUNK, TILE
-from dqn_lab.engine.fused.network import backward, clear_gradient, collect, forward, observe, output_place
+from dqn_lab.engine.fused.network import (
+    backward,
+    clear_gradient,
+    collect,
+    forward,
+    num_values,
+    observe,
+    output_place,
+    output_width,
+)
 from dqn_lab.engine.fused.plan import flatten, make_plan
 from dqn_lab.engine.fused.update import begin_step, evaluate
 from dqn_lab.engine.fused.workspace import allocate, part
@@ -108,7 +117,7 @@ def differentiate(dy, obs, rows, order, params, grad, plan, space):
         clear_gradient(plan, space, tiles)
         for j in range(len(chunk)):
             for i in range(dy.shape[1]):
-                gradient[output_place(plan, j) + i * TILE] = dy[chunk[j], i]
+                gradient[output_place(j, output_width(plan), num_values(plan)) + i * TILE] = dy[chunk[j], i]
         backward(params, grad, plan, space, tiles)
     collect(grad, plan, space)
 
