@@ -263,7 +263,7 @@ def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(s
     assert distance(other.online, engine.online) == 0
     assert why in other.fallback
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert line == f"{other.fallback}; engine=torch goes on"
+    assert line == f"{other.fallback}; engine=torch continues"
     assert "\n" not in line
     other.load_state_dict({**engine.state_dict(), "numbers": [{}]})  # of an engine that could be compiled
     assert distance(other.online, engine.online) == 0
@@ -297,15 +297,17 @@ def test_a_run_that_cannot_be_compiled_is_torchs_and_its_record_says_so(configur
         finish(configure, tmp_path / engine, engine)
     assert (tmp_path / "torch/episodes.csv").read_bytes() == (tmp_path / "compiled/episodes.csv").read_bytes()
     record = json.loads((tmp_path / "compiled/run.json").read_text(encoding="utf-8"))
-    assert record["engine"] == {"name": "torch", "reason": "engine=compiled: it is a test"}
+    reason = "engine=compiled: it is a test"
+    assert record["engine"] == {"name": "torch", "reason": reason, "rejected": {"compiled": reason}}
 
 
 def test_a_run_without_a_compiler_is_torchs_from_the_beginning(configure, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(compiled, "obstacle", lambda device: "no compiler here")
     record = finish(configure, tmp_path / "run", "compiled")
-    assert record["engine"] == {"name": "torch", "reason": "engine=compiled: no compiler here"}
+    reason = "engine=compiled: no compiler here"
+    assert record["engine"] == {"name": "torch", "reason": reason, "rejected": {"compiled": "no compiler here"}}
     assert [each.getMessage() for each in caplog.records if "no compiler here" in each.getMessage()] == [
-        "engine=compiled: no compiler here; engine=torch goes on"
+        "engine=compiled: no compiler here; engine=torch is used"
     ]
 
 

@@ -31,9 +31,9 @@ def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(confi
     assert "\n" not in line
     config = configure("engine=auto", "episodes=100", override)  # too short for compiling to pay
     assert list(FusedEngine.check(config)) == [line]
-    engine = build(config).engine
-    assert engine["name"] == "torch"
-    assert problem in engine["reason"]
+    choice = build(config).choices["engine"]
+    assert choice.name == "torch"
+    assert problem in choice.rejected["fused"]
 
 
 @pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"noisy": True}])
