@@ -94,8 +94,9 @@ def _recipe(name: str | None) -> Any:
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Hashes a configuration: the identity of a job. What is shown on the terminal is no part of it."""
+    """Hashes a configuration: the identity of a job. What is shown, and how returns are read, is no part of it."""
     values = {key: value for key, value in config.items() if key != "display"}
+    values["env"] = {key: value for key, value in config["env"].items() if key != "return_bounds"}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from dqn_lab.analysis import compare, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
 from dqn_lab.analysis.report.material import DECLARED, Material, declared_here
-from dqn_lab.analysis.tasks import TASKS
+from dqn_lab.analysis.tasks import find_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +101,5 @@ def _threshold(material: Material, task: str) -> float | None:
     """Says which return succeeds: the one asked for, else the one from which on the task counts as solved."""
     if material.threshold is not None or not material.metric.solves:
         return material.threshold
-    return TASKS[task].threshold if task in TASKS else None
+    found = find_task(task)
+    return found.threshold if found else None

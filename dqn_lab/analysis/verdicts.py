@@ -1,0 +1,283 @@
+"""Which of two variants has the greater mean, where their runs can tell.
+
+A verdict needs three small p-values, and Holm's procedure corrects the largest of the three for the number of
+comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
+https://www.jstor.org/stable/4615733). `README.md` beside this file has their measured error and power.
+
+1. *Chance*: a permutation test of the studentised difference of means. It is exact where both variants have the same
+   distribution, ties and rare failures included, and asymptotically right where they share only the mean (Chung and
+   Romano 2013, "Exact and Asymptotically Robust Permutation Tests", https://doi.org/10.1214/13-AOS1090).
+2. *What was seen*: the Bayesian bootstrap of `intervals.py`, between the least and the greatest score that any of the
+   variants compared has shown, and a quarter of that range beyond: what failed in one may fail in another.
+3. *What was not seen*: n runs all miss failures of rate r with probability (1 − r)ⁿ. If failures would undo a
+   difference g, and cost d each, their rate is at least g / d; so the chance that the better variant's runs have all
+   missed them is at most (1 − g / d)ⁿ. Likewise for successes that the worse variant has not shown. How much a failure
+   costs is an assumption: see `Pair.cost`.
+
+The interval of the difference follows the first two: it is of what was seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dqn_lab.analysis.intervals import ENOUGH, NUM_DRAWS, Bounds, Floats, draw, interval, p_value
+from dqn_lab.seeding import seed_sequence
+
+STRETCH = 0.25  # of the range seen, that scores may lie beyond it
+REACH = 12.0  # standard deviations that an unseen failure may cost, from ENOUGH seeds on
+FAR = 20.0  # the same for fewer seeds, where no bound is known
+POWER = 0.8  # with which the number of seeds that is said to be needed would decide
+UNBOUNDED: Bounds = (-np.inf, np.inf)
+Reason = Literal["", "spread", "rare failures"]
+
+
+class Judgement(NamedTuple):
+    """What a comparison with the control came to; the numbers are the variant's minus the control's."""
+
+    difference: float
+    low: float
+    high: float
+    level: float  # of the interval, corrected
+    p_seen: float  # the larger of the first two
+    p_unseen: float
+    p_value: float  # the larger of both
+    decided: bool
+    reason: Reason  # why it is not decided
+    seeds_needed: float  # of each variant, estimated; NaN where it is decided
+
+
+def judge(
+    control: Floats,
+    others: Sequence[Floats],
+    bounds: Bounds | None = None,
+    level: float = 0.95,
+    num_draws: int = NUM_DRAWS,
+) -> list[Judgement]:
+    """Compares variants with their control.
+
+    Args:
+        control: its scores, [n], n > 0, finite.
+        others: those of each variant, likewise.
+        bounds: the least and the greatest score that there can be; infinite where one is unknown, None for both.
+        level: of the verdicts together.
+        num_draws: of the bootstrap, and shuffles of the labels.
+    """
+    limits = bounds or UNBOUNDED
+    together = np.concatenate([control, *others])
+    seen = _stretched(float(together.min()), float(together.max()), limits)
+    pairs = [Pair(np.sort(other), np.sort(control), limits, seen, num_draws) for other in others]
+    p_seen = np.array([pair.p_seen for pair in pairs])
+    p_unseen = np.array([pair.p_unseen for pair in pairs])
+    p_values = np.maximum(p_seen, p_unseen)
+    levels = holm_levels(p_values, level)
+    decided = _rejected(p_values, levels)
+    by_what_was_seen = _rejected(p_seen, holm_levels(p_seen, level))
+    return [
+        Judgement(
+            pair.difference, *pair.interval(own), own, pair.p_seen, pair.p_unseen, max(pair.p_seen, pair.p_unseen),
+            bool(yes), "" if yes else "rare failures" if seemed else "spread",
+            np.nan if yes else pair.seeds_needed(own),
+        )
+        for pair, own, yes, seemed in zip(pairs, map(float, levels), decided, by_what_was_seen, strict=True)
+    ]  # fmt: skip
+
+
+def _stretched(low: float, high: float, limits: Bounds) -> Bounds:
+    beyond = STRETCH * (high - low)
+    return max(low - beyond, limits[0]), min(high + beyond, limits[1])
+
+
+def holm_levels(p_values: Floats, level: float) -> Floats:
+    """Computes each comparison's level in Holm's order; those after the first undecided one have its level."""
+    order = np.argsort(p_values, kind="stable")
+    alphas = (1 - level) / np.arange(len(p_values), 0, -1)
+    undecided = np.flatnonzero(p_values[order] > alphas * (1 + 1e-9))
+    if len(undecided):
+        alphas[undecided[0] :] = alphas[undecided[0]]
+    levels = np.empty(len(p_values))
+    levels[order] = 1 - alphas
+    return levels
+
+
+def _rejected(p_values: Floats, levels: Floats) -> NDArray[np.bool_]:
+    rejected: NDArray[np.bool_] = p_values <= (1 - levels) * (1 + 1e-9)
+    return rejected
+
+
+class Pair:
+    """Two variants' scores.
+
+    Args:
+        first: [n], ascending.
+        second: [m], ascending.
+        bounds: of what a score can be, infinite where unknown.
+        seen: the range between which the bootstrap draws.
+        num_draws: of the bootstrap, and shuffles of the labels.
+    """
+
+    def __init__(self, first: Floats, second: Floats, bounds: Bounds, seen: Bounds, num_draws: int) -> None:
+        self.bounds, self.seen, self.num_draws = bounds, seen, num_draws
+        self.first, self.second = first, second
+        self.difference = float(first.mean() - second.mean())
+        self.better, self.worse = (first, second) if self.difference > 0 else (second, first)
+        self.spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in (first, second)]
+
+    @cached_property
+    def permutation(self) -> Permutation:
+        """The studentised difference and its distribution under shuffled labels."""
+        return permute(self.first, self.second, self.num_draws)
+
+    @cached_property
+    def draws(self) -> Floats:
+        """Differences that the runs may have come from, by the Bayesian bootstrap."""
+        arm, control = (
+            draw(values, self.seen, stream, self.num_draws).mean()
+            for values, stream in ((self.first, "arm"), (self.second, "control"))
+        )
+        return arm - control
+
+    @property
+    def p_seen(self) -> float:
+        """The larger p-value of the permutation test and of the bootstrap."""
+        return max(self.permutation.p_value(), p_value(self.draws))
+
+    @property
+    def p_unseen(self) -> float:
+        """The chance that all runs missed failures, or successes, that would undo the difference."""
+        return max(_all_missed(abs(self.difference), self.cost(up, number), number) for up, number in self._sides())
+
+    def _sides(self) -> list[tuple[bool, int]]:
+        return [(False, len(self.better)), (True, len(self.worse))]
+
+    def cost(self, up: bool, number: int) -> float:
+        """Computes how far from the mean an unseen score may lie, at most.
+
+        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` standard deviations, and no farther
+        than the bound where that is known. Fewer seeds may have missed failures of any kind, down to the bound, or
+        `FAR` standard deviations where none is known.
+
+        Args:
+            up: above the worse variant's mean; else below the better one's.
+            number: of the variant's seeds.
+        """
+        mean = float(self.worse.mean() if up else self.better.mean())
+        to_bound = self.bounds[1] - mean if up else mean - self.bounds[0]
+        spread = max(self.spreads) or abs(self.difference) / 2
+        if number >= ENOUGH:
+            return min(REACH * spread, to_bound)
+        return to_bound if math.isfinite(to_bound) else FAR * spread
+
+    def interval(self, level: float) -> Bounds:
+        """Computes the difference's interval, of what was seen: the wider of both methods at each end.
+
+        NaN where there is nothing to say, as with one score in no known bounds.
+        """
+        half = self.permutation.half_width(level)
+        ends = interval(self.draws, level)
+        widest = self.bounds[1] - self.bounds[0]
+        low = max(min(ends[0], self.difference - half), -widest)
+        high = min(max(ends[1], self.difference + half), widest)
+        return (low, high) if math.isfinite(low) and math.isfinite(high) else (np.nan, np.nan)
+
+    def seeds_needed(self, level: float) -> float:
+        """Estimates how many seeds of each would decide a difference of this size with 80 % power."""
+        from scipy import stats
+
+        gap = abs(self.difference)
+        if not gap:
+            return np.inf
+        quantiles = float(stats.norm.ppf(1 - (1 - level) / 2) + stats.norm.ppf(POWER))
+        by_chance = (quantiles / gap) ** 2 * (self.spreads[0] ** 2 + self.spreads[1] ** 2)
+        few, many = (
+            max(_until_seen(gap, self.cost(up, number), 1 - level) for up in (False, True)) for number in (2, ENOUGH)
+        )
+        here = min(len(self.first), len(self.second))
+        return max(by_chance, min(few, max(many, ENOUGH)), here + 1)
+
+
+def _all_missed(gap: float, cost: float, number: int) -> float:
+    """Computes (1 − g / d)ⁿ."""
+    if not gap:
+        return 1.0
+    return float((1 - gap / cost) ** number) if gap < cost else 0.0
+
+
+def _until_seen(gap: float, cost: float, alpha: float) -> float:
+    """Computes the n from which on (1 − g / d)ⁿ is at most alpha."""
+    return math.log(alpha) / math.log1p(-gap / cost) if gap < cost else 1.0
+
+
+class Permutation(NamedTuple):
+    """A studentised difference of means, and what it comes to where labels are shuffled."""
+
+    statistic: float  # its size
+    error: float  # the difference's standard error
+    shuffled: Floats  # [shuffles], ascending
+
+    def p_value(self) -> float:
+        """Computes the share of shuffles that are at least as extreme."""
+        beyond = len(self.shuffled) - int(np.searchsorted(self.shuffled, self.statistic * (1 - 1e-9)))
+        return (beyond + 1) / (len(self.shuffled) + 1)
+
+    def half_width(self, level: float) -> float:
+        """Computes how far the interval reaches to either side: not to zero, where the p-value is small enough."""
+        rank = int((1 - level) * (len(self.shuffled) + 1) + 1e-9)
+        if rank < 1 or not math.isfinite(self.error):
+            return np.inf
+        largest = float(self.shuffled[-rank])
+        if not self.error:  # no spread at all: the difference is certain, or shuffles come to the same
+            return 0.0 if self.statistic in (0.0, np.inf) and self.statistic != largest else np.inf
+        return largest * self.error * (1 + 1e-9)
+
+
+def permute(first: Floats, second: Floats, num_shuffles: int) -> Permutation:
+    """Shuffles the labels of two samples.
+
+    Args:
+        first: [n].
+        second: [m].
+        num_shuffles: random ones, the same each time.
+    """
+    numbers = len(first), len(second)
+    if min(numbers) < 2:
+        return Permutation(0.0, np.inf, np.zeros(num_shuffles))
+    together = np.concatenate([first, second])
+    together = (together - together.mean()) / (float(np.ptp(together)) or 1.0)  # so that rounding has one size
+    labels = _labels(*numbers, num_shuffles)
+    moments = np.stack([together, together**2], axis=1)  # [n + m, 2]
+    own = labels @ moments
+    sizes = _studentised(own, moments.sum(axis=0) - own, *numbers)
+    parts = moments[: numbers[0]].sum(axis=0), moments[numbers[0] :].sum(axis=0)
+    statistic = _studentised(parts[0][None], parts[1][None], *numbers)
+    error = math.sqrt(np.var(first, ddof=1) / numbers[0] + np.var(second, ddof=1) / numbers[1])
+    return Permutation(float(statistic[0]), error, np.sort(sizes))
+
+
+def _studentised(one: Floats, other: Floats, n: int, m: int) -> Floats:
+    """Computes sizes of the difference of means over its standard error, from sums and sums of squares [B, 2]."""
+    means = one[:, 0] / n, other[:, 0] / m
+    squares = [
+        np.maximum(sums[:, 1] - k * mean**2, 0) / (k - 1) / k
+        for sums, mean, k in zip((one, other), means, (n, m), strict=True)
+    ]
+    difference, variance = np.abs(means[0] - means[1]), squares[0] + squares[1]
+    tiny = variance < 1e-14  # no spread at all, but for rounding: any difference is infinitely many errors
+    with np.errstate(divide="ignore", invalid="ignore"):
+        sizes: Floats = np.where(tiny, np.where(difference > 1e-7, np.inf, 0.0), difference / np.sqrt(variance))
+    return sizes
+
+
+@lru_cache(maxsize=4)
+def _labels(n: int, m: int, num_shuffles: int) -> Floats:
+    """Draws which of n + m runs are called the first's, [num_shuffles, n + m], the same ones each time."""
+    rng = np.random.default_rng(seed_sequence(n, f"shuffles {m}"))
+    ordered = np.zeros((num_shuffles, n + m))
+    ordered[:, :n] = 1.0
+    return rng.permuted(ordered, axis=1)
