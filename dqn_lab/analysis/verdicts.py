@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from statistics import NormalDist
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -69,10 +70,7 @@ def judge(
         level: of the verdicts together.
         num_draws: of the bootstrap, and shuffles of the labels.
     """
-    limits = bounds or UNBOUNDED
-    together = np.concatenate([control, *others])
-    seen = _stretched(float(together.min()), float(together.max()), limits)
-    pairs = [Pair(np.sort(other), np.sort(control), limits, seen, num_draws) for other in others]
+    pairs = pair_up(control, others, bounds, num_draws)
     p_seen = np.array([pair.p_seen for pair in pairs])
     p_unseen = np.array([pair.p_unseen for pair in pairs])
     p_values = np.maximum(p_seen, p_unseen)
@@ -89,9 +87,15 @@ def judge(
     ]  # fmt: skip
 
 
-def _stretched(low: float, high: float, limits: Bounds) -> Bounds:
-    beyond = STRETCH * (high - low)
-    return max(low - beyond, limits[0]), min(high + beyond, limits[1])
+def pair_up(
+    control: Floats, others: Sequence[Floats], bounds: Bounds | None = None, num_draws: int = NUM_DRAWS
+) -> list[Pair]:
+    """Pairs each variant with the control; the arguments are those of `judge`."""
+    limits, together = bounds or UNBOUNDED, np.concatenate([control, *others])
+    beyond = STRETCH * float(np.ptp(together))
+    seen = max(float(together.min()) - beyond, limits[0]), min(float(together.max()) + beyond, limits[1])
+    base = Sample(control, seen, "control", num_draws)
+    return [Pair(Sample(other, seen, "arm", num_draws), base, limits) for other in others]
 
 
 def holm_levels(p_values: Floats, level: float) -> Floats:
@@ -111,37 +115,50 @@ def _rejected(p_values: Floats, levels: Floats) -> NDArray[np.bool_]:
     return rejected
 
 
+class Sample:
+    """A variant's scores.
+
+    Args:
+        values: [n], in any order.
+        seen: the range between which the bootstrap draws.
+        stream: names its draws.
+        num_draws: of them, and of shuffles of the labels.
+    """
+
+    def __init__(self, values: Floats, seen: Bounds, stream: str, num_draws: int) -> None:
+        self.values, self.seen, self.stream, self.num_draws = np.sort(values), seen, stream, num_draws
+        self.number, self.mean = len(values), float(self.values.mean())
+        self.spread = float(np.std(self.values, ddof=1)) if len(values) > 1 else 0.0
+
+    @cached_property
+    def draws(self) -> Floats:
+        """Means that the scores may have come from, by the Bayesian bootstrap."""
+        return draw(self.values, self.seen, self.stream, self.num_draws).mean()
+
+
 class Pair:
     """Two variants' scores.
 
     Args:
-        first: [n], ascending.
-        second: [m], ascending.
+        first: the variant's.
+        second: the control's.
         bounds: of what a score can be, infinite where unknown.
-        seen: the range between which the bootstrap draws.
-        num_draws: of the bootstrap, and shuffles of the labels.
     """
 
-    def __init__(self, first: Floats, second: Floats, bounds: Bounds, seen: Bounds, num_draws: int) -> None:
-        self.bounds, self.seen, self.num_draws = bounds, seen, num_draws
-        self.first, self.second = first, second
-        self.difference = float(first.mean() - second.mean())
+    def __init__(self, first: Sample, second: Sample, bounds: Bounds) -> None:
+        self.first, self.second, self.bounds = first, second, bounds
+        self.difference = first.mean - second.mean
         self.better, self.worse = (first, second) if self.difference > 0 else (second, first)
-        self.spreads = [float(np.std(values, ddof=1)) if len(values) > 1 else 0.0 for values in (first, second)]
 
     @cached_property
     def permutation(self) -> Permutation:
         """The studentised difference and its distribution under shuffled labels."""
-        return permute(self.first, self.second, self.num_draws)
+        return permute(self.first.values, self.second.values, self.first.num_draws)
 
     @cached_property
     def draws(self) -> Floats:
-        """Differences that the runs may have come from, by the Bayesian bootstrap."""
-        arm, control = (
-            draw(values, self.seen, stream, self.num_draws).mean()
-            for values, stream in ((self.first, "arm"), (self.second, "control"))
-        )
-        return arm - control
+        """Differences that the runs may have come from."""
+        return self.first.draws - self.second.draws
 
     @property
     def p_seen(self) -> float:
@@ -151,25 +168,26 @@ class Pair:
     @property
     def p_unseen(self) -> float:
         """The chance that all runs missed failures, or successes, that would undo the difference."""
-        return max(_all_missed(abs(self.difference), self.cost(up, number), number) for up, number in self._sides())
+        gap = abs(self.difference)
+        return max(_all_missed(gap, self.cost(side, side.number), side.number) for side in (self.better, self.worse))
 
-    def _sides(self) -> list[tuple[bool, int]]:
-        return [(False, len(self.better)), (True, len(self.worse))]
+    def is_clear(self, alpha: float) -> bool:
+        """Tells whether all p-values are at most alpha, the cheapest first."""
+        return self.p_unseen <= alpha and p_value(self.draws) <= alpha and self.permutation.p_value() <= alpha
 
-    def cost(self, up: bool, number: int) -> float:
-        """Computes how far from the mean an unseen score may lie, at most.
+    def cost(self, side: Sample, number: int) -> float:
+        """Computes how far from its mean an unseen score of one side may lie, towards the other's, at most.
 
-        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` standard deviations, and no farther
-        than the bound where that is known. Fewer seeds may have missed failures of any kind, down to the bound, or
-        `FAR` standard deviations where none is known.
+        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` standard deviations of the side that
+        has more, and no farther than the bound where that is known. Fewer seeds may have missed failures of any kind,
+        down to the bound, or `FAR` standard deviations where none is known.
 
         Args:
-            up: above the worse variant's mean; else below the better one's.
-            number: of the variant's seeds.
+            side: the better one, which may fail, or the worse one, which may succeed.
+            number: of its seeds.
         """
-        mean = float(self.worse.mean() if up else self.better.mean())
-        to_bound = self.bounds[1] - mean if up else mean - self.bounds[0]
-        spread = max(self.spreads) or abs(self.difference) / 2
+        to_bound = self.better.mean - self.bounds[0] if side is self.better else self.bounds[1] - self.worse.mean
+        spread = max(self.first.spread, self.second.spread) or abs(self.difference) / 2
         if number >= ENOUGH:
             return min(REACH * spread, to_bound)
         return to_bound if math.isfinite(to_bound) else FAR * spread
@@ -188,18 +206,17 @@ class Pair:
 
     def seeds_needed(self, level: float) -> float:
         """Estimates how many seeds of each would decide a difference of this size with 80 % power."""
-        from scipy import stats
-
         gap = abs(self.difference)
         if not gap:
             return np.inf
-        quantiles = float(stats.norm.ppf(1 - (1 - level) / 2) + stats.norm.ppf(POWER))
-        by_chance = (quantiles / gap) ** 2 * (self.spreads[0] ** 2 + self.spreads[1] ** 2)
+        quantiles = NormalDist().inv_cdf(1 - (1 - level) / 2) + NormalDist().inv_cdf(POWER)
+        by_chance = (quantiles / gap) ** 2 * (self.first.spread**2 + self.second.spread**2)
         few, many = (
-            max(_until_seen(gap, self.cost(up, number), 1 - level) for up in (False, True)) for number in (2, ENOUGH)
+            max(_until_seen(gap, self.cost(side, number), 1 - level) for side in (self.better, self.worse))
+            for number in (2, ENOUGH)
         )
-        here = min(len(self.first), len(self.second))
-        return max(by_chance, min(few, max(many, ENOUGH)), here + 1)
+        here = min(self.first.number, self.second.number)
+        return max(by_chance, min(few, max(many, ENOUGH)), _to_shuffle(1 - level), here + 1)
 
 
 def _all_missed(gap: float, cost: float, number: int) -> float:
@@ -207,6 +224,11 @@ def _all_missed(gap: float, cost: float, number: int) -> float:
     if not gap:
         return 1.0
     return float((1 - gap / cost) ** number) if gap < cost else 0.0
+
+
+def _to_shuffle(alpha: float) -> int:
+    """Computes the least number of seeds of which two samples have arrangements enough for a p-value of alpha."""
+    return next(number for number in range(2, 100) if 2 / math.comb(2 * number, number) <= alpha)
 
 
 def _until_seen(gap: float, cost: float, alpha: float) -> float:
