@@ -4,9 +4,7 @@ A verdict needs three small p-values, and Holm's procedure corrects the largest 
 comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
 https://www.jstor.org/stable/4615733). `README.md` beside this file has their measured error and power.
 
-1. *Chance*: a permutation test of the studentised difference of means. It is exact where both variants have the same
-   distribution, ties and rare failures included, and asymptotically right where they share only the mean (Chung and
-   Romano 2013, "Exact and Asymptotically Robust Permutation Tests", https://doi.org/10.1214/13-AOS1090).
+1. *Chance*: the permutation test of `permutation.py`.
 2. *What was seen*: the Bayesian bootstrap of `intervals.py`, between the least and the greatest score that any of the
    variants compared has shown, and a quarter of that range beyond: what failed in one may fail in another.
 3. *What was not seen*: n runs all miss failures of rate r with probability (1 − r)ⁿ. If failures would undo a
@@ -21,7 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from statistics import NormalDist
 from typing import Literal, NamedTuple
 
@@ -29,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dqn_lab.analysis.intervals import ENOUGH, NUM_DRAWS, Bounds, Floats, draw, interval, p_value
-from dqn_lab.seeding import seed_sequence
+from dqn_lab.analysis.permutation import Permutation, permute
 
 STRETCH = 0.25  # of the range seen, that scores may lie beyond it
 REACH = 12.0  # standard deviations that an unseen failure may cost, from ENOUGH seeds on
@@ -234,72 +232,3 @@ def _to_shuffle(alpha: float) -> int:
 def _until_seen(gap: float, cost: float, alpha: float) -> float:
     """Computes the n from which on (1 − g / d)ⁿ is at most alpha."""
     return math.log(alpha) / math.log1p(-gap / cost) if gap < cost else 1.0
-
-
-class Permutation(NamedTuple):
-    """A studentised difference of means, and what it comes to where labels are shuffled."""
-
-    statistic: float  # its size
-    error: float  # the difference's standard error
-    shuffled: Floats  # [shuffles], ascending
-
-    def p_value(self) -> float:
-        """Computes the share of shuffles that are at least as extreme."""
-        beyond = len(self.shuffled) - int(np.searchsorted(self.shuffled, self.statistic * (1 - 1e-9)))
-        return (beyond + 1) / (len(self.shuffled) + 1)
-
-    def half_width(self, level: float) -> float:
-        """Computes how far the interval reaches to either side: not to zero, where the p-value is small enough."""
-        rank = int((1 - level) * (len(self.shuffled) + 1) + 1e-9)
-        if rank < 1 or not math.isfinite(self.error):
-            return np.inf
-        largest = float(self.shuffled[-rank])
-        if not self.error:  # no spread at all: the difference is certain, or shuffles come to the same
-            return 0.0 if self.statistic in (0.0, np.inf) and self.statistic != largest else np.inf
-        return largest * self.error * (1 + 1e-9)
-
-
-def permute(first: Floats, second: Floats, num_shuffles: int) -> Permutation:
-    """Shuffles the labels of two samples.
-
-    Args:
-        first: [n].
-        second: [m].
-        num_shuffles: random ones, the same each time.
-    """
-    numbers = len(first), len(second)
-    if min(numbers) < 2:
-        return Permutation(0.0, np.inf, np.zeros(num_shuffles))
-    together = np.concatenate([first, second])
-    together = (together - together.mean()) / (float(np.ptp(together)) or 1.0)  # so that rounding has one size
-    labels = _labels(*numbers, num_shuffles)
-    moments = np.stack([together, together**2], axis=1)  # [n + m, 2]
-    own = labels @ moments
-    sizes = _studentised(own, moments.sum(axis=0) - own, *numbers)
-    parts = moments[: numbers[0]].sum(axis=0), moments[numbers[0] :].sum(axis=0)
-    statistic = _studentised(parts[0][None], parts[1][None], *numbers)
-    error = math.sqrt(np.var(first, ddof=1) / numbers[0] + np.var(second, ddof=1) / numbers[1])
-    return Permutation(float(statistic[0]), error, np.sort(sizes))
-
-
-def _studentised(one: Floats, other: Floats, n: int, m: int) -> Floats:
-    """Computes sizes of the difference of means over its standard error, from sums and sums of squares [B, 2]."""
-    means = one[:, 0] / n, other[:, 0] / m
-    squares = [
-        np.maximum(sums[:, 1] - k * mean**2, 0) / (k - 1) / k
-        for sums, mean, k in zip((one, other), means, (n, m), strict=True)
-    ]
-    difference, variance = np.abs(means[0] - means[1]), squares[0] + squares[1]
-    tiny = variance < 1e-14  # no spread at all, but for rounding: any difference is infinitely many errors
-    with np.errstate(divide="ignore", invalid="ignore"):
-        sizes: Floats = np.where(tiny, np.where(difference > 1e-7, np.inf, 0.0), difference / np.sqrt(variance))
-    return sizes
-
-
-@lru_cache(maxsize=4)
-def _labels(n: int, m: int, num_shuffles: int) -> Floats:
-    """Draws which of n + m runs are called the first's, [num_shuffles, n + m], the same ones each time."""
-    rng = np.random.default_rng(seed_sequence(n, f"shuffles {m}"))
-    ordered = np.zeros((num_shuffles, n + m))
-    ordered[:, :n] = 1.0
-    return rng.permuted(ordered, axis=1)

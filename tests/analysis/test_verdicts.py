@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_lab.analysis.verdicts import ENOUGH, FAR, REACH, judge, pair_up, permute
+from dqn_lab.analysis.permutation import permute
+from dqn_lab.analysis.verdicts import ENOUGH, FAR, REACH, judge, pair_up
 
 BOUNDS = (0.0, 500.0)
 samples = st.lists(st.sampled_from([0.0, 100.0, 480.0, 490.0, 495.5, 500.0]), min_size=2, max_size=12).map(np.array)

@@ -95,7 +95,7 @@ def _bounds(found: Evidence) -> str:
     """Says between which bounds the intervals of means were computed."""
     if found.bounds is None:
         return ""
-    low, high = (number(end) if math.isfinite(end) else "" for end in found.bounds)
+    low, high = (f"{end:,g}".replace("-", "−") if math.isfinite(end) else "" for end in found.bounds)
     lies = f"between {low} and {high}" if low and high else f"at {low} or above" if low else f"at {high} or below"
     task = find_task(found.task)
     practice = " in practice" if task is not None and task.practical and found.bounds == task.bounds else ""
