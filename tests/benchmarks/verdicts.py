@@ -90,7 +90,6 @@ POPULATIONS = {
     "uniform, 490–500": uniform(490, 500),
     "normal (450, 80), clipped at 500": computed(lambda rng, size: np.clip(rng.normal(450, 80, size), 0, 500)),
     "exponential (60)": computed(lambda rng, size: np.minimum(rng.exponential(60, size), 500)),
-    "lognormal (50, 0.8)": computed(lambda rng, size: np.minimum(50 * np.exp(rng.normal(0, 0.8, size)), 500)),
     "Student's t of 3 degrees (250, 15)": computed(
         lambda rng, size: np.clip(250 + 15 * rng.standard_t(3, size), 0, 500)
     ),
@@ -99,23 +98,22 @@ POPULATIONS = {
 }
 
 
-def beside_normal(name, deviation=15):
+def beside_normal(name):
     """A normal control with the mean of a population, and the other way round."""
     population = POPULATIONS[name]
-    other = normal(population.mean, deviation)
+    other = normal(population.mean, 15)
     return {
-        f"normal (sd {deviation}) against {name}": (other, population),
-        f"{name} against normal (sd {deviation})": (population, other),
+        f"normal (sd 15) against {name}": (other, population),
+        f"{name} against normal (sd 15)": (population, other),
     }
 
 
+FAILING = ("95 % at 480–500, 5 % at 50–400", "85 % at 480–500, 15 % at 50–400", "95 % at 500, 5 % at 50–400",
+           "90 % normal (485, 5), 10 % at 0–30", "95 % at 20–120, 5 % at 400–500", "`default`, resampled")  # fmt: skip
 UNEQUAL = {
-    **{key: pair for name in list(POPULATIONS)[:8] for key, pair in beside_normal(name).items()},
-    **beside_normal("`default`, resampled"),
-    **beside_normal("exponential (60)"),
+    **{key: pair for name in FAILING for key, pair in beside_normal(name).items()},
     "normal (250, 10) against normal (250, 80)": (normal(250, 10), normal(250, 80)),
-    "normal (250, 80) against normal (250, 10)": (normal(250, 80), normal(250, 10)),
-    **beside_normal("95 % at 480–500, 5 % at 50–400", deviation=3),
+    f"{FAILING[0]} against normal (sd 3)": (POPULATIONS[FAILING[0]], normal(POPULATIONS[FAILING[0]].mean, 3)),
 }
 PAIRS = {  # what 36 of 40 repetitions at 30 seeds must decide
     "Acrobot, −82 ± 3 against −90 ± 3": (-82, -90, 3, (-500.0, 0.0)),
