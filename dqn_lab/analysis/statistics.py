@@ -104,9 +104,7 @@ def compare(
     """Compares every variant with the control, corrected for the number of comparisons.
 
     `verdicts.py` has the method: the difference must be more than chance, more than the scores that were seen explain,
-    and more than failures would undo that no run has shown. Holm's procedure limits the chance of any wrong verdict to
-    1 − level. Each interval has the level that its comparison came to in Holm's order, and leaves out zero wherever
-    there is a verdict; it is of what was seen, so that zero alone outside it makes no verdict.
+    and more than failures would undo that no run has shown. Holm's procedure limits the chance of any wrong verdict.
 
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
@@ -114,19 +112,18 @@ def compare(
         control: the variant that the others are compared with.
         by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
-        bounds: the least and the greatest score that there can be, infinite where unknown; None: those that the runs
-            state (`env.return_bounds`), else those of the task, where known.
+        bounds: as for `summarize`.
         level: of the verdicts together.
 
     Returns:
         a row per variant but the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
         `control_seeds`; `missing`, runs of both without a score; `mean`, `control_mean`; `difference` of the means with
-        `low, high`; `level`, the interval's, corrected; `p_seen` and `p_unseen`, of which `p_value` is the larger;
-        `p_holm`; `improvement`, the probability that a run of the variant is better than one of the control, ties at ½,
-        with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`,
-        where undecided: `rare failures` where only failures that no run has shown stand against a verdict, else
-        `spread`; `seeds_needed`, where undecided: an estimate of the seeds a variant that would likely decide a
-        difference of this size, from the spread of these.
+        `low, high`, of what was seen, which leave out zero wherever there is a verdict; `level`, theirs, corrected;
+        `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the probability that a run
+        of the variant is better than one of the control, ties at ½, with `improvement_low, improvement_high`, not
+        corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, where undecided: `rare failures` where only
+        failures that no run has shown stand against a verdict, else `spread`; `seeds_needed`, where undecided: an
+        estimate of the seeds a variant that would decide a difference of this size, were the spread what it is here.
 
     Raises:
         AnalysisError: no such column or control, no other variant, a variant without a score, a seed that is twice in
@@ -138,23 +135,40 @@ def compare(
     check_scores(scores, metric, [by])
     check_one_task(scores)
     if bounds is None and "task" not in scores:
-        warnings.warn(
-            "compare: no `task` column and no bounds=(low, high): no bounds are assumed", NoBounds, stacklevel=2
-        )
-    parts, limits = {arm[by]: part for arm, part in arms(scores, [by])}, find_bounds(scores, metric, bounds)
+        said = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
+        warnings.warn(said, NoBounds, stacklevel=2)
+    limits = find_bounds(scores, metric, bounds)
+    base, others = _variants(scores, metric, control, by, limits, higher_is_better)
+    judged = judge(base.values, [other.values for other in others.values()], limits, level)
+    return _table(base, others, judged, {"control": control, "metric": metric}, by, level)
+
+
+def _variants(
+    scores: pd.DataFrame, metric: str, control: str, by: str, bounds: Bounds | None, upwards: bool
+) -> tuple[_Variant, dict[Any, _Variant]]:
+    """Parts the scores into the control's and each other variant's."""
+    parts = {arm[by]: part for arm, part in arms(scores, [by])}
     if control not in parts:
         raise unknown("control", control, parts, by)
-    base = _Variant(control, parts.pop(control), metric, limits, "control", higher_is_better)
+    base = _Variant(control, parts.pop(control), metric, bounds, "control", upwards)
     if not parts:
         raise AnalysisError(f"control={control}: there is nothing to compare it with")
-    others = [_Variant(name, part, metric, limits, "arm", higher_is_better) for name, part in parts.items()]
-    judged = judge(base.values, [other.values for other in others], limits, level)
-    same = {"control": control, "metric": metric}
+    return base, {name: _Variant(name, part, metric, bounds, "arm", upwards) for name, part in parts.items()}
+
+
+def _table(
+    base: _Variant, others: dict[Any, _Variant], judged: list[Judgement], same: dict[str, Any], by: str, level: float
+) -> pd.DataFrame:
+    """Lists the comparisons, and corrects their p-values."""
+    from statsmodels.stats.multitest import multipletests
+
     rows = [
         {by: name, **same, **other.against(base, level, found)}
-        for name, other, found in zip(parts, others, judged, strict=True)
+        for (name, other), found in zip(others.items(), judged, strict=True)
     ]
-    return _with_holm(pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    table["p_holm"] = multipletests(table["p_value"], method="holm")[1]
+    return table
 
 
 class _Variant:
@@ -185,11 +199,3 @@ class _Variant:
             "verdict": ("better" if good else "worse") if found.decided else "undecided",
             "reason": found.reason, "seeds_needed": found.seeds_needed,
         }  # fmt: skip
-
-
-def _with_holm(table: pd.DataFrame) -> pd.DataFrame:
-    """Fills in the corrected p-values."""
-    from statsmodels.stats.multitest import multipletests
-
-    table["p_holm"] = multipletests(table["p_value"], method="holm")[1]
-    return table
