@@ -14,7 +14,7 @@ from typing import IO, Any
 from dqn_lab.types import Table
 
 RUN, SWEEP = "run.json", "sweep.json"
-NOT_THE_RUN = ("display", "rollout")  # configuration keys that change no result, and so no job's identity
+NOT_THE_RUN = ("display", "rollout", "env.return_bounds")  # keys that change no result, and so no job's identity
 REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
     "episodes": ("episode", "step", "return", "length"),
     "evaluations": ("step", "episode", "return_mean"),
@@ -47,8 +47,19 @@ def value_text(value: Any) -> str:
 
 def identity(config: Mapping[str, Any]) -> str:
     """Hashes a validated configuration: the identity of a job."""
-    values = {key: value for key, value in config.items() if key not in NOT_THE_RUN}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+    return hashlib.sha256(text_without(config, NOT_THE_RUN).encode()).hexdigest()[:8]
+
+
+def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
+    """Writes a configuration as JSON without some of its keys, `display` or `env.return_bounds`."""
+    kept = dict(config)
+    for key in keys:
+        group, _, name = key.partition(".")
+        if not name:
+            kept.pop(group, None)
+        elif isinstance(kept.get(group), dict):
+            kept[group] = {own: value for own, value in kept[group].items() if own != name}
+    return json.dumps(kept, sort_keys=True)
 
 
 def slug(overrides: Iterable[str], known_by: str) -> str:

@@ -25,8 +25,8 @@ def test_components_columns_stand_between_the_tables_own():
 
 
 def test_a_jobs_identity_does_not_depend_on_what_changes_no_result():
-    config = {"seed": 1, "display": "bar", "rollout": {"name": "auto"}, "network": {"name": "mlp"}}
-    assert records.identity(config) == records.identity({"network": {"name": "mlp"}, "seed": 1})
+    config = {"seed": 1, "display": "bar", "rollout": {"name": "auto"}, "env": {"id": "a", "return_bounds": [0, 1]}}
+    assert records.identity(config) == records.identity({"env": {"id": "a"}, "seed": 1})
     assert records.identity(config) != records.identity({**config, "seed": 2})
 
 

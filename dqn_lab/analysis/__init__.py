@@ -10,7 +10,7 @@
 with one row per run. Steps are environment steps.
 """
 
-from dqn_lab.analysis._errors import AnalysisError, SkippedRuns
+from dqn_lab.analysis._errors import AnalysisError, NoBounds, SkippedRuns
 from dqn_lab.analysis.curves import area_under_curve, distribution, learning_curves
 from dqn_lab.analysis.load import load_configs, load_runs
 from dqn_lab.analysis.runs import Sweep, read_sweep
@@ -21,6 +21,7 @@ from dqn_lab.analysis.survival import reached_curves, steps_to_threshold
 
 __all__ = [
     "AnalysisError",
+    "NoBounds",
     "SkippedRuns",
     "Sweep",
     "answer",

@@ -13,6 +13,10 @@ class SkippedRuns(UserWarning):
     """Says which runs are left out, and why."""
 
 
+class NoBounds(UserWarning):
+    """Says that nothing is assumed of the least and the greatest score that there can be."""
+
+
 def unknown(key: str, word: object, choices: Iterable[object], what: str = "column") -> AnalysisError:
     """Makes the error for a name that does not exist: those that do, the nearest match first."""
     from dqn_lab._nearest import nearest

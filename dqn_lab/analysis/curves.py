@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError
-from dqn_lab.analysis.intervals import BEYOND, Bounds, Floats, weights
+from dqn_lab.analysis.intervals import Bounds, Floats, margin, student, weights
 from dqn_lab.analysis.scores import Keys, arms, as_list, check_columns, check_scores, find_bounds, present
 
 ENOUGH = 0.9  # of an arm's runs: where fewer have a value, those that are left are no fair sample
@@ -108,21 +108,26 @@ def _interpolate(run: pd.DataFrame, value: str, steps: Floats) -> Floats:
 
 
 def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
-    """Averages [runs, steps] over the runs that have a value, with an interval at each step."""
+    """Averages [runs, steps] over the runs that have a value, with the interval of `mean_interval` at each step."""
     here = np.isfinite(at)
     seeds = here.sum(axis=0)
     values = np.where(here, at, 0.0)
+    least, greatest = bounds or (-np.inf, np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = values.sum(axis=0) / seeds
         spread = np.sqrt((np.where(here, at - mean, 0.0) ** 2).sum(axis=0) / (seeds - 1))
-        low = np.where(here, at, np.inf).min(axis=0) - BEYOND * spread if bounds is None else bounds[0]
-        high = np.where(here, at, -np.inf).max(axis=0) + BEYOND * spread if bounds is None else bounds[1]
+        lowest, highest = np.where(here, at, np.inf).min(axis=0), np.where(here, at, -np.inf).max(axis=0)
+        beyond = margin(spread, highest - lowest, seeds)
+        low = least if np.isfinite(least) else lowest - beyond
+        high = greatest if np.isfinite(greatest) else highest + beyond
         weight = weights(len(at), "arm", NUM_DRAWS)
         ends = weight[:, :1] * low + weight[:, -1:] * high  # [draws, steps]
         draws = (weight[:, 1:-1] @ values + ends) / (weight[:, 1:-1] @ here + weight[:, :1] + weight[:, -1:])
+        half = np.nan_to_num(student(spread, seeds, level))  # nothing, of a single run
     tail = (1 - level) / 2
     below, above = np.quantile(draws, [tail, 1 - tail], axis=0)
-    return {"seeds": seeds, "mean": mean, "low": below, "high": above}
+    low, high = np.minimum(below, mean - half), np.maximum(above, mean + half)
+    return {"seeds": seeds, "mean": mean, "low": np.maximum(low, least), "high": np.minimum(high, greatest)}
 
 
 def area_under_curve(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import pandas as pd
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns, unknown
 from dqn_lab.analysis.runs import Found, Run, find_runs
 from dqn_lab.analysis.tables import read_tables
-from dqn_lab.analysis.tasks import task_name
+from dqn_lab.analysis.tasks import RETURN_BOUNDS, task_name
 from dqn_lab.types import Table
 
 
@@ -66,10 +67,18 @@ def _row(run: Run) -> dict[str, Any]:
         "wall_seconds": _float(record.get("wall_seconds")),
         "engine": (record.get("engine") or {}).get("name"),
         **run.config,
+        **_bounds(run),
         **{f"versions.{name}": version for name, version in (record.get("versions") or {}).items()},
         "git.commit": (record.get("git") or {}).get("commit"),
         **{key: record.get(key) for key in ("started", "command", "host")},
     }
+
+
+def _bounds(run: Run) -> dict[str, str]:
+    """Returns the bounds of returns that a run's configuration states, if it does, as text."""
+    env = run.record["config"].get("env")
+    stated = env.get("return_bounds") if isinstance(env, dict) else None
+    return {} if stated is None else {RETURN_BOUNDS: json.dumps(stated)}
 
 
 def _float(value: float | None) -> float:
@@ -153,6 +162,8 @@ def _identity(runs: Sequence[Run], swept: Sequence[str], taken: Iterable[Any]) -
         "seed": [run.seed for run in runs],
         "task": [task_name(run.config) for run in runs],
     }
+    if any(map(_bounds, runs)):
+        columns[RETURN_BOUNDS] = [_bounds(run).get(RETURN_BOUNDS) for run in runs]
     taken = set(taken)
     columns |= {f"config.{key}" if key in taken else key: [run.config.get(key) for run in runs] for key in swept}
     made = {name: column(values) for name, values in columns.items()}

@@ -14,7 +14,7 @@ from typing import Any
 from dqn_lab import records as disk
 from dqn_lab.analysis._errors import AnalysisError
 
-UNINTERESTING = ("seed", "display", "rollout", "logger")  # keys that make no other experiment
+UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN)  # keys that make no other experiment
 MISSING = object()  # the value of a key that a configuration lacks
 Config = Mapping[str, Any]  # dotted keys; lists as text; without the uninteresting ones
 
@@ -152,7 +152,7 @@ def _parse(directory: str, text: bytes | None, skipped: dict[str, str]) -> dict[
 
 
 def _experiment(config: Mapping[str, Any]) -> str:
-    return json.dumps({key: value for key, value in config.items() if key not in UNINTERESTING}, sort_keys=True)
+    return disk.text_without(config, UNINTERESTING)
 
 
 def _drop_strangers(

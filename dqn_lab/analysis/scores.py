@@ -10,7 +10,7 @@ import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
-from dqn_lab.analysis.tasks import known
+from dqn_lab.analysis.tasks import known, stated_bounds
 
 Keys = str | Sequence[str]
 
@@ -83,15 +83,20 @@ def present(part: pd.DataFrame, metric: str) -> Floats:
 
 
 def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:
-    """Gives what scores can be: as told, or what is known of the task where the scores agree with it.
+    """Finds what scores can be: as told, else as the runs state, else what is known of the task.
+
+    What is not told is dropped where a score contradicts it.
+
+    Returns:
+        the least and the greatest, infinite where unknown; None where both are.
 
     Raises:
         AnalysisError: scores lie outside the bounds that were given.
     """
     values = present(frame, metric)
     task = known(frame, metric)
-    low, high = bounds or (task.bounds if task else (-np.inf, np.inf))
+    low, high = bounds or stated_bounds(frame, metric) or (task.bounds if task else (-np.inf, np.inf))
     outside = values[(values < low) | (values > high)]
     if bounds and len(outside):
         raise AnalysisError(f"bounds=({low:g}, {high:g}): {metric}={outside[0]:g} lies outside")
-    return None if len(outside) or not np.isfinite([low, high]).all() else (low, high)
+    return None if len(outside) or not np.isfinite([low, high]).any() else (low, high)

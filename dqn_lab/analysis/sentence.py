@@ -8,14 +8,16 @@ from typing import Any
 import pandas as pd
 
 Row = dict[str, Any]
-FEW = 4  # arms that a sentence has room for, numbers and all
+FEW = 4  # variants that a sentence has room for, numbers and all
+MANY = 10_000  # seeds, beyond which an estimate is no use
 
 
 def answer(comparison: pd.DataFrame) -> str:
     """Writes what `compare` found in one sentence.
 
     "target.interval=10 beats target.interval=1 by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)." or
-    "Undecided at 30 seeds: …" where the interval holds zero. Several arms share a sentence, decided ones first.
+    "Undecided at 30 seeds: …", with the reason where rare failures are one, and an estimate of the seeds that would
+    likely decide. Several variants share a sentence, decided ones first.
 
     Args:
         comparison: as `compare` gives it, or some of its rows.
@@ -29,7 +31,8 @@ def answer(comparison: pd.DataFrame) -> str:
         if first["verdict"] == "undecided":
             change = _number(first["difference"], first, sign=True)
             return (
-                f"Undecided{_at(rows)}: {first[by]} against {first['control']}, {change} {measure} ({level}; {seeds})."
+                f"Undecided{_at(rows)}: {first[by]} against {first['control']}, {change} {measure} ({level}; {seeds})"
+                f"{_why(first)}{_estimate(first, '; ')}."
             )
         verb = "beats" if first["verdict"] == "better" else "loses to"
         change = _number(abs(first["difference"]), first)
@@ -46,18 +49,48 @@ def answer(comparison: pd.DataFrame) -> str:
 
 
 def _clauses(rows: list[Row], by: str) -> list[str]:
-    """Writes one for each arm; where there are many, those that are undecided share the last."""
+    """Writes one for each variant; where there are many, those that are undecided for one reason share one."""
     decided = [row for row in rows if row["verdict"] != "undecided"]
-    names = [str(row[by]) for row in rows if row["verdict"] == "undecided"]
-    if len(rows) <= FEW or len(names) <= 1:
+    if len(rows) <= FEW or len(rows) - len(decided) <= 1:
         return [_clause(row, by) for row in rows]
-    return [*(_clause(row, by) for row in decided), f"{', '.join(names[:-1])} and {names[-1]} undecided"]
+    names: dict[str, list[str]] = {}
+    for row in rows[len(decided) :]:
+        names.setdefault(_why(row), []).append(str(row[by]))
+    return [
+        *(_clause(row, by) for row in decided),
+        *(f"{_listed(alike)} undecided{why}" for why, alike in names.items()),
+    ]
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _clause(row: Row, by: str) -> str:
     if row["verdict"] == "undecided":
-        return f"{row[by]} undecided, {_number(row['difference'], row, sign=True)} ({_interval(row)})"
+        change = _number(row["difference"], row, sign=True)
+        return f"{row[by]} undecided, {change} ({_interval(row)}{_estimate(row, '; ')}){_why(row)}"
     return f"{row[by]} {row['verdict']} by {_number(abs(row['difference']), row)} ({_interval(row)})"
+
+
+def _why(row: Row) -> str:
+    return ": too few seeds to rule out rare failures" if row.get("reason") == "rare failures" else ""
+
+
+def _estimate(row: Row, before: str) -> str:
+    needed = seeds_to_decide(row)
+    return f"{before}an estimated {needed} seeds would decide" if needed else ""
+
+
+def seeds_to_decide(row: Row) -> str:
+    """Writes the estimate of the seeds that would decide, to two digits; nothing where there is none."""
+    needed = float(row.get("seeds_needed", math.nan))
+    if not math.isfinite(needed):
+        return ""
+    if needed > MANY:
+        return f"{MANY:,} or more"
+    unit = 10 ** max(math.floor(math.log10(needed)) - 1, 0)
+    return f"{math.ceil(needed / unit) * unit:,}"
 
 
 def _at(rows: list[Row]) -> str:

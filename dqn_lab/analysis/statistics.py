@@ -1,17 +1,18 @@
-"""Scores of many seeds to statements about arms: how good, how sure, and which is better."""
+"""Scores of many seeds to statements about variants: how good, how sure, and which is better."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from dqn_lab.analysis._errors import AnalysisError, unknown
-from dqn_lab.analysis.intervals import Bounds, Floats, draw, interval, p_value
+from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
+from dqn_lab.analysis.intervals import Bounds, Floats, draw, interval, mean_interval
 from dqn_lab.analysis.scores import Keys, arms, as_list, check_one_task, check_scores, find_bounds, present
 from dqn_lab.analysis.tasks import known
+from dqn_lab.analysis.verdicts import Judgement, judge
 
 SUCCESS = ("successes", "success_rate", "success_low", "success_high")
 IQM = ("iqm", "iqm_low", "iqm_high")
@@ -26,28 +27,29 @@ def summarize(
     bounds: Bounds | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Summarises one score per run for each arm.
+    """Summarises one score per run for each variant.
 
     Mean and success rate come first: where one seed in seven fails, the interquartile mean hides it. `intervals.py`
-    has the method and its measured coverage; the success rate has Wilson's interval (1927). The interquartile mean is
-    that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
+    has the method, `README.md` its measured coverage; the success rate has Wilson's interval (1927). The interquartile
+    mean is that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
     https://arxiv.org/abs/2108.13264, over the seeds of one task.
 
     Args:
-        scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` give them.
+        scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
         metric: the column to summarise.
-        by: the column, or columns, that tell the arms apart.
+        by: the column, or columns, that tell the variants apart.
         threshold: a run whose score is at least this succeeds; None: the task's, where known (475 on CartPole-v1).
-        bounds: the least and the greatest score that there can be; None: those of the task, where known.
+        bounds: the least and the greatest score that there can be, infinite where unknown; None: those that the runs
+            state (`env.return_bounds`), else those of the task, where known.
         level: of the intervals.
 
     Returns:
-        a row per arm, in order of appearance: the columns of `by`; `seeds`; `missing`, runs without a score, which
+        a row per variant, in order of appearance: the columns of `by`; `seeds`; `missing`, runs without a score, which
         count nowhere else; `mean, mean_low, mean_high`; `successes, success_rate, success_low, success_high`; `p10`,
         `median`; `iqm, iqm_low, iqm_high`.
 
     Raises:
-        AnalysisError: no such column, a seed that is there twice in an arm, or several tasks in one arm.
+        AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
     check_scores(scores, metric, keys)
@@ -70,7 +72,7 @@ def _describe(values: Floats, bounds: Bounds | None, threshold: float | None, le
             SUCCESS[0]: pd.NA,
         }
     draws = draw(values, bounds)
-    (low, high), (iqm_low, iqm_high) = interval(draws.mean(), level), interval(draws.iqm(), level)
+    (low, high), (iqm_low, iqm_high) = mean_interval(draws, bounds, level), interval(draws.iqm(), level)
     return {
         "mean": float(values.mean()), "mean_low": low, "mean_high": high,
         **_success(values, threshold, level),
@@ -99,50 +101,78 @@ def compare(
     bounds: Bounds | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Compares every arm with the control, corrected for the number of comparisons.
+    """Compares every variant with the control, corrected for the number of comparisons.
 
-    Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure", https://www.jstor.org/stable/4615733: with m
-    comparisons, the smallest p-value is held against (1 − level) / m, the next against (1 − level) / (m − 1), and so on
-    until one is too large. Each interval has the level that its comparison came to in that order, so that it leaves out
-    zero exactly where Holm's procedure decides. The chance of any wrong decision is then at most 1 − level.
+    `verdicts.py` has the method: the difference must be more than chance, more than the scores that were seen explain,
+    and more than failures would undo that no run has shown. Holm's procedure limits the chance of any wrong verdict.
 
     Args:
-        scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` give them.
+        scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
         metric: the column to compare.
-        control: the arm that the others are compared with.
-        by: the column that tells the arms apart.
+        control: the variant that the others are compared with.
+        by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
-        bounds: the least and the greatest score that there can be; None: those of the task, where known.
+        bounds: as for `summarize`.
         level: of the verdicts together.
 
     Returns:
-        a row per arm but the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
+        a row per variant but the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
         `control_seeds`; `missing`, runs of both without a score; `mean`, `control_mean`; `difference` of the means with
-        `low, high`; `level`, the interval's, corrected; `p_value`, `p_holm`; `improvement`, the probability that a run
-        of the arm is better than one of the control, ties at ½, with `improvement_low, improvement_high`, not
-        corrected; `verdict`: `better`, `worse` or `undecided`.
+        `low, high`, of what was seen, which leave out zero wherever there is a verdict; `level`, theirs, corrected;
+        `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the probability that a run
+        of the variant is better than one of the control, ties at ½, with `improvement_low, improvement_high`, not
+        corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, where undecided: `rare failures` where only
+        failures that no run has shown stand against a verdict, else `spread`; `seeds_needed`, where undecided: an
+        estimate of the seeds a variant that would decide a difference of this size, were the spread what it is here.
 
     Raises:
-        AnalysisError: no such column or control, no other arm, an arm without a score, a seed that is twice in an arm,
-            or several tasks in one comparison.
+        AnalysisError: no such column or control, no other variant, a variant without a score, a seed that is twice in
+            a variant, or several tasks in one comparison.
+
+    Warns:
+        NoBounds: there is no column `task`, and no bounds are given.
     """
     check_scores(scores, metric, [by])
     check_one_task(scores)
-    parts, limits = {arm[by]: part for arm, part in arms(scores, [by])}, find_bounds(scores, metric, bounds)
+    if bounds is None and "task" not in scores:
+        said = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
+        warnings.warn(said, NoBounds, stacklevel=2)
+    limits = find_bounds(scores, metric, bounds)
+    base, others = _variants(scores, metric, control, by, limits, higher_is_better)
+    judged = judge(base.values, [other.values for other in others.values()], limits, level)
+    return _table(base, others, judged, {"control": control, "metric": metric}, by, level)
+
+
+def _variants(
+    scores: pd.DataFrame, metric: str, control: str, by: str, bounds: Bounds | None, upwards: bool
+) -> tuple[_Variant, dict[Any, _Variant]]:
+    """Parts the scores into the control's and each other variant's."""
+    parts = {arm[by]: part for arm, part in arms(scores, [by])}
     if control not in parts:
         raise unknown("control", control, parts, by)
-    base = _Arm(control, parts.pop(control), metric, limits, "control", higher_is_better)
+    base = _Variant(control, parts.pop(control), metric, bounds, "control", upwards)
     if not parts:
         raise AnalysisError(f"control={control}: there is nothing to compare it with")
-    others = [_Arm(name, part, metric, limits, "arm", higher_is_better) for name, part in parts.items()]
-    same = {"control": control, "metric": metric}
-    rows = [{by: name, **same, **arm.against(base, level)} for name, arm in zip(parts, others, strict=True)]
-    differences = [arm.draws.mean() - base.draws.mean() for arm in others]
-    return _correct(pd.DataFrame(rows), differences, higher_is_better, level)
+    return base, {name: _Variant(name, part, metric, bounds, "arm", upwards) for name, part in parts.items()}
 
 
-class _Arm:
-    """An arm's scores and the distributions that they may have come from."""
+def _table(
+    base: _Variant, others: dict[Any, _Variant], judged: list[Judgement], same: dict[str, Any], by: str, level: float
+) -> pd.DataFrame:
+    """Lists the comparisons, and corrects their p-values."""
+    from statsmodels.stats.multitest import multipletests
+
+    rows = [
+        {by: name, **same, **other.against(base, level, found)}
+        for (name, other), found in zip(others.items(), judged, strict=True)
+    ]
+    table = pd.DataFrame(rows)
+    table["p_holm"] = multipletests(table["p_value"], method="holm")[1]
+    return table
+
+
+class _Variant:
+    """A variant's scores and the distributions that they may have come from."""
 
     def __init__(
         self, name: str, part: pd.DataFrame, metric: str, bounds: Bounds | None, stream: str, upwards: bool
@@ -154,44 +184,18 @@ class _Arm:
             raise AnalysisError(f"{stream}={name}: none of its {len(part)} runs has a score in {metric}")
         self.draws = draw(self.values, bounds, stream)
 
-    def against(self, control: _Arm, level: float) -> dict[str, Any]:
+    def against(self, control: _Variant, level: float, found: Judgement) -> dict[str, Any]:
         first, second = (self, control) if self.upwards else (control, self)
         wins = (first.values[:, None] > second.values).mean() + (first.values[:, None] == second.values).mean() / 2
         low, high = interval(first.draws.improvement(second.draws), level)
+        good = (found.difference > 0) == self.upwards
         return {
             "seeds": len(self.values), "control_seeds": len(control.values),
             "missing": self.missing + control.missing,
             "mean": float(self.values.mean()), "control_mean": float(control.values.mean()),
-            "difference": float(self.values.mean() - control.values.mean()),
-            "low": np.nan, "high": np.nan, "level": np.nan, "p_value": np.nan, "p_holm": np.nan,
+            "difference": found.difference, "low": found.low, "high": found.high, "level": found.level,
+            "p_seen": found.p_seen, "p_unseen": found.p_unseen, "p_value": found.p_value, "p_holm": np.nan,
             "improvement": float(wins), "improvement_low": low, "improvement_high": high,
+            "verdict": ("better" if good else "worse") if found.decided else "undecided",
+            "reason": found.reason, "seeds_needed": found.seeds_needed,
         }  # fmt: skip
-
-
-def _correct(table: pd.DataFrame, differences: Sequence[Floats], upwards: bool, level: float) -> pd.DataFrame:
-    """Fills in p-values, intervals and verdicts."""
-    from statsmodels.stats.multitest import multipletests
-
-    p_values = np.array([p_value(draws) for draws in differences])
-    table["p_value"], table["p_holm"] = p_values, multipletests(np.nan_to_num(p_values, nan=1.0), method="holm")[1]
-    table["level"] = holm_levels(np.nan_to_num(p_values, nan=1.0), level)
-    ends = [interval(draws, own) for draws, own in zip(differences, table["level"], strict=True)]
-    table["low"], table["high"] = zip(*ends, strict=True)
-    table["low"] = table["low"].clip(upper=table["difference"])  # at the bounds of what a score can be the
-    table["high"] = table["high"].clip(lower=table["difference"])  # draws, which know of them, stop short of it
-    above, below = table["low"] > 0, table["high"] < 0
-    better, worse = (above, below) if upwards else (below, above)
-    table["verdict"] = np.select([better, worse], ["better", "worse"], "undecided")
-    return table
-
-
-def holm_levels(p_values: Floats, level: float) -> Floats:
-    """Gives the level that each comparison comes to in Holm's order; those after the first undecided one share its."""
-    order = np.argsort(p_values, kind="stable")
-    alphas = (1 - level) / np.arange(len(p_values), 0, -1)
-    undecided = np.flatnonzero(p_values[order] > alphas * (1 + 1e-9))
-    if len(undecided):
-        alphas[undecided[0] :] = alphas[undecided[0]]
-    levels = np.empty(len(p_values))
-    levels[order] = 1 - alphas
-    return levels

@@ -8,7 +8,7 @@ import gymnasium
 from annotated_types import Ge, Gt, Le
 from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 
-from dqn_lab.env.gymnasium import Gymnasium
+from dqn_lab.env.gymnasium import Gymnasium, ReturnBounds
 from dqn_lab.registry import register
 
 
@@ -33,6 +33,7 @@ class Atari:
         repeat_action_probability: of a frame's action being the one before; Machado's ¼, or Mnih's 0.
         max_frames: of the machine in an episode, which is cut off then: half an hour.
         truncation_terminates: as for other environments.
+        return_bounds: as for other environments.
 
     Raises:
         ValueError: there is no such game, or the extra is not installed.
@@ -49,6 +50,7 @@ class Atari:
         repeat_action_probability: Annotated[float, Ge(0), Le(1)] = 0.25,
         max_frames: Annotated[int, Gt(0)] = 108_000,
         truncation_terminates: bool = False,
+        return_bounds: ReturnBounds = None,
     ) -> None:
         if not id.startswith("ALE/"):
             raise ValueError(f"id={id}: must be a game of the Arcade Learning Environment, ALE/Breakout-v5 say")
@@ -57,6 +59,7 @@ class Atari:
         self.game = Gymnasium(
             id=id,
             truncation_terminates=truncation_terminates,
+            return_bounds=return_bounds,
             kwargs={
                 "frameskip": 1,  # the wrapper skips, because it needs the last two frames
                 "repeat_action_probability": repeat_action_probability,

@@ -7,15 +7,30 @@ from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Gt, MaxLen, MinLen
 from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
 from gymnasium.wrappers import OrderEnforcing, RescaleObservation
 from numpy.typing import NDArray
+from pydantic import AllowInfNan
 
 from dqn_lab._nearest import nearest
 from dqn_lab.registry import register
 
 EXTRAS = {"MinAtar": ("minatar.gym", "minatar"), "ALE": ("ale_py", "atari")}  # namespace: what brings it, and its extra
+
+
+ReturnBounds = Annotated[list[Annotated[float, AllowInfNan(False)]], MinLen(2), MaxLen(2)] | None
+
+
+def in_order(return_bounds: list[float] | None) -> list[float] | None:
+    """Returns the bounds of returns.
+
+    Raises:
+        ValueError: the first is not less than the second.
+    """
+    if return_bounds is not None and not return_bounds[0] < return_bounds[1]:
+        raise ValueError(f"return_bounds={return_bounds}: must be [low, high], low less than high")
+    return return_bounds
 
 
 class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -60,10 +75,12 @@ class Gymnasium:
         truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
             the last state is taken to be worth nothing. Standard DQN bootstraps from it.
         rescale: whether observations are rescaled so that their bounds, which must be finite, become −1 and 1.
+        return_bounds: the least and the greatest undiscounted return that an episode can have, [low, high]; null for
+            what the lab knows of the environment. Training does not use it: intervals and verdicts do.
         kwargs: the environment's own keyword arguments.
 
     Raises:
-        ValueError: there is no such environment, or its spaces are not supported.
+        ValueError: there is no such environment, its spaces are not supported, or the bounds are not in order.
     """
 
     def __init__(
@@ -73,12 +90,14 @@ class Gymnasium:
         max_episode_steps: Annotated[int, Gt(0)] | None = None,
         truncation_terminates: bool = False,
         rescale: bool = False,
+        return_bounds: ReturnBounds = None,
         kwargs: dict[str, Any] = {},  # noqa: B006 (never changed)
     ) -> None:
         self.id = id
         self.max_episode_steps = max_episode_steps
         self.truncation_terminates = truncation_terminates
         self.rescale = rescale
+        self.return_bounds = in_order(return_bounds)
         self.kwargs = kwargs
 
     def make(self, render_mode: str | None = None) -> gymnasium.Env[Any, Any]:

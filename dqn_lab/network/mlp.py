@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -75,6 +76,17 @@ class MLP(TrunkAndHead):
             layers.append(_ACTIVATIONS[activation]())
         head = Head(hidden[-1], num_actions, num_outputs, make, hidden=None, dueling=dueling)
         super().__init__(nn.Sequential(*layers), head, hidden[-1])
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """Normalised, one feature is a constant and two are only their order: hardly anything is left to learn from."""
+        yield from TrunkAndHead.warn(config)
+        network = config["network"]
+        if network.get("layer_norm") and min(network["hidden"]) <= 2:
+            yield (
+                f"network.layer_norm=true, network.hidden={network['hidden']}: a norm over one feature leaves a "
+                "constant, over two only which is greater; such a network hardly learns"
+            )
 
     def prepare(self, obs: Tensor) -> Tensor:
         """Flattens observations [B, *O]."""

@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from dqn_lab.analysis import AnalysisError, area_under_curve, distribution, learning_curves, load_runs, summarize
-from dqn_lab.analysis.intervals import draw, interval
+from dqn_lab.analysis.intervals import draw, mean_interval
 
 
 def test_curves_are_averaged_at_the_steps_that_runs_share(evaluations):
@@ -44,7 +44,7 @@ def test_the_band_is_the_interval_of_the_mean(evaluations, final_returns):
     scores = final_returns.query("variant == 'default'")["final_return"].to_numpy()[:30]
     table = evaluations({("a", seed): {10: score, 20: score} for seed, score in enumerate(scores)})
     row = learning_curves(table).iloc[0]
-    low, high = interval(draw(scores, (0, 500)).mean(), 0.95)
+    low, high = mean_interval(draw(scores, (0, 500)), (0, 500), 0.95)
     assert (row["low"], row["high"]) == pytest.approx((low, high), abs=(high - low) / 20)
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from dqn_lab.analysis.intervals import Draws, draw, extent, interval, p_value, weights
+from dqn_lab.analysis.intervals import Draws, draw, extent, interval, mean_interval, p_value, unseen_rate, weights
 
 DATA = Path(__file__).parent / "data"
 RLIABLE = json.loads((DATA / "rliable.json").read_text())
@@ -134,6 +134,40 @@ def test_a_few_scores_that_are_all_the_same_say_nothing_of_others_where_no_bound
     np.testing.assert_allclose(interval(draw(np.full(10, 7.0), None).mean(), 0.95), 7)
     low, high = interval(draw(np.full(9, 7.0), (0.0, 10.0)).mean(), 0.95)
     assert low < 7 < high
+
+
+@given(scores_of_seeds, st.sampled_from([0.5, 0.95, 0.99]))
+def test_the_interval_of_a_mean_holds_the_mean_within_the_bounds(scores, level):
+    low, high = mean_interval(draw(scores, BOUNDS), BOUNDS, level)
+    assert 0 <= low <= scores.mean() + 1e-9
+    assert scores.mean() - 1e-9 <= high <= 500
+
+
+def test_thirty_perfect_runs_have_a_perfect_mean_and_may_yet_fail():
+    """Half a failure in 31 runs: the lower end is that of Beta(½, 30½), 8 % of them."""
+    low, high = mean_interval(draw(np.full(30, 500.0), BOUNDS), BOUNDS, 0.95)
+    assert high == 500
+    assert low == pytest.approx(500 * stats.beta.ppf(0.025, 30.5, 0.5), abs=5)
+
+
+def test_far_from_bounds_the_interval_of_a_mean_is_at_least_students():
+    scores = np.random.default_rng(0).normal(250, 5, 30)
+    expected = stats.t.interval(0.95, 29, scores.mean(), stats.sem(scores))
+    low, high = mean_interval(draw(scores, None), None, 0.95)
+    assert low <= expected[0] + 1e-9
+    assert high >= expected[1] - 1e-9
+
+
+def test_one_known_bound_is_used_and_the_other_guessed():
+    scores = np.array([1.0, 2.0, 6.0])
+    assert draw(scores, (0.0, np.inf)).scores.tolist() == [0.0, 1.0, 2.0, 6.0, 16.0]  # twice the range beyond
+    many = np.linspace(0, 1, 29)
+    assert extent(many) == pytest.approx((-1.5 * many.std(ddof=1), 1 + 1.5 * many.std(ddof=1)))
+
+
+@pytest.mark.parametrize(("number", "rate"), [(1, 0.95), (10, 0.2589), (29, 0.0981), (100, 0.0295)])
+def test_what_so_many_seeds_may_have_missed(number, rate):
+    assert unseen_rate(number) == pytest.approx(rate, abs=1e-4)
 
 
 def test_arms_are_drawn_apart_and_always_alike():

@@ -47,6 +47,34 @@ def test_what_was_decided_and_what_was_not(rows, sentence):
     assert answer(comparison(*rows)) == sentence
 
 
+@pytest.mark.parametrize(("needed", "said"), [
+    (442.3, "an estimated 450 seeds"), (29, "an estimated 29 seeds"), (7156.6, "an estimated 7,200 seeds"),
+    (44_727.0, "an estimated 10,000 or more seeds"),
+])  # fmt: skip
+def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, said):
+    row = {**OPEN[1], "reason": "spread", "seeds_needed": needed}
+    assert answer(comparison(("other", row))).endswith(f"31; 30 seeds each); {said} would decide.")
+    assert f"other undecided, −6 (−42 to 31; {said} would decide)" in answer(comparison(("other", row), BETTER))
+
+
+def test_where_no_number_of_seeds_would_decide_none_is_said():
+    row = {**OPEN[1], "reason": "spread", "seeds_needed": float("inf")}
+    assert "estimated" not in answer(comparison(("other", row)))
+
+
+def test_rare_failures_are_given_as_the_reason():
+    row = {"difference": 30.0, "low": 22.0, "high": 38.0, "verdict": "undecided", "reason": "rare failures"}
+    few = {"seeds": 10, "control_seeds": 10, "seeds_needed": 38.2}
+    assert answer(comparison(("a", {**row, **few}))) == (
+        "Undecided at 10 seeds: a against slow, +30 in mean final_return (95 % interval 22 to 38; 10 seeds each): "
+        "too few seeds to rule out rare failures; an estimated 39 seeds would decide."
+    )
+    rows = [(name, row) for name in "ab"] + [(name, OPEN[1]) for name in ("c", "d")] + [BETTER]
+    assert answer(comparison(*rows)).endswith(
+        "a and b undecided: too few seeds to rule out rare failures; c and d undecided."
+    )
+
+
 def test_seeds_and_runs_left_out_are_said():
     row = ("fast", {**BETTER[1], "seeds": 28, "missing": 2})
     assert "(95 % interval 12 to 80; 28 to 30 seeds, 2 runs without a score left out)" in answer(comparison(row))

@@ -12,8 +12,8 @@ from pandas.testing import assert_frame_equal
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from dqn_lab.analysis import AnalysisError, compare, load_configs, summarize
-from dqn_lab.analysis.statistics import holm_levels
+from dqn_lab.analysis import AnalysisError, NoBounds, compare, load_configs, summarize
+from dqn_lab.analysis.verdicts import holm_levels
 
 RLIABLE = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text())
 
@@ -73,7 +73,8 @@ def test_a_difference_far_from_bounds_has_nearly_welchs_interval():
     """On 60 seeds of normal scores, bounds unknown, the two methods must agree."""
     rng = np.random.default_rng(0)
     one, other = rng.normal(3.0, 1.0, 60), rng.normal(2.0, 2.0, 60)
-    table = compare(frame(control=other, arm=one).drop(columns="task"), control="control")
+    with pytest.warns(NoBounds, match=r"no `task` column and no bounds=\(low, high\): no bounds are assumed"):
+        table = compare(frame(control=other, arm=one).drop(columns="task"), control="control")
     welch = stats.ttest_ind(one, other, equal_var=False).confidence_interval()
     assert table[["low", "high"]].iloc[0].tolist() == pytest.approx([welch.low, welch.high], abs=0.12)
     assert table["difference"].iloc[0] == pytest.approx(one.mean() - other.mean())

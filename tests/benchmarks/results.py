@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError, load_configs, load_runs, load_shipped, summarize
-from dqn_lab.analysis.tasks import TASKS
+from dqn_lab.analysis.tasks import find_task
 
 MOST_NOTED = 20
 COLUMNS = (
@@ -32,9 +32,10 @@ def summaries(directory, threshold):
 
 def find_threshold(task):
     """Gives the least return that counts as a success."""
-    if task not in TASKS:
+    found = find_task(task)
+    if found is None or found.threshold is None:
         raise AnalysisError(f"{task}: nothing is known of what counts as a success there; say --threshold")
-    return TASKS[task].threshold
+    return found.threshold
 
 
 def table(directories, threshold):

@@ -7,6 +7,11 @@ import pytest
 NOISY = "network.noisy=true, exploration=exponential: both explore; exploration=none leaves it to the noise"
 LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without what lies between the ends"
 
+NARROW = (
+    "network.layer_norm=true, network.hidden=[8, 2]: a norm over one feature leaves a constant, over two only which is "
+    "greater; such a network hardly learns"
+)
+
 
 def warnings(outcome):
     return [line.removeprefix("warning: ") for line in outcome.err.splitlines() if line.startswith("warning: ")]
@@ -20,6 +25,8 @@ def on_record(root):
     ((), []),
     (("network.noisy=true",), [NOISY]),
     (("network.noisy=true", "exploration=none"), []),
+    (("network.hidden=[8,2]", "network.layer_norm=true"), [NARROW]),
+    (("network.hidden=[8,3]", "network.layer_norm=true"), []), (("network.hidden=[8,2]",), []),
     (("bootstrap=munchausen", "buffer.n_step=3"), [LONG]),
     (("bootstrap=munchausen",), []), (("bootstrap=double", "buffer.n_step=3"), []),
     (("bootstrap=munchausen", "buffer=none"), []),

@@ -187,3 +187,10 @@ def test_a_quicker_space_of_actions_is_the_same_space():
         env.reset(seed=0)
         with pytest.raises(AssertionError, match="invalid"):
             env.step(2)
+
+
+@pytest.mark.parametrize("bounds", [[1.0, 1.0], [500.0, 0.0]])
+def test_bounds_of_returns_are_in_order(bounds):
+    with pytest.raises(ValueError, match=r"return_bounds=.*: must be \[low, high\], low less than high"):
+        Gymnasium(return_bounds=bounds)
+    assert Gymnasium(return_bounds=[0.0, 1.0]).return_bounds == [0.0, 1.0]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
+from dqn_lab.analysis.intervals import unseen_rate
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.report.metrics import percent
 from dqn_lab.analysis.report.provenance import progress
 
-FEW = 30  # seeds, below which intervals of bimodal returns are too narrow more often than they say
+FEW = 30  # seeds, the convention's least
 BUILDS = {
     "git.commit": "commits",
     "versions.dqn_lab": "versions of dqn_lab",
@@ -57,12 +60,30 @@ def of_section(found: Evidence) -> Iterator[str]:
     counts = found.counted["variant"].astype(str).value_counts()
     if few := [f"{name} ({counts.get(name, 0)} finished)" for name in _planned(found) if counts.get(name, 0) < 2]:
         yield f"Compared with nothing, for want of two finished runs: {', '.join(few)}."
-    if len(found.summary) and found.summary["seeds"].min() < FEW:
-        yield (
-            f"Fewer than {FEW} seeds: where one seed in some fails, intervals from so few are too narrow more often "
-            "than they say. Read them as a first look."
-        )
+    yield from _of_seeds(found)
     yield from _of_comparison(found)
+
+
+def _of_seeds(found: Evidence) -> Iterator[str]:
+    """Says what so many seeds may have missed, and whether the intervals allow for it."""
+    if not len(found.summary):
+        return
+    seeds = int(found.summary["seeds"].min())
+    missed = f"what fewer than {percent(unseen_rate(seeds))} of runs do may be missing among {seeds} seeds"
+    known = found.bounds is not None and all(map(math.isfinite, found.bounds))
+    if seeds < FEW:
+        allowed = "the intervals of the means allow for it" if known else "the intervals of the means leave it out"
+        yield (
+            f"Fewer than {FEW} seeds: {missed}; {allowed}, and a verdict needs a difference that it would not undo. "
+            "Read this as a first look."
+        )
+    elif not known and found.material.metric.is_return:
+        yield f"The bounds of the return are not all known: {missed}, and the intervals of the means leave it out."
+    if not known and found.material.metric.is_return:
+        yield (
+            "env.return_bounds=[low,high] states the least and the greatest return there can be: with it intervals "
+            "allow for rare failures, and verdicts need fewer seeds."
+        )
 
 
 def _planned(found: Evidence) -> list[str]:

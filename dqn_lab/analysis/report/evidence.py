@@ -9,7 +9,8 @@ import pandas as pd
 from dqn_lab.analysis import compare, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
 from dqn_lab.analysis.report.material import DECLARED, Material, declared_here
-from dqn_lab.analysis.tasks import TASKS
+from dqn_lab.analysis.scores import find_bounds
+from dqn_lab.analysis.tasks import find_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,7 @@ class Evidence:
         control: the arm compared with, if it is there.
         control_reason: why it is this one.
         threshold: a run succeeds at this score or above; None where nobody says.
+        bounds: of the metric, infinite where unknown; None where both are.
         looks: of each variant, in order.
     """
 
@@ -40,6 +42,7 @@ class Evidence:
     control: str | None
     control_reason: str
     threshold: float | None
+    bounds: tuple[float, float] | None
     looks: Looks
 
 
@@ -61,6 +64,7 @@ def examine(material: Material, task: str) -> Evidence:
         material=material, task=task, scores=scores, counted=counted, evaluations=here,
         summary=summary, compared=_compare(scores, metric.name, control, material),
         control=control, control_reason=reason, threshold=threshold, looks=looks(variants, control),
+        bounds=find_bounds(scores, metric.name, None),
     )  # fmt: skip
 
 
@@ -101,4 +105,5 @@ def _threshold(material: Material, task: str) -> float | None:
     """Says which return succeeds: the one asked for, else the one from which on the task counts as solved."""
     if material.threshold is not None or not material.metric.solves:
         return material.threshold
-    return TASKS[task].threshold if task in TASKS else None
+    found = find_task(task)
+    return found.threshold if found else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import number, percent
 from dqn_lab.analysis.report.pictures import Picture
 from dqn_lab.analysis.report.tables import Table
+from dqn_lab.analysis.tasks import find_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,10 +82,21 @@ def _about(found: Evidence) -> str:
     metric, counts = found.material.metric, list(found.summary["seeds"]) if len(found.summary) else [0]
     few, many = min(counts), max(counts)
     seeds = _seeds(few) if few == many else f"{few} to {many} seeds"
-    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} a variant."
+    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} a variant.{_bounds(found)}"
     if found.compared is None:
         return text
     number_of = len(found.compared)
     holm = f", corrected by Holm for {number_of} comparisons," if number_of > 1 else ""
     text += f" 95 % intervals{holm} against {found.control}"
     return f"{text} ({found.control_reason})."
+
+
+def _bounds(found: Evidence) -> str:
+    """Says between which bounds the intervals of means were computed."""
+    if found.bounds is None:
+        return ""
+    low, high = (f"{end:,g}".replace("-", "−") if math.isfinite(end) else "" for end in found.bounds)
+    lies = f"between {low} and {high}" if low and high else f"at {low} or above" if low else f"at {high} or below"
+    task = find_task(found.task)
+    practice = " in practice" if task is not None and task.practical and found.bounds == task.bounds else ""
+    return f" It lies {lies}{practice}, which the intervals of the means allow for."

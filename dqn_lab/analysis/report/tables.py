@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from dqn_lab.analysis.report.metrics import Metric, number, percent
+from dqn_lab.analysis.sentence import seeds_to_decide
 
 Row = dict[str, Any]
 
@@ -87,12 +88,13 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
         frame=compared,
         columns={
             "variant": lambda row: str(row["variant"]),
-            "verdict": verdict,
+            "verdict": explained,
             "difference": lambda row: number(row["difference"], signed=True),
             "95 % interval": lambda row: interval(row, "low", "high", lambda value: number(value, signed=True)),
             "p, Holm": lambda row: p_value(row["p_holm"]),
             "P(better)": lambda row: percent(row["improvement"]),
             "seeds": lambda row: f"{row['seeds']} v. {row['control_seeds']}",
+            "seeds to decide (estimate)": lambda row: seeds_to_decide(row) or "–",
         },
     )
 
@@ -103,6 +105,11 @@ def verdict(row: Row) -> str:
         return str(row["verdict"])
     few, many = sorted((row["seeds"], row["control_seeds"]))
     return f"undecided at {few} seeds" if few == many else f"undecided at {few} and {many} seeds"
+
+
+def explained(row: Row) -> str:
+    """Says what was decided, and whether only rare failures stand against a decision."""
+    return verdict(row) + (": too few to rule out rare failures" if row["reason"] == "rare failures" else "")
 
 
 def p_value(value: float) -> str:

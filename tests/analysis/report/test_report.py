@@ -307,7 +307,7 @@ def test_the_threshold_can_be_chosen(cli, make, tmp_path):
 
 def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, make, tmp_path):
     for value, seconds in ((1, 10.0), (10, 99.0)):
-        for seed in range(3):
+        for seed in range(5):
             config = make.configure(seed=seed, **{"target.interval": value})
             make.run(tmp_path / "s" / f"i={value},seed={seed}-x", config, 100.0 + seed, wall_seconds=seconds + seed)
     cli(tmp_path / "s", "--metric", "wall_seconds")
@@ -416,3 +416,40 @@ def test_what_made_the_runs_is_on_the_page(cli, sweep):
     record = json.loads(next(sweep.glob("*/run.json")).read_text())
     assert record["command"] in text
     assert record["git"]["commit"] in text
+
+
+def test_few_seeds_are_told_what_the_intervals_allow_for(cli, make, tmp_path):
+    """Intervals of means allow for what few seeds missed where bounds are known, as on CartPole."""
+    for name, changes, allowed in (
+        ("known", {}, "the intervals of the means allow for it"),
+        ("unknown", {"env.id": "Mine-v0"}, "the intervals of the means leave it out"),
+    ):
+        make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
+        cli(tmp_path / name)
+        text = Page(tmp_path / name / "report" / "index.html").text
+        assert "Fewer than 30 seeds: what fewer than 45 % of runs do may be missing among 5 seeds; " + allowed in text
+        assert ("env.return_bounds=[low,high] states" in text) == (name == "unknown")
+        assert ("It lies between 0 and 500, which the intervals of the means allow for." in text) == (name == "known")
+
+
+def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make, tmp_path):
+    def level(arm, seed):
+        return {1: 450.0, 10: 480.0}[arm["target.interval"]] + seed % 5
+
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 10)], range(10), level)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "undecided at 10 seeds: too few to rule out rare failures" in text
+    assert "too few seeds to rule out rare failures; an estimated 29 seeds would decide." in text
+    table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
+    assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
+    assert "| 29 |" in (tmp_path / "s" / "report" / "tables" / "comparison.md").read_text()
+
+
+def test_stated_bounds_are_used(cli, make, tmp_path):
+    changes = {"env.id": "Mine-v0", "env.return_bounds": [-10, 600]}
+    make.sweep(tmp_path / "s", [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "Mine-v0; final return" in text
+    assert "It lies between −10 and 600, which the intervals of the means allow for." in text

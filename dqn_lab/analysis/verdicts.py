@@ -1,0 +1,234 @@
+"""Which of two variants has the greater mean, where their runs can tell.
+
+A verdict needs three small p-values, and Holm's procedure corrects the largest of the three for the number of
+comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
+https://www.jstor.org/stable/4615733). `README.md` beside this file has their measured error and power.
+
+1. *Chance*: the permutation test of `permutation.py`.
+2. *What was seen*: the Bayesian bootstrap of `intervals.py`, between the least and the greatest score that any of the
+   variants compared has shown, and a quarter of that range beyond: what failed in one may fail in another.
+3. *What was not seen*: n runs all miss failures of rate r with probability (1 − r)ⁿ. If failures would undo a
+   difference g, and cost d each, their rate is at least g / d; so the chance that the better variant's runs have all
+   missed them is at most (1 − g / d)ⁿ. Likewise for successes that the worse variant has not shown. How much a failure
+   costs is an assumption: see `Pair.cost`.
+
+The interval of the difference follows the first two: it is of what was seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from statistics import NormalDist
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dqn_lab.analysis.intervals import ENOUGH, NUM_DRAWS, Bounds, Floats, draw, interval, p_value
+from dqn_lab.analysis.permutation import Permutation, permute
+
+STRETCH = 0.25  # of the range seen, that scores may lie beyond it
+REACH = 12.0  # standard deviations that an unseen failure may cost, from ENOUGH seeds on
+FAR = 20.0  # the same for fewer seeds, where no bound is known
+POWER = 0.8  # with which the number of seeds that is said to be needed would decide
+UNBOUNDED: Bounds = (-np.inf, np.inf)
+Reason = Literal["", "spread", "rare failures"]
+
+
+class Judgement(NamedTuple):
+    """What a comparison with the control came to; the numbers are the variant's minus the control's."""
+
+    difference: float
+    low: float
+    high: float
+    level: float  # of the interval, corrected
+    p_seen: float  # the larger of the first two
+    p_unseen: float
+    p_value: float  # the larger of both
+    decided: bool
+    reason: Reason  # why it is not decided
+    seeds_needed: float  # of each variant, estimated; NaN where it is decided
+
+
+def judge(
+    control: Floats,
+    others: Sequence[Floats],
+    bounds: Bounds | None = None,
+    level: float = 0.95,
+    num_draws: int = NUM_DRAWS,
+) -> list[Judgement]:
+    """Compares variants with their control.
+
+    Args:
+        control: its scores, [n], n > 0, finite.
+        others: those of each variant, likewise.
+        bounds: the least and the greatest score that there can be; infinite where one is unknown, None for both.
+        level: of the verdicts together.
+        num_draws: of the bootstrap, and shuffles of the labels.
+    """
+    pairs = pair_up(control, others, bounds, num_draws)
+    p_seen = np.array([pair.p_seen for pair in pairs])
+    p_unseen = np.array([pair.p_unseen for pair in pairs])
+    p_values = np.maximum(p_seen, p_unseen)
+    levels = holm_levels(p_values, level)
+    decided = _rejected(p_values, levels)
+    by_what_was_seen = _rejected(p_seen, holm_levels(p_seen, level))
+    return [
+        Judgement(
+            pair.difference, *pair.interval(own), own, pair.p_seen, pair.p_unseen, max(pair.p_seen, pair.p_unseen),
+            bool(yes), "" if yes else "rare failures" if seemed else "spread",
+            np.nan if yes else pair.seeds_needed(own),
+        )
+        for pair, own, yes, seemed in zip(pairs, map(float, levels), decided, by_what_was_seen, strict=True)
+    ]  # fmt: skip
+
+
+def pair_up(
+    control: Floats, others: Sequence[Floats], bounds: Bounds | None = None, num_draws: int = NUM_DRAWS
+) -> list[Pair]:
+    """Pairs each variant with the control; the arguments are those of `judge`."""
+    limits, together = bounds or UNBOUNDED, np.concatenate([control, *others])
+    beyond = STRETCH * float(np.ptp(together))
+    seen = max(float(together.min()) - beyond, limits[0]), min(float(together.max()) + beyond, limits[1])
+    base = Sample(control, seen, "control", num_draws)
+    return [Pair(Sample(other, seen, "arm", num_draws), base, limits) for other in others]
+
+
+def holm_levels(p_values: Floats, level: float) -> Floats:
+    """Computes each comparison's level in Holm's order; those after the first undecided one have its level."""
+    order = np.argsort(p_values, kind="stable")
+    alphas = (1 - level) / np.arange(len(p_values), 0, -1)
+    undecided = np.flatnonzero(p_values[order] > alphas * (1 + 1e-9))
+    if len(undecided):
+        alphas[undecided[0] :] = alphas[undecided[0]]
+    levels = np.empty(len(p_values))
+    levels[order] = 1 - alphas
+    return levels
+
+
+def _rejected(p_values: Floats, levels: Floats) -> NDArray[np.bool_]:
+    rejected: NDArray[np.bool_] = p_values <= (1 - levels) * (1 + 1e-9)
+    return rejected
+
+
+class Sample:
+    """A variant's scores.
+
+    Args:
+        values: [n], in any order.
+        seen: the range between which the bootstrap draws.
+        stream: names its draws.
+        num_draws: of them, and of shuffles of the labels.
+    """
+
+    def __init__(self, values: Floats, seen: Bounds, stream: str, num_draws: int) -> None:
+        self.values, self.seen, self.stream, self.num_draws = np.sort(values), seen, stream, num_draws
+        self.number, self.mean = len(values), float(self.values.mean())
+        self.spread = float(np.std(self.values, ddof=1)) if len(values) > 1 else 0.0
+
+    @cached_property
+    def draws(self) -> Floats:
+        """Means that the scores may have come from, by the Bayesian bootstrap."""
+        return draw(self.values, self.seen, self.stream, self.num_draws).mean()
+
+
+class Pair:
+    """Two variants' scores.
+
+    Args:
+        first: the variant's.
+        second: the control's.
+        bounds: of what a score can be, infinite where unknown.
+    """
+
+    def __init__(self, first: Sample, second: Sample, bounds: Bounds) -> None:
+        self.first, self.second, self.bounds = first, second, bounds
+        self.difference = first.mean - second.mean
+        self.better, self.worse = (first, second) if self.difference > 0 else (second, first)
+
+    @cached_property
+    def permutation(self) -> Permutation:
+        """The studentised difference and its distribution under shuffled labels."""
+        return permute(self.first.values, self.second.values, self.first.num_draws)
+
+    @cached_property
+    def draws(self) -> Floats:
+        """Differences that the runs may have come from."""
+        return self.first.draws - self.second.draws
+
+    @property
+    def p_seen(self) -> float:
+        """The larger p-value of the permutation test and of the bootstrap."""
+        return max(self.permutation.p_value(), p_value(self.draws))
+
+    @property
+    def p_unseen(self) -> float:
+        """The chance that all runs missed failures, or successes, that would undo the difference."""
+        gap = abs(self.difference)
+        return max(_all_missed(gap, self.cost(side, side.number), side.number) for side in (self.better, self.worse))
+
+    def is_clear(self, alpha: float) -> bool:
+        """Tells whether all p-values are at most alpha, the cheapest first."""
+        return self.p_unseen <= alpha and p_value(self.draws) <= alpha and self.permutation.p_value() <= alpha
+
+    def cost(self, side: Sample, number: int) -> float:
+        """Computes how far from its mean an unseen score of one side may lie, towards the other's, at most.
+
+        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` standard deviations of the side that
+        has more, and no farther than the bound where that is known. Fewer seeds may have missed failures of any kind,
+        down to the bound, or `FAR` standard deviations where none is known.
+
+        Args:
+            side: the better one, which may fail, or the worse one, which may succeed.
+            number: of its seeds.
+        """
+        to_bound = self.better.mean - self.bounds[0] if side is self.better else self.bounds[1] - self.worse.mean
+        spread = max(self.first.spread, self.second.spread) or abs(self.difference) / 2
+        if number >= ENOUGH:
+            return min(REACH * spread, to_bound)
+        return to_bound if math.isfinite(to_bound) else FAR * spread
+
+    def interval(self, level: float) -> Bounds:
+        """Computes the difference's interval, of what was seen: the wider of both methods at each end.
+
+        NaN where there is nothing to say, as with one score in no known bounds.
+        """
+        half = self.permutation.half_width(level)
+        ends = interval(self.draws, level)
+        widest = self.bounds[1] - self.bounds[0]
+        low = max(min(ends[0], self.difference - half), -widest)
+        high = min(max(ends[1], self.difference + half), widest)
+        return (low, high) if math.isfinite(low) and math.isfinite(high) else (np.nan, np.nan)
+
+    def seeds_needed(self, level: float) -> float:
+        """Estimates how many seeds of each would decide a difference of this size with 80 % power."""
+        gap = abs(self.difference)
+        if not gap:
+            return np.inf
+        quantiles = NormalDist().inv_cdf(1 - (1 - level) / 2) + NormalDist().inv_cdf(POWER)
+        by_chance = (quantiles / gap) ** 2 * (self.first.spread**2 + self.second.spread**2)
+        few, many = (
+            max(_until_seen(gap, self.cost(side, number), 1 - level) for side in (self.better, self.worse))
+            for number in (2, ENOUGH)
+        )
+        here = min(self.first.number, self.second.number)
+        return max(by_chance, min(few, max(many, ENOUGH)), _to_shuffle(1 - level), here + 1)
+
+
+def _all_missed(gap: float, cost: float, number: int) -> float:
+    """Computes (1 − g / d)ⁿ."""
+    if not gap:
+        return 1.0
+    return float((1 - gap / cost) ** number) if gap < cost else 0.0
+
+
+def _to_shuffle(alpha: float) -> int:
+    """Computes the least number of seeds of which two samples have arrangements enough for a p-value of alpha."""
+    return next(number for number in range(2, 100) if 2 / math.comb(2 * number, number) <= alpha)
+
+
+def _until_seen(gap: float, cost: float, alpha: float) -> float:
+    """Computes the n from which on (1 − g / d)ⁿ is at most alpha."""
+    return math.log(alpha) / math.log1p(-gap / cost) if gap < cost else 1.0

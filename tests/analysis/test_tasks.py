@@ -1,0 +1,105 @@
+"""What a return can be: known of every environment that the lab names, or stated by the runs."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from dqn_lab import records
+from dqn_lab.analysis import compare, learning_curves, load_configs, load_runs, summarize
+from dqn_lab.analysis.runs import flatten
+from dqn_lab.analysis.scores import find_bounds
+from dqn_lab.analysis.tasks import find_task, task_name
+
+CONF = Path(__file__).parents[2] / "conf" / "env"
+NAMES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml"))
+NONE_ABOVE = ("minatar/asterix", "minatar/breakout", "minatar/seaquest", "minatar/space_invaders", "atari/qbert",
+              "atari/seaquest", "atari/space_invaders")  # fmt: skip
+OWN = {"env.id": "Mine-v0"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bounds_are_known_of_every_environment_that_the_lab_names(name):
+    config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
+    task = find_task(task_name(dict(flatten({"env": config}))))
+    low, high = task.bounds
+    assert math.isfinite(low)
+    assert math.isfinite(high) == (name not in NONE_ABOVE)
+    assert low < high
+    assert task.practical == (name == "lunar_lander")
+
+
+@pytest.mark.parametrize(("name", "known"), [
+    ("CartPole-v1", True), ("CartPole-v1 (max_episode_steps=200)", False), ("Mine-v0", False),
+    ("FrozenLake-v1 (kwargs.map_name=8x8, kwargs.is_slippery=False)", True),
+    ("FrozenLake-v1 (kwargs.reward_schedule=[10, -1, 0])", False),
+    ("CliffWalking-v1", False), ("CliffWalking-v1 (max_episode_steps=300)", False),
+    ("ALE/Pong-v5 (frame_skip=4, repeat_action_probability=0.0)", True),
+])  # fmt: skip
+def test_settings_that_change_the_bounds_leave_them_unknown(name, known):
+    assert (find_task(name) is not None) is known
+
+
+def play(make, action, steps=None):
+    """The return of one action for ever, or until the end of the episode."""
+    with make() as env:
+        env.reset(seed=0)
+        total, over = 0.0, False
+        while not over:
+            _, reward, terminated, truncated, _ = env.step(action)
+            total, over = total + float(reward), terminated or truncated
+    return total
+
+
+@pytest.mark.parametrize(("name", "action", "end"), [
+    ("cliff_walking", 1, 0), ("taxi", 5, 0), ("mountain_car", 1, 0), ("acrobot", 1, 0),
+])  # fmt: skip
+def test_the_worst_returns_are_reached(configure, name, action, end):
+    """Off the cliff, a passenger set down wrongly, and nothing done: at every step."""
+    from dqn_lab import registry
+
+    config = configure(f"env={name}", *(["network=table"] if name in ("cliff_walking", "taxi") else []))["env"]
+    task = find_task(task_name(dict(flatten({"env": config}))))
+    assert play(registry.create("env", config).make, action) == task.bounds[end]
+
+
+def test_runs_state_the_bounds_of_their_returns(make_run, tmp_path):
+    for seed in range(6):
+        make_run(f"s/{seed}", seed=seed, final=9.0, **OWN, **{"env.return_bounds": [-3.0, 10.0]})
+    configs, runs = load_configs(tmp_path), load_runs(tmp_path, table="evaluations")
+    assert find_bounds(configs, "final_return", None) == (-3.0, 10.0)
+    assert configs["task"].unique().tolist() == ["Mine-v0"]
+    assert summarize(configs)["mean_low"].item() < 8 < 9 < summarize(configs)["mean_high"].item() <= 10
+    assert "env.return_bounds" not in configs.attrs["swept"]
+    assert find_bounds(runs, "return_mean", None) is None  # the values, 20 and 500, contradict it
+    assert len(learning_curves(runs)) == 2
+    assert find_bounds(configs, "wall_seconds", None) is None
+
+
+def test_stated_bounds_come_before_the_tables_and_make_no_other_variant(make_run, tmp_path):
+    make_run("s/a", seed=0)
+    make_run("s/b", seed=1, **{"env.return_bounds": None})
+    make_run("s/c", seed=2, **{"env.return_bounds": [0, 600]})
+    configs = load_configs(tmp_path)
+    assert configs["variant"].nunique() == 1
+    assert find_bounds(configs, "final_return", None) == (0.0, 500.0)  # not all state the same
+    assert find_bounds(configs[configs["seed"] == 2], "final_return", None) == (0.0, 600.0)
+    assert find_bounds(configs, "final_return", (0, 700)) == (0, 700)
+
+
+def test_what_returns_can_be_is_no_part_of_a_jobs_identity(configure):
+    plain, stated = configure(), configure("env.return_bounds=[0,500]")
+    assert stated["env"]["return_bounds"] == [0.0, 500.0]
+    before = {**plain, "env": {key: value for key, value in plain["env"].items() if key != "return_bounds"}}
+    assert records.identity(plain) == records.identity(stated) == records.identity(before)
+
+
+def test_half_of_the_bounds_are_used_where_the_other_is_not_known(final_returns):
+    scores = final_returns.assign(task="MinAtar/Breakout-v1")
+    assert find_bounds(scores, "final_return", None) == (0.0, math.inf)
+    few = scores[scores["seed"] < 1005]
+    assert (summarize(few)["mean_low"] >= 0).all()
+    assert np.isfinite(summarize(few)[["mean_low", "mean_high", "iqm_high"]].to_numpy(float)).all()
+    assert np.isfinite(compare(few, control="default")[["low", "high", "improvement_low"]].to_numpy(float)).all()

@@ -1,0 +1,168 @@
+"""A verdict is given where it is warranted: by hand, against enumeration, and by counting."""
+
+import importlib.util
+import itertools
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dqn_lab.analysis.permutation import permute
+from dqn_lab.analysis.verdicts import ENOUGH, FAR, REACH, judge, pair_up
+
+BOUNDS = (0.0, 500.0)
+samples = st.lists(st.sampled_from([0.0, 100.0, 480.0, 490.0, 495.5, 500.0]), min_size=2, max_size=12).map(np.array)
+
+
+def load_benchmark():
+    path = Path(__file__).parents[1] / "benchmarks" / "verdicts.py"
+    spec = importlib.util.spec_from_file_location("verdicts_benchmark", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+BENCHMARK = load_benchmark()
+
+
+def test_the_permutation_test_is_that_of_all_arrangements():
+    """Four against five: 126 arrangements, each sampled some eighty times."""
+    first, second = np.array([1.0, 2.0, 4.0, 9.0]), np.array([3.0, 8.0, 11.0, 12.0, 20.0])
+    together = np.concatenate([first, second])
+
+    def studentised(chosen):
+        one, other = together[list(chosen)], np.delete(together, list(chosen))
+        return abs(one.mean() - other.mean()) / math.sqrt(one.var(ddof=1) / len(one) + other.var(ddof=1) / len(other))
+
+    observed = studentised(range(4))
+    sizes = [studentised(chosen) for chosen in itertools.combinations(range(9), 4)]
+    found = permute(first, second, 9_999)
+    assert found.statistic == pytest.approx(observed)
+    assert found.p_value() == pytest.approx(np.mean([size >= observed - 1e-9 for size in sizes]), abs=0.015)
+
+
+@settings(max_examples=100)
+@given(samples, samples, st.sampled_from([0.5, 0.9, 0.95, 0.9875]))
+def test_the_permutation_interval_leaves_out_zero_where_its_p_value_says_so(first, second, level):
+    found = permute(first, second, 199)
+    assert (found.half_width(level) < abs(first.mean() - second.mean())) == (found.p_value() <= 1 - level + 1e-12)
+
+
+def test_the_chance_of_missing_failures_by_hand():
+    """Ten runs at 480 miss failures of rate 30 / 480, each of which costs 480, with probability (1 − 1/16)¹⁰."""
+    better, worse = np.array([478.0, 482.0] * 5), np.array([448.0, 452.0] * 5)
+    (pair,) = pair_up(worse, [better], BOUNDS)
+    assert pair.p_unseen == pytest.approx((1 - 30 / 480) ** 10)
+    assert pair_up(better, [worse], BOUNDS)[0].p_unseen == pair.p_unseen
+    (far,) = pair_up(worse, [better], None)
+    assert far.p_unseen == pytest.approx(max(0.0, 1 - 30 / (FAR * better.std(ddof=1))) ** 10)
+
+
+def test_successes_that_the_worse_one_has_not_shown_count_too():
+    better, worse = np.array([48.0, 52.0] * 5), np.array([18.0, 22.0] * 5)
+    (pair,) = pair_up(worse, [better], BOUNDS)
+    assert pair.p_unseen == pytest.approx((1 - 30 / 480) ** 10)
+
+
+@pytest.mark.parametrize(("number", "cost"), [(ENOUGH - 1, 480.0), (ENOUGH, REACH * 2)])
+def test_from_enough_seeds_on_a_failure_costs_no_more_than_its_reach(number, cost):
+    spread = np.linspace(-1, 1, number) * 2 / np.linspace(-1, 1, number).std(ddof=1)
+    (pair,) = pair_up(450 + spread, [480 + spread], BOUNDS)
+    assert pair.cost(pair.better, number) == pytest.approx(cost)
+    (pair,) = pair_up(np.zeros(number), [np.full(number, 10.0)], (0.0, 12.0))
+    assert (pair.cost(pair.better, number), pair.cost(pair.worse, number)) == (10.0, 12.0)
+
+
+@settings(max_examples=100)
+@given(st.lists(samples, min_size=2, max_size=4), st.sampled_from([BOUNDS, (0.0, math.inf), None]))
+def test_an_interval_holds_its_difference_and_leaves_out_zero_where_there_is_a_verdict(arms, bounds):
+    for found in judge(arms[0], arms[1:], bounds, num_draws=199):
+        assert math.isnan(found.low) or found.low - 1e-9 <= found.difference <= found.high + 1e-9
+        assert not found.decided or found.low > 0 or found.high < 0
+        assert found.decided == (found.reason == "") == math.isnan(found.seeds_needed)
+        assert found.p_value == max(found.p_seen, found.p_unseen)
+
+
+@settings(max_examples=50)
+@given(samples, samples)
+def test_turned_round_it_is_the_same_question(first, second):
+    """Draws of both streams differ, so that p-values agree to their own error only; what was not seen is the same."""
+    (one,), (other,) = judge(first, [second], BOUNDS, num_draws=999), judge(second, [first], BOUNDS, num_draws=999)
+    assert one.difference == -other.difference
+    assert one.p_unseen == other.p_unseen
+    assert one.p_seen == pytest.approx(other.p_seen, abs=0.1)
+
+
+def test_a_clear_difference_of_few_seeds_waits_for_rare_failures():
+    rng = np.random.default_rng(0)
+    better, worse = rng.normal(480, 8, 10), rng.normal(450, 8, 10)
+    (found,) = judge(worse, [better], BOUNDS)
+    assert (found.decided, found.reason) == (False, "rare failures")
+    assert found.low > 0  # of what was seen
+    assert ENOUGH <= found.seeds_needed < 100
+    (found,) = judge(np.tile(worse, 3), [np.tile(better, 3)], BOUNDS)
+    assert found.decided
+
+
+def test_three_seeds_have_too_few_arrangements():
+    (found,) = judge(np.zeros(3), [np.full(3, 500.0)], BOUNDS)
+    assert not found.decided
+    assert judge(np.zeros(5), [np.full(5, 500.0)], BOUNDS)[0].decided
+
+
+def test_runs_that_are_all_alike_are_no_proof_where_no_bounds_are_known():
+    for number, decided in ((10, False), (30, True)):
+        (found,) = judge(np.full(number, 400.0), [np.full(number, 500.0)])
+        assert found.decided is decided
+    assert judge(np.full(30, 500.0), [np.full(30, 500.0)])[0].p_value == 1.0
+
+
+def test_one_score_says_nothing():
+    (found,) = judge(np.array([1.0]), [np.array([2.0])])
+    assert (found.decided, math.isnan(found.low), math.isnan(found.high)) == (False, True, True)
+    (found,) = judge(np.array([1.0]), [np.array([2.0])], BOUNDS)
+    assert (found.decided, found.low, found.high) == (False, -500.0, 500.0)
+
+
+def test_the_seeds_needed_are_those_of_the_normal_formula():
+    """(1.960 + 0.842)² · 2 · 60² / 20² = 141.3."""
+    values = np.linspace(-1, 1, 30)
+    spread = 60 * values / values.std(ddof=1)
+    (found,) = judge(200 + spread, [220 + spread], BOUNDS)
+    assert found.reason == "spread"
+    assert found.seeds_needed == pytest.approx(141.3, abs=0.1)
+
+
+EASY = ["95 % at 480–500, 5 % at 50–400", "`default`, resampled", "0 or 500", "exponential (60)"]
+
+
+@pytest.mark.parametrize("name", EASY)
+def test_five_equal_variants_are_hardly_ever_told_apart(name):
+    """At most 5 % of verdicts are wrong; of 60 simulations that is 3, and 7 or more come once in thirty times."""
+    population = BENCHMARK.POPULATIONS[name]
+    for bounds in (BOUNDS, None):
+        assert BENCHMARK.error(population, population, 4, 30, bounds, 60) <= 100 * 6 / 60
+
+
+@pytest.mark.parametrize("number", [5, 10, 30])
+def test_a_failure_that_no_run_shows_makes_no_verdict(number):
+    """A normal control and four variants of its mean, of which 15 % fail: 60 % wrong verdicts once, at ten seeds."""
+    control, other = BENCHMARK.UNEQUAL["normal (sd 15) against 85 % at 480–500, 15 % at 50–400"]
+    for bounds in (BOUNDS, None):
+        assert BENCHMARK.error(control, other, 4, number, bounds, 60) <= 100 * 6 / 60
+
+
+@pytest.mark.parametrize("name", ["uniform, 490–500", "normal (490, 3)", "95 % at 480–500, 5 % at 50–400"])
+@pytest.mark.parametrize("number", [10, 30])
+def test_intervals_of_means_hold_near_a_bound(name, number):
+    assert BENCHMARK.coverage(BENCHMARK.POPULATIONS[name], number, BOUNDS, 200) >= 91  # 93 is two errors higher
+
+
+@pytest.mark.parametrize("name", BENCHMARK.PAIRS)
+def test_what_is_plain_to_see_is_decided_at_thirty_seeds(name):
+    better, worse, deviation, bounds = BENCHMARK.PAIRS[name]
+    draws = [lambda rng, size, mean=mean: rng.normal(mean, deviation, size) for mean in (better, worse)]
+    assert BENCHMARK.power(*draws, 30, bounds, 40) >= 100 * 36 / 40
