@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
@@ -71,7 +73,7 @@ def test_seeds_do_not_depend_on_the_policy():
 def test_an_episode_does_not_depend_on_those_beside_it(monkeypatch, together):
     """Ties, which are broken at random, included."""
     alone = play([1.0, 1.0, 1.0], seed=3)
-    monkeypatch.setattr("dqn_lab.evaluate.TOGETHER", together)
+    monkeypatch.setattr(sys.modules["dqn_lab.evaluate"], "TOGETHER", together)
     assert play([1.0, 1.0, 1.0], seed=3) == alone
     assert len({tuple(actions) for actions in alone[1]}) > 5
 

@@ -96,4 +96,4 @@ def test_other_bootstraps_are_handed_none(configure):
 def test_the_kernels_leave_it_to_torch(configure):
     with pytest.raises(ConfigError, match=r"engine=fused: does not run bootstrap\.name=expected_sarsa"):
         configure("bootstrap=expected_sarsa", "engine=fused")
-    assert build(configure("bootstrap=expected_sarsa", "episodes=100")).engine["name"] == "torch"
+    assert build(configure("bootstrap=expected_sarsa", "episodes=100")).choices["engine"].name == "torch"
