@@ -118,8 +118,9 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
 def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
     """Finds values that are valid but probably unintended."""
     steps, learning_starts = config["steps"], config["train"]["learning_starts"]
-    if steps is not None and learning_starts > steps:
-        yield f"train.learning_starts={learning_starts}, steps={steps}: the run ends before anything is learned"
+    if steps is not None and learning_starts >= steps:
+        few = "before anything is learned" if learning_starts > steps else "with its first learning step"
+        yield f"train.learning_starts={learning_starts}, steps={steps}: the run ends {few}"
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"

@@ -145,10 +145,13 @@ class Run:
             scores["last_100"] = sum(self.returns) / len(self.returns)
         if self.best is None:
             self._save_policy("best")
-        else:
-            with self._best_policy():
-                selected = self._evaluate("selected", num_episodes, "selected policy", log=False)
-            scores["selected"] = {**selected, "step": self.best["step"]}
+            return
+        if scores["final"]["return_mean"] >= self.best["return_mean"]:  # the final policy is a candidate too
+            self.best = {"step": self.progress.step, "return_mean": scores["final"]["return_mean"]}
+            self._save_policy("best")
+        with self._best_policy():
+            selected = self._evaluate("selected", num_episodes, "selected policy", log=False)
+        scores["selected"] = {**selected, "step": self.best["step"]}
 
     def _evaluate(self, name: str, num_episodes: int, label: str, log: bool = True) -> dict[str, Any]:
         began = time.perf_counter()

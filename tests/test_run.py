@@ -75,8 +75,26 @@ def test_evaluations_happen_at_their_interval_and_at_the_end(start, tmp_path):
     rows = table(tmp_path / "run", "evaluations")
     assert [(int(row["episode"]), int(row["episodes"])) for row in rows] == [(3, 2), (6, 2), (8, 3)]
     assert record["scores"]["final"]["return_mean"] == float(rows[-1]["return_mean"])
-    best = max(rows[:-1], key=lambda row: float(row["return_mean"]))
+    best = max(reversed(rows), key=lambda row: float(row["return_mean"]))  # the final policy is a candidate
     assert record["scores"]["selected"]["step"] == int(best["step"])
+
+
+@pytest.mark.parametrize(("scores", "selected"), [([5, 9, 7], 1), ([5, 6, 7], 2), ([5, 7, 7], 2), ([8, 7, 7.5], 0)])
+def test_the_final_policy_is_a_candidate_for_the_selected_one(start, tmp_path, monkeypatch, scores, selected):
+    """The scores are those of two evaluations on the way and of the final one; of equals the final policy is taken."""
+    run, returned = start(), iter([*scores, 3])
+
+    def evaluate(name, num_episodes, label, log=True):
+        return {"step": run.progress.step, "return_mean": next(returned)}
+
+    monkeypatch.setattr(run, "_evaluate", evaluate)
+    steps, original = [], run.evaluate
+    monkeypatch.setattr(run, "evaluate", lambda progress: (steps.append(progress.step), original(progress)))
+    record = run.execute(Quiet())
+    steps.append(record["progress"]["step"])
+    assert record["scores"]["selected"] == {"step": steps[selected], "return_mean": 3}
+    fresh = build(run.experiment.config).agent.engine.online
+    assert load_policy(tmp_path / "run" / "checkpoint" / "best.pt", fresh)["step"] == steps[selected]
 
 
 def test_the_saved_final_policy_is_the_one_that_was_trained(start, tmp_path, configure):

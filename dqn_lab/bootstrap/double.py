@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,6 +19,12 @@ class Double:
     van Hasselt, Guez, Silver 2016, "Deep Reinforcement Learning with Double Q-learning",
     https://arxiv.org/abs/1509.06461.
     """
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """Without a target network both networks are one, and `double` is `max`."""
+        if config["target"]["name"] == "none":
+            yield "bootstrap=double, target=none: the same as bootstrap=max, because there is only one network"
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts all probability on the online network's greedy action."""

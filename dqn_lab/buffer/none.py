@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from dqn_lab.types import Array, Batch
 
 @register("buffer", "none")
 class NoReplay:
-    """Gives the transition just stored, once, as a batch of one: `train.batch_size` and `num_updates` do not apply.
+    """Returns the transition just stored, once, as a batch of one: `train.batch_size` and `num_updates` do not apply.
 
     Comparing it with replay changes the batch size too; `buffer=uniform buffer.capacity=64` holds that fixed.
 
@@ -26,6 +26,14 @@ class NoReplay:
         discount: γ.
         num_envs: how many environments append.
     """
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """Batch settings other than the defaults have no effect."""
+        for key, default in {"batch_size": 64, "num_updates": 1}.items():
+            value = config["train"][key]
+            if value not in (1, default):
+                yield f"buffer=none, train.{key}={value}: has no effect, a batch is the transition just stored"
 
     def __init__(self, observation_space: Space[Any], discount: float, num_envs: int) -> None:
         self.ring = Ring(observation_space, 1)

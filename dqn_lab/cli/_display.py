@@ -77,15 +77,20 @@ class _Live(Quiet):
         """Returns how much of the budget is spent, in [0, 1]."""
         return self.experiment.due.share(self.progress)
 
-    def words(self, rate: float, episode: str = "episode", speed: str = " steps/s") -> str:
-        """Says how far the run has come and how it does."""
-        parts = [f"{episode} {self.progress.episode:,}", f"step {self.progress.step:,}"]
+    def words(self, rate: float, width: int | None = None) -> str:
+        """Says how far the run has come and how it does, in at most so many characters."""
+        at, short = self.progress, width is not None
+        parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
-            parts.append(f"return {self.returns[-1]:.4g} (last {len(self.returns)}: {mean:.4g})")
-        for name, value in self.experiment.agent.exploration.report(self.progress).items():
-            parts.append(f"{'ε' if name == 'epsilon' else name} {value:.2f}")
-        return "  ".join([*parts, f"{rate:,.0f}{speed}"])
+            parts.append((f"return {mean:.4g}" if short else f"return {self.returns[-1]:.4g}", 5))
+            parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:.4g})", 5)
+        for name, value in self.experiment.agent.exploration.report(at).items():
+            parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
+        parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
+        while width is not None and len(parts) > 1 and len("  ".join(text for text, _ in parts)) > width:
+            parts.remove(min(parts, key=lambda part: part[1]))  # the least important goes first
+        return "  ".join(text for text, _ in parts)
 
 
 class Bar(_Live):
@@ -93,15 +98,17 @@ class Bar(_Live):
 
     def __init__(self, experiment: Experiment, console: Console) -> None:
         super().__init__(experiment)
-        self.narrow = console.width < 100
+        narrow = console.width < 100
+        self.room = max(0, console.width - 26) if narrow else None  # beside a short bar, the percentage, the time left
         self.bar = rich_progress.Progress(
-            *([] if self.narrow else [rich_progress.BarColumn(bar_width=None)]),
+            rich_progress.BarColumn(bar_width=8 if narrow else None),
+            rich_progress.TaskProgressColumn(),
             rich_progress.TextColumn("{task.description}"),
             rich_progress.TimeRemainingColumn(compact=True),
             rich_progress.TextColumn("left"),
             console=console,
             auto_refresh=False,
-            expand=True,
+            expand=not narrow,
         )
         self.task = self.bar.add_task("starting", total=1.0)
         self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
@@ -130,7 +137,7 @@ class Bar(_Live):
         rate = (self.progress.step - self.drawn_step) / max(now - self.drawn, 1e-9)
         self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
         self.drawn, self.drawn_step = now, self.progress.step
-        words = self.words(self.rate, "ep", "/s") if self.narrow else self.words(self.rate)
+        words = self.words(self.rate, self.room)
         self.bar.update(self.task, completed=self.share(), description=words, refresh=True)
 
     def evaluation(self, row: Row, label: str) -> None:
@@ -204,7 +211,9 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines += [("engine", record["engine"]["name"]), *(("", text) for text in _rejected(record["engine"]["rejected"]))]
     parts = [part for part in record["config"].values() if isinstance(part, dict)]
     trust = " --trust" if any(":" in str(part.get("name")) for part in parts) else ""
-    lines += [("files", directory), ("next", f"python -m dqn_lab evaluate {shlex.quote(directory)}{trust}")]
+    place = shlex.quote(directory)
+    lines += [("files", directory), ("next", f"python -m dqn_lab report {place}")]
+    lines += [("", f"python -m dqn_lab evaluate {place}{trust}")]
     say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
 
 

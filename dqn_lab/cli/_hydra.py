@@ -30,6 +30,15 @@ from dqn_lab.cli._parser import Parser
 from dqn_lab.records import identity, slug
 from dqn_lab.types import ConfigError
 
+SYNONYMS = {  # what other libraries call a key: ours, the first that the composition has
+    "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
+    "memory_size": ("capacity",), "replay_size": ("capacity",), "epsilon": ("epsilon", "start", "end"),
+    "eps": ("epsilon", "start", "end"), "n_steps": ("n_step",), "num_episodes": ("episodes",),
+    "total_timesteps": ("steps",), "num_steps": ("steps",), "target_update_interval": ("target.interval",),
+    "train_freq": ("train.interval",), "gradient_steps": ("num_updates",), "hidden_size": ("hidden",),
+    "net_arch": ("hidden",), "env_id": ("env.id",), "model": ("network",), "algo": ("experiment",),
+    "recipe": ("experiment",),
+}  # fmt: skip
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
 
 
@@ -184,11 +193,22 @@ def _explain(error: Exception, culprit: str | None, others: list[str]) -> str:
         return f"{key}={value}: no such option; {nearest(missing, [*error.options, *_in_folders(key)])}"
     if "Could not override" in text or "not in struct" in text or "Could not append" in text:
         wrong, siblings = _siblings(key, others)
+        if elsewhere := _elsewhere(key, others):
+            return f"{culprit}: no such key; did you mean {' or '.join(elsewhere)}?"
         if siblings is not None:
             return f"{culprit}: no such key; {nearest(wrong, siblings)}"
         if (whole := _set_whole(key, others)) is not None:
             return f"{culprit}: {whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
     return f"{culprit}: {text}"
+
+
+def _elsewhere(key: str, overrides: list[str]) -> list[str]:
+    """Finds the keys that go by a name, or by what other libraries call it: `lr` is `optimizer.lr`."""
+    config = _nearly(overrides)
+    own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
+    leaves = [f"{group}.{leaf}" for group in own for leaf in config[group]] + [str(name) for name in config]
+    words = SYNONYMS.get(key, (key,))
+    return [leaf for word in words for leaf in leaves if word in (leaf, leaf.partition(".")[2]) and leaf != key]
 
 
 def _in_folders(group: str) -> list[str]:

@@ -19,6 +19,12 @@ class Parser(argparse.ArgumentParser):
         if not message.startswith("unrecognized arguments: "):
             return ""
         flags = [flag for action in self._actions for flag in action.option_strings]
+        words = message.split()[2:]
+        name, _, value = words[0].lstrip("-").partition("=")
+        if self.prog.endswith((" train", " sweep")) and name.replace("-", "_").isidentifier() and words[0] not in flags:
+            close = difflib.get_close_matches(words[0].partition("=")[0], flags, n=1, cutoff=0.8)
+            value = value or next(iter(words[1:]), "…")
+            return f"; did you mean {close[0]}?" if close else f"; a key is set without dashes: {name}={value}"
         close = difflib.get_close_matches(message.split()[2], flags, n=1)
         return f"; did you mean {close[0]}?" if close else ""
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import shlex
 import time
+import warnings
 from argparse import Namespace
 from pathlib import Path
 
@@ -208,8 +210,25 @@ def _show_jobs(directory: Path, records: set[Path]) -> int:
         if record["status"] != "completed":
             lines.append(f"  {record['status']}: {path.parent.name}: {record.get('error', '')}")
     total = int(os.environ.get(NUM_JOBS, len(records)))
-    say("\n".join([f"\n{statuses.count('completed')} of {total} jobs completed in {shown(directory)}", *lines]))
+    head = [f"\n{statuses.count('completed')} of {total} jobs completed in {shown(directory)}", *lines]
+    if "completed" in statuses:
+        head += [*_variant_lines(directory), f"next      python -m dqn_lab report {shlex.quote(shown(directory))}"]
+    say("\n".join(head))
     return int(statuses.count("completed") < total)
+
+
+def _variant_lines(directory: Path) -> list[str]:
+    """Lists the mean final return of each variant of a multirun, by what differs between them."""
+    from dqn_lab.analysis import load_configs  # pandas is imported when there is something to sum up
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about runs that are left out, which are listed above
+        frame = load_configs(directory)
+    groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
+    width = max((len(str(label)) for label in groups.groups), default=0) + 2
+    return [
+        f"{label!s:<{width}}mean final return {scores.mean():.1f} over {len(scores)} runs" for label, scores in groups
+    ]
 
 
 def shown(path: Path) -> str:

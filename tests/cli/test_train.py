@@ -40,8 +40,9 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
     assert "100%  episode 6" in outcome.out
     assert "over 2 fresh episodes, final policy" in outcome.out
-    *_, command = outcome.out.splitlines()
-    assert command == f"next      python -m dqn_lab evaluate {directory}"
+    *_, report, evaluate = outcome.out.splitlines()
+    assert report == f"next      python -m dqn_lab report {directory}"
+    assert evaluate == f"          python -m dqn_lab evaluate {directory}"
     assert "final policy" in cli("evaluate", directory, "--episodes", "1").out
 
 
@@ -107,6 +108,11 @@ def test_a_multirun_says_which_job_of_how_many_and_how_all_went(cli, quick, tmp_
     assert "job 1 of 4: target.interval=1 seed=0" in outcome.out
     assert "job 4 of 4: target.interval=10 seed=1" in outcome.out
     assert "4 of 4 jobs completed in outputs/sweeps/" in outcome.out
+    *_, one, other, hint = outcome.out.splitlines()
+    assert one.startswith("target.interval=1   mean final return ")
+    assert other.startswith("target.interval=10  mean final return ")
+    assert other.endswith(" over 2 runs")
+    assert hint.startswith("next      python -m dqn_lab report outputs/sweeps/")
     assert len(list((tmp_path / "outputs" / "sweeps").rglob("episodes.csv"))) == 4
 
 

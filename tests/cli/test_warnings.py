@@ -1,4 +1,4 @@
-"""Compositions that may run and are hardly meant: a line each before the run, which stands in its record."""
+"""Valid but probably unintended compositions: a line each before the run, which its record keeps."""
 
 import json
 
@@ -7,6 +7,8 @@ import pytest
 NOISY = "network.noisy=true, exploration=exponential: both explore; exploration=none leaves it to the noise"
 LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without what lies between the ends"
 
+ONE = "bootstrap=double, target=none: the same as bootstrap=max, because there is only one network"
+UNUSED = "buffer=none, train.batch_size=128: has no effect, a batch is the transition just stored"
 NARROW = (
     "network.layer_norm=true, network.hidden=[8, 2]: a norm over one feature leaves a constant, over two only which is "
     "greater; such a network hardly learns"
@@ -30,6 +32,8 @@ def on_record(root):
     (("bootstrap=munchausen", "buffer.n_step=3"), [LONG]),
     (("bootstrap=munchausen",), []), (("bootstrap=double", "buffer.n_step=3"), []),
     (("bootstrap=munchausen", "buffer=none"), []),
+    (("bootstrap=double", "target=none"), [ONE]), (("bootstrap=double", "target=polyak"), []),
+    (("buffer=none", "train.batch_size=128"), [UNUSED]), (("buffer=none", "train.batch_size=1"), []),
     (("bootstrap=munchausen", "buffer=prioritized", "buffer.n_step=3", "network.noisy=true"), [NOISY, LONG]),
 ])  # fmt: skip
 def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, expected):
@@ -40,12 +44,14 @@ def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, e
 
 
 @pytest.mark.parametrize(("overrides", "expected"), [
-    (("train.learning_starts=50",), []),
+    (("train.learning_starts=49",), []),
+    (("train.learning_starts=50",),
+     ["train.learning_starts=50, steps=50: the run ends with its first learning step"]),
     (("train.learning_starts=51",),
      ["train.learning_starts=51, steps=50: the run ends before anything is learned"]),
     (("train.learning_starts=1", "train.batch_size=51"),
      ["train.batch_size=51, steps=50: the run ends before there is a whole batch to learn from"]),
-    (("train.learning_starts=1", "train.batch_size=51", "buffer=none"), []),
+    (("train.learning_starts=1", "train.batch_size=64", "buffer=none"), []),
 ])  # fmt: skip
 def test_a_run_that_ends_before_it_learns_is_warned_of(cli, quick, overrides, expected):
     assert warnings(cli("train", *quick, "steps=50", "train.batch_size=32", *overrides)) == expected

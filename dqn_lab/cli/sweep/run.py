@@ -139,6 +139,7 @@ def _is_left(job: Job, directory: Path) -> bool:
 def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> int:
     """Runs the jobs that are not completed; returns the exit code."""
     waiting = _clear_the_way(plan, directory)
+    waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants compare early
     board, errors = Board(question.question, plan.jobs, directory), {}
     try:
         if waiting:
