@@ -34,12 +34,10 @@ class Returns:
     def __init__(self):
         self.total, self.steps = 0.0, 0
 
-    def step(self, progress):
-        pass
-
-    def episode(self, row, progress):
-        self.total += row["return"] * row["length"]  # weighted by length: the mean over steps
-        self.steps += row["length"]
+    def stride(self, stride):
+        for row in stride.episodes:
+            self.total += row["return"] * row["length"]  # weighted by length: the mean over steps
+            self.steps += row["length"]
 
     def evaluate(self, progress):
         pass
@@ -55,8 +53,8 @@ def run(job):
     budget = ["episodes=null", f"steps={STEPS}", "evaluation.interval=null", "logger=csv"]
     with _hydra.composer():
         config = _hydra.compose_config([*COMPOSITIONS[name], *budget, f"engine={engine}", f"seed={seed}"])
-    returns = Returns()
-    train(build(validate(_hydra.plain(config))), returns)
+    returns, experiment = Returns(), build(validate(_hydra.plain(config)))
+    train(experiment.rollout, experiment.due, returns)
     return job, returns.total / max(returns.steps, 1)
 
 

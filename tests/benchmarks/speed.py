@@ -13,7 +13,6 @@ first update and its end, against `import torch` alone, and with no kernel compi
 """
 
 import argparse
-import dataclasses
 import os
 import re
 import shlex
@@ -63,52 +62,38 @@ class Stopwatch:
         setattr(owner, method, timed)
 
 
-class WarmUp:
-    """The display that starts the clock when the warm-up is over."""
-
-    def __init__(self, stopwatch):
-        self.stopwatch = stopwatch
-
-    def step(self, progress):
-        if progress.step == WARM_UP:
-            self.started = time.perf_counter()
-            self.stopwatch.running = True
-
-    def episode(self, row, progress):
-        pass
-
-    def evaluation(self, row, label):
-        pass
-
-
 def measure(engine, steps, parts=False, **others):
-    """Trains once; returns microseconds per step, of the whole and of each part if asked."""
+    """Trains once; returns microseconds per step after the warm-up, of the whole and of each part if asked."""
     import torch
 
     from dqn_lab.build import build, validate
+    from dqn_lab.cli._display import Quiet
     from dqn_lab.run import Run
+    from dqn_lab.schedule import NEVER
     from dqn_lab.train import train
 
     torch.set_num_threads(1)
     experiment = build(validate({**REFERENCE, **others, "engine": {"name": engine}, "steps": steps}))
-    stopwatch = Stopwatch()
-    display = WarmUp(stopwatch)
+    stopwatch, agent, rollout = Stopwatch(), experiment.agent, experiment.rollout
     with tempfile.TemporaryDirectory() as directory:
         run = Run(experiment, Path(directory) / "run", {})
-        run.display = display
+        run.display = Quiet()
         for logger in experiment.loggers:
-            logger.open(run.directory, {}, run.columns)
+            logger.open(run.directory, {}, experiment.columns)
         if parts:
-            agent, env = experiment.agent, experiment.make_env()
-            experiment = dataclasses.replace(experiment, make_env=lambda: env)
+            env = experiment.make_env()
+            rollout.make_env = lambda: env
             for owner, method, part in [
                 (env, "step", "environment"), (env, "reset", "environment"), (agent, "act", "act"),
                 (agent.engine, "q_values", "act: network"), (agent.buffer, "append", "store"),
-                (agent.buffer, "sample", "sample"), (agent.engine, "update", "update"), (run, "episode", "log"),
+                (agent.buffer, "sample", "sample"), (agent.engine, "update", "update"), (run, "stride", "log"),
             ]:  # fmt: skip
                 stopwatch.wrap(owner, method, part)
-        train(experiment, run)
-        whole = time.perf_counter() - display.started
+        while rollout.progress.step < WARM_UP:
+            run.stride(rollout.advance(NEVER._replace(step=WARM_UP)))
+        started, stopwatch.running = time.perf_counter(), True
+        train(rollout, experiment.due, run)
+        whole = time.perf_counter() - started
         for logger in experiment.loggers:
             logger.close("completed", {})
     scale = 1e6 / (steps - WARM_UP)
