@@ -1,11 +1,11 @@
-"""The README's example of analysis runs as it stands."""
+"""The examples of analysis in its README run as they stand."""
 
 import re
 from pathlib import Path
 
 from dqn_lab import analysis
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+README = (Path(__file__).parents[2] / "dqn_lab" / "analysis" / "README.md").read_text(encoding="utf-8")
 EXAMPLE, SHIPPED = [
     block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "dqn_lab.analysis" in block
 ]

@@ -1,4 +1,4 @@
-"""What comes with the lab can be loaded, and is what the README says of it."""
+"""What comes with the lab can be loaded, and is what the READMEs say of it."""
 
 import importlib.util
 import re
@@ -19,7 +19,9 @@ from dqn_lab.analysis import (
 from dqn_lab.analysis.tasks import TASKS
 from dqn_lab.cli.sweep import find_question
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+ANSWERS, RESULTS = ((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in ("sweeps", "tests"))
+QUOTED, KOREAN = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".github/README.ko.md"))
 QUESTIONS = load_shipped()["question"].tolist()
 RECIPES = ("recipes", "recipes_acrobot", "recipes_mountain_car")
 
@@ -45,8 +47,41 @@ def test_every_variant_has_its_seeds_and_its_curves(question):
 def test_the_readme_says_what_the_data_say(question):
     control = re.search(r"^control: (.*)$", find_question(question).read_text(encoding="utf-8"), re.MULTILINE).group(1)
     said = answer(compare(load_shipped(question), "final_return", control=control))
-    quoted = " ".join(line.removeprefix("> ") for line in README.splitlines() if line.startswith("> "))
-    assert said in quoted
+    assert said in quotations(ANSWERS)
+
+
+def quotations(text):
+    return " ".join(line.removeprefix("> ") for line in text.splitlines() if line.startswith("> "))
+
+
+def test_the_main_readme_quotes_the_answers():
+    quoted = [line for line in QUOTED.splitlines() if line.startswith("> ")]
+    assert quoted
+    assert all(line in ANSWERS for line in quoted)
+
+
+@pytest.mark.parametrize(("question", "variants"), [
+    ("replay", {"없음": "none", "최근 64개": "the last 64", "최근 1,000개": "the last 1,000",
+                "최근 50,000개(노트북)": "the last 50,000"}),
+    ("target_interval", {"매 스텝(목표 신경망이 없는 것과 같음)": "every step", "10 스텝": "every 10 steps",
+                         "100 스텝": "every 100 steps", "1,000 스텝": "every 1,000 steps",
+                         "10,000 스텝": "every 10,000 steps", "10 에피소드(노트북)": "every 10 episodes"}),
+])  # fmt: skip
+def test_the_korean_tables_are_the_datas(question, variants):
+    """Mean, and how many of a hundred runs reach 475."""
+    scores = load_shipped(question).groupby("variant", observed=True)["final_return"]
+    rows = [[cell.strip() for cell in line.replace("**", "").split("|")] for line in KOREAN.splitlines()]
+    for label, variant in variants.items():
+        score = scores.get_group(variant)
+        assert ["", label, f"{score.mean():.1f}", f"{(score >= 475).sum()}", ""] in rows, label
+
+
+def test_the_korean_table_of_deviations_is_the_datas():
+    means = load_shipped("tutorial").groupby("variant", observed=True)["final_return"].mean()
+    written = re.findall(r"^\| .* \| .* \| (\d+\.\d) \|$|^\| .* \| \| (\d+\.\d) \|$", KOREAN, re.MULTILINE)
+    order = ["standard DQN", "64 different transitions", "two steps on halves", "loss over both actions", "Keras' Adam",
+             "Glorot weights", "a time limit is an end", "last ε below its end", "the notebook"]  # fmt: skip
+    assert [first or second for first, second in written] == [f"{means[name]:.1f}" for name in order]
 
 
 def test_the_readmes_table_of_recipes_is_the_datas():
@@ -54,7 +89,7 @@ def test_the_readmes_table_of_recipes_is_the_datas():
     spec = importlib.util.spec_from_file_location("results", path)
     results = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(results)
-    assert results.table([Path(name) for name in RECIPES], threshold=None) in README
+    assert results.table([Path(name) for name in RECIPES], threshold=None) in RESULTS
 
 
 def test_what_is_not_there_is_answered_with_what_is():

@@ -1,4 +1,4 @@
-"""A network and a buffer of my own."""
+"""A custom network and a custom buffer."""
 
 from typing import Annotated
 
@@ -12,10 +12,10 @@ from dqn_lab.types import Batch
 
 
 class Residual(nn.Module):
-    """One hidden layer beside a straight line from observation to outputs.
+    """One hidden layer, plus a linear path from observation to outputs.
 
     Args:
-        width: of the hidden layer.
+        width: units of the hidden layer.
     """
 
     def __init__(self, observation_space, num_actions, num_outputs, generator, *, width: Annotated[int, Gt(0)] = 32):
@@ -55,5 +55,5 @@ class Recent(Uniform):
         return Batch(self.ring.gather(indices), None, indices)
 
     def report(self, progress):
-        """Gives the columns' values at an episode's end."""
+        """Returns the values of `columns` at an episode's end."""
         return {"fill": len(self) / self.ring.capacity}
