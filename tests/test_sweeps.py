@@ -1,4 +1,4 @@
-"""Every question in `sweeps/` opens with itself, composes and builds; an arm's seeds cost no second composition."""
+"""Every question in `sweeps/` opens with itself, composes and builds; a variant's seeds cost no second composition."""
 
 from pathlib import Path
 

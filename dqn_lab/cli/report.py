@@ -14,7 +14,7 @@ from dqn_lab.cli._parser import Parser
 def main(argv: list[str]) -> int:
     """Writes the report and prints the answer; returns the exit code."""
     args = _parser().parse_args(argv)
-    if not args.paths and not any(Path(arm).is_dir() for arm in args.compare or ()):
+    if not args.paths and not any(Path(variant).is_dir() for variant in args.compare or ()):
         return fail("PATH: which runs? name a sweep's directory (see --help)")
     return write(
         *args.paths, out=args.out, show=args.open, metric=args.metric, control=args.control, threshold=args.threshold,

@@ -1,4 +1,4 @@
-"""`sweep`: a question, asked of every arm and every seed; what is done already is not done again."""
+"""`sweep`: a question, asked of every variant and every seed; what is completed is not run again."""
 
 from __future__ import annotations
 

@@ -75,12 +75,12 @@ class Board:
         minutes, seconds = divmod(int(seconds / ended * (len(self.status) - self.done())), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
-    def arms(self) -> dict[str, list[str]]:
+    def variants(self) -> dict[str, list[str]]:
         """Gives the runs of each variant."""
-        arms: dict[str, list[str]] = {}
+        variants: dict[str, list[str]] = {}
         for job in self.jobs:
-            arms.setdefault(job.variant, []).append(job.directory)
-        return arms
+            variants.setdefault(job.variant, []).append(job.directory)
+        return variants
 
     def mean(self, names: Iterable[str]) -> str:
         """Gives the mean final return of those runs that are completed."""
@@ -91,7 +91,7 @@ class Board:
         """Says how far the sweep is, in a line."""
         counts = ", ".join(f"{self.count(status)} {status}" for status in ("running", "failed", "interrupted")
                            if self.count(status))  # fmt: skip
-        means = "  ".join(f"{label}: {self.mean(names)}" for label, names in self.arms().items())
+        means = "  ".join(f"{label}: {self.mean(names)}" for label, names in self.variants().items())
         return (
             f"{self.done()} of {len(self.status)} jobs{f' ({counts})' if counts else ''}  {self.left()} left  {means}"
         )
@@ -102,7 +102,7 @@ class Board:
         table.add_column("variant")
         for name in ("done", "running", "failed", "waiting", "final return"):
             table.add_column(name, justify="right")
-        for label, names in self.arms().items():
+        for label, names in self.variants().items():
             statuses = [self.status[name] for name in names]
             failed = statuses.count("failed") + statuses.count("interrupted")
             counts = (statuses.count("completed"), statuses.count("running"), failed, statuses.count("waiting"))
@@ -125,10 +125,10 @@ class Board:
 
 def summary(board: Board) -> list[str]:
     """Gives a line for each variant: its mean final return and how many of its runs succeeded."""
-    arms = board.arms()
-    width = max(map(len, arms)) + 2
+    variants = board.variants()
+    width = max(map(len, variants)) + 2
     lines = [f"{board.count('completed')} of {len(board.status)} jobs completed"]
-    for label, names in arms.items():
+    for label, names in variants.items():
         done = [name for name in names if name in board.scores]
         wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
