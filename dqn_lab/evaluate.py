@@ -81,7 +81,7 @@ def _play(
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:
-    """Gives the action of the largest Q-value [A]; ties are broken at random.
+    """Returns the action of the largest Q-value [A]; ties are broken at random.
 
     Raises:
         TrainingError: a Q-value is not a number.
@@ -93,7 +93,7 @@ def greedy(q_values: Array, rng: np.random.Generator) -> int:
 
 
 def summarize(episodes: list[Episode]) -> dict[str, float | int]:
-    """Gives mean, standard deviation (of the population), extremes and number of returns."""
+    """Returns mean, standard deviation (of the population), extremes and number of returns."""
     scores = np.array([episode.score for episode in episodes])
     return {
         "return_mean": float(scores.mean()),

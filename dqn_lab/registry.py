@@ -52,7 +52,7 @@ def register(group: str, name: str) -> Callable[[Component], Component]:
 
 
 def package(group: str) -> ModuleType:
-    """Gives a group's own package, whose docstring says what the group decides."""
+    """Returns a group's own package, whose docstring says what the group decides."""
     return importlib.import_module(f"dqn_lab.{group}")
 
 

@@ -24,13 +24,13 @@ Fingerprint = list[int]
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Gives what changes when a file does."""
+    """Returns what changes when a file does."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def is_settled(print_: Fingerprint) -> bool:
-    """Tells whether a file that is changed from now on is sure to have another fingerprint."""
+    """Returns whether a file that is changed from now on is sure to have another fingerprint."""
     return max(print_[1:3]) < time.time_ns() - COARSE
 
 

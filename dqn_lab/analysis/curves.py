@@ -82,7 +82,7 @@ def _once(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def common_steps(evaluations: pd.DataFrame) -> Floats:
-    """Gives the steps that nine in ten of the runs share, or else 101 from the first to the last."""
+    """Returns the steps that nine in ten of the runs share, or else 101 from the first to the last."""
     part, names = _once(evaluations)
     counts = part["step"].value_counts().sort_index()
     shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True).ngroups]
@@ -92,7 +92,7 @@ def common_steps(evaluations: pd.DataFrame) -> Floats:
 
 
 def curve_matrix(part: pd.DataFrame, value: str, steps: Floats, by: Sequence[str] = ()) -> Floats:
-    """Gives each run's values at common steps, [runs, steps], NaN where it has none, in the order of their seeds."""
+    """Returns each run's values at common steps, [runs, steps], NaN where it has none, in the order of their seeds."""
     about, runs = each_run(part)
     if "seed" in part:
         check_scores(about.assign(one=0.0), "one", by)
@@ -173,7 +173,7 @@ def _area(run: pd.DataFrame, value: str, first: float, last: float) -> float:
 def distribution(
     scores: pd.DataFrame, metric: str = "final_return", *, by: Keys = "variant", level: float = 0.95
 ) -> pd.DataFrame:
-    """Gives each arm's empirical distribution of a score, with a band that holds for all scores at once.
+    """Returns each variant's empirical distribution of a score, with a band that holds for all scores at once.
 
     The band is Kolmogorov's, exact at every number of seeds where scores do not tie, and wider than need be where they
     do (Massey 1951, "The Kolmogorov-Smirnov Test for Goodness of Fit", https://doi.org/10.2307/2280095).

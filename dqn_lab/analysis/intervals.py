@@ -54,19 +54,19 @@ class Draws(NamedTuple):
     weights: Floats  # [draws, n + 2], each draw's sum to 1
 
     def mean(self) -> Floats:
-        """Gives each draw's mean."""
+        """Returns each draw's mean."""
         mean: Floats = self.weights @ self.scores
         return mean
 
     def iqm(self) -> Floats:
-        """Gives each draw's interquartile mean: that of the middle half of the weight."""
+        """Returns each draw's interquartile mean: that of the middle half of the weight."""
         above = np.cumsum(self.weights, axis=1)
         middle = np.clip(above, 0.25, 0.75) - np.clip(above - self.weights, 0.25, 0.75)
         iqm: Floats = 2 * middle @ self.scores
         return iqm
 
     def improvement(self, other: Draws) -> Floats:
-        """Gives each draw's probability of a score greater than the other's, ties at ½."""
+        """Returns each draw's probability of a score greater than the other's, ties at ½."""
         if np.isnan(self.scores).any() or np.isnan(other.scores).any():
             return np.full(len(self.weights), np.nan)
         wins = (self.scores[:, None] > other.scores) + 0.5 * (self.scores[:, None] == other.scores)
@@ -155,7 +155,7 @@ def unseen_rate(number: int, level: float = 0.95) -> float:
 
 
 def interval(draws: Floats, level: float) -> Bounds:
-    """Gives what the middle of the draws spans: it leaves out zero exactly where `p_value` is at most 1 − level.
+    """Returns what the middle of the draws spans: it leaves out zero exactly where `p_value` is at most 1 − level.
 
     NaN where there is nothing to say, as with one score in no known bounds.
     """
@@ -167,7 +167,7 @@ def interval(draws: Floats, level: float) -> Bounds:
 
 
 def p_value(differences: Floats) -> float:
-    """Gives the level at which an interval begins to hold zero, two-sided, at least 2 / (draws + 1)."""
+    """Returns the level at which an interval begins to hold zero, two-sided, at least 2 / (draws + 1)."""
     if not np.isfinite(differences).all():
         return np.nan
     beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))

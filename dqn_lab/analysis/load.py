@@ -154,7 +154,7 @@ def _concatenate(tables: Sequence[Any]) -> pd.DataFrame:
 
 
 def _identity(runs: Sequence[Run], swept: Sequence[str], taken: Iterable[Any]) -> dict[str, Any]:
-    """Gives the columns that tell runs apart, a value a run."""
+    """Returns the columns that tell runs apart, a value a run."""
     columns: dict[str, list[Any]] = {
         "run": [run.name for run in runs],
         "sweep": [run.sweep for run in runs],

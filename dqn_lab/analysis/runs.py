@@ -127,7 +127,7 @@ def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[st
 
 
 def _walk(directory: str) -> Iterator[tuple[str, bytes | None]]:
-    """Gives the directories that hold a `run.json`, and what it holds; a run holds no runs."""
+    """Returns the directories that hold a `run.json`, and what it holds; a run holds no runs."""
     try:
         with open(f"{directory}/{disk.RUN}", "rb") as file:
             yield directory, file.read()
@@ -186,7 +186,7 @@ def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Gives a configuration's dotted keys and values, lists as text, so that values can be told apart."""
+    """Returns a configuration's dotted keys and values, lists as text, so that values can be told apart."""
     for key, value in config.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -206,7 +206,7 @@ def _exact(value: Any) -> tuple[type, Any]:
 
 
 def _labels(configs: Mapping[str, Config], sweeps: Mapping[str, Sweep | None]) -> list[tuple[str, str]]:
-    """Gives runs with their variants: a sweep's in the order of its jobs, the others in that of their names."""
+    """Returns runs with their variants: a sweep's in the order of its jobs, the others in that of their names."""
     plain = {path: config for path, config in configs.items() if sweeps[os.path.dirname(path)] is None}
     labels = list(_made_labels(plain).items())
     for parent, sweep in sweeps.items():

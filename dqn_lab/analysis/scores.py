@@ -70,14 +70,14 @@ def check_one_task(frame: pd.DataFrame) -> None:
 
 
 def arms(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Gives each arm's name and rows, of one task each, in order of appearance."""
+    """Returns each variant's name and rows, of one task each, in order of appearance."""
     for arm, part in frame.groupby(list(by), observed=True, sort=False, dropna=False):
         check_one_task(part)
         yield dict(zip(by, arm, strict=True)), part
 
 
 def present(part: pd.DataFrame, metric: str) -> Floats:
-    """Gives the scores that are numbers, ascending: not even rounding depends on the order of the runs."""
+    """Returns the scores that are numbers, ascending: not even rounding depends on the order of the runs."""
     values: Floats = part[metric].to_numpy(dtype=float, na_value=np.nan)
     return np.sort(values[np.isfinite(values)])
 

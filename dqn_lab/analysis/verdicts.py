@@ -170,7 +170,7 @@ class Pair:
         return max(_all_missed(gap, self.cost(side, side.number), side.number) for side in (self.better, self.worse))
 
     def is_clear(self, alpha: float) -> bool:
-        """Tells whether all p-values are at most alpha, the cheapest first."""
+        """Returns whether all p-values are at most alpha, the cheapest first."""
         return self.p_unseen <= alpha and p_value(self.draws) <= alpha and self.permutation.p_value() <= alpha
 
     def cost(self, side: Sample, number: int) -> float:

@@ -113,7 +113,7 @@ def find(nodes, starts, fractions, stratified, leaves, masses):
 
 @inline
 def _last(nodes, first):
-    """Gives the last of some siblings that holds anything, and all it holds: where rounding led beyond their sum."""
+    """Returns the last of some siblings that holds anything, and all it holds: where rounding led beyond their sum."""
     for child in range(FANOUT - 1, -1, -1):
         if nodes[first + child] > 0:
             return child, nodes[first + child]

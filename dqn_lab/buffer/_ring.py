@@ -63,12 +63,12 @@ class Ring:
         return Transition(*[array.take(indices, axis=0) for array in self.arrays])
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives what is stored, and no more."""
+        """Returns what is stored, and no more."""
         filled = {name: array[: self.size].copy() for name, array in self.arrays._asdict().items()}
         return {"head": self.head, "size": self.size, "arrays": filled}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self.head, self.size = state["head"], state["size"]
         for name, array in self.arrays._asdict().items():
             array[: self.size] = state["arrays"][name]

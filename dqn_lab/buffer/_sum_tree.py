@@ -62,7 +62,7 @@ class SumTree(Tree):
     def find(
         self, fractions: NDArray[np.float64], stratified: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Gives the leaves at which the running sum of them all passes fractions of the root.
+        """Returns the leaves at which the running sum of them all passes fractions of the root.
 
         Of fractions spread evenly over [0, 1) a leaf has the share leaf / root.
 

@@ -50,9 +50,9 @@ class Windows:
         return obs, action, total, next_obs, discount
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives the steps in flight."""
+        """Returns the steps in flight."""
         return {"queues": [[(np.array(obs), action, reward) for obs, action, reward in q] for q in self.queues]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self.queues = [deque((obs, action, reward) for obs, action, reward in q) for q in state["queues"]]

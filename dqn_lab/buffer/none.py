@@ -49,11 +49,11 @@ class NoReplay:
         self.fresh = True
 
     def ready(self, batch_size: int) -> bool:
-        """Tells whether there is a transition that was not learned from yet."""
+        """Returns whether there is a transition that was not learned from yet."""
         return self.fresh
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
-        """Gives the one transition, whatever was drawn."""
+        """Returns the one transition, whatever was drawn."""
         self.fresh = False
         indices = np.zeros(1, np.int64)
         return Batch(self.ring.arrays, None, indices, indices)
@@ -62,10 +62,10 @@ class NoReplay:
         """Has no priorities."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives the transition, and whether it is fresh."""
+        """Returns the transition, and whether it is fresh."""
         return {"ring": self.ring.state_dict(), "fresh": self.fresh}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self.ring.load_state_dict(state["ring"])
         self.fresh = state["fresh"]

@@ -129,13 +129,13 @@ class Prioritized(Uniform):
             self.least.put(indices, masses)
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives all that is remembered and in flight, and what the next draws depend on."""
+        """Returns all that is remembered and in flight, and what the next draws depend on."""
         masses = self.masses.leaves[: self.ring.size].copy()
         own = {"masses": masses, "largest": self.largest, "num_steps": self.num_steps}
         return {**super().state_dict(), **own}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         super().load_state_dict(state)
         self.masses.fill(state["masses"])
         if self.least is not None:

@@ -75,7 +75,7 @@ class Uniform:
             self.ring.append(*step)
 
     def ready(self, batch_size: int) -> bool:
-        """Tells whether a whole batch is stored."""
+        """Returns whether a whole batch is stored."""
         return self.ring.size >= batch_size
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
@@ -90,11 +90,11 @@ class Uniform:
         """Has no priorities."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives all that is remembered and in flight."""
+        """Returns all that is remembered and in flight."""
         return {"ring": self.ring.state_dict(), "windows": self.windows.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self.ring.load_state_dict(state["ring"])
         self.windows.load_state_dict(state["windows"])
 

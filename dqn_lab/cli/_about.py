@@ -22,7 +22,7 @@ PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "wandb")
 
 
 def about() -> dict[str, Any]:
-    """Gives versions, git commit, host, command and start of this process' run."""
+    """Returns versions, git commit, host, command and start of this process' run."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": os.environ.get(COMMAND, command()),
@@ -35,7 +35,7 @@ def about() -> dict[str, Any]:
 
 
 def command() -> str:
-    """Gives this process' command as a person types it."""
+    """Returns this process' command as a person types it."""
     program = Path(sys.argv[0]).name
     words = ["python", "-m", "dqn_lab"] if program == "__main__.py" else [program]
     return shlex.join([*words, *sys.argv[1:]])
@@ -54,7 +54,7 @@ def _versions() -> dict[str, str]:
 
 @functools.cache  # of the sources that this process began with
 def _git() -> dict[str, Any] | None:
-    """Gives the commit of the package's own repository, and whether it was changed since; None outside of one."""
+    """Returns the commit of the package's own repository, and whether it was changed; None outside a repository."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

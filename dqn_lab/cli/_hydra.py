@@ -72,7 +72,7 @@ def _nothing(config: Any) -> None:
 
 
 def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
-    """Gives a composed configuration as plain values, interpolations resolved, without Hydra's own part.
+    """Returns a composed configuration as plain values, interpolations resolved, without Hydra's own part.
 
     Args:
         config: the configuration; Hydra's own part, where it is in it, is left out.
@@ -220,7 +220,7 @@ def _in_folders(group: str) -> list[str]:
 
 
 def _set_whole(key: str, overrides: list[str]) -> str | None:
-    """Gives what stands where `key` looks for a key of its own, if that is a single value: `optimizer.lr=0.001`."""
+    """Returns what stands where `key` looks for a key of its own, if that is a single value: `optimizer.lr=0.001`."""
     parent = key.rpartition(".")[0]
     value = OmegaConf.select(_nearly(overrides), parent) if parent else None
     return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None
@@ -235,7 +235,7 @@ def _nearly(overrides: list[str]) -> DictConfig:
 
 
 def _siblings(key: str, overrides: list[str]) -> tuple[str, list[str] | None]:
-    """Gives the first part of `key` that does not exist, and the keys that stand where it was looked for."""
+    """Returns the first part of `key` that does not exist, and the keys that stand where it was looked for."""
     config: Any = _nearly(overrides)
     *path, last = key.replace("/", ".").split(".")
     for part in path:

@@ -14,7 +14,7 @@ from dqn_lab.types import ConfigError
 
 
 def key(override: str) -> str:
-    """Gives the key that an override is for."""
+    """Returns the key that an override is for."""
     return override.lstrip("+~").partition("=")[0]
 
 
@@ -36,7 +36,7 @@ def quote(value: str) -> str:
 
 
 def is_sweep(override: str) -> bool:
-    """Tells whether an override gives several values.
+    """Returns whether an override gives several values.
 
     Raises:
         ConfigError: it cannot be read.
@@ -48,7 +48,7 @@ def is_sweep(override: str) -> bool:
 
 
 def first_value(key: str, text: str) -> Any:
-    """Gives one of the values that a search may try.
+    """Returns one of the values that a search may try.
 
     Raises:
         ConfigError: the text is no choice, range or interval.

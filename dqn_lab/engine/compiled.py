@@ -84,7 +84,7 @@ class CompiledEngine:
         return Update(loss, q_value, figures[2], 1 if noise.minibatches is None else len(noise.minibatches))
 
     def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Gives what `q_values` does, at the one observation [1, *O] that an agent acts on: by a graph of its own."""
+        """Returns what `q_values` does, at the one observation [1, *O] that an agent acts on: by a graph of its own."""
         if self._state is None:
             return self._torch.q_values(obs, noise)
         try:
@@ -174,7 +174,7 @@ class CompiledEngine:
         self._state = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives both networks' parameters and the optimiser's state, as `torch` does, and its numbers unrounded."""
+        """Returns both networks' parameters and the optimiser's state, as `torch` does, and its numbers unrounded."""
         if self._state is None:
             return {**self._torch.state_dict(), "numbers": None}
         self._hand_back()
@@ -185,7 +185,7 @@ class CompiledEngine:
         return {**self._torch.state_dict(), "numbers": numbers}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self._torch.load_state_dict(state)
         self._state = None if state["numbers"] is None or self.fallback else self._hold()
         if self._state is None:
@@ -250,7 +250,7 @@ def _put_back(engine: TorchEngine, state: list[dict[str, Tensor]]) -> None:
 
 
 def _leaves(data: Any) -> Iterator[Any]:
-    """Gives what stands in tuples and lists inside each other, None included."""
+    """Returns what stands in tuples and lists inside each other, None included."""
     if isinstance(data, (tuple, list)):
         for part in data:
             yield from _leaves(part)

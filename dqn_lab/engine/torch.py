@@ -74,7 +74,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Gives the online network's expected values [B, A] at observations [B, *O]."""
+        """Returns the online network's expected values [B, A] at observations [B, *O]."""
         batch = self._tensor(np.array(obs))  # a copy, because torch takes no read-only or reversed view
         return self.value.q_values(forward(self.online, batch, self._noise_tensors(noise))).cpu().numpy()
 
@@ -99,7 +99,7 @@ class TorchEngine:
 
     @torch.no_grad()
     def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor = 0.0) -> Tensor:
-        """Gives what the online network's outputs are to become, [B, …]."""
+        """Returns what the online network's outputs are to become, [B, …]."""
         q_values = _QValues(self, transition, noise, epsilon)
         bootstrapped = self.bootstrap(q_values, transition.action)
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
@@ -130,7 +130,7 @@ class TorchEngine:
         return noise and NetworkNoise(*(None if part is None else self._tensor(part) for part in noise))
 
     def state_dict(self) -> dict[str, Any]:
-        """Gives both networks' parameters and the optimiser's state."""
+        """Returns both networks' parameters and the optimiser's state."""
         return {
             "online": self.online.state_dict(),
             "target": self.target.state_dict(),
@@ -138,7 +138,7 @@ class TorchEngine:
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts back what `state_dict` gave."""
+        """Restores what `state_dict` returned."""
         self.online.load_state_dict(state["online"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -151,7 +151,7 @@ def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None)
 
 
 def of_rows(noise: NetworkNoise[T] | None, rows: T) -> NetworkNoise[T] | None:
-    """Gives the noise of some rows of a batch: what they share, and their own."""
+    """Returns the noise of some rows of a batch: what they share, and their own."""
     return noise if noise is None or noise.rows is None else noise._replace(rows=noise.rows[rows])  # type: ignore[index]
 
 

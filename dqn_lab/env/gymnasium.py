@@ -53,7 +53,7 @@ class Actions(Discrete):
 
 
 class TupleAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """Gives a tuple of states as a vector of whole numbers."""
+    """Returns a tuple of states as a vector of whole numbers."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -141,7 +141,7 @@ class Gymnasium:
 
 
 def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Gives an environment that looks at its own space of actions one that answers sooner."""
+    """Replaces an environment's own action space by one that answers faster."""
     inner = env.unwrapped
     if type(vars(inner).get("action_space")) is Discrete:
         inner.action_space = Actions(int(inner.action_space.n))  # type: ignore[attr-defined]

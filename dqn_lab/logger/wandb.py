@@ -91,7 +91,7 @@ class WandbLogger:
             self.run.finish(exit_code=0 if status == "completed" else 1)
 
     def info(self) -> dict[str, Any]:
-        """Gives the run's id, mode and address."""
+        """Returns the run's id, mode and address."""
         if self.run is None:
             return {}
         url = None if self.run.offline else self.run.url
@@ -114,7 +114,7 @@ def _knock() -> None:
 
 
 def choose_mode() -> str:
-    """Gives `online` where wandb finds credentials without asking, `offline` elsewhere; WANDB_MODE goes first."""
+    """Returns `online` where wandb finds credentials without asking, `offline` elsewhere; WANDB_MODE goes first."""
     asked = os.environ.get("WANDB_MODE")
     if asked in ("online", "offline", "disabled"):
         return asked
@@ -122,7 +122,7 @@ def choose_mode() -> str:
 
 
 def has_credentials() -> bool:
-    """Tells whether wandb would find an API key without asking a person for one."""
+    """Returns whether wandb would find an API key without asking a person for one."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc

@@ -26,11 +26,11 @@ class Convolution(NamedTuple):
     stride: int
 
     def size(self, pixels: int) -> int:
-        """Gives how many pixels it leaves of so many."""
+        """Returns how many pixels it leaves of so many."""
         return (pixels - self.kernel) // self.stride + 1
 
     def needed(self, pixels: int) -> int:
-        """Gives how many pixels it needs to leave so many."""
+        """Returns how many pixels it needs to leave so many."""
         return (pixels - 1) * self.stride + self.kernel
 
 
@@ -92,14 +92,14 @@ class CNN(TrunkAndHead):
         self.channels = channels
 
     def prepare(self, obs: Tensor) -> Tensor:
-        """Gives images [B, *O] as numbers, bytes from 0 to 1, channels first."""
+        """Returns images [B, *O] as numbers, bytes from 0 to 1, channels first."""
         images = obs.to(self.dtype)
         images = images / 255 if obs.dtype == torch.uint8 else images
         return images if self.channels == "first" else images.movedim(-1, 1)
 
 
 def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[Convolution]) -> tuple[int, int, int]:
-    """Gives an image's channels, height and width.
+    """Returns an image's channels, height and width.
 
     Raises:
         ValueError: it is none, or the convolutions leave nothing of it.

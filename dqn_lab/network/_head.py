@@ -113,7 +113,7 @@ class TrunkAndHead(nn.Module):
         return [*self.trunk, *(self.head.value or ()), *self.head.action]
 
     def prepare(self, obs: Tensor) -> Tensor:
-        """Gives observations [B, *O] the trunk's form and type."""
+        """Converts observations [B, *O] to the trunk's form and type."""
         raise NotImplementedError
 
     def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor:

@@ -76,7 +76,7 @@ class NoisyLinear(nn.Linear):
 
 
 def number_noise(network: nn.Module) -> int:
-    """Gives each noisy layer its place in the noise of its network, and how many numbers that is, 0 for a plain one."""
+    """Assigns each noisy layer its place in the noise of its network; returns how many numbers that is in all."""
     size = 0
     for layer in network.modules():
         if isinstance(layer, NoisyLinear):

@@ -86,7 +86,7 @@ class Table(nn.Module):
         return embedding(self.rows(obs), self.weight).view(-1, self.num_actions, self.num_outputs)
 
     def rows(self, obs: Tensor) -> Tensor:
-        """Gives the rows [B] of observations [B, *O]."""
+        """Returns the rows [B] of observations [B, *O]."""
         start, width, last, strides = self.grid.to(obs.device)
         bins = ((obs.reshape(len(obs), -1).double() - start) / width).floor().clamp(min=0)  # [B, dimensions]
         rows: Tensor = (bins.minimum(last) @ strides).long()
@@ -118,7 +118,7 @@ def _cut(space: Box, bins: int | list[int], low: Ends | None, high: Ends | None)
 
 
 def _ends(key: str, given: Ends | None, own: NDArray[Any]) -> NDArray[np.float64]:
-    """Gives one end of every dimension, the space's own where none is given."""
+    """Returns one end of every dimension, the space's own where none is given."""
     ends = own.astype(np.float64).reshape(-1)
     shown = "null" if given is None else given
     if given is not None and len(given) != len(ends):

@@ -29,7 +29,7 @@ def cosines(fractions: Tensor, num_cosines: int) -> Tensor:
 
 
 class FractionNetwork(nn.Module):
-    """Gives the quantiles head(features(s) ⊙ φ(τ)) at fractions τ, with φ(τ) = relu(linear(cosines of τ)).
+    """Returns the quantiles head(features(s) ⊙ φ(τ)) at fractions τ, with φ(τ) = relu(linear(cosines of τ)).
 
     Equation 4 of Dabney et al. 2018, "Implicit Quantile Networks for Distributional Reinforcement Learning",
     https://arxiv.org/abs/1806.06923. Noise brings the fractions, [B, M]; without it they are fixed midpoints.

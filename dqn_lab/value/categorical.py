@@ -82,22 +82,22 @@ class Categorical:
         self.v_min, self.v_max = v_min, v_max
 
     def support(self, outputs: Tensor) -> Tensor:
-        """Gives the atoms [N], of the outputs' type and on their device."""
+        """Returns the atoms [N], of the outputs' type and on their device."""
         return torch.linspace(self.v_min, self.v_max, self.num_outputs, dtype=outputs.dtype, device=outputs.device)
 
     def q_values(self, outputs: Tensor) -> Tensor:
-        """Gives the mean Σ p z of each action's distribution: logits [..., A, N] to [..., A]."""
+        """Returns the mean Σ p z of each action's distribution: logits [..., A, N] to [..., A]."""
         return (outputs.softmax(-1) * self.support(outputs)).sum(-1)
 
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:
-        """Gives the projected distribution, [B, N]: see `categorical_target`."""
+        """Returns the projected distribution, [B, N]: see `categorical_target`."""
         support = self.support(outputs)
         return categorical_target(transition.reward, transition.discount, outputs.softmax(-1), support, bootstrap)
 
     def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
-        """Gives the cross-entropy −Σ target log p of the action taken; the priority is KL(target ‖ p)."""
+        """Returns the cross-entropy −Σ target log p of the action taken; the priority is KL(target ‖ p)."""
         rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
         log_masses = outputs.gather(1, rows).squeeze(1).log_softmax(-1)  # [B, N]
         loss = -(target * log_masses).sum(-1)

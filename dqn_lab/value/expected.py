@@ -73,14 +73,14 @@ class Expected:
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:
-        """Gives r + bonus + γ Σ π (Q + shift), [B]; with `all_actions` inside the row of all targets, [B, A]."""
+        """Returns r + bonus + γ Σ π (Q + shift), [B]; with `all_actions` inside the row of all targets, [B, A]."""
         taken = q_learning_target(transition.reward, transition.discount, outputs.squeeze(-1), bootstrap)
         if not self.all_actions:
             return taken
         return current().squeeze(-1).scatter(1, transition.action.unsqueeze(1), taken.unsqueeze(1))
 
     def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
-        """Gives the loss of δ = target − Q(s, a); the priority is |δ| of the action taken."""
+        """Returns the loss of δ = target − Q(s, a); the priority is |δ| of the action taken."""
         q_values = outputs.squeeze(-1)  # [B, A]
         chosen = q_values.gather(1, action.unsqueeze(1)).squeeze(1)  # [B]
         if self.all_actions:

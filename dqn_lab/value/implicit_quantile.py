@@ -70,17 +70,17 @@ class ImplicitQuantile:
         return FractionNetwork(network, self.counts, self.counts["acting"], self.num_cosines, generator)
 
     def q_values(self, outputs: Tensor) -> Tensor:
-        """Gives the mean of each action's quantiles: [..., A, M] to [..., A]."""
+        """Returns the mean of each action's quantiles: [..., A, M] to [..., A]."""
         return outputs.mean(-1)
 
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:
-        """Gives samples and their weights, [B, 2, A · N′]: see `quantile_target`."""
+        """Returns samples and their weights, [B, 2, A · N′]: see `quantile_target`."""
         return quantile_target(transition.reward, transition.discount, outputs, bootstrap)
 
     def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
-        """Gives Σ_i mean_j of the quantile Huber loss of δ_ij at the drawn τ_i; the priority is the mean |δ_ij|."""
+        """Returns Σ_i mean_j of the quantile Huber loss of δ_ij at the drawn τ_i; the priority is the mean |δ_ij|."""
         fractions = midpoints(outputs.shape[-1], outputs)  # what a network without noise gives
         if noise is not None and noise.rows is not None:
             fractions = noise.rows.to(outputs.dtype)

@@ -41,7 +41,7 @@ def quantile_huber(td_error: Tensor, fraction: Tensor, kappa: float) -> Tensor:
 
 
 def quantile_target(reward: Tensor, discount: Tensor, next_quantiles: Tensor, bootstrap: Bootstrapped) -> Tensor:
-    """Gives the samples Σ rewards + bonus + discount · (θ(a′) + shift(a′)), each with its weight π(a′) / N.
+    """Returns the samples Σ rewards + bonus + discount · (θ(a′) + shift(a′)), each with its weight π(a′) / N.
 
     The weighted samples are the mixture over next actions itself. Where one action has all probability only its own
     have a weight, 1 / N each.
@@ -114,15 +114,15 @@ class Quantile:
         self.kappa = kappa
 
     def q_values(self, outputs: Tensor) -> Tensor:
-        """Gives the mean of each action's quantiles: [..., A, N] to [..., A]."""
+        """Returns the mean of each action's quantiles: [..., A, N] to [..., A]."""
         return outputs.mean(-1)
 
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:
-        """Gives samples and their weights, [B, 2, A · N]: see `quantile_target`."""
+        """Returns samples and their weights, [B, 2, A · N]: see `quantile_target`."""
         return quantile_target(transition.reward, transition.discount, outputs, bootstrap)
 
     def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
-        """Gives Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i; the priority is the mean |δ_ij|."""
+        """Returns Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i; the priority is the mean |δ_ij|."""
         return quantile_loss(outputs, action, target, midpoints(self.num_outputs, outputs), self.kappa)

@@ -67,3 +67,4 @@ def test_closing_twice_does_no_harm(rollout):
     rolling.advance(Progress(3))
     rolling.close()
     rolling.close()
+    assert rolling.progress.step == 3

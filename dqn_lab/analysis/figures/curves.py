@@ -127,7 +127,7 @@ def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> 
 def _apart(
     data: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, draw: Draw, label: str, control: str | None
 ) -> tuple[Figure, list[Axes]]:
-    """Gives each variant a small plot on shared axes, with the control in grey behind it."""
+    """Draws a small plot for each variant on shared axes, with the control in grey behind it."""
     columns = 2 if layout.narrow else 4
     figure, plots = _grid(len(names), layout, columns)
     for place, (name, axes) in enumerate(zip(names, plots, strict=True)):

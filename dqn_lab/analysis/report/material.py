@@ -183,7 +183,7 @@ def _sortable(value: Any) -> tuple[int, float, str]:
 
 
 def _like(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Gives evaluations the labels of the scores; both list a run's arms in the same order."""
+    """Labels evaluations as the scores are; both list a run's variants in the same order."""
     arms = scores[["run", "variant"]].astype(str)
     arms["arm"] = arms.groupby("run").cumcount()
     found = evaluations.astype({"run": str, "task": str})
@@ -247,7 +247,7 @@ def _arm(scores: pd.DataFrame, word: str) -> str:
 
 
 def declared_here(sweeps: Sequence[Sweep], variants: Sequence[str]) -> str | None:
-    """Gives the first of some variants that a sweep named as its control beforehand."""
+    """Returns the first of some variants that a sweep named as its control beforehand."""
     declared = {sweep.control for sweep in sweeps if sweep.control is not None}
     return next((name for name in variants if name in declared or name.partition(": ")[2] in declared), None)
 

@@ -50,7 +50,7 @@ def commands(material: Material) -> list[str]:
 
 
 def variants(material: Material) -> dict[str, str]:
-    """Gives the overrides of each variant, where a sweep says them."""
+    """Returns the overrides of each variant, if a sweep says them."""
     there = {str(name) for name in material.scores["variant"].unique()}
     return {
         label: " ".join(overrides) or "(nothing overridden)"

@@ -76,14 +76,14 @@ class Board:
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
 
     def variants(self) -> dict[str, list[str]]:
-        """Gives the runs of each variant."""
+        """Returns the runs of each variant."""
         variants: dict[str, list[str]] = {}
         for job in self.jobs:
             variants.setdefault(job.variant, []).append(job.directory)
         return variants
 
     def mean(self, names: Iterable[str]) -> str:
-        """Gives the mean final return of those runs that are completed."""
+        """Returns the mean final return of those runs that are completed."""
         scores = [self.scores[name] for name in names if name in self.scores]
         return f"{fmean(scores):.1f}" if scores else "–"
 
@@ -110,7 +110,7 @@ class Board:
         return table
 
     def problems(self, errors: Mapping[str, str]) -> list[str]:
-        """Gives a line for each run that did not complete.
+        """Returns a line for each run that did not complete.
 
         Args:
             errors: why one failed, where its record does not say so.
@@ -124,7 +124,7 @@ class Board:
 
 
 def summary(board: Board) -> list[str]:
-    """Gives a line for each variant: its mean final return and how many of its runs succeeded."""
+    """Returns a line for each variant: its mean final return and how many of its runs succeeded."""
     variants = board.variants()
     width = max(map(len, variants)) + 2
     lines = [f"{board.count('completed')} of {len(board.status)} jobs completed"]
@@ -137,7 +137,7 @@ def summary(board: Board) -> list[str]:
 
 
 def _threshold(config: Mapping[str, Any]) -> float | None:
-    """Gives the return from which Gymnasium calls an environment solved, where it says so."""
+    """Returns the return from which Gymnasium calls an environment solved, if it says so."""
     try:
         return gymnasium.spec(config["env"]["id"]).reward_threshold
     except (KeyError, gymnasium.error.Error):

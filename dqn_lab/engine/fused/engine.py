@@ -152,6 +152,6 @@ class FusedEngine:
 
 
 def _is_readable(field: Array) -> bool:
-    """Tells whether kernels can read an array as it is."""
+    """Returns whether kernels can read an array as it is."""
     is_number = field.dtype.kind in "biu" or field.dtype in (np.float32, np.float64)
     return bool(field.dtype.isnative and is_number and field.flags.c_contiguous and field.flags.writeable)
