@@ -14,6 +14,7 @@ from dqn_lab.schedule import Every, Progress, progress_of
 from dqn_lab.seeding import Streams, Uniforms
 from dqn_lab.types import (
     Array,
+    Batch,
     Buffer,
     Engine,
     Exploration,
@@ -120,10 +121,8 @@ class Agent:
             epsilon = 0.0 if self.epsilon is None else self.epsilon(before)
             update = self.engine.update(batch, noise, self.lr(before), epsilon)
             if not math.isfinite(update.loss):
-                raise TrainingError(
-                    f"the loss became {update.loss} in episode {before.episode}, step {before.step + 1}: "
-                    "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
-                )
+                where = f"in episode {before.episode}, step {before.step + 1}"
+                raise TrainingError(f"the loss became {update.loss} {where}: {_reason(batch)}")
             self.buffer.update_priorities(batch.indices, update.priorities)
             updates.append(update)
             count += update.num_updates
@@ -178,3 +177,12 @@ class Agent:
             "uniforms": self._uniforms,
             "streams": self.streams,
         }
+
+
+def _reason(batch: Batch) -> str:
+    """Says why the loss over a batch may not be finite, and what to do about it."""
+    obs, _, reward, next_obs, _ = batch.transition
+    for name, field in (("an observation", obs), ("an observation", next_obs), ("a reward", reward)):
+        if np.issubdtype(field.dtype, np.floating) and not np.isfinite(field).all():
+            return f"{name} that the environment returned is not a finite number"
+    return "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"

@@ -55,7 +55,7 @@ class FakeBuffer:
     def sample(self, draws):
         assert ((draws >= 0) & (draws < 1)).all()
         self.sizes.append(len(draws))
-        return Batch(Transition(*[None] * 5), None, np.arange(len(draws)))
+        return Batch(Transition(*[np.ones(len(draws), np.float32)] * 5), None, np.arange(len(draws)))
 
     def update_priorities(self, indices, priorities):
         self.priorities.append(dict(zip(indices.tolist(), priorities.tolist(), strict=True)))
@@ -180,6 +180,27 @@ def test_a_loss_that_is_not_finite_ends_training(loss):
     with pytest.raises(TrainingError, match=rf"^the loss became {loss} in episode 3, step 70: lower optimizer\.lr"):
         agent.learn(Progress(69, 3, 5), Progress(70, 3, 5))
     assert (events, agent.buffer.priorities) == (["update"], [])
+
+
+@pytest.mark.parametrize(
+    ("field", "name"), [("obs", "an observation"), ("next_obs", "an observation"), ("reward", "a reward")]
+)
+@pytest.mark.parametrize("number", [math.nan, -math.inf])
+def test_an_environment_that_returns_no_number_is_named_as_the_cause(field, name, number):
+    agent, _ = fake(loss=math.nan)
+    sample = agent.buffer.sample
+
+    def spoilt(draws):
+        batch = sample(draws)
+        column = np.full(len(draws), 1.0, np.float32)
+        column[3] = number
+        return Batch(batch.transition._replace(**{field: column}), None, batch.indices)
+
+    agent.buffer.sample = spoilt
+    with pytest.raises(
+        TrainingError, match=rf"^the loss became nan in .*: {name} that the environment returned is not"
+    ):
+        agent.learn(Progress(69, 3), Progress(70, 3))
 
 
 def test_the_error_names_the_episode_that_the_step_belongs_to():
