@@ -20,7 +20,7 @@ from dqn_lab.cli.evaluate import Policy, load_policy, play
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.cli.train import make_directory
 from dqn_lab.records import read_record, value_text
-from dqn_lab.types import Array, ConfigError
+from dqn_lab.types import Array, ConfigError, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,13 +74,17 @@ class Run:
         """`evaluations.csv`: one row per evaluation of the greedy policy."""
         return self._table("evaluations")
 
-    def _table(self, name: str) -> pd.DataFrame:
-        import pandas as pd
+    def _table(self, name: Table) -> pd.DataFrame:
+        from dqn_lab.analysis.tables import Unreadable, read_csv
 
         path = self.directory / f"{name}.csv"
-        if not path.exists():
-            raise ConfigError(f"{path}: no such file; the run logged without csv")
-        return pd.read_csv(path)
+        try:
+            frame: pd.DataFrame = read_csv(path, name).to_pandas()
+        except FileNotFoundError as error:
+            raise ConfigError(f"{path}: no such file; the run logged without csv") from error
+        except Unreadable as error:
+            raise ConfigError(f"{path}: {error}") from error
+        return frame
 
     def policy(self, obs: Any) -> int:
         """Returns the final policy's greedy action at an observation [*O]."""

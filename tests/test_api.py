@@ -89,6 +89,20 @@ def test_a_run_has_its_tables_scores_and_policy():
     assert repr(dqn_lab.load(run.directory)) == repr(run)
 
 
+def test_a_table_that_is_not_there_or_torn_is_a_mistake_or_read_up_to_its_last_whole_row():
+    run = dqn_lab.train(*FEW, **QUICK)
+    path = run.directory / "episodes.csv"
+    whole = run.episodes
+    path.write_text(path.read_text() + "6,22")
+    pd.testing.assert_frame_equal(run.episodes, whole)
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+    with pytest.raises(dqn_lab.ConfigError, match=r"episodes\.csv: has no row yet"):
+        _ = run.episodes
+    path.unlink()
+    with pytest.raises(dqn_lab.ConfigError, match="the run logged without csv"):
+        _ = run.episodes
+
+
 def test_an_evaluation_is_the_commands():
     run = dqn_lab.train(*FEW, **QUICK)
     frame = dqn_lab.evaluate(run, episodes=4, seed=7)
