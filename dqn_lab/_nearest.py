@@ -15,7 +15,7 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     return f"{did_you_mean(word, known)}choices: {', '.join(known[:SHOWN]) or 'none'}{more}"
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """Returns `did you mean …? ` for the choice nearest to a mistyped word; nothing if none is near."""
-    close = difflib.get_close_matches(word, list(choices), n=1)
+def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:
+    """Returns `did you mean …? ` for the choice nearest to a mistyped word, if it is at least so like it, in [0, 1]."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=likeness)
     return f"did you mean {close[0]}? " if close else ""

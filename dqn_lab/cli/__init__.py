@@ -81,8 +81,6 @@ def _dispatch(arguments: list[str]) -> int:
     if not command:
         print(HELP, end="", file=sys.stderr)
         return 2
-    import difflib
+    from dqn_lab._nearest import nearest
 
-    close = difflib.get_close_matches(command, COMMANDS, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return fail(f"{command}: no such command; {hint}choices: {', '.join(COMMANDS)}")
+    return fail(f"{command}: no such command; {nearest(command, COMMANDS)}")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 from typing import NoReturn
 
+from dqn_lab._nearest import did_you_mean
 from dqn_lab.cli import fail
 
 
@@ -20,13 +20,14 @@ class Parser(argparse.ArgumentParser):
             return ""
         flags = [flag for action in self._actions for flag in action.option_strings]
         words = message.split()[2:]
-        name, _, value = words[0].lstrip("-").partition("=")
+        flag, _, value = words[0].partition("=")
+        name = flag.lstrip("-")
         if self.prog.endswith((" train", " sweep")) and name.replace("-", "_").isidentifier() and words[0] not in flags:
-            close = difflib.get_close_matches(words[0].partition("=")[0], flags, n=1, cutoff=0.8)
             value = value or next(iter(words[1:]), "…")
-            return f"; did you mean {close[0]}?" if close else f"; a key is set without dashes: {name}={value}"
-        close = difflib.get_close_matches(message.split()[2], flags, n=1)
-        return f"; did you mean {close[0]}?" if close else ""
+            meant = did_you_mean(flag, flags, likeness=0.8) or f"a key is set without dashes: {name}={value}"
+        else:
+            meant = did_you_mean(words[0], flags)
+        return f"; {meant.rstrip()}" if meant else ""
 
 
 def natural(text: str) -> int:
