@@ -19,7 +19,7 @@ from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.train import Due, Experiment
+from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Engine, Optimizer
 
 Count = Annotated[int, Gt(0)]
@@ -49,6 +49,14 @@ class Evaluation(_Strict):
     final_num_episodes: Count = 100
 
 
+class Checkpointing(_Strict):
+    """When a run's state is saved, so that it can be continued; the `checkpoint` keys."""
+
+    interval: Count | None = 60
+    unit: Literal["seconds"] | Unit = "seconds"
+    keep: Count = 2
+
+
 class RunValues(_Strict):
     """A run's own values, beside its components."""
 
@@ -61,6 +69,7 @@ class RunValues(_Strict):
     display: Literal["auto", "bar", "lines", "notebook", "none"] = "auto"
     train: Learning = Learning()
     evaluation: Evaluation = Evaluation()
+    checkpoint: Checkpointing = Checkpointing()
 
 
 def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,8 +192,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
     first_reset = int(streams("environment").integers(2**31))
-    evaluation = config["evaluation"]
-    every = Every(evaluation["interval"], evaluation["unit"]) if evaluation["interval"] else None
+    evaluation, checkpoint = config["evaluation"], config["checkpoint"]
     return Experiment(
         config=dict(config),
         choices=choices,
@@ -193,12 +201,26 @@ def build(config: Mapping[str, Any]) -> Experiment:
         make_env=env_factory.make,
         agent=agent,
         rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
-        due=Due(steps=config["steps"], episodes=config["episodes"], evaluations=every),
+        due=Due(
+            steps=config["steps"],
+            episodes=config["episodes"],
+            evaluations=_every(evaluation),
+            checkpoints=Clock(checkpoint["interval"]) if _is_by_the_clock(checkpoint) else _every(checkpoint),
+        ),
         columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],
         num_episodes=evaluation["num_episodes"],
         final_num_episodes=evaluation["final_num_episodes"],
+        keep=checkpoint["keep"] if checkpoint["interval"] else None,
     )
+
+
+def _is_by_the_clock(checkpoint: Mapping[str, Any]) -> bool:
+    return checkpoint["interval"] is not None and checkpoint["unit"] == "seconds"
+
+
+def _every(part: Mapping[str, Any]) -> Every | None:
+    return Every(part["interval"], part["unit"]) if part["interval"] else None
 
 
 def _choose(group: str, config: Mapping[str, Any]) -> Choice:

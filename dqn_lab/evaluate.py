@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from dqn_lab import interrupt
 from dqn_lab.seeding import seed_sequence
 from dqn_lab.types import Array, TrainingError
 
@@ -45,6 +46,7 @@ def evaluate(
 
     Raises:
         TrainingError: a Q-value is not a number.
+        Interrupted: a signal asked the process to stop.
     """
     seeds = rng.integers(2**31, size=num_episodes).tolist()
     together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # as many each time, or nearly so
@@ -65,6 +67,7 @@ def _play(
     for i in running:
         seen[i], _ = envs[i].reset(seed=seeds[i])
     while running:
+        interrupt.check()
         values = q_values(seen)
         actions, best = values.argmax(1).tolist(), (values == values.max(1, keepdims=True)).sum(1).tolist()
         over = set()

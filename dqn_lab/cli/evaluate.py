@@ -106,13 +106,13 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
         ValueError: there is no such run or policy, or it needs code that is not trusted.
     """
     record = read_record(directory)
-    _check_trust(record["config"], record, trust)
+    check_trust(record["config"], record, trust)
     from dqn_lab import checkpoint
     from dqn_lab.build import build, validate  # torch is imported when there really is a run to evaluate
 
     config = validate({**record["config"], "device": "cpu", "logger": {}})
     experiment = build(config)
-    about = checkpoint.load_policy(directory / "checkpoint" / f"{name}.pt", experiment.agent.engine.online)
+    about = checkpoint.load_policy(checkpoint.policy_path(directory, name), experiment.agent.engine.online)
     return Policy(config, experiment, about["step"])
 
 
@@ -125,7 +125,7 @@ def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episod
     return evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, rng, num_episodes)
 
 
-def _check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:
+def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:
     """Refuses names of code outside the registry, unless they are trusted; then makes them importable.
 
     Raises:

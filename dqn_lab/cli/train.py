@@ -15,7 +15,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, fail, warn
+from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, _worker, fail, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.cli.sweep.launch import batches
@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
     for name in (NUM_JOBS, WARNED):
         os.environ.pop(name, None)
     _interrupt.listen()
+    _worker.begin_workers()
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
@@ -69,7 +70,7 @@ def _run_one(overrides: list[str]) -> int:
     warn(*experiment.warnings)
     given = any("hydra.run.dir=" in override for override in overrides)
     directory = make_directory(Path(config.hydra.run.dir), bump=not given)
-    return int(math.isnan(_jobs.as_hydras_job(config, directory, lambda: _carry_out(experiment, directory))))
+    return int(math.isnan(_jobs.as_hydras_job(config, directory, lambda: carry_out(experiment, directory))))
 
 
 def _run_grid(overrides: list[str]) -> int:
@@ -110,10 +111,11 @@ def job(config: DictConfig) -> float:
         fail(f"{error}; {shown(directory)}")
         return math.nan
     warn(*experiment.warnings)
-    return _carry_out(experiment, directory)
+    with _worker.at_work():
+        return carry_out(experiment, directory)
 
 
-def _carry_out(experiment: Experiment, directory: Path) -> float:
+def carry_out(experiment: Experiment, directory: Path) -> float:
     """Runs an experiment and prints what came out; a failure is printed too, and is in its run.json.
 
     Returns:
@@ -124,8 +126,10 @@ def _carry_out(experiment: Experiment, directory: Path) -> float:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
         progress = experiment.rollout.progress
-        where = f"interrupted at episode {progress.episode}, step {progress.step}; {shown(directory)}"
-        raise type(error)(where) from error
+        place = shown(directory)
+        again = f"; python -m dqn_lab resume {shlex.quote(place)} goes on" if experiment.keep else ""
+        error.args = (f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}",)
+        raise
     except Exception as error:
         fail(f"{one_line(error)}; {shown(directory)}")
         return math.nan
