@@ -192,7 +192,6 @@ def build(config: Mapping[str, Any]) -> Experiment:
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
     first_reset = int(streams("environment").integers(2**31))
-    evaluation, checkpoint = config["evaluation"], config["checkpoint"]
     return Experiment(
         config=dict(config),
         choices=choices,
@@ -201,22 +200,24 @@ def build(config: Mapping[str, Any]) -> Experiment:
         make_env=env_factory.make,
         agent=agent,
         rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
-        due=Due(
-            steps=config["steps"],
-            episodes=config["episodes"],
-            evaluations=_every(evaluation),
-            checkpoints=Clock(checkpoint["interval"]) if _is_by_the_clock(checkpoint) else _every(checkpoint),
-        ),
+        due=_due(config),
         columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],
-        num_episodes=evaluation["num_episodes"],
-        final_num_episodes=evaluation["final_num_episodes"],
-        keep=checkpoint["keep"] if checkpoint["interval"] else None,
+        num_episodes=config["evaluation"]["num_episodes"],
+        final_num_episodes=config["evaluation"]["final_num_episodes"],
+        keep=config["checkpoint"]["keep"] if config["checkpoint"]["interval"] else None,
     )
 
 
-def _is_by_the_clock(checkpoint: Mapping[str, Any]) -> bool:
-    return checkpoint["interval"] is not None and checkpoint["unit"] == "seconds"
+def _due(config: Mapping[str, Any]) -> Due:
+    evaluation, checkpoint = config["evaluation"], config["checkpoint"]
+    by_the_clock = checkpoint["interval"] and checkpoint["unit"] == "seconds"
+    return Due(
+        steps=config["steps"],
+        episodes=config["episodes"],
+        evaluations=_every(evaluation),
+        checkpoints=Clock(checkpoint["interval"]) if by_the_clock else _every(checkpoint),
+    )
 
 
 def _every(part: Mapping[str, Any]) -> Every | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
@@ -118,7 +119,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 def _wait(seconds: float) -> None:
     """Has the process stop wherever it is when the time is up; 0 calls that off."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         if seconds:
             signal.signal(signal.SIGALRM, _lose_patience)
         signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -30,7 +30,7 @@ MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resu
 
 
 class Display(Protocol):
-    """What a person sees while a run goes on."""
+    """What a person sees of a run."""
 
     def start(self) -> None: ...
     def stride(self, stride: Stride) -> None: ...
@@ -169,7 +169,11 @@ class Run:
             self.logs.write("episodes", row)
             now = time.perf_counter()
             rate = (stride.after.step - self.measured_step) / max(now - self.measured, 1e-9)
-            timing = {"seconds": now - self.started, "steps_per_second": rate, "resumed": self.num_resumed}
+            timing = {
+                "seconds": now - self.started,
+                "steps_per_second": rate,
+                "resumed": len(self.record.get("resumed", ())),
+            }
             self.logs.write("timing", {"episode": row["episode"], "step": row["step"], **timing})
             self.measured, self.measured_step = now, stride.after.step
             self.returns.append(float(row["return"] or 0.0))
@@ -243,11 +247,6 @@ class Run:
         self.returns = deque(state["returns"], maxlen=LAST)
         self.seconds, self.positions = state["seconds"], state["loggers"]
 
-    @property
-    def num_resumed(self) -> int:
-        """How many times the run was resumed."""
-        return len(self.record.get("resumed") or [])
-
     def _leave(self, safely: bool) -> None:
         """Saves what an interrupted run has come to."""
         if "scores" in self.record or _place(self.directory) != self.place:
@@ -271,9 +270,9 @@ class Run:
         self.record["status"] = status
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
-        engine = self.experiment.agent.engine
+        engine, chosen = self.experiment.agent.engine, self.record["engine"]
         if isinstance(engine, FallsBack) and engine.fallback is not None:
-            rejected = {**self.record["engine"]["rejected"], self.record["engine"]["name"]: engine.fallback}
+            rejected = {**chosen["rejected"], chosen["name"]: engine.fallback}
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
         if _place(self.directory) == self.place:
             self._save_record()  # first of all, because closing may take its time, or hang
