@@ -103,3 +103,12 @@ def _is_locked_elsewhere(path: Path) -> bool:
         return True
     lock.release()
     return False
+
+
+def place(directory: Path) -> tuple[int, int] | None:
+    """Returns what tells a directory from another one of the same name; None if there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

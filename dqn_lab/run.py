@@ -16,7 +16,7 @@ from dqn_lab import interrupt
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.hooks import FallsBack
 from dqn_lab.interrupt import Interrupted
-from dqn_lab.locks import Claim
+from dqn_lab.locks import Claim, place
 from dqn_lab.logs import Logs
 from dqn_lab.records import NOT_THE_RUN, RUN, read_record, text_without, write_record
 from dqn_lab.schedule import Progress, progress_of
@@ -93,7 +93,7 @@ class Run:
     def _prepare(self, experiment: Experiment, directory: Path) -> None:
         self.experiment, self.directory = experiment, directory.absolute()
         self.claim = Claim(directory, "another process is training there")
-        self.place, self.process = _place(directory), os.getpid()
+        self.place, self.process = place(directory), os.getpid()
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
         self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
@@ -249,7 +249,7 @@ class Run:
 
     def _leave(self, safely: bool) -> None:
         """Saves what an interrupted run has come to."""
-        if "scores" in self.record or _place(self.directory) != self.place:
+        if "scores" in self.record or place(self.directory) != self.place:
             return  # the final policy is saved, and another may be loaded; or there is nowhere to save it
         self.scoring.save_policy("final")
         if safely and self.experiment.due.saved != self.progress:
@@ -263,7 +263,7 @@ class Run:
         """
         if os.getpid() != self.process:  # the environment forked, and this is the copy
             os._exit(1)
-        if _place(self.directory) != self.place:
+        if place(self.directory) != self.place:
             raise TrainingError(f"{self.directory}: was removed or renamed during the run")
 
     def _close(self, status: str) -> None:
@@ -274,7 +274,7 @@ class Run:
         if isinstance(engine, FallsBack) and engine.fallback is not None:
             rejected = {**chosen["rejected"], chosen["name"]: engine.fallback}
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
-        if _place(self.directory) == self.place:
+        if place(self.directory) == self.place:
             self._save_record()  # first of all, because closing may take its time, or hang
         try:
             self.experiment.rollout.close()
@@ -290,12 +290,3 @@ class Run:
 def _past(config: Mapping[str, Any]) -> str:
     """Writes what a configuration says about the past of a run: all that may not change when it is resumed."""
     return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))
-
-
-def _place(directory: Path) -> tuple[int, int] | None:
-    """Returns what tells a directory from another one of the same name; None if there is none."""
-    try:
-        found = directory.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
