@@ -98,6 +98,7 @@ class Run:
         self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
         self.scoring = Scoring(experiment, self.directory, self._tell)
+        self.saved: Progress | None = None  # where the newest checkpoint is
         self.seconds = 0.0  # that the run took before it was resumed
         self.started = self.measured = time.perf_counter()
         self.measured_step = 0
@@ -126,7 +127,7 @@ class Run:
             self._begin()
             train(self.experiment.rollout, self.experiment.due, self)
             self.scoring.save_policy("final")
-            if self.experiment.due.saved != self.progress:
+            if self.saved != self.progress:
                 self.save(self.progress)
             self.record["scores"] = {"last_100": sum(self.returns) / len(self.returns)} if self.returns else {}
             self.scoring.in_the_end(self.record["scores"])
@@ -197,6 +198,7 @@ class Run:
             with interrupt.held():
                 self._check_place()
                 self.checkpoints.save(progress.step, self._state())
+                self.saved = progress
         except (StateError, OSError) as error:
             _log.warning("no checkpoint at step %s: %s", progress.step, one_line(error))
 
@@ -222,10 +224,10 @@ class Run:
                 tried.append(one_line(error))
         else:
             reason = f": {tried[0]}" if tried else ""
-            raise StateError(f"{self.directory}: has no checkpoint to go on from{reason}")
+            raise StateError(f"the run has no checkpoint to go on from{reason}")
         if self.experiment.due.exceeded(self.progress):
             at = f"episode {self.progress.episode}, step {self.progress.step}"
-            raise ConfigError(f"{self.directory}: has come to {at} already, further than is asked for")
+            raise ConfigError(f"the run has come to {at} already, further than is asked for")
         again = {**about, "from": self.progress._asdict(), "status": old["status"]}
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},
@@ -242,7 +244,7 @@ class Run:
             raise StateError("the checkpoint is of another configuration")
         self.experiment.rollout.load_state_dict(state["rollout"])
         self.experiment.due.evaluated = progress_of((*state["evaluated"],))
-        self.experiment.due.saved = self.progress
+        self.experiment.due.saved = self.saved = self.progress
         self.scoring.load_state_dict(state["scoring"])
         self.returns = deque(state["returns"], maxlen=LAST)
         self.seconds, self.positions = state["seconds"], state["loggers"]
@@ -252,7 +254,7 @@ class Run:
         if "scores" in self.record or place(self.directory) != self.place:
             return  # the final policy is saved, and another may be loaded; or there is nowhere to save it
         self.scoring.save_policy("final")
-        if safely and self.experiment.due.saved != self.progress:
+        if safely and self.saved != self.progress:
             self.save(self.progress)
 
     def _check_place(self) -> None:

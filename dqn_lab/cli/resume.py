@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab.cli import fail, warn
 from dqn_lab.cli._parser import Parser
 from dqn_lab.records import SWEEP, read_record, read_sweep
-from dqn_lab.types import ConfigError
+from dqn_lab.types import ConfigError, StateError
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -36,10 +36,12 @@ def main(argv: list[str]) -> int:
         with as_config_error(), workplace(command(), imports_of(args.run) if args.trust else None):
             experiment = prepare(args.run, args.overrides, args.trust)
             warn(*experiment.warnings)
-            with log_file(args.run / "train.log"):
+            with log_file(args.run / "train.log", terminal=True):
                 return int(math.isnan(carry_out(experiment, args.run)))
     except ConfigError as error:
         return fail(*error.problems)
+    except StateError as error:
+        return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt as error:

@@ -21,7 +21,7 @@ from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.cli.sweep.launch import batches
 from dqn_lab.records import RUN, read_record
 from dqn_lab.train import Experiment
-from dqn_lab.types import ConfigError, one_line
+from dqn_lab.types import ConfigError, StateError, one_line
 
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
 
@@ -107,12 +107,12 @@ def job(config: DictConfig) -> float:
         say(f"\njob {hydra.job.num + 1} of {os.environ[NUM_JOBS]}: {' '.join(hydra.overrides.task)}")
     try:
         experiment = _jobs.prepare(config, hydra)
-    except ConfigError as error:
+        warn(*experiment.warnings)
+        with _worker.at_work():
+            return carry_out(experiment, directory)
+    except (ConfigError, StateError) as error:
         fail(f"{error}; {shown(directory)}")
         return math.nan
-    warn(*experiment.warnings)
-    with _worker.at_work():
-        return carry_out(experiment, directory)
 
 
 def carry_out(experiment: Experiment, directory: Path) -> float:
@@ -120,6 +120,10 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
 
     Returns:
         the final policy's mean return; NaN if the run failed.
+
+    Raises:
+        ConfigError: another process is training there.
+        StateError: the run there has no checkpoint to go on from.
     """
     display, began = experiment.config["display"], time.perf_counter()
     try:
@@ -129,6 +133,8 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
         place = shown(directory)
         again = f"; python -m dqn_lab resume {shlex.quote(place)} goes on" if experiment.keep else ""
         error.args = (f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}",)
+        raise
+    except (ConfigError, StateError):  # it did not begin
         raise
     except Exception as error:
         fail(f"{one_line(error)}; {shown(directory)}")
