@@ -161,7 +161,10 @@ class QValues(Protocol):
 
 
 class Stateful(Protocol):
-    """Anything that a run must save to continue later. A state holds arrays, tensors and plain values only."""
+    """Anything that a run must save to continue later.
+
+    A state holds arrays, tensors, `statefile.Rows` and plain values only. It is valid until its owner changes.
+    """
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
