@@ -99,7 +99,7 @@ def test_a_ring_is_filled_from_what_is_new_in_turn(written, since):
             earlier[number % 7] = number
     saved = SavedRows(written)
     before = [(at, rows.copy()) for at, rows in Rows(earlier, min(since, written)).pieces()]
-    saved.pieces = before + [*Rows(ring, written).pieces(since=min(since, written))]
+    saved.pieces = [*before, *Rows(ring, written).pieces(since=min(since, written))]
     restored = np.zeros(7, np.int64)
     saved.copy_to(restored)
     assert restored.tolist() == ring.tolist()
