@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pytest
 from omegaconf import OmegaConf
 
-from dqn_lab import records
+from dqn_lab import interrupt, records
 from dqn_lab.cli.sweep import search
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
@@ -447,6 +447,34 @@ def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code
     assert errors.splitlines()[-1] == "error: interrupted; run the same command again to continue"
     statuses = {json.loads(path.read_text())["status"] for path in (tmp_path / "here").glob("*/run.json")}
     assert statuses == {"interrupted"}
+
+
+SEARCH = """question: Which?
+base: [{base}]
+search: {{params: {{target.interval: "choice(1, 10, 100)"}}, num_trials: 3, num_parallel: 1}}
+seeds: range(0, 2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
+@pytest.mark.parametrize("safe_point", [2, 20, 45])
+def test_a_search_that_was_stopped_comes_out_as_if_it_had_not_been(ask, tmp_path, monkeypatch, safe_point):
+    assert ask("--dir", "whole", text=SEARCH).code == 0
+    left = [safe_point]
+
+    def check():
+        left[0] -= 1
+        if left[0] == 0:
+            raise interrupt.Interrupted(15, safe=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupt, "check", check)
+        assert ask("--dir", "stopped", text=SEARCH).code == 143
+    assert ask("--dir", "stopped", text=SEARCH).code == 0
+    assert written(tmp_path / "stopped") == written(tmp_path / "whole")
+    jobs = [read(tmp_path / name)["jobs"] for name in ("stopped", "whole")]
+    assert jobs[0] == jobs[1]
 
 
 @pytest.mark.slow
