@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from dqn_lab import registry
 from dqn_lab._validation import check
 from dqn_lab.agent import Agent
+from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
@@ -47,6 +49,7 @@ class Evaluation(_Strict):
     unit: Unit = "episodes"
     num_episodes: Count = 10
     final_num_episodes: Count = 100
+    max_steps: Count | None = 100_000
 
 
 class Checkpointing(_Strict):
@@ -168,7 +171,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
-        env: gymnasium.Env[Any, Any] = env_factory.make()
+        env = Checked(env_factory.make())
         space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
         env.close()
     exploration = registry.create("exploration", config["exploration"], num_actions)
@@ -191,15 +194,16 @@ def build(config: Mapping[str, Any]) -> Experiment:
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
+    make_env = functools.partial(make_checked, env_factory.make)
     first_reset = int(streams("environment").integers(2**31))
     return Experiment(
         config=dict(config),
         choices=choices,
         warnings=list(_warnings(config)),
         streams=streams,
-        make_env=env_factory.make,
+        make_env=functools.partial(make_checked, env_factory.make, Limit(config["evaluation"]["max_steps"])),
         agent=agent,
-        rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
+        rollout=registry.create("rollout", rollout, agent, make_env, first_reset, reporters),
         due=_due(config),
         columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from annotated_types import Gt
 from gymnasium import Space
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
@@ -34,12 +34,13 @@ class Grid(NamedTuple):
 class Table(nn.Module):
     """A row of A · K numbers for every state, shared with no other: with it, Q-learning is Watkins' (1989).
 
-    States of a `Discrete` or `MultiDiscrete` space have a row each. Where a vector of numbers is observed, a `Box`,
-    each of its dimensions is cut into bins of one width, and a row stands for a cell of that grid (Michie, Chambers
-    1968, "BOXES: An Experiment in Adaptive Control"). What lies beyond an end counts to the bin at that end.
+    States of a `Discrete`, `MultiDiscrete` or `MultiBinary` space have a row each. Where a vector of numbers is
+    observed, a `Box`, each of its dimensions is cut into bins of one width, and a row stands for a cell of that grid
+    (Michie, Chambers 1968, "BOXES: An Experiment in Adaptive Control"). What lies beyond an end counts to the bin at
+    that end.
 
     Args:
-        observation_space: a `Discrete`, `MultiDiscrete` or `Box`, of one dimension at most.
+        observation_space: a `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`, of one dimension at most.
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: not used: nothing here is random.
@@ -99,6 +100,8 @@ def _states(space: Space[Any]) -> Grid:
         sizes, start = [int(space.n)], [int(space.start)]
     elif isinstance(space, MultiDiscrete):
         sizes, start = space.nvec.tolist(), space.start.tolist()
+    elif isinstance(space, MultiBinary):
+        sizes, start = [2] * math.prod(space.shape), [0] * math.prod(space.shape)
     else:
         raise ValueError(f"needs states, or a vector of numbers, to observe, got {space}")
     return Grid(np.array(start, np.float64), np.ones(len(sizes)), sizes)

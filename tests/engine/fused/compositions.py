@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -31,6 +32,7 @@ class Composition(NamedTuple):
     """What an engine is built of, and what batches it is given."""
 
     obs: tuple[int, ...] = (4,)
+    space: gymnasium.Space[Any] | None = None  # of the observations; None for a box of that shape
     num_actions: int = 3
     network: dict[str, Any] = {"name": "mlp"}
     value: dict[str, Any] = {"name": "expected"}
@@ -46,8 +48,9 @@ class Composition(NamedTuple):
 
     def networks(self, dtype):
         """Builds the online and the target network; one for both where it is shared."""
+        space = Box(-1, 1, self.obs) if self.space is None else self.space
         online, target = (
-            create("network", self.network, Box(-1, 1, self.obs), self.num_actions, 1, generator).to(dtype)
+            create("network", self.network, space, self.num_actions, 1, generator).to(dtype)
             for generator in (torch_generator(self.seed, "online"), torch_generator(self.seed, "target"))
         )
         return online, online if self.shared else target
@@ -59,13 +62,20 @@ class Composition(NamedTuple):
         parts.append(create("optimizer", self.optimizer))
         return create("engine", {"name": name}, online, target, *parts, CPU)
 
+    def observe(self, size, rng):
+        """Makes observations up."""
+        if self.space is None:
+            return rng.normal(size=(size, *self.obs))
+        self.space.seed(int(rng.integers(2**31)))
+        return np.stack([self.space.sample() for _ in range(size)])
+
     def draw(self, size, rng, array):
         """Makes transitions up, of numbers that either type can hold."""
         made = Transition(
-            obs=rng.normal(size=(size, *self.obs)),
+            obs=self.observe(size, rng),
             action=rng.integers(self.num_actions, size=size),
             reward=rng.normal(size=size),
-            next_obs=rng.normal(size=(size, *self.obs)),
+            next_obs=self.observe(size, rng),
             discount=np.where(rng.random(size) < 0.2, 0, 0.9),
         )
         return Transition(*(f.astype(np.float32).astype(array) if f.dtype == np.float64 else f for f in made))
