@@ -17,8 +17,11 @@ from dqn_lab.types import Array, TrainingError
 _log = logging.getLogger(__name__)
 LARGEST = float(np.finfo(np.float32).max)  # rewards are stored as float32
 SHORT = 64  # numbers of an observation that Python sums up faster than numpy
-PATIENCE = 10.0  # seconds that closing an environment may take
+PATIENCE = 5.0  # seconds that closing an environment may take
 LONG = 10_000  # steps of an evaluation episode, after which a person is told that it goes on
+
+
+_hanging: set[type] = set()  # environments whose close has not returned
 
 
 class Limit:
@@ -146,11 +149,12 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                     raise ValueError(f"must be in {self.observation_space}")
 
     def close(self) -> None:
-        """Closes the environment; a failure, or more than ten seconds, is a warning."""
-        closing = threading.Thread(target=self._close, daemon=True)
+        """Closes the environment; a failure is a warning, and so is taking too long, after which nobody waits again."""
+        closing, kind = threading.Thread(target=self._close, daemon=True), type(self.unwrapped)
         closing.start()
-        closing.join(PATIENCE)
-        if closing.is_alive():
+        closing.join(0 if kind in _hanging else PATIENCE)
+        if closing.is_alive() and kind not in _hanging:
+            _hanging.add(kind)
             _log.warning("the environment's close did not return within %.0f seconds", PATIENCE)
 
     def _close(self) -> None:

@@ -41,9 +41,12 @@ class Scripted(gymnasium.Env):
         obs = self.obs if bad and self.obs is not None else self.good
         return None if obs is NOTHING else obs, self.reward if bad else 1.0, False, False, {}
 
+
+class Hanging(Scripted):
+    """Takes a minute to close."""
+
     def close(self):
-        if callable(self.obs):
-            self.obs()
+        time.sleep(60)
 
 
 def play(env, num_steps=10):
@@ -162,7 +165,8 @@ def test_a_failure_to_close_is_a_warning(error, caplog):
 
 def test_closing_does_not_wait_for_ever(monkeypatch, caplog):
     monkeypatch.setattr(checked, "PATIENCE", 0.05)
-    Checked(Scripted(obs=lambda: time.sleep(5))).close()
+    for _ in range(3):
+        Checked(Hanging()).close()
     (record,) = caplog.records
     assert "close did not return" in record.getMessage()
 
