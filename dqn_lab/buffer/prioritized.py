@@ -18,6 +18,7 @@ from dqn_lab.registry import register
 from dqn_lab.schedule import Constant, Linear, Progress, progress_of
 from dqn_lab.types import Array, Batch
 
+TREE_BYTES = 10  # per transition: a leaf of a tree in double precision, and its share of the nodes above it
 Exponent = Annotated[float, Ge(0), Le(1)]
 
 
@@ -71,6 +72,7 @@ class Prioritized(Uniform):
         stratified: bool = True,
         normalize: Literal["batch", "buffer"] = "batch",
     ) -> None:
+        self.extra = (2 if normalize == "buffer" else 1) * TREE_BYTES
         super().__init__(observation_space, discount, num_envs, capacity=capacity, n_step=n_step)
         self.priority_exponent, self.priority_epsilon = priority_exponent, priority_epsilon
         self.importance_exponent = _exponent(importance_exponent)

@@ -42,9 +42,11 @@ class Uniform:
         n_step: Annotated[int, Gt(0)] = 1,
         replacement: bool = True,
     ) -> None:
-        self.ring = Ring(observation_space, capacity)
+        self.ring = Ring(observation_space, capacity, self.extra)
         self.windows = Windows(n_step, discount, num_envs)
         self.replacement = replacement
+
+    extra = 0  # bytes per transition beside the transition itself
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:

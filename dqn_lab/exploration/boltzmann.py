@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from dqn_lab.records import value_text
 from dqn_lab.registry import register
-from dqn_lab.schedule import Progress, Rate, rate
+from dqn_lab.schedule import Progress, Rate, rate, rises
 from dqn_lab.types import Array, Draw
 
 
@@ -38,6 +39,14 @@ class Boltzmann:
     """
 
     columns = ("temperature",)
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """A temperature that rises explores more and more."""
+        temperature = config["exploration"]["temperature"]
+        if rises(temperature):
+            shown = value_text(temperature)
+            yield f"exploration.temperature={shown}: it rises, so the policy explores more and more"
 
     def __init__(self, num_actions: int, *, temperature: Rate = 1.0) -> None:
         self.num_actions = num_actions

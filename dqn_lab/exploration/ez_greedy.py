@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -42,6 +42,13 @@ class EZGreedy:
     """
 
     columns = ("epsilon",)
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """An ε that rises explores more and more."""
+        start, end = config["exploration"]["start"], config["exploration"]["end"]
+        if end > start:
+            yield f"exploration.start={start}, exploration.end={end}: ε rises, so the policy explores more and more"
 
     def __init__(
         self,

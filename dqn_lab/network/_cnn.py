@@ -13,7 +13,7 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from dqn_lab.network._head import Head, TrunkAndHead
-from dqn_lab.network._linear import draw_uniform, linear
+from dqn_lab.network._linear import check_size, draw_uniform, linear
 
 Channels = Literal["first", "last"]
 
@@ -82,6 +82,8 @@ class CNN(TrunkAndHead):
             trunk += [_layer(depth, convolution, generator), nn.ReLU()]
             depth, pixels = convolution.filters, [convolution.size(length) for length in pixels]
         num_features = depth * math.prod(pixels)
+        streams = num_features * hidden_size * (1 + dueling), hidden_size * (num_actions + dueling) * num_outputs
+        check_size(sum(streams) * (1 + noisy), f"images of shape {observation_space.shape}")
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
             return linear(fan_in, fan_out, generator, noisy_sigma=noisy_sigma if noisy else None)

@@ -9,7 +9,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dqn_lab._memory import check_memory
 from dqn_lab.types import Array
+
+COPIES = 5  # of a network's weights in training: the target network's, the gradient, and an optimizer's two moments
+
+
+def check_size(num_weights: int, what: str) -> None:
+    """Makes sure that a network can be trained here, before any of it is allocated.
+
+    Args:
+        num_weights: of the network.
+        what: begins the message: `hidden=[64, 64]`.
+
+    Raises:
+        ValueError: this machine has not the memory.
+    """
+    problem = check_memory(4 * COPIES * num_weights)
+    if problem:
+        raise ValueError(f"{what}: training {num_weights:,} weights {problem}")
 
 
 def linear(

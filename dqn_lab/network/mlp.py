@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from torch import Tensor, nn
 
 from dqn_lab.network._head import Head, TrunkAndHead
-from dqn_lab.network._linear import linear
+from dqn_lab.network._linear import check_size, linear
 from dqn_lab.registry import register
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}
@@ -66,12 +66,14 @@ class MLP(TrunkAndHead):
         noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
         num_inputs, states = _inputs(observation_space)
+        widths = [num_inputs, *hidden, (num_actions + dueling) * num_outputs]
+        check_size(sum(map(math.prod, pairwise(widths))) * (1 + noisy), f"hidden={hidden}")
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
             return linear(fan_in, fan_out, generator, init, noisy_sigma if noisy else None)
 
         layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise([num_inputs, *hidden]):
+        for fan_in, fan_out in pairwise(widths[:-1]):
             layers.append(make(fan_in, fan_out))
             layers.extend([nn.LayerNorm(fan_out)] if layer_norm else [])
             layers.append(_ACTIVATIONS[activation]())
