@@ -46,6 +46,11 @@ class Ring:
         return min(self.written, self.capacity)
 
     @property
+    def head(self) -> int:
+        """Where the next transition goes."""
+        return self.written % self.capacity
+
+    @property
     def nbytes(self) -> int:
         """Memory of the arrays, in bytes."""
         return sum(array.nbytes for array in self.arrays)
