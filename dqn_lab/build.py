@@ -21,7 +21,7 @@ from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.tasks import find_task, task_name
+from dqn_lab.tasks import return_bounds
 from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Engine, Optimizer
 
@@ -137,22 +137,12 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"
-    known = {**config, "env": {**config["env"], "return_bounds": _return_bounds(config["env"])}}
+    known = {**config, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
     for part, component in _components(config):
         if isinstance(component, Warns):
             with registry.blame(*part):
                 lines = list(component.warn(known))
             yield from lines
-
-
-def _return_bounds(env: Mapping[str, Any]) -> list[float] | None:
-    """Returns the least and the greatest return of an environment: those stated, or those known; None if neither."""
-    if env.get("return_bounds") is not None:
-        return list(env["return_bounds"])
-    keys = {f"env.{key}": value for key, value in env.items() if key != "kwargs"}
-    keys |= {f"env.kwargs.{key}": value for key, value in env.get("kwargs", {}).items()}
-    task = find_task(task_name(keys))
-    return list(task.bounds) if task else None
 
 
 def _components(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, Mapping[str, Any]], type]]:

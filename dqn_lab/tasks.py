@@ -69,3 +69,17 @@ def task_name(config: Mapping[str, Any]) -> str:
     given = [f"{key[4:]}={value}" for key, value in config.items() if key.startswith("env.") and key not in plain]
     changed = [text for text in given if not text.endswith("=None")]
     return f"{name} ({', '.join(changed)})" if changed else str(name)
+
+
+def return_bounds(env: Mapping[str, Any]) -> list[float] | None:
+    """Returns the least and the greatest return of an environment: those stated, or those known; None if neither.
+
+    Args:
+        env: its configuration.
+    """
+    if env.get("return_bounds") is not None:
+        return list(env["return_bounds"])
+    keys = {f"env.{key}": value for key, value in env.items() if key != "kwargs"}
+    keys |= {f"env.kwargs.{key}": value for key, value in env.get("kwargs", {}).items()}
+    task = find_task(task_name(keys))
+    return list(task.bounds) if task else None

@@ -1,4 +1,4 @@
-"""Transitions in arrays, the newest over the oldest."""
+"""Transitions in arrays; the newest overwrites the oldest."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from dqn_lab.types import Array, Transition
 
 
 class Ring:
-    """A ring of transitions, one array a field.
+    """A ring buffer of transitions, with one array per field.
 
     Args:
-        observation_space: gives an observation's shape and type.
-        capacity: transitions held at most.
+        observation_space: has the shape and the type of observations.
+        capacity: the largest number of transitions stored.
         extra: bytes per transition that the buffer needs beside these arrays.
 
     Raises:

@@ -45,7 +45,7 @@ class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Actions(Discrete):
-    """Tells quickly of a Python integer whether it is an action: classic control asks so at every step."""
+    """Checks actions faster if they are Python integers: classic control checks the action at every step."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -98,7 +98,7 @@ class Gymnasium:
             the last state is taken to be worth nothing. Standard DQN bootstraps from it.
         rescale: whether observations are rescaled so that their bounds, which must be finite, become −1 and 1.
         return_bounds: the least and the greatest undiscounted return that an episode can have, [low, high]; null for
-            what the lab knows of the environment. Training does not use it: intervals and verdicts do.
+            what the lab knows of the environment. Training does not use it; intervals and verdicts do.
         kwargs: the environment's own keyword arguments.
 
     Raises:
@@ -191,7 +191,7 @@ def _leaves(space: gymnasium.Space[Any]) -> Iterator[gymnasium.Space[Any]]:
 
 
 def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Replaces an environment's own action space by one that answers faster."""
+    """Replaces an environment's own action space with one that checks actions faster."""
     inner = env.unwrapped
     if type(vars(inner).get("action_space")) is Discrete:
         inner.action_space = Actions(int(inner.action_space.n))  # type: ignore[attr-defined]
@@ -199,7 +199,7 @@ def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Puts an observation's bounds at −1 and 1.
+    """Rescales observations so that their bounds are −1 and 1.
 
     Raises:
         ValueError: they are not finite.
@@ -211,7 +211,7 @@ def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Takes out the wrapper that asks at every step whether there was a reset: whoever steps here begins with one."""
+    """Removes the wrapper that checks at every step that there was a reset: every rollout begins with one."""
     if isinstance(env, OrderEnforcing):
         return env.env
     inner = env

@@ -84,7 +84,7 @@ class MLP(TrunkAndHead):
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """Normalised, one feature is a constant and two are only their order: hardly anything is left to learn from."""
+        """A layer norm over one feature yields a constant, over two only their order: such a network hardly learns."""
         yield from TrunkAndHead.warn(config)
         network = config["network"]
         if network.get("layer_norm") and min(network["hidden"]) <= 2:

@@ -17,9 +17,9 @@ class Shared:
     """A learning rate, and the clipping of the gradient before it is used.
 
     Args:
-        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
-        max_grad_value: the largest size of each number of the gradient; null for no clipping.
-        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
+        lr: learning rate, or `{start, end, duration, unit}` for a linear schedule.
+        max_grad_value: clips each component of the gradient to ± this; null for no clipping.
+        max_grad_norm: clips the gradient's Euclidean norm after that; null for no clipping.
     """
 
     @staticmethod

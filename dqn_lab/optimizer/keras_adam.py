@@ -1,4 +1,4 @@
-"""Adam as Keras has it, which is not quite Adam as PyTorch has it."""
+"""Adam as Keras computes it, which differs slightly from PyTorch's."""
 
 from __future__ import annotations
 

@@ -159,8 +159,7 @@ def test_an_environment_may_change_the_working_directory(train, tmp_path, kind):
     assert train(kind).code == 0
     assert record(tmp_path)["status"] == "completed"
     assert Path.cwd() == tmp_path
-    files = {path.name for path in (tmp_path / "run").rglob("*")}
-    assert {"episodes.csv", "evaluations.csv", "final.pt", "best.pt"} <= files
+    assert {"episodes", "evaluations", "final", "best"} <= {path.stem for path in (tmp_path / "run").rglob("*")}
 
 
 def test_an_evaluation_that_does_not_end_is_cut_off(train, tmp_path):

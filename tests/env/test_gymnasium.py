@@ -56,7 +56,7 @@ def endless():
 
 
 def endings(**configuration):
-    """Plays one episode and gives its length and how it ended."""
+    """Plays one episode and returns its length and how it ended."""
     with Gymnasium(id="Endless-v0", **configuration).make() as env:
         env.reset(seed=0)
         for length in range(1, 100):

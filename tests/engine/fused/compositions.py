@@ -108,9 +108,9 @@ class Composition(NamedTuple):
         return updates
 
     def learn_steadily(self, dtype):
-        """Gives two engines of torch after all batches, and the first one's updates; where rounding stays rounding.
+        """Returns two torch engines after all batches, and the first one's updates, if rounding errors stay small.
 
-        It does not where steps jump to and fro about a minimum, or where a gradient is nothing but rounding and Adam
+        They do not if steps oscillate about a minimum, or if a gradient is nothing but rounding and Adam
         makes it as long as any other: there two right computations end far apart. So the other begins with weights
         that were rounded otherwise, and both must end in the same place.
         """

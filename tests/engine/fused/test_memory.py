@@ -24,7 +24,7 @@ def test_observations_of_any_shape_are_flattened(shape):
 
 
 def unusual(memory, layout):
-    """Gives the arrays to write to and a memory of other views of them."""
+    """Returns the arrays to write to, and a memory of other views of them."""
     if layout == "strided":
         wide = [np.repeat(field, 2, 0) for field in memory]
         return Transition(*(field[::2] for field in wide)), Transition(*(field[::2] for field in wide))
