@@ -6,7 +6,7 @@ import copy
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -96,7 +96,7 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         return f"{key}: must be given"
     shown = value_text(value)
     if detail["type"] == "extra_forbidden":
-        return f"{key}={shown}: no such key; {nearest(str(path[-1]), model.model_fields)}"
+        return f"{key}={shown}: no such key; {nearest(str(path[-1]), _keys(model, path[:-1]))}"
     message = detail["msg"].partition(" should ")[2] or detail["msg"]
     message = f"must {message}" if message != detail["msg"] else message
     message = message.replace(" after validation", "")
@@ -104,6 +104,24 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         message = nearest(str(detail["input"]), choices)
     return f"{key}={shown}: {message}"
+
+
+def _keys(schema: type, path: list[int | str]) -> list[str]:
+    """Lists the keys that a schema, or a mapping nested in it, has at a path."""
+    hints = get_type_hints(schema)
+    if issubclass(schema, BaseModel):
+        hints = {name: field.annotation for name, field in schema.model_fields.items()}
+    if not path:
+        return list(hints)
+    return [key for nested in _classes(hints.get(str(path[0]))) for key in _keys(nested, path[1:])]
+
+
+def _classes(hint: Any) -> Iterator[type]:
+    """Yields the classes that a type hint is made of."""
+    if isinstance(hint, type):
+        yield hint
+    for part in get_args(hint):
+        yield from _classes(part)
 
 
 def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -15,10 +16,12 @@ from pydantic import BaseModel, ConfigDict
 from dqn_lab import registry
 from dqn_lab._validation import check
 from dqn_lab.agent import Agent
+from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
+from dqn_lab.tasks import return_bounds
 from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Engine, Optimizer
 
@@ -32,12 +35,12 @@ class _Strict(BaseModel):
 class Learning(_Strict):
     """When and from how much the agent learns; the `train` keys."""
 
-    batch_size: Count = 64
+    batch_size: Annotated[int, Gt(0), Le(100_000)] = 64
     minibatch_size: Count | None = None
     max_reward: Annotated[float, Gt(0)] | None = None
     learning_starts: Annotated[int, Ge(0)] = 64
     interval: Count = 1
-    num_updates: Count = 1
+    num_updates: Annotated[int, Gt(0), Le(100_000)] = 1
 
 
 class Evaluation(_Strict):
@@ -45,8 +48,9 @@ class Evaluation(_Strict):
 
     interval: Count | None = 50
     unit: Unit = "episodes"
-    num_episodes: Count = 10
-    final_num_episodes: Count = 100
+    num_episodes: Annotated[int, Gt(0), Le(1_000_000)] = 10
+    final_num_episodes: Annotated[int, Gt(0), Le(1_000_000)] = 100
+    max_steps: Count | None = 100_000
 
 
 class Checkpointing(_Strict):
@@ -133,10 +137,11 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"
+    known = {**config, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
     for part, component in _components(config):
         if isinstance(component, Warns):
             with registry.blame(*part):
-                lines = list(component.warn(config))
+                lines = list(component.warn(known))
             yield from lines
 
 
@@ -168,7 +173,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
-        env: gymnasium.Env[Any, Any] = env_factory.make()
+        env = Checked(env_factory.make())
         space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
         env.close()
     exploration = registry.create("exploration", config["exploration"], num_actions)
@@ -191,15 +196,16 @@ def build(config: Mapping[str, Any]) -> Experiment:
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
+    make_env = functools.partial(make_checked, env_factory.make)
     first_reset = int(streams("environment").integers(2**31))
     return Experiment(
         config=dict(config),
         choices=choices,
         warnings=list(_warnings(config)),
         streams=streams,
-        make_env=env_factory.make,
+        make_env=functools.partial(make_checked, env_factory.make, Limit(config["evaluation"]["max_steps"])),
         agent=agent,
-        rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
+        rollout=registry.create("rollout", rollout, agent, make_env, first_reset, reporters),
         due=_due(config),
         columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],

@@ -193,7 +193,7 @@ def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
         if problem.partition("=")[0] in config:
             raise ConfigError(f"{group}.{problem}") from error

@@ -133,3 +133,8 @@ Rate = Annotated[float, Gt(0)] | Ramp
 def rate(value: Rate) -> Callable[[Progress], float]:
     """Turns a configured rate, a number or a ramp, into a function of progress."""
     return Linear(**value) if isinstance(value, dict) else Constant(value)
+
+
+def rises(value: object) -> bool:
+    """Returns whether a configured rate is a ramp that ends above its start."""
+    return isinstance(value, dict) and value["end"] > value["start"]

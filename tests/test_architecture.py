@@ -9,8 +9,8 @@ PACKAGE = Path(__file__).parents[1] / "dqn_lab"
 GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")  # floor 1
 UPPER_GROUPS = ("engine", "rollout")
 FLOORS = {
-    **dict.fromkeys(("_nearest", "_numba", "_paths", "_validation"), 0),
-    **dict.fromkeys(("hooks", "records", "registry", "schedule", "seeding", "types"), 0),
+    **dict.fromkeys(("_memory", "_nearest", "_numba", "_paths", "_validation"), 0),
+    **dict.fromkeys(("hooks", "records", "registry", "schedule", "seeding", "tasks", "types"), 0),
     **dict.fromkeys(("interrupt", "locks", "statefile"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
     "engine": 2, "agent": 3, "rollout": 3, "train": 4, "evaluate": 4, "checkpoint": 4, "build": 5,

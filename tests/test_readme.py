@@ -113,7 +113,8 @@ def test_every_command_is_named_in_the_readmes():
 
 def test_the_example_component_is_the_one_that_is_tested():
     lab = ROOT / "tests" / "extension" / "my_lab"
-    for path in (lab / "my_parts.py", lab / "network" / "residual.yaml", lab / "buffer" / "recent.yaml"):
+    files = ("my_parts.py", "network/residual.yaml", "buffer/recent.yaml", "my_envs.py", "env/corridor.yaml")
+    for path in (lab / name for name in files):
         assert path.read_text(encoding="utf-8").strip() in TEXTS["dqn_lab/README.md"], path.name
 
 

@@ -14,7 +14,8 @@ import pandas as pd
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns, unknown
 from dqn_lab.analysis.runs import Found, Run, find_runs
 from dqn_lab.analysis.tables import read_tables
-from dqn_lab.analysis.tasks import RETURN_BOUNDS, task_name
+from dqn_lab.analysis.tasks import RETURN_BOUNDS
+from dqn_lab.tasks import task_name
 from dqn_lab.types import Table
 
 

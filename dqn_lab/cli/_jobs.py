@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -34,7 +35,8 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     validated = validate(_hydra.plain(config, hydra))
     if hydra is None:
         _hydra.name_directory(config, validated)
-    return build(validated)
+    with contextlib.chdir("."):  # come back, wherever a component goes
+        return build(validated)
 
 
 def as_hydras_job(config: DictConfig, directory: Path, run: Callable[[], T], own_logging: bool = True) -> T:
@@ -75,8 +77,8 @@ def carry_out(
         Exception: the run failed; its record says so.
     """
     begin = Run.resume if (directory / RUN).exists() else Run
-    run = begin(experiment, directory, about())
-    with show(experiment) as display:
+    run = begin(experiment, directory.absolute(), about())
+    with contextlib.chdir("."), show(experiment) as display:
         return run.execute(display)
 
 

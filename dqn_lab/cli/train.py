@@ -15,10 +15,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
+from dqn_lab._memory import shared_by
 from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, _worker, fail, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._display import make_display, say, show_summary
-from dqn_lab.cli.sweep.launch import batches
+from dqn_lab.cli.sweep.launch import batches, num_workers
 from dqn_lab.records import RUN, read_record
 from dqn_lab.train import Experiment
 from dqn_lab.types import ConfigError, StateError, one_line
@@ -78,7 +79,8 @@ def _run_grid(overrides: list[str]) -> int:
     config = _hydra.compose_config(_hydra.about_hydra(overrides))
     directory = Path(config.hydra.sweep.dir)
     jobs = _hydra.expand(overrides, config)
-    places = None if jobs is None else check_jobs(jobs, directory)
+    with shared_by(num_workers(config, len(jobs or ()))):
+        places = None if jobs is None else check_jobs(jobs, directory)
     make_directory(directory, bump=False)
     before = _records(directory)
     if jobs is None:

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError, load_configs, load_runs, load_shipped, summarize
-from dqn_lab.analysis.tasks import find_task
+from dqn_lab.tasks import find_task
 
 MOST_NOTED = 20
 COLUMNS = (

@@ -91,6 +91,16 @@ def test_a_network_that_cannot_serve_is_refused_in_one_line(tmp_path, body, mess
     assert line.startswith(f"error: network=my_net:Net: {message}")
 
 
+def test_an_environment_of_ones_own_is_learned(directory_run):
+    """The way out of five rooms takes four steps: a return of 10 − 3."""
+    words = ("env=corridor", "env.kwargs.rooms=5", "steps=3000", "episodes=null", "hydra.run.dir=corridor")
+    done = dqn_lab("train", "--config-dir", "my_lab", *words, *QUICK[1:], cwd=directory_run)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((directory_run / "corridor" / "run.json").read_text())
+    assert record["engine"]["name"] == "fused"
+    assert record["scores"]["final"]["return_mean"] == 7.0
+
+
 def test_an_installed_package_brings_a_buffer_and_its_configuration(tmp_path):
     shutil.copytree(HERE / "recent_plugin", tmp_path / "source")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]

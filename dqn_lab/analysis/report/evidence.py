@@ -10,7 +10,7 @@ from dqn_lab.analysis import compare, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
 from dqn_lab.analysis.report.material import DECLARED, Material, declared_here
 from dqn_lab.analysis.scores import find_bounds
-from dqn_lab.analysis.tasks import find_task
+from dqn_lab.tasks import find_task
 
 
 @dataclass(frozen=True, kw_only=True)

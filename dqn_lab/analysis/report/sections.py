@@ -16,7 +16,7 @@ from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import number, percent
 from dqn_lab.analysis.report.pictures import Picture
 from dqn_lab.analysis.report.tables import Table
-from dqn_lab.analysis.tasks import find_task
+from dqn_lab.tasks import find_task
 
 
 @dataclass(frozen=True, kw_only=True)

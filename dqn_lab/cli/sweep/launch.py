@@ -130,6 +130,12 @@ def _launch(config: DictConfig, loader: Prepared, jobs: list[Job], directory: Pa
     return errors
 
 
+def num_workers(config: DictConfig, num_jobs: int) -> int:
+    """Returns how many of some jobs run at a time on this machine; 1 if the launcher does not say."""
+    asked = config.hydra.launcher.get("n_jobs") or 1  # joblib's: −1 for all cores, −2 for all but one
+    return min(num_jobs, asked if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + asked))
+
+
 def batches(config: DictConfig, jobs: list[T]) -> Iterator[tuple[int, list[T]]]:
     """Splits jobs if a launcher would start them all at once, or the person says how many go together."""
     size = config.hydra.sweeper.get("max_batch_size")
