@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -49,10 +48,10 @@ class _Checked(CachingConfigRepository):
         Raises:
             ConfigError: it is not valid yaml.
         """
-        for directory in directories()[1:]:
-            path = Path(directory, config_path).with_suffix(".yaml")
-            if path.is_file() and not (config_directory() / config_path).with_suffix(".yaml").is_file():
-                read_yaml(path)
+        name = f"{config_path.removesuffix('.yaml')}.yaml"
+        path = next((path for each in directories() if (path := each / name).is_file()), None)
+        if path is not None and not path.is_relative_to(config_directory()):
+            read_yaml(path)
         return super().load_config(config_path)
 
 

@@ -35,10 +35,12 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
         ConfigError: one line per problem; nothing was written.
     """
     values = plain(config, hydra)
-    status("importing PyTorch")
+    if hydra is None:  # not in a worker
+        status("importing PyTorch")
     from dqn_lab.build import build, validate
     from dqn_lab.trial import rehearse
 
+    status()
     validated = validate(values)
     if hydra is None:
         _hydra.name_directory(config, validated)

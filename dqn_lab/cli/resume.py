@@ -53,8 +53,8 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab resume",
-        description="Continues a run where it was stopped. The results are those of a run without the interruption, byte for "
-        "byte. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the sweep "
+        description="Continues a run where it was stopped: the results are those of a run without interruption, byte "
+        "for byte. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the sweep "
         "continues.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")

@@ -166,6 +166,7 @@ def check_jobs(jobs: list[list[str]], sweep: Path) -> set[Path]:
     configs: dict[str, DictConfig] = {}
     for number, overrides in enumerate(jobs, start=1):
         name = f"{number} ({' '.join(overrides)})"
+        status(f"checking job {number} of {len(jobs)}")
         with problems.of(name):
             configs[name] = compose_config(overrides, number - 1)
     problems.refuse()  # before torch is imported
