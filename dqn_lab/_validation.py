@@ -6,14 +6,14 @@ import copy
 import json
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args, get_type_hints
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dqn_lab._nearest import nearest
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
-from dqn_lab.types import ConfigError
 
 
 def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,11 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         return f"{key}: must be given"
     shown = value_text(value)
     if detail["type"] == "extra_forbidden":
-        return f"{key}={shown}: no such key; {nearest(str(path[-1]), _keys(model, path[:-1]))}"
+        return f"{key}={shown}: no such key; {nearest(str(path[-1]), _fields(model, path[:-1]))}"
+    if detail["type"] in ("list_type", "tuple_type"):
+        return f"{key}={shown}: must be a list, as in {key}=[{shown}]"
+    if detail["type"] == "dict_type":
+        return f"{key}={shown}: must be a mapping, as in {key}={{name: 1}}"
     message = detail["msg"].partition(" should ")[2] or detail["msg"]
     message = f"must {message}" if message != detail["msg"] else message
     message = message.replace(" after validation", "")
@@ -106,22 +110,16 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     return f"{key}={shown}: {message}"
 
 
-def _keys(schema: type, path: list[int | str]) -> list[str]:
-    """Lists the keys that a schema, or a mapping nested in it, has at a path."""
-    hints = get_type_hints(schema)
-    if issubclass(schema, BaseModel):
-        hints = {name: field.annotation for name, field in schema.model_fields.items()}
-    if not path:
-        return list(hints)
-    return [key for nested in _classes(hints.get(str(path[0]))) for key in _keys(nested, path[1:])]
-
-
-def _classes(hint: Any) -> Iterator[type]:
-    """Yields the classes that a type hint is made of."""
-    if isinstance(hint, type):
-        yield hint
-    for part in get_args(hint):
-        yield from _classes(part)
+def _fields(model: type[BaseModel], path: list[int | str]) -> list[str]:
+    """Lists the fields of what is at a path of a model."""
+    schema = model.model_json_schema()
+    places = [schema]
+    for part in path:
+        inner = [place.get("properties", {}).get(part) or place.get("items") or {} for place in places]
+        options = [option for place in inner for option in place.get("anyOf", [place])]
+        places = [schema["$defs"][option["$ref"].rpartition("/")[2]] if "$ref" in option else option
+                  for option in options]  # fmt: skip
+    return [name for place in places for name in place.get("properties", {})]
 
 
 def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:

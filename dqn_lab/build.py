@@ -14,7 +14,6 @@ from annotated_types import Ge, Gt, Le
 from pydantic import BaseModel, ConfigDict
 
 from dqn_lab import registry
-from dqn_lab._validation import check
 from dqn_lab.agent import Agent
 from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
@@ -88,26 +87,8 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line per problem, all together.
     """
-    plain = {"rollout": {"name": "auto"}, **plain}  # older runs recorded none
-    config: dict[str, Any] = {"logger": {}}
-    problems: list[str] = []
-    own = {key: value for key, value in plain.items() if key not in registry.GROUPS}
-    parts = [(group, group, plain.get(group)) for group in registry.GROUPS if group != "logger"]
-    loggers = plain.get("logger") or {}
-    parts += [("logger", f"logger.{name}", part) for name, part in loggers.items()]
-    try:
-        config.update(check("", RunValues, own))
-    except ConfigError as error:
-        problems.extend(error.problems)
-    for group, prefix, part in parts:
-        try:
-            if not isinstance(part, Mapping):
-                raise ConfigError(f"{prefix}: must be chosen; choices: {', '.join(registry.names(group))}")
-            checked = registry.validate(group, part, prefix)
-            (config["logger"] if group == "logger" else config)[prefix.split(".")[-1]] = checked
-        except ConfigError as error:
-            problems.extend(error.problems)
-    problems = problems or list(_together(config))
+    config = registry.validate_all({"rollout": {"name": "auto"}, **plain}, RunValues)  # older runs recorded no rollout
+    problems = list(_together(config))
     if problems:
         raise ConfigError(*problems)
     return config

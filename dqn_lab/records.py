@@ -10,10 +10,12 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from dqn_lab.locks import is_claimed
-from dqn_lab.types import Table
+
+if TYPE_CHECKING:  # numpy is imported only where there are arrays
+    from dqn_lab.types import Table
 
 RUN, SWEEP = "run.json", "sweep.json"
 NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds")  # change no result, and so no job's identity

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 Unit = Literal["episodes", "steps", "updates"]
@@ -118,6 +119,7 @@ class Exponential:
         return value
 
 
+@with_config(ConfigDict(extra="forbid"))
 class Ramp(TypedDict):
     """A straight line as written in a configuration: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab.cli import fail
-from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._parser import Parser, directory
 
 
 def main(argv: list[str]) -> int:
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="*", type=Path, help="a sweep's directory, or any directory with runs below it")
-    add("--out", type=Path, metavar="DIR", help="where to (default: report/ in the first PATH)")
+    add("--out", type=directory, metavar="DIR", help="where to write (default: report/ in the first PATH)")
     add("--metric", metavar="M", help="what to compare (default: the sweep's own, else final_return)")
     add("--control", metavar="V", help="the variant that others are compared with (default: the sweep's own)")
     add(

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import fail, warn
 from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._runs import check_run
+from dqn_lab.errors import ConfigError, StateError
 from dqn_lab.records import SWEEP, read_record, read_sweep
-from dqn_lab.types import ConfigError, StateError
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
 
 
 def main(argv: list[str]) -> int:
-    """Goes on with a run, or with the sweep in a directory; returns the exit code."""
+    """Continues a run, or the sweep in a directory; returns the exit code."""
     args = _parser().parse_intermixed_args(argv)
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
@@ -52,9 +53,9 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab resume",
-        description="Goes on with a run where it was stopped. What comes out is what would have come out without the "
-        "interruption, byte for byte. A completed run goes on if its budget is raised: steps=200_000. In a sweep's "
-        "directory, the sweep goes on.",
+        description="Continues a run where it was stopped: the results are those of a run without interruption, byte "
+        "for byte. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the sweep "
+        "continues.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument(
@@ -93,6 +94,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     from dqn_lab.checkpoint import Checkpoints
     from dqn_lab.cli.evaluate import check_trust
 
+    check_run(directory)
     record = read_record(directory)
     check_trust(record["config"], record, trust)
     config = validate(_with(record["config"], overrides))
@@ -111,7 +113,7 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: one would change what has happened already.
     """
-    from dqn_lab.cli import _hydra, _overrides
+    from dqn_lab.cli import _compose, _overrides
     from dqn_lab.run import MAY_CHANGE
 
     allowed = (*MAY_CHANGE, "checkpoint", "display")
@@ -121,7 +123,7 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         reason = f"would change what the run has done already; may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
     if overrides:
-        composed = _hydra.plain(_hydra.compose_config([*overrides]))
+        composed = _compose.plain(_compose.compose_config([*overrides]))
         for path in (_overrides.key(text).split(".") for text in overrides):
             *groups, name = path
             new, old = composed, config

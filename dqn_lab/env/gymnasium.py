@@ -139,8 +139,9 @@ class Gymnasium:
                 **self.kwargs,
             )
         except gymnasium.error.UnregisteredEnv as error:
-            known = [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
-            raise ValueError(f"id={self.id}: no such Gymnasium environment; {nearest(self.id, known)}") from error
+            raise ValueError(
+                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _known(self.id))}"
+            ) from error
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
@@ -220,6 +221,17 @@ def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
             inner.env = inner.env.env
         inner = inner.env
     return env
+
+
+def _known(id: str) -> list[str]:
+    """Lists the environments that might be meant: those that a named module registers, or all."""
+    module, colon, _ = id.partition(":")
+    if not colon:
+        return [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
+    origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
+    modules = {name: at.partition(":")[0] if isinstance(at, str) else getattr(at, "__module__", "")
+               for name, at in origins.items()}  # fmt: skip
+    return [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
 
 
 def _register(id: str) -> None:

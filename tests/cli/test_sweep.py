@@ -236,7 +236,7 @@ def test_a_directory_holds_one_sweep(ask):
     assert other.code == 2
     assert "/here: holds a sweep over [episodes=6 " in other.err
     changed = ask("seed=0", "--dir", "here", variants="{a: [target.interval=2]}", control="a")
-    assert "/here: variant 'a' was [target.interval=1] there; give this one a directory of its own" in changed.err
+    assert "/here: variant 'a' was [target.interval=1] there; choose another directory" in changed.err
 
 
 def test_without_a_name_the_questions_are_listed(cli):
@@ -255,8 +255,8 @@ def test_a_sweep_is_listed_and_explained_without_hydra():
 MISTAKES = [
     (("target.intervall=3",), {}, "every variant: target.intervall=3: no such key; did you mean interval?"),
     (("target.interval=3",), {}, "target.interval=3: is what works compares"),
-    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: what a sweep compares stands in its file"),
-    (("seed=0,0",), {}, "seed=0,0: 0 stands there twice"),
+    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: a sweep's values are in its file"),
+    (("seed=0,0",), {}, "seed=0,0: 0 occurs twice"),
     (("seed=-1",), {}, "seed=-1: must be whole numbers of at least 0"),
     (("seed=__import__('os')",), {}, "seed=__import__('os'): must be whole numbers of at least 0"),
     (("hydra/launcher=jobbib",), {}, "hydra/launcher=jobbib: no such option; did you mean joblib?"),
@@ -266,18 +266,20 @@ MISTAKES = [
      "variant 'b': target.intervall=3: no such key; did you mean interval?"),
     ((), {"variants": "{a: [], b: [buffer.capacity=0]}"}, "variant 'b': buffer.capacity=0: must be greater than 0"),
     ((), {"control": "c"}, "works.yaml: control=c: no such variant; choices: a, b"),
-    ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text: write it in quotes, '10'"),
+    ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text; put it in quotes: '10'"),
     ((), {"variants": "{a: target.interval=3}"}, "works.yaml: variants.a=target.interval=3: must be"),
     ((), {"variants": "{}"}, "works.yaml: nothing: one of variants, grid and search must be given"),
     ((), {"text": FILE + "contrl: x\n"}, "works.yaml: contrl=x: no such key; did you mean control?"),
     ((), {"text": "# no\nbase: []\nvariants: {{a: []}}\ncontrol: a\n"}, "works.yaml: question: must be given"),
-    ((), {"text": "question: [\n"}, "works.yaml: not a yaml file: "),
+    ((), {"text": "question: [\n"}, "works.yaml: not valid yaml: "),
     ((), {"text": "- a list\n"}, "works.yaml: holds no keys"),
-    ((), {"text": FILE + "control: b\n"}, "works.yaml: not a yaml file: "),
+    ((), {"text": FILE + "control: b\n"}, "works.yaml: not valid yaml: "),
     ((), {"text": FILE + "metric: final_retrun\n"},
      "works.yaml: metric=final_retrun: no such metric; did you mean final_return?"),
     ((), {"variants": "{a: [seed=3], b: []}"}, "works.yaml: variants.a: seed=3: seeds: says which"),
-    ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: it belongs behind"),
+    ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: write it after"),
+    ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
+     "search.params: network=mlp42: no such option; did you mean mlp24?"),
     (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
      "variants 'a' and 'b' are the same runs: network.hidden=[8,8] sets what would tell them apart"),
     pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',

@@ -8,8 +8,8 @@ from typing import Any
 
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.cli.sweep.plan import Job
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep
-from dqn_lab.types import ConfigError
 
 CIRCUMSTANCES = ("started", "versions", "git")  # of whoever asked; each run's record has its own
 
@@ -36,7 +36,7 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     """
     if old is None:
         return new
-    elsewhere = "give this one a directory of its own with --dir"
+    elsewhere = "choose another directory with --dir"
     if old["base"] != new["base"]:
         raise ConfigError(f"{directory}: holds a sweep over [{' '.join(old['base'])}]; {elsewhere}")
     for label, overrides in new["variants"].items():

@@ -25,10 +25,10 @@ from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question, read_typed
 from dqn_lab.cli.sweep.search import check_search, run_search
 from dqn_lab.cli.train import shown
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import safe_name, set_aside, write_sweep
-from dqn_lab.types import ConfigError
 
-QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings stand in its train.log, not in the table
+QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
 SHOWN = 10  # jobs that failed, in the summary
 SETTLED = ("completed", "running")  # what is not run again
 LONGEST = 160  # characters of a directory's name

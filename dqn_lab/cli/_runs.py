@@ -1,0 +1,46 @@
+"""Finding the run that a person means."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from dqn_lab.errors import ConfigError
+from dqn_lab.records import RUN
+
+SHOWN = 3  # runs that an error lists
+MOST = 1_000  # runs that are counted
+
+
+def check_run(path: Path) -> None:
+    """Makes sure that a path is a run's directory.
+
+    Raises:
+        ConfigError: it is something else; the message names runs that are there.
+    """
+    try:
+        if (path / RUN).exists():
+            return
+        if not path.exists():
+            raise ConfigError(f"{path}: no such directory{_listed(Path('outputs'), '; runs here: ')}")
+        if not path.is_dir():
+            inside = (path.parent / RUN).is_file()
+            hint = f": {path.parent}" if inside else _listed(Path("outputs"), "; runs here: ")
+            raise ConfigError(f"{path}: is a file; name a run's directory{hint}")
+        if below := _listed(path, "; runs below it: "):
+            raise ConfigError(f"{path}: is not a run{below}")
+    except (OSError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
+    raise ConfigError(f"{path}: no run here (there is no readable {RUN})")
+
+
+def _listed(directory: Path, words: str) -> str:
+    """Lists some runs below a directory, the newest first; nothing if there are none."""
+    found = list(itertools.islice(directory.rglob(RUN), MOST))
+    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    if not found:
+        return ""
+    more = f", … ({len(found)}{' or more' if len(found) == MOST else ''} in all)" if len(found) > SHOWN else ""
+    return f"{words}{', '.join(str(path.parent) for path in found[:SHOWN])}{more}"
