@@ -17,8 +17,9 @@ from dqn_lab.locks import is_claimed
 if TYPE_CHECKING:  # numpy is imported only where there are arrays
     from dqn_lab.types import Table
 
-RUN, SWEEP = "run.json", "sweep.json"
+RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
 NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds")  # change no result, and so no job's identity
+MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
 DEAD = "its process ended before it could say so"
 REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
     "episodes": ("episode", "step", "return", "length"),
@@ -200,6 +201,12 @@ def final_return(record: Mapping[str, Any]) -> float:
     """Returns a run's primary result, the final policy's mean return; NaN unless the run completed."""
     score = ((record.get("scores") or {}).get("final") or {}).get("return_mean")
     return math.nan if score is None or record["status"] != "completed" else float(score)
+
+
+def saved_states(directory: Path) -> list[Path]:
+    """Lists the files of a run's whole states, whole or damaged, the newest last."""
+    files = (directory / CHECKPOINT).glob("*.safetensors")
+    return sorted(path for path in files if re.fullmatch(r"\d{12,}", path.stem))
 
 
 def set_aside(path: Path) -> Path:

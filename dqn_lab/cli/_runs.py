@@ -32,7 +32,8 @@ def check_run(path: Path) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', error)}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{path}: cannot be read: {reason}") from error
     raise ConfigError(f"{path}: no run here (there is no readable {RUN})")
 
 

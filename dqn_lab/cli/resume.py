@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import fail, warn
+from dqn_lab.cli import fail, status, warn
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, StateError
-from dqn_lab.records import SWEEP, read_record, read_sweep
+from dqn_lab.records import MAY_CHANGE, SWEEP, read_record, read_sweep, saved_states
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -90,17 +90,20 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     Raises:
         ValueError: there is no run, it has no checkpoint, or the overrides do not fit.
     """
-    from dqn_lab.build import build, validate
-    from dqn_lab.checkpoint import Checkpoints
     from dqn_lab.cli.evaluate import check_trust
 
     check_run(directory)
     record = read_record(directory)
     check_trust(record["config"], record, trust)
-    config = validate(_with(record["config"], overrides))
+    changed = _with(record["config"], overrides)
+    status("importing PyTorch")
+    from dqn_lab.build import build, validate
+
+    status()
+    config = validate(changed)
     if record["status"] == "completed" and all(config[key] == record["config"][key] for key in ("steps", "episodes")):
         raise ConfigError(f"{directory}: is completed; steps=… or episodes=… makes it longer")
-    if not Checkpoints(directory, 1).exist():
+    if not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to go on from; run it again")
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(config if engine == config["engine"]["name"] else {**config, "engine": {"name": engine}})
@@ -114,7 +117,6 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         ConfigError: one would change what has happened already.
     """
     from dqn_lab.cli import _compose, _overrides
-    from dqn_lab.run import MAY_CHANGE
 
     allowed = (*MAY_CHANGE, "checkpoint", "display")
     config = copy.deepcopy(recorded)

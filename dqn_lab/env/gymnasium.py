@@ -229,8 +229,8 @@ def _known(id: str) -> list[str]:
     if not colon:
         return [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
     origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
-    modules = {name: at.partition(":")[0] if isinstance(at, str) else getattr(at, "__module__", "")
-               for name, at in origins.items()}  # fmt: skip
+    modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
+               for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
     return [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
 
 

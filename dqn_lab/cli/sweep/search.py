@@ -20,7 +20,17 @@ from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, final_return, identity, read_record, set_aside, slug, value_text, write_sweep
+from dqn_lab.records import (
+    RUN,
+    final_return,
+    identity,
+    read_record,
+    saved_states,
+    set_aside,
+    slug,
+    value_text,
+    write_sweep,
+)
 
 MOST_CHECKED = 50  # values of a key that are composed before the search
 BEST = 5  # trials that are shown at the end
@@ -130,9 +140,8 @@ def _completed(path: Path) -> dict[str, Any] | None:
         record = {"status": "damaged"}
     if record["status"] == "completed":
         return record
-    from dqn_lab.checkpoint import Checkpoints  # with torch
 
-    if path.exists() and not (record["status"] == "interrupted" and Checkpoints(path, 1).exist()):
+    if path.exists() and not (record["status"] == "interrupted" and saved_states(path)):
         set_aside(path)
     return None
 
