@@ -261,7 +261,8 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
 def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
-    assert slow.out.startswith("engine torch, not fused (many times as fast for small networks): network=table")
+    said = "engine torch, not fused (many times as fast for small networks): does not run network.name=table"
+    assert slow.out.startswith(said)
     assert "not fused" not in cli("train", *words).out.splitlines()[0]
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep
@@ -72,4 +71,6 @@ def state(job: Job, directory: Path) -> str:
 
 def goes_on(job: Job, directory: Path) -> bool:
     """Returns whether a job's run was interrupted and has a checkpoint, from which it is resumed."""
+    from dqn_lab.checkpoint import Checkpoints  # with torch, which a mistake is answered without
+
     return state(job, directory) == "interrupted" and Checkpoints(directory / job.directory, 1).exist()
