@@ -34,16 +34,23 @@ def rehearse(config: Mapping[str, Any]) -> None:
     try:
         with _global_states_kept():
             _play(config)
-    except (ConfigError, KeyboardInterrupt):
-        raise
+    except ConfigError as error:
+        if not isinstance(error.__cause__, (AttributeError, TypeError)):
+            raise
+        raise _failure(error.__cause__, outside) from error  # of a part that another was built with
     except TrainingError:  # the environment's, or the learning rate's: the run will say so
         return
     except (Exception, SystemExit) as error:
-        parts = _culprits(error, outside)
-        group = parts[0].partition("=")[0].partition(".")[0]
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        hint = f"`components {group}` prints what a {group} has to offer"
-        raise ConfigError(f"{', '.join(parts)}: failed in a rehearsal: {said}; {hint}") from error
+        raise _failure(error, outside) from error
+
+
+def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
+    """Says in one line which component failed, and how."""
+    parts = _culprits(error, outside)
+    group = parts[0].partition("=")[0]
+    said = " ".join(f"{type(error).__name__}: {error}".split())
+    hint = f"`components {group}` prints what a {group} has to offer"
+    return ConfigError(f"{', '.join(parts)}: failed in a rehearsal: {said}; {hint}")
 
 
 def _outside(config: Mapping[str, Any]) -> dict[str, str]:

@@ -225,13 +225,12 @@ def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 def _known(id: str) -> list[str]:
     """Lists the environments that might be meant: those that a named module registers, or all."""
-    module, colon, _ = id.partition(":")
-    if not colon:
-        return [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
+    module, _, _ = id.partition(":")
     origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
     modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
                for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
-    return [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
+    own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
+    return own or [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
 
 
 def _register(id: str) -> None:

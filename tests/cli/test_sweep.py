@@ -279,7 +279,7 @@ MISTAKES = [
     ((), {"variants": "{a: [seed=3], b: []}"}, "works.yaml: variants.a: seed=3: seeds: says which"),
     ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: write it after"),
     ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
-     "search.params: network=mlp42: no such option; did you mean mlp24?"),
+     "search.params: network=mlp42: no such option; did you mean mlp64?"),
     (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
      "variants 'a' and 'b' are the same runs: network.hidden=[8,8] sets what would tell them apart"),
     pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',

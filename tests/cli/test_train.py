@@ -260,16 +260,17 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
 
 def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
-    slow = cli("train", *words, "network=mlp24", "env.id=CartPole-v1", "experiment=q_learning_cartpole", "steps=200")
-    assert slow.out.startswith("engine torch, not fused (many times as fast for small networks): network=table")
+    slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
+    said = "engine torch, not fused (many times as fast for small networks): does not run network.name=table"
+    assert slow.out.startswith(said)
     assert "not fused" not in cli("train", *words).out.splitlines()[0]
 
 
 def test_the_next_command_trusts_an_environment_from_outside(cli, quick, tmp_path):
-    (tmp_path / "my_envs.py").write_text(
+    (tmp_path / "other_envs.py").write_text(
         "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
         "gymnasium.register('Mine-v0', CartPoleEnv, max_episode_steps=50)\n"
     )
     words = [word for word in quick if not word.startswith("display")]
-    out = cli("train", "--config-dir", ".", "env.id=my_envs:Mine-v0", *words).out
+    out = cli("train", "--config-dir", ".", "env.id=other_envs:Mine-v0", *words).out
     assert out.rstrip().endswith(" --trust")
