@@ -96,5 +96,8 @@ def stated_bounds(scores: pd.DataFrame, metric: str) -> tuple[float, float] | No
     stated = scores[RETURN_BOUNDS].unique()
     if len(stated) != 1 or pd.isna(stated[0]):
         return None
-    low, high = json.loads(str(stated[0]))
-    return float(low), float(high)
+    bounds = json.loads(str(stated[0]))
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(isinstance(end, int | float) for end in bounds):
+        return None
+    low, high = map(float, bounds)
+    return (low, high) if low < high else None

@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_lab.analysis.intervals import ENOUGH, NUM_DRAWS, Bounds, Floats, draw, interval, p_value
+from dqn_lab.analysis.intervals import CONTROL, ENOUGH, NUM_DRAWS, VARIANT, Bounds, Floats, draw, interval, p_value
 from dqn_lab.analysis.permutation import Permutation, permute
 
 STRETCH = 0.25  # of the range seen, that scores may lie beyond it
@@ -92,8 +92,8 @@ def pair_up(
     limits, together = bounds or UNBOUNDED, np.concatenate([control, *others])
     beyond = STRETCH * float(np.ptp(together))
     seen = max(float(together.min()) - beyond, limits[0]), min(float(together.max()) + beyond, limits[1])
-    base = Sample(control, seen, "control", num_draws)
-    return [Pair(Sample(other, seen, "arm", num_draws), base, limits) for other in others]
+    base = Sample(control, seen, CONTROL, num_draws)
+    return [Pair(Sample(other, seen, VARIANT, num_draws), base, limits) for other in others]
 
 
 def holm_levels(p_values: Floats, level: float) -> Floats:
@@ -106,6 +106,14 @@ def holm_levels(p_values: Floats, level: float) -> Floats:
     levels = np.empty(len(p_values))
     levels[order] = 1 - alphas
     return levels
+
+
+def holm(p_values: Floats) -> Floats:
+    """Computes Holm's corrected p-values: each times the number of those not smaller, none below a smaller one's."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    return np.minimum(corrected, 1.0)
 
 
 def _rejected(p_values: Floats, levels: Floats) -> NDArray[np.bool_]:

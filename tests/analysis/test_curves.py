@@ -94,5 +94,5 @@ def test_what_is_missing_is_named(evaluations):
     with pytest.raises(AnalysisError, match="run: no such column"):
         learning_curves(table.drop(columns=["run", "variant"]), by="seed")
     twice = pandas.concat([table, table.assign(run="copy")])
-    with pytest.raises(AnalysisError, match="variant=a: seed 0 is there more than once"):
+    with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once"):
         learning_curves(twice)

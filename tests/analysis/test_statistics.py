@@ -106,7 +106,7 @@ def test_runs_without_a_score_are_counted_and_count_nowhere_else():
     assert summary[["seeds", "missing"]].to_numpy().tolist() == [[2, 2], [0, 4]]
     assert summary["mean"].tolist()[0] == 200.0
     assert np.isnan(summary["mean"].tolist()[1])
-    with pytest.raises(AnalysisError, match="arm=b: none of its 4 runs has a score in final_return"):
+    with pytest.raises(AnalysisError, match="variant=b: none of its 4 runs has a score in final_return"):
         compare(scores, control="a")
 
 
@@ -161,7 +161,9 @@ def test_a_comparison_with_nothing_and_of_nothing_is_refused():
 
 def test_a_seed_that_is_there_twice_is_refused():
     twice = pandas.concat([frame(a=[1, 2]), frame(a=[3])])
-    with pytest.raises(AnalysisError, match="variant=a: seed 0 is there more than once; one score per run and seed"):
+    with pytest.raises(
+        AnalysisError, match="variant=a: seed 0 occurs more than once; there must be one score"
+    ):
         summarize(twice)
 
 
@@ -188,6 +190,6 @@ def test_several_columns_tell_arms_apart(make_run, tmp_path):
         for interval in (1, 10):
             make_run(f"{sweep}/{interval}", **{"target.interval": interval})
     configs = load_configs(tmp_path)
-    with pytest.raises(AnalysisError, match="seed 0 is there more than once"):
+    with pytest.raises(AnalysisError, match="seed 0 occurs more than once"):
         summarize(configs)
     assert len(summarize(configs, by=["sweep", "variant"])) == 4
