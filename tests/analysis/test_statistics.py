@@ -161,9 +161,7 @@ def test_a_comparison_with_nothing_and_of_nothing_is_refused():
 
 def test_a_seed_that_is_there_twice_is_refused():
     twice = pandas.concat([frame(a=[1, 2]), frame(a=[3])])
-    with pytest.raises(
-        AnalysisError, match="variant=a: seed 0 occurs more than once; there must be one score"
-    ):
+    with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once; there must be one score"):
         summarize(twice)
 
 

@@ -44,7 +44,7 @@ def test_a_plain_multirun_gives_a_page_with_figures_and_tables(cli, sweep):
     page = Page(sweep / "report" / "index.html")
     assert page.text.index("What does target.interval change?") < page.text.index("Learning curves")
     for words in (
-        "Difference from target.interval=1",
+        "Difference from “target.interval=1”",
         "Every seed",
         "Sensitivity to target.interval",
         "5 seeds a variant",
@@ -105,8 +105,8 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "runs      6 of 20 runs; 1 failed, 13 not there yet" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
-    assert "Fewer than 30 seeds" in text
-    assert "against seldom (named by the sweep beforehand)" in text
+    assert "Few seeds: 3 seeds may show nothing of an outcome" in text
+    assert "differences from “seldom” (named by the sweep beforehand)" in text
 
 
 def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
@@ -114,7 +114,10 @@ def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
     variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
     make.declare(tmp_path / "s", variants, question="Which?", control="one", seeds=range(3))
     cli(tmp_path / "s")
-    assert "for want of two finished runs: never (0 finished)" in Page(tmp_path / "s" / "report" / "index.html").text
+    assert (
+        "a comparison needs two finished runs: “never” (0 finished)."
+        in Page(tmp_path / "s" / "report" / "index.html").text
+    )
 
 
 def test_no_finished_run_is_no_answer(cli, make, tmp_path):
@@ -130,9 +133,9 @@ def test_no_finished_run_is_no_answer(cli, make, tmp_path):
 def test_one_variant_is_described(cli, make, tmp_path):
     make.sweep(tmp_path / "alone", [{}], range(4), lambda arm, seed: 400.0 + 50 * seed)
     outcome = cli(tmp_path / "alone")
-    assert "question  How well does alone do?" in outcome.out
-    assert "alone has a mean final return of 475.0 (95 % interval" in outcome.out
-    assert "2 of 4 reach 475" in outcome.out
+    assert "question  How well does “alone” do?" in outcome.out
+    assert "“alone” has a mean final return of 475.0 (4 seeds, 95 % interval" in outcome.out
+    assert "2 of 4 runs reach 475" in outcome.out
 
 
 def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tmp_path):
@@ -184,10 +187,10 @@ def test_a_control_that_has_not_run_is_replaced_by_no_other(cli, make, tmp_path)
     variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
     make.declare(tmp_path / "s", variants, question="Which?", control="never", seeds=range(3))
     outcome = cli(tmp_path / "s")
-    assert "answer    No answer: never, with which the others are to be compared, has no runs here." in outcome.out
+    assert "answer    No answer: “never”, the control, has no runs here." in outcome.out
     assert "runs      6 of 9 runs; 3 not there yet" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "never has no runs here, and nothing else was declared to compare with." in text
+    assert "“never” has no runs here, and no other control was declared." in text
     assert not (tmp_path / "s" / "report" / "tables" / "comparison.csv").exists()
 
 
@@ -244,7 +247,10 @@ def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp
     make.run(tmp_path / "s" / "target.interval=10,seed=7-x", make.configure(seed=7), float("nan"))
     outcome = cli(tmp_path / "s")
     assert outcome.code == 0
-    assert "(1): target.interval=10 seed 7." in Page(tmp_path / "s" / "report" / "index.html").text
+    assert (
+        "A completed run has no finite final return and counts nowhere: “target.interval=10” seed 7."
+        in Page(tmp_path / "s" / "report" / "index.html").text
+    )
     results = pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")
     assert list(results["seeds"]) == [3, 3]
 
@@ -272,7 +278,7 @@ def test_steps_that_differ_between_variants_are_pointed_out(cli, make, tmp_path)
 
 def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep):
     outcome = cli(sweep, "--compare", "target.interval=100", "target.interval=1")
-    assert "question  Does target.interval=1 differ from target.interval=100?" in outcome.out
+    assert "question  Does “target.interval=1” differ from “target.interval=100”?" in outcome.out
     table = pd.read_csv(sweep / "report" / "tables" / "comparison.csv")
     assert list(table[["variant", "control"]].iloc[0]) == ["target.interval=1", "target.interval=100"]
 
@@ -281,7 +287,7 @@ def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
     make.sweep(tmp_path / "a", [{}], range(3), lambda arm, seed: 100.0 + seed)
     make.sweep(tmp_path / "b", [{}], range(3), lambda arm, seed: 200.0 + seed)
     outcome = cli("--compare", tmp_path / "a", tmp_path / "b")
-    assert "question  Does b differ from a?" in outcome.out
+    assert "question  Does “b” differ from “a”?" in outcome.out
     table = pd.read_csv(tmp_path / "a" / "report" / "tables" / "comparison.csv")
     assert table["difference"].item() == pytest.approx(100)
 
@@ -330,7 +336,7 @@ def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, ma
         (["interval", "--against", "nameless.csv"], "--against nameless.csv: row 2 names no variant"),
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
         (["interval", "--threshold", "abc"], "abc: must be a finite number"),
-        (["interval", "--out", "precious"], "precious: is there already, and is no report"),
+        (["interval", "--out", "precious"], "precious: exists and is not a report"),
         (["--metric", "final_return"], "PATH: which runs?"),
     ],
 )
@@ -421,15 +427,15 @@ def test_what_made_the_runs_is_on_the_page(cli, sweep):
 def test_few_seeds_are_told_what_the_intervals_allow_for(cli, make, tmp_path):
     """Intervals of means allow for what few seeds missed where bounds are known, as on CartPole."""
     for name, changes, allowed in (
-        ("known", {}, "the intervals of the means allow for it"),
-        ("unknown", {"env.id": "Mine-v0"}, "the intervals of the means leave it out"),
+        ("known", {}, "The intervals of the means allow for such outcomes;"),
+        ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for such outcomes;"),
     ):
         make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
         cli(tmp_path / name)
         text = Page(tmp_path / name / "report" / "index.html").text
-        assert "Fewer than 30 seeds: what fewer than 45 % of runs do may be missing among 5 seeds; " + allowed in text
-        assert ("env.return_bounds=[low,high] states" in text) == (name == "unknown")
-        assert ("It lies between 0 and 500, which the intervals of the means allow for." in text) == (name == "known")
+        assert "Few seeds: 5 seeds may show nothing of an outcome that up to 45 % of runs have. " + allowed in text
+        assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
+        assert ("with the bounds of the return built in (it lies between 0 and 500)" in text) == (name == "known")
 
 
 def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make, tmp_path):
@@ -439,7 +445,7 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 10)], range(10), level)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "undecided at 10 seeds: too few to rule out rare failures" in text
+    assert "undecided: too few seeds to rule out rare failures" in text
     assert "too few seeds to rule out rare failures; an estimated 29 seeds would decide." in text
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
     assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
@@ -452,4 +458,4 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Mine-v0; final return" in text
-    assert "It lies between −10 and 600, which the intervals of the means allow for." in text
+    assert "with the bounds of the return built in (it lies between −10 and 600)" in text
