@@ -170,7 +170,7 @@ def _identity(runs: Sequence[Run], swept: Sequence[str], taken: Iterable[Any]) -
     }
     if any(run.return_bounds for run in runs):
         columns[RETURN_BOUNDS] = [run.return_bounds for run in runs]
-    taken = set(taken)
+    taken = {*taken, *columns}
     columns |= {f"config.{key}" if key in taken else key: [run.config.get(key) for run in runs] for key in swept}
     made = {name: column(values) for name, values in columns.items()}
     return {name: _categories(made[name]) if _is_text(made[name]) else made[name] for name in made}

@@ -13,6 +13,7 @@ from matplotlib.font_manager import FontProperties, findfont, fontManager, get_f
 from matplotlib.text import Text
 
 USUAL = "DejaVu Sans"  # comes with matplotlib
+INVISIBLE = ("Cc", "Cf", "Mn", "Zs")  # categories whose characters need no glyph
 
 
 def width(label: str) -> int:
@@ -58,7 +59,8 @@ def set_fonts(figure: Figure) -> str:
         the characters that no installed font has.
     """
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
-    missing = {sign for text in texts for sign in text.get_text() if sign.isprintable() and not _has(_usual(), sign)}
+    signs = {sign for text in texts for sign in text.get_text() if unicodedata.category(sign) not in INVISIBLE}
+    missing = {sign for sign in signs if not _has(_usual(), sign)}
     if not missing:
         return ""
     families, left = _families(frozenset(missing))

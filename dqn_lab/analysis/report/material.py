@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pandas as pd
 
+from dqn_lab._damage import MAX_STEP
 from dqn_lab.analysis import AnalysisError, Sweep, area_under_curve
 from dqn_lab.analysis.load import tabulate_configs, tabulate_runs
 from dqn_lab.analysis.report.metrics import Metric, find_metric
@@ -162,7 +163,7 @@ def _order(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str]) 
 
 
 def _sortable(value: Any) -> tuple[int, float, str]:
-    if isinstance(value, (int, float)) and not pd.isna(value):
+    if isinstance(value, (int, float)) and not pd.isna(value) and abs(value) < MAX_STEP:
         return 0, float(value), ""
     return 1, 0.0, str(value)
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -459,3 +460,59 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Mine-v0; final return" in text
     assert "with the bounds of the return built in (it lies between −10 and 600)" in text
+
+
+def test_labels_that_attack_are_shown_and_do_nothing(cli, make, tmp_path):
+    labels = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>|x", "목표\x07", "\u202e\t"]
+    arms = [{"target.interval": value} for value in range(1, len(labels) + 1)]
+    make.sweep(tmp_path / "s", arms, range(2), make.noisy)
+    variants = {label: f"target.interval={number}" for number, label in enumerate(labels, 1)}
+    make.declare(tmp_path / "s", variants, question="<b>Which?\x00", control=labels[0], seeds=range(2))
+    assert cli(tmp_path / "s").code == 0
+    page = Page(tmp_path / "s" / "report" / "index.html")
+    assert "script" not in page.tags
+    assert "<script>alert(1)</script>|x" in page.text
+    for path in (tmp_path / "s" / "report").rglob("*.svg"):
+        ElementTree.parse(path)
+    results = (tmp_path / "s" / "report" / "tables" / "results.csv").read_text()
+    assert "\n'=cmd" in results
+    assert not set(results) & {"\x07", "\u202e", "\t"}
+
+
+def test_few_seeds_hide_what_would_mean_nothing(cli, make, tmp_path):
+    arms = [{"target.interval": value} for value in (1, 10, 100)]
+    for seeds, shown in ((4, False), (5, True)):
+        directory = make.sweep(tmp_path / str(seeds), arms, range(seeds), make.noisy)
+        cli(directory)
+        text = Page(directory / "report" / "index.html").text
+        assert ("10th percentile" in text.partition("How to read this")[0]) == shown
+        assert ("Distribution of the final return" in text) == shown
+
+
+def test_a_single_run_has_a_name_and_a_curve_and_no_interval(cli, make, tmp_path):
+    run = tmp_path / "2026-11-28" / "11-34-40_network=mlp24,seed=0-ddbcd837"
+    make.run(run, make.configure(seed=0), 138.4)
+    outcome = cli(run)
+    assert "question  How well does “network=mlp24” do?" in outcome.out
+    assert "“network=mlp24” has a final return of 138.4, with one seed; it does not reach 475." in outcome.out
+    text = Page(run / "report" / "index.html").text
+    assert "1 run, completed" in text
+    assert "Greedy return of one run." in text
+    assert "One seed says little" in text
+    assert [path.stem for path in sorted((run / "report" / "figures").glob("*.svg"))] == ["learning_curves"]
+    curve = pd.read_csv(run / "report" / "tables" / "learning_curves.csv")
+    assert curve["low"].isna().all()
+
+
+def test_of_very_many_runs_a_page_shows_some_and_the_tables_have_all(cli, make, tmp_path, monkeypatch):
+    monkeypatch.setattr("dqn_lab.analysis.report.evidence.MAX_SHOWN", 3)
+    monkeypatch.setattr("dqn_lab.analysis.report.page.MOST_ROWS", 6)
+    monkeypatch.setattr("dqn_lab.analysis.figures.seeds.MAX_CURVES", 6)
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 2, 3, 4)], range(5), make.noisy)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "Of 4 variants only the control and those with the best means; the tables have all." in text
+    assert "The first 6 of 20 rows; the CSV file has all." in text
+    assert "Of 15 runs, 6 at equal distances in that order." in text
+    assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
+    assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")) == 4
