@@ -1,4 +1,4 @@
-"""Learning curves at equal environment steps, and what a whole curve comes to."""
+"""Learning curves at equal environment steps, areas under them, and distributions of scores."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def learning_curves(
     single run has none.
 
     Args:
-        evaluations: as `load_runs(…, table="evaluations")` gives them; any table with a `step` does.
+        evaluations: a frame of `load_runs(…, table="evaluations")`; any table with a `step` will do.
         value: the column to average.
         grid: environment steps; None: the evaluations' own steps where nine in ten runs share them, else 101 from the
             first to the last.
@@ -148,10 +148,10 @@ def area_under_curve(
     """Integrates each run's curve over environment steps, from `start` to `stop`, the same for all.
 
     Args:
-        evaluations: as `load_runs(…, table="evaluations")` gives them.
+        evaluations: a frame of `load_runs(…, table="evaluations")`.
         value: the column to integrate; straight lines between evaluations.
-        start: environment steps; None: from where on nine in ten of the runs of every arm have a value.
-        stop: environment steps; None: up to where nine in ten of the runs of every arm have one.
+        start: environment steps; None: the first step at which nine in ten of every variant's runs have a value.
+        stop: environment steps; None: the last such step.
 
     Returns:
         a row per run: what tells it apart (`run`, `variant`, `seed`, swept keys), `area` in value × steps, and

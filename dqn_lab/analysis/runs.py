@@ -86,7 +86,7 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """Finds every run under the paths, and names its variant.
 
-    A run's `variant` is the label that `sweep.json` beside it gives. Without one it is what the runs' directories say
+    A run's `variant` is the label in the `sweep.json` beside it. Without one it is what the runs' directories say
     was typed, or is made from the keys that differ (`target.interval=10`); if no directory holds more than one
     configuration, it is that directory's name.
 
@@ -178,7 +178,7 @@ def _drop_strangers(
     for path in list(records):
         parent, name = os.path.split(path)
         if name not in jobs.get(parent, {name}):
-            skipped[path] = "is no job of the sweep, by its sweep.json"
+            skipped[path] = "is not a job in its sweep.json"
             del records[path]
 
 

@@ -33,7 +33,7 @@ def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str 
         if key not in frame:
             raise unknown("by", key, frame.columns)
     if frame.empty:
-        raise AnalysisError(f"{what}={value}: there is no run to look at")
+        raise AnalysisError(f"{what}={value}: there are no runs")
 
 
 def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Scores of many seeds to statements about variants: how good, how sure, and which is better."""
+"""Summaries of variants over seeds, and comparisons with a control."""
 
 from __future__ import annotations
 

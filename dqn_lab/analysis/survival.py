@@ -1,4 +1,4 @@
-"""How many environment steps until a threshold is reached, where it is only seen at evaluations, or never."""
+"""How many environment steps until a threshold is reached, known only to within evaluations, or not reached."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def steps_to_threshold(
     """Finds between which evaluations each run first reached a threshold.
 
     Args:
-        evaluations: as `load_runs(…, table="evaluations")` gives them.
+        evaluations: a frame of `load_runs(…, table="evaluations")`.
         threshold: is reached at the first evaluation whose value is at least this; None: the task's, where known
             (475 on CartPole-v1).
         value: the column.
@@ -57,8 +57,8 @@ def _first_reached(run: Curve, threshold: float) -> dict[str, Any]:
 def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 0.95) -> pd.DataFrame:
     """Estimates what fraction of runs has reached the threshold by each step: 1 − survival.
 
-    The estimate is Turnbull's, of greatest likelihood where it is known only between which two evaluations something
-    happened (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
+    The estimate is Turnbull's, the maximum likelihood estimate when an event is only known to lie between two
+    evaluations (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
     Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). Where runs share their evaluation steps it is Kaplan and
     Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). Within an interval it says nothing: the mass stands
     at its end, the evaluation by which the threshold was reached. The band weights runs as `intervals.py` does, half a
@@ -67,7 +67,7 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
     episodes the bad ones end early, and those that are left are not a fair sample.
 
     Args:
-        times: as `steps_to_threshold` gives them.
+        times: a frame of `steps_to_threshold`.
         by: the column, or columns, that tell the variants apart.
         level: of the band, which holds pointwise.
 

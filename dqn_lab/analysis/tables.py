@@ -25,7 +25,7 @@ def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, st
     Args:
         directories: of the runs.
         table: which CSV file.
-        skipped: is told which runs cannot be read, and why.
+        skipped: receives the runs that cannot be read, and why.
 
     Returns:
         each run's rows, a `pyarrow.Table`.
@@ -65,8 +65,8 @@ def read_csv(path: Path, table: Table) -> Any:
         a `pyarrow.Table` of integers and floats.
 
     Raises:
-        Unreadable: it is no regular file, a column is missing or there twice, a row is torn, a cell is no number, or
-            there is no row yet.
+        Unreadable: it is not a regular file, a column is missing or occurs twice, a row is torn, a cell is not a
+            number, or there is no row yet.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -93,7 +93,7 @@ def read_csv(path: Path, table: Table) -> Any:
     rows = _numbers(rows)
     steps = rows["step"].to_numpy()
     if not (np.isfinite(steps) & (steps >= 0) & (steps <= MAX_STEP)).all():
-        raise Unreadable("the column step holds something that is no number of steps")
+        raise Unreadable("the column step holds something that is not a number of steps")
     return rows
 
 
@@ -106,5 +106,5 @@ def _numbers(rows: Any) -> Any:
             empty = pa.array([math.nan] * rows.num_rows, pa.float64(), from_pandas=True)
             rows = rows.set_column(position, field.name, empty)
         elif not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            raise Unreadable(f"the column {field.name} holds something that is no number")
+            raise Unreadable(f"the column {field.name} holds something that is not a number")
     return rows

@@ -1,4 +1,4 @@
-"""What a task is called, and what is known of the returns that it can give."""
+"""What a task is called, and what is known of its returns."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TASKS = {
     "MinAtar/Freeway-v1": Task((0.0, 93.0), indifferent=_PLAY),  # 2,501 frames, 27 at least from side to side
     "MinAtar/Seaquest-v1": Task((-1.0, math.inf), indifferent=_PLAY),  # −1: up with six divers and no oxygen left
     "MinAtar/SpaceInvaders-v1": Task((0.0, math.inf), indifferent=_PLAY),
-    "ALE/Breakout-v5": Task((0.0, 864.0), indifferent=_SCREEN),  # two walls, and there is no third
+    "ALE/Breakout-v5": Task((0.0, 864.0), indifferent=_SCREEN),  # two walls, never a third
     "ALE/Pong-v5": Task((-21.0, 21.0), indifferent=_SCREEN),
     "ALE/Qbert-v5": Task((0.0, math.inf), indifferent=_SCREEN),
     "ALE/Seaquest-v5": Task((0.0, math.inf), indifferent=_SCREEN),
@@ -82,7 +82,7 @@ def task_name(config: Mapping[str, Any]) -> str:
 
 
 def known(scores: pd.DataFrame, metric: str) -> Task | None:
-    """Returns what is known of a column's values: something where it holds returns of a single, known task."""
+    """Returns what is known of a column's values; None unless it holds returns of one known task."""
     if metric not in RETURNS or "task" not in scores:
         return None
     tasks = scores["task"].unique()
@@ -90,7 +90,7 @@ def known(scores: pd.DataFrame, metric: str) -> Task | None:
 
 
 def stated_bounds(scores: pd.DataFrame, metric: str) -> tuple[float, float] | None:
-    """Returns the bounds that the runs' own `env.return_bounds` state, where it is the same in all of them."""
+    """Returns the bounds that the runs' own `env.return_bounds` state, if it is the same in all of them."""
     if metric not in RETURNS or RETURN_BOUNDS not in scores:
         return None
     stated = scores[RETURN_BOUNDS].unique()

@@ -1,4 +1,4 @@
-"""Which of two variants has the greater mean, where their runs can tell.
+"""Which of two variants has the greater mean, if their runs can tell.
 
 A verdict needs three small p-values, and Holm's procedure corrects the largest of the three for the number of
 comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
@@ -38,7 +38,7 @@ Reason = Literal["", "spread", "rare failures"]
 
 
 class Judgement(NamedTuple):
-    """What a comparison with the control came to; the numbers are the variant's minus the control's."""
+    """The result of a comparison with the control; the numbers are the variant's minus the control's."""
 
     difference: float
     low: float
@@ -49,7 +49,7 @@ class Judgement(NamedTuple):
     p_value: float  # the larger of both
     decided: bool
     reason: Reason  # why it is not decided
-    seeds_needed: float  # of each variant, estimated; NaN where it is decided
+    seeds_needed: float  # of each variant, estimated; NaN if it is decided
 
 
 def judge(

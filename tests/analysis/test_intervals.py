@@ -196,7 +196,7 @@ def test_what_so_many_seeds_may_have_missed(number, rate):
     assert unseen_rate(number) == pytest.approx(rate, abs=1e-4)
 
 
-def test_arms_are_drawn_apart_and_always_alike():
+def test_variants_are_drawn_apart_and_always_alike():
     assert not np.array_equal(weights(5, "arm"), weights(5, "control"))
     np.testing.assert_array_equal(weights(5, "arm"), weights(5, "arm"))
 
@@ -259,7 +259,7 @@ def test_an_interquartile_mean_that_equals_the_bound_is_always_held():
     assert coverage(truth, lambda rng: draws_of(samples("cartpole", rng), rng).iqm(), 100) == 1.0
 
 
-def test_two_arms_that_hardly_ever_fail_are_not_told_apart_by_chance():
+def test_two_variants_that_hardly_ever_fail_are_not_told_apart_by_chance():
     """Wider than need be: no wrong verdict in 200 where 10 would be allowed."""
 
     def difference(rng):

@@ -42,7 +42,7 @@ def test_true_is_told_from_one_and_null_is_written(make_run, tmp_path):
     assert set(load_configs(tmp_path)["variant"]) == labels
 
 
-def test_directories_of_one_configuration_each_are_arms_by_their_names(make_run, tmp_path):
+def test_directories_of_one_configuration_each_are_variants_by_their_names(make_run, tmp_path):
     for seed in (0, 1):
         make_run(f"slow/{seed}", seed=seed)
         make_run(f"fast/{seed}", seed=seed, **{"target.interval": 1})
@@ -50,7 +50,7 @@ def test_directories_of_one_configuration_each_are_arms_by_their_names(make_run,
     assert list(configs["variant"].unique()) == ["slow", "fast"]
 
 
-def test_a_sweep_names_its_arms_and_a_run_may_be_in_two(make_run, tmp_path):
+def test_a_sweep_names_its_variants_and_a_run_may_be_in_two(make_run, tmp_path):
     make_run("sweep/a")
     make_run("sweep/b", **{"target.interval": 1})
     write_sweep(tmp_path / "sweep", [("slow", 0, "a"), ("also slow", 0, "a"), ("fast", 0, "b")])
@@ -74,7 +74,7 @@ def test_an_earlier_attempt_is_left_out_even_if_it_came_further(make_run, tmp_pa
     make_run("sweep/a", status="running")
     make_run("sweep/a.attempt1")
     write_sweep(tmp_path / "sweep", [("slow", 0, "a")])
-    with pytest.warns(SkippedRuns, match=r"a\.attempt1: is no job of the sweep"):
+    with pytest.warns(SkippedRuns, match=r"a\.attempt1: is not a job in its sweep\.json"):
         assert list(load_configs(tmp_path)["run"]) == ["a"]
 
 

@@ -44,7 +44,7 @@ def parse(data):
 
 
 def records(directory, kind):
-    """Gives the records of one kind, once wandb's process has written the last of all."""
+    """Returns the records of one kind, once wandb's process has written the last of all."""
     (path,) = directory.glob("wandb/offline-run-*/*.wandb")
     give_up, found = time.monotonic() + 20, []
     while not (found and found[-1].WhichOneof("record_type") == "exit"):

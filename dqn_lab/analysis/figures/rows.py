@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, round_ticks
 from dqn_lab.analysis.figures.text import shorten, width
 
-MAX_DOTS = 2_000  # in a figure
+MAX_DOTS = 1_000  # in a figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks, even_place
 from dqn_lab.analysis.figures.text import shorten
 
 MAX_POINTS = 32  # of a curve some forty pixels wide
-MAX_CURVES = 400  # of all variants together
+MAX_CURVES = 200  # of all variants together
 HEADER = 0.75  # of a variant's name, in rows
 
 

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from dqn_lab.analysis.figures.text import quiet, set_fonts, shorten, width
+from dqn_lab.analysis.figures.text import lacking, quiet, set_fonts, shorten, width
 
 # name: (on white paper, on dark paper); the page calls them by name, files hold the first
 COLOURS = {
@@ -131,8 +131,11 @@ def render(draw: Draw, name: str) -> Rendered:
     with mpl.rc_context(STYLE), quiet():
         for layout in (NARROW, WIDE):
             figure = draw(layout)
-            missing = set_fonts(figure)
             svg = _svg(figure, f"{name}-{layout.name}")
+            missing = ""
+            if signs := lacking(svg):
+                missing = set_fonts(figure, signs)
+                svg = _svg(figure, f"{name}-{layout.name}")
             inline[layout.name] = _inline(svg)
         return Rendered(svg, None if missing else _png(figure), inline, missing)
 

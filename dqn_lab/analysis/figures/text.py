@@ -52,27 +52,31 @@ def wrap(label: str, columns: int, lines: int = 2) -> str:
     return "\n".join(shorten(line, columns) for line in found)
 
 
-def set_fonts(figure: Figure) -> str:
+def lacking(text: str) -> frozenset[str]:
+    """Returns the characters of a text that the usual font lacks."""
+    signs = {sign for sign in set(text) if unicodedata.category(sign) not in INVISIBLE}
+    return frozenset(sign for sign in signs if not _has(_usual(), sign))
+
+
+def set_fonts(figure: Figure, signs: frozenset[str]) -> str:
     """Chooses installed fonts for the characters that the usual one lacks.
 
     Returns:
         the characters that no installed font has.
     """
-    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
-    signs = {sign for text in texts for sign in text.get_text() if unicodedata.category(sign) not in INVISIBLE}
-    missing = {sign for sign in signs if not _has(_usual(), sign)}
-    if not missing:
-        return ""
-    families, left = _families(frozenset(missing))
-    for text in texts:
-        text.set_fontfamily([USUAL, *families, "sans-serif"])
+    families, left = _families(signs)
+    for text in figure.findobj(Text):
+        if isinstance(text, Text):
+            text.set_fontfamily([USUAL, *families, "sans-serif"])
     return "".join(sorted(left))
 
 
+@lru_cache
 def _usual() -> str:
     return str(findfont(FontProperties(family=USUAL)))
 
 
+@lru_cache(maxsize=10_000)
 def _has(path: str, sign: str) -> bool:
     return get_font(path).get_char_index(ord(sign)) != 0
 

@@ -15,7 +15,7 @@ from dqn_lab.analysis.report.question import DECLARED, declared_here
 from dqn_lab.analysis.scores import find_bounds
 from dqn_lab.analysis.tasks import find_task
 
-MAX_SHOWN = 24  # variants in a figure
+MAX_SHOWN = 16  # variants in a figure
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -72,10 +72,10 @@ class Question:
         name: of the file.
         question: in words.
         base: the overrides of every run.
-        variants: a label and the overrides that make it, for each arm.
-        control: the arm that the others are compared with; None in a search.
+        variants: each label and the overrides that make it.
+        control: the variant that the others are compared with; None in a search.
         metric: the primary one, declared beforehand.
-        seeds: of every arm.
+        seeds: of every variant.
         search: what to try, where no variants are given.
     """
 

@@ -96,8 +96,8 @@ def test_variants_come_in_the_order_of_their_numbers(cli, make, tmp_path):
 
 
 def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
-    arms = [{"target.interval": 1}, {"target.interval": 10}]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": 1}, {"target.interval": 10}]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     make.run(tmp_path / "s" / "target.interval=10,seed=3-x", make.configure(seed=3), 0, status="failed")
     variants = {"often": "target.interval=1", "seldom": "target.interval=10"}
     make.declare(tmp_path / "s", variants, question="How often?", control="seldom", seeds=range(10))
@@ -132,7 +132,7 @@ def test_no_finished_run_is_no_answer(cli, make, tmp_path):
 
 
 def test_one_variant_is_described(cli, make, tmp_path):
-    make.sweep(tmp_path / "alone", [{}], range(4), lambda arm, seed: 400.0 + 50 * seed)
+    make.sweep(tmp_path / "alone", [{}], range(4), lambda variant, seed: 400.0 + 50 * seed)
     outcome = cli(tmp_path / "alone")
     assert "question  How well does “alone” do?" in outcome.out
     assert "“alone” has a mean final return of 475.0 (4 seeds, 95 % interval" in outcome.out
@@ -140,8 +140,10 @@ def test_one_variant_is_described(cli, make, tmp_path):
 
 
 def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tmp_path):
-    arms = [{"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [
+        {"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)
+    ]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     outcome = cli(tmp_path / "s")
     assert "answer    Acrobot-v1: " in outcome.out
     assert "answer    CartPole-v1: " in outcome.out
@@ -151,8 +153,8 @@ def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tm
 
 
 def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
-    arms = [{"target.interval": value, "buffer.n_step": n} for value in (1, 10) for n in (1, 3)]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": value, "buffer.n_step": n} for value in (1, 10) for n in (1, 3)]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "What do buffer.n_step and target.interval change, alone and together?" in text
@@ -161,15 +163,15 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
 
 
 def test_pairs_that_are_not_all_there_are_no_interaction(cli, make, tmp_path):
-    arms = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     assert cli(tmp_path / "s").code == 0
     assert not (tmp_path / "s" / "report" / "figures" / "heat_map.svg").exists()
 
 
 def test_numbers_beside_a_word_come_in_the_order_of_their_size(cli, make, tmp_path):
-    arms = [{"target.interval": i, "buffer.capacity": size} for i in (1, 10) for size in (9, 10, 100, None)]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": i, "buffer.capacity": size} for i in (1, 10) for size in (9, 10, 100, None)]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     cli(tmp_path / "s")
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "interaction.csv", keep_default_na=False)
     assert list(dict.fromkeys(table["buffer.capacity"].astype(str))) == ["9", "10", "100", "null"]
@@ -285,8 +287,8 @@ def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep
 
 
 def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
-    make.sweep(tmp_path / "a", [{}], range(3), lambda arm, seed: 100.0 + seed)
-    make.sweep(tmp_path / "b", [{}], range(3), lambda arm, seed: 200.0 + seed)
+    make.sweep(tmp_path / "a", [{}], range(3), lambda variant, seed: 100.0 + seed)
+    make.sweep(tmp_path / "b", [{}], range(3), lambda variant, seed: 200.0 + seed)
     outcome = cli("--compare", tmp_path / "a", tmp_path / "b")
     assert "question  Does “b” differ from “a”?" in outcome.out
     table = pd.read_csv(tmp_path / "a" / "report" / "tables" / "comparison.csv")
@@ -306,7 +308,7 @@ def test_a_reports_runs_are_a_reference_for_another(cli, make, sweep, tmp_path):
 
 def test_the_threshold_can_be_chosen(cli, make, tmp_path):
     make.sweep(
-        tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), lambda arm, seed: 100.0 * seed
+        tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), lambda variant, seed: 100.0 * seed
     )
     cli(tmp_path / "s", "--threshold", "100")
     assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")["successes"]) == [2, 2]
@@ -440,8 +442,8 @@ def test_few_seeds_are_told_what_the_intervals_allow_for(cli, make, tmp_path):
 
 
 def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make, tmp_path):
-    def level(arm, seed):
-        return {1: 450.0, 10: 480.0}[arm["target.interval"]] + seed % 5
+    def level(variant, seed):
+        return {1: 450.0, 10: 480.0}[variant["target.interval"]] + seed % 5
 
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 10)], range(10), level)
     cli(tmp_path / "s")
@@ -464,8 +466,8 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
 
 def test_labels_that_attack_are_shown_and_do_nothing(cli, make, tmp_path):
     labels = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>|x", "목표\x07", "\u202e\t"]
-    arms = [{"target.interval": value} for value in range(1, len(labels) + 1)]
-    make.sweep(tmp_path / "s", arms, range(2), make.noisy)
+    variants = [{"target.interval": value} for value in range(1, len(labels) + 1)]
+    make.sweep(tmp_path / "s", variants, range(2), make.noisy)
     variants = {label: f"target.interval={number}" for number, label in enumerate(labels, 1)}
     make.declare(tmp_path / "s", variants, question="<b>Which?\x00", control=labels[0], seeds=range(2))
     assert cli(tmp_path / "s").code == 0
@@ -480,9 +482,9 @@ def test_labels_that_attack_are_shown_and_do_nothing(cli, make, tmp_path):
 
 
 def test_few_seeds_hide_what_would_mean_nothing(cli, make, tmp_path):
-    arms = [{"target.interval": value} for value in (1, 10, 100)]
+    variants = [{"target.interval": value} for value in (1, 10, 100)]
     for seeds, shown in ((4, False), (5, True)):
-        directory = make.sweep(tmp_path / str(seeds), arms, range(seeds), make.noisy)
+        directory = make.sweep(tmp_path / str(seeds), variants, range(seeds), make.noisy)
         cli(directory)
         text = Page(directory / "report" / "index.html").text
         assert ("10th percentile" in text.partition("How to read this")[0]) == shown
