@@ -174,9 +174,9 @@ def parse_record(text: bytes) -> dict[str, Any]:
 
 
 def final_return(record: Mapping[str, Any]) -> float:
-    """Returns a run's primary result, the final policy's mean return; NaN unless the run completed."""
+    """Returns a run's primary result, the final policy's mean return; NaN unless the run completed and it is finite."""
     score = ((record.get("scores") or {}).get("final") or {}).get("return_mean")
-    return math.nan if score is None or record["status"] != "completed" else float(score)
+    return float(score) if score is not None and record["status"] == "completed" and math.isfinite(score) else math.nan
 
 
 def set_aside(path: Path) -> Path:

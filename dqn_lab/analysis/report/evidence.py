@@ -63,7 +63,8 @@ def examine(material: Material, task: str) -> Evidence:
     metric = material.metric
     scores = material.scores[material.scores["task"] == task].copy()
     scores["variant"] = scores["variant"].cat.remove_unused_categories()
-    scores.loc[scores["status"] != "completed", metric.name] = None
+    is_score = (scores["status"] == "completed") & np.isfinite(scores[metric.name].astype(float))
+    scores.loc[~is_score, metric.name] = None
     scores = scores.sort_values("variant", kind="stable")
     counted = scores[scores[metric.name].notna()]
     variants = [str(name) for name in scores["variant"].cat.categories]

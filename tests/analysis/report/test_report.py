@@ -248,12 +248,12 @@ def test_many_variants_are_drawn_apart(cli, make, tmp_path):
 def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
     make.run(tmp_path / "s" / "target.interval=10,seed=7-x", make.configure(seed=7), float("nan"))
+    make.run(tmp_path / "s" / "target.interval=10,seed=8-x", make.configure(seed=8), float("inf"))
     outcome = cli(tmp_path / "s")
     assert outcome.code == 0
-    assert (
-        "A completed run has no finite final return and counts nowhere: “target.interval=10” seed 7."
-        in Page(tmp_path / "s" / "report" / "index.html").text
-    )
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    named = "“target.interval=10” seed 7, “target.interval=10” seed 8."
+    assert f"2 completed runs have no finite final return and count nowhere: {named}" in text
     results = pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")
     assert list(results["seeds"]) == [3, 3]
 
