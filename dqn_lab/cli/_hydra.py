@@ -82,22 +82,12 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
         ConfigError: a value is read from an environment variable, which may be a secret: `run.json` would hold it.
     """
     values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    _refuse_environment(OmegaConf.to_container(values, resolve=False))
+    _overrides.refuse_environment(OmegaConf.to_container(values, resolve=False))
     container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     found = {str(key): value for key, value in container.items()}
     _drop_what_the_recipe_set_for_another_option(found, hydra or config.hydra)
     return found
-
-
-def _refuse_environment(values: Any, key: str = "") -> None:
-    if isinstance(values, dict | list):
-        for name, value in values.items() if isinstance(values, dict) else enumerate(values):
-            _refuse_environment(value, f"{key}.{name}" if key else str(name))
-    elif isinstance(values, str) and "oc.env" in values and "${" in values:
-        raise ConfigError(
-            f"{key}={values}: run.json would hold the variable's value; let the component read os.environ"
-        )
 
 
 def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:

@@ -15,7 +15,8 @@ def test_curves_are_averaged_at_the_steps_that_runs_share(evaluations):
     assert curves[["variant", "step", "seeds", "mean"]].to_numpy().tolist() == [
         ["a", 10, 2, 25], ["a", 20, 2, 150], ["b", 10, 1, 1], ["b", 20, 1, 2],
     ]  # fmt: skip
-    assert ((curves["low"] < curves["mean"]) & (curves["mean"] < curves["high"])).all()
+    assert ((curves["low"] < curves["mean"]) & (curves["mean"] < curves["high"])).tolist() == [True, True, False, False]
+    assert curves["low"].isna().tolist() == [False, False, True, True]  # a single run has no band
 
 
 def test_between_evaluations_a_value_lies_on_the_straight_line(evaluations):
