@@ -161,7 +161,9 @@ def _walk(directory: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
         yield directory, disk.settled(Path(directory), record)
     except FileNotFoundError:
         with contextlib.suppress(OSError):  # not ours to read, or gone meanwhile
-            for entry in sorted(os.scandir(directory), key=lambda entry: entry.name):
+            with os.scandir(directory) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
+            for entry in found:
                 if entry.is_dir(follow_symlinks=False):
                     yield from _walk(entry.path)
     except OSError:
