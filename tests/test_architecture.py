@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "dqn_lab"
 GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")  # floor 1
 UPPER_GROUPS = ("engine", "rollout")
 FLOORS = {
-    **dict.fromkeys(("_memory", "_nearest", "_numba", "_paths", "_plugins", "_validation"), 0),
+    **dict.fromkeys(("_damage", "_memory", "_nearest", "_numba", "_paths", "_plugins", "_validation"), 0),
     **dict.fromkeys(("errors", "hooks", "records", "registry", "schedule", "seeding", "tasks", "types"), 0),
     **dict.fromkeys(("interrupt", "locks", "statefile"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
@@ -22,7 +22,7 @@ OWNERS = {
     "omegaconf": ("cli",),
     "wandb": ("logger/wandb.py",),
     "rich": ("cli",),
-    **dict.fromkeys(("pyarrow", "scipy", "statsmodels"), ("analysis",)),
+    **dict.fromkeys(("pyarrow", "scipy"), ("analysis",)),
 }
 FILES = sorted(PACKAGE.rglob("*.py"))
 

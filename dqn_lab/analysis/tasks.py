@@ -17,7 +17,7 @@ RETURN_BOUNDS = "env.return_bounds"  # a column of text, [low, high], where runs
 
 
 def known(scores: pd.DataFrame, metric: str) -> Task | None:
-    """Returns what is known of a column's values: something where it holds returns of a single, known task."""
+    """Returns what is known of a column's values; None unless it holds returns of one known task."""
     if metric not in RETURNS or "task" not in scores:
         return None
     tasks = scores["task"].unique()
@@ -25,11 +25,14 @@ def known(scores: pd.DataFrame, metric: str) -> Task | None:
 
 
 def stated_bounds(scores: pd.DataFrame, metric: str) -> tuple[float, float] | None:
-    """Returns the bounds that the runs' own `env.return_bounds` state, where it is the same in all of them."""
+    """Returns the bounds that the runs' own `env.return_bounds` state, if it is the same in all of them."""
     if metric not in RETURNS or RETURN_BOUNDS not in scores:
         return None
     stated = scores[RETURN_BOUNDS].unique()
     if len(stated) != 1 or pd.isna(stated[0]):
         return None
-    low, high = json.loads(str(stated[0]))
-    return float(low), float(high)
+    bounds = json.loads(str(stated[0]))
+    if not isinstance(bounds, list) or len(bounds) != 2 or not all(isinstance(end, int | float) for end in bounds):
+        return None
+    low, high = map(float, bounds)
+    return (low, high) if low < high else None

@@ -155,8 +155,12 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
     Args:
         config: the configuration; Hydra's own part is left out if it is in it.
         hydra: Hydra's own part, if it is not in `config`.
+
+    Raises:
+        ConfigError: a value is read from an environment variable, which may be a secret: `run.json` would hold it.
     """
     values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    _overrides.refuse_environment(OmegaConf.to_container(values, resolve=False))
     container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     found = {str(key): value for key, value in container.items()}

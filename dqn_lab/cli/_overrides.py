@@ -90,3 +90,22 @@ def _swept(text: str) -> Iterator[Any]:
     except (HydraException, ValueError):
         return iter(())
     return iter(value if isinstance(value, list) else [value])
+
+
+def refuse_environment(values: Any, key: str = "") -> None:
+    """Refuses a value that is read from an environment variable, which may be a secret: `run.json` would hold it.
+
+    Args:
+        values: a configuration whose interpolations are not resolved, or a part of it.
+        key: of the part.
+
+    Raises:
+        ConfigError: there is such a value.
+    """
+    if isinstance(values, dict | list):
+        for name, value in values.items() if isinstance(values, dict) else enumerate(values):
+            refuse_environment(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, str) and "oc.env" in values and "${" in values:
+        raise ConfigError(
+            f"{key}={values}: run.json would hold the variable's value; let the component read os.environ"
+        )

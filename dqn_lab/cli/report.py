@@ -25,7 +25,7 @@ def main(argv: list[str]) -> int:
 def write(*paths: Path, out: Path | None = None, show: bool = False, **options: Any) -> int:
     """Writes a report and prints its answer; returns the exit code."""
     from dqn_lab.analysis import AnalysisError  # pandas takes its time, and --help should not
-    from dqn_lab.analysis.report.material import Options
+    from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
 
     try:

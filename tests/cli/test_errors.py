@@ -13,6 +13,7 @@ MISTAKES = {
     "network=null": "network=null: must be one of its options; choices: ",
     "network=nature_cnn": "network=nature_cnn: needs images to observe, a Box of three axes (channels, height, width)",
     "network=minatar_cnn": "network=minatar_cnn: needs images to observe, a Box of three axes (height, width",
+    "device=${oc.env:HOME}": "device=${oc.env:HOME}: run.json would hold the variable's value",
     "target.intervall=10": "target.intervall=10: no such key; did you mean interval?",
     "target.interval=0": "target.interval=0: must be greater than 0",
     "target.interval=ten": "target.interval=ten: must be a valid integer",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -56,7 +57,8 @@ class Board:
             self.seen[name] = changed
             self.status[name] = record["status"]
             if record["status"] == "completed":
-                self.scores[name] = final_return(record)
+                if not math.isnan(score := final_return(record)):
+                    self.scores[name] = score
                 if (threshold := _threshold(record["config"])) is not None:
                     self.thresholds[name] = threshold
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -179,8 +180,9 @@ def _show(found: dict[str, Any], directory: Path) -> int:
         record = read_record(directory / job["directory"])
         if record["status"] == "completed":
             scores.setdefault(job["variant"], []).append(final_return(record))
-    best = sorted(scores, key=lambda label: -fmean(scores[label]))[:BEST]
+    means = {label: fmean(values) for label, values in scores.items()}
+    best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: run it again on other seeds")
     for label in best:
-        say(f"{label}  mean final return {fmean(scores[label]):.1f} over {len(scores[label])} runs")
+        say(f"{label}  mean final return {means[label]:.1f} over {len(scores[label])} runs")
     return int(not best)
