@@ -32,7 +32,7 @@ from dqn_lab.run import Run
 
 SMALL = ("logger=csv", "episodes=null", "train.learning_starts=64", "train.batch_size=32", "evaluation.interval=300",
          "evaluation.unit=steps", "evaluation.num_episodes=2", "evaluation.final_num_episodes=3",
-         "env.max_episode_steps=60", "checkpoint.interval=37", "checkpoint.unit=steps")  # fmt: skip
+         "checkpoint.interval=37", "checkpoint.unit=steps")  # fmt: skip
 COMPOSITIONS: dict[str, tuple[str, ...]] = {
     "default": ("steps=1500",),
     "tutorial": ("experiment=tutorial", "steps=800"),
@@ -60,8 +60,9 @@ EXTRAS = {"minatar": "minatar", "lunar_lander": "Box2D", "atari": "ale_py"}  # c
 
 def configured(overrides: Sequence[str]) -> dict[str, object]:
     """Composes and validates a configuration."""
+    limit = () if any(text.startswith("env=atari/") for text in overrides) else ("env.max_episode_steps=60",)
     with _hydra.composer():
-        return validate(_hydra.plain(_hydra.compose_config([*SMALL, *overrides])))
+        return validate(_hydra.plain(_hydra.compose_config([*SMALL, *limit, *overrides])))
 
 
 def carry_on(config: dict[str, object], directory: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_wrapper_or_a_subclass_that_nobody_knows_is_not_taken_for_exact():
 def documented():
     """Reads the table of the README: how each option of `env` is restored."""
     text = (ROOT / "dqn_lab" / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| (.*) \| (exactly|by playing the episode again) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| (`.*) \| (exactly|by playing the episode again) \|$", text, re.MULTILINE)
     return {name: how for names, how in rows for name in re.findall(r"`([a-z_/]+)`", names)}
 
 
