@@ -5,7 +5,10 @@ import errno
 import json
 import math
 
+import gymnasium
+import numpy as np
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 
 from dqn_lab.build import build
 from dqn_lab.checkpoint import load_policy
@@ -206,3 +209,22 @@ def test_a_damaged_record_is_refused_in_one_line(tmp_path, text):
     (tmp_path / "run.json").write_text(text)
     with pytest.raises(ValueError, match=r"run\.json: (damaged|empty|not the record)"):
         read_record(tmp_path)
+
+
+class Unseeded(CartPoleEnv):
+    """CartPole with rewards that no seed repeats."""
+
+    def step(self, action):
+        obs, _, terminated, truncated, info = super().step(action)
+        return obs, float(np.random.default_rng().random()), terminated, truncated, info
+
+
+def test_an_environment_that_cannot_be_saved_costs_warnings_and_the_run_goes_on(start, tmp_path, monkeypatch, caplog):
+    """Those of its first episode are written, because that may be repeated by its seed."""
+    monkeypatch.setitem(gymnasium.registry, "Unseeded-v0", gymnasium.envs.registration.EnvSpec("Unseeded-v0", Unseeded))
+    record = start("env.id=Unseeded-v0", "checkpoint.interval=1", "checkpoint.unit=episodes").execute(Quiet())
+    assert (record["status"], record["progress"]["episode"]) == ("completed", 8)
+    warnings = [text for text in caplog.messages if text.startswith("no checkpoint at step")]
+    assert len(warnings) == 7
+    assert all(": Unseeded: cannot be saved, because its episode came out differently" in text for text in warnings)
+    assert len([*(tmp_path / "run" / "checkpoint").glob("0*.safetensors")]) == 1

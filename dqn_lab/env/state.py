@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,75 +13,107 @@ from gymnasium.wrappers import OrderEnforcing, RescaleObservation, TimeLimit
 from dqn_lab.env.checked import Checked
 from dqn_lab.env.gymnasium import Flattened, StatesAsVector, TruncationTerminates
 from dqn_lab.hooks import RestorableEnv
-from dqn_lab.types import StateError
 
 _CLASSIC_CONTROL = ("state", "steps_beyond_terminated")
 _TOY_TEXT = ("s", "lastaction", "fickle_step", "taxi_orientation")
 FIELDS = {  # class of the unwrapped environment: the attributes that its future depends on, beside its generator
-    "CartPoleEnv": _CLASSIC_CONTROL,
-    "AcrobotEnv": _CLASSIC_CONTROL,
-    "MountainCarEnv": _CLASSIC_CONTROL,
-    "FrozenLakeEnv": _TOY_TEXT,
-    "CliffWalkingEnv": _TOY_TEXT,
-    "TaxiEnv": _TOY_TEXT,
+    "gymnasium.envs.classic_control.cartpole.CartPoleEnv": _CLASSIC_CONTROL,
+    "gymnasium.envs.classic_control.acrobot.AcrobotEnv": _CLASSIC_CONTROL,
+    "gymnasium.envs.classic_control.mountain_car.MountainCarEnv": _CLASSIC_CONTROL,
+    "gymnasium.envs.toy_text.frozen_lake.FrozenLakeEnv": _TOY_TEXT,
+    "gymnasium.envs.toy_text.cliffwalking.CliffWalkingEnv": _TOY_TEXT,
+    "gymnasium.envs.toy_text.taxi.TaxiEnv": _TOY_TEXT,
 }
+MINATAR, ALE = "minatar.gym.BaseEnv", "ale_py.env.AtariEnv"
 STATELESS = (Checked, OrderEnforcing, RescaleObservation, Flattened, StatesAsVector, TruncationTerminates)
 
 
-def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """Returns what an environment's future depends on, as arrays and plain values.
-
-    Classic control and toy text can be saved, and every environment that is a `RestorableEnv`.
-
-    Raises:
-        StateError: it, or a wrapper around it, cannot be saved.
-    """
-    elapsed = [wrapper._elapsed_steps for wrapper in _time_limits(env)]
+def is_exact(env: gymnasium.Env[Any, Any]) -> bool:
+    """Returns whether `save` and `load` can put an environment where it was, its wrappers included."""
+    known = all(isinstance(wrapper, (TimeLimit, *STATELESS)) for wrapper in _wrappers(env))
     inner = env.unwrapped
+    return known and (isinstance(inner, RestorableEnv) or _name(inner) in (*FIELDS, MINATAR))
+
+
+def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """Returns what the future of an environment that `is_exact` depends on, as arrays and plain values."""
+    elapsed = [wrapper._elapsed_steps for wrapper in _time_limits(env)]
+    inner: Any = env.unwrapped
     if isinstance(inner, RestorableEnv):
         return {"elapsed": elapsed, "own": inner.state_dict()}
-    found = {name: _plain(getattr(inner, name)) for name in _fields(inner) if hasattr(inner, name)}
-    return {"elapsed": elapsed, "generator": inner.np_random.bit_generator.state, "fields": found}
+    if _name(inner) == MINATAR:
+        return {"elapsed": elapsed, **_save_minatar(inner.game)}
+    fields = {name: _plain(value) for name, value in vars(inner).items() if name in FIELDS[_name(inner)]}
+    return {"elapsed": elapsed, "generator": inner.np_random.bit_generator.state, "fields": fields}
 
 
 def load(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> None:
-    """Puts an environment like the one that was saved where that one was.
-
-    Raises:
-        StateError: it, or a wrapper around it, cannot be restored.
-    """
+    """Puts an environment like the one that was saved where that one was."""
     for wrapper, elapsed in zip(_time_limits(env), state["elapsed"], strict=True):
         wrapper._elapsed_steps = elapsed
-    inner = env.unwrapped
+    inner: Any = env.unwrapped
     if isinstance(inner, RestorableEnv):
         inner.load_state_dict(state["own"])
-        return
-    fields = _fields(inner)
-    inner.np_random.bit_generator.state = state["generator"]
-    for name, value in state["fields"].items():
-        if name in fields:
-            setattr(inner, name, _restored(value))
+    elif _name(inner) == MINATAR:
+        _load_minatar(inner.game, state)
+    else:
+        inner.np_random.bit_generator.state = state["generator"]
+        for name, value in state["fields"].items():
+            if name in FIELDS[_name(inner)]:
+                setattr(inner, name, _restored(value))
 
 
-def _fields(inner: gymnasium.Env[Any, Any]) -> tuple[str, ...]:
-    kind = type(inner)
-    if kind.__name__ not in FIELDS or not kind.__module__.startswith("gymnasium.envs."):
-        raise StateError(f"{kind.__name__}: cannot be saved in mid-episode; give it state_dict and load_state_dict")
-    return FIELDS[kind.__name__]
+def save_origin(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
+    """Returns what the next reset without a seed, and the episode after it, depend on, as far as can be known.
+
+    That is Gymnasium's generator and, of an Atari game, the emulator with its own. Its state is of use only before a
+    reset: it does not include the action that a sticky one repeats.
+    """
+    inner: Any = env.unwrapped
+    generator = inner.np_random
+    known = isinstance(generator, np.random.Generator)
+    origin = {"generator": generator.bit_generator.state} if known else {}
+    if _name(inner) == ALE:
+        origin["emulator"] = np.frombuffer(inner.clone_state(include_rng=True).serialize(), np.uint8)
+    return origin
+
+
+def load_origin(env: gymnasium.Env[Any, Any], origin: Mapping[str, Any]) -> None:
+    """Puts an environment where the next reset begins the episode that began after `save_origin`."""
+    inner: Any = env.unwrapped
+    if "generator" in origin:
+        inner.np_random.bit_generator.state = origin["generator"]
+    if "emulator" in origin:
+        kind = type(inner.clone_state())
+        inner.restore_state(kind(origin["emulator"].tobytes()))
+
+
+def _name(inner: gymnasium.Env[Any, Any]) -> str:
+    return f"{type(inner).__module__}.{type(inner).__qualname__}"
+
+
+def _wrappers(env: gymnasium.Env[Any, Any]) -> Iterator[gymnasium.Env[Any, Any]]:
+    while isinstance(env, gymnasium.Wrapper):
+        yield env
+        env = env.env
 
 
 def _time_limits(env: gymnasium.Env[Any, Any]) -> Iterator[TimeLimit]:
-    """Finds the wrappers that count steps.
+    return (wrapper for wrapper in _wrappers(env) if isinstance(wrapper, TimeLimit))
 
-    Raises:
-        StateError: there is a wrapper that may have a state of its own.
-    """
-    while isinstance(env, gymnasium.Wrapper):
-        if isinstance(env, TimeLimit):
-            yield env
-        elif not isinstance(env, STATELESS):
-            raise StateError(f"{type(env).__name__}: a wrapper whose state cannot be saved")
-        env = env.env
+
+def _save_minatar(game: Any) -> dict[str, Any]:
+    fields = {name: copy.deepcopy(value) for name, value in vars(game.env).items() if name != "random"}
+    return {"generator": game.random.get_state(legacy=False), "last_action": game.last_action, "fields": fields}
+
+
+def _load_minatar(game: Any, state: Mapping[str, Any]) -> None:
+    game.seed(0)  # from then on the game shares its wrapper's generator
+    game.random.set_state(state["generator"])
+    game.last_action = state["last_action"]
+    for name, value in state["fields"].items():
+        if name in vars(game.env) and name != "random":
+            setattr(game.env, name, copy.deepcopy(value))
 
 
 def _plain(value: Any) -> Any:

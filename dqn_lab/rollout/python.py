@@ -13,6 +13,7 @@ from dqn_lab.env import state
 from dqn_lab.hooks import Reports
 from dqn_lab.registry import register
 from dqn_lab.rollout._episode import Tally, episode_row
+from dqn_lab.rollout._replay import Recording
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.types import Array, Row, Stride, TrainingError
 
@@ -36,6 +37,7 @@ class PythonRollout:
         self.tally = Tally()
         self.obs: Array | None = None  # None between episodes
         self.env: gymnasium.Env[Any, Any] | None = None
+        self.recording: Recording | None = None  # of an environment whose state cannot be set
 
     def advance(self, until: Progress) -> Stride:
         """Acts, steps, observes and learns: to the episode's end, or to `until` in any of its units.
@@ -49,7 +51,7 @@ class PythonRollout:
         obs = self._reset(env) if self.obs is None else self.obs
         agent, tally, before = self.agent, self.tally, self.progress
         progress, (last_step, _, last_update), ended = before, until, False
-        asked = interrupt.asked
+        asked, actions = interrupt.asked, list[int]()
         while not ended and (
             progress is before
             or (progress.step < last_step and progress.updates < last_update and asked.number is None)
@@ -60,6 +62,7 @@ class PythonRollout:
                 reward = float(reward)
             except TrainingError as error:
                 raise _located(error, progress) from error
+            actions.append(action)
             agent.observe(obs, action, reward, next_obs, terminated, truncated)
             ended = terminated or truncated
             after = progress_of((progress.step + 1, progress.episode + ended, progress.updates))
@@ -67,17 +70,23 @@ class PythonRollout:
             progress = self.progress
             tally.add(reward, updates)
             obs = next_obs
+        if self.recording is not None:
+            self.recording.extend(actions, obs, tally.score)
         self.obs = None if ended else obs
         return Stride(before, progress, (self._end_episode(),) if ended else ())
 
     def _env(self) -> gymnasium.Env[Any, Any]:
         if self.env is None:
             self.env = self.make_env()
+            self.recording = None if state.is_exact(self.env) else Recording(self.seed)
         return self.env
 
     def _reset(self, env: gymnasium.Env[Any, Any]) -> Array:
+        first = self.progress.episode == 0
         try:
-            obs: Array = env.reset(seed=None if self.progress.episode else self.seed)[0]
+            if self.recording is not None:
+                self.recording.begin(env, first)
+            obs: Array = env.reset(seed=self.seed if first else None)[0]
         except TrainingError as error:
             raise _located(error, self.progress) from error
         return obs
@@ -98,12 +107,18 @@ class PythonRollout:
         Raises:
             StateError: the environment cannot be saved.
         """
+        env: dict[str, Any] | None = None
+        if self.recording is not None:
+            self.recording.check(self.make_env)
+            env = self.recording.state_dict()
+        elif self.env is not None:
+            env = state.save(self.env)
         return {
             "progress": list(self.progress),
             "start": list(self.start),
             "tally": self.tally.state_dict(),
             "obs": None if self.obs is None else self.obs.copy(),
-            "env": None if self.env is None else state.save(self.env),
+            "env": env,
             "agent": self.agent.state_dict(),
         }
 
@@ -117,7 +132,12 @@ class PythonRollout:
         self.tally.load_state_dict(saved["tally"])
         self.obs = None if saved["obs"] is None else saved["obs"].copy()
         if saved["env"] is not None:
-            state.load(self._env(), saved["env"])
+            env = self._env()
+            if self.recording is None:
+                state.load(env, saved["env"])
+            else:
+                self.recording.load_state_dict(saved["env"])
+                self.recording.play(env)
         self.agent.load_state_dict(saved["agent"])
 
 

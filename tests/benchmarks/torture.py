@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import multiprocessing
 import os
 import random
@@ -30,7 +31,7 @@ from dqn_lab.run import Run
 
 SMALL = ("logger=csv", "episodes=null", "train.learning_starts=64", "train.batch_size=32", "evaluation.interval=300",
          "evaluation.unit=steps", "evaluation.num_episodes=2", "evaluation.final_num_episodes=3",
-         "env.max_episode_steps=60", "checkpoint.interval=37", "checkpoint.unit=steps")  # fmt: skip
+         "checkpoint.interval=37", "checkpoint.unit=steps")  # fmt: skip
 COMPOSITIONS: dict[str, tuple[str, ...]] = {
     "default": ("steps=1500",),
     "tutorial": ("experiment=tutorial", "steps=800"),
@@ -48,13 +49,19 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {
     "iqn": ("experiment=iqn", "engine=torch", "train.interval=20", "steps=600"),
     "qr_dqn": ("experiment=qr_dqn", "engine=torch", "train.interval=20", "steps=600"),
     "tensorboard": ("logger=[csv,tensorboard]", "steps=600"),
-}
+    "minatar": ("env=minatar/seaquest", "network=minatar_cnn", "engine=torch", "train.interval=20", "steps=800"),
+    "lunar_lander": ("env=lunar_lander", "steps=1200"),
+    "atari": ("env=atari/breakout", "env.noop_max=30", "env.screen_size=36", "network=nature_cnn", "engine=torch",
+              "buffer.capacity=1000", "train.interval=50", "steps=400", "env.max_frames=240"),
+}  # fmt: skip
+EXTRAS = {"minatar": "minatar", "lunar_lander": "Box2D", "atari": "ale_py"}  # composition: the package that it needs
 
 
 def configured(overrides: Sequence[str]) -> dict[str, object]:
     """Composes and validates a configuration."""
+    limit = () if any(text.startswith("env=atari/") for text in overrides) else ("env.max_episode_steps=60",)
     with _hydra.composer():
-        return validate(_hydra.plain(_hydra.compose_config([*SMALL, *overrides])))
+        return validate(_hydra.plain(_hydra.compose_config([*SMALL, *limit, *overrides])))
 
 
 def carry_on(config: dict[str, object], directory: Path) -> None:
@@ -129,6 +136,9 @@ def main() -> None:
     args = parser.parse_args()
     rng = random.Random(args.seed)
     chosen = {name: overrides for name, overrides in COMPOSITIONS.items() if args.only in name}
+    for name in [name for name in chosen if name in EXTRAS and importlib.util.find_spec(EXTRAS[name]) is None]:
+        print(f"{name}: left out, because {EXTRAS[name]} is not installed")
+        del chosen[name]
     print(f"{'composition':<22}{'kills':>7}{'begun again':>13}{'runs':>6}{'not equal':>11}")
     total = [0, 0, 0, 0]
     for number, (name, overrides) in enumerate(chosen.items()):

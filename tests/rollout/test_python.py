@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
+from dqn_lab import interrupt
 from dqn_lab.build import build
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.schedule import NEVER, Progress
@@ -37,18 +38,55 @@ class Walk(gymnasium.Env):
 
 
 class Closed(Walk):
-    """The same; it cannot be saved."""
+    """The same; its state cannot be set, but its episodes can be played again."""
 
     state_dict = load_state_dict = None
 
 
+class Private(Closed):
+    """The same, with a generator of its own, which nobody knows of."""
+
+    def __init__(self):
+        self.own = np.random.default_rng(0)
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self.own = np.random.default_rng(seed)
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        self.at += int(self.own.integers(2))
+        return super().step(action)
+
+
+class Unseeded(Private):
+    """The same, but no seed repeats it."""
+
+    def reset(self, *, seed=None, options=None):
+        self.own = np.random.default_rng()
+        return Closed.reset(self, seed=seed)
+
+
+class Fragile(Closed):
+    """The same, but there can be only one of it that plays."""
+
+    playing = None
+
+    def reset(self, *, seed=None, options=None):
+        Fragile.playing = Fragile.playing or self
+        if Fragile.playing is not self:
+            raise OSError("the port is taken")
+        return super().reset(seed=seed)
+
+
 @pytest.fixture(autouse=True)
 def environments():
-    for name, entry in {"Walk-v0": Walk, "Closed-v0": Closed}.items():
-        gymnasium.register(name, entry, max_episode_steps=30)
+    kinds = (Walk, Closed, Private, Unseeded, Fragile)
+    for kind in kinds:
+        gymnasium.register(f"{kind.__name__}-v0", kind, max_episode_steps=30)
     yield
-    for name in ("Walk-v0", "Closed-v0"):
-        del gymnasium.registry[name]
+    for kind in kinds:
+        del gymnasium.registry[f"{kind.__name__}-v0"]
 
 
 @pytest.fixture
@@ -153,20 +191,118 @@ def test_an_environment_that_declares_its_state_is_saved_with_it(rollout, throug
     assert trace(other, 500, 1000) == trace(saved, 500, 1000)
 
 
-def test_an_environment_whose_state_cannot_be_set_says_so(rollout):
-    rolling = rollout(env_id="Closed-v0")
-    trace(rolling, 3, 1000)
-    with pytest.raises(StateError, match=r"^Closed: cannot be saved in mid-episode"):
-        rolling.state_dict()
+def after_episodes(rolling, count, steps=0):
+    """Advances by so many episodes, and steps of the next."""
+    for _ in range(count):
+        rolling.advance(NEVER)
+    if steps:
+        rolling.advance(NEVER._replace(step=rolling.progress.step + steps))
+    return rolling
 
 
-def test_a_wrapper_with_a_state_of_its_own_says_so(rollout):
+@pytest.mark.parametrize(("episodes", "steps"), [(0, 1), (0, 3), (1, 0), (1, 1), (5, 0), (5, 4)])
+def test_an_environment_whose_state_cannot_be_set_plays_its_episode_again(rollout, through_files, episodes, steps):
+    """In mid-episode, and between episodes: then the last one, which leaves the generator where it was."""
+    saved, other = rollout(env_id="Closed-v0"), rollout(env_id="Closed-v0")
+    after_episodes(saved, episodes, steps)
+    other.load_state_dict(through_files(saved.state_dict()))
+    assert trace(other, 300, 20) == trace(saved, 300, 20)
+    third = rollout(env_id="Closed-v0")
+    third.load_state_dict(through_files(saved.state_dict()))
+    assert trace(third, 100, 1000) == trace(saved, 100, 1000)
+
+
+def test_a_wrapper_with_a_state_of_its_own_has_the_episode_played_again(rollout, through_files):
+    saved, other = rollout(), rollout()
+    for rolling in (saved, other):
+        make_env = rolling.make_env
+        rolling.make_env = lambda make_env=make_env: gymnasium.wrappers.RecordEpisodeStatistics(make_env())
+    after_episodes(saved, 3, 5)
+    other.load_state_dict(through_files(saved.state_dict()))
+    assert trace(other, 300, 1000) == trace(saved, 300, 1000)
+
+
+REFUSED = r"cannot be saved, because its episode came out differently .*; give it state_dict and load_state_dict$"
+
+
+@pytest.mark.parametrize("episodes", [1, 4])
+@pytest.mark.parametrize("steps", [0, 4])
+@pytest.mark.parametrize("name", ["Private", "Unseeded"])
+def test_an_environment_with_a_generator_of_its_own_is_refused_when_it_is_saved(rollout, name, episodes, steps):
+    """From its second episode on, and then always: the first one begins with a seed, which may repeat it."""
+    rolling = after_episodes(rollout(env_id=f"{name}-v0"), episodes + (steps == 0), steps)
+    for _ in range(2):
+        with pytest.raises(StateError, match=rf"^{name}: {REFUSED}") as caught:
+            rolling.state_dict()
+        assert "\n" not in str(caught.value)
+        after_episodes(rolling, 1)
+
+
+def test_what_comes_out_differently_when_it_is_restored_is_refused_too(rollout):
+    saved = after_episodes(rollout(env_id="Unseeded-v0"), 1).state_dict()
+    with pytest.raises(StateError, match=rf"^Unseeded: {REFUSED}"):
+        rollout(env_id="Unseeded-v0").load_state_dict(saved)
+
+
+def test_a_wrapper_that_remembers_other_episodes_is_refused(rollout):
     rolling = rollout()
     make_env = rolling.make_env
-    rolling.make_env = lambda: gymnasium.wrappers.RecordEpisodeStatistics(make_env())
-    trace(rolling, 3, 1000)
-    with pytest.raises(StateError, match=r"^RecordEpisodeStatistics: a wrapper"):
+    rolling.make_env = lambda: gymnasium.wrappers.NormalizeObservation(make_env())
+    after_episodes(rolling, 3)
+    with pytest.raises(StateError, match=rf"^CartPoleEnv: {REFUSED}"):
         rolling.state_dict()
+
+
+def test_an_environment_that_raises_when_it_is_played_again_is_refused(rollout):
+    rolling = after_episodes(rollout(env_id="Fragile-v0"), 2)
+    with pytest.raises(
+        StateError, match=r"^Fragile: .* playing its episode again raised OSError: the port is taken; give it"
+    ):
+        rolling.state_dict()
+
+
+def test_whether_an_episode_can_be_played_again_changes_nothing_and_is_asked_once(rollout):
+    watched, alone = rollout(env_id="Closed-v0"), rollout(env_id="Closed-v0")
+    made, make_env = [], watched.make_env
+    watched.make_env = lambda: made.append(make_env()) or made[-1]
+    rows = [(after_episodes(watched, 1).tally, watched.state_dict()["progress"]) for _ in range(6)]
+    assert len(made) == 2
+    assert rows == [(after_episodes(alone, 1).tally, list(alone.progress)) for _ in range(6)]
+    assert trace(watched, 100, 1000) == trace(alone, 100, 1000)
+
+
+def test_a_process_that_is_asked_to_stop_does_not_wait_for_an_episode_to_be_played_again(rollout, monkeypatch):
+    rolling = after_episodes(rollout(env_id="Unseeded-v0"), 2)
+    monkeypatch.setattr(interrupt.asked, "number", 15)
+    assert rolling.state_dict()["env"]["actions"].size
+
+
+EXTRAS = {"minatar": ("minatar",), "atari": ("ale_py", "cv2"), "lunar_lander": ("Box2D",)}
+FROM_EXTRAS = [
+    *(("minatar", f"env=minatar/{game}", "network=minatar_cnn")
+      for game in ("asterix", "breakout", "freeway", "seaquest", "space_invaders")),
+    ("atari", "env=atari/breakout", "env.noop_max=30", "env.max_frames=400"),
+    ("atari", "env=atari/pong", "env.max_frames=400"),
+    ("lunar_lander", "env=lunar_lander"),
+    ("lunar_lander", "env=lunar_lander", "+env.kwargs.enable_wind=true", "env.max_episode_steps=70"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("overrides", FROM_EXTRAS, ids=",".join)
+@pytest.mark.parametrize("at", [1, 137, 250])
+def test_a_run_on_an_environment_from_an_extra_continues_as_if_it_had_not_been_interrupted(
+    rollout, through_files, overrides, at
+):
+    extra, *overrides = overrides
+    for package in EXTRAS[extra]:
+        pytest.importorskip(package)
+    overrides = (*overrides, "train.learning_starts=1_000_000", "buffer.capacity=1000", "exploration.end=1.0")
+    if extra == "atari":
+        overrides = (*overrides, "network=nature_cnn", "env.screen_size=36")
+    saved, other = rollout(*overrides, "engine=torch"), rollout(*overrides, "engine=torch", "seed=0")
+    trace(saved, at, 1000)
+    other.load_state_dict(through_files(saved.state_dict()))
+    assert trace(other, 300, 50) == trace(saved, 300, 50)
 
 
 def test_a_run_can_be_saved_before_its_first_step_and_between_episodes(rollout, through_files):

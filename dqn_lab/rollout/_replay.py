@@ -1,0 +1,106 @@
+"""An episode that can be played again: how environments are restored whose state cannot be set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from dqn_lab import interrupt
+from dqn_lab.env import state
+from dqn_lab.types import Array, StateError
+
+
+class Recording:
+    """The episode under way, or the last one when it has ended: what it began with, its actions, and what came of them.
+
+    Playing it again puts a fresh environment where this one is, generators included. Whether it did so shows in the
+    last observation and in the sum of the rewards.
+
+    Args:
+        seed: of the run's first reset.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.origin: dict[str, Any] | None = None  # None for the run's first episode, which begins with the seed
+        self.actions: list[int] = []
+        self.obs: Array = np.zeros(0)
+        self.score = 0.0
+        self._refusal: StateError | None = None  # why no episode of this environment can be played again
+        self._checked = False
+
+    def begin(self, env: gymnasium.Env[Any, Any], first: bool) -> None:
+        """Notes what the reset that follows depends on."""
+        self.origin, self.actions = None if first else state.save_origin(env), []
+
+    def extend(self, actions: Sequence[int], obs: Array, score: float) -> None:
+        """Adds the actions of a stride, the observation that it ended with, and the return so far."""
+        self.actions += actions
+        self.obs, self.score = obs, score
+
+    def check(self, make_env: Callable[[], gymnasium.Env[Any, Any]]) -> None:
+        """Plays an episode again once in a run, in an environment of its own: better refused now than at the resume.
+
+        The first episode shows little, because its seed is known. A process that is asked to stop has no time for it,
+        and leaves it.
+
+        Raises:
+            StateError: it came out differently.
+        """
+        if self._checked or self.origin is None or interrupt.asked.number is not None:
+            if self._refusal is not None:
+                raise self._refusal
+            return
+        env, self._checked = make_env(), True
+        try:
+            self.play(env, patiently=False)
+        except StateError as error:
+            self._refusal = error
+            raise
+        finally:
+            env.close()
+
+    def play(self, env: gymnasium.Env[Any, Any], patiently: bool = True) -> None:
+        """Plays the episode again.
+
+        Args:
+            env: a fresh one.
+            patiently: to its end, even if the process is asked to stop.
+
+        Raises:
+            StateError: it came out differently.
+        """
+        try:
+            obs, score = self._play(env, patiently)
+        except Exception as error:  # the environment's own, and it may be of any kind
+            raise _refusal(env, f"playing its episode again raised {type(error).__name__}: {error}") from error
+        if obs.tobytes() != self.obs.tobytes() or repr(score) != repr(self.score):  # NaN is like NaN
+            raise _refusal(env, "its episode came out differently when it was played again")
+
+    def _play(self, env: gymnasium.Env[Any, Any], patiently: bool) -> tuple[Array, float]:
+        if self.origin is not None:
+            state.load_origin(env, self.origin)
+        obs, score = env.reset(seed=self.seed if self.origin is None else None)[0], 0.0
+        for action in self.actions:
+            if not patiently and interrupt.asked.number is not None:
+                return self.obs, self.score
+            obs, reward, *_ = env.step(action)
+            score += float(reward)
+        return np.array(obs), score
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns all of it, as arrays and plain values."""
+        return {"origin": self.origin, "actions": np.array(self.actions, int), "obs": self.obs, "score": self.score}
+
+    def load_state_dict(self, saved: Mapping[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.origin, self.actions = saved["origin"], saved["actions"].tolist()
+        self.obs, self.score = saved["obs"], saved["score"]
+
+
+def _refusal(env: gymnasium.Env[Any, Any], reason: str) -> StateError:
+    name, reason = type(env.unwrapped).__name__, " ".join(reason.split())
+    return StateError(f"{name}: cannot be saved, because {reason}; give it state_dict and load_state_dict")
