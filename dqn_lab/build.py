@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import gymnasium
@@ -47,6 +48,8 @@ class Evaluation(_Strict):
     unit: Unit = "episodes"
     num_episodes: Count = 10
     final_num_episodes: Count = 100
+    video: bool = False
+    keep_policies: bool | Count = False
 
 
 class RunValues(_Strict):
@@ -159,9 +162,9 @@ def build(config: Mapping[str, Any]) -> Experiment:
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
-        env: gymnasium.Env[Any, Any] = env_factory.make()
-        space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
-        env.close()
+        space, num_actions = _look_around(env_factory.make)
+    if config["evaluation"]["video"]:
+        _check_video(env_factory.make)
     exploration = registry.create("exploration", config["exploration"], num_actions)
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
@@ -199,6 +202,23 @@ def build(config: Mapping[str, Any]) -> Experiment:
         num_episodes=evaluation["num_episodes"],
         final_num_episodes=evaluation["final_num_episodes"],
     )
+
+
+def _look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:
+    """Returns an environment's observation space and its number of actions."""
+    with contextlib.closing(make_env()) as env:
+        return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
+
+
+def _check_video(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
+    """Sees, before a run begins, that its evaluations can be filmed."""
+    from dqn_lab import film, video  # imported by those who film
+
+    try:
+        video.check_writer(".mp4")
+        film.open_stage(make_env).close()
+    except film.RenderError as error:
+        raise ConfigError(f"evaluation.video=true: {error}") from error
 
 
 def _choose(group: str, config: Mapping[str, Any]) -> Choice:

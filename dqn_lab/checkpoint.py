@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,18 @@ def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) 
     """Writes a network's parameters, and plain values that say where they come from."""
     state = {"format": FORMAT, "about": dict(about), "network": network.state_dict()}
     write_atomically(path, lambda file: torch.save(state, file))
+
+
+def kept_name(step: int) -> str:
+    """Returns what a policy that is kept on the way is called."""
+    return f"step_{step}"
+
+
+def policy_names(directory: Path) -> list[str]:
+    """Lists the policies that a run has saved: those kept on the way in the order of their steps, then the others."""
+    found = {path.stem for path in (directory / "checkpoint").glob("*.*") if not path.name.startswith(".")}
+    kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
+    return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]
 
 
 def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A component opts in by having the members; nothing has to be imported or inherit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -107,6 +108,15 @@ class FallsBack(Protocol):
     """An engine that may hand over to `torch` in mid-run."""
 
     fallback: str | None  # why it did, if it did
+
+
+@runtime_checkable
+class ShowsVideo(Protocol):
+    """A logger that shows the films of evaluations too."""
+
+    def show_video(self, path: Path, step: int) -> None:
+        """Logs an mp4 of the evaluation at a step."""
+        ...
 
 
 @runtime_checkable

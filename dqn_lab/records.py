@@ -15,6 +15,11 @@ from dqn_lab.types import Table
 
 RUN, SWEEP = "run.json", "sweep.json"
 NOT_THE_RUN = ("display", "rollout", "env.return_bounds")  # keys that change no result, and so no job's identity
+LATER_KEYS: Mapping[str, Any] = {  # with the values by which a run is what it was before they existed
+    "diagnostics": {"name": "none"},
+    "evaluation.video": False,
+    "evaluation.keep_policies": False,
+}
 REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
     "episodes": ("episode", "step", "return", "length"),
     "evaluations": ("step", "episode", "return_mean"),
@@ -47,7 +52,13 @@ def value_text(value: Any) -> str:
 
 def identity(config: Mapping[str, Any]) -> str:
     """Hashes a validated configuration: the identity of a job."""
-    return hashlib.sha256(text_without(config, NOT_THE_RUN).encode()).hexdigest()[:8]
+    unchanged = [key for key, value in LATER_KEYS.items() if _value(config, key) == value]
+    return hashlib.sha256(text_without(config, [*NOT_THE_RUN, *unchanged]).encode()).hexdigest()[:8]
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    group, _, name = key.partition(".")
+    return config.get(group) if not name else (config.get(group) or {}).get(name)
 
 
 def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 
 import torch
 
-from dqn_lab.checkpoint import load_policy, save_policy
-from dqn_lab.evaluate import evaluate, summarize
-from dqn_lab.hooks import FallsBack
+from dqn_lab.checkpoint import kept_name, load_policy, save_policy
+from dqn_lab.evaluate import Episode, evaluate, summarize
+from dqn_lab.hooks import FallsBack, ShowsVideo
 from dqn_lab.records import RUN, write_record
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment, train
@@ -90,6 +90,7 @@ class Run:
                 logger.open(self.directory, self.record["config"], self.experiment.columns)
                 self.record.update(logger.info())
             self._save_record()
+            self._keep_policy()
             self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
             display.start()
             with contextlib.closing(self.experiment.rollout):
@@ -131,6 +132,7 @@ class Run:
         """Evaluates the policy as it is, and keeps it if it is the best so far."""
         row = self._evaluate(str(self.num_evaluations), self.experiment.num_episodes, "greedy")
         self.num_evaluations += 1
+        self._keep_policy()
         if self.best is None or row["return_mean"] > self.best["return_mean"]:
             self.best = {"step": progress.step, "return_mean": row["return_mean"]}
             self._save_policy("best")
@@ -157,16 +159,42 @@ class Run:
         began = time.perf_counter()
         rng = self.experiment.streams(f"evaluation {name}")
         try:
-            row = summarize(list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes)))
+            episodes = list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes))
+            row = summarize(episodes)
         except Exception as error:
             where = f"the evaluation at episode {self.progress.episode}, step {self.progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
         row = {"step": self.progress.step, "episode": self.progress.episode, **row}
+        if log and self.experiment.config["evaluation"]["video"]:
+            self._film(name, episodes[0])
         self.measured += time.perf_counter() - began  # the speed of training does not include evaluation
         if log:
             self._write("evaluations", row)
             self.display.evaluation(row, label)
         return row
+
+    def _film(self, name: str, episode: Episode) -> None:
+        """Films an evaluation's first episode once more; a film that fails costs a warning, never the run."""
+        from dqn_lab import film, video  # imported by those who film
+
+        step = self.progress.step
+        path = self.directory / "videos" / f"{'final' if name == 'final' else kept_name(step)}.mp4"
+        try:
+            with contextlib.closing(film.open_stage(self.experiment.make_env)) as env:
+                shots = film.shoot(self.experiment.agent.greedy, env, episode.seed)
+                label = f"step {step:,}, greedy"
+                video.write_video(path, (film.labelled(shot, label) for shot in shots), film.frames_per_second(env))
+            for logger in self.experiment.loggers:
+                if isinstance(logger, ShowsVideo):
+                    logger.show_video(path, step)
+        except Exception as error:
+            _log.warning("filming the evaluation at step %d failed: %s", step, one_line(error))
+
+    def _keep_policy(self) -> None:
+        """Keeps the policy as it is, before training and after every evaluation, or every so manyth."""
+        every = int(self.experiment.config["evaluation"]["keep_policies"])
+        if every and self.num_evaluations % every == 0:
+            self._save_policy(kept_name(self.progress.step))
 
     @contextlib.contextmanager
     def _best_policy(self) -> Iterator[None]:

@@ -14,7 +14,7 @@ from typing import Any
 from dqn_lab import records as disk
 from dqn_lab.analysis._errors import AnalysisError
 
-UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN)  # keys that make no other experiment
+UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that make no other experiment
 MISSING = object()  # the value of a key that a configuration lacks
 Config = Mapping[str, Any]  # dotted keys; lists as text; without the uninteresting ones
 

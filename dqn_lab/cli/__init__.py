@@ -14,6 +14,10 @@ COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
     "sweep": "ask a question: variants × seeds on all cores; alone, it lists the questions",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
+    "play": "watch a run's policy play, in a window",
+    "record": "film it: an mp4 or a GIF, several side by side with --grid",
+    "inspect": "look into what it learned: values, policy, distributions, on one page",
+    "explain": "a run's or a composition's algorithm on one screen: pseudo-code, formulas, papers",
     "report": "answer a sweep's question on one page, with figures and tables",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }

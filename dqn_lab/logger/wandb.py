@@ -84,6 +84,12 @@ class WandbLogger:
         """Logs each column that has a value."""
         self.run.log({name: value for name, value in row.items() if value is not None})
 
+    def show_video(self, path: Path, step: int) -> None:
+        """Logs the film of an evaluation."""
+        import wandb
+
+        self.run.log({"video": wandb.Video(str(path), format="mp4"), "step": step})
+
     def close(self, status: str, summary: Row) -> None:
         """Ends the wandb run, with the run's final scores in its summary."""
         if self.run is not None:
