@@ -78,7 +78,7 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line per problem, all together.
     """
-    plain = {"rollout": {"name": "auto"}, **plain}  # older runs recorded none
+    plain = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}, **plain}  # older runs recorded none
     config: dict[str, Any] = {"logger": {}}
     problems: list[str] = []
     own = {key: value for key, value in plain.items() if key not in registry.GROUPS}
@@ -171,6 +171,8 @@ def build(config: Mapping[str, Any]) -> Experiment:
     optimizer = registry.create("optimizer", config["optimizer"])
     choices = {group: _choose(group, config) for group in ("engine", "rollout")}
     engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
+    supplied = engine, env_factory.make, config["discount"], Streams(config["seed"])("diagnostics")
+    diagnostics = registry.create("diagnostics", config["diagnostics"], *supplied)
     agent = Agent(
         engine=engine,
         buffer=buffer,
@@ -178,10 +180,11 @@ def build(config: Mapping[str, Any]) -> Experiment:
         target=target,
         streams=streams,
         lr=optimizer.lr,
+        diagnostics=diagnostics if diagnostics.columns else None,
         **config["train"],
     )
-    parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine)
-    reporters = [part for part in parts if isinstance(part, Reports)]
+    parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine, diagnostics)
+    reporters = [part for part in parts if isinstance(part, Reports) and part.columns]
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)

@@ -50,8 +50,8 @@ class Reports(Protocol):
 
     columns: tuple[str, ...]
 
-    def report(self, progress: Progress) -> dict[str, float]:
-        """Returns a value for each column, as of an episode's end (exploration: as of its start)."""
+    def report(self, progress: Progress) -> Mapping[str, float | None]:
+        """Returns a value for each column, as of an episode's end (exploration: as of its start); None is empty."""
         ...
 
 

@@ -25,7 +25,7 @@ from dqn_lab.types import ConfigError
 
 GROUPS = (
     "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration",
-    "rollout", "engine", "logger",
+    "rollout", "engine", "diagnostics", "logger",
 )  # fmt: skip
 PLUGINS = "dqn_lab.plugins"
 

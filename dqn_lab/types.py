@@ -265,6 +265,20 @@ class Engine(Stateful, Protocol):
         ...
 
 
+class Diagnostics(Stateful, Protocol):
+    """What is measured of learning while it goes on. Its columns end every episode's row; it changes nothing."""
+
+    columns: tuple[str, ...]
+
+    def observe(self, obs: Any, reward: float, ended: bool) -> None:
+        """Is told of every environment step, before what is learned after it; the reward is the one learned from."""
+        ...
+
+    def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None: ...
+    def after_update(self) -> None: ...
+    def report(self, progress: Progress) -> Mapping[str, float | None]: ...
+
+
 class Rollout(Stateful, Protocol):
     """How experience is gathered. It owns the environment, the agent, and whatever changes as a run goes on."""
 

@@ -7,12 +7,12 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "dqn_lab"
 GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")  # floor 1
-UPPER_GROUPS = ("engine", "rollout")
+UPPER_GROUPS = ("engine", "rollout", "diagnostics")
 FLOORS = {
     **dict.fromkeys(("_nearest", "_numba", "_paths", "_validation"), 0),
     **dict.fromkeys(("hooks", "records", "registry", "schedule", "seeding", "types"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
-    "engine": 2, "agent": 3, "rollout": 3, "train": 4, "evaluate": 4, "checkpoint": 4,
+    "engine": 2, "diagnostics": 3, "agent": 3, "rollout": 3, "train": 4, "evaluate": 4, "checkpoint": 4,
     "film": 4, "video": 4, "build": 5, "run": 5, "cli": 6,
     **dict.fromkeys(("__init__", "__main__", "api"), 7),
 }  # fmt: skip
