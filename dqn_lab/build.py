@@ -21,7 +21,7 @@ from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
 from dqn_lab.train import Due, Experiment
-from dqn_lab.types import Choice, ConfigError, Engine, Optimizer
+from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer
 
 Count = Annotated[int, Gt(0)]
 
@@ -171,8 +171,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     optimizer = registry.create("optimizer", config["optimizer"])
     choices = {group: _choose(group, config) for group in ("engine", "rollout")}
     engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
-    supplied = engine, env_factory.make, config["discount"], Streams(config["seed"])("diagnostics")
-    diagnostics = registry.create("diagnostics", config["diagnostics"], *supplied)
+    diagnostics = _build_diagnostics(config, engine, env_factory.make)
     agent = Agent(
         engine=engine,
         buffer=buffer,
@@ -188,8 +187,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
-    first_reset = int(streams("environment").integers(2**31))
-    evaluation = config["evaluation"]
+    first_reset, evaluation = int(streams("environment").integers(2**31)), config["evaluation"]
     every = Every(evaluation["interval"], evaluation["unit"]) if evaluation["interval"] else None
     return Experiment(
         config=dict(config),
@@ -256,6 +254,15 @@ def _build_engine(
     options = _options("engine", name, config)
     engine: Engine = registry.create("engine", options, online, target, value, bootstrap, optimizer, device)
     return engine
+
+
+def _build_diagnostics(
+    config: Mapping[str, Any], engine: Engine, make_env: Callable[..., gymnasium.Env[Any, Any]]
+) -> Diagnostics:
+    rng = Streams(config["seed"])("diagnostics")  # apart from the run's own, whose state would grow by it
+    supplied = engine, make_env, config["discount"], rng
+    diagnostics: Diagnostics = registry.create("diagnostics", config["diagnostics"], *supplied)
+    return diagnostics
 
 
 def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:

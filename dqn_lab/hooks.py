@@ -74,6 +74,15 @@ class DrawsNoise(Protocol):
 
 
 @runtime_checkable
+class HasDistribution(Protocol):
+    """A value that represents the distribution of a return, which `inspect` draws."""
+
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns values and their probabilities, [..., A, K] each, of outputs [..., A, K]."""
+        ...
+
+
+@runtime_checkable
 class HasFeatures(Protocol):
     """A network of two parts, features and a head, between which an implicit quantile value puts the fractions."""
 

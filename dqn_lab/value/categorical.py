@@ -89,6 +89,10 @@ class Categorical:
         """Returns the mean Σ p z of each action's distribution: logits [..., A, N] to [..., A]."""
         return (outputs.softmax(-1) * self.support(outputs)).sum(-1)
 
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the atoms and their probabilities, [..., A, N] each."""
+        return self.support(outputs).expand_as(outputs), outputs.softmax(-1)
+
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:

@@ -73,6 +73,10 @@ class ImplicitQuantile:
         """Returns the mean of each action's quantiles: [..., A, M] to [..., A]."""
         return outputs.mean(-1)
 
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the quantiles in ascending order, equally likely, [..., A, M] each."""
+        return outputs.sort(-1).values, torch.full_like(outputs, 1 / outputs.shape[-1])
+
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:

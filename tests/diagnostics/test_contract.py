@@ -56,7 +56,7 @@ def test_measuring_changes_no_number(configure, tmp_path, composition):
                                        ("experiment=munchausen",)])  # fmt: skip
 def test_engines_measure_alike(configure, tmp_path, overrides):
     """To rounding, before rounding has led them apart."""
-    words = (*overrides, *SHORT, "steps=110", "diagnostics=probe", "diagnostics.interval=5", "train.learning_starts=64")
+    words = (*overrides, *SHORT, "steps=170", "diagnostics=probe", "diagnostics.interval=5", "train.learning_starts=64")
     fused, eager = (rows(configure, tmp_path / name, *words, f"engine={name}") for name in ("fused", "torch"))
     compared = 0
     for one, other in zip(fused, eager, strict=False):
