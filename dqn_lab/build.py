@@ -21,7 +21,7 @@ from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every, Unit
 from dqn_lab.seeding import Streams, torch_generator
 from dqn_lab.train import Due, Experiment
-from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer
+from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer, Value
 
 Count = Annotated[int, Gt(0)]
 
@@ -162,14 +162,14 @@ def build(config: Mapping[str, Any]) -> Experiment:
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
-        space, num_actions = _look_around(env_factory.make)
+        space, num_actions = look_around(env_factory.make)
     if config["evaluation"]["video"]:
         _check_video(env_factory.make)
     exploration = registry.create("exploration", config["exploration"], num_actions)
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
     optimizer = registry.create("optimizer", config["optimizer"])
-    choices = {group: _choose(group, config) for group in ("engine", "rollout")}
+    choices = {group: choose(group, config) for group in ("engine", "rollout")}
     engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
     diagnostics = _build_diagnostics(config, engine, env_factory.make)
     agent = Agent(
@@ -205,7 +205,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     )
 
 
-def _look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:
+def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:
     """Returns an environment's observation space and its number of actions."""
     with contextlib.closing(make_env()) as env:
         return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
@@ -222,7 +222,7 @@ def _check_video(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
         raise ConfigError(f"evaluation.video=true: {error}") from error
 
 
-def _choose(group: str, config: Mapping[str, Any]) -> Choice:
+def choose(group: str, config: Mapping[str, Any]) -> Choice:
     """Returns which component of a group is built, and why this one."""
     name = config[group]["name"]
     component = registry.lookup(group, name)
@@ -239,21 +239,26 @@ def _build_engine(
 ) -> Engine:
     device = torch.device(config["device"])
     value = registry.create("value", config["value"])
-    with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
-        generator = torch_generator(config["seed"], "network")
-        torch.manual_seed(generator.initial_seed())
-        supplied = (space, num_actions, value.num_outputs, generator)
-        online = registry.create("network", config["network"], *supplied)
-        with registry.blame("network", config["network"]):
-            _check_network(online, space, (1, num_actions, value.num_outputs))
-            if isinstance(value, AdaptsNetwork):
-                online = value.adapt(online, generator)
-    online = online.to(device)
+    online = build_network(config, value, space, num_actions).to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
     options = _options("engine", name, config)
     engine: Engine = registry.create("engine", options, online, target, value, bootstrap, optimizer, device)
     return engine
+
+
+def build_network(config: Mapping[str, Any], value: Value, space: Any, num_actions: int) -> torch.nn.Module:
+    """Builds the network of a validated configuration, as its value adapts it."""
+    with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
+        generator = torch_generator(config["seed"], "network")
+        torch.manual_seed(generator.initial_seed())
+        supplied = (space, num_actions, value.num_outputs, generator)
+        online: torch.nn.Module = registry.create("network", config["network"], *supplied)
+        with registry.blame("network", config["network"]):
+            _check_network(online, space, (1, num_actions, value.num_outputs))
+            if isinstance(value, AdaptsNetwork):
+                online = value.adapt(online, generator)
+    return online
 
 
 def _build_diagnostics(

@@ -38,6 +38,31 @@ class Warns(Protocol):
 
 
 @runtime_checkable
+class Explains(Protocol):
+    """Any component's class: says what it does in a composition, with its own values, for `explain`.
+
+    Without it the first paragraph of its docstring speaks for it, names of its parameters in backquotes replaced by
+    their values.
+    """
+
+    def explain(self, config: Mapping[str, Any]) -> Mapping[str, str]:
+        """Returns lines by what they say: of θ, the online network's parameters, and θ⁻, the target network's.
+
+        Exploration: `act`. Buffer: `store`, `draw`. Bootstrap: `next`, and `bonus` if it has one. Value: `target`,
+        `loss`. Optimizer: `step`. Target: `follow`. Network: `network`.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesMemory(Protocol):
+    """A buffer that knows its size."""
+
+    @property
+    def nbytes(self) -> int: ...  # bytes, when it is full
+
+
+@runtime_checkable
 class Chooses(Protocol):
     """An engine's or a rollout's class: names the component that is built in its place."""
 

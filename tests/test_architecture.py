@@ -13,7 +13,7 @@ FLOORS = {
     **dict.fromkeys(("hooks", "records", "registry", "schedule", "seeding", "types"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
     "engine": 2, "diagnostics": 3, "agent": 3, "rollout": 3, "train": 4, "evaluate": 4, "checkpoint": 4,
-    "film": 4, "video": 4, "insight": 4, "build": 5, "run": 5, "cli": 6,
+    "film": 4, "video": 4, "insight": 4, "build": 5, "explain": 5, "run": 5, "cli": 6,
     **dict.fromkeys(("__init__", "__main__", "api"), 7),
 }  # fmt: skip
 OWNERS = {

@@ -106,7 +106,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
         ValueError: there is no such run or policy, or it needs code that is not trusted.
     """
     record = read_record(directory)
-    _check_trust(record["config"], record, trust)
+    check_trust(record["config"], record, trust)
     from dqn_lab import checkpoint
     from dqn_lab.build import build, validate  # torch is imported when there really is a run to evaluate
 
@@ -136,7 +136,7 @@ def _rng(policy: Policy, seed: int | None) -> np.random.Generator:
     return Streams(policy.config["seed"] if seed is None else seed)("evaluation of a finished run")
 
 
-def _check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:
+def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:
     """Refuses names of code outside the registry, unless they are trusted; then makes them importable.
 
     Raises:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Ge
@@ -80,6 +80,16 @@ class Categorical:
             raise ValueError(f"v_min={v_min}: must be less than v_max={v_max}")
         self.num_outputs = num_atoms
         self.v_min, self.v_max = v_min, v_max
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        atoms = f"{own['num_atoms']} atoms from {own['v_min']:g} to {own['v_max']:g}"
+        return {
+            "target": f"y = the distribution of r + γ′ Z(s′, a′; θ⁻), projected on {atoms}, at the a′ of V(s′)",
+            "loss": "loss = −Σᵢ yᵢ log pᵢ(s, a; θ)",
+        }
 
     def support(self, outputs: Tensor) -> Tensor:
         """Returns the atoms [N], of the outputs' type and on their device."""

@@ -65,6 +65,16 @@ class ImplicitQuantile:
         if not isinstance(registry.lookup("network", name), HasFeatures):
             yield f"value=implicit_quantile: network={name} takes no fractions; mlp, nature_cnn and minatar_cnn do"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        return {
+            "target": f"y_j = r + γ′ Z_τ′ⱼ(s′, a′; θ⁻), {own['num_target_quantiles']} random τ′, at the a′ of V(s′)",
+            "loss": f"loss = Σᵢ mean_j |τᵢ − 1{{δᵢⱼ < 0}}| huber(δᵢⱼ) / κ, δᵢⱼ = y_j − Z_τᵢ(s, a; θ), "
+            f"{own['num_quantiles']} random τ, κ = {own['kappa']:g}",
+        }
+
     def adapt(self, network: nn.Module, generator: torch.Generator) -> FractionNetwork:
         """Makes a network that takes fractions of one that does not."""
         return FractionNetwork(network, self.counts, self.counts["acting"], self.num_cosines, generator)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt
@@ -112,6 +112,17 @@ class Quantile:
     def __init__(self, *, num_quantiles: Annotated[int, Gt(0)] = 51, kappa: Annotated[float, Gt(0)] = 1.0) -> None:
         self.num_outputs = num_quantiles
         self.kappa = kappa
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        n = own["num_quantiles"]
+        return {
+            "target": f"y_j = r + γ′ θ_j(s′, a′; θ⁻), j = 1 … {n}, at the a′ of V(s′)",
+            "loss": "loss = Σᵢ mean_j |τᵢ − 1{δᵢⱼ < 0}| huber(δᵢⱼ) / κ, δᵢⱼ = y_j − θᵢ(s, a; θ), "
+            f"κ = {own['kappa']:g}, i = 1 … {n}",
+        }
 
     def q_values(self, outputs: Tensor) -> Tensor:
         """Returns the mean of each action's quantiles: [..., A, N] to [..., A]."""
