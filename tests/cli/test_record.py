@@ -191,3 +191,34 @@ def test_play_draws_toy_text_as_text(cli):
     assert outcome.code == 0, outcome.err
     assert "SFFF\nFHFH\nFFFH\nHFFG" in outcome.out.replace("\x1b[41m", "").replace("\x1b[0m", "")
     assert "return 0   step 0" in outcome.out
+
+
+def test_a_report_shows_the_median_run_of_each_variant(cli, tmp_path):
+    """Named as such, inside the page itself."""
+    import base64
+    import re
+
+    cli("train", "-m", *QUICK, "seed=1,2,3", "bootstrap=max,double", "hydra.sweep.dir=sweep")
+    assert "<video" not in (cli("report", "sweep") and (tmp_path / "sweep" / "report" / "index.html").read_text())
+    outcome = cli("report", "sweep", "--videos")
+    assert outcome.code == 0, outcome.err
+    page = (tmp_path / "sweep" / "report" / "index.html").read_text()
+    films = re.findall(r'<video[^>]*src="data:video/mp4;base64,([^"]+)"', page)
+    assert len(films) == 2
+    finals = {}
+    for path in (tmp_path / "sweep").glob("*/run.json"):
+        record = json.loads(path.read_text())
+        own = (record["scores"]["final"]["return_mean"], record["config"]["seed"])
+        finals.setdefault(record["config"]["bootstrap"]["name"], []).append(own)
+    for runs in finals.values():
+        assert f"seed {sorted(runs)[1][1]}, the median of 3 seeds by " in page
+    (tmp_path / "clip.mp4").write_bytes(base64.b64decode(films[0]))
+    assert 1 < num_pictures(tmp_path / "clip.mp4") <= 500
+
+
+def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
+    cli("train", "-m", *QUICK, "seed=1,2", "env.id=Dark-v0", "hydra.sweep.dir=dark")
+    outcome = cli("report", "dark", "--videos")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --videos: this environment has no render_mode rgb_array")
+    assert not (tmp_path / "dark" / "report").exists()

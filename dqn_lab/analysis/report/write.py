@@ -12,6 +12,7 @@ import pandas as pd
 
 from dqn_lab.analysis import AnalysisError
 from dqn_lab.analysis.report.cautions import of_page
+from dqn_lab.analysis.report.clips import Shoot
 from dqn_lab.analysis.report.material import Material, Options, gather
 from dqn_lab.analysis.report.page import Page, slug, write_page
 from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
@@ -31,7 +32,10 @@ class Report:
 
 
 def write_report(
-    *paths: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, options: Options | None = None
+    *paths: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+    shoot: Shoot | None = None,
 ) -> Report:
     """Writes `index.html`, `figures/` and `tables/` of what some paths hold.
 
@@ -39,6 +43,7 @@ def write_report(
         paths: sweeps, runs, or directories above them.
         out: the report's directory; None: `report` inside the first path.
         options: what to compare, and how.
+        shoot: films a run; None for a report without films.
 
     Returns:
         what was written, and what it says.
@@ -55,7 +60,7 @@ def write_report(
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
         fresh = Path(scratch) / "new"
-        sections = [make_section(material, task) for task in material.tasks]
+        sections = [make_section(material, task, shoot) for task in material.tasks]
         _fill(fresh, material, sections)
         if target.exists():
             target.rename(Path(scratch) / "old")
