@@ -8,15 +8,15 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dqn_lab.api import Run, evaluate, load, sweep, train
+    from dqn_lab.api import Run, evaluate, load, resume, sweep, train
     from dqn_lab.types import ConfigError, TrainingError
 
 __version__ = "0.1.0"
 _ORIGINS = {
-    **dict.fromkeys(("Run", "evaluate", "load", "sweep", "train"), "dqn_lab.api"),
+    **dict.fromkeys(("Run", "evaluate", "load", "resume", "sweep", "train"), "dqn_lab.api"),
     **dict.fromkeys(("ConfigError", "TrainingError"), "dqn_lab.types"),
 }
-__all__ = ["ConfigError", "Run", "TrainingError", "evaluate", "load", "sweep", "train"]
+__all__ = ["ConfigError", "Run", "TrainingError", "evaluate", "load", "resume", "sweep", "train"]
 
 
 def __getattr__(name: str) -> Any:

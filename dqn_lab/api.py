@@ -1,4 +1,4 @@
-"""The lab from Python, in the command line's words: `train`, `load`, `evaluate` and `sweep`.
+"""The lab from Python, in the command line's words: `train`, `resume`, `load`, `evaluate` and `sweep`.
 
 Every name is importable from `dqn_lab` itself. What a command prints as an error is raised as a `ConfigError` with the
 same text; a run's directory is the same as the command's; Hydra's global state is left as it was found.
@@ -17,6 +17,7 @@ from dqn_lab.cli import _hydra, _jobs, _overrides
 from dqn_lab.cli._display import make_display
 from dqn_lab.cli._workplace import as_config_error, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, load_policy, play
+from dqn_lab.cli.resume import imports_of, prepare
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.cli.train import make_directory
 from dqn_lab.records import read_record, value_text
@@ -146,6 +147,46 @@ def train(
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
     return Run(path, trust=True)
+
+
+def resume(
+    run: Run | str | os.PathLike[str],
+    *overrides: str,
+    trust: bool = False,
+    **keys: Any,
+) -> Run:
+    """Goes on with a run where it was stopped, as `python -m dqn_lab resume` does.
+
+    Args:
+        run: the run, or its directory.
+        overrides: of what changes nothing that has happened: `"evaluation.interval=10"`.
+        trust: import the Python code outside of dqn_lab that the run's configuration names.
+        keys: plain keys: `steps=200_000` makes a completed run longer.
+
+    Returns:
+        the finished run.
+
+    Raises:
+        ConfigError: there is nothing to go on from, or an override would change what has happened.
+        TrainingError: the environment raised, or a loss was not finite; what was recorded is kept.
+
+    >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "third")
+    >>> len(resume(run, episodes=5).episodes)
+    5
+    """
+    if not isinstance(run, Run):
+        run = load(run, trust)
+    words = [*overrides, *(f"{key}={_quoted(value)}" for key, value in keys.items())]
+    called = [repr(str(run.directory)), *map(repr, words)]
+    trust = trust or run.trust
+    with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory) if trust else None):
+        experiment = prepare(run.directory, words, trust)
+        for warning in experiment.warnings:
+            warnings.warn(warning, UserWarning, stacklevel=2)
+        with log_file(run.directory / "train.log"):
+            show = functools.partial(make_display, experiment.config["display"])
+            _jobs.carry_out(experiment, run.directory, show)
+    return Run(run.directory, trust)
 
 
 def load(directory: str | os.PathLike[str], trust: bool = False) -> Run:

@@ -5,65 +5,22 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
-from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict
 
 from dqn_lab import registry
 from dqn_lab._validation import check
 from dqn_lab.agent import Agent
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
-from dqn_lab.schedule import Every, Unit
+from dqn_lab.schedule import Every
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.train import Due, Experiment
+from dqn_lab.settings import RunValues
+from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer, Value
-
-Count = Annotated[int, Gt(0)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Learning(_Strict):
-    """When and from how much the agent learns; the `train` keys."""
-
-    batch_size: Count = 64
-    minibatch_size: Count | None = None
-    max_reward: Annotated[float, Gt(0)] | None = None
-    learning_starts: Annotated[int, Ge(0)] = 64
-    interval: Count = 1
-    num_updates: Count = 1
-
-
-class Evaluation(_Strict):
-    """When and on how many episodes the policy is evaluated; the `evaluation` keys."""
-
-    interval: Count | None = 50
-    unit: Unit = "episodes"
-    num_episodes: Count = 10
-    final_num_episodes: Count = 100
-    video: bool = False
-    keep_policies: bool | Count = False
-
-
-class RunValues(_Strict):
-    """A run's own values, beside its components."""
-
-    seed: Annotated[int, Ge(0)] = 0
-    episodes: Count | None = 500
-    steps: Count | None = None
-    discount: Annotated[float, Ge(0), Le(1)] = 0.99
-    device: str = "cpu"
-    num_threads: Annotated[int, Gt(0), Le(256)] = 1
-    display: Literal["auto", "bar", "lines", "notebook", "none"] = "auto"
-    train: Learning = Learning()
-    evaluation: Evaluation = Evaluation()
 
 
 def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,8 +144,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
-    first_reset, evaluation = int(streams("environment").integers(2**31)), config["evaluation"]
-    every = Every(evaluation["interval"], evaluation["unit"]) if evaluation["interval"] else None
+    first_reset = int(streams("environment").integers(2**31))
     return Experiment(
         config=dict(config),
         choices=choices,
@@ -197,12 +153,28 @@ def build(config: Mapping[str, Any]) -> Experiment:
         make_env=env_factory.make,
         agent=agent,
         rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
-        due=Due(steps=config["steps"], episodes=config["episodes"], evaluations=every),
+        due=_due(config),
         columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],
-        num_episodes=evaluation["num_episodes"],
-        final_num_episodes=evaluation["final_num_episodes"],
+        num_episodes=config["evaluation"]["num_episodes"],
+        final_num_episodes=config["evaluation"]["final_num_episodes"],
+        keep=config["checkpoint"]["keep"] if config["checkpoint"]["interval"] else None,
     )
+
+
+def _due(config: Mapping[str, Any]) -> Due:
+    evaluation, checkpoint = config["evaluation"], config["checkpoint"]
+    by_the_clock = checkpoint["interval"] and checkpoint["unit"] == "seconds"
+    return Due(
+        steps=config["steps"],
+        episodes=config["episodes"],
+        evaluations=_every(evaluation),
+        checkpoints=Clock(checkpoint["interval"]) if by_the_clock else _every(checkpoint),
+    )
+
+
+def _every(part: Mapping[str, Any]) -> Every | None:
+    return Every(part["interval"], part["unit"]) if part["interval"] else None
 
 
 def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 
+from dqn_lab import interrupt
 from dqn_lab.seeding import seed_sequence
 from dqn_lab.types import Array, TrainingError
 
@@ -89,6 +90,7 @@ def evaluate(
 
     Raises:
         TrainingError: a Q-value is not a number.
+        Interrupted: a signal asked the process to stop.
     """
     seeds = episode_seeds(rng, num_episodes)
     together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # as many each time, or nearly so
@@ -108,6 +110,7 @@ def _play(
     for i in running:
         seen[i], _ = envs[i].reset(seed=seeds[i])
     while running:
+        interrupt.check()
         values = q_values(seen)
         actions, best = values.argmax(1).tolist(), (values == values.max(1, keepdims=True)).sum(1).tolist()
         over = set()

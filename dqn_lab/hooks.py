@@ -5,14 +5,14 @@ A component opts in by having the members; nothing has to be imported or inherit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Choice, NetworkNoise, Purpose
+from dqn_lab.types import Array, Choice, NetworkNoise, Purpose, Table
 
 if TYPE_CHECKING:
     import torch
@@ -150,6 +150,25 @@ class ShowsVideo(Protocol):
 
     def show_video(self, path: Path, step: int) -> None:
         """Logs an mp4 of the evaluation at a step."""
+        ...
+
+
+@runtime_checkable
+class Continues(Protocol):
+    """A logger that goes on in a run that is resumed; one that does not is opened once more."""
+
+    def position(self) -> dict[str, Any]:
+        """Returns where it is, in plain values, when everything before that is safe on disk."""
+        ...
+
+    def resume(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        columns: Mapping[Table, Sequence[str]],
+        position: Mapping[str, Any],
+    ) -> None:
+        """Opens what was open, and removes what came after the position."""
         ...
 
 

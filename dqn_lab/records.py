@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from dqn_lab.locks import is_claimed
 from dqn_lab.types import Table
 
 RUN, SWEEP = "run.json", "sweep.json"
-NOT_THE_RUN = ("display", "rollout", "env.return_bounds")  # keys that change no result, and so no job's identity
+NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds")  # change no result, and so no job's identity
 LATER_KEYS: Mapping[str, Any] = {  # with the values by which a run is what it was before they existed
     "diagnostics": {"name": "none"},
     "evaluation.video": False,
     "evaluation.keep_policies": False,
 }
+DEAD = "its process ended before it could say so"
 REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
     "episodes": ("episode", "step", "return", "length"),
     "evaluations": ("step", "episode", "return_mean"),
@@ -39,7 +42,7 @@ def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -
     return {
         "episodes": ("episode", "step", "return", "length", *exploration, "updates", "loss", "q_value", *others),
         "evaluations": ("step", "episode", *returns, "episodes"),
-        "timing": ("episode", "step", "seconds", "steps_per_second"),
+        "timing": ("episode", "step", "seconds", "steps_per_second", "resumed"),
     }
 
 
@@ -90,16 +93,35 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         path: the file to make or replace; its directory is made if missing.
         write: is called with an open binary file.
     """
+    with replacing(path) as part, part.open("wb") as file:
+        write(file)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields the path of a file to write; then flushes it to the disk and puts it in the place of `path`.
+
+    Args:
+        path: the file to make or replace, which is left as it was if writing fails; its directory is made if missing.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
+        yield part
+        _flush(part)
         part.replace(path)
+        with contextlib.suppress(OSError):  # not every system opens a directory; then the name is safe a moment later
+            _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _flush(path: Path) -> None:
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
 
 
 def _json_bytes(value: Any) -> bytes:
@@ -127,7 +149,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """Reads a run's `run.json`.
+    """Reads a run's `run.json`. The record of a run that says `running`, and is not, is read as `interrupted`.
 
     Raises:
         ValueError: there is no run here, or its record is damaged.
@@ -138,9 +160,16 @@ def read_record(directory: Path) -> dict[str, Any]:
     except OSError as error:
         raise ValueError(f"{directory}: no run here (there is no readable {RUN})") from error
     try:
-        return parse_record(text)
+        return settled(directory, parse_record(text))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def settled(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Returns the truth about a run that is recorded as running: itself, or that it was interrupted."""
+    if record["status"] != "running" or is_claimed(directory, record):
+        return record
+    return {**record, "status": "interrupted", "error": DEAD}
 
 
 def parse_record(text: bytes) -> dict[str, Any]:
@@ -182,14 +211,12 @@ def final_return(record: Mapping[str, Any]) -> float:
     return math.nan if score is None or record["status"] != "completed" else float(score)
 
 
-def mark_interrupted(directory: Path, reason: str) -> None:
-    """Closes the record of a run whose process died before it could; leaves every other record as it is."""
-    try:
-        record = read_record(directory)
-    except ValueError:
-        return
-    if record["status"] == "running":
-        write_record(directory, {**record, "status": "interrupted", "error": reason})
+def set_aside(path: Path) -> Path:
+    """Renames an attempt's directory, so that the job can be run again; nothing that it recorded is lost."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.attempt{number}")).exists():
+        number += 1
+    return path.rename(aside)
 
 
 def read_sweep(directory: Path) -> dict[str, Any] | None:

@@ -1,31 +1,36 @@
-"""One run, from its first file to its last: train, evaluate, record."""
+"""One run, from its first file to its last: train, evaluate, record; and go on where it was stopped."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
 
-from dqn_lab.checkpoint import kept_name, load_policy, save_policy
-from dqn_lab.evaluate import Episode, evaluate, summarize
-from dqn_lab.hooks import FallsBack, ShowsVideo
-from dqn_lab.records import RUN, write_record
-from dqn_lab.schedule import Progress
+from dqn_lab import interrupt
+from dqn_lab.checkpoint import Checkpoints
+from dqn_lab.hooks import FallsBack
+from dqn_lab.interrupt import Interrupted
+from dqn_lab.locks import Claim, place
+from dqn_lab.logs import Logs
+from dqn_lab.records import NOT_THE_RUN, RUN, read_record, text_without, write_record
+from dqn_lab.schedule import Progress, progress_of
+from dqn_lab.scoring import Scoring
 from dqn_lab.train import Experiment, train
-from dqn_lab.types import ConfigError, Row, Stride, Table, TrainingError, one_line
+from dqn_lab.types import ConfigError, Row, StateError, Stride, TrainingError, one_line
 
 _log = logging.getLogger(__name__)
 LAST = 100  # training episodes in the mean of the last ones
+MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
 
 
 class Display(Protocol):
-    """What a person sees while a run goes on."""
+    """What a person sees of a run."""
 
     def start(self) -> None: ...
     def stride(self, stride: Stride) -> None: ...
@@ -41,19 +46,19 @@ class Run:
         about: plain values for `run.json`: versions, command and the like.
 
     Raises:
-        ConfigError: the directory holds a run already.
+        ConfigError: the directory holds a run already, or another process has it.
     """
 
     display: Display
+    record: dict[str, Any]
 
-    def __init__(self, experiment: Experiment, directory: Path, about: dict[str, Any]) -> None:
-        self.experiment, self.directory = experiment, directory
-        self.started = self.measured = time.perf_counter()
-        self.measured_step = 0
-        self.num_evaluations = 0
-        self.best: dict[str, Any] | None = None
-        self.returns: deque[float] = deque(maxlen=LAST)
-        self.record: dict[str, Any] = {
+    def __init__(self, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self._prepare(experiment, directory)
+        if (directory / RUN).exists():
+            self.claim.release()
+            raise ConfigError(f"{directory}: holds a run already")
+        self.record = {
             "status": "running",
             "seed": experiment.config["seed"],
             **{group: choice._asdict() for group, choice in experiment.choices.items()},
@@ -61,12 +66,43 @@ class Run:
             **about,
             "config": experiment.config,
         }
-        directory.mkdir(parents=True, exist_ok=True)
-        try:
-            (directory / RUN).touch(exist_ok=False)  # whoever makes it owns the directory
-        except FileExistsError as error:
-            raise ConfigError(f"{directory}: holds a run already") from error
         self._save_record()
+
+    @classmethod
+    def resume(cls, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> Run:
+        """Prepares to go on with a run from its newest checkpoint; what it recorded after that is cut off.
+
+        Args:
+            experiment: the run's own, with what `MAY_CHANGE`.
+            directory: the run's.
+            about: plain values for `run.json`, as for a new run; its `command` and `started` are kept.
+
+        Raises:
+            ConfigError: another process has the directory, or there is no run in it.
+            StateError: there is no checkpoint to go on from.
+        """
+        run = cls.__new__(cls)
+        run._prepare(experiment, directory)
+        try:
+            run._restore(about)
+        except BaseException:
+            run.claim.release()
+            raise
+        return run
+
+    def _prepare(self, experiment: Experiment, directory: Path) -> None:
+        self.experiment, self.directory = experiment, directory.absolute()
+        self.claim = Claim(directory, "another process is training there")
+        self.place, self.process = place(directory), os.getpid()
+        self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
+        self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
+        self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
+        self.scoring = Scoring(experiment, self.directory, self._tell, self.logs.show_video)
+        self.saved: Progress | None = None  # where the newest checkpoint is
+        self.seconds = 0.0  # that the run took before it was resumed
+        self.started = self.measured = time.perf_counter()
+        self.measured_step = 0
+        self.returns: deque[float] = deque(maxlen=LAST)
 
     def execute(self, display: Display) -> dict[str, Any]:
         """Trains, evaluates the final policy, and completes the record whatever happens.
@@ -78,38 +114,50 @@ class Run:
             the content of `run.json`.
 
         Raises:
-            KeyboardInterrupt: the run was interrupted; its status says so.
+            KeyboardInterrupt: the run was interrupted; its status says so, and it can be resumed.
             Exception: the run failed; its status says so, and what was logged is kept.
         """
         self.display = display
+        with interrupt.listening():
+            return self._execute()
+
+    def _execute(self) -> dict[str, Any]:
         status = "failed"
         try:
-            torch.set_num_threads(self.experiment.config["num_threads"])
-            self.started = self.measured = time.perf_counter()
-            for logger in self.experiment.loggers:
-                logger.open(self.directory, self.record["config"], self.experiment.columns)
-                self.record.update(logger.info())
-            self._save_record()
-            self._keep_policy()
-            self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
-            display.start()
-            with contextlib.closing(self.experiment.rollout):
-                train(self.experiment.rollout, self.experiment.due, self)
-            self._save_policy("final")
-            self._final_scores()
+            self._begin()
+            train(self.experiment.rollout, self.experiment.due, self)
+            self.scoring.save_policy("final")
+            if self.saved != self.progress:
+                self.save(self.progress)
+            self.record["scores"] = {"last_100": sum(self.returns) / len(self.returns)} if self.returns else {}
+            self.scoring.in_the_end(self.record["scores"])
+            self._check_place()
             status = "completed"
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             status = "interrupted"
-            if "scores" not in self.record:  # otherwise the final policy is saved, and another may be loaded
-                self._save_policy("final")
+            self._leave(safely=isinstance(error, Interrupted) and error.safe)
             raise
-        except Exception as error:
-            self.record["error"] = one_line(error)
+        except (Exception, SystemExit) as error:
+            told = (
+                TrainingError(f"something in it called exit({error.code})") if isinstance(error, SystemExit) else error
+            )
+            self.record["error"] = one_line(told)
             _log.info("failed at %s", self.progress, exc_info=error)
-            raise
+            raise told from error
         finally:
-            self._close(status)
+            with interrupt.held():
+                self._close(status)
         return self.record
+
+    def _begin(self) -> None:
+        torch.set_num_threads(self.experiment.config["num_threads"])
+        self.started = time.perf_counter() - self.seconds
+        self.record.update(self.logs.open(self.directory, self.record["config"], self.positions))
+        self._save_record()
+        self.scoring.in_the_beginning()
+        self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
+        self.measured_step = self.progress.step
+        self.display.start()
 
     @property
     def progress(self) -> Progress:
@@ -118,121 +166,130 @@ class Run:
 
     def stride(self, stride: Stride) -> None:
         """Records the training episodes that ended in a stride."""
+        self._check_place()
         for row in stride.episodes:
-            self._write("episodes", row)
+            self.logs.write("episodes", row)
             now = time.perf_counter()
             rate = (stride.after.step - self.measured_step) / max(now - self.measured, 1e-9)
-            timing = {"seconds": now - self.started, "steps_per_second": rate}
-            self._write("timing", {"episode": row["episode"], "step": row["step"], **timing})
+            timing = {
+                "seconds": now - self.started,
+                "steps_per_second": rate,
+                "resumed": len(self.record.get("resumed", ())),
+            }
+            self.logs.write("timing", {"episode": row["episode"], "step": row["step"], **timing})
             self.measured, self.measured_step = now, stride.after.step
             self.returns.append(float(row["return"] or 0.0))
         self.display.stride(stride)
 
     def evaluate(self, progress: Progress) -> None:
-        """Evaluates the policy as it is, and keeps it if it is the best so far."""
-        row = self._evaluate(str(self.num_evaluations), self.experiment.num_episodes, "greedy")
-        self.num_evaluations += 1
-        self._keep_policy()
-        if self.best is None or row["return_mean"] > self.best["return_mean"]:
-            self.best = {"step": progress.step, "return_mean": row["return_mean"]}
-            self._save_policy("best")
-
-    def _final_scores(self) -> None:
-        """Scores the final policy, the primary result, and the selected one on fresh episodes."""
-        num_episodes = self.experiment.final_num_episodes
-        scores: dict[str, Any] = {}
-        self.record["scores"] = scores
-        scores["final"] = self._evaluate("final", num_episodes, "final policy")
-        if self.returns:
-            scores["last_100"] = sum(self.returns) / len(self.returns)
-        if self.best is None:
-            self._save_policy("best")
-            return
-        if scores["final"]["return_mean"] >= self.best["return_mean"]:  # the final policy is a candidate too
-            self.best = {"step": self.progress.step, "return_mean": scores["final"]["return_mean"]}
-            self._save_policy("best")
-        with self._best_policy():
-            selected = self._evaluate("selected", num_episodes, "selected policy", log=False)
-        scores["selected"] = {**selected, "step": self.best["step"]}
-
-    def _evaluate(self, name: str, num_episodes: int, label: str, log: bool = True) -> dict[str, Any]:
+        """Evaluates the policy as it is."""
         began = time.perf_counter()
-        rng = self.experiment.streams(f"evaluation {name}")
-        try:
-            episodes = list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes))
-            row = summarize(episodes)
-        except Exception as error:
-            where = f"the evaluation at episode {self.progress.episode}, step {self.progress.step} failed"
-            raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
-        row = {"step": self.progress.step, "episode": self.progress.episode, **row}
-        if log and self.experiment.config["evaluation"]["video"]:
-            self._film(name, episodes[0])
+        self.scoring.on_the_way()
         self.measured += time.perf_counter() - began  # the speed of training does not include evaluation
-        if log:
-            self._write("evaluations", row)
-            self.display.evaluation(row, label)
-        return row
 
-    def _film(self, name: str, episode: Episode) -> None:
-        """Films an evaluation's first episode once more; a film that fails costs a warning, never the run."""
-        from dqn_lab import film, video  # imported by those who film
+    def _tell(self, row: Row, label: str) -> None:
+        self.logs.write("evaluations", row)
+        self.display.evaluation(row, label)
 
-        step = self.progress.step
-        path = self.directory / "videos" / f"{'final' if name == 'final' else kept_name(step)}.mp4"
+    def save(self, progress: Progress) -> None:
+        """Saves the whole state. One that cannot be saved costs a warning: the run goes on."""
+        if self.experiment.keep is None:
+            return
         try:
-            with contextlib.closing(film.open_stage(self.experiment.make_env)) as env:
-                shots = film.shoot(self.experiment.agent.greedy, env, episode.seed)
-                label = f"step {step:,}, greedy"
-                video.write_video(path, (film.labelled(shot, label) for shot in shots), film.frames_per_second(env))
-            for logger in self.experiment.loggers:
-                if isinstance(logger, ShowsVideo):
-                    logger.show_video(path, step)
-        except Exception as error:
-            _log.warning("filming the evaluation at step %d failed: %s", step, one_line(error))
+            with interrupt.held():
+                self._check_place()
+                self.checkpoints.save(progress.step, self._state())
+                self.saved = progress
+        except (StateError, OSError) as error:
+            _log.warning("no checkpoint at step %s: %s", progress.step, one_line(error))
 
-    def _keep_policy(self) -> None:
-        """Keeps the policy as it is, before training and after every evaluation, or every so manyth."""
-        every = int(self.experiment.config["evaluation"]["keep_policies"])
-        if every and self.num_evaluations % every == 0:
-            self._save_policy(kept_name(self.progress.step))
+    def _state(self) -> dict[str, Any]:
+        return {
+            "identity": _past(self.experiment.config),
+            "seconds": time.perf_counter() - self.started,
+            "evaluated": list(self.experiment.due.evaluated),
+            "scoring": self.scoring.state_dict(),
+            "returns": list(self.returns),
+            "loggers": self.logs.positions(),
+            "rollout": self.experiment.rollout.state_dict(),
+        }
 
-    @contextlib.contextmanager
-    def _best_policy(self) -> Iterator[None]:
-        network = self.experiment.agent.engine.online
-        final = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-        try:
-            load_policy(self.directory / "checkpoint" / "best.pt", network)
-            yield
-        finally:
-            network.load_state_dict(final)
+    def _restore(self, about: Mapping[str, Any]) -> None:
+        old = read_record(self.directory)
+        tried: list[str] = []
+        for state in self.checkpoints.load():
+            try:
+                self._load(state)
+                break
+            except Exception as error:  # a state of other code can raise nearly anything
+                tried.append(one_line(error))
+        else:
+            reason = f": {tried[0]}" if tried else ""
+            raise StateError(f"the run has no checkpoint to go on from{reason}")
+        if self.experiment.due.exceeded(self.progress):
+            at = f"episode {self.progress.episode}, step {self.progress.step}"
+            raise ConfigError(f"the run has come to {at} already, further than is asked for")
+        again = {**about, "from": self.progress._asdict(), "status": old["status"]}
+        self.record = {
+            **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},
+            "status": "running",
+            "host": about.get("host"),
+            "pid": about.get("pid"),
+            "resumed": [*(old.get("resumed") or []), again],
+            "config": self.experiment.config,
+        }
+        self._save_record()
 
-    def _save_policy(self, name: str) -> None:
-        path = self.directory / "checkpoint" / f"{name}.pt"
-        save_policy(path, self.experiment.agent.engine.online, {"policy": name, **self.progress._asdict()})
+    def _load(self, state: Mapping[str, Any]) -> None:
+        if state["identity"] != _past(self.experiment.config):
+            raise StateError("the checkpoint is of another configuration")
+        self.experiment.rollout.load_state_dict(state["rollout"])
+        self.experiment.due.evaluated = progress_of((*state["evaluated"],))
+        self.experiment.due.saved = self.saved = self.progress
+        self.scoring.load_state_dict(state["scoring"])
+        self.returns = deque(state["returns"], maxlen=LAST)
+        self.seconds, self.positions = state["seconds"], state["loggers"]
 
-    def _write(self, table: Table, row: Row) -> None:
-        columns = self.experiment.columns[table]
-        unknown = row.keys() - set(columns)
-        if unknown:
-            raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {columns}")
-        for logger in self.experiment.loggers:
-            logger.write(table, row)
+    def _leave(self, safely: bool) -> None:
+        """Saves what an interrupted run has come to."""
+        if "scores" in self.record or place(self.directory) != self.place:
+            return  # the final policy is saved, and another may be loaded; or there is nowhere to save it
+        self.scoring.save_policy("final")
+        if safely and self.saved != self.progress:
+            self.save(self.progress)
+
+    def _check_place(self) -> None:
+        """Sees that the run still is where it was.
+
+        Raises:
+            TrainingError: its directory was removed or renamed.
+        """
+        if os.getpid() != self.process:  # the environment forked, and this is the copy
+            os._exit(1)
+        if place(self.directory) != self.place:
+            raise TrainingError(f"{self.directory}: was removed or renamed during the run")
 
     def _close(self, status: str) -> None:
         self.record["status"] = status
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
-        engine = self.experiment.agent.engine
+        engine, chosen = self.experiment.agent.engine, self.record["engine"]
         if isinstance(engine, FallsBack) and engine.fallback is not None:
-            rejected = {**self.record["engine"]["rejected"], self.record["engine"]["name"]: engine.fallback}
+            rejected = {**chosen["rejected"], chosen["name"]: engine.fallback}
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
-        final = self.record.get("scores", {}).get("final", {})
-        self._save_record()  # first of all, because closing a logger may take its time, or a second Ctrl-C
-        for logger in self.experiment.loggers:
-            try:
-                logger.close(status, final)
-            except Exception as error:  # the record must still be written
-                _log.warning("closing %s: %s", type(logger).__name__, one_line(error))
+        if place(self.directory) == self.place:
+            self._save_record()  # first of all, because closing may take its time, or hang
+        try:
+            self.experiment.rollout.close()
+        except Exception as error:  # everything is recorded already
+            _log.warning("closing the environment: %s", one_line(error))
+        self.logs.close(status, self.record.get("scores", {}).get("final", {}))
+        self.claim.release()
 
     def _save_record(self) -> None:
         write_record(self.directory, self.record)
+
+
+def _past(config: Mapping[str, Any]) -> str:
+    """Writes what a configuration says about the past of a run: all that may not change when it is resumed."""
+    return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))

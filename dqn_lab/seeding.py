@@ -46,8 +46,12 @@ class Streams:
     def __call__(self, name: str) -> np.random.Generator:
         """Returns the run's generator of this name, the same one each time."""
         if name not in self._generators:
-            self._generators[name] = np.random.default_rng(seed_sequence(self.seed, name))
+            self._generators[name] = self.fresh(name)
         return self._generators[name]
+
+    def fresh(self, name: str) -> np.random.Generator:
+        """Returns the generator of this name at its start, whatever was drawn from it before; it is not kept."""
+        return np.random.default_rng(seed_sequence(self.seed, name))
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the state of every generator drawn from so far."""
@@ -56,8 +60,7 @@ class Streams:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Puts every generator back where `state_dict` found it, or at its start if it did not exist then."""
         for name in self._generators.keys() | state.keys():
-            fresh = np.random.default_rng(seed_sequence(self.seed, name)).bit_generator.state
-            self(name).bit_generator.state = state.get(name, fresh)
+            self(name).bit_generator.state = state.get(name, self.fresh(name).bit_generator.state)
 
 
 class Uniforms:

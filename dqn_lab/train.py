@@ -4,36 +4,47 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import gymnasium
 
+from dqn_lab import interrupt
 from dqn_lab.agent import Agent
 from dqn_lab.schedule import NEVER, Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Choice, Logger, Rollout, Stride, Table
 
+SHARE = 0.05  # of the time that checkpoints by the clock may take
 LONGEST = 256  # steps of a stride, so that whoever watches a long episode hears of it
 
 
 class Due:
-    """When a run ends, and when its policy is evaluated.
+    """When a run ends, when its policy is evaluated, and when its state is saved.
 
     Args:
         steps: environment steps of the run; None for no limit.
         episodes: of the run; None for no limit. Whichever limit is reached first ends it.
         evaluations: when the policy is evaluated on the way; None for never.
+        checkpoints: when the state is saved on the way; None for never.
     """
 
-    def __init__(self, *, steps: int | None, episodes: int | None, evaluations: Every | None) -> None:
+    def __init__(
+        self, *, steps: int | None, episodes: int | None, evaluations: Every | None, checkpoints: Every | Clock | None
+    ) -> None:
         self.budget = Progress(steps or NEVER.step, episodes or NEVER.episode, NEVER.updates)
-        self.evaluations = evaluations
+        self.evaluations, self.checkpoints = evaluations, checkpoints
+        self.evaluated = self.saved = Progress()  # where that was last done
 
     def spent(self, progress: Progress) -> bool:
         """Returns whether the run is over."""
         return progress.step >= self.budget.step or progress.episode >= self.budget.episode
+
+    def exceeded(self, progress: Progress) -> bool:
+        """Returns whether a run has come further than it should."""
+        return progress.step > self.budget.step or progress.episode > self.budget.episode
 
     def share(self, progress: Progress) -> float:
         """Returns how much of the budget is spent, in [0, 1]."""
@@ -41,17 +52,48 @@ class Due:
 
     def next(self, progress: Progress) -> Progress:
         """Returns how far the next stride may go, in each unit."""
-        evaluation = self.evaluations.next(progress) if self.evaluations else NEVER
+        occasions = [every.next(progress) for every in (self.evaluations, self.checkpoints) if every is not None]
+        first = Progress(*map(min, zip(NEVER, *occasions, strict=True)))
         return Progress(
-            min(self.budget.step, evaluation.step, progress.step + LONGEST),
-            min(self.budget.episode, evaluation.episode),
-            evaluation.updates,
+            min(self.budget.step, first.step, progress.step + LONGEST),
+            min(self.budget.episode, first.episode),
+            first.updates,
         )
 
-    def evaluation(self, stride: Stride) -> bool:
-        """Returns whether to evaluate after a stride; after the last one the final evaluation follows anyway."""
-        due = self.evaluations is not None and self.evaluations.due(stride.before, stride.after)
-        return due and not self.spent(stride.after)
+    def evaluation(self, progress: Progress) -> bool:
+        """Returns whether to evaluate now."""
+        return self.evaluations is not None and self.evaluations.due(self.evaluated, progress)
+
+    def checkpoint(self, progress: Progress) -> bool:
+        """Returns whether to save now."""
+        return self.checkpoints is not None and self.checkpoints.due(self.saved, progress)
+
+
+class Clock:
+    """Is due by the clock, so seldom that what it is for takes at most a twentieth of the time.
+
+    Args:
+        seconds: from the end of one occasion to the next, at least.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._ended, self._cost = time.monotonic(), 0.0
+        self._began: float | None = None
+
+    def due(self, before: Progress, after: Progress) -> bool:
+        """Returns whether it is time again; whoever asks does at once what is due."""
+        now = time.monotonic()
+        if self._began is not None:
+            self._ended, self._cost, self._began = now, now - self._began, None
+        if now - self._ended < max(self.seconds, (1 / SHARE - 1) * self._cost):
+            return False
+        self._began = now
+        return True
+
+    def next(self, progress: Progress) -> Progress:
+        """Returns a point out of reach: no step is one to stop at."""
+        return NEVER
 
 
 class Observer(Protocol):
@@ -59,6 +101,7 @@ class Observer(Protocol):
 
     def stride(self, stride: Stride) -> None: ...
     def evaluate(self, progress: Progress) -> None: ...
+    def save(self, progress: Progress) -> None: ...
 
 
 def train(rollout: Rollout, due: Due, observer: Observer) -> None:
@@ -66,13 +109,18 @@ def train(rollout: Rollout, due: Due, observer: Observer) -> None:
 
     Raises:
         TrainingError: the environment raised, or a loss was not finite.
+        Interrupted: a signal asked the process to stop, and the run is where it can be continued.
     """
     with rare_collection():
         while not due.spent(rollout.progress):
-            stride = rollout.advance(due.next(rollout.progress))
-            observer.stride(stride)
-            if due.evaluation(stride):
+            if due.evaluation(rollout.progress):
                 observer.evaluate(rollout.progress)
+                due.evaluated = rollout.progress
+            if due.checkpoint(rollout.progress):
+                observer.save(rollout.progress)
+                due.saved = rollout.progress
+            interrupt.check()
+            observer.stride(rollout.advance(due.next(rollout.progress)))
 
 
 @contextlib.contextmanager
@@ -104,3 +152,4 @@ class Experiment:
     loggers: Sequence[Logger]
     num_episodes: int
     final_num_episodes: int
+    keep: int | None  # checkpoints; None if the run is not to be continued

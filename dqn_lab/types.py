@@ -161,7 +161,10 @@ class QValues(Protocol):
 
 
 class Stateful(Protocol):
-    """Anything that a run must save to continue later. A state holds arrays, tensors and plain values only."""
+    """Anything that a run must save to continue later.
+
+    A state holds arrays, tensors, `statefile.Rows` and plain values only. It is valid until its owner changes.
+    """
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
@@ -254,10 +257,7 @@ class Engine(Stateful, Protocol):
     parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Returns the online network's expected values [B, A] at observations [B, *O].
-
-        A row does not depend on the others.
-        """
+        """Returns the online network's expected values [B, A] at observations [B, *O]; no row depends on another."""
         ...
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:

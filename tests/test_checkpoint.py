@@ -3,11 +3,14 @@ from __future__ import annotations
 import pickle
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.numpy import save_file
 from torch import nn
 
-from dqn_lab.checkpoint import load_policy, save_policy
+from dqn_lab import statefile
+from dqn_lab.checkpoint import POLICY, load_policy, save_policy
 from dqn_lab.records import write_atomically
 
 ABOUT = {"policy": "best", "step": 120, "episode": 3, "return_mean": 9.5, "nothing": None}
@@ -22,8 +25,8 @@ def network(seed=0, width=3):
 
 @pytest.fixture
 def saved(tmp_path) -> Path:
-    save_policy(tmp_path / "best.pt", network(), ABOUT)
-    return tmp_path / "best.pt"
+    save_policy(tmp_path / "best.safetensors", network(), ABOUT)
+    return tmp_path / "best.safetensors"
 
 
 def test_a_policy_is_read_back_bit_for_bit(saved):
@@ -34,8 +37,8 @@ def test_a_policy_is_read_back_bit_for_bit(saved):
 
 
 def test_directories_are_made_where_missing(tmp_path):
-    save_policy(tmp_path / "a" / "b" / "best.pt", network(), ABOUT)
-    assert load_policy(tmp_path / "a" / "b" / "best.pt", network(seed=1)) == ABOUT
+    save_policy(tmp_path / "a" / "b" / "best.safetensors", network(), ABOUT)
+    assert load_policy(tmp_path / "a" / "b" / "best.safetensors", network(seed=1)) == ABOUT
 
 
 def test_saving_again_replaces_the_file_and_leaves_no_other(saved):
@@ -68,28 +71,27 @@ def test_the_old_file_is_whole_until_the_new_one_takes_its_place(saved):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.unlink(), "no such checkpoint"),
-        (lambda path: path.write_bytes(b""), "damaged, or not a checkpoint"),
-        (lambda path: path.write_bytes(b"garbage" * 40), "damaged, or not a checkpoint"),
-        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "damaged, or not a checkpoint"),
-        (lambda path: torch.save([1, 2], path), "not a checkpoint of dqn_lab"),
-        (lambda path: torch.save(network().state_dict(), path), "not a checkpoint of dqn_lab"),
+        (lambda path: path.unlink(), "no such file"),
+        (lambda path: path.write_bytes(b""), "damaged, or not a file"),
+        (lambda path: path.write_bytes(b"garbage" * 40), "damaged, or not a file"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "damaged, or not a file"),
+        (lambda path: torch.save([1, 2], path), "damaged, or not a file"),
+        (lambda path: save_file({"a": np.zeros(2)}, path), "not a policy 2 of dqn_lab"),
+        (lambda path: statefile.save(path, "state 1", {}), "not a policy 2 of dqn_lab"),
         (lambda path: save_policy(path, network(width=4), {}), "holds another network"),
         (lambda path: save_policy(path, nn.Linear(2, 3), {}), "holds another network"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_refused_by_name(saved, damage, message):
     damage(saved)
-    with pytest.raises(ValueError, match=rf"best\.pt: {message}"):
+    with pytest.raises(ValueError, match=rf"best\.safetensors: {message}"):
         load_policy(saved, network())
 
 
-@pytest.mark.parametrize("key", ["about", "network"])
-def test_a_checkpoint_that_lacks_a_part_is_refused(saved, key):
-    state = torch.load(saved, weights_only=True)
-    del state[key]
-    torch.save(state, saved)
-    with pytest.raises(ValueError, match=r"best\.pt: "):
+@pytest.mark.parametrize("state", [{}, {"about": {"step": 1}}, {"network": {}, "about": 3}, [1], None])
+def test_a_policy_that_lacks_a_part_is_refused(saved, state):
+    statefile.save(saved, POLICY, state)
+    with pytest.raises(ValueError, match=r"best\.safetensors: "):
         load_policy(saved, network())
 
 
@@ -108,9 +110,9 @@ def write_pickle(content: object, path: Path) -> None:
 @pytest.mark.parametrize("write", [torch.save, write_pickle])
 def test_reading_a_file_runs_no_code_from_it(tmp_path, write):
     sprung = tmp_path / "sprung"
-    write({"format": "dqn_lab policy 1", "about": Trap(sprung)}, tmp_path / "best.pt")
-    with pytest.raises(ValueError, match="damaged, or not a checkpoint"):
-        load_policy(tmp_path / "best.pt", network())
+    write({"format": "dqn_lab policy 1", "about": Trap(sprung)}, tmp_path / "best.safetensors")
+    with pytest.raises(ValueError, match="damaged, or not a file"):
+        load_policy(tmp_path / "best.safetensors", network())
     assert not sprung.exists()
 
 

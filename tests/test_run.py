@@ -37,9 +37,12 @@ def test_a_completed_run_leaves_everything_the_design_names(start, tmp_path):
     record = start().execute(Quiet())
     directory = tmp_path / "run"
     assert {path.name for path in directory.iterdir()} == {
-        "episodes.csv", "evaluations.csv", "timing.csv", "run.json", "checkpoint",
+        "episodes.csv", "evaluations.csv", "timing.csv", "run.json", "checkpoint", ".lock",
     }  # fmt: skip
-    assert {path.name for path in (directory / "checkpoint").iterdir()} == {"final.pt", "best.pt"}
+    step = f"{record['progress']['step']:012d}"
+    assert {path.name for path in (directory / "checkpoint").iterdir()} == {
+        "final.safetensors", "best.safetensors", f"{step}.safetensors", f"replay-{step}.safetensors",
+    }  # fmt: skip
     assert record == read_record(directory)
     assert record["status"] == "completed"
     assert record["command"] == "test"
@@ -79,29 +82,32 @@ def test_evaluations_happen_at_their_interval_and_at_the_end(start, tmp_path):
     assert record["scores"]["selected"]["step"] == int(best["step"])
 
 
-@pytest.mark.parametrize(("scores", "selected"), [([5, 9, 7], 1), ([5, 6, 7], 2), ([5, 7, 7], 2), ([8, 7, 7.5], 0)])
+@pytest.mark.parametrize(("scores", "selected"), [
+    ([5, 9, 7], 1), ([5, 6, 7], 2), ([5, 7, 7], 2), ([8, 7, 7.5], 0),
+    ([math.nan, 7, 5], 1), ([math.nan, math.nan, math.nan], 2)])  # fmt: skip
 def test_the_final_policy_is_a_candidate_for_the_selected_one(start, tmp_path, monkeypatch, scores, selected):
     """The scores are those of two evaluations on the way and of the final one; of equals the final policy is taken."""
     run, returned = start(), iter([*scores, 3])
 
-    def evaluate(name, num_episodes, label, log=True):
+    def evaluate(name, num_episodes):
         return {"step": run.progress.step, "return_mean": next(returned)}
 
-    monkeypatch.setattr(run, "_evaluate", evaluate)
+    monkeypatch.setattr(run.scoring, "_evaluate", evaluate)
+    monkeypatch.setattr(run.scoring, "tell", lambda row, label: None)
     steps, original = [], run.evaluate
     monkeypatch.setattr(run, "evaluate", lambda progress: (steps.append(progress.step), original(progress)))
     record = run.execute(Quiet())
     steps.append(record["progress"]["step"])
     assert record["scores"]["selected"] == {"step": steps[selected], "return_mean": 3}
     fresh = build(run.experiment.config).agent.engine.online
-    assert load_policy(tmp_path / "run" / "checkpoint" / "best.pt", fresh)["step"] == steps[selected]
+    assert load_policy(tmp_path / "run" / "checkpoint" / "best.safetensors", fresh)["step"] == steps[selected]
 
 
 def test_the_saved_final_policy_is_the_one_that_was_trained(start, tmp_path, configure):
     run = start()
     run.execute(Quiet())
     fresh = build(configure("seed=5")).agent.engine.online
-    about = load_policy(tmp_path / "run" / "checkpoint" / "final.pt", fresh)
+    about = load_policy(tmp_path / "run" / "checkpoint" / "final.safetensors", fresh)
     assert about["episode"] == 8
     for mine, theirs in zip(fresh.parameters(), run.experiment.agent.engine.online.parameters(), strict=True):
         assert mine.equal(theirs)
@@ -109,7 +115,9 @@ def test_the_saved_final_policy_is_the_one_that_was_trained(start, tmp_path, con
 
 def test_without_evaluations_the_best_policy_is_the_final_one(start, tmp_path):
     start("evaluation.interval=null").execute(Quiet())
-    final, best = ((tmp_path / "run" / "checkpoint" / f"{name}.pt").stat().st_size for name in ("final", "best"))
+    final, best = (
+        (tmp_path / "run" / "checkpoint" / f"{name}.safetensors").stat().st_size for name in ("final", "best")
+    )
     assert final == pytest.approx(best, abs=64)
 
 
@@ -148,7 +156,7 @@ def test_an_interrupted_run_keeps_its_rows_and_its_policy(start, tmp_path):
     assert record["status"] == "interrupted"
     assert record["progress"]["step"] >= 100
     assert len(table(tmp_path / "run", "episodes")) == record["progress"]["episode"]
-    assert (tmp_path / "run" / "checkpoint" / "final.pt").is_file()
+    assert (tmp_path / "run" / "checkpoint" / "final.safetensors").is_file()
 
 
 def test_a_full_disk_fails_the_run_with_its_reason(start, tmp_path):

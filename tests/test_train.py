@@ -99,6 +99,9 @@ class Silent:
     def evaluate(self, progress):
         pass
 
+    def save(self, progress):
+        pass
+
 
 @pytest.mark.parametrize("n_step", [1, 2, 3, 7])
 def test_no_transition_crosses_an_episode(stored, n_step):

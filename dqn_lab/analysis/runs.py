@@ -144,7 +144,7 @@ def _parse(directory: str, text: bytes | None, skipped: dict[str, str]) -> dict[
     try:
         if text is None:
             raise ValueError("cannot be read")
-        return disk.parse_record(text)
+        return disk.settled(Path(directory), disk.parse_record(text))
     except ValueError as error:
         reason = str(error).partition(":")[0]
         skipped[directory] = f"{disk.RUN} is {reason}" if text is not None else f"{disk.RUN} {reason}"

@@ -11,6 +11,7 @@ import numpy as np
 from gymnasium import Space
 from numpy.typing import NDArray
 
+from dqn_lab.statefile import Rows
 from dqn_lab.types import Array, Transition
 
 
@@ -29,8 +30,7 @@ class Ring:
         shape, dtype = observation_space.shape or (), np.dtype(observation_space.dtype)
         _check_memory(capacity, 2 * math.prod(shape) * dtype.itemsize + 16)
         self.capacity = capacity
-        self.size = 0
-        self.head = 0  # where the next transition goes
+        self.written = 0  # transitions in all, those included that were written over
         self.arrays: Transition[Array] = Transition(
             obs=np.zeros((capacity, *shape), dtype),
             action=np.zeros(capacity, np.int64),
@@ -40,22 +40,25 @@ class Ring:
         )
 
     @property
+    def size(self) -> int:
+        """How many transitions are stored."""
+        return min(self.written, self.capacity)
+
+    @property
     def nbytes(self) -> int:
         """Memory of the arrays, in bytes."""
         return sum(array.nbytes for array in self.arrays)
 
     def append(self, obs: Any, action: int, reward: float, next_obs: Any, discount: float) -> int:
         """Stores one transition and returns where."""
-        index = self.head
+        index = self.written % self.capacity
         all_obs, actions, rewards, all_next_obs, discounts = self.arrays
         all_obs[index] = obs
         actions[index] = action
         rewards[index] = reward
         all_next_obs[index] = next_obs
         discounts[index] = discount
-        self.head = (index + 1) % self.capacity
-        if self.size < self.capacity:
-            self.size += 1
+        self.written += 1
         return index
 
     def gather(self, indices: NDArray[np.int64]) -> Transition[Array]:
@@ -63,15 +66,14 @@ class Ring:
         return Transition(*[array.take(indices, axis=0) for array in self.arrays])
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what is stored, and no more."""
-        filled = {name: array[: self.size].copy() for name, array in self.arrays._asdict().items()}
-        return {"head": self.head, "size": self.size, "arrays": filled}
+        """Returns what is stored, without copying it."""
+        return {name: Rows(array, self.written) for name, array in self.arrays._asdict().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
-        self.head, self.size = state["head"], state["size"]
+        self.written = state["obs"].written
         for name, array in self.arrays._asdict().items():
-            array[: self.size] = state["arrays"][name]
+            state[name].copy_to(array)
 
 
 def _check_memory(capacity: int, itemsize: int) -> None:

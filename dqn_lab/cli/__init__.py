@@ -13,6 +13,8 @@ WARNED = "DQN_LAB_WARNED"  # the warnings that a command has printed, for the wo
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
     "sweep": "ask a question: variants × seeds on all cores; alone, it lists the questions",
+    "resume": "go on with an interrupted run where it stopped, or extend a completed one",
+    "verify": "run a run again and compare every byte of its results",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
     "play": "watch a run's policy play, in a window",
     "record": "film it: an mp4 or a GIF, several side by side with --grid",

@@ -1,33 +1,58 @@
-"""Being asked to stop: every signal that means it ends a command like Ctrl-C does."""
+"""Being asked to stop, outside of a run: every signal that means it ends a command at once, as Ctrl-C does."""
 
 from __future__ import annotations
 
+import contextlib
 import signal
+from collections.abc import Callable, Iterator
 
 from dqn_lab.cli import fail
-
-
-class Terminated(KeyboardInterrupt):
-    """The process was asked to end by a signal other than Ctrl-C's."""
+from dqn_lab.interrupt import SIGNALS, Interrupted
 
 
 def listen() -> None:
-    """Has SIGTERM and SIGHUP interrupt the command, but for those that were ignored from the start, as by nohup."""
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, _terminate)
+    """Has every signal interrupt the command, but for those that were ignored from the start, as by nohup."""
+    for number in _numbers():
+        signal.signal(number, _interrupt)
+
+
+@contextlib.contextmanager
+def after(first: Callable[[], object]) -> Iterator[None]:
+    """Has something done before a signal interrupts the command; a second Ctrl-C does not wait for it.
+
+    Args:
+        first: what is done.
+    """
+
+    def handle(number: int, _: object) -> None:
+        for each in _numbers():
+            signal.signal(each, _interrupt if each == signal.SIGINT else signal.SIG_IGN)
+        first()
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, handle) for number in _numbers()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def ignore() -> None:
-    """Lets the end come: one more Ctrl-C would only break it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Lets the end come: one more signal would only break it."""
+    for number in _numbers():
+        signal.signal(number, signal.SIG_IGN)
 
 
 def interrupted(error: KeyboardInterrupt) -> int:
     """Says that a command was interrupted, and where; returns its exit code."""
-    return fail(str(error) or "interrupted", code=143 if isinstance(error, Terminated) else 130)
+    return fail(str(error) or "interrupted", code=error.code if isinstance(error, Interrupted) else 130)
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+def _numbers() -> list[int]:
+    found = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
+    return [number for number in found if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def _interrupt(number: int, _: object) -> None:
+    raise Interrupted(number)

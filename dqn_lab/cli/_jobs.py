@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -14,9 +15,10 @@ from dqn_lab.build import build, validate
 from dqn_lab.cli import _hydra
 from dqn_lab.cli._about import about
 from dqn_lab.cli._display import Quiet
+from dqn_lab.records import RUN, set_aside
 from dqn_lab.run import Display, Run
 from dqn_lab.train import Experiment
-from dqn_lab.types import T
+from dqn_lab.types import StateError, T
 
 
 def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
@@ -56,21 +58,35 @@ def carry_out(
     directory: Path,
     show: Callable[[Experiment], AbstractContextManager[Display]] = lambda _: Quiet(),
 ) -> dict[str, Any]:
-    """Runs an experiment in a directory of its own.
+    """Runs an experiment in a directory of its own; a run that was begun there goes on from its newest checkpoint.
 
     Args:
         experiment: as `prepare` built it.
-        directory: holds no run yet.
+        directory: holds no run yet, or this one, unfinished.
         show: makes the display.
 
     Returns:
         the content of `run.json`.
 
     Raises:
-        ConfigError: the directory holds a run already.
+        ConfigError: another process is training there.
+        StateError: the run there has no checkpoint to go on from.
         KeyboardInterrupt: the run was interrupted; its record says so, and where.
         Exception: the run failed; its record says so.
     """
-    run = Run(experiment, directory, about())
+    begin = Run.resume if (directory / RUN).exists() else Run
+    run = begin(experiment, directory, about())
     with show(experiment) as display:
         return run.execute(display)
+
+
+def carry_on(experiment: Experiment, directory: Path) -> dict[str, Any]:
+    """Does what `carry_out` does, in silence; a run that cannot go on is set aside, and begun again."""
+    try:
+        return carry_out(experiment, directory)
+    except StateError:
+        aside = set_aside(directory)
+        directory.mkdir()
+        if (aside / ".hydra").is_dir():  # which the launcher has just written
+            shutil.copytree(aside / ".hydra", directory / ".hydra")
+        return carry_out(experiment, directory)

@@ -51,16 +51,23 @@ def as_config_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def log_file(path: Path) -> Iterator[None]:
-    """Writes the package's log to a file."""
-    log, handler = logging.getLogger("dqn_lab"), logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+def log_file(path: Path, terminal: bool = False) -> Iterator[None]:
+    """Writes the package's log to a file, and its warnings to the terminal if asked to."""
+    log = logging.getLogger("dqn_lab")
+    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+    handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    if terminal:
+        handlers.append(logging.StreamHandler())
+        handlers[1].setFormatter(logging.Formatter("warning: %(message)s"))
+        handlers[1].setLevel(logging.WARNING)
     level = log.level
-    log.addHandler(handler)
+    for handler in handlers:
+        log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:
         yield
     finally:
         log.setLevel(level)
-        log.removeHandler(handler)
-        handler.close()
+        for handler in handlers:
+            log.removeHandler(handler)
+            handler.close()

@@ -112,7 +112,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
 
     config = validate({**record["config"], "device": "cpu", "logger": {}})
     experiment = build(config)
-    about = checkpoint.load_policy(directory / "checkpoint" / f"{name}.pt", experiment.agent.engine.online)
+    about = checkpoint.load_policy(checkpoint.policy_path(directory, name), experiment.agent.engine.online)
     return Policy(config, experiment, about["step"])
 
 

@@ -15,13 +15,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, fail, warn
+from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, _worker, fail, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._display import make_display, say, show_summary
 from dqn_lab.cli.sweep.launch import batches
 from dqn_lab.records import RUN, read_record
 from dqn_lab.train import Experiment
-from dqn_lab.types import ConfigError, one_line
+from dqn_lab.types import ConfigError, StateError, one_line
 
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
 
@@ -33,6 +33,7 @@ def main(argv: list[str]) -> int:
     for name in (NUM_JOBS, WARNED):
         os.environ.pop(name, None)
     _interrupt.listen()
+    _worker.begin_workers()
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
@@ -69,7 +70,7 @@ def _run_one(overrides: list[str]) -> int:
     warn(*experiment.warnings)
     given = any("hydra.run.dir=" in override for override in overrides)
     directory = make_directory(Path(config.hydra.run.dir), bump=not given)
-    return int(math.isnan(_jobs.as_hydras_job(config, directory, lambda: _carry_out(experiment, directory))))
+    return int(math.isnan(_jobs.as_hydras_job(config, directory, lambda: carry_out(experiment, directory))))
 
 
 def _run_grid(overrides: list[str]) -> int:
@@ -106,26 +107,35 @@ def job(config: DictConfig) -> float:
         say(f"\njob {hydra.job.num + 1} of {os.environ[NUM_JOBS]}: {' '.join(hydra.overrides.task)}")
     try:
         experiment = _jobs.prepare(config, hydra)
-    except ConfigError as error:
+        warn(*experiment.warnings)
+        with _worker.at_work():
+            return carry_out(experiment, directory)
+    except (ConfigError, StateError) as error:
         fail(f"{error}; {shown(directory)}")
         return math.nan
-    warn(*experiment.warnings)
-    return _carry_out(experiment, directory)
 
 
-def _carry_out(experiment: Experiment, directory: Path) -> float:
+def carry_out(experiment: Experiment, directory: Path) -> float:
     """Runs an experiment and prints what came out; a failure is printed too, and is in its run.json.
 
     Returns:
         the final policy's mean return; NaN if the run failed.
+
+    Raises:
+        ConfigError: another process is training there.
+        StateError: the run there has no checkpoint to go on from.
     """
     display, began = experiment.config["display"], time.perf_counter()
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
         progress = experiment.rollout.progress
-        where = f"interrupted at episode {progress.episode}, step {progress.step}; {shown(directory)}"
-        raise type(error)(where) from error
+        place = shown(directory)
+        again = f"; python -m dqn_lab resume {shlex.quote(place)} goes on" if experiment.keep else ""
+        error.args = (f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}",)
+        raise
+    except (ConfigError, StateError):  # it did not begin
+        raise
     except Exception as error:
         fail(f"{one_line(error)}; {shown(directory)}")
         return math.nan

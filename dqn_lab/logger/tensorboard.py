@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,10 +30,32 @@ class TensorBoardLogger:
             raise ValueError("TensorBoard is not installed; pip install tensorboard") from error
         self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter  # type: ignore[attr-defined]
         self.writer: Any = None
+        self.folder = Path()
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Opens the event file."""
-        self.writer = self._open_writer(str(directory / "tensorboard"), flush_secs=10)  # type: ignore[no-untyped-call]
+        """Opens an event file."""
+        self.folder = directory / "tensorboard"
+        self.writer = self._open_writer(str(self.folder), flush_secs=10)  # type: ignore[no-untyped-call]
+
+    def position(self) -> dict[str, Any]:
+        """Returns the size of each event file, once its content is in it."""
+        self.writer.flush()
+        return {path.name: path.stat().st_size for path in self.folder.iterdir()}
+
+    def resume(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        columns: Mapping[Table, Sequence[str]],
+        position: Mapping[str, Any],
+    ) -> None:
+        """Cuts the event files to the size that they had, removes later ones, and opens another."""
+        for path in (directory / "tensorboard").glob("events.out.tfevents.*"):
+            if path.name in position:
+                os.truncate(path, min(path.stat().st_size, position[path.name]))
+            else:
+                path.unlink()
+        self.open(directory, config, columns)
 
     def write(self, table: Table, row: Row) -> None:
         """Adds each column that has a value."""

@@ -8,6 +8,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from dqn_lab import interrupt
 from dqn_lab.agent import Agent
 from dqn_lab.env import state
 from dqn_lab.hooks import Reports
@@ -40,6 +41,8 @@ class PythonRollout:
     def advance(self, until: Progress) -> Stride:
         """Acts, steps, observes and learns: to the episode's end, or to `until` in any of its units.
 
+        It ends early where the process is asked to stop.
+
         Raises:
             TrainingError: the environment raised, or a loss was not finite.
         """
@@ -47,7 +50,11 @@ class PythonRollout:
         obs = self._reset(env) if self.obs is None else self.obs
         agent, tally, before = self.agent, self.tally, self.progress
         progress, (last_step, _, last_update), ended = before, until, False
-        while not ended and (progress is before or (progress.step < last_step and progress.updates < last_update)):
+        asked = interrupt.asked
+        while not ended and (
+            progress is before
+            or (progress.step < last_step and progress.updates < last_update and asked.number is None)
+        ):
             action = agent.act(obs, progress)
             try:
                 next_obs, reward, terminated, truncated, _ = env.step(action)

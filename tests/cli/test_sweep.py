@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from omegaconf import OmegaConf
 from dqn_lab import records
 from dqn_lab.cli.sweep import search
 from dqn_lab.cli.sweep.question import Question, Search
+from dqn_lab.locks import Claim
 
 SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
 FILE = """# Does it work?
@@ -148,26 +150,52 @@ def test_a_failed_job_stops_no_other_and_is_run_again(ask, home):
     assert aside == {name: rows for name, rows in kept.items() if "sgd" in name}
 
 
-def test_an_interrupted_job_is_run_again_and_nothing_of_it_is_lost(ask, home):
+@pytest.mark.parametrize(("checkpoints", "said"), [(True, "1 resumed"), (False, "1 again; their earlier attempts")])
+def test_an_interrupted_job_goes_on_and_nothing_of_it_is_lost(ask, home, checkpoints, said):
     ask()
     job = home / read(home)["jobs"][0]["directory"]
     record = json.loads((job / "run.json").read_text())
     rows = (job / "episodes.csv").read_bytes()
     (job / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    if not checkpoints:
+        shutil.rmtree(job / "checkpoint")
+    assert f"{'resume' if checkpoints else 'run again: interrupted'}  " in ask("--dry-run").out
     outcome = ask()
-    assert "1 of 4 jobs to run, 3 completed already, 1 again" in outcome.out
-    assert (job.with_name(f"{job.name}.attempt1") / "episodes.csv").read_bytes() == rows
+    assert outcome.code == 0
+    assert f"1 of 4 jobs to run, 3 completed already, {said}" in outcome.out
+    aside = job.with_name(f"{job.name}.attempt1")
+    assert aside.exists() == (not checkpoints)
+    assert checkpoints or (aside / "episodes.csv").read_bytes() == rows
     assert (job / "episodes.csv").read_bytes() == rows
 
 
-@pytest.mark.parametrize(("pid", "runs"), [(2**22 + 1, 1), (os.getppid(), 0)])
-def test_a_run_counts_as_running_while_its_process_is_there(ask, home, pid, runs):
+def test_a_job_whose_checkpoints_are_all_damaged_is_begun_again(ask, home):
     ask()
-    path = home / read(home)["jobs"][0]["directory"] / "run.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "status": "running", "pid": pid}))
+    job = home / read(home)["jobs"][0]["directory"]
+    record = json.loads((job / "run.json").read_text())
+    rows = (job / "episodes.csv").read_bytes()
+    (job / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    for path in (job / "checkpoint").iterdir():
+        path.write_bytes(b"damaged")
+    assert ask().code == 0
+    assert (job / "episodes.csv").read_bytes() == rows
+    assert (job / ".hydra" / "config.yaml").is_file()
+    assert (job.with_name(f"{job.name}.attempt1") / "episodes.csv").read_bytes() == rows
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_run_counts_as_running_while_its_process_is_there(ask, home, is_there):
+    """Whatever its number is: that may be in use again."""
+    ask()
+    job = home / read(home)["jobs"][0]["directory"]
+    record = json.loads((job / "run.json").read_text())
+    (job / "run.json").write_text(json.dumps({**record, "status": "running", "pid": os.getppid()}))
+    claim = Claim(job, "") if is_there else None
     outcome = ask()
-    assert f"{runs} of 4 jobs to run, 3 completed already" in outcome.out
-    assert outcome.code == 1 - runs
+    assert f"{0 if is_there else 1} of 4 jobs to run, 3 completed already" in outcome.out
+    assert outcome.code == int(is_there)
+    if claim:
+        claim.release()
 
 
 def test_a_run_that_two_variants_need_is_made_once(ask, home):
@@ -361,11 +389,31 @@ def test_a_job_whose_process_dies_does_not_stop_the_sweep(ask, home, monkeypatch
 
     monkeypatch.setattr(BasicLauncher, "launch", one_dies)
     outcome = ask()
+    assert outcome.code == 0
+    assert "4 of 4 jobs completed" in outcome.out
+
+
+def test_a_job_that_kills_its_worker_each_time_fails_by_itself(ask, home, monkeypatch):
+    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+
+    launch = BasicLauncher.launch
+
+    def dies(self, job_overrides, initial_job_idx):
+        for overrides in job_overrides:
+            returns = launch(self, [overrides], initial_job_idx)
+            if any("seed=1" in text for text in overrides) and any("=10" in text for text in overrides):
+                (path,) = home.glob("*10,seed=1*/run.json")
+                record = {**json.loads(path.read_text()), "status": "running", "pid": 2**22 + 1}
+                records.write_record(path.parent, record)
+                raise RuntimeError("a worker was killed")
+        return returns if len(job_overrides) == 1 else [None] * len(job_overrides)
+
+    monkeypatch.setattr(BasicLauncher, "launch", dies)
+    outcome = ask()
     assert outcome.code == 1
     assert "3 of 4 jobs completed" in outcome.out
-    assert "interrupted: target.interval=1,seed=0" in outcome.out
+    assert "target.interval=10,seed=1" in outcome.out
     assert "its worker died: RuntimeError: a worker was killed" in outcome.out
-    assert ask().code == 0
 
 
 @pytest.mark.slow
@@ -396,7 +444,7 @@ def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors.splitlines()[-1] == "error: interrupted; the same command goes on from here"
+    assert errors.splitlines()[-1] == "error: interrupted; run the same command again to continue"
     statuses = {json.loads(path.read_text())["status"] for path in (tmp_path / "here").glob("*/run.json")}
     assert statuses == {"interrupted"}
 

@@ -23,7 +23,8 @@ def test_a_run_writes_its_directory_under_outputs(cli, tmp_path):
     assert outcome.code == 0
     directory = only_run(tmp_path / "outputs")
     assert {path.name for path in directory.iterdir()} == {
-        ".hydra", "checkpoint", "episodes.csv", "evaluations.csv", "run.json", "timing.csv", "train.log", "wandb",
+        ".hydra", ".lock", "checkpoint", "wandb",
+        "episodes.csv", "evaluations.csv", "run.json", "timing.csv", "train.log",
     }  # fmt: skip
     assert "network=mlp24,target.interval=10-" in directory.name
     record = json.loads((directory / "run.json").read_text())

@@ -5,14 +5,12 @@ import itertools
 import gymnasium
 import numpy as np
 import pytest
-import torch
 from gymnasium.spaces import Box, Discrete
 
 from dqn_lab.build import build
+from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import StateError
-
-PLAIN = (int, float, bool, str, type(None))
 
 
 class Walk(gymnasium.Env):
@@ -128,35 +126,30 @@ STATEFUL = [
 
 @pytest.mark.parametrize("overrides", STATEFUL, ids=",".join)
 @pytest.mark.parametrize("at", [1, 137, 250])
-def test_a_run_saved_in_mid_episode_continues_as_if_it_had_not_been_interrupted(rollout, overrides, at):
+def test_a_run_saved_in_mid_episode_continues_as_if_it_had_not_been_interrupted(rollout, through_files, overrides, at):
     """A fresh object takes the state over: the same next 1,000 steps, rows and weights."""
     saved, other = rollout(*overrides), rollout(*overrides, "seed=0")
     trace(saved, at, 1000)
-    other.load_state_dict(through_a_copy(saved.state_dict()))
+    other.load_state_dict(through_files(saved.state_dict()))
     num_steps = 200 if "engine=torch" in overrides else 1000
     assert trace(other, num_steps, 50) == trace(saved, num_steps, 50)
 
 
-def through_a_copy(state):
-    """Copies a state, and sees that it is made of arrays, tensors and plain values only."""
-    if isinstance(state, dict):
-        assert all(isinstance(key, (str, int)) for key in state)
-        return {key: through_a_copy(value) for key, value in state.items()}
-    if isinstance(state, (list, tuple)):
-        return [through_a_copy(value) for value in state]
-    if isinstance(state, torch.Tensor):
-        return state.detach().clone()
-    if isinstance(state, np.ndarray):
-        assert state.dtype != object
-        return state.copy()
-    assert type(state) in PLAIN, f"{state!r} is not plain"
-    return state
+@pytest.fixture
+def through_files(tmp_path):
+    """Takes a state to the disk and back; what is no array, tensor or plain value does not come through."""
+
+    def take(state):
+        Checkpoints(tmp_path, 1).save(0, {"rollout": state})
+        return next(Checkpoints(tmp_path, 1).load())["rollout"]
+
+    return take
 
 
-def test_an_environment_that_declares_its_state_is_saved_with_it(rollout):
+def test_an_environment_that_declares_its_state_is_saved_with_it(rollout, through_files):
     saved, other = (rollout(env_id="Walk-v0") for _ in range(2))
     trace(saved, 77, 1000)
-    other.load_state_dict(through_a_copy(saved.state_dict()))
+    other.load_state_dict(through_files(saved.state_dict()))
     assert trace(other, 500, 1000) == trace(saved, 500, 1000)
 
 
@@ -176,11 +169,11 @@ def test_a_wrapper_with_a_state_of_its_own_says_so(rollout):
         rolling.state_dict()
 
 
-def test_a_run_can_be_saved_before_its_first_step_and_between_episodes(rollout):
+def test_a_run_can_be_saved_before_its_first_step_and_between_episodes(rollout, through_files):
     saved, other = rollout(), rollout()
-    other.load_state_dict(through_a_copy(saved.state_dict()))
+    other.load_state_dict(through_files(saved.state_dict()))
     assert trace(other, 50, 1000) == trace(saved, 50, 1000)
     saved.advance(NEVER)
     third = rollout()
-    third.load_state_dict(through_a_copy(saved.state_dict()))
+    third.load_state_dict(through_files(saved.state_dict()))
     assert trace(third, 200, 1000) == trace(saved, 200, 1000)

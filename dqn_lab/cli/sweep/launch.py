@@ -19,12 +19,14 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import _hydra, _jobs
+from dqn_lab.cli import _hydra, _jobs, _worker
+from dqn_lab.cli.sweep.ledger import state
 from dqn_lab.cli.sweep.plan import Job, Plan, with_seed
-from dqn_lab.records import RUN, mark_interrupted, read_record
+from dqn_lab.records import RUN, read_record
 from dqn_lab.types import ConfigError, T, one_line
 
-PATIENCE = 10.0  # seconds that interrupted runs have to complete their records
+PATIENCE = 10.0  # seconds that interrupted runs have to save what they have come to
+TRIES = 3  # of workers that die before any run has begun
 EXTRAS = {  # override: the extra that it needs, and the plugin that the extra brings
     **dict.fromkeys(("hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm", "hydra/launcher=slurm"),
                     ("submitit", "hydra_submitit_launcher")),
@@ -63,7 +65,8 @@ def job(config: DictConfig) -> str | None:
     """
     hydra = HydraConfig.get()
     try:
-        _jobs.carry_out(_jobs.prepare(config, hydra), Path(hydra.runtime.output_dir))
+        with _worker.at_work():
+            _jobs.carry_on(_jobs.prepare(config, hydra), Path(hydra.runtime.output_dir))
     except Exception as error:
         return one_line(error)
     return None
@@ -88,7 +91,8 @@ def master(launch: Sequence[str]) -> DictConfig:
 def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path) -> dict[str, str]:
     """Runs jobs with the launcher that the configuration names.
 
-    A launcher whose worker was killed gives up; the jobs that it had not begun are then handed to it once more.
+    A launcher whose worker was killed gives up. The jobs that were running are then run again, each by itself, so that
+    one that kills its worker takes no other with it.
 
     Returns:
         why a job failed, by its directory, where no run.json says so.
@@ -96,23 +100,33 @@ def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path)
     search_path = GlobalHydra.instance().config_loader().get_search_path()
     loader = Prepared(search_path, plan.composed)
     errors: dict[str, str] = {}
-    waiting = list(jobs)
-    while waiting:
+    groups, idle = [list(jobs)], 0
+    while groups:
+        group = groups.pop(0)
         try:
-            for start, batch in batches(config, waiting):
-                launcher = Plugins.instance().instantiate_launcher(_hydra.context(config, loader), job, config)
-                returns = launcher.launch([each.overrides for each in batch], initial_job_idx=start)
-                for each, result in zip(batch, returns, strict=True):
-                    if result.return_value is not None and not (directory / each.directory / RUN).exists():
-                        errors[each.directory] = result.return_value
-            return errors
+            errors |= _launch(config, loader, group, directory)
         except Exception as error:
-            said = one_line(error)[:300]
-            close(waiting, directory, f"its worker died: {said}")
-            begun = [each for each in waiting if (directory / each.directory / RUN).exists()]
-            if not begun:
-                return errors | {each.directory: said for each in waiting}
-            waiting = [each for each in waiting if each not in begun]
+            said = f"its worker died: {one_line(error)[:300]}"
+            close(group, directory)
+            left = [each for each in group if state(each, directory) not in ("completed", "failed")]
+            begun = [each for each in left if (directory / each.directory / RUN).exists()]
+            idle = 0 if begun else idle + 1
+            if len(group) == 1 or idle == TRIES:
+                errors |= {each.directory: said for each in left}
+            else:
+                rest = [each for each in left if each not in begun]
+                groups = [*([rest] if rest else []), *groups, *([each] for each in begun)]
+    return errors
+
+
+def _launch(config: DictConfig, loader: Prepared, jobs: list[Job], directory: Path) -> dict[str, str]:
+    errors = {}
+    for start, batch in batches(config, jobs):
+        launcher = Plugins.instance().instantiate_launcher(_hydra.context(config, loader), job, config)
+        returns = launcher.launch([each.overrides for each in batch], initial_job_idx=start)
+        for each, result in zip(batch, returns, strict=True):
+            if result.return_value is not None and not (directory / each.directory / RUN).exists():
+                errors[each.directory] = result.return_value
     return errors
 
 
@@ -126,36 +140,26 @@ def batches(config: DictConfig, jobs: list[T]) -> Iterator[tuple[int, list[T]]]:
         yield start, jobs[start : start + size]
 
 
-def close(jobs: Sequence[Job], directory: Path, reason: str) -> None:
-    """Ends the runs of this machine that are still going, and closes the records of those that cannot do so."""
-    for _, pid in _running(jobs, directory):
-        if pid != os.getpid():
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGINT)
+def close(jobs: Sequence[Job], directory: Path) -> None:
+    """Has the runs that are going on in other processes of this machine stop where they can be resumed, and waits."""
+    told: set[int] = set()
     deadline = time.monotonic() + PATIENCE
-    while left := _running(jobs, directory):
-        for path, pid in left:
-            if pid == os.getpid() or not _exists(pid) or time.monotonic() > deadline:
-                mark_interrupted(path, reason)
+    while (left := _running(jobs, directory)) and time.monotonic() < deadline:
+        for pid in left - told:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGTERM)
+        told |= left
         time.sleep(0.1)
 
 
-def _running(jobs: Sequence[Job], directory: Path) -> list[tuple[Path, int]]:
-    """Lists the runs on this machine that say they are running, and their processes."""
-    found: list[tuple[Path, int]] = []
+def _running(jobs: Sequence[Job], directory: Path) -> set[int]:
+    """Returns the processes of the runs on this machine that are going on, but for this process."""
+    found: set[int] = set()
     for path in {directory / each.directory for each in jobs}:
         try:
             record: dict[str, Any] = read_record(path)
         except ValueError:
             continue
         if record["status"] == "running" and record.get("host") == socket.gethostname():
-            found.append((path, int(record["pid"])))
-    return found
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except OSError:
-        return False
-    return True
+            found.add(int(record["pid"]))
+    return found - {os.getpid()}

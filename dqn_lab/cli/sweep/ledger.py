@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep
 from dqn_lab.types import ConfigError
 
 CIRCUMSTANCES = ("started", "versions", "git")  # of whoever asked; each run's record has its own
-STALE = 3600  # seconds without a row, after which a run on an unreachable machine counts as dead
 
 
 def read_ledger(directory: Path) -> dict[str, Any] | None:
@@ -70,28 +67,9 @@ def state(job: Job, directory: Path) -> str:
         return "damaged"
     if identity(record["config"]) != job.hash:
         return "another run's"
-    status = str(record["status"])
-    return "interrupted" if status == "running" and not is_alive(record, path) else status
+    return str(record["status"])
 
 
-def is_alive(record: Mapping[str, Any], path: Path) -> bool:
-    """Returns whether the process of a run that is recorded as running may still exist."""
-    if time.time() - max(file.stat().st_mtime for file in path.iterdir()) > STALE:
-        return False
-    if record.get("host") != socket.gethostname():
-        return True
-    try:
-        os.kill(int(record["pid"]), 0)
-    except PermissionError:
-        return True
-    except (OSError, KeyError, ValueError, TypeError):
-        return False
-    return int(record["pid"]) != os.getpid()  # ours has just started; a dead one had the same number
-
-
-def set_aside(path: Path) -> Path:
-    """Renames an attempt's directory, so that the job can be run again; nothing that it recorded is lost."""
-    number = 1
-    while (aside := path.with_name(f"{path.name}.attempt{number}")).exists():
-        number += 1
-    return path.rename(aside)
+def goes_on(job: Job, directory: Path) -> bool:
+    """Returns whether a job's run was interrupted and has a checkpoint, from which it is resumed."""
+    return state(job, directory) == "interrupted" and Checkpoints(directory / job.directory, 1).exist()

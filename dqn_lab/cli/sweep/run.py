@@ -14,17 +14,17 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from rich.console import Console
 
-from dqn_lab.cli import _interrupt, _overrides, report, warn
+from dqn_lab.cli import _interrupt, _overrides, _worker, report, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._display import say
 from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.launch import close, launch, master
-from dqn_lab.cli.sweep.ledger import add_to, read_ledger, set_aside, state
+from dqn_lab.cli.sweep.ledger import add_to, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question, read_typed
 from dqn_lab.cli.sweep.search import check_search, run_search
 from dqn_lab.cli.train import shown
-from dqn_lab.records import safe_name, write_sweep
+from dqn_lab.records import safe_name, set_aside, write_sweep
 from dqn_lab.types import ConfigError
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings stand in its train.log, not in the table
@@ -71,6 +71,7 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
     with _exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
             write_sweep(directory, ledger)
+            _worker.begin_workers()
         if question.search:
             return directory, run_search(config, question, question.search, typed.base, ledger)
         return directory, _run(config, question, plan, directory, hint=not args.report)
@@ -123,8 +124,8 @@ def _show_plan(question: Question, plan: Plan, directory: Path) -> int:
         trials = f"{question.search.num_trials} trials, {len(question.seeds)} seeds each"
         print(f"{trials}; those that {shown(directory)} holds already are not run again")
         return 0
-    words = {"new": "run", "completed": "skip: completed", "running": "skip: running"}
-    states = {job.directory: state(job, directory) for job in plan.jobs}
+    words = {"new": "run", "completed": "skip: completed", "running": "skip: running", "resumed": "resume"}
+    states = _states(plan, directory)
     for job in once(plan.jobs):
         print(f"{words.get(states[job.directory], f'run again: {states[job.directory]}'):<24}{job.directory}")
     left = sum(each not in SETTLED for each in states.values())
@@ -143,26 +144,31 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
     board, errors = Board(question.question, plan.jobs, directory), {}
     try:
         if waiting:
-            with Watch(board, Console()):
+            with _interrupt.after(lambda: close(waiting, directory)), Watch(board, Console()):
                 errors = launch(config, plan, waiting, directory)
     except KeyboardInterrupt as error:
         _interrupt.ignore()
-        close(waiting, directory, "interrupted with its sweep")
         _show(board, directory, errors, hint=False)
-        raise type(error)("interrupted; run the same command again to continue") from error
+        error.args = ("interrupted; run the same command again to continue",)
+        raise
     return _show(board, directory, errors, hint)
 
 
-def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
-    """Sets aside what failed or was interrupted; returns the jobs to run."""
+def _states(plan: Plan, directory: Path) -> dict[str, str]:
+    """Returns how far each job has come, by its directory; `resumed` is one that goes on where it was interrupted."""
     jobs = once(plan.jobs)
-    states = {job.directory: state(job, directory) for job in jobs}
+    return {job.directory: "resumed" if goes_on(job, directory) else state(job, directory) for job in jobs}
+
+
+def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
+    """Sets aside what failed, or was interrupted and cannot go on; returns the jobs to run."""
+    jobs, states = once(plan.jobs), _states(plan, directory)
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
-    again = [job for job in waiting if states[job.directory] != "new"]
+    again = [job for job in waiting if states[job.directory] not in ("new", "resumed")]
     for job in again:
         set_aside(directory / job.directory)
     parts = [f"{len(waiting)} of {len(jobs)} jobs to run"]
-    parts += [f"{count} {what} already" for what in SETTLED
+    parts += [f"{count} {what}{' already' if what in SETTLED else ''}" for what in (*SETTLED, "resumed")
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []
     say(", ".join(parts))

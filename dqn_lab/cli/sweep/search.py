@@ -12,12 +12,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from dqn_lab.cli import _hydra, _jobs, _overrides, fail
+from dqn_lab.checkpoint import Checkpoints
+from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
 from dqn_lab.cli._display import say
 from dqn_lab.cli.sweep.launch import master
-from dqn_lab.cli.sweep.ledger import read_ledger, set_aside
+from dqn_lab.cli.sweep.ledger import read_ledger
 from dqn_lab.cli.sweep.question import Question, Search
-from dqn_lab.records import RUN, final_return, identity, read_record, slug, value_text, write_sweep
+from dqn_lab.records import RUN, final_return, identity, read_record, set_aside, slug, value_text, write_sweep
 
 BEST = 5  # trials that are shown at the end
 
@@ -93,26 +94,27 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
     hydra = HydraConfig.get()
     own = [text for text in hydra.overrides.task if _overrides.key(text) in keys]
     scores = []
-    for seed in seeds:
-        config.seed = seed
-        experiment = _jobs.prepare(config, hydra)
-        path = directory / slug([*own, f"seed={seed}"], identity(experiment.config))
-        record = _completed(path) or _jobs.carry_out(experiment, path)
-        scores.append(final_return(record))
+    with _worker.at_work():
+        for seed in seeds:
+            config.seed = seed
+            experiment = _jobs.prepare(config, hydra)
+            path = directory / slug([*own, f"seed={seed}"], identity(experiment.config))
+            record = _completed(path) or _jobs.carry_on(experiment, path)
+            scores.append(final_return(record))
     say(f"trial {hydra.job.num + 1} of {num_trials}: {fmean(scores):.1f}  {' '.join(own)}")
     return fmean(scores)
 
 
 def _completed(path: Path) -> dict[str, Any] | None:
-    """Returns the record of a run that completed; sets any other aside."""
+    """Returns the record of a run that completed; sets aside one that did not and cannot go on."""
     try:
         record = read_record(path)
-        if record["status"] == "completed":
-            return record
     except ValueError:
-        if not path.exists():
-            return None
-    set_aside(path)
+        record = {"status": "damaged"}
+    if record["status"] == "completed":
+        return record
+    if path.exists() and not (record["status"] == "interrupted" and Checkpoints(path, 1).exist()):
+        set_aside(path)
     return None
 
 

@@ -1,0 +1,148 @@
+"""`verify`: runs a run again and compares its results, byte for byte."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import Parser
+from dqn_lab.records import read_record
+from dqn_lab.types import ConfigError, TrainingError
+
+TABLES = ("episodes", "evaluations")
+
+
+def main(argv: list[str]) -> int:
+    """Runs a run again; returns the exit code: 0 equal, 1 different, 2 bad input."""
+    args = _parser().parse_args(argv)
+    from dqn_lab.cli import _interrupt
+    from dqn_lab.cli._workplace import as_config_error
+
+    _interrupt.listen()
+    try:
+        with as_config_error():
+            record = read_record(args.run)
+            if record["status"] != "completed":
+                raise ConfigError(f"{args.run}: is {record['status']}; only a completed run can be verified")
+            differences = list(_scores(args, record) if args.evaluate else _tables(args, record))
+    except ConfigError as error:
+        return fail(*error.problems)
+    except (OSError, TrainingError) as error:
+        return fail(f"{args.run}: {error}", code=1)
+    except KeyboardInterrupt as error:
+        return _interrupt.interrupted(error)
+    print("\n".join([*differences, *_circumstances(record)] if differences else [f"equal: {_what(args, record)}"]))
+    return int(bool(differences))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m dqn_lab verify",
+        description="Runs a completed run again in a temporary directory, from the configuration in its run.json, and "
+        "compares episodes.csv and evaluations.csv byte for byte. Changes nothing.",
+    )
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory")
+    parser.add_argument(
+        "--evaluate", action="store_true", help="only play the final policy's episodes again, and compare the score"
+    )
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the Python code outside of dqn_lab that the run's configuration names",
+    )
+    return parser
+
+
+def _tables(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
+    """Trains once more, and yields a line for each table that differs."""
+    from dqn_lab.build import build, validate
+    from dqn_lab.cli._display import make_display
+    from dqn_lab.cli._jobs import carry_out
+    from dqn_lab.cli.evaluate import check_trust
+
+    missing = [name for name in TABLES if not (args.run / f"{name}.csv").is_file()]
+    if missing:
+        raise ConfigError(f"{args.run}: has no {missing[0]}.csv to compare with")
+    check_trust(record["config"], record, args.trust)
+    once_more = {"logger": {"csv": {"name": "csv"}}, "checkpoint": {"interval": None}, "display": "auto"}
+    experiment = build(validate({**record["config"], **once_more}))
+    with tempfile.TemporaryDirectory(prefix="dqn_lab-verify-") as name:
+        again = Path(name)
+        made = carry_out(experiment, again, lambda each: make_display("auto", each))
+        for table in TABLES:
+            yield from _difference(args.run / f"{table}.csv", again / f"{table}.csv")
+        if made["engine"]["name"] != record["engine"]["name"]:
+            record["engine here"] = made["engine"]["name"]
+
+
+def _difference(recorded: Path, again: Path) -> Iterator[str]:
+    """Yields where two tables differ first, if they do."""
+    if recorded.read_bytes() == again.read_bytes():
+        return
+    tables = []
+    for path in (recorded, again):
+        with path.open(newline="", encoding="utf-8", errors="replace") as file:
+            tables.append(list(csv.reader(file)))
+    header = tables[1][0]
+    for number, (old, new) in enumerate(itertools.zip_longest(*tables)):
+        if old is None or new is None:
+            there, here = (len(table) - 1 for table in tables)
+            yield f"{recorded.name}: {there} rows are recorded, {here} came out now; the others are equal"
+            return
+        if old != new:
+            cells = zip(header, old, new, strict=False)
+            changed = [f"{name} was {was}, is {now}" for name, was, now in cells if was != now]
+            yield f"{recorded.name}: differs from row {number} on: {', '.join(changed) or 'its form'}"
+            return
+    yield f"{recorded.name}: the same values, written in another way"
+
+
+def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
+    """Plays the final policy's episodes once more, and yields a line if the score differs."""
+    from dqn_lab.cli.evaluate import load_policy
+    from dqn_lab.evaluate import evaluate, summarize
+
+    policy = load_policy(args.run, "final", args.trust)
+    experiment, recorded = policy.experiment, record["scores"]["final"]
+    rng = experiment.streams.fresh("evaluation final")
+    episodes = evaluate(experiment.agent.greedy, experiment.make_env, rng, experiment.final_num_episodes)
+    for name, now in summarize(list(episodes)).items():
+        if recorded[name] != now:
+            yield f"{name} of the final policy: {recorded[name]} is recorded, {now} came out now"
+
+
+def _what(args: argparse.Namespace, record: dict[str, Any]) -> str:
+    if args.evaluate:
+        score = record["scores"]["final"]
+        return f"the final policy's mean return, {score['return_mean']:.1f} over {score['episodes']} episodes"
+    counts = [(args.run / f"{table}.csv").read_bytes().count(b"\n") - 1 for table in TABLES]
+    return ", ".join(f"{count:,} rows of {table}.csv" for table, count in zip(TABLES, counts, strict=True))
+
+
+def _circumstances(record: dict[str, Any]) -> Iterator[str]:
+    """Yields what is different here from what the record says."""
+    from dqn_lab.cli._about import about
+
+    here = about()
+    versions = {**(record.get("versions") or {})}
+    for name, now in here["versions"].items():
+        if versions.get(name) != now:
+            yield f"  {name} was {versions.get(name)}, is {now} here"
+    if record.get("host") != here["host"]:
+        yield f"  it was run on {record.get('host')}, this is {here['host']}"
+    if (record.get("git") or {}) != (here["git"] or {}):
+        yield f"  the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
+    if "engine here" in record:
+        yield f"  the engine was {record['engine']['name']}, is {record['engine here']} here"
+    if record.get("resumed"):
+        yield "  it was resumed, maybe with another budget or other evaluations"
+
+
+def _commit(git: dict[str, Any] | None) -> str:
+    return f"{git['commit'][:9]}{' with changes' if git.get('changed') else ''}" if git else "no commit"

@@ -1,0 +1,70 @@
+"""All loggers of a run, as one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from dqn_lab.hooks import Continues, ShowsVideo
+from dqn_lab.types import Logger, Row, Table, one_line
+
+_log = logging.getLogger(__name__)
+
+
+class Logs:
+    """Hands every row to every logger.
+
+    Args:
+        loggers: by name.
+        columns: of each table; a row may have no others.
+    """
+
+    def __init__(self, loggers: Mapping[str, Logger], columns: Mapping[Table, Sequence[str]]) -> None:
+        self.loggers, self.columns = loggers, columns
+
+    def open(self, directory: Path, config: Mapping[str, Any], positions: Mapping[str, Any]) -> dict[str, Any]:
+        """Opens every logger in a run's directory; those with a position go on from there.
+
+        Returns:
+            what `run.json` should say about them.
+        """
+        about: dict[str, Any] = {}
+        for name, logger in self.loggers.items():
+            if name in positions and isinstance(logger, Continues):
+                logger.resume(directory, config, self.columns, positions[name])
+            else:
+                logger.open(directory, config, self.columns)
+            about.update(logger.info())
+        return about
+
+    def write(self, table: Table, row: Row) -> None:
+        """Adds a row to a table.
+
+        Raises:
+            ValueError: the row has a column that was not declared.
+        """
+        unknown = row.keys() - set(self.columns[table])
+        if unknown:
+            raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {self.columns[table]}")
+        for logger in self.loggers.values():
+            logger.write(table, row)
+
+    def show_video(self, path: Path, step: int) -> None:
+        """Gives the film of an evaluation to the loggers that show films."""
+        for logger in self.loggers.values():
+            if isinstance(logger, ShowsVideo):
+                logger.show_video(path, step)
+
+    def positions(self) -> dict[str, Any]:
+        """Returns where each logger is, everything before that being safe."""
+        return {name: logger.position() for name, logger in self.loggers.items() if isinstance(logger, Continues)}
+
+    def close(self, status: str, summary: Row) -> None:
+        """Closes every logger; one that fails costs a warning."""
+        for name, logger in self.loggers.items():
+            try:
+                logger.close(status, summary)
+            except Exception as error:
+                _log.warning("closing %s: %s", name, one_line(error))

@@ -1,0 +1,224 @@
+"""A state on disk: plain values and arrays in one safetensors file, with a digest of all of them.
+
+Nothing in such a file is code, and reading one allocates no more than it holds. The values are the file's metadata, as
+JSON; in it an array is a reference to one of the file's tensors.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from dqn_lab.records import replacing
+from dqn_lab.types import Array, StateError
+
+ARRAY, TENSOR, ROWS, PAIRS = "$array", "$tensor", "$rows", "$pairs"
+DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
+          "float64")  # fmt: skip
+
+
+class Rows:
+    """The rows of a ring, each of which is written once: number i is at index i modulo the capacity.
+
+    So a checkpoint saves only the rows that are new since the one before it. It refers to the ring itself, and so is
+    valid until the next row is written.
+
+    Args:
+        array: [capacity, …].
+        written: how many rows were written in all, those included that are written over.
+    """
+
+    def __init__(self, array: Array, written: int) -> None:
+        self.array, self.written = array, written
+
+    @property
+    def first(self) -> int:
+        """The number of the oldest row that is still there."""
+        return max(0, self.written - len(self.array))
+
+    def pieces(self, since: int = 0) -> Iterator[tuple[int, Array]]:
+        """Yields stretches of rows without a break in them, oldest first: the number of the first, and the rows."""
+        at, capacity = max(since, self.first), len(self.array)
+        while at < self.written:
+            start = at % capacity
+            rows = self.array[start : start + self.written - at]
+            yield at, rows
+            at += len(rows)
+
+    def copy_to(self, array: Array) -> None:
+        """Puts every row where it belongs in a ring of the same capacity."""
+        put(array, self.pieces())
+
+
+class SavedRows:
+    """Rows as files hold them, for a ring to be filled with.
+
+    Args:
+        written: how many rows were written in all.
+    """
+
+    def __init__(self, written: int) -> None:
+        self.written = written
+        self.pieces: list[tuple[int, Array]] = []  # the number of the first row, and the rows
+
+    def copy_to(self, array: Array) -> None:
+        """Puts every row where it belongs in a ring of the capacity that they come from.
+
+        Raises:
+            StateError: rows are missing, or of another shape or type.
+        """
+        first = there = max(0, self.written - len(array))
+        for at, rows in self.pieces:
+            if at > there or rows.shape[1:] != array.shape[1:] or rows.dtype != array.dtype:
+                raise StateError("rows of the replay are missing, or of another shape")
+            there = max(there, at + len(rows))
+        if there != self.written:
+            raise StateError("rows of the replay are missing")
+        put(array, ((max(at, first), rows[max(0, first - at) :]) for at, rows in self.pieces))
+
+
+def rows_of(state: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Finds the `Rows` or `SavedRows` in a state, each with its path."""
+    if isinstance(state, Rows | SavedRows):
+        yield path, state
+    elif isinstance(state, dict):
+        for key, value in state.items():
+            yield from rows_of(value, f"{path}/{key}")
+    elif isinstance(state, list | tuple):
+        for number, value in enumerate(state):
+            yield from rows_of(value, f"{path}/{number}")
+
+
+def put(ring: Array, pieces: Iterable[tuple[int, Array]]) -> None:
+    """Copies stretches of rows into a ring, by the rows' numbers."""
+    for at, rows in pieces:
+        start, room = at % len(ring), len(ring) - at % len(ring)
+        ring[start : start + len(rows)] = rows[:room]
+        if len(rows) > room:
+            ring[: len(rows) - room] = rows[room:]
+
+
+def save(path: Path, kind: str, state: Any) -> str:
+    """Writes a state, whole or not at all, and onto the disk itself.
+
+    Args:
+        path: of the file; its directory is made if missing.
+        kind: what sort of file it is, and of which version.
+        state: dictionaries, lists, arrays, tensors and plain values; of `Rows` only how many were written.
+
+    Returns:
+        the digest of what was written.
+
+    Raises:
+        StateError: the state holds something else.
+        OSError: it could not be written.
+    """
+    arrays: dict[str, Array] = {}
+    text = json.dumps(_encode(state, arrays))
+    digest = _digest(kind, text, arrays)
+    with replacing(path) as part:
+        part.touch()
+        mode = part.stat().st_mode  # the library's own files are for their owner alone
+        try:
+            save_file(arrays, part, metadata={"kind": kind, "state": text, "digest": digest})
+        except SafetensorError as error:
+            raise OSError(None, f"cannot be written: {error}", str(path)) from error
+        part.chmod(mode)
+    return digest
+
+
+def load(path: Path, kind: str) -> tuple[Any, str]:
+    """Reads what `save` wrote.
+
+    Returns:
+        the state, with `SavedRows`, still empty, in place of `Rows`; and its digest.
+
+    Raises:
+        ValueError: the file is missing, damaged, or of another kind.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="np") as file:
+            about = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise ValueError(f"{path}: damaged, or not a file of dqn_lab") from error
+    if about.get("kind") != kind or not about.keys() >= {"state", "digest"}:
+        raise ValueError(f"{path}: not a {kind} of dqn_lab")
+    if _digest(kind, about["state"], arrays) != about["digest"]:
+        raise ValueError(f"{path}: damaged: its content does not match its digest")
+    try:
+        return _decode(json.loads(about["state"]), arrays), about["digest"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ValueError(f"{path}: damaged: {type(error).__name__}") from error
+
+
+def _digest(kind: str, text: str, arrays: Mapping[str, Array]) -> str:
+    """Hashes everything that a file says."""
+    found = hashlib.sha256(f"{kind}\n{len(text)}\n{text}".encode())
+    for name, array in sorted(arrays.items()):
+        found.update(f"\n{name}:{array.dtype.name}:{array.shape}\n".encode())
+        found.update(array.reshape(-1).view(np.uint8).data)
+    return found.hexdigest()
+
+
+def _encode(value: Any, arrays: dict[str, Array]) -> Any:
+    """Replaces arrays, tensors and rows by references, and dictionaries whose keys are not words by pairs."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        if all(isinstance(key, str) and not key.startswith("$") for key in value):
+            return {key: _encode(item, arrays) for key, item in value.items()}
+        return {PAIRS: [[_encode(key, arrays), _encode(item, arrays)] for key, item in value.items()]}
+    if isinstance(value, list | tuple):
+        return [_encode(item, arrays) for item in value]
+    if isinstance(value, Rows):
+        return {ROWS: value.written}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return {ARRAY: _keep(value, arrays)}
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        plain = value.detach().cpu()
+        if plain.dtype == torch.bfloat16:
+            return {TENSOR: _keep(plain.view(torch.int16).numpy(), arrays), "dtype": "bfloat16"}
+        return {TENSOR: _keep(plain.numpy(), arrays)}
+    raise StateError(f"{type(value).__name__}: cannot be saved; a state holds arrays, tensors and plain values")
+
+
+def _keep(array: Array, arrays: dict[str, Array]) -> str:
+    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
+    if plain.dtype.name not in DTYPES:
+        raise StateError(f"an array of {plain.dtype.name}: cannot be saved; must be of booleans or numbers")
+    name = str(len(arrays))
+    arrays[name] = plain
+    return name
+
+
+def _decode(value: Any, arrays: dict[str, Array]) -> Any:
+    if isinstance(value, list):
+        return [_decode(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if ARRAY in value:
+        return arrays.pop(value[ARRAY]).copy()
+    if TENSOR in value:
+        import torch
+
+        tensor = torch.from_numpy(arrays.pop(value[TENSOR]).copy())
+        return tensor.view(torch.bfloat16) if value.get("dtype") == "bfloat16" else tensor
+    if ROWS in value:
+        return SavedRows(int(value[ROWS]))
+    if PAIRS in value:
+        return {_decode(key, arrays): _decode(item, arrays) for key, item in value[PAIRS]}
+    return {key: _decode(item, arrays) for key, item in value.items()}

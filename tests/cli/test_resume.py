@@ -1,0 +1,254 @@
+"""A run that was stopped and resumed is the run that was never stopped; and what cannot be resumed says why."""
+
+import csv
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dqn_lab import interrupt
+from dqn_lab.analysis import load_configs
+from dqn_lab.locks import Claim
+from dqn_lab.records import read_record
+
+SHORT = ("logger=csv", "episodes=null", "steps=400", "display=none", "train.learning_starts=64",
+         "evaluation.interval=150", "evaluation.unit=steps", "evaluation.num_episodes=2",
+         "evaluation.final_num_episodes=3", "checkpoint.unit=steps", "checkpoint.interval=100")  # fmt: skip
+
+
+def results(directory):
+    return {name: (Path(directory) / f"{name}.csv").read_bytes() for name in ("episodes", "evaluations")}
+
+
+def states(directory):
+    return sorted(path for path in (Path(directory) / "checkpoint").glob("0*.safetensors"))
+
+
+@pytest.fixture
+def train(cli):
+    """Trains into a directory of this name."""
+
+    def call(name, *overrides, code=0):
+        outcome = cli("train", *SHORT, *overrides, f"hydra.run.dir={name}")
+        assert outcome.code == code, outcome.err
+        return outcome
+
+    return call
+
+
+@pytest.fixture
+def stop(monkeypatch):
+    """Has a signal come at a safe point, the so-many-th one."""
+
+    def at(number, signal=15):
+        left = [number]
+
+        def check():
+            left[0] -= 1
+            if left[0] == 0:
+                raise interrupt.Interrupted(signal, safe=True)
+
+        monkeypatch.setattr(interrupt, "check", check)
+
+    return at
+
+
+@pytest.mark.parametrize("overrides", [(), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150")])
+@pytest.mark.parametrize("safe_points", [(1,), (12,), (3, 25, 9)])
+def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop, overrides, safe_points):
+    train("whole", *overrides)
+    for number, safe_point in enumerate(safe_points):
+        stop(safe_point)
+        outcome = cli("resume", "stopped") if number else train("stopped", *overrides, code=143)
+        assert outcome.code == 143
+        assert "python -m dqn_lab resume stopped goes on" in outcome.err
+        assert read_record(Path("stopped"))["status"] == "interrupted"
+    stop(-1)
+    outcome = cli("resume", "stopped")
+    assert outcome.code == 0, outcome.err
+    assert results("stopped") == results("whole")
+    record, whole = read_record(Path("stopped")), read_record(Path("whole"))
+    assert record["scores"] == whole["scores"]
+    assert len(record["resumed"]) == len(safe_points)
+    with Path("stopped/timing.csv").open() as file:
+        assert [row["resumed"] for row in csv.DictReader(file)][-1] == str(len(safe_points))
+
+
+def die(directory, num_states):
+    """Leaves a run as a process does that was killed after its checkpoints, and had written more rows since."""
+    for path in states(directory)[num_states:]:
+        path.unlink()
+    record = json.loads((directory / "run.json").read_text())
+    (directory / "run.json").write_text(json.dumps({**record, "status": "running"}))
+
+
+@pytest.mark.parametrize("num_states", [1, 2, 4])
+def test_rows_after_the_checkpoint_are_cut_and_come_again(train, cli, tmp_path, num_states):
+    train("run", "checkpoint.keep=9")
+    expected = results("run")
+    die(tmp_path / "run", num_states)
+    assert read_record(tmp_path / "run")["status"] == "interrupted"
+    assert load_configs(tmp_path / "run")["status"].tolist() == ["interrupted"]
+    assert cli("resume", "run").code == 0
+    assert results("run") == expected
+
+
+def test_a_damaged_checkpoint_is_passed_over_with_a_warning(train, cli, tmp_path):
+    train("run", "checkpoint.keep=9")
+    expected = results("run")
+    die(tmp_path / "run", 3)
+    newest = states("run")[-1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    outcome = cli("resume", "run")
+    assert outcome.code == 0
+    assert f"{newest.name}: damaged, or not a file of dqn_lab; the checkpoint before it is tried" in outcome.err
+    assert results("run") == expected
+
+
+@pytest.mark.parametrize("steps", [450, 700])
+def test_a_completed_run_can_be_made_longer(train, cli, steps):
+    """The first budget ends where an evaluation is due, which the final one stood in for."""
+    train("run", "evaluation.interval=200")
+    train("long", "evaluation.interval=200", f"steps={steps}")
+    assert cli("resume", "run", f"steps={steps}").code == 0
+    assert results("run") == results("long")
+    assert read_record(Path("run"))["config"]["steps"] == steps
+    assert read_record(Path("run"))["scores"] == read_record(Path("long"))["scores"]
+
+
+def test_what_changes_no_past_may_change(train, cli, stop):
+    train("whole")
+    stop(12)
+    train("run", code=143)
+    stop(-1)
+    words = ("evaluation.num_episodes=1", "checkpoint.interval=50", "display=lines", "logger=[csv,tensorboard]")
+    assert cli("resume", "run", *words).code == 0
+    assert results("run")["episodes"] == results("whole")["episodes"]
+    assert list(Path("run/tensorboard").iterdir())
+
+
+def test_tensorboard_shows_no_point_twice(train, cli, tmp_path):
+    accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    train("run", "logger=[csv,tensorboard]", "checkpoint.keep=9")
+    die(tmp_path / "run", 2)
+    assert cli("resume", "run").code == 0
+    events = accumulators.EventAccumulator("run/tensorboard")
+    events.Reload()
+    with Path("run/episodes.csv").open() as file:
+        steps = [int(row["step"]) for row in csv.DictReader(file)]
+    assert [event.step for event in events.Scalars("episodes/return")] == steps
+
+
+def refusals(train, cli, stop):
+    stop(12)
+    train("run", code=143)
+    stop(-1)
+    train("done")
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (["nowhere"], "nowhere: no run here (there is no readable run.json)"),
+    (["run", "optimizer.lr=1"], "optimizer.lr=1: would change what the run has done already; may change: episodes, "
+                                "steps, evaluation, logger, checkpoint, display"),
+    (["run", "seed=3"], "seed=3: would change what the run has done already"),
+    (["run", "steps=10"], "the run has come to episode"),
+    (["run", "steps=-1"], "steps=-1: must be greater than 0"),
+    (["run", "stesp=10"], "stesp=10: would change"),
+    (["done"], "done: is completed; steps=… or episodes=… makes it longer"),
+    (["bare"], "bare: has no checkpoint to go on from; run it again"),
+])  # fmt: skip
+def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, said):
+    refusals(train, cli, stop)
+    shutil.copytree("run", "bare")
+    for path in states("bare"):
+        path.unlink()
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    outcome = cli("resume", *words)
+    assert (outcome.code, len(outcome.problems)) == (2, 1), outcome.err
+    assert outcome.problems[0].startswith(f"error: {said}")
+    after = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    assert after.keys() - {Path("run/train.log")} <= before.keys()
+    assert all(after[path] == content for path, content in before.items() if path.name != "train.log")
+
+
+def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
+    stop(12)
+    train("run", code=143)
+    stop(-1)
+    claim = Claim(tmp_path / "run", "")
+    outcome = cli("resume", "run")
+    assert outcome.problems == ["error: run: another process is training there"]
+    claim.release()
+    assert cli("resume", "run").code == 0
+
+
+def test_a_checkpoint_of_another_run_is_not_taken(train, cli, stop):
+    stop(12)
+    train("run", code=143)
+    stop(12)
+    train("other", "optimizer.lr=0.01", code=143)
+    stop(-1)
+    shutil.rmtree("run/checkpoint")
+    shutil.copytree("other/checkpoint", "run/checkpoint")
+    outcome = cli("resume", "run")
+    assert outcome.code == 2
+    assert "has no checkpoint to go on from: the checkpoint is of another configuration" in outcome.problems[0]
+
+
+@pytest.mark.parametrize("interval", ["null", "100"])
+def test_whether_and_how_often_checkpoints_are_written_changes_no_result(train, interval):
+    train("seldom")
+    train("other", f"checkpoint.interval={interval}", "checkpoint.unit=episodes")
+    assert results("seldom") == results("other")
+    assert (states("other") == []) == (interval == "null")
+
+
+def test_a_nan_is_never_the_best(train, cli):
+    train("run")
+    record = read_record(Path("run"))
+    assert not math.isnan(record["scores"]["selected"]["return_mean"])
+
+
+def test_a_verified_run_is_equal_or_says_where_it_differs(train, cli):
+    train("run")
+    outcome = cli("verify", "run")
+    assert outcome.code == 0
+    assert "equal: " in outcome.out
+    assert "rows of evaluations.csv" in outcome.out
+    path = Path("run/episodes.csv")
+    lines = path.read_text().splitlines()
+    cells = lines[3].split(",")
+    cells[2] = "999.0"
+    path.write_text("\n".join([*lines[:3], ",".join(cells), *lines[4:], ""]))
+    record = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(json.dumps({**record, "versions": {**record["versions"], "torch": "1.0"}}))
+    outcome = cli("verify", "run")
+    assert outcome.code == 1
+    assert f"episodes.csv: differs from row 3 on: return was 999.0, is {float(lines[3].split(',')[2])}" in outcome.out
+    assert "  torch was 1.0, is " in outcome.out
+    path.write_text("\n".join([*lines[:3], ""]))
+    assert f"episodes.csv: 2 rows are recorded, {len(lines) - 1} came out now" in cli("verify", "run").out
+
+
+def test_the_final_policy_alone_can_be_verified(train, cli):
+    train("run")
+    outcome = cli("verify", "run", "--evaluate")
+    assert outcome.code == 0
+    assert "equal: the final policy's mean return" in outcome.out
+    record = json.loads(Path("run/run.json").read_text())
+    record["scores"]["final"]["return_mean"] += 1
+    Path("run/run.json").write_text(json.dumps(record))
+    outcome = cli("verify", "run", "--evaluate")
+    assert outcome.code == 1
+    assert "return_mean of the final policy: " in outcome.out
+
+
+def test_only_a_completed_run_is_verified(train, cli, stop):
+    stop(12)
+    train("run", code=143)
+    stop(-1)
+    outcome = cli("verify", "run")
+    assert outcome.problems == ["error: run: is interrupted; only a completed run can be verified"]
+    assert outcome.code == 2
