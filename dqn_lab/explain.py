@@ -146,7 +146,7 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
     yield 0, f"until {' or '.join(limits)}:"
     yield 1, f"s ← a fresh episode of {env}; until it ends:"
     act = line("exploration", "act")
-    yield 2, act if act.endswith(")") else f"{act}{_shown(_piece('exploration', config))}"
+    yield 2, f"{act}{_shown(_piece('exploration', config))}" if "act" in said["exploration"] else act
     clipped = "" if train["max_reward"] is None else f"; r ← clip(r, ±{train['max_reward']:g})"
     yield 2, f"r, s′ ← the environment's answer to a{clipped}"
     if "draw" not in said["buffer"] or "store" in said["buffer"]:
