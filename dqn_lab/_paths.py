@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 GROUPS = (  # folders of `conf/` and of the package
     "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration",
-    "rollout", "engine", "logger",
+    "rollout", "engine", "diagnostics", "logger",
 )  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from dqn_lab.types import (
     Array,
     Batch,
     Buffer,
+    Diagnostics,
     Engine,
     Exploration,
     NetworkNoise,
@@ -47,6 +48,7 @@ class Agent:
             whole batch.
         interval: environment steps from one learning step to the next.
         num_updates: batches per learning step.
+        diagnostics: measures what is learned; None for nothing.
     """
 
     def __init__(
@@ -64,9 +66,10 @@ class Agent:
         learning_starts: int,
         interval: int,
         num_updates: int,
+        diagnostics: Diagnostics | None = None,
     ) -> None:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
-        self.streams = streams
+        self.streams, self.diagnostics = streams, diagnostics
         self.lr = lr
         self.epsilon: Callable[[Progress], float] | None = None  # of the policy, for a bootstrap that uses it
         if isinstance(engine.bootstrap, FollowsEpsilon) and isinstance(exploration, EpsilonGreedy):
@@ -95,6 +98,8 @@ class Agent:
         if self.max_reward is not None:
             reward = min(max(reward, -self.max_reward), self.max_reward)
         self.buffer.append(env_index, obs, action, reward, next_obs, terminated, truncated)
+        if self.diagnostics is not None:
+            self.diagnostics.observe(obs, reward, terminated or truncated)
         if terminated or truncated:
             self.exploration.end_episode(env_index)
 
@@ -119,11 +124,15 @@ class Agent:
             batch = self.buffer.sample(self._draws.pop())
             noise = self.draw_noise(len(batch.indices)) if self._draws_noise else _NO_NOISE
             epsilon = 0.0 if self.epsilon is None else self.epsilon(before)
+            if self.diagnostics is not None:
+                self.diagnostics.before_update(batch, noise, epsilon)
             update = self.engine.update(batch, noise, self.lr(before), epsilon)
             if not math.isfinite(update.loss):
                 where = f"in episode {before.episode}, step {before.step + 1}"
                 raise TrainingError(f"the loss became {update.loss} {where}: {_reason(batch)}")
             self.buffer.update_priorities(batch.indices, update.priorities)
+            if self.diagnostics is not None:
+                self.diagnostics.after_update()
             updates.append(update)
             count += update.num_updates
         if updates:
@@ -176,6 +185,7 @@ class Agent:
             "exploration": self.exploration,
             "uniforms": self._uniforms,
             "streams": self.streams,
+            **({} if self.diagnostics is None else {"diagnostics": self.diagnostics}),
         }
 
 

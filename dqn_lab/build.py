@@ -2,77 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
-from annotated_types import Ge, Gt, Le
-from pydantic import BaseModel, ConfigDict
 
 from dqn_lab import registry
 from dqn_lab.agent import Agent
 from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
-from dqn_lab.schedule import Every, Unit
+from dqn_lab.schedule import Every
 from dqn_lab.seeding import Streams, torch_generator
+from dqn_lab.settings import RunValues
 from dqn_lab.tasks import return_bounds
 from dqn_lab.train import Clock, Due, Experiment
-from dqn_lab.types import Choice, ConfigError, Engine, Optimizer
-
-Count = Annotated[int, Gt(0)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Learning(_Strict):
-    """When and from how much the agent learns; the `train` keys."""
-
-    batch_size: Annotated[int, Gt(0), Le(100_000)] = 64
-    minibatch_size: Count | None = None
-    max_reward: Annotated[float, Gt(0)] | None = None
-    learning_starts: Annotated[int, Ge(0)] = 64
-    interval: Count = 1
-    num_updates: Annotated[int, Gt(0), Le(100_000)] = 1
-
-
-class Evaluation(_Strict):
-    """When and on how many episodes the policy is evaluated; the `evaluation` keys."""
-
-    interval: Count | None = 50
-    unit: Unit = "episodes"
-    num_episodes: Annotated[int, Gt(0), Le(1_000_000)] = 10
-    final_num_episodes: Annotated[int, Gt(0), Le(1_000_000)] = 100
-    max_steps: Count | None = 100_000
-
-
-class Checkpointing(_Strict):
-    """When a run's state is saved, so that it can be continued; the `checkpoint` keys."""
-
-    interval: Count | None = 60
-    unit: Literal["seconds"] | Unit = "seconds"
-    keep: Count = 2
-
-
-class RunValues(_Strict):
-    """A run's own values, beside its components."""
-
-    seed: Annotated[int, Ge(0)] = 0
-    episodes: Count | None = 500
-    steps: Count | None = None
-    discount: Annotated[float, Ge(0), Le(1)] = 0.99
-    device: str = "cpu"
-    num_threads: Annotated[int, Gt(0), Le(256)] = 1
-    display: Literal["auto", "bar", "lines", "notebook", "none"] = "auto"
-    train: Learning = Learning()
-    evaluation: Evaluation = Evaluation()
-    checkpoint: Checkpointing = Checkpointing()
+from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer, Value
 
 
 def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +37,7 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line per problem, all together.
     """
-    config = registry.validate_all({"rollout": {"name": "auto"}, **plain}, RunValues)  # older runs recorded no rollout
+    config = registry.validate_all({**registry.FIRST, **plain}, RunValues)
     problems = list(_together(config))
     if problems:
         raise ConfigError(*problems)
@@ -154,15 +104,16 @@ def build(config: Mapping[str, Any]) -> Experiment:
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
-        env = Checked(env_factory.make())
-        space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
-        env.close()
+        space, num_actions = look_around(env_factory.make)
+    if config["evaluation"]["video"]:
+        _check_video(env_factory.make)
     exploration = registry.create("exploration", config["exploration"], num_actions)
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
     optimizer = registry.create("optimizer", config["optimizer"])
-    choices = {group: _choose(group, config) for group in ("engine", "rollout")}
+    choices = {group: choose(group, config) for group in ("engine", "rollout")}
     engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
+    diagnostics = _build_diagnostics(config, engine, env_factory.make)
     agent = Agent(
         engine=engine,
         buffer=buffer,
@@ -170,10 +121,11 @@ def build(config: Mapping[str, Any]) -> Experiment:
         target=target,
         streams=streams,
         lr=optimizer.lr,
+        diagnostics=diagnostics if diagnostics.columns else None,
         **config["train"],
     )
-    parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine)
-    reporters = [part for part in parts if isinstance(part, Reports)]
+    parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine, diagnostics)
+    reporters = [part for part in parts if isinstance(part, Reports) and part.columns]
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
@@ -211,7 +163,24 @@ def _every(part: Mapping[str, Any]) -> Every | None:
     return Every(part["interval"], part["unit"]) if part["interval"] else None
 
 
-def _choose(group: str, config: Mapping[str, Any]) -> Choice:
+def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:
+    """Returns an environment's observation space and its number of actions."""
+    with contextlib.closing(Checked(make_env())) as env:
+        return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
+
+
+def _check_video(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
+    """Sees, before a run begins, that its evaluations can be filmed."""
+    from dqn_lab import film, video  # imported by those who film
+
+    try:
+        video.check_writer(".mp4")
+        film.open_stage(make_env).close()
+    except film.RenderError as error:
+        raise ConfigError(f"evaluation.video=true: {error}") from error
+
+
+def choose(group: str, config: Mapping[str, Any]) -> Choice:
     """Returns which component of a group is built, and why this one."""
     name = config[group]["name"]
     component = registry.lookup(group, name)
@@ -228,21 +197,35 @@ def _build_engine(
 ) -> Engine:
     device = torch.device(config["device"])
     value = registry.create("value", config["value"])
-    with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
-        generator = torch_generator(config["seed"], "network")
-        torch.manual_seed(generator.initial_seed())
-        supplied = (space, num_actions, value.num_outputs, generator)
-        online = registry.create("network", config["network"], *supplied)
-        with registry.blame("network", config["network"]):
-            _check_network(online, space, (1, num_actions, value.num_outputs))
-            if isinstance(value, AdaptsNetwork):
-                online = value.adapt(online, generator)
-    online = online.to(device)
+    online = build_network(config, value, space, num_actions).to(device)
     target = copy.deepcopy(online) if has_target else online
     bootstrap = registry.create("bootstrap", config["bootstrap"])
     options = _options("engine", name, config)
     engine: Engine = registry.create("engine", options, online, target, value, bootstrap, optimizer, device)
     return engine
+
+
+def build_network(config: Mapping[str, Any], value: Value, space: Any, num_actions: int) -> torch.nn.Module:
+    """Builds the network of a validated configuration, as its value adapts it."""
+    with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
+        generator = torch_generator(config["seed"], "network")
+        torch.manual_seed(generator.initial_seed())
+        supplied = (space, num_actions, value.num_outputs, generator)
+        online: torch.nn.Module = registry.create("network", config["network"], *supplied)
+        with registry.blame("network", config["network"]):
+            _check_network(online, space, (1, num_actions, value.num_outputs))
+            if isinstance(value, AdaptsNetwork):
+                online = value.adapt(online, generator)
+    return online
+
+
+def _build_diagnostics(
+    config: Mapping[str, Any], engine: Engine, make_env: Callable[..., gymnasium.Env[Any, Any]]
+) -> Diagnostics:
+    rng = Streams(config["seed"])("diagnostics")  # apart from the run's own, whose state would grow by it
+    supplied = engine, make_env, config["discount"], rng
+    diagnostics: Diagnostics = registry.create("diagnostics", config["diagnostics"], *supplied)
+    return diagnostics
 
 
 def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,18 @@ def policy_path(directory: Path, name: str) -> Path:
 def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) -> None:
     """Writes a network's parameters, and plain values that say where they come from."""
     statefile.save(path, POLICY, {"about": dict(about), "network": network.state_dict()})
+
+
+def kept_name(step: int) -> str:
+    """Returns what a policy that is kept on the way is called."""
+    return f"step_{step}"
+
+
+def policy_names(directory: Path) -> list[str]:
+    """Lists the policies that a run has saved: those kept on the way in the order of their steps, then the others."""
+    found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}
+    kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
+    return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]
 
 
 def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:

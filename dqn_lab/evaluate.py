@@ -25,6 +25,50 @@ class Episode(NamedTuple):
     length: int  # environment steps
 
 
+class Moment(NamedTuple):
+    """A state of a greedy episode: what was seen, what it was taken to be worth, and what was done."""
+
+    obs: Any  # [*O]
+    q_values: Array  # [A]
+    action: int | None  # None at the episode's end
+    reward: float  # that led here; 0 at first
+    terminated: bool
+    truncated: bool
+
+
+def watch(q_values: Callable[[Array], Array], env: gymnasium.Env[Any, Any], seed: int) -> Iterator[Moment]:
+    """Plays the greedy episode that `evaluate` plays from a seed, state by state; the environment may be drawn between.
+
+    Args:
+        q_values: as for `evaluate`.
+        env: is reset first, and stepped after each moment.
+        seed: of the episode.
+
+    Yields:
+        one more moment than the episode has steps.
+
+    Raises:
+        TrainingError: a Q-value is not a number.
+    """
+    ties, seen = np.random.default_rng(seed_sequence(seed, "ties")), _places(env)
+    seen[0], _ = env.reset(seed=seed)
+    reward, terminated, truncated = 0.0, False, False
+    while True:
+        values = q_values(seen)[0].copy()
+        action = None if terminated or truncated else greedy(values, ties)
+        yield Moment(np.array(seen[0]), values, action, reward, bool(terminated), bool(truncated))
+        if action is None:
+            return
+        seen[0], gained, terminated, truncated, _ = env.step(action)
+        reward = float(gained)
+
+
+def episode_seeds(rng: np.random.Generator, num_episodes: int) -> list[int]:
+    """Draws the seeds of greedy episodes; fewer of them are the first of more."""
+    seeds: list[int] = rng.integers(2**31, size=num_episodes).tolist()
+    return seeds
+
+
 def evaluate(
     q_values: Callable[[Array], Array],
     make_env: Callable[[], gymnasium.Env[Any, Any]],
@@ -48,7 +92,7 @@ def evaluate(
         TrainingError: a Q-value is not a number.
         Interrupted: a signal asked the process to stop.
     """
-    seeds = rng.integers(2**31, size=num_episodes).tolist()
+    seeds = episode_seeds(rng, num_episodes)
     together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # as many each time, or nearly so
     with contextlib.ExitStack() as stack:
         envs = [stack.enter_context(contextlib.closing(make_env())) for _ in range(together)]
@@ -62,8 +106,7 @@ def _play(
     """Plays one episode from each seed, asking for the Q-values of all at once."""
     ties = [np.random.default_rng(seed_sequence(seed, "ties")) for seed in seeds]
     scores, lengths, running = [0.0] * len(seeds), [0] * len(seeds), list(range(len(seeds)))
-    space = envs[0].observation_space
-    seen = np.zeros((TOGETHER, *(space.shape or ())), space.dtype)  # as many always: sums are ordered by their number
+    seen = _places(envs[0])
     for i in running:
         seen[i], _ = envs[i].reset(seed=seeds[i])
     while running:
@@ -81,6 +124,12 @@ def _play(
         if over:
             running = [i for i in running if i not in over]
     return [Episode(*episode) for episode in zip(seeds, scores, lengths, strict=True)]
+
+
+def _places(env: gymnasium.Env[Any, Any]) -> Array:
+    """Makes room for what episodes side by side see: as many always, because sums are ordered by their number."""
+    space = env.observation_space
+    return np.zeros((TOGETHER, *(space.shape or ())), space.dtype)
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:

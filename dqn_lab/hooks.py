@@ -38,6 +38,31 @@ class Warns(Protocol):
 
 
 @runtime_checkable
+class Explains(Protocol):
+    """Any component's class: says what it does in a composition, with its own values, for `explain`.
+
+    Without it the first paragraph of its docstring speaks for it, names of its parameters in backquotes replaced by
+    their values.
+    """
+
+    def explain(self, config: Mapping[str, Any]) -> Mapping[str, str]:
+        """Returns lines by what they say: of θ, the online network's parameters, and θ⁻, the target network's.
+
+        Exploration: `act`. Buffer: `store`, `draw`. Bootstrap: `next`, and `bonus` if it has one. Value: `target`,
+        `loss`. Optimizer: `step`. Target: `follow`. Network: `network`.
+        """
+        ...
+
+
+@runtime_checkable
+class TakesMemory(Protocol):
+    """A buffer that knows its size."""
+
+    @property
+    def nbytes(self) -> int: ...  # bytes, when it is full
+
+
+@runtime_checkable
 class Chooses(Protocol):
     """An engine's or a rollout's class: names the component that is built in its place."""
 
@@ -50,8 +75,8 @@ class Reports(Protocol):
 
     columns: tuple[str, ...]
 
-    def report(self, progress: Progress) -> dict[str, float]:
-        """Returns a value for each column, as of an episode's end (exploration: as of its start)."""
+    def report(self, progress: Progress) -> Mapping[str, float | None]:
+        """Returns a value for each column, as of an episode's end (exploration: as of its start); None is empty."""
         ...
 
 
@@ -70,6 +95,15 @@ class DrawsNoise(Protocol):
 
     def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
         """Draws the noise of a forward pass over `batch_size` rows."""
+        ...
+
+
+@runtime_checkable
+class HasDistribution(Protocol):
+    """A value that represents the distribution of a return, which `inspect` draws."""
+
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns values and their probabilities, [..., A, K] each, of outputs [..., A, K]."""
         ...
 
 
@@ -108,6 +142,15 @@ class FallsBack(Protocol):
     """An engine that may hand over to `torch` in mid-run."""
 
     fallback: str | None  # why it did, if it did
+
+
+@runtime_checkable
+class ShowsVideo(Protocol):
+    """A logger that shows the films of evaluations too."""
+
+    def show_video(self, path: Path, step: int) -> None:
+        """Logs an mp4 of the evaluation at a step."""
+        ...
 
 
 @runtime_checkable

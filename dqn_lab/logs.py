@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.hooks import Continues
+from dqn_lab.hooks import Continues, ShowsVideo
 from dqn_lab.types import Logger, Row, Table, one_line
 
 _log = logging.getLogger(__name__)
@@ -50,6 +50,12 @@ class Logs:
             raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {self.columns[table]}")
         for logger in self.loggers.values():
             logger.write(table, row)
+
+    def show_video(self, path: Path, step: int) -> None:
+        """Gives the film of an evaluation to the loggers that show films."""
+        for logger in self.loggers.values():
+            if isinstance(logger, ShowsVideo):
+                logger.show_video(path, step)
 
     def positions(self) -> dict[str, Any]:
         """Returns where each logger is, everything before that being safe."""

@@ -21,6 +21,12 @@ if TYPE_CHECKING:  # numpy is imported only where there are arrays
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
 NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds")  # change no result, and so no job's identity
 MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
+LATER_KEYS: Mapping[str, Any] = {  # with the values by which a run is what it was before they existed
+    "diagnostics": {"name": "none"},
+    "evaluation.max_steps": 100_000,
+    "evaluation.video": False,
+    "evaluation.keep_policies": False,
+}
 DEAD = "its process ended before it could say so"
 REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
     "episodes": ("episode", "step", "return", "length"),
@@ -54,7 +60,13 @@ def value_text(value: Any) -> str:
 
 def identity(config: Mapping[str, Any]) -> str:
     """Hashes a validated configuration: the identity of a job."""
-    return hashlib.sha256(text_without(config, NOT_THE_RUN).encode()).hexdigest()[:8]
+    unchanged = [key for key, value in LATER_KEYS.items() if _value(config, key) == value]
+    return hashlib.sha256(text_without(config, [*NOT_THE_RUN, *unchanged]).encode()).hexdigest()[:8]
+
+
+def _value(config: Mapping[str, Any], key: str) -> Any:
+    group, _, name = key.partition(".")
+    return config.get(group) if not name else (config.get(group) or {}).get(name)
 
 
 def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:

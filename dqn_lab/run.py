@@ -96,7 +96,7 @@ class Run:
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
         self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
-        self.scoring = Scoring(experiment, self.directory, self._tell)
+        self.scoring = Scoring(experiment, self.directory, self._tell, self.logs.show_video)
         self.saved: Progress | None = None  # where the newest checkpoint is
         self.seconds = 0.0  # that the run took before it was resumed
         self.started = self.measured = time.perf_counter()
@@ -153,6 +153,7 @@ class Run:
         self.started = time.perf_counter() - self.seconds
         self.record.update(self.logs.open(self.directory, self.record["config"], self.positions))
         self._save_record()
+        self.scoring.in_the_beginning()
         self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
         self.measured_step = self.progress.step
         self.display.start()

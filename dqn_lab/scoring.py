@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 from torch import nn
 
-from dqn_lab.checkpoint import policy_path, save_policy
+from dqn_lab.checkpoint import kept_name, policy_path, save_policy
 from dqn_lab.evaluate import evaluate, summarize
 from dqn_lab.schedule import Progress
 from dqn_lab.train import Experiment
-from dqn_lab.types import Row, TrainingError
+from dqn_lab.types import Row, TrainingError, one_line
+
+_log = logging.getLogger(__name__)
 
 
 class Scoring:
@@ -24,18 +27,32 @@ class Scoring:
         experiment: whose policy it is.
         directory: the run's.
         tell: is called with every row of the evaluations' table, and with words for the policy.
+        show: is called with every film of an evaluation, and its step.
     """
 
-    def __init__(self, experiment: Experiment, directory: Path, tell: Callable[[Row, str], None]) -> None:
-        self.experiment, self.directory, self.tell = experiment, directory, tell
+    def __init__(
+        self,
+        experiment: Experiment,
+        directory: Path,
+        tell: Callable[[Row, str], None],
+        show: Callable[[Path, int], None] = lambda path, step: None,
+    ) -> None:
+        self.experiment, self.directory, self.tell, self.show = experiment, directory, tell, show
+        self.films, self.keep_every = (experiment.config["evaluation"][key] for key in ("video", "keep_policies"))
         self.num_evaluations = 0
         self.best: dict[str, Any] | None = None  # the best evaluation: its step, return_mean, and network
+
+    def in_the_beginning(self) -> None:
+        """Keeps the policy before training, if policies are kept; a run that is resumed has done so."""
+        if not self._progress.step:
+            self._keep()
 
     def on_the_way(self) -> None:
         """Evaluates the policy as it is, and keeps it if it is the best so far."""
         row = self._evaluate(str(self.num_evaluations), self.experiment.num_episodes)
         self.tell(row, "greedy")
         self.num_evaluations += 1
+        self._keep()
         if self.best is None or _rank(row) > _rank(self.best):
             self._keep_as_best(row)
 
@@ -72,11 +89,32 @@ class Scoring:
     def _evaluate(self, name: str, num_episodes: int) -> dict[str, Any]:
         rng = self.experiment.streams.fresh(f"evaluation {name}")
         try:
-            row = summarize(list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes)))
+            episodes = list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes))
         except Exception as error:
             where = f"the evaluation at episode {self._progress.episode}, step {self._progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
-        return {"step": self._progress.step, "episode": self._progress.episode, **row}
+        if self.films and name != "selected":
+            self._film("final" if name == "final" else kept_name(self._progress.step), episodes[0].seed)
+        return {"step": self._progress.step, "episode": self._progress.episode, **summarize(episodes)}
+
+    def _film(self, name: str, seed: int) -> None:
+        """Films an evaluation's first episode once more; a film that fails costs a warning, never the run."""
+        from dqn_lab import film, video  # imported by those who film
+
+        step, path = self._progress.step, self.directory / "videos" / f"{name}.mp4"
+        try:
+            with contextlib.closing(film.open_stage(self.experiment.make_env)) as env:
+                shots = film.shoot(self.experiment.agent.greedy, env, seed)
+                pictures = (film.labelled(shot, f"step {step:,}, greedy") for shot in shots)
+                video.write_video(path, pictures, film.frames_per_second(env))
+            self.show(path, step)
+        except Exception as error:
+            _log.warning("filming the evaluation at step %d failed: %s", step, one_line(error))
+
+    def _keep(self) -> None:
+        """Keeps the policy as it is, before training and after every evaluation, or every so manyth."""
+        if self.keep_every and self.num_evaluations % int(self.keep_every) == 0:
+            self.save_policy(kept_name(self._progress.step))
 
     def _keep_as_best(self, row: Mapping[str, Any]) -> None:
         self.best = {"step": row["step"], "return_mean": row["return_mean"], "network": _copy(self._network)}

@@ -144,7 +144,7 @@ class Experiment:
     choices: dict[str, Choice]  # the engine and the rollout: which, why, and why not the others
     warnings: list[str]  # about values that are valid but probably unintended
     streams: Streams
-    make_env: Callable[[], gymnasium.Env[Any, Any]]
+    make_env: Callable[..., gymnasium.Env[Any, Any]]  # with a `render_mode` if one is given
     agent: Agent
     rollout: Rollout
     due: Due

@@ -240,15 +240,23 @@ class Engine(Stateful, Protocol):
     parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Returns the online network's expected values [B, A] at observations [B, *O].
-
-        A row does not depend on the others.
-        """
+        """Returns the online network's expected values [B, A] at observations [B, *O]; no row depends on another."""
         ...
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Learns from a batch, at this learning rate if one is given; `epsilon` is the policy's."""
         ...
+
+
+class Diagnostics(Stateful, Protocol):
+    """What is measured of learning while it goes on. Its columns end every episode's row; it changes nothing."""
+
+    columns: tuple[str, ...]
+
+    def observe(self, obs: Any, reward: float, ended: bool) -> None: ...  # every step, before what is learned after it
+    def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None: ...
+    def after_update(self) -> None: ...
+    def report(self, progress: Progress) -> Mapping[str, float | None]: ...
 
 
 class Rollout(Stateful, Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 
 from dqn_lab import records as disk
 
-UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN)  # keys that make no other experiment
+UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that make no other experiment
 MANY_KEYS = 3  # more than these make no label
 TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
 DATE = re.compile(r"/\d{4}-\d\d-\d\d$")  # a directory that says when, and not what

@@ -26,6 +26,11 @@ class Double:
         if config["target"]["name"] == "none":
             yield "bootstrap=double, target=none: the same as bootstrap=max, because there is only one network"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"next": "V(s′) = Q(s′, argmax_a′ Q(s′, a′; θ); θ⁻)"}
+
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts all probability on the online network's greedy action."""
         online = q_values.online_next  # [B, A]

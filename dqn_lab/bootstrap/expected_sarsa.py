@@ -48,6 +48,11 @@ class ExpectedSarsa:
         if config["network"].get("noisy"):
             yield "bootstrap=expected_sarsa: needs ε-greedy exploration, and network.noisy explores by itself"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"next": "V(s′) = Σ_a′ π(a′|s′) Q(s′, a′; θ⁻), π being ε-greedy at the current ε"}
+
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts the ε-greedy policy's probabilities on the next actions."""
         probabilities = epsilon_greedy(q_values.target_next, q_values.epsilon)  # [B, A]

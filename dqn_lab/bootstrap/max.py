@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -16,6 +19,11 @@ class Max:
     Mnih et al. 2015, "Human-level control through deep reinforcement learning",
     https://doi.org/10.1038/nature14236.
     """
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"next": "V(s′) = max_a′ Q(s′, a′; θ⁻)"}
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts all probability on the target network's greedy action."""

@@ -79,6 +79,17 @@ class Munchausen:
         if n_step > 1:
             yield f"bootstrap=munchausen, buffer.n_step={n_step}: an approximation, without what lies between the ends"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["bootstrap"]
+        scale, temperature, clip = (f"{own[key]:g}" for key in ("scale", "temperature", "clip"))
+        return {
+            "bonus": f"r ← r + {scale} · clip({temperature} log π(a|s), {clip}, 0), "
+            f"π = softmax(Q(·; θ⁻) / {temperature})",
+            "next": f"V(s′) = Σ_a′ π(a′|s′) (Q(s′, a′; θ⁻) − {temperature} log π(a′|s′))",
+        }
+
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts π(·|s′) on the next actions, −τ log π(·|s′) on their values, and the bonus on the reward."""
         probabilities, log_next = soft_policy(q_values.target_next, self.temperature)  # [B, A]

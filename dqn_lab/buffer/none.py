@@ -35,6 +35,11 @@ class NoReplay:
             if value not in (1, default):
                 yield f"buffer=none, train.{key}={value}: has no effect, a batch is the transition just stored"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"draw": "take the transition just stored, (s, a, r, s′, γ′), once"}
+
     def __init__(self, observation_space: Space[Any], discount: float, num_envs: int) -> None:
         self.ring = Ring(observation_space, 1)
         self.windows = Windows(1, discount, num_envs)

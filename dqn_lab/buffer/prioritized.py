@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
 from dqn_lab.buffer._sum_tree import SumTree, Tree
-from dqn_lab.buffer.uniform import Uniform
+from dqn_lab.buffer.uniform import Uniform, stored
 from dqn_lab.registry import register
 from dqn_lab.schedule import Constant, Linear, Progress, progress_of
 from dqn_lab.types import Array, Batch
@@ -88,6 +88,17 @@ class Prioritized(Uniform):
         self._weigh = _numba.prepare(_kernels.weigh, numbers, 0.0, 0.0, numbers.astype(np.float32))
         self.num_steps = 0  # appended, of all environments
         self._place, self._mass = np.zeros(1, np.int64), np.zeros(1)  # of the newest
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own, beta = config["buffer"], config["buffer"]["importance_exponent"]
+        shown = f"{beta:g}" if isinstance(beta, float) else f"{beta['start']:g} … {beta['end']:g}"
+        return {
+            "store": stored(own["capacity"], own["n_step"]),
+            "draw": f"draw {config['train']['batch_size']} transitions (s, a, r, s′, γ′) with probability "
+            f"∝ (|δ| + {own['priority_epsilon']:g})^{own['priority_exponent']:g}, weighted by (N · P)^−β, β = {shown}",
+        }
 
     @property
     def nbytes(self) -> int:

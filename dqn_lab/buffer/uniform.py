@@ -58,6 +58,16 @@ class Uniform:
         if n_step > capacity:
             yield f"buffer.n_step={n_step}: must be at most buffer.capacity={capacity}"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own, size = config["buffer"], config["train"]["batch_size"]
+        again = "" if own.get("replacement", True) else ", all different"
+        return {
+            "store": stored(own["capacity"], own.get("n_step", 1)),
+            "draw": f"draw {size} transitions (s, a, r, s′, γ′) uniformly{again}",
+        }
+
     @property
     def nbytes(self) -> int:
         """Memory of the stored transitions, in bytes."""
@@ -118,3 +128,9 @@ def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int
         chosen[position] = moved.get(other, other)
         moved[other] = moved.get(position, position)
     return chosen
+
+
+def stored(capacity: int, n_step: int) -> str:
+    """Says in words what a replay buffer stores, for `explain`."""
+    rewards = "r is the reward" if n_step == 1 else f"r sums {n_step} discounted rewards"
+    return f"store it among the last {capacity:,} transitions; {rewards}"

@@ -17,6 +17,10 @@ COMMANDS = {
     "resume": "continue an interrupted run where it stopped, or extend a completed one",
     "verify": "run a run again and compare every byte of its results",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
+    "play": "watch a run's policy play, in a window",
+    "record": "film it: an mp4 or a GIF, several side by side with --grid",
+    "inspect": "look into what it learned: values, policy, distributions, on one page",
+    "explain": "a run's or a composition's algorithm on one screen: pseudo-code, formulas, papers",
     "report": "answer a sweep's question on one page, with figures and tables",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }

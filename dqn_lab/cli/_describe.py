@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from dqn_lab import registry, types
-from dqn_lab.build import RunValues
 from dqn_lab.cli._index import Component, Index
 from dqn_lab.hooks import Checks, Warns
+from dqn_lab.settings import RunValues
 
 PROTOCOLS: dict[str, type] = {
     "value": types.Value, "bootstrap": types.Bootstrap, "buffer": types.Buffer, "optimizer": types.Optimizer,
     "target": types.Target, "exploration": types.Exploration, "rollout": types.Rollout, "engine": types.Engine,
-    "logger": types.Logger,
+    "diagnostics": types.Diagnostics, "logger": types.Logger,
 }  # fmt: skip
 OTHERS = {  # what has its contract from elsewhere
     "env": ["make(render_mode: str | None = None) -> gymnasium.Env"],

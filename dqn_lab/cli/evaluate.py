@@ -21,6 +21,8 @@ from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dqn_lab.evaluate import Episode
     from dqn_lab.train import Experiment
     from dqn_lab.types import Array
@@ -139,10 +141,21 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
 def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episode]:
     """Plays greedy episodes, from seeds that depend on `seed` alone: the run's own if None."""
     from dqn_lab.evaluate import evaluate
+
+    return evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, _rng(policy, seed), num_episodes)
+
+
+def seeds(policy: Policy, num_episodes: int, seed: int | None) -> list[int]:
+    """Returns the seeds of the episodes that `play` plays."""
+    from dqn_lab.evaluate import episode_seeds
+
+    return episode_seeds(_rng(policy, seed), num_episodes)
+
+
+def _rng(policy: Policy, seed: int | None) -> np.random.Generator:
     from dqn_lab.seeding import Streams
 
-    rng = Streams(policy.config["seed"] if seed is None else seed)("evaluation of a finished run")
-    return evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, rng, num_episodes)
+    return Streams(policy.config["seed"] if seed is None else seed)("evaluation of a finished run")
 
 
 def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import itertools
 import math
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, directory
+
+SECONDS, WIDTH = 10, 320  # of a variant's film at most
+
+
+class RenderingError(ValueError):
+    """Says in one line why a run cannot be filmed."""
 
 
 def main(argv: list[str]) -> int:
@@ -19,18 +29,25 @@ def main(argv: list[str]) -> int:
     return write(
         *args.paths, out=args.out, show=args.open, metric=args.metric, control=args.control, threshold=args.threshold,
         against=args.against, compare=tuple(args.compare) if args.compare else None,
+        shoot=_shooter(args.trust) if args.videos else None,
     )  # fmt: skip
 
 
-def write(*paths: Path, out: Path | None = None, show: bool = False, **options: Any) -> int:
+def write(
+    *paths: Path,
+    out: Path | None = None,
+    show: bool = False,
+    shoot: Callable[[Path], bytes] | None = None,
+    **options: Any,
+) -> int:
     """Writes a report and prints its answer; returns the exit code."""
     from dqn_lab.analysis import AnalysisError  # pandas takes its time, and --help should not
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
 
     try:
-        report = write_report(*paths, out=out, options=Options(**options))
-    except AnalysisError as error:
+        report = write_report(*paths, out=out, options=Options(**options), shoot=shoot)
+    except (AnalysisError, RenderingError) as error:
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", code=1)
@@ -43,6 +60,32 @@ def write(*paths: Path, out: Path | None = None, show: bool = False, **options: 
 
         webbrowser.open(report.index.resolve().as_uri())
     return 0
+
+
+def _shooter(trust: bool) -> Callable[[Path], bytes]:
+    """Returns what films a run: the first greedy episode that `evaluate` plays with its final policy, cut short."""
+
+    def shoot(run: Path) -> bytes:
+        from dqn_lab import film, video
+        from dqn_lab.cli._runs import open_policy
+        from dqn_lab.cli.evaluate import seeds
+
+        try:
+            video.check_writer(".mp4")
+            policy = open_policy(run, "final", trust)
+            with contextlib.closing(film.open_stage(policy.experiment.make_env)) as stage:
+                fps = film.frames_per_second(stage)
+                (seed,) = seeds(policy, 1, None)
+                shots = film.shoot(policy.experiment.agent.greedy, stage, seed)
+                pictures = itertools.islice(map(film.labelled, shots), SECONDS * fps)
+                with tempfile.TemporaryDirectory() as scratch:
+                    path = Path(scratch) / "clip.mp4"
+                    video.write_video(path, pictures, fps, WIDTH)
+                    return path.read_bytes()
+        except ValueError as error:
+            raise RenderingError(f"--videos: {error}") from error
+
+    return shoot
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,6 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="REFERENCE",
         help="compare with stored results: another report's tables/runs.csv",
     )
+    add("--videos", action="store_true", help="show an episode of each variant, by the run with the median result")
+    add("--trust", action="store_true", help="with --videos: import code outside of dqn_lab that the runs name")
     add("--open", action="store_true", help="show it in the browser")
     return parser
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -11,15 +11,26 @@ import torch
 from torch import Tensor, nn
 
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch, Bootstrap, Loss, NetworkNoise, Noise, Optimizer, T, Transition, Update, Value
+from dqn_lab.types import (
+    Array,
+    Batch,
+    Bootstrap,
+    Engine,
+    Loss,
+    NetworkNoise,
+    Noise,
+    Optimizer,
+    T,
+    Transition,
+    Update,
+    Value,
+)
 
 
-class _QValues:
+class BatchQValues:
     """Q-values at both ends of a batch, each forward pass made when first asked for."""
 
-    def __init__(
-        self, engine: TorchEngine, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor
-    ) -> None:
+    def __init__(self, engine: Engine, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor) -> None:
         self.engine, self.transition, self.noise, self.epsilon = engine, transition, noise, epsilon
 
     @cached_property
@@ -68,8 +79,9 @@ class TorchEngine:
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
         self.max_grad_value, self.max_grad_norm = optimizer.max_grad_value, optimizer.max_grad_norm
+        self.parameters: tuple[Sequence[Tensor], Sequence[Tensor]]
         self.parameters = list(online.parameters()), list(target.parameters())
-        self.optimizer = optimizer.build(self.parameters[0])
+        self.optimizer = optimizer.build(online.parameters())
         self.device = device
 
     @torch.inference_mode()
@@ -100,7 +112,7 @@ class TorchEngine:
     @torch.no_grad()
     def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor = 0.0) -> Tensor:
         """Returns what the online network's outputs are to become, [B, …]."""
-        q_values = _QValues(self, transition, noise, epsilon)
+        q_values = BatchQValues(self, transition, noise, epsilon)
         bootstrapped = self.bootstrap(q_values, transition.action)
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
         return self.value.target(transition, q_values.target_outputs, bootstrapped, current)

@@ -23,6 +23,11 @@ class EpsilonGreedy:
         self.num_actions = num_actions
         self.epsilon = epsilon
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"act": "a ← a random action with probability ε, else argmax_a Q(s, a; θ)"}
+
     def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
         """Chooses an action; the Q-values [A] are computed only when acting greedily."""
         if draw() < self.epsilon(progress):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
 from dqn_lab.registry import register
 from dqn_lab.schedule import Constant
@@ -14,6 +17,11 @@ class Greedy(EpsilonGreedy):
     Args:
         num_actions: A.
     """
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"act": "a ← argmax_a Q(s, a; θ)"}
 
     def __init__(self, num_actions: int) -> None:
         super().__init__(num_actions, Constant(0.0))

@@ -96,6 +96,12 @@ class WandbLogger:
         named = {f"{table}/{name}": value for name, value in row.items() if name != "step" and value is not None}
         self.run.log({"step": row["step"], **named})
 
+    def show_video(self, path: Path, step: int) -> None:
+        """Logs the film of an evaluation."""
+        import wandb
+
+        self.run.log({"video": wandb.Video(str(path), format="mp4"), "step": step})
+
     def close(self, status: str, summary: Row) -> None:
         """Ends the wandb run, with the run's final scores in its summary; waits a few seconds for an upload."""
         if self.run is None:

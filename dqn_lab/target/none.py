@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from torch import Tensor
 
@@ -15,6 +16,11 @@ class NoTarget:
     """Bootstraps from the online network itself, as Q-learning did before 2015."""
 
     has_network = False
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        return {"follow": "θ⁻ is θ itself"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
         """Does nothing: both are one network."""

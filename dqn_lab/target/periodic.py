@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt
@@ -30,6 +30,12 @@ class Periodic:
 
     def __init__(self, *, interval: Annotated[int, Gt(0)] = 10, unit: Unit = "episodes") -> None:
         self.every = Every(interval, unit, first=1)  # number 0 is past when one is completed
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["target"]
+        return {"follow": f"θ⁻ ← θ after {own['unit'][:-1]} number 0, {own['interval']:,}, {2 * own['interval']:,}, …"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
         """Copies parameters in place where a copy is due."""

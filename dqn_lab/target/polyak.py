@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt, Le
@@ -36,6 +36,14 @@ class Polyak:
     ) -> None:
         self.tau = tau
         self.every = Every(interval, unit, first=1)
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["target"]
+        often = "" if own["interval"] == 1 else f"{own['interval']:,} "
+        unit = own["unit"] if often else own["unit"][:-1]
+        return {"follow": f"θ⁻ ← θ⁻ + {own['tau']:g} (θ − θ⁻) every {often}{unit}"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
         """Moves the target's parameters in place where a step is due."""

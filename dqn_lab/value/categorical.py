@@ -107,6 +107,16 @@ class Categorical:
         self.num_outputs = num_atoms
         self.v_min, self.v_max = v_min, v_max
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        atoms = f"{own['num_atoms']} atoms from {own['v_min']:g} to {own['v_max']:g}"
+        return {
+            "target": f"y = the distribution of r + γ′ Z(s′, a′; θ⁻), projected on {atoms}, at the a′ of V(s′)",
+            "loss": "loss = −Σᵢ yᵢ log pᵢ(s, a; θ)",
+        }
+
     def support(self, outputs: Tensor) -> Tensor:
         """Returns the atoms [N], of the outputs' type and on their device."""
         return torch.linspace(self.v_min, self.v_max, self.num_outputs, dtype=outputs.dtype, device=outputs.device)
@@ -114,6 +124,10 @@ class Categorical:
     def q_values(self, outputs: Tensor) -> Tensor:
         """Returns the mean Σ p z of each action's distribution: logits [..., A, N] to [..., A]."""
         return (outputs.softmax(-1) * self.support(outputs)).sum(-1)
+
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the atoms and their probabilities, [..., A, N] each."""
+        return self.support(outputs).expand_as(outputs), outputs.softmax(-1)
 
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal
 
 from annotated_types import Gt
 from torch import Tensor
@@ -65,6 +65,14 @@ class Expected:
     ) -> None:
         self.kappa = kappa if loss == "huber" else None
         self.all_actions = all_actions
+
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        loss = "(y − Q(s, a; θ))²" if own["loss"] == "squared" else f"huber(y − Q(s, a; θ)), κ = {own['kappa']:g}"
+        others = ", averaged over all actions, the others regressing to their own old values"
+        return {"target": "y = r + γ′ V(s′)", "loss": f"loss = {loss}{others if own['all_actions'] else ''}"}
 
     def q_values(self, outputs: Tensor) -> Tensor:
         """Drops the single output: [..., A, 1] to [..., A]."""

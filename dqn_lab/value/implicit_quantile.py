@@ -65,6 +65,16 @@ class ImplicitQuantile:
         if not isinstance(registry.lookup("network", name), HasFeatures):
             yield f"value=implicit_quantile: network={name} takes no fractions; mlp, nature_cnn and minatar_cnn do"
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        return {
+            "target": f"y_j = r + γ′ Z_τ′ⱼ(s′, a′; θ⁻), {own['num_target_quantiles']} random τ′, at the a′ of V(s′)",
+            "loss": f"loss = Σᵢ mean_j |τᵢ − 1{{δᵢⱼ < 0}}| huber(δᵢⱼ) / κ, δᵢⱼ = y_j − Z_τᵢ(s, a; θ), "
+            f"{own['num_quantiles']} random τ, κ = {own['kappa']:g}",
+        }
+
     def adapt(self, network: nn.Module, generator: torch.Generator) -> FractionNetwork:
         """Makes a network that takes fractions of one that does not."""
         return FractionNetwork(network, self.counts, self.counts["acting"], self.num_cosines, generator)
@@ -72,6 +82,10 @@ class ImplicitQuantile:
     def q_values(self, outputs: Tensor) -> Tensor:
         """Returns the mean of each action's quantiles: [..., A, M] to [..., A]."""
         return outputs.mean(-1)
+
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the quantiles in ascending order, equally likely, [..., A, M] each."""
+        return outputs.sort(-1).values, torch.full_like(outputs, 1 / outputs.shape[-1])
 
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]

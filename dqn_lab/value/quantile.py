@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
 
 import torch
 from annotated_types import Gt, Le
@@ -115,9 +115,24 @@ class Quantile:
         self.num_outputs = num_quantiles
         self.kappa = kappa
 
+    @staticmethod
+    def explain(config: Mapping[str, Any]) -> dict[str, str]:
+        """Says it in a formula."""
+        own = config["value"]
+        n = own["num_quantiles"]
+        return {
+            "target": f"y_j = r + γ′ θ_j(s′, a′; θ⁻), j = 1 … {n}, at the a′ of V(s′)",
+            "loss": "loss = Σᵢ mean_j |τᵢ − 1{δᵢⱼ < 0}| huber(δᵢⱼ) / κ, δᵢⱼ = y_j − θᵢ(s, a; θ), "
+            f"κ = {own['kappa']:g}, i = 1 … {n}",
+        }
+
     def q_values(self, outputs: Tensor) -> Tensor:
         """Returns the mean of each action's quantiles: [..., A, N] to [..., A]."""
         return outputs.mean(-1)
+
+    def distribution(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the quantiles in ascending order, equally likely, [..., A, M] each."""
+        return outputs.sort(-1).values, torch.full_like(outputs, 1 / outputs.shape[-1])
 
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]

@@ -12,6 +12,7 @@ import pandas as pd
 from dqn_lab.analysis import answer
 from dqn_lab.analysis.report import pictures, tables
 from dqn_lab.analysis.report.cautions import of_section
+from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds, number, percent
@@ -31,6 +32,7 @@ class Section:
     cautions: Sequence[str]
     pictures: Sequence[Picture]
     tables: Sequence[Table]
+    clips: Sequence[Clip] = ()
 
     @property
     def tables_after(self) -> str:
@@ -39,8 +41,8 @@ class Section:
         return "differences" if "differences" in names else names[0] if names else ""
 
 
-def make_section(material: Material, task: str) -> Section:
-    """Computes and draws what there is to say about one environment."""
+def make_section(material: Material, task: str, shoot: Shoot | None = None) -> Section:
+    """Computes and draws what there is to say about one environment, and films its variants if told how."""
     found = examine(material, task)
     shown = pictures.draw_all(found)
     made = []
@@ -51,6 +53,7 @@ def make_section(material: Material, task: str) -> Section:
     return Section(
         task=task, answer=_answer(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
         tables=[*made, tables.runs(found.scores, material.metric)],
+        clips=list(make_clips(material, task, shoot)) if shoot else [],
     )  # fmt: skip
 
 

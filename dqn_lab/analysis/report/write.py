@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError
 from dqn_lab.analysis.report.cautions import of_page
+from dqn_lab.analysis.report.clips import Shoot
 from dqn_lab.analysis.report.material import Material, gather
 from dqn_lab.analysis.report.neutral import csv
 from dqn_lab.analysis.report.page import Page, slug, write_page
@@ -32,7 +33,10 @@ class Report:
 
 
 def write_report(
-    *paths: str | os.PathLike[str], out: str | os.PathLike[str] | None = None, options: Options | None = None
+    *paths: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+    shoot: Shoot | None = None,
 ) -> Report:
     """Writes `index.html`, `figures/` and `tables/` of what some paths hold.
 
@@ -40,6 +44,7 @@ def write_report(
         paths: sweeps, runs, or directories above them.
         out: the report's directory; None: `report` inside the first path.
         options: what to compare, and how.
+        shoot: films a run; None for a report without films.
 
     Returns:
         what was written, and what it says.
@@ -55,7 +60,7 @@ def write_report(
     _refuse_other_things(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clean_up(target)
-    sections = [make_section(material, task) for task in material.tasks]
+    sections = [make_section(material, task, shoot) for task in material.tasks]
     fresh = target.with_name(f".{target.name}-new-{os.getpid()}")
     try:
         _fill(fresh, material, sections)

@@ -1,0 +1,144 @@
+"""What is known of a policy, as arrays: computed with the networks at hand, drawn without them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Walk:
+    """One greedy episode of T steps.
+
+    Args:
+        seed: of the episode.
+        obs: flattened, [T + 1, D].
+        q_values: [T + 1, A].
+        actions: [T].
+        rewards: as they are learned from, [T].
+        discount: γ.
+        truncated: whether the time limit ended it, so that rewards beyond the end are missing.
+    """
+
+    seed: int
+    obs: Array
+    q_values: Array
+    actions: Array
+    rewards: Array
+    discount: float
+    truncated: bool
+
+    @property
+    def followed(self) -> Array:
+        """The discounted sum of the rewards that followed each state, [T + 1]; 0 at the end."""
+        return self._sum(0.0)
+
+    @property
+    def completed(self) -> Array:
+        """The same with the largest Q-value of the last state for what the time limit cut off, [T + 1]."""
+        return self._sum(float(self.q_values[-1].max()) if self.truncated else 0.0)
+
+    def _sum(self, last: float) -> Array:
+        sums = np.empty(len(self.rewards) + 1)
+        sums[-1] = last
+        for step in range(len(self.rewards) - 1, -1, -1):
+            sums[step] = self.rewards[step] + self.discount * sums[step + 1]
+        return sums
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plane:
+    """Q-values over two dimensions of the state, the others held.
+
+    Args:
+        dimensions: two indices, the horizontal one first.
+        x, y: where, [N] and [M].
+        q_values: [M, N, A].
+        held: what the other dimensions are, [D].
+    """
+
+    dimensions: tuple[int, int]
+    x: Array
+    y: Array
+    q_values: Array
+    held: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Distribution:
+    """The distribution of each action's return in a state: values [A, K] and their probabilities [A, K]."""
+
+    step: int
+    values: Array
+    masses: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chart:
+    """A map of states, as the environment draws it: for each state where it is, its action and its value.
+
+    Args:
+        title: which states.
+        picture: [H, W, 3].
+        places: centres in pixels, [S, 2].
+        actions: greedy, [S]; −1 where all are worth the same.
+        values: max Q, [S].
+    """
+
+    title: str
+    picture: Array
+    places: Array
+    actions: Array
+    values: Array
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """The last layer's inputs over visited states, [N, F]."""
+
+    values: Array
+
+    def effective_rank(self, rest: float = 0.01) -> int:
+        """Returns the least number of singular values that sum to all but a hundredth of them.
+
+        Kumar, Agarwal, Ghosh, Levine 2021, "Implicit Under-Parameterization Inhibits Data-Efficient Deep Reinforcement
+        Learning", https://arxiv.org/abs/2010.14498.
+        """
+        singular = np.linalg.svd(self.values, compute_uv=False)
+        if not singular.sum():
+            return 0
+        return int(np.searchsorted(np.cumsum(singular) / singular.sum(), 1 - rest) + 1)
+
+    def dormant(self, threshold: float = 0.025) -> float:
+        """Returns the share of units whose mean size is at most `threshold` of the mean over all units.
+
+        Sokar, Agarwal, Castro, Evci 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning",
+        https://arxiv.org/abs/2302.12902.
+        """
+        size = np.abs(self.values).mean(0)
+        return float((size <= threshold * size.mean()).mean())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Insight:
+    """All that a page shows of one policy."""
+
+    label: str
+    task: str
+    policy: str
+    step: int
+    dimensions: Sequence[str]
+    action_names: Sequence[str]
+    walk: Walk
+    returns: Array  # of the greedy episodes
+    counts: Array  # of each action in them, [A]
+    planes: Sequence[Plane] = field(default=())
+    distributions: Sequence[Distribution] = field(default=())
+    charts: Sequence[Chart] = field(default=())
+    features: Features | None = None

@@ -1,0 +1,217 @@
+"""The page: its figures, its table, its words, and the writing of it whole or not at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from matplotlib.figure import Figure
+
+from dqn_lab.analysis import AnalysisError
+from dqn_lab.analysis.figures.style import COLOURS, Layout, Rendered, render
+from dqn_lab.analysis.inspect import figures
+from dqn_lab.analysis.inspect.material import Insight
+
+HERE = Path(__file__).parent
+MARK = '<meta name="generator" content="dqn_lab inspect">'
+Draw = Callable[[Insight, Layout], Figure]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One policy's drawing of a figure."""
+
+    label: str
+    file: str
+    alt: str
+    rendered: Rendered
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """A figure of the page: one picture, or the same of several policies."""
+
+    name: str
+    title: str
+    caption: str
+    pictures: Sequence[Picture]
+
+
+def write_inspection(insights: Sequence[Insight], out: Path, command: str) -> Path:
+    """Writes `index.html`, `figures/` and `tables/`, whole or not at all.
+
+    Args:
+        insights: of one policy or several of one task.
+        out: the directory; an earlier page there is replaced.
+        command: that makes the page again.
+
+    Returns:
+        the page.
+
+    Raises:
+        AnalysisError: `out` holds other things.
+        OSError: it cannot be written; what was there before is still there.
+    """
+    if out.exists() and not _is_ours(out):
+        raise AnalysisError(f"{out}: is there already, and is no inspection; name another place with --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        fresh = Path(scratch) / "new"
+        _fill(fresh, insights, command)
+        if out.exists():
+            out.rename(Path(scratch) / "old")
+        fresh.rename(out)
+    return out / "index.html"
+
+
+def _is_ours(out: Path) -> bool:
+    try:
+        return MARK in (out / "index.html").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return out.is_dir() and not any(out.iterdir())
+
+
+def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
+    for name in ("figures", "tables"):
+        (directory / name).mkdir(parents=True)
+    blocks = list(_blocks(insights))
+    for picture in (picture for block in blocks for picture in block.pictures):
+        stem = directory / "figures" / picture.file
+        stem.with_suffix(".svg").write_text(picture.rendered.svg, encoding="utf-8")
+        if picture.rendered.png is not None:  # no installed font has every character
+            stem.with_suffix(".png").write_bytes(picture.rendered.png)
+    for number, insight in enumerate(insights):
+        for name, table in _tables(insight):
+            text = table.to_csv(index=False, lineterminator="\n")
+            (directory / "tables" / f"{name}{_suffix(number, insights)}.csv").write_text(text, encoding="utf-8")
+    loader = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    headings, rows = _summary(insights)
+    light, dark = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
+    css = (HERE.parent / "report" / "page.css").read_text(encoding="utf-8")
+    page = loader.get_template("page.html.jinja").render(
+        insights=insights, figures=blocks, headings=headings, rows=rows, said=[_said(one) for one in insights],
+        command=command, light=light, dark=dark, css=css,
+    )  # fmt: skip
+    (directory / "index.html").write_text(page, encoding="utf-8")
+
+
+def _suffix(number: int, insights: Sequence[Insight]) -> str:
+    return f"-{number + 1}" if len(insights) > 1 else ""
+
+
+def over_estimation(insight: Insight) -> float:
+    """Returns the mean of max Q less the discounted return that followed, over an episode's states but the last."""
+    walk = insight.walk
+    return float((walk.q_values.max(1) - walk.completed)[:-1].mean())
+
+
+def _said(insight: Insight) -> str:
+    walk, over = insight.walk, over_estimation(insight)
+    scale = float(np.abs(walk.completed[:-1]).mean())
+    if abs(over) < 1e-6:
+        return f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the values are what followed."
+    how = "over-estimates" if over > 0 else "under-estimates"
+    share = f" ({abs(over) / scale:.0%})" if scale else ""
+    rest = ", the last state's own value standing for what the time limit cut off" if walk.truncated else ""
+    return (
+        f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the network {how} what followed by "
+        f"{abs(over):.3g} on average{share}{rest}."
+    )
+
+
+def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
+    headings = ["policy", "step", "greedy return", "over-estimation", "effective rank", "dormant units"]
+    rows = []
+    for insight in insights:
+        features = insight.features
+        rank = "–" if features is None else f"{features.effective_rank()} of {features.values.shape[1]}"
+        dormant = "–" if features is None else f"{features.dormant():.0%}"
+        returns = f"{insight.returns.mean():.4g} ± {insight.returns.std():.3g}"
+        rows.append([insight.label, f"{insight.step:,}", returns, f"{over_estimation(insight):+.3g}", rank, dormant])
+    return headings, rows
+
+
+def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
+    """Yields every figure that the policies have something for; what they share has one scale."""
+    walks = [insight.walk for insight in insights]
+    every = np.concatenate([part.ravel() for walk in walks for part in (walk.q_values, walk.followed, walk.completed)])
+    margin = 0.05 * (every.max() - every.min() or 1.0)
+    limits = float(every.min() - margin), float(every.max() + margin)
+    yield _block(
+        insights, "q_values", "Q-values along an episode",
+        "Each action's Q-value in the states of one greedy episode, and the discounted return that followed.",
+        lambda one, layout: figures.q_values(one, layout, limits),
+    )  # fmt: skip
+    for number, first in enumerate(insights[0].planes):
+        yield from _planes(
+            insights, number, " × ".join(insights[0].dimensions[i].replace("_", " ") for i in first.dimensions)
+        )
+    if any(insight.charts for insight in insights):
+        yield _block(
+            [one for one in insights if one.charts], "map", "The greedy policy on the map",
+            "Arrows: the greedy action; letters: P picks up, D drops off. Numbers: max Q.",
+            lambda one, layout: figures.chart(one, one.charts, layout),
+        )  # fmt: skip
+    if any(insight.distributions for insight in insights):
+        yield _block(
+            [one for one in insights if one.distributions], "distributions", "Distributions of the return",
+            "The distribution function of each action's return in states of the episode; dashed: its mean, which is Q.",
+            figures.distributions,
+        )  # fmt: skip
+    yield _block(
+        insights, "actions", "How often each action is taken", f"Over {len(insights[0].returns)} greedy episodes.",
+        figures.actions,
+    )  # fmt: skip
+
+
+def _planes(insights: Sequence[Insight], number: int, names: str) -> Iterator[Block]:
+    values = [insight.planes[number].q_values.max(-1) for insight in insights]
+    limits = float(min(each.min() for each in values)), float(max(each.max() for each in values))
+    suffix = f"_{number + 1}" if len(insights[0].planes) > 1 else ""
+    yield _block(
+        insights, f"value{suffix}", f"Value over {names}", "The largest Q-value; lines join states of equal value.",
+        lambda one, layout: figures.value_surface(one, one.planes[number], layout, limits),
+    )  # fmt: skip
+    yield _block(
+        insights, f"policy{suffix}", f"Greedy policy over {names}", "The action with the largest Q-value.",
+        lambda one, layout: figures.policy(one, one.planes[number], layout),
+    )  # fmt: skip
+
+
+def _block(insights: Sequence[Insight], name: str, title: str, caption: str, draw: Draw) -> Block:
+    pictures = []
+    for number, insight in enumerate(insights):
+        file = f"{name}{_suffix(number, insights)}"
+
+        def drawn(layout: Layout, insight: Insight = insight) -> Figure:
+            return draw(insight, layout)
+
+        alt = f"{title}: {insight.label}. {_said(insight) if name == 'q_values' else caption}"
+        pictures.append(Picture(label=insight.label, file=file, alt=alt, rendered=render(drawn, f"inspect-{file}")))
+    return Block(name=name, title=title, caption=caption, pictures=pictures)
+
+
+def _tables(insight: Insight) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Yields the numbers behind the figures."""
+    walk, names = insight.walk, insight.action_names
+    columns = {f"q {name}": walk.q_values[:, i] for i, name in enumerate(names)}
+    padded = [*walk.actions, None], [*walk.rewards, None]
+    yield "episode", pd.DataFrame(
+        {"step": range(len(walk.q_values)), **columns, "action": pd.array(padded[0], dtype="Int64"),
+         "reward": padded[1], "followed": walk.followed, "completed": walk.completed}
+    )  # fmt: skip
+    for number, plane in enumerate(insight.planes):
+        x, y = np.meshgrid(plane.x, plane.y)
+        first, second = (insight.dimensions[i] for i in plane.dimensions)
+        cells = {f"q {name}": plane.q_values[..., i].ravel() for i, name in enumerate(names)}
+        yield (
+            f"plane{'' if len(insight.planes) == 1 else number + 1}",
+            pd.DataFrame({first: x.ravel(), second: y.ravel(), **cells}),
+        )

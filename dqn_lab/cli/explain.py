@@ -1,0 +1,128 @@
+"""`explain`: a composition's algorithm on one screen."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import Parser
+from dqn_lab.records import read_record, write_atomically
+from dqn_lab.types import ConfigError
+
+if TYPE_CHECKING:
+    from dqn_lab.explain import Explanation
+
+REFERENCES = {"Mnih et al. 2015": "experiment=atari/dqn", "the notebook": "experiment=tutorial"}
+NARROWEST, WIDEST = 60, 120
+
+
+def main(argv: list[str]) -> int:
+    """Explains a run or a composition; returns the exit code."""
+    args = _parser().parse_args(argv)
+    from dqn_lab.cli._compose import ERRORS
+
+    try:
+        if args.html and args.html.exists():
+            raise ValueError(f"--html {args.html}: exists already")
+        name, explanation = _explain(args)
+        if args.html:
+            text = _page(name, explanation).encode()
+            write_atomically(args.html, lambda file: file.write(text))
+            print(f"page      {args.html}")
+        else:
+            width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+            print("\n".join(_screen(explanation, width)))
+    except ConfigError as error:
+        return fail(*error.problems)
+    except ERRORS as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(f"{args.html or error.filename}: cannot be written: {error.strerror}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m dqn_lab explain",
+        description="Says what a run's or a composition's algorithm is: pseudo-code with its own values, formulas, "
+        "papers, what deviates from Mnih et al. 2015 and from the notebook, parameters, memory, and which engine.",
+    )
+    parser.add_argument("what", metavar="RUN | KEY=VALUE", nargs="*", help="a run's directory, or overrides of `train`")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead")
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="import the Python code outside of dqn_lab that the run's configuration names",
+    )
+    return parser
+
+
+def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
+    """Composes what is asked for and what it is compared with."""
+    from dqn_lab.build import validate
+    from dqn_lab.cli import _directories
+    from dqn_lab.cli._compose import compose_config, composer, plain
+    from dqn_lab.cli.evaluate import check_trust
+    from dqn_lab.explain import explain
+
+    _directories.add_directories(args.config_dir)
+
+    def compose(*overrides: str) -> dict[str, Any]:
+        return validate(plain(compose_config(list(overrides))))
+
+    run = Path(args.what[0]) if len(args.what) == 1 and "=" not in args.what[0] else None
+    if run is None and any("=" not in word for word in args.what):
+        word = next(word for word in args.what if "=" not in word)
+        raise ConfigError(f"{word}: must be one run's directory, or overrides of the form key=value")
+    if run is not None:
+        record = read_record(run)
+        check_trust(record["config"], record, args.trust)
+        config = validate(record["config"])
+    with composer():
+        if run is None:
+            config = compose(*args.what)
+        references = {name: compose(recipe) for name, recipe in REFERENCES.items()}
+    return (run.name if run is not None else " ".join(args.what) or "the default run"), explain(config, references)
+
+
+def _screen(it: Explanation, width: int) -> Iterator[str]:
+    """Yields the lines of a terminal's screen."""
+
+    def wrapped(text: str, first: str, rest: str) -> Iterator[str]:
+        yield from textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+
+    yield from wrapped(it.title, "", "  ")
+    yield ""
+    for number, (depth, text) in enumerate(it.steps, start=1):
+        indent = " " * (4 + 3 * depth)
+        yield from wrapped(text, f"{number:>2}  {indent[4:]}", f"{indent}  ")
+    yield "\ncomponents"
+    for piece in it.pieces:
+        yield from wrapped(f"{piece.group}={piece.name}: {piece.summary}", "  ", "      ")
+        for citation in piece.citations:
+            yield from wrapped(citation, "      ", "        ")
+    for reference, lines in it.deviations.items():
+        yield f"\ndeviations from {reference}"
+        yield from wrapped("; ".join(lines) or "none", "  ", "  ")
+    yield ""
+    pad = max(map(len, it.numbers)) + 2
+    for name, value in it.numbers.items():
+        yield from wrapped(value, f"{name:<{pad}}", " " * pad)
+
+
+def _page(name: str, it: Explanation) -> str:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from dqn_lab import analysis
+    from dqn_lab.analysis.figures.style import COLOURS
+
+    loader = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
+    css = (Path(str(analysis.__file__)).parent / "report" / "page.css").read_text(encoding="utf-8")
+    light, dark = ("".join(f"--{key}:{pair[which]};" for key, pair in COLOURS.items()) for which in (0, 1))
+    return loader.get_template("explain.html.jinja").render(it=it, name=name, css=css, light=light, dark=dark)

@@ -1,0 +1,91 @@
+"""`inspect`: a page with what a run's policy has learned."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._about import command
+from dqn_lab.cli._parser import Parser, natural, positive
+from dqn_lab.cli._runs import add_policy, differences, find_runs, open_policy, task
+from dqn_lab.types import ConfigError, TrainingError
+
+MOST = 8  # policies side by side
+
+
+def main(argv: list[str]) -> int:
+    """Writes the page; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        page = _inspect(args)
+    except ConfigError as error:
+        return fail(*error.problems)
+    except (ValueError, TrainingError) as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(f"{args.out or error.filename}: cannot be written: {error.strerror}")
+    print(f"page      {page}")
+    if args.open:
+        import webbrowser
+
+        webbrowser.open(page.resolve().as_uri())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m dqn_lab inspect",
+        description="Writes a page with what a run's policy has learned: Q-values along an episode and the return that "
+        "followed, the value function and the greedy policy over two dimensions or on the map, distributions, "
+        "features. Several runs of one task are shown side by side.",
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="runs' directories, or one above them")
+    add_policy(parser)
+    parser.add_argument(
+        "--dims", nargs="+", default=[], metavar="DIM",
+        help="two dimensions of the observation, by name or number, or all (default: the environment's own)",
+    )  # fmt: skip
+    parser.add_argument("--episodes", type=positive, default=10, metavar="N", help="greedy ones (default: 10)")
+    parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: inspect/ in the first RUN)")
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    return parser
+
+
+def _inspect(args: argparse.Namespace) -> Path:
+    runs = find_runs(args.runs, MOST)
+    policies = [open_policy(run, args.policy, args.trust) for run in runs]
+    tasks = list(dict.fromkeys(task(policy.config) for policy in policies))
+    if len(tasks) > 1:
+        raise ValueError(f"different tasks: {', '.join(tasks)}; inspect one at a time")
+    import numpy as np
+
+    from dqn_lab import insight
+    from dqn_lab.analysis import AnalysisError
+    from dqn_lab.analysis.inspect.page import write_inspection
+    from dqn_lab.cli.evaluate import seeds
+
+    experiments = [policy.experiment for policy in policies]
+    pairs = insight.choose_pairs(experiments[0], args.dims)
+    numbers = [seeds(policy, args.episodes, args.seed) for policy in policies]
+    walks = [insight.play_walks(*each) for each in zip(experiments, numbers, strict=True)]
+    regions = [insight.find_region(one, played, args.seed or 0) for one, played in zip(experiments, walks, strict=True)]
+    ends = [region for region in regions if region is not None]
+    region = None
+    if ends:  # one plane for all, so that they can be compared
+        region = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
+    labels = differences([policy.config for policy in policies]) if len(runs) > 1 else [f"{args.policy} policy"]
+    if len(set(labels)) < len(labels):
+        labels = [f"{label}  {run.name}".strip() for label, run in zip(labels, runs, strict=True)]
+    insights = [
+        insight.look_into(
+            policy.experiment, label=label, task=tasks[0], policy=args.policy, step=policy.step, seeds=own,
+            pairs=pairs, region=region, walks=played,
+        )
+        for policy, label, own, played in zip(policies, labels, numbers, walks, strict=True)
+    ]  # fmt: skip
+    try:
+        return write_inspection(insights, args.out or runs[0] / "inspect", command())
+    except AnalysisError as error:
+        raise ValueError(str(error)) from error

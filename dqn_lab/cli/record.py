@@ -1,0 +1,158 @@
+"""`record`: greedy episodes of a run's policy as a video, several side by side where asked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import Parser, natural, positive
+from dqn_lab.cli._runs import add_policy, differences, find_runs, open_policy, task
+from dqn_lab.types import ConfigError, TrainingError
+
+if TYPE_CHECKING:
+    from dqn_lab.cli.evaluate import Policy
+    from dqn_lab.film import Picture, Shot
+
+MOST = 16  # episodes side by side
+
+
+def main(argv: list[str]) -> int:
+    """Films greedy episodes; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        _record(args)
+    except ConfigError as error:
+        return fail(*error.problems)
+    except (ValueError, TrainingError) as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(f"{args.out or error.filename}: cannot be written: {error.strerror}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="python -m dqn_lab record",
+        description="Films the greedy episodes that `evaluate` plays with a run's policy, as an mp4 or a GIF. With "
+        "--grid several are side by side: of several runs, of one run's policies before, during and after training "
+        "(kept by evaluation.keep_policies=true), or of one policy from several seeds (--episodes).",
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run's directory; with --grid several")
+    add_policy(parser)
+    parser.add_argument("--episodes", type=positive, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
+    parser.add_argument("--grid", action="store_true", help="show episodes side by side")
+    parser.add_argument("--tiles", type=positive, default=3, metavar="N", help="policies of one run in a grid (3)")
+    parser.add_argument("--gif", action="store_true", help="write a GIF")
+    parser.add_argument("--fps", type=positive, metavar="N", help="pictures a second (default: the environment's own)")
+    parser.add_argument("--width", type=positive, metavar="N", help="of the video at most, in pixels")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE",
+        help="an .mp4 or .gif that does not exist yet (default: in RUN/videos/, where it is replaced)",
+    )  # fmt: skip
+    return parser
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An episode to be filmed."""
+
+    label: str
+    policy: Policy
+    number: int = 0  # of the episode among those that `evaluate` plays
+
+
+def _record(args: argparse.Namespace) -> None:
+    if args.out and args.out.exists():
+        raise ValueError(f"--out {args.out}: exists already")
+    suffix = args.out.suffix if args.out else ".gif" if args.gif else ".mp4"
+    if args.gif and suffix != ".gif":
+        raise ValueError(f"--gif, --out {args.out}: must end in .gif")
+    runs = find_runs(args.runs, MOST) if args.grid else args.runs
+    if not args.grid and len(runs) > 1:
+        raise ValueError(f"{len(runs)} runs: --grid shows several side by side")
+    from dqn_lab.video import check_writer, write_video
+
+    check_writer(suffix)
+    tiles = _tiles(args, runs)
+    name = f"{args.policy}{'-grid' if args.grid else ''}{suffix}"
+    out = args.out or (runs[0] / "videos" / name if len(runs) == 1 else Path(name))
+    if not args.out and len(runs) > 1 and out.exists():
+        raise ValueError(f"{out}: exists already; name another with --out")
+    reached: dict[int, Shot] = {}
+    pictures, fps = _pictures(args, tiles, reached)
+    count = write_video(out, pictures, args.fps or fps, args.width)
+    for number, tile in enumerate(tiles):
+        end = reached[number]
+        print(f"{tile.label or task(tile.policy.config)}: return {end.score:g}, {end.step:,} steps")
+    print(f"video     {out} ({count:,} pictures)")
+
+
+def _tiles(args: argparse.Namespace, runs: Sequence[Path]) -> list[Tile]:
+    """Chooses what is filmed: runs, one run's policies, or episodes of one policy."""
+    if len(runs) > 1:
+        policies = [open_policy(run, args.policy, args.trust) for run in runs]
+        tasks = list(dict.fromkeys(task(policy.config) for policy in policies))
+        if len(tasks) > 1:
+            raise ValueError(f"--grid: of different tasks: {', '.join(tasks)}")
+        labels = differences([policy.config for policy in policies])
+        if len(set(labels)) < len(labels):
+            labels = [f"{label}  {run.name}".strip() for label, run in zip(labels, runs, strict=True)]
+        return [Tile(label, policy) for label, policy in zip(labels, policies, strict=True)]
+    (run,) = runs
+    if not args.grid or args.episodes > 1:
+        policy = open_policy(run, args.policy, args.trust)
+        label = f"{args.policy} policy, step {policy.step:,}"
+        one = args.episodes == 1
+        return [Tile(label if one else f"{label}, episode {number}", policy, number) for number in range(args.episodes)]
+    return _policies(run, args.tiles, args.trust)
+
+
+def _policies(run: Path, number: int, trust: bool) -> list[Tile]:
+    """Chooses policies of one run from before training to after it, evenly."""
+    from dqn_lab.checkpoint import policy_names
+
+    final = open_policy(run, "final", trust)
+    names = [name for name in policy_names(run) if name.startswith("step_") and name != f"step_{final.step}"]
+    if not names:
+        raise ValueError(
+            f"{run}: kept no policies on the way; train with evaluation.keep_policies=true, or ask for several "
+            "--episodes or runs"
+        )
+    number = min(number, len(names) + 1, MOST)
+    chosen = dict.fromkeys(names[i * len(names) // max(1, number - 1)] for i in range(number - 1))
+    tiles = []
+    for name in chosen:
+        policy = open_policy(run, name, trust)
+        tiles.append(Tile("before training" if policy.step == 0 else f"after {policy.step:,} steps", policy))
+    return [*tiles, Tile(f"after {final.step:,} steps, trained", final)]
+
+
+def _pictures(
+    args: argparse.Namespace, tiles: Sequence[Tile], reached: dict[int, Shot]
+) -> tuple[Iterator[Picture], int]:
+    """Opens the environments and returns the pictures to come, with how many make a second."""
+    from dqn_lab import film
+    from dqn_lab.cli.evaluate import seeds
+
+    stages = [film.open_stage(tiles[0].policy.experiment.make_env)]
+    if args.grid:
+        stages += [film.open_stage(tile.policy.experiment.make_env) for tile in tiles[1:]]
+
+    def shots(number: int) -> Iterator[Shot]:
+        tile = tiles[number]
+        seed = seeds(tile.policy, max(args.episodes, MOST), args.seed)[tile.number]
+        stage = stages[number if args.grid else 0]
+        for shot in film.shoot(tile.policy.experiment.agent.greedy, stage, seed):
+            reached[number] = shot
+            yield shot
+
+    films = [shots(number) for number in range(len(tiles))]
+    fps = film.frames_per_second(stages[0])
+    if args.grid:
+        return film.side_by_side(films, [tile.label for tile in tiles]), fps
+    return (film.labelled(shot, tile.label) for tile, each in zip(tiles, films, strict=True) for shot in each), fps

@@ -1,0 +1,1 @@
+"""What is measured of learning while it goes on."""

@@ -1,0 +1,59 @@
+"""What an update is about to do with a batch, computed beside the engine and the same for all of them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dqn_lab.engine.torch import BatchQValues, forward, of_rows
+from dqn_lab.types import Array, Batch, Engine, NetworkNoise, Noise, Transition
+from dqn_lab.value.expected import q_learning_target
+
+
+def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: float) -> tuple[float, float]:
+    """Computes the first gradient step that an update will take, by autograd on the engine's own parameters.
+
+    Args:
+        engine: as it is before the update.
+        batch: to be learned from.
+        noise: of the update.
+        epsilon: ε of the policy.
+
+    Returns:
+        the gradient's Euclidean norm before any clipping, and the mean |r + discount · V(s′) − Q(s, a)|, of expected
+        values whatever represents the return.
+    """
+    device = next(engine.online.parameters()).device
+
+    def put(array: Array) -> Tensor:
+        return torch.from_numpy(array).to(device)
+
+    transition = Transition(*map(put, batch.transition))
+    noise = Noise(noise.minibatches, *(_tensors(each, device) for each in noise[1:]))
+    rows: Tensor | slice = slice(None) if noise.minibatches is None else put(noise.minibatches[0])
+    with torch.no_grad():
+        q_values = BatchQValues(engine, transition, noise, epsilon)
+        bootstrapped = engine.bootstrap(q_values, transition.action)
+        outputs = q_values.target_outputs
+        target = engine.value.target(transition, outputs, bootstrapped, lambda: q_values.online_outputs)
+        expected = q_learning_target(transition.reward, transition.discount, q_values.target_next, bootstrapped)
+    own = noise.online if noise.minibatches is None else of_rows(noise.online, rows)
+    judged = engine.value.loss(
+        forward(engine.online, transition.obs[rows], own), transition.action[rows], target[rows], own
+    )
+    loss = judged.loss if batch.weights is None else put(batch.weights)[rows] * judged.loss
+    gradient = torch.autograd.grad(loss.mean(), [*engine.online.parameters()], allow_unused=True)
+    norms = torch.stack([part.norm() for part in gradient if part is not None])
+    return norms.norm().item(), (expected[rows] - judged.q_value).abs().mean().item()
+
+
+@torch.no_grad()
+def target_q_values(engine: Engine, obs: Array) -> Array:
+    """Returns the target network's expected values [B, A] at observations [B, *O], without noise."""
+    device = next(engine.target.parameters()).device
+    values: Array = engine.value.q_values(forward(engine.target, torch.from_numpy(obs).to(device), None)).cpu().numpy()
+    return values
+
+
+def _tensors(noise: NetworkNoise[Array] | None, device: torch.device) -> NetworkNoise[Tensor] | None:
+    return noise and NetworkNoise(*(None if part is None else torch.from_numpy(part).to(device) for part in noise))

@@ -1,0 +1,86 @@
+"""The gradient and the TD error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import gymnasium
+import numpy as np
+from annotated_types import Gt
+
+from dqn_lab.diagnostics._batch import gradient_and_error
+from dqn_lab.registry import register
+from dqn_lab.schedule import Progress
+from dqn_lab.types import Array, Batch, Engine, Noise
+
+Count = Annotated[int, Gt(0)]
+
+
+@register("diagnostics", "basic")
+class Basic:
+    """Measures the gradient's size and the TD error, on every `interval`-th batch; a row has an episode's means.
+
+    `grad_norm` is the Euclidean norm of the gradient before it is clipped, `td_error` the mean |δ| over the batch.
+
+    Args:
+        engine: whose updates are measured.
+        make_env: makes an environment of its own.
+        discount: γ.
+        rng: of its own, so that measuring changes no draw.
+        interval: batches from one measurement to the next; the first is measured.
+    """
+
+    columns: tuple[str, ...] = ("grad_norm", "td_error")
+
+    def __init__(
+        self,
+        engine: Engine,
+        make_env: Callable[..., gymnasium.Env[Any, Any]],
+        discount: float,
+        rng: np.random.Generator,
+        *,
+        interval: Count = 500,
+    ) -> None:
+        self.engine, self.make_env, self.discount, self.rng = engine, make_env, discount, rng
+        self.interval = interval
+        self.left = 0  # batches until the next measurement
+        self.measuring = False
+        self.fresh = True  # whether an episode begins with the next step
+        self.sums: dict[str, float] = {}
+        self.count = 0  # measurements in this episode
+
+    def observe(self, obs: Array, reward: float, ended: bool) -> None:
+        """Is told of every environment step, before what is learned after it."""
+        if self.fresh:
+            self.sums, self.count = {}, 0
+        self.fresh = ended
+
+    def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None:
+        """Measures what an update is about to do, if it is due."""
+        self.measuring = self.left == 0
+        self.left = (self.left or self.interval) - 1
+        if self.measuring:
+            self.count += 1
+            gradient, error = gradient_and_error(self.engine, batch, noise, epsilon)
+            self._add(grad_norm=gradient, td_error=error)
+
+    def after_update(self) -> None:
+        """Measures what the update has done."""
+
+    def _add(self, **values: float) -> None:
+        for name, value in values.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def report(self, progress: Progress) -> Mapping[str, float | None]:
+        """Returns the means over the measurements of the episode; None for each if there was none."""
+        return {name: self.sums[name] / self.count if name in self.sums else None for name in self.columns}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns how far the episode and the interval are."""
+        return {"left": self.left, "fresh": self.fresh, "sums": dict(self.sums), "count": self.count}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores what `state_dict` returned."""
+        self.left, self.fresh, self.count = state["left"], state["fresh"], state["count"]
+        self.sums = dict(state["sums"])

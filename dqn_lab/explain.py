@@ -1,0 +1,234 @@
+"""A composition in words: its algorithm, formulas, papers, deviations and numbers, from what its components declare."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dqn_lab import registry
+from dqn_lab.build import build_network, choose, look_around
+from dqn_lab.hooks import Explains, TakesMemory
+from dqn_lab.records import value_text
+from dqn_lab.schedule import Every, Progress
+from dqn_lab.types import ConfigError
+
+PARTS = (
+    "network",
+    "value",
+    "bootstrap",
+    "buffer",
+    "optimizer",
+    "target",
+    "exploration",
+)  # what an algorithm is made of
+COMPARED = (*PARTS, "train", "discount")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A component of the composition.
+
+    Args:
+        group: the group it is chosen from.
+        name: its own.
+        summary: what it does, with its own values.
+        values: its configuration.
+        citations: the papers that its documentation names.
+    """
+
+    group: str
+    name: str
+    summary: str
+    values: Mapping[str, str]
+    citations: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Explanation:
+    """All that is said of a composition.
+
+    Args:
+        title: its task and what it is made of.
+        steps: of the algorithm: how deep each is nested, and what it says.
+        pieces: the components.
+        deviations: by reference, each key with its value here and there.
+        numbers: by name.
+    """
+
+    title: str
+    steps: tuple[tuple[int, str], ...]
+    pieces: tuple[Piece, ...]
+    deviations: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, str]
+
+
+def explain(config: Mapping[str, Any], references: Mapping[str, Mapping[str, Any]]) -> Explanation:
+    """Explains a validated configuration; builds no more of it than its network and its buffer.
+
+    Args:
+        config: the composition.
+        references: validated configurations that it is compared with, by name.
+    """
+    pieces = tuple(_piece(group, config) for group in PARTS)
+    env = config["env"].get("id", config["env"]["name"])
+    return Explanation(
+        title=f"{env}: {', '.join(f'{piece.group}={piece.name}' for piece in pieces)}",
+        steps=tuple(_steps(config, env)),
+        pieces=pieces,
+        deviations={name: tuple(deviations(config, other)) for name, other in references.items()},
+        numbers=dict(_numbers(config)),
+    )
+
+
+def _piece(group: str, config: Mapping[str, Any]) -> Piece:
+    part = config[group]
+    component = registry.lookup(group, part["name"])
+    documented = inspect.getdoc(component) or ""
+    values = {key: _text(value) for key, value in part.items() if key != "name"}
+    return Piece(
+        group=group, name=part["name"], summary=_summary(documented, values), values=values,
+        citations=tuple(_citations(documented)),
+    )  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    """Writes a value as a person types it, a straight line in words."""
+    if isinstance(value, Mapping) and value.keys() == {"start", "end", "duration", "unit"}:
+        return f"{value['start']:g} to {value['end']:g} over {value['duration']:,} {value['unit']}"
+    return value_text(value)
+
+
+def _summary(documented: str, values: Mapping[str, str]) -> str:
+    """Returns the first paragraph, with values in place of the names of parameters in backquotes."""
+    text = " ".join(documented.partition("\n\n")[0].split()) or "has no documentation"
+    text = re.sub(r" \([^()]*https?://[^()]*\)", "", text)  # which stands among the citations
+    return re.sub(r"`(\w+)`", lambda name: values.get(name[1], name[1]), text)
+
+
+def _citations(documented: str) -> Iterator[str]:
+    """Finds what stands before each address in a docstring, back to the sentence's beginning, with the address."""
+    text = re.sub(r"^Args:.*", "", documented, flags=re.DOTALL | re.MULTILINE)
+    for paragraph in text.split("\n\n"):
+        words = " ".join(paragraph.split())
+        start = 0
+        for found in re.finditer(r"https?://[^\s)]+?(?=[).,;:]*(?:\s|$))", words):
+            before = words[start : found.start()]
+            title = before.find('"')  # which may have any of the marks
+            head = before if title < 0 else before[:title]
+            begin = max((mark.end() for mark in re.finditer(r"\(|[;:] |(?<!al)\. ", head)), default=0)
+            yield f"{before[begin:].strip(' ,')}, {found[0]}".lstrip(", ")
+            start = found.end()
+
+
+def _lines(group: str, config: Mapping[str, Any]) -> Mapping[str, str]:
+    """Returns what a component declares of itself."""
+    component = registry.lookup(group, config[group]["name"])
+    if not isinstance(component, Explains):
+        return {}
+    with registry.blame(group, config[group]):
+        return component.explain(config)
+
+
+def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
+    """Yields the loop, each line filled in by the component that decides it."""
+    said = {group: _lines(group, config) for group in PARTS}
+    train, evaluation = config["train"], config["evaluation"]
+
+    def line(group: str, name: str) -> str:
+        piece = _piece(group, config)
+        return said[group].get(name) or f"{piece.summary.rstrip('.:')}{_shown(piece)}"
+
+    limits = [f"{config[unit]:,} {unit}" for unit in ("steps", "episodes") if config[unit] is not None]
+    yield 0, f"Q(·; θ) ← {line('network', 'network')}"
+    yield 0, f"until {' or '.join(limits)}:"
+    yield 1, f"s ← a fresh episode of {env}; until it ends:"
+    act = line("exploration", "act")
+    yield 2, f"{act}{_shown(_piece('exploration', config))}" if "act" in said["exploration"] else act
+    clipped = "" if train["max_reward"] is None else f"; r ← clip(r, ±{train['max_reward']:g})"
+    yield 2, f"r, s′ ← the environment's answer to a{clipped}"
+    if "draw" not in said["buffer"] or "store" in said["buffer"]:
+        yield 2, line("buffer", "store")
+    often = "after every step" if train["interval"] == 1 else f"after every {train['interval']:,} steps"
+    times = "" if train["num_updates"] == 1 else f", {train['num_updates']:,} times"
+    yield 2, f"{often}, from step {train['learning_starts']:,} on{times}:"
+    yield 3, said["buffer"].get("draw") or f"draw {train['batch_size']} transitions (s, a, r, s′, γ′)"
+    if "bonus" in said["bootstrap"]:
+        yield 3, said["bootstrap"]["bonus"]
+    yield 3, line("bootstrap", "next")
+    steps = config["buffer"].get("n_step", 1)
+    yield 3, f"{line('value', 'target')}; γ′ = {config['discount']:g}{'' if steps == 1 else f'^{steps}'}, 0 at an end"
+    size = train["minibatch_size"]
+    parts = "" if size is None or size >= train["batch_size"] else f"; of each {size} of them, shuffled, in turn"
+    yield 3, f"{line('value', 'loss')}{parts}"
+    yield 3, said["optimizer"].get("step") or f"θ ← {line('optimizer', 'step')}"
+    yield 2, line("target", "follow")
+    if evaluation["interval"] is not None:
+        number = evaluation["num_episodes"]
+        yield 1, f"every {evaluation['interval']:,} {evaluation['unit']}: the mean return of {number} greedy episodes"
+
+
+def _shown(piece: Piece) -> str:
+    """Writes a component's values behind what is said of it."""
+    values = ", ".join(f"{key}={value}" for key, value in piece.values.items() if value != "null")
+    return f" ({values})" if values else ""
+
+
+def deviations(config: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
+    """Yields each key in which a composition's algorithm differs from a reference, with both values."""
+    for group in COMPARED:
+        mine, theirs = config[group], reference[group]
+        if not isinstance(mine, Mapping):
+            if mine != theirs:
+                yield f"{group}={value_text(mine)}, not {value_text(theirs)}"
+        elif mine.get("name") != theirs.get("name"):
+            yield f"{group}={mine['name']}, not {theirs['name']}"
+        else:
+            for key in dict.fromkeys([*mine, *theirs]):
+                if mine.get(key) != theirs.get(key):
+                    yield f"{group}.{key}={value_text(mine.get(key))}, not {value_text(theirs.get(key))}"
+    here, there = (each["env"].get("truncation_terminates", False) for each in (config, reference))
+    if here != there:
+        yield f"env.truncation_terminates={value_text(here)}, not {value_text(there)}"
+
+
+def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    value = registry.create("value", config["value"])
+    try:
+        with registry.blame("env", config["env"]):
+            space, num_actions = look_around(registry.create("env", config["env"]).make)
+        network = build_network(config, value, space, num_actions)
+        yield "parameters", f"{sum(parameter.numel() for parameter in network.parameters()):,}"
+        yield "memory", _memory(config, space)
+    except ConfigError as error:
+        yield "parameters", f"unknown: {error}"
+    yield "gradient steps", _updates(config)
+    for group in ("engine", "rollout"):
+        choice = choose(group, config)
+        against = "".join(f"; not {name}: {why}" for name, why in choice.rejected.items())
+        yield group, f"{choice.name}: {choice.reason}{against}"
+
+
+def _memory(config: Mapping[str, Any], space: Any) -> str:
+    try:
+        buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
+    except ConfigError as error:
+        return str(error)
+    return f"{buffer.nbytes / 1e6:,.1f} MB of replay" if isinstance(buffer, TakesMemory) else "no replay"
+
+
+def _updates(config: Mapping[str, Any]) -> str:
+    train, steps = config["train"], config["steps"]
+    minibatches = -(-train["batch_size"] // (train["minibatch_size"] or train["batch_size"]))
+    if config["buffer"]["name"] == "none":
+        minibatches, train = 1, {**train, "batch_size": 1, "num_updates": 1}
+    each = minibatches * train["num_updates"]
+    if steps is None:
+        rate = f"{each:,} after every step" if train["interval"] == 1 else f"{each:,} every {train['interval']:,} steps"
+        return f"{rate}; how many depends on how long {config['episodes']:,} episodes are"
+    learning = Every(train["interval"], "steps", first=train["learning_starts"])
+    occasions = learning.count(Progress(train["batch_size"] - 1), Progress(steps))
+    most = "at most " if config["episodes"] is not None or config["buffer"].get("n_step", 1) > 1 else ""
+    return f"{most}{occasions * each:,}"

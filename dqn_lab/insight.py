@@ -1,0 +1,278 @@
+"""What a policy knows, computed from its network: episodes, planes of states, maps, distributions, features."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium.spaces import Box, Discrete
+from torch import Tensor, nn
+
+from dqn_lab.agent import Agent
+from dqn_lab.analysis.inspect.material import Chart, Distribution, Features, Insight, Plane, Walk
+from dqn_lab.env.names import find_names
+from dqn_lab.evaluate import watch
+from dqn_lab.film import open_stage
+from dqn_lab.hooks import HasDistribution
+from dqn_lab.train import Experiment
+from dqn_lab.types import Array
+
+RESOLUTION = 81  # points along a side of a plane
+RANDOM_STEPS = 2_000  # with which the region of a plane is found
+MOST_STATES = 2_000  # whose features are looked at
+NUM_DISTRIBUTIONS = 3
+Region = tuple[Array, Array]  # the least and the greatest of each dimension, [D] each
+
+
+class _Look:
+    """A policy's network, and how it is asked.
+
+    Args:
+        experiment: with the policy in its agent.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.agent: Agent = experiment.agent
+        self.make_env, self.config = experiment.make_env, experiment.config
+        with contextlib.closing(self.make_env()) as env:
+            self.space: gymnasium.Space[Any] = env.observation_space
+            self.names = find_names(env)
+
+    def q_values(self, obs: Array) -> Array:
+        """Returns Q-values [N, A] at any number of observations."""
+        parts = [self.agent.greedy(obs[i : i + 256]).copy() for i in range(0, len(obs), 256)]
+        return np.concatenate(parts)
+
+    def outputs(self, obs: Array) -> Tensor:
+        """Returns the network's own outputs [N, A, K], without noise."""
+        with torch.no_grad():
+            outputs: Tensor = self.agent.engine.online(torch.from_numpy(obs))
+        return outputs
+
+    @property
+    def is_vector(self) -> bool:
+        """Whether a vector of at least two numbers is observed."""
+        return isinstance(self.space, Box) and len(self.space.shape) == 1 and self.space.shape[0] > 1
+
+    def walk(self, seed: int) -> Walk:
+        """Plays a greedy episode."""
+        limit = self.config["train"]["max_reward"] or np.inf
+        with contextlib.closing(self.make_env()) as env:
+            moments = list(watch(self.agent.greedy, env, seed))
+        return Walk(
+            seed=seed,
+            obs=np.array([moment.obs for moment in moments], self.space.dtype),
+            q_values=np.array([moment.q_values for moment in moments], np.float64),
+            actions=np.array([moment.action for moment in moments[:-1]], np.int64),
+            rewards=np.clip([moment.reward for moment in moments[1:]], -limit, limit),
+            discount=self.config["discount"],
+            truncated=moments[-1].truncated and not moments[-1].terminated,
+        )
+
+
+def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Region | None:
+    """Returns where greedy episodes and random play go, 1 in 100 of either end left out; None unless vectors are seen.
+
+    Args:
+        experiment: whose environment.
+        walks: greedy episodes.
+        seed: of the random play.
+    """
+    look = _Look(experiment)
+    if not look.is_vector:
+        return None
+    rng, visited = np.random.default_rng(seed), []
+    with contextlib.closing(experiment.make_env()) as env:
+        obs, ended = env.reset(seed=seed)[0], False
+        for _ in range(RANDOM_STEPS):
+            visited.append(np.array(obs, np.float64))
+            obs = env.reset()[0] if ended else obs
+            obs, _, terminated, truncated, _ = env.step(int(rng.integers(len(look.names.actions))))
+            ended = bool(terminated or truncated)
+    groups = [np.array(visited), np.concatenate([walk.obs for walk in walks]).astype(np.float64)]
+    low = np.min([np.percentile(group, 1, axis=0) for group in groups], axis=0)
+    high = np.max([np.percentile(group, 99, axis=0) for group in groups], axis=0)
+    margin = np.where(high > low, 0.1 * (high - low), 0.5)
+    return low - margin, high + margin
+
+
+def look_into(
+    experiment: Experiment,
+    *,
+    label: str,
+    task: str,
+    policy: str,
+    step: int,
+    seeds: Sequence[int],
+    pairs: Sequence[tuple[int, int]] = (),
+    region: Region | None = None,
+    walks: Sequence[Walk] | None = None,
+) -> Insight:
+    """Computes everything that a page shows of a policy.
+
+    Args:
+        experiment: with the policy in its agent.
+        label: tells it from others.
+        task: its environment.
+        policy: its name.
+        step: at which it was saved.
+        seeds: of the greedy episodes; the first is the one that is drawn.
+        pairs: of dimensions, over which Q-values are shown.
+        region: of the planes, as `find_region` returns it.
+        walks: the greedy episodes, if they are played already.
+    """
+    look = _Look(experiment)
+    walks = walks or [look.walk(seed) for seed in seeds]
+    states = np.concatenate([walk.obs for walk in walks])
+    states = states[:: -(-len(states) // MOST_STATES)]
+    count = len(look.names.actions)
+    return Insight(
+        label=label, task=task, policy=policy, step=step,
+        dimensions=look.names.dimensions, action_names=look.names.actions, walk=walks[0],
+        returns=np.array([walk.rewards.sum() for walk in walks]),
+        counts=np.sum([np.bincount(walk.actions, minlength=count) for walk in walks], axis=0),
+        planes=[_plane(look, pair, states, region) for pair in pairs] if region is not None else (),
+        distributions=list(_distributions(look, walks[0])),
+        charts=list(_charts(look)),
+        features=last_features(experiment.agent.engine.online, states),
+    )  # fmt: skip
+
+
+def play_walks(experiment: Experiment, seeds: Sequence[int]) -> list[Walk]:
+    """Plays a greedy episode from each seed."""
+    look = _Look(experiment)
+    return [look.walk(seed) for seed in seeds]
+
+
+def choose_pairs(experiment: Experiment, asked: Sequence[str]) -> list[tuple[int, int]]:
+    """Returns the pairs of dimensions that are shown: those asked for, or the environment's own.
+
+    Args:
+        experiment: whose environment.
+        asked: nothing, `all`, or two names or numbers.
+
+    Raises:
+        ValueError: there are no such dimensions.
+    """
+    look = _Look(experiment)
+    names = look.names.dimensions
+    if not look.is_vector:
+        if asked:
+            raise ValueError(f"--dims: this environment's observations are {look.space}, not a vector of numbers")
+        return []
+    if not asked:
+        return [look.names.plane or (0, 1)]
+    if list(asked) == ["all"]:
+        return list(itertools.combinations(range(len(names)), 2))
+    found = [_dimension(word, names) for word in asked]
+    if len(found) != 2 or found[0] == found[1]:
+        raise ValueError(f"--dims {' '.join(asked)}: must be two different dimensions, or all")
+    return [(found[0], found[1])]
+
+
+def _dimension(word: str, names: Sequence[str]) -> int:
+    if word in names:
+        return names.index(word)
+    if word.isdecimal() and int(word) < len(names):
+        return int(word)
+    choices = ", ".join(f"{i} or {name}" for i, name in enumerate(names))
+    raise ValueError(f"--dims {word}: no such dimension; choices: {choices}, all")
+
+
+def _plane(look: _Look, pair: tuple[int, int], states: Array, region: Region) -> Plane:
+    held = np.median(states.astype(np.float64), axis=0)
+    x, y = (np.linspace(region[0][i], region[1][i], RESOLUTION) for i in pair)
+    points = np.tile(held, (RESOLUTION, RESOLUTION, 1))
+    points[..., pair[0]], points[..., pair[1]] = np.meshgrid(x, y)
+    q_values = look.q_values(points.reshape(-1, len(held)).astype(look.space.dtype))
+    return Plane(dimensions=pair, x=x, y=y, q_values=q_values.reshape(RESOLUTION, RESOLUTION, -1), held=held)
+
+
+def _distributions(look: _Look, walk: Walk) -> Iterator[Distribution]:
+    """Yields the distributions at a few states, evenly spaced over an episode."""
+    value = look.agent.engine.value
+    if not isinstance(value, HasDistribution):
+        return
+    steps = np.unique(np.linspace(0, len(walk.actions) - 1, NUM_DISTRIBUTIONS).astype(int))
+    values, masses = value.distribution(look.outputs(walk.obs[steps]))
+    for number, step in enumerate(steps):
+        yield Distribution(step=int(step), values=values[number].numpy(), masses=masses[number].numpy())
+
+
+def last_features(network: nn.Module, obs: Array) -> Features | None:
+    """Returns what the last linear layer of a network is given at observations [N, *O]; None if there is none."""
+    seen: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        seen[:] = [inputs[0].detach()]
+
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear)]
+    handles = [layer.register_forward_pre_hook(keep) for layer in layers]
+    try:
+        with torch.no_grad():
+            network(torch.from_numpy(obs))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return Features(values=seen[0].reshape(-1, seen[0].shape[-1]).double().numpy()) if seen else None
+
+
+def _charts(look: _Look) -> Iterator[Chart]:
+    """Yields maps of all states, for the environments of Gymnasium that have one."""
+    if not isinstance(look.space, Discrete):
+        return
+    with contextlib.suppress(ValueError), contextlib.closing(open_stage(look.make_env)) as stage:
+        inner: Any = stage.unwrapped
+        q_values = look.q_values(np.arange(int(look.space.n), dtype=look.space.dtype))  # [S, A]
+        draw = CHARTS.get(type(inner).__name__)
+        yield from [] if draw is None else draw(inner, q_values)
+
+
+def _grid(inner: Any, q_values: Array, shape: tuple[int, int], walls: Array) -> Iterator[Chart]:
+    picture = np.asarray(inner.render())
+    states = np.flatnonzero(~walls.reshape(-1))
+    rows, columns = np.unravel_index(states, shape)
+    cell = np.array([picture.shape[1] / shape[1], picture.shape[0] / shape[0]])
+    yield _chart("every cell", picture, (np.stack([columns, rows], 1) + 0.5) * cell, q_values[states])
+
+
+def _frozen_lake(inner: Any, q_values: Array) -> Iterator[Chart]:
+    yield from _grid(inner, q_values, (inner.nrow, inner.ncol), np.isin(inner.desc, [b"H", b"G"]))
+
+
+def _cliff_walking(inner: Any, q_values: Array) -> Iterator[Chart]:
+    walls = np.array(inner._cliff, bool)
+    walls[-1, -1] = True  # the goal
+    yield from _grid(inner, q_values, tuple(inner.shape), walls)
+
+
+def _taxi(inner: Any, q_values: Array) -> Iterator[Chart]:
+    """Yields the ways to a passenger at each place, and with the passenger to each place."""
+    for aboard, place in itertools.product((False, True), range(4)):
+        passenger, goal = (4, place) if aboard else (place, (place + 1) % 4)
+        cells = list(itertools.product(range(5), range(5)))
+        states = np.array([inner.encode(row, column, passenger, goal) for row, column in cells])
+        inner.s, inner.lastaction = int(states[12]), None
+        picture = np.asarray(inner.render())
+        cell = np.array(inner.cell_size)
+        places = np.array([inner.get_surf_loc(place) for place in cells]) + cell / 2
+        title = f"passenger aboard, to {'RGYB'[place]}" if aboard else f"to the passenger at {'RGYB'[place]}"
+        yield _chart(title, picture, places, q_values[states])
+
+
+def _chart(title: str, picture: Array, places: Array, q_values: Array) -> Chart:
+    indifferent = q_values.max(1) == q_values.min(1)
+    actions = np.where(indifferent, -1, q_values.argmax(1))
+    return Chart(title=title, picture=picture, places=places, actions=actions, values=q_values.max(1))
+
+
+CHARTS: Mapping[str, Any] = {
+    "FrozenLakeEnv": _frozen_lake,
+    "CliffWalkingEnv": _cliff_walking,
+    "TaxiEnv": _taxi,
+}

@@ -1,0 +1,116 @@
+"""Pictures as a file that moves: an mp4 that browsers play, or a GIF."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from PIL import Image
+
+from dqn_lab.film import EXTRA, Picture, RenderError
+from dqn_lab.records import write_atomically
+
+SUFFIXES = (".mp4", ".gif")
+GIF_FPS = 25  # at most; every second picture of a faster film is left out
+GIF_COLOURS = 64
+SAMPLE = 64  # pictures of a GIF that its colours are taken from
+
+
+def check_writer(suffix: str) -> None:
+    """Sees that a kind of file can be written here.
+
+    Raises:
+        RenderError: it is another kind, or what writes it is not installed.
+    """
+    if suffix not in SUFFIXES:
+        raise RenderError(f"{suffix or 'no suffix'}: must be one of {', '.join(SUFFIXES)}")
+    if suffix == ".mp4":
+        try:
+            import av
+            import imageio.v3  # noqa: F401
+
+            av.codec.Codec("libx264", "w")
+        except (ImportError, ValueError) as error:
+            raise RenderError(f"an mp4 needs an extra: {EXTRA} ({error}); a .gif does not") from error
+
+
+def write_video(path: Path, pictures: Iterable[Picture], fps: int, width: int | None = None) -> int:
+    """Writes pictures of one size, whole or not at all.
+
+    Args:
+        path: ends in `.mp4` (H.264 that browsers play) or `.gif` (at most 25 pictures a second).
+        pictures: [height, width, 3] each; as many as there are seconds times `fps`.
+        fps: pictures a second.
+        width: to which larger pictures are shrunk; None for none.
+
+    Returns:
+        how many pictures the file has.
+
+    Raises:
+        RenderError: this kind of file cannot be written here.
+        OSError: the place cannot be written to.
+    """
+    check_writer(path.suffix)
+    write = _write_gif if path.suffix == ".gif" else _write_mp4
+    count = 0
+
+    def put(file: IO[bytes]) -> None:
+        nonlocal count
+        count = write(file, _shrunk(pictures, width), fps)
+
+    write_atomically(path, put)
+    return count
+
+
+def _shrunk(pictures: Iterable[Picture], width: int | None) -> Iterator[Picture]:
+    for picture in pictures:
+        if width is None or picture.shape[1] <= width:
+            yield picture
+        else:
+            size = width, round(picture.shape[0] * width / picture.shape[1])
+            yield np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS))
+
+
+def _write_mp4(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
+    import imageio.v3 as imageio
+
+    count, memory = 0, io.BytesIO()
+    writer: Any
+    with imageio.imopen(memory, "w", plugin="pyav", extension=".mp4") as writer:
+        writer.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
+        for picture in pictures:
+            odd = [(0, side % 2) for side in picture.shape[:2]]  # H.264 as browsers play it has even sides
+            writer.write_frame(np.pad(picture, (*odd, (0, 0)), mode="edge"))
+            count += 1
+    file.write(memory.getvalue())
+    return count
+
+
+def _write_gif(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
+    """Writes pictures in the colours of the first ones and without dithering, so that only what moves takes room."""
+    stride = -(-fps // GIF_FPS)
+    chosen = _strided(pictures, stride)
+    first = list(islice(chosen, SAMPLE))
+    sample = np.concatenate(first[:: max(1, len(first) // 8)])
+    palette = Image.fromarray(sample).quantize(GIF_COLOURS, method=Image.Quantize.MEDIANCUT)
+    frames = [
+        Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture in chain(first, chosen)
+    ]
+    durations = [1000 * stride / fps] * (len(frames) - 1) + [2000]  # a rest before it begins again
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
+    return len(frames)
+
+
+def _strided(pictures: Iterable[Picture], stride: int) -> Iterator[Picture]:
+    """Returns every so manyth picture, and the last: the end of an episode is not left out."""
+    left_out = None
+    for number, picture in enumerate(pictures):
+        left_out = picture if number % stride else None
+        if left_out is None:
+            yield picture
+    if left_out is not None:
+        yield left_out

@@ -1,0 +1,224 @@
+"""`record` and `play`, and films made while a run trains: the episodes that are evaluated, and no byte changed."""
+
+import itertools
+import json
+
+import av
+import gymnasium
+import numpy as np
+import pytest
+from PIL import Image
+
+from dqn_lab.evaluate import evaluate
+
+
+def num_pictures(path):
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+class Dark(gymnasium.Env):
+    observation_space, action_space = gymnasium.spaces.Box(-1, 1, (2,)), gymnasium.spaces.Discrete(2)
+
+    def __init__(self, render_mode=None):
+        self.render_mode = render_mode
+
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        return np.zeros(2, np.float32), 1.0, True, False, {}
+
+
+gymnasium.register("Dark-v0", Dark)
+QUICK = ("logger=csv", "display=none", "steps=300", "episodes=null", "evaluation.interval=100", "evaluation.unit=steps",
+         "evaluation.num_episodes=2", "evaluation.final_num_episodes=2", "train.learning_starts=64")  # fmt: skip
+
+
+def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
+    """And a run that does neither writes what it wrote before."""
+    cli("train", *QUICK, f"hydra.run.dir={tmp_path}/plain")
+    seen = cli("train", *QUICK, "evaluation.video=true", "evaluation.keep_policies=2", f"hydra.run.dir={tmp_path}/seen")
+    assert seen.code == 0, seen.err
+    for table in ("episodes.csv", "evaluations.csv"):
+        assert (tmp_path / "plain" / table).read_bytes() == (tmp_path / "seen" / table).read_bytes()
+    assert not (tmp_path / "plain" / "videos").exists()
+    videos = {path.name for path in (tmp_path / "seen" / "videos").iterdir()}
+    assert videos == {"step_100.mp4", "step_200.mp4", "final.mp4"}
+    kept = {path.stem for path in (tmp_path / "seen" / "checkpoint").glob("step_*")}
+    assert kept == {"step_0", "step_200"}
+
+
+def test_a_filmed_evaluation_is_its_first_episode(cli, tmp_path):
+    from dqn_lab.cli.evaluate import load_policy
+    from dqn_lab.seeding import Streams
+
+    cli("train", *QUICK, "evaluation.video=true", f"hydra.run.dir={tmp_path}/run")
+    policy = load_policy(tmp_path / "run", "final", False)
+    rng = Streams(policy.config["seed"])("evaluation final")
+    first = next(evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, rng, 2))
+    assert num_pictures(tmp_path / "run" / "videos" / "final.mp4") == first.length + 1
+
+
+def test_a_run_that_cannot_be_filmed_does_not_begin(cli, tmp_path, monkeypatch):
+    outcome = cli("train", *QUICK, "evaluation.video=true", "env.id=Dark-v0", "hydra.run.dir=dark")
+    assert outcome.code == 2
+    assert outcome.problems == [
+        "error: evaluation.video=true: this environment has no render_mode rgb_array: it does not draw itself"
+    ]
+    monkeypatch.setitem(__import__("sys").modules, "imageio.v3", None)
+    outcome = cli("train", *QUICK, "evaluation.video=true", "hydra.run.dir=dark")
+    assert outcome.code == 2
+    assert 'pip install "dqn-lab[video]"' in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_only_seen_is_no_part_of_what_a_job_is_known_by(configure):
+    from dqn_lab.records import identity
+
+    plain = configure()
+    older = {
+        **plain,
+        "evaluation": {k: v for k, v in plain["evaluation"].items() if k not in ("video", "keep_policies")},
+    }
+    assert identity(older) == identity(plain)
+    assert identity(configure("evaluation.keep_policies=true")) != identity(plain)
+
+
+def test_a_recorded_episode_is_the_one_that_evaluate_plays(cli, tmp_path):
+    """Return, length and the number of pictures; of the first and of a later episode."""
+    cli("train", *QUICK, "hydra.run.dir=run")
+    cli("evaluate", "run", "--episodes", "3", "--seed", "7", "--csv", "rows.csv")
+    rows = (tmp_path / "rows.csv").read_text().splitlines()[1:]
+    lengths = [int(row.split(",")[3]) for row in rows]
+    outcome = cli("record", "run", "--seed", "7")
+    assert outcome.code == 0, outcome.err
+    assert f"return {lengths[0]}, {lengths[0]} steps" in outcome.out
+    assert num_pictures(tmp_path / "run" / "videos" / "final.mp4") == lengths[0] + 1
+    outcome = cli("record", "run", "--seed", "7", "--episodes", "3", "--out", "three.mp4")
+    assert num_pictures(tmp_path / "three.mp4") == sum(lengths) + 3
+    assert [f"return {length}, {length} steps" in outcome.out for length in lengths] == [True] * 3
+    cli("record", "run", "--seed", "7", "--episodes", "3", "--grid", "--out", "grid.mp4")
+    assert num_pictures(tmp_path / "grid.mp4") == max(lengths) + 1
+
+
+def test_a_grid_of_one_run_goes_from_before_training_to_after(cli, tmp_path):
+    cli("train", *QUICK, "evaluation.keep_policies=true", "hydra.run.dir=run")
+    outcome = cli("record", "run", "--grid", "--gif")
+    assert [line.partition(":")[0] for line in outcome.out.splitlines()[:-1]] == [
+        "before training", "after 100 steps", "after 300 steps, trained",
+    ]  # fmt: skip
+    with Image.open(tmp_path / "run" / "videos" / "final-grid.gif") as image:
+        assert image.size[0] == 1200
+
+
+def test_a_grid_of_runs_says_what_tells_them_apart(cli, tmp_path):
+    cli("train", "-m", *QUICK, "seed=1,2", "target.interval=5,9", "hydra.sweep.dir=sweep")
+    outcome = cli("record", "sweep", "--grid")
+    labels = [line.partition(":")[0] for line in outcome.out.splitlines()[:-1]]
+    assert sorted(labels) == [f"target.interval={n}  seed={s}" for n, s in itertools.product((5, 9), (1, 2))]
+    assert (tmp_path / "final-grid.mp4").is_file()
+
+
+def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
+    cli("train", *QUICK, "hydra.run.dir=run")
+    cli("train", *QUICK, "env.id=Dark-v0", "hydra.run.dir=dark")
+    cli("train", *QUICK, "env=acrobot", "hydra.run.dir=other")
+    (tmp_path / "there.mp4").touch()
+    (tmp_path / "file").touch()
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "run.json").write_text(json.dumps(record))
+    before = sorted(tmp_path.rglob("*"))
+    for words, problem in {
+        ("run", "--grid"): "run: kept no policies on the way",
+        ("run", "other"): "2 runs: --grid shows several side by side",
+        ("run", "other", "--grid"): "--grid: of different tasks: CartPole-v1, Acrobot-v1",
+        ("dark",): "this environment has no render_mode rgb_array: it does not draw itself",
+        ("nothing",): "nothing: no run here",
+        ("empty",): "empty: this run has saved no policy yet",
+        ("run", "--policy", "finall"): "--policy=finall: run has no such policy; did you mean final",
+        ("run", "--out", "there.mp4"): "--out there.mp4: exists already",
+        ("run", "--out", "a.avi"): ".avi: must be one of .mp4, .gif",
+        ("run", "--out", "file/a.mp4"): "file/a.mp4: cannot be written: ",
+        ("run", "--out", "a.mp4", "--gif"): "--gif, --out a.mp4: must end in .gif",
+        ("run", "--episodes", "0"): "argument --episodes: 0: must be at least 1",
+    }.items():
+        outcome = cli("record", *words)
+        assert outcome.code == 2, words
+        assert outcome.err.startswith(f"error: {problem}"), outcome.err
+        assert len(outcome.err.splitlines()) == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_play_shows_episodes_in_a_window(cli, monkeypatch):
+    """The window is SDL's own that nobody sees; what it shows is looked at under Xvfb."""
+    pygame = pytest.importorskip("pygame")
+    cli("train", *QUICK, "hydra.run.dir=run")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    shown = []
+    monkeypatch.setattr(pygame.display, "flip", lambda: shown.append(pygame.display.get_surface().get_size()))
+    outcome = cli("play", "run", "--episodes", "2", "--fps", "1000000")
+    assert outcome.code == 0, outcome.err
+    lengths = [int(line.split(", ")[1].split()[0]) for line in outcome.out.splitlines()]
+    assert len(shown) == sum(lengths) + 2
+    assert set(shown) == {(600, 429)}
+
+
+def test_closing_the_window_ends_play(cli, monkeypatch):
+    pygame = pytest.importorskip("pygame")
+    cli("train", *QUICK, "hydra.run.dir=run")
+    monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
+    monkeypatch.setattr(pygame.event, "get", lambda: [pygame.event.Event(pygame.QUIT)])
+    outcome = cli("play", "run")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "")
+
+
+def test_play_without_a_display_names_record(cli, monkeypatch):
+    cli("train", *QUICK, "hydra.run.dir=run")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    outcome = cli("play", "run")
+    assert outcome.code == 2
+    assert outcome.err == ("error: no display to open a window on; to film it instead: python -m dqn_lab record run\n")
+
+
+def test_play_draws_toy_text_as_text(cli):
+    table = ("env=frozen_lake", "network=table", "buffer=none", "target=none", "optimizer=sgd")
+    cli("train", *QUICK, *table, "hydra.run.dir=lake")
+    outcome = cli("play", "lake")
+    assert outcome.code == 0, outcome.err
+    assert "SFFF\nFHFH\nFFFH\nHFFG" in outcome.out.replace("\x1b[41m", "").replace("\x1b[0m", "")
+    assert "return 0   step 0" in outcome.out
+
+
+def test_a_report_shows_the_median_run_of_each_variant(cli, tmp_path):
+    """Named as such, inside the page itself."""
+    import base64
+    import re
+
+    cli("train", "-m", *QUICK, "seed=1,2,3", "bootstrap=max,double", "hydra.sweep.dir=sweep")
+    assert "<video" not in (cli("report", "sweep") and (tmp_path / "sweep" / "report" / "index.html").read_text())
+    outcome = cli("report", "sweep", "--videos")
+    assert outcome.code == 0, outcome.err
+    page = (tmp_path / "sweep" / "report" / "index.html").read_text()
+    films = re.findall(r'<video[^>]*src="data:video/mp4;base64,([^"]+)"', page)
+    assert len(films) == 2
+    finals = {}
+    for path in (tmp_path / "sweep").glob("*/run.json"):
+        record = json.loads(path.read_text())
+        own = (record["scores"]["final"]["return_mean"], record["config"]["seed"])
+        finals.setdefault(record["config"]["bootstrap"]["name"], []).append(own)
+    for runs in finals.values():
+        assert f"seed {sorted(runs)[1][1]}, the median of 3 seeds by " in page
+    (tmp_path / "clip.mp4").write_bytes(base64.b64decode(films[0]))
+    assert 1 < num_pictures(tmp_path / "clip.mp4") <= 500
+
+
+def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
+    cli("train", "-m", *QUICK, "seed=1,2", "env.id=Dark-v0", "hydra.sweep.dir=dark")
+    outcome = cli("report", "dark", "--videos")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --videos: this environment has no render_mode rgb_array")
+    assert not (tmp_path / "dark" / "report").exists()

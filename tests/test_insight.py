@@ -1,0 +1,156 @@
+"""What `inspect` computes, against numbers worked by hand on a chain of three states, and on networks made up."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Discrete
+from torch import nn
+
+from dqn_lab import insight
+from dqn_lab.analysis.inspect.material import Features, Walk
+from dqn_lab.analysis.inspect.page import over_estimation
+from dqn_lab.build import build
+
+
+class Chain(gymnasium.Env):
+    """States 0, 1, 2 in a row; action 1 goes on, action 0 stays. Leaving state 2 earns 4 and ends; a step costs 1."""
+
+    def __init__(self):
+        self.observation_space, self.action_space = Discrete(3), Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.state = 0
+        return self.state, {}
+
+    def step(self, action):
+        if action and self.state == 2:
+            return 2, 4.0, True, False, {}
+        self.state += int(action)
+        return self.state, -1.0, False, False, {}
+
+
+gymnasium.register("Chain-v0", Chain)
+TABLE = ("env.id=Chain-v0", "network=table", "buffer=none", "target=none", "optimizer=sgd", "discount=0.5")
+
+
+def look(configure, weights, *overrides):
+    experiment = build(configure(*TABLE, *overrides))
+    with torch.no_grad():
+        experiment.agent.engine.online.weight[:] = torch.tensor(weights)
+    return insight.look_into(experiment, label="chain", task="Chain-v0", policy="final", step=0, seeds=[0, 1])
+
+
+def test_a_chain_of_three_states(configure):
+    """G = −1 − ½ + ¼ · 4, then −1 + ½ · 4, then 4; Q-values of 0.5, 2, 3 along the way."""
+    found = look(configure, [[0.0, 0.5], [1.0, 2.0], [0.0, 3.0]])
+    walk = found.walk
+    assert walk.obs.tolist() == [0, 1, 2, 2]
+    assert walk.actions.tolist() == [1, 1, 1]
+    assert walk.rewards.tolist() == [-1, -1, 4]
+    assert walk.followed.tolist() == [-0.5, 1.0, 4.0, 0.0]
+    assert walk.completed.tolist() == walk.followed.tolist()
+    assert walk.q_values.tolist() == [[0, 0.5], [1, 2], [0, 3], [0, 3]]
+    assert over_estimation(found) == pytest.approx((1.0 + 1.0 - 1.0) / 3)
+    assert found.counts.tolist() == [0, 6]
+    assert found.returns.tolist() == [2, 2]
+    assert found.features is None
+    assert (list(found.planes), list(found.distributions), list(found.charts)) == ([], [], [])
+
+
+def test_what_a_time_limit_cuts_off_is_worth_the_last_states_value(configure):
+    """A policy that stays: −1 − ½ within two steps, and a quarter of Q beyond."""
+    walk = look(configure, [[8.0, 0.0], [0.0, 0.0], [0.0, 0.0]], "env.max_episode_steps=2").walk
+    assert walk.truncated
+    assert walk.followed.tolist() == [-1.5, -1.0, 0.0]
+    assert walk.completed.tolist() == [-1.5 + 8 / 4, -1.0 + 8 / 2, 8.0]
+
+
+def test_rewards_are_those_learned_from(configure):
+    assert look(configure, [[0.0, 1]] * 3, "train.max_reward=0.5").walk.rewards.tolist() == [-0.5, -0.5, 0.5]
+
+
+def test_effective_rank_and_dormant_units_by_hand():
+    """Singular values 8, 4, 0: the second takes the sum past 0.99. Mean sizes 4, 2, 0, 0.05 · 1.5 ≤ …"""
+    values = np.zeros((2, 4))
+    values[0, 0], values[1, 1] = 8, 4
+    assert Features(values=values).effective_rank() == 2
+    assert Features(values=values).dormant() == 0.5
+    assert Features(values=np.outer([1, 2, 3], [1, 1])).effective_rank() == 1
+    small = np.array([[1.0, 1.0, 1.0, 0.018]])
+    assert Features(values=small).dormant() == 0.25
+    assert Features(values=small).dormant(0.02) == 0.0
+
+
+def test_features_are_what_the_last_linear_layer_is_given():
+    network = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+    obs = np.ones((5, 2), np.float32)
+    expected = network[:2](torch.from_numpy(obs)).detach().numpy()
+    assert np.allclose(insight.last_features(network, obs).values, expected)
+    assert not network[0]._forward_pre_hooks
+
+
+@pytest.mark.parametrize("value", ["categorical", "quantile", "implicit_quantile"])
+def test_a_distributions_mean_is_the_q_value(configure, value):
+    experiment = build(configure(f"value={value}"))
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[3])
+    assert len(found.distributions) == 3
+    for one in found.distributions:
+        assert np.allclose(one.masses.sum(1), 1, atol=1e-5)
+        assert np.all(np.diff(one.values, axis=1) >= 0)
+        means = (one.values * one.masses).sum(1)
+        assert np.allclose(means, found.walk.q_values[one.step], atol=1e-4)
+    assert found.features.values.shape[1] == 24
+
+
+def test_a_plane_holds_the_other_dimensions_and_has_the_networks_values(configure):
+    experiment = build(configure())
+    walks = insight.play_walks(experiment, [1])
+    region = insight.find_region(experiment, walks, 0)
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[1], pairs=[(2, 3)],
+                              region=region, walks=walks)  # fmt: skip
+    (plane,) = found.planes
+    point = plane.held.copy()
+    point[2], point[3] = plane.x[7], plane.y[50]
+    expected = experiment.agent.greedy(point[None].astype(np.float32))[0]
+    assert np.allclose(plane.q_values[50, 7], expected, atol=1e-5)
+    assert np.allclose(plane.held, np.median(found.walk.obs, axis=0))
+    assert plane.x[0] < -0.1 < 0.1 < plane.x[-1]  # as far as a pole falls
+
+
+@pytest.mark.parametrize(
+    ("env", "charts", "states"), [("frozen_lake", 1, 11), ("cliff_walking", 1, 37), ("taxi", 8, 25)]
+)
+def test_tables_have_the_environments_own_map(configure, env, charts, states):
+    experiment = build(configure(f"env={env}", "network=table"))
+    with torch.no_grad():
+        experiment.agent.engine.online.weight[:, 1] = 1.0
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[0])
+    assert len(found.charts) == charts
+    for chart in found.charts:
+        assert chart.actions.tolist() == [1] * states
+        height, width, _ = chart.picture.shape
+        assert ((chart.places > 0) & (chart.places < (width, height))).all()
+
+
+def test_dimensions_are_chosen_by_name_or_number(configure):
+    experiment = build(configure())
+    assert insight.choose_pairs(experiment, []) == [(2, 3)]
+    assert insight.choose_pairs(experiment, ["pole_velocity", "0"]) == [(3, 0)]
+    assert len(insight.choose_pairs(experiment, ["all"])) == 6
+    for asked, problem in {
+        ("9", "0"): "no such dimension",
+        ("0",): "two different",
+        ("1", "1"): "two different",
+    }.items():
+        with pytest.raises(ValueError, match=problem):
+            insight.choose_pairs(experiment, asked)
+    with pytest.raises(ValueError, match="not a vector"):
+        insight.choose_pairs(build(configure(*TABLE)), ["0", "1"])
+
+
+def test_a_walk_is_a_plain_sum():
+    walk = Walk(seed=0, obs=np.zeros((3, 1)), q_values=np.zeros((3, 2)), actions=np.zeros(2, int),
+                rewards=np.array([1.0, 2.0]), discount=0.9, truncated=False)  # fmt: skip
+    assert walk.followed == pytest.approx([1 + 0.9 * 2, 2.0, 0.0])
