@@ -252,7 +252,7 @@ class Run:
             return  # the final policy is saved, and another may be loaded; or there is nowhere to save it
         try:
             self.scoring.save_policy("final")
-        except OSError as error:
+        except (OSError, StateError) as error:
             _log.warning("the final policy is not saved: %s", one_line(error))
         if safely and self.saved != self.progress:
             self.save(self.progress)

@@ -77,6 +77,10 @@ class Scoring:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
         self.num_evaluations, self.best = int(state["num_evaluations"]), state["best"]
+        if self.best is not None:
+            float(self.best["return_mean"]), progress_of((*self.best["progress"],))
+            with self._best_policy(self.best):
+                pass  # it fits
 
     def _evaluate(self, name: str, num_episodes: int) -> dict[str, Any]:
         rng = self.experiment.streams.fresh(f"evaluation {name}")

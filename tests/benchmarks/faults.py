@@ -4,9 +4,9 @@
     python tests/benchmarks/faults.py --stride 25  every 25th of them
 
 A library between the process and the C library (faults.c) counts what a run does below its directory: opening for
-writing, writing, flushing, renaming, cutting, removing. One operation after the other is made to fail: with a full disk,
-for once or from there on, with an I/O error, half done, or by the end of the process before it, in its middle, or after
-it. Then the run is resumed without faults, or begun again if it had no checkpoint, and must end as if nothing had
+writing, writing, flushing, renaming, cutting, removing. One operation after the other is made to fail: with a full
+disk, for once or from there on, with an I/O error, half done, or by the end of the process before it, in its middle, or
+after it. Then the run is resumed without faults, or begun again if it had no checkpoint, and must end as if nothing had
 happened. `--disk` does the same on small file systems that are really full, which needs the right to mount them.
 """
 
