@@ -18,7 +18,8 @@ from dqn_lab.schedule import Progress
 from dqn_lab.train import Clock
 from dqn_lab.types import TrainingError
 
-SHORT = ("logger=csv", "episodes=null", "steps=300", "evaluation.interval=null", "evaluation.final_num_episodes=1")  # fmt: skip
+SHORT = ("logger=csv", "episodes=null", "steps=300", "evaluation.interval=null",
+         "evaluation.final_num_episodes=1")  # fmt: skip
 
 
 class Misbehaving(CartPoleEnv):

@@ -22,7 +22,7 @@ def disk(tmp_path):
 
     yield mount
     if os.path.ismount(place):
-        subprocess.run(["umount", place], check=True)
+        subprocess.run(["umount", "-l", place], check=True)
 
 
 def test_a_directory_that_cannot_be_written_is_one_line(cli, quick, disk):
@@ -32,8 +32,8 @@ def test_a_directory_that_cannot_be_written_is_one_line(cli, quick, disk):
     assert outcome.problems[0].endswith("run: cannot be written: Read-only file system")
 
 
-@pytest.mark.parametrize("size", [4, 40, 100])
-def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(cli, quick, disk, size):
+@pytest.mark.parametrize("size", [4, 40])
+def test_a_full_disk_is_one_line(cli, quick, disk, size):
     place = disk(f"size={size}k")
     words = ("train", *quick, f"hydra.run.dir={place}/run")
     outcome = cli(*words)
