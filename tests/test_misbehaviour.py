@@ -53,7 +53,8 @@ def test_an_environment_that_exits_fails_the_run(start, tmp_path):
     with pytest.raises(TrainingError, match=r"exit\(0\)"):
         start(lambda: sys.exit(0)).execute(Quiet())
     record = read_record(tmp_path / "run")
-    assert (record["status"], record["error"]) == ("failed", "something in it called exit(0)")
+    assert record["status"] == "failed"
+    assert "called exit(0)" in record["error"]
 
 
 @pytest.mark.parametrize("end", ["return", "exit", "interrupt"])

@@ -71,10 +71,13 @@ class Faults:
         said = self.folder / "said"
         pid = os.fork()
         if not pid:
-            with said.open("w") as file:
-                os.dup2(file.fileno(), 1)
-                os.dup2(file.fileno(), 2)
-            os._exit(self._child(directory, fault))
+            try:
+                with said.open("w") as file:
+                    os.dup2(file.fileno(), 1)
+                    os.dup2(file.fileno(), 2)
+                os._exit(self._child(directory, fault))
+            finally:  # it is not the one that cleans up
+                os._exit(97)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         return code, said.read_text().splitlines()
 
