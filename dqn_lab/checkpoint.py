@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dqn_lab import statefile
-from dqn_lab.records import CHECKPOINT, saved_states
+from dqn_lab.records import CHECKPOINT, remove_parts, saved_states
 from dqn_lab.statefile import Rows, SavedRows, rows_of
-from dqn_lab.types import StateError
+from dqn_lab.types import StateError, one_line
 
 _log = logging.getLogger(__name__)
 POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, with their versions
@@ -78,7 +78,8 @@ class Checkpoints:
     def __init__(self, directory: Path, keep: int) -> None:
         self.directory, self.folder, self.keep = directory, directory / CHECKPOINT, keep
         self._replay: list[dict[str, Any]] = []  # the files of the last state: name, digest, and where the rows end
-        self._needed: dict[Path, set[str]] = {}  # the names of those files, for each state
+        self._needed: dict[Path, set[str]] = {}  # the names of those files, for each state that is known
+        self._refused: set[Path] = set()  # states that cannot be gone on from
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Writes a state; those before it that are one too many are removed.
@@ -89,8 +90,15 @@ class Checkpoints:
         """
         replay = self._save_rows(step, dict(rows_of(state)))
         path = self.folder / f"{step:012d}.safetensors"
-        statefile.save(path, STATE, {**state, "replay": replay})
+        try:
+            statefile.save(path, STATE, {**state, "replay": replay})
+        except BaseException:
+            for file in replay:
+                if file not in self._replay:  # which no state refers to
+                    (self.folder / file["name"]).unlink(missing_ok=True)
+            raise
         self._replay, self._needed[path] = replay, {file["name"] for file in replay}
+        self._refused.discard(path)
         self._remove_old(path)
 
     def _save_rows(self, step: int, rings: Mapping[str, Rows]) -> list[dict[str, Any]]:
@@ -107,30 +115,49 @@ class Checkpoints:
 
     def _remove_old(self, newest: Path) -> None:
         """Removes states that are too many or of a future that was given up, and rows that no state refers to."""
-        states = [path for path in saved_states(self.directory) if path <= newest]
+        states = [path for path in saved_states(self.directory) if path <= newest and path not in self._refused]
         kept = states[-self.keep :]
         for path in set(saved_states(self.directory)) - set(kept):
             path.unlink(missing_ok=True)
             self._needed.pop(path, None)
-        needed = set[str]().union(*(self._needed.get(path, set()) for path in kept))
+        if not self._needed.keys() >= set(kept):
+            return  # one of a process before this one, whose rows are not known
+        needed = set[str]().union(*(self._needed[path] for path in kept))
         for path in self.folder.glob("replay-*.safetensors"):
             if path.name not in needed:
                 path.unlink(missing_ok=True)
 
-    def load(self) -> Iterator[dict[str, Any]]:
-        """Yields the states that are whole, the newest first; a warning names each one that is not."""
-        for part in self.folder.glob(".*.part"):
-            part.unlink(missing_ok=True)  # of a process that died as it wrote
-        for path in reversed(saved_states(self.directory)):
+    def restore(self, load: Callable[[dict[str, Any]], object]) -> None:
+        """Loads the newest state that is whole and fits; a warning says why each one after it was not.
+
+        Args:
+            load: is called with a state, and raises what it likes if that does not fit.
+
+        Raises:
+            StateError: there is none.
+        """
+        remove_parts(self.folder)
+        states, reasons = saved_states(self.directory), list[str]()
+        for path in reversed(states):
             try:
-                state, _ = statefile.load(path, STATE)
-                self._needed[path] = {str(file["name"]) for file in state["replay"]}
-                self._load_rows(dict(rows_of(state)), state["replay"])
-            except (ValueError, KeyError, TypeError, StateError) as error:
-                _log.warning("%s; the checkpoint before it is tried", error)
-                continue
-            self._replay = state.pop("replay")
-            yield state
+                load(self._read(path))
+                return
+            except Exception as error:  # a file of other code can raise nearly anything
+                why = " ".join(str(error).split()) if isinstance(error, ValueError) else one_line(error)
+                reasons.append(why)
+                self._refused.add(path)
+                if len(reasons) < len(states):
+                    where = "" if str(self.folder) in why else f"{path}: "
+                    _log.warning("%s%s; the checkpoint before it is tried", where, why)
+        raise StateError(": ".join(["the run has no checkpoint to go on from", *reasons[:1]]))
+
+    def _read(self, path: Path) -> dict[str, Any]:
+        state, _ = statefile.load(path, STATE)
+        replay = [*state.pop("replay")]
+        self._needed[path], self._replay = {str(file["name"]) for file in replay}, replay
+        self._load_rows(dict(rows_of(state)), replay)
+        found: dict[str, Any] = state
+        return found
 
     def _load_rows(self, rings: Mapping[str, SavedRows], replay: list[dict[str, Any]]) -> None:
         for file in replay:

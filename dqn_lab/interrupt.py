@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 
+from dqn_lab.types import one_line
+
+_log = logging.getLogger(__name__)
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # the last two are clusters' warnings
 PATIENCE = 3.0  # seconds until a safe point that does not come is no longer waited for
+CLOSING = 1.5  # seconds that closing something may take, once a signal has come
 
 
 class Interrupted(KeyboardInterrupt):
@@ -27,6 +32,9 @@ class Interrupted(KeyboardInterrupt):
         super().__init__(text)
         self.number, self.safe = number, safe
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.number, self.safe, str(self))
+
     @property
     def code(self) -> int:
         """The exit code that says so: 130 for Ctrl-C, 143 for SIGTERM."""
@@ -40,6 +48,7 @@ class _Asked:
         self.number: int | None = None
         self.count = 0  # of Ctrl-C
         self.hold = False  # while what is being done takes a moment and must be done
+        self.heard = False  # whether one has ended what was listening, so that the next ones have nothing to add
 
 
 asked = _Asked()
@@ -52,15 +61,16 @@ def check() -> None:
         Interrupted: a signal has asked the process to stop.
     """
     if asked.number is not None:
-        raise Interrupted(asked.number, safe=True)
+        raise _leave(asked.number, safe=True)
 
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
     """Has a signal stop the process at its next safe point, a second Ctrl-C at once, and a fourth end it on the spot.
 
-    A signal that was ignored from the start, as by nohup, stays ignored. In a thread that is not the main one, where
-    Python allows no handlers, nothing changes.
+    A signal that was ignored from the start, as by nohup, stays ignored. One that came too late to stop what was
+    listening is raised when that is over. In a thread that is not the main one, where Python allows no handlers,
+    nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -68,18 +78,22 @@ def listening() -> Iterator[None]:
     _forget()
     asked.count, asked.hold = 0, False
     numbers = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number in numbers:
-        if before[number] is not signal.SIG_IGN:
-            signal.signal(number, _handle)
+    found = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
+    for number in before:
+        signal.signal(number, _handle)
+    asked.heard = False
     try:
         yield
+    except Interrupted:
+        asked.heard = True
+        raise
     finally:
         _wait(0)
         for number, handler in before.items():
             signal.signal(number, handler)
         came = _forget()
-        if came is not None and _is_foreign(before[came]):
+        if came is not None and (not asked.heard or _is_foreign(before[came])):
             signal.raise_signal(came)  # a launcher's handler may have the job queued again
 
 
@@ -106,6 +120,19 @@ def held() -> Iterator[None]:
         asked.hold = before
 
 
+def shut(what: str, close: Callable[[], object]) -> None:
+    """Closes something of a run whose results are saved; if it fails, or hangs after a signal, that costs a warning."""
+    asked.hold, before = False, asked.hold
+    try:
+        _wait(0 if asked.number is None else CLOSING)
+        close()
+    except (Exception, SystemExit, KeyboardInterrupt) as error:
+        _log.warning("closing %s: %s", what, "took too long" if isinstance(error, Interrupted) else one_line(error))
+    finally:
+        _wait(0)
+        asked.hold = before
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     if asked.number is None:
         asked.number = number
@@ -114,17 +141,26 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if asked.count > 3:
         os._exit(128 + number)
     if asked.count > 1 and not asked.hold:
-        raise Interrupted(asked.number)
+        raise _leave(asked.number)
+
+
+def _leave(number: int, safe: bool = False) -> Interrupted:
+    """Returns what is raised, and lets the end that now comes be undisturbed."""
+    asked.hold = True
+    _wait(0)
+    return Interrupted(number, safe)
 
 
 def _wait(seconds: float) -> None:
     """Has the process stop wherever it is when the time is up; 0 calls that off."""
-    if sys.platform != "win32":
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         if seconds:
             signal.signal(signal.SIGALRM, _lose_patience)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _lose_patience(number: int, frame: FrameType | None) -> None:
-    if asked.number is not None and not asked.hold:
-        raise Interrupted(asked.number)
+    if asked.number is not None and asked.hold:
+        _wait(PATIENCE)
+    elif asked.number is not None:
+        raise _leave(asked.number)

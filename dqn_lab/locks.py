@@ -40,6 +40,7 @@ class Claim:
             raise ConfigError(f"{directory}: {taken}") from None
         except OSError as error:
             raise ConfigError(f"{directory}: cannot be written: {error.strerror or error}") from error
+        self._file = self.path.open("rb")  # as long as it is open, no other file has its number
         self._released = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
 
@@ -50,9 +51,17 @@ class Claim:
             if self._released.wait(BEAT):
                 return
 
+    def holds(self) -> bool:
+        """Returns whether the directory still is where it was; False if it was removed, renamed or replaced."""
+        try:
+            return not self._file.closed and os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
+        except OSError:
+            return False
+
     def release(self) -> None:
         """Lets others have the directory."""
         self._released.set()
+        self._file.close()
         self._lock.release()
 
 
@@ -66,7 +75,7 @@ def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
     path = directory / LOCK
     try:
         if record.get("host") != socket.gethostname():
-            return time.time() - path.stat().st_mtime < SILENCE
+            return abs(time.time() - path.stat().st_mtime) < SILENCE
         return _is_locked(path)
     except OSError:
         return False
@@ -103,12 +112,3 @@ def _is_locked_elsewhere(path: Path) -> bool:
         return True
     lock.release()
     return False
-
-
-def place(directory: Path) -> tuple[int, int] | None:
-    """Returns what tells a directory from another one of the same name; None if there is none."""
-    try:
-        found = directory.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

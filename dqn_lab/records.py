@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import math
@@ -143,14 +144,42 @@ def _finite(value: Any) -> Any:
 
 
 def write_record(directory: Path, record: Mapping[str, Any]) -> None:
-    """Writes a run's `run.json`, whole or not at all."""
+    """Writes a run's `run.json`, whole or not at all.
+
+    Raises:
+        OSError: it could not be written; the one before it, if there is one, is as it was.
+    """
     path, text = directory / RUN, _json_bytes(record)
     try:
         write_atomically(path, lambda file: file.write(text))
-    except OSError:  # a full disk has no room for a second file, but the existing one keeps its room
-        with path.open("r+b") as file:
-            file.write(text)
-            file.truncate()
+    except OSError:
+        if not path.is_file():
+            raise
+        _overwrite(path, text)  # a full disk has no room for a second file, but the existing one keeps its room
+
+
+def _overwrite(path: Path, text: bytes) -> None:
+    """Writes into an existing file, in one piece; where that fails, it gets back what it held."""
+    before = path.read_bytes()
+    padded = text.ljust(len(before))  # so that it is whole before it is cut
+    number = os.open(path, os.O_WRONLY)
+    try:
+        if os.write(number, padded) < len(padded):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        os.truncate(number, len(text))
+        os.fsync(number)
+    except OSError:
+        os.pwrite(number, before, 0)
+        os.truncate(number, len(before))
+        raise
+    finally:
+        os.close(number)
+
+
+def remove_parts(directory: Path) -> None:
+    """Removes what a process that died as it wrote has left in its directory."""
+    for part in (*directory.glob(".*.part"), *directory.glob(".tmp*")):  # the latter are of safetensors
+        part.unlink(missing_ok=True)
 
 
 def read_record(directory: Path) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from dqn_lab import interrupt
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.hooks import FallsBack
 from dqn_lab.interrupt import Interrupted
-from dqn_lab.locks import Claim, place
+from dqn_lab.locks import Claim
 from dqn_lab.logs import Logs
-from dqn_lab.records import MAY_CHANGE, NOT_THE_RUN, RUN, read_record, text_without, write_record
+from dqn_lab.records import MAY_CHANGE, NOT_THE_RUN, RUN, read_record, remove_parts, text_without, write_record
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.scoring import Scoring
 from dqn_lab.train import Experiment, train
@@ -54,18 +54,21 @@ class Run:
     def __init__(self, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self._prepare(experiment, directory)
-        if (directory / RUN).exists():
+        try:
+            if (directory / RUN).exists():
+                raise ConfigError(f"{directory}: holds a run already")
+            self.record = {
+                "status": "running",
+                "seed": experiment.config["seed"],
+                **{group: choice._asdict() for group, choice in experiment.choices.items()},
+                "warnings": experiment.warnings,
+                **about,
+                "config": experiment.config,
+            }
+            self._save_record()
+        except BaseException:
             self.claim.release()
-            raise ConfigError(f"{directory}: holds a run already")
-        self.record = {
-            "status": "running",
-            "seed": experiment.config["seed"],
-            **{group: choice._asdict() for group, choice in experiment.choices.items()},
-            "warnings": experiment.warnings,
-            **about,
-            "config": experiment.config,
-        }
-        self._save_record()
+            raise
 
     @classmethod
     def resume(cls, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> Run:
@@ -92,7 +95,8 @@ class Run:
     def _prepare(self, experiment: Experiment, directory: Path) -> None:
         self.experiment, self.directory = experiment, directory.absolute()
         self.claim = Claim(directory, "another process is training there")
-        self.place, self.process = place(directory), os.getpid()
+        self.process = os.getpid()
+        remove_parts(self.directory)
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
         self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
@@ -215,16 +219,7 @@ class Run:
 
     def _restore(self, about: Mapping[str, Any]) -> None:
         old = read_record(self.directory)
-        tried: list[str] = []
-        for state in self.checkpoints.load():
-            try:
-                self._load(state)
-                break
-            except Exception as error:  # a state of other code can raise nearly anything
-                tried.append(one_line(error))
-        else:
-            reason = f": {tried[0]}" if tried else ""
-            raise StateError(f"the run has no checkpoint to go on from{reason}")
+        self.checkpoints.restore(self._load)
         if self.experiment.due.exceeded(self.progress):
             at = f"episode {self.progress.episode}, step {self.progress.step}"
             raise ConfigError(f"the run has come to {at} already, further than is asked for")
@@ -238,6 +233,7 @@ class Run:
             "config": self.experiment.config,
         }
         self._save_record()
+        self.scoring.restore_best()
 
     def _load(self, state: Mapping[str, Any]) -> None:
         if state["identity"] != _past(self.experiment.config):
@@ -246,14 +242,18 @@ class Run:
         self.experiment.due.evaluated = progress_of((*state["evaluated"],))
         self.experiment.due.saved = self.saved = self.progress
         self.scoring.load_state_dict(state["scoring"])
-        self.returns = deque(state["returns"], maxlen=LAST)
-        self.seconds, self.positions = state["seconds"], state["loggers"]
+        self.returns = deque(map(float, state["returns"]), maxlen=LAST)
+        self.seconds, self.positions = float(state["seconds"]), dict(state["loggers"])
 
     def _leave(self, safely: bool) -> None:
         """Saves what an interrupted run has come to."""
-        if "scores" in self.record or place(self.directory) != self.place:
+        self._check_process()
+        if "scores" in self.record or not self.claim.holds():
             return  # the final policy is saved, and another may be loaded; or there is nowhere to save it
-        self.scoring.save_policy("final")
+        try:
+            self.scoring.save_policy("final")
+        except (OSError, StateError) as error:
+            _log.warning("the final policy is not saved: %s", one_line(error))
         if safely and self.saved != self.progress:
             self.save(self.progress)
 
@@ -263,12 +263,16 @@ class Run:
         Raises:
             TrainingError: its directory was removed or renamed.
         """
-        if os.getpid() != self.process:  # the environment forked, and this is the copy
-            os._exit(1)
-        if place(self.directory) != self.place:
+        self._check_process()
+        if not self.claim.holds():
             raise TrainingError(f"{self.directory}: was removed or renamed during the run")
 
+    def _check_process(self) -> None:
+        if os.getpid() != self.process:  # the environment forked, and this is the copy
+            os._exit(1)
+
     def _close(self, status: str) -> None:
+        self._check_process()
         self.record["status"] = status
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
@@ -276,14 +280,14 @@ class Run:
         if isinstance(engine, FallsBack) and engine.fallback is not None:
             rejected = {**chosen["rejected"], chosen["name"]: engine.fallback}
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
-        if place(self.directory) == self.place:
-            self._save_record()  # first of all, because closing may take its time, or hang
         try:
-            self.experiment.rollout.close()
-        except Exception as error:  # everything is recorded already
-            _log.warning("closing the environment: %s", one_line(error))
-        self.logs.close(status, self.record.get("scores", {}).get("final", {}))
-        self.claim.release()
+            if self.claim.holds():
+                self._save_record()  # first of all, because closing may take its time, or hang
+        finally:
+            scores = self.record.get("scores", {})
+            interrupt.shut("the environment", self.experiment.rollout.close)
+            interrupt.shut("the loggers", lambda: self.logs.close(status, scores.get("final", {})))
+            self.claim.release()
 
     def _save_record(self) -> None:
         write_record(self.directory, self.record)

@@ -13,7 +13,7 @@ from torch import nn
 
 from dqn_lab.checkpoint import kept_name, policy_path, save_policy
 from dqn_lab.evaluate import evaluate, summarize
-from dqn_lab.schedule import Progress
+from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.train import Experiment
 from dqn_lab.types import Row, TrainingError, one_line
 
@@ -74,9 +74,18 @@ class Scoring:
             selected = self._evaluate("selected", num_episodes)
         scores["selected"] = {**selected, "step": self.best["step"]}
 
-    def save_policy(self, name: str) -> None:
-        """Saves the policy as it is."""
-        save_policy(policy_path(self.directory, name), self._network, {"policy": name, **self._progress._asdict()})
+    def save_policy(self, name: str, progress: Progress | None = None) -> None:
+        """Saves the policy as it is, of now or of an earlier point."""
+        about = {"policy": name, **(progress or self._progress)._asdict()}
+        save_policy(policy_path(self.directory, name), self._network, about)
+
+    def restore_best(self) -> None:
+        """Has the file of the best policy hold what `load_state_dict` restored: it may be of a later one."""
+        if self.best is None:
+            policy_path(self.directory, "best").unlink(missing_ok=True)
+            return
+        with self._best_policy(self.best):
+            self.save_policy("best", progress_of((*self.best["progress"],)))
 
     def state_dict(self) -> dict[str, Any]:
         """Returns how many evaluations there were, and the best one."""
@@ -84,7 +93,11 @@ class Scoring:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
-        self.num_evaluations, self.best = state["num_evaluations"], state["best"]
+        self.num_evaluations, self.best = int(state["num_evaluations"]), state["best"]
+        if self.best is not None:
+            float(self.best["return_mean"]), progress_of((*self.best["progress"],))
+            with self._best_policy(self.best):
+                pass  # it fits
 
     def _evaluate(self, name: str, num_episodes: int) -> dict[str, Any]:
         rng = self.experiment.streams.fresh(f"evaluation {name}")
@@ -117,7 +130,8 @@ class Scoring:
             self.save_policy(kept_name(self._progress.step))
 
     def _keep_as_best(self, row: Mapping[str, Any]) -> None:
-        self.best = {"step": row["step"], "return_mean": row["return_mean"], "network": _copy(self._network)}
+        score, network = row["return_mean"], _copy(self._network)
+        self.best = {"step": row["step"], "return_mean": score, "network": network, "progress": [*self._progress]}
         self.save_policy("best")
 
     @contextlib.contextmanager

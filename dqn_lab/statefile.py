@@ -6,8 +6,11 @@ JSON; in it an array is a reference to one of the file's tensors.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -129,9 +132,17 @@ def save(path: Path, kind: str, state: Any) -> str:
         try:
             save_file(arrays, part, metadata={"kind": kind, "state": text, "digest": digest})
         except SafetensorError as error:
-            raise OSError(None, f"cannot be written: {error}", str(path)) from error
+            raise _os_error(error, path) from error
         part.chmod(mode)
     return digest
+
+
+def _os_error(error: Exception, path: Path) -> OSError:
+    """Returns what the operating system said, which the library has put into words."""
+    number = re.search(r"os error (\d+)", str(error))
+    if number is None:
+        return OSError(errno.EIO, f"cannot be written: {error}", str(path))
+    return OSError(int(number[1]), os.strerror(int(number[1])), str(path))
 
 
 def load(path: Path, kind: str) -> tuple[Any, str]:
@@ -145,6 +156,8 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
     """
     if not path.is_file():
         raise ValueError(f"{path}: no such file")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"{path}: cannot be read: permission denied")
     try:
         with safe_open(path, framework="np") as file:
             about = file.metadata() or {}
@@ -157,7 +170,7 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
         raise ValueError(f"{path}: damaged: its content does not match its digest")
     try:
         return _decode(json.loads(about["state"]), arrays), about["digest"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except Exception as error:
         raise ValueError(f"{path}: damaged: {type(error).__name__}") from error
 
 

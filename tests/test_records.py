@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 
@@ -81,3 +82,32 @@ def test_a_directory_without_a_sweep_has_none(tmp_path):
 def test_the_primary_result_is_that_of_a_completed_run():
     assert records.final_return(GOOD) == 3.0
     assert records.final_return({**GOOD, "status": "failed"}) != records.final_return({**GOOD, "status": "failed"})
+
+
+def test_a_record_that_has_no_room_is_as_it_was(tmp_path, monkeypatch):
+    """The fallback of a full disk, in place, fails as well: what was there is there again."""
+    records.write_record(tmp_path, {"status": "running"})
+    before, write = (tmp_path / "run.json").read_bytes(), os.write
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dqn_lab.records.write_atomically", full)
+    monkeypatch.setattr(os, "write", lambda number, text: write(number, text[:9]))
+    with pytest.raises(OSError, match="No space left"):
+        records.write_record(tmp_path, {"status": "completed", "more": list(range(100))})
+    assert (tmp_path / "run.json").read_bytes() == before
+    monkeypatch.undo()
+    monkeypatch.setattr("dqn_lab.records.write_atomically", full)
+    records.write_record(tmp_path, {"a": 1})
+    assert json.loads((tmp_path / "run.json").read_bytes()) == {"a": 1}
+
+
+def test_a_first_record_that_has_no_room_says_so_and_leaves_no_empty_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dqn_lab.records._flush", full)
+    with pytest.raises(OSError, match="No space left"):
+        records.write_record(tmp_path, {"status": "running"})
+    assert list(tmp_path.iterdir()) == []

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 
 from dqn_lab.cli import fail
-from dqn_lab.interrupt import SIGNALS, Interrupted
+from dqn_lab.interrupt import SIGNALS, Interrupted, asked
 
 
 def listen() -> None:
-    """Has every signal interrupt the command, but for those that were ignored from the start, as by nohup."""
+    """Has the first signal interrupt the command, but for those that were ignored from the start, as by nohup.
+
+    Those that follow change nothing, so that the command can say where it was; a fourth Ctrl-C ends it on the spot.
+    """
+    asked.heard, asked.count = False, 0
     for number in _numbers():
         signal.signal(number, _interrupt)
 
@@ -25,9 +30,12 @@ def after(first: Callable[[], object]) -> Iterator[None]:
     """
 
     def handle(number: int, _: object) -> None:
+        if asked.heard:
+            return
         for each in _numbers():
             signal.signal(each, _interrupt if each == signal.SIGINT else signal.SIG_IGN)
         first()
+        asked.heard = True
         raise Interrupted(number)
 
     before = {number: signal.signal(number, handle) for number in _numbers()}
@@ -51,8 +59,13 @@ def interrupted(error: KeyboardInterrupt) -> int:
 
 def _numbers() -> list[int]:
     found = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
-    return [number for number in found if signal.getsignal(number) is not signal.SIG_IGN]
+    return [number for number in found if signal.getsignal(number) not in (None, signal.SIG_IGN)]
 
 
 def _interrupt(number: int, _: object) -> None:
-    raise Interrupted(number)
+    asked.count += number == signal.SIGINT
+    if asked.count > 3:
+        os._exit(128 + number)
+    if not asked.heard:
+        asked.heard = True
+        raise Interrupted(number)

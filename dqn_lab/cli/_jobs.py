@@ -91,8 +91,11 @@ def carry_out(
 
     begin = Run.resume if (directory / RUN).exists() else Run
     run = begin(experiment, directory.absolute(), about())
-    with contextlib.chdir("."), show(experiment) as display:
-        return run.execute(display)
+    try:
+        with contextlib.chdir("."), show(experiment) as display:
+            return run.execute(display)
+    finally:
+        run.claim.release()  # whatever came before it was executed
 
 
 def carry_on(experiment: Experiment, directory: Path) -> dict[str, Any]:

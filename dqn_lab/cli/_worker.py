@@ -18,26 +18,35 @@ PATIENCE = 10.0  # seconds that a run has to save what it has come to
 _state = {"watching": False, "stopped": False}
 
 
-def begin_workers() -> None:
-    """Lets the workers that this process is about to begin know who began them."""
-    os.environ[PARENT] = str(os.getpid())
+def begin_workers(launcher: str) -> None:
+    """Lets the workers that this process is about to begin know who began them.
+
+    Args:
+        launcher: the name of its class. Only joblib's workers are this process's own; a cluster looks after its jobs.
+    """
+    os.environ.pop(PARENT, None)
+    if launcher.endswith("JoblibLauncher"):
+        os.environ[PARENT] = str(os.getpid())
 
 
 @contextlib.contextmanager
 def at_work() -> Iterator[None]:
-    """Surrounds a job. A worker that a signal has stopped does no other.
+    """Surrounds a job. A worker that a signal has stopped does no other, nor does one whose parent is gone.
 
     Raises:
         Interrupted: the worker was stopped before.
     """
-    if os.environ.get(PARENT) != str(os.getppid()):  # the parent itself, or a cluster's process
+    parent = int(os.environ.get(PARENT, os.getpid()))
+    if parent == os.getpid():  # the parent itself, or a cluster's process
         yield
         return
+    if os.getppid() != parent:
+        os._exit(1)
     if _state["stopped"]:
         raise Interrupted(signal.SIGTERM)
     if not _state["watching"]:
         _state["watching"] = True
-        threading.Thread(target=_follow, args=(os.getppid(),), daemon=True).start()
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     try:
         yield
     except KeyboardInterrupt:

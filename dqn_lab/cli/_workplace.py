@@ -71,4 +71,5 @@ def log_file(path: Path, terminal: bool = False) -> Iterator[None]:
         log.setLevel(level)
         for handler in handlers:
             log.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk
+                handler.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import copy
 import dataclasses
+import logging
 import math
 import os
 import shlex
@@ -33,6 +34,7 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli.train import carry_out
 
     _interrupt.listen()
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         with as_config_error(), workplace(command(), imports_of(args.run) if args.trust else None):
             experiment = prepare(args.run, args.overrides, args.trust)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import os
@@ -39,7 +40,6 @@ def main(argv: list[str]) -> int:
     for name in (NUM_JOBS, WARNED):
         os.environ.pop(name, None)
     _interrupt.listen()
-    _worker.begin_workers()
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
         args = _hydra.parse_flags(argv)
@@ -90,6 +90,7 @@ def _run_grid(overrides: list[str]) -> int:
         places = None if jobs is None else check_jobs(jobs, directory)
     make_directory(directory, bump=False)
     before = _records(directory)
+    _worker.begin_workers(str(config.hydra.launcher._target_))
     if jobs is None:
         sweeper = Plugins.instance().instantiate_sweeper(
             config=config, hydra_context=_hydra.context(config), task_function=job
@@ -140,10 +141,7 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
-        progress = experiment.rollout.progress
-        place = shown(directory)
-        again = f"; python -m dqn_lab resume {shlex.quote(place)} goes on" if experiment.keep else ""
-        error.args = (f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}",)
+        error.args = (_where(experiment, directory),)
         raise
     except (ConfigError, StateError):  # it did not begin
         raise
@@ -153,6 +151,16 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
     if display != "none":
         show_summary(record, shown(directory), time.perf_counter() - began)
     return float(record["scores"]["final"]["return_mean"])
+
+
+def _where(experiment: Experiment, directory: Path) -> str:
+    """Says where a run was interrupted, and how it goes on."""
+    progress, place = experiment.rollout.progress, shown(directory)
+    with contextlib.suppress(ValueError):
+        if read_record(directory)["status"] == "completed":
+            return f"interrupted as the run had completed; {place}"
+    again = f"; python -m dqn_lab resume {shlex.quote(place)} goes on" if experiment.keep else ""
+    return f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}"
 
 
 def check_jobs(jobs: list[list[str]], sweep: Path) -> set[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 from collections.abc import Mapping, Sequence
@@ -63,8 +64,9 @@ class CSVLogger:
 
     def close(self, status: str, summary: Row) -> None:
         """Closes the files."""
-        for file in self.files.values():
-            file.close()
+        with contextlib.ExitStack() as stack:  # each of them, though one may have no room for its last row
+            for file in self.files.values():
+                stack.callback(file.close)
 
     def info(self) -> dict[str, Any]:
         """Has nothing to tell."""

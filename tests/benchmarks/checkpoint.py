@@ -51,8 +51,8 @@ def measure(experiment: Experiment, number: int) -> tuple[float, float, float]:
         first = seconds(lambda: save(1))
         buffer.ring.written += number // 20
         following = seconds(lambda: save(2))
-        fresh = Checkpoints(Path(place), 2)
-        return first, following, seconds(lambda: experiment.rollout.load_state_dict(next(fresh.load())["rollout"]))
+        fresh, rollout = Checkpoints(Path(place), 2), experiment.rollout
+        return first, following, seconds(lambda: fresh.restore(lambda state: rollout.load_state_dict(state["rollout"])))
 
 
 def main() -> None:

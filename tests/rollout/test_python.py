@@ -179,7 +179,9 @@ def through_files(tmp_path):
 
     def take(state):
         Checkpoints(tmp_path, 1).save(0, {"rollout": state})
-        return next(Checkpoints(tmp_path, 1).load())["rollout"]
+        found = {}
+        Checkpoints(tmp_path, 1).restore(found.update)
+        return found["rollout"]
 
     return take
 

@@ -49,7 +49,7 @@ class Board:
                 continue
             try:
                 changed = (self.directory / name / RUN).stat().st_mtime_ns
-                if self.seen.get(name) == changed:
+                if self.seen.get(name) == changed and status != "running":  # its process may be gone
                     continue
                 record = read_record(self.directory / name)
             except (OSError, ValueError):

@@ -158,6 +158,7 @@ def _running(jobs: Sequence[Job], directory: Path) -> set[int]:
             record: dict[str, Any] = read_record(path)
         except ValueError:
             continue
-        if record["status"] == "running" and record.get("host") == socket.gethostname():
-            found.add(int(record["pid"]))
+        ours = record["status"] == "running" and record.get("host") == socket.gethostname()
+        if ours and isinstance(pid := record.get("pid"), int) and pid > 1:
+            found.add(pid)
     return found - {os.getpid()}

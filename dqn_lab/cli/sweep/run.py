@@ -66,15 +66,17 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
         with shared_by(num_workers(config, len(question.variants) * len(question.seeds))):
             plan = make_plan(question, hydra_part, typed.base)
     old = read_ledger(directory)
-    ledger = add_to(old, _describe(question, plan, typed.base), directory)
+    described = _describe(question, plan, typed.base)
+    ledger = add_to(old, described, directory)
     warn(*plan.warnings)
     if args.dry_run:
         return directory, _show_plan(question, plan, directory)
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
     with _exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
+            ledger = add_to(read_ledger(directory), described, directory)  # another sweep may have ended just now
             write_sweep(directory, ledger)
-            _worker.begin_workers()
+            _worker.begin_workers(str(config.hydra.launcher._target_))
         if question.search:
             return directory, run_search(config, question, question.search, typed.base, ledger)
         return directory, _run(config, question, plan, directory, hint=not args.report)

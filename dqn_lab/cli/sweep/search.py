@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
@@ -35,6 +36,7 @@ from dqn_lab.records import (
 
 MOST_CHECKED = 50  # values of a key that are composed before the search
 BEST = 5  # trials that are shown at the end
+LOOK = 1.0  # seconds between two looks at a run of another worker
 
 
 def check_search(question: Question, search: Search, launch: list[str], typed: list[str]) -> DictConfig:
@@ -136,7 +138,8 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
 def _completed(path: Path) -> dict[str, Any] | None:
     """Returns the record of a run that completed; sets aside one that did not and cannot go on."""
     try:
-        record = read_record(path)
+        while (record := read_record(path))["status"] == "running":  # the same values, in another worker
+            time.sleep(LOOK)
     except ValueError:
         record = {"status": "damaged"}
     if record["status"] == "completed":

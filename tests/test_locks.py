@@ -1,0 +1,87 @@
+"""Whose a directory is."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dqn_lab.locks import LOCK, SILENCE, Claim, is_claimed
+from dqn_lab.records import read_record, write_record
+from dqn_lab.types import ConfigError
+
+HERE = {"host": socket.gethostname(), "status": "running", "config": {"seed": 0}}
+
+
+@pytest.fixture
+def claim(tmp_path):
+    (tmp_path / "run").mkdir()
+    claim = Claim(tmp_path / "run", "is taken")
+    yield claim
+    claim.release()
+
+
+def test_a_directory_has_one_user(claim, tmp_path):
+    with pytest.raises(ConfigError, match="run: is taken"):
+        Claim(tmp_path / "run", "is taken")
+    assert is_claimed(tmp_path / "run", HERE)
+    claim.release()
+    assert not is_claimed(tmp_path / "run", HERE)
+    Claim(tmp_path / "run", "is taken").release()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from dqn_lab.locks import Claim
+Claim(Path(sys.argv[1]), "is taken")
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_process_that_is_killed_lets_go_and_its_run_reads_as_interrupted(tmp_path):
+    """Whatever process has its number by then."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        write_record(tmp_path, {**HERE, "pid": os.getpid()})
+        assert read_record(tmp_path)["status"] == "running"
+        with pytest.raises(ConfigError, match="is taken"):
+            Claim(tmp_path, "is taken")
+        process.send_signal(signal.SIGKILL)
+    assert read_record(tmp_path)["status"] == "interrupted"
+    Claim(tmp_path, "is taken").release()
+
+
+def test_a_child_that_outlives_its_parent_does_not_hold_its_directory(tmp_path):
+    """As a process does that an environment has forked."""
+    child = HOLD.replace('print("held"', "import os\nif os.fork(): os._exit(0)\nprint(os.getpid()")
+    with subprocess.Popen([sys.executable, "-c", child, tmp_path], stdout=subprocess.PIPE) as process:
+        number = int(process.stdout.readline())
+        process.wait()
+        assert not is_claimed(tmp_path, HERE)
+        os.kill(number, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("ago", [0, SILENCE * 2, -SILENCE * 2])
+def test_from_another_machine_a_heartbeat_counts_whatever_the_clocks_do(claim, tmp_path, ago):
+    os.utime(tmp_path / "run" / LOCK, (time.time() - ago,) * 2)
+    assert is_claimed(tmp_path / "run", {**HERE, "host": "elsewhere"}) == (ago == 0)
+
+
+def test_another_directory_of_the_same_name_is_not_the_one_that_was_claimed(claim, tmp_path):
+    assert claim.holds()
+    shutil.rmtree(tmp_path / "run")
+    assert not claim.holds()
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).touch()
+    assert not claim.holds()
+
+
+def test_a_directory_that_was_renamed_is_not_where_it_was(claim, tmp_path):
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    assert not claim.holds()
