@@ -91,7 +91,7 @@ def test_help_never_imports_torch_or_hydra():
 
 
 @pytest.mark.parametrize(("line", "expected"), [
-    ("dqn-lab ", "train sweep resume verify evaluate report components"),
+    ("dqn-lab ", "train sweep resume verify evaluate play record inspect explain report components"),
     ("dqn-lab train network=mlp2", "network=mlp24 network=mlp256"),
     ("dqn-lab train target.int", "target.interval="), ("dqn-lab components ", "env network value"),
 ])  # fmt: skip
