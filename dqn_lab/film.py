@@ -129,7 +129,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     """Returns matplotlib's own font, which has ε and every other sign that a label may have."""
     import matplotlib
 
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)  # the other is slow
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:

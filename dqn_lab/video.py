@@ -84,7 +84,7 @@ def _write_mp4(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
         writer.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
         for picture in pictures:
             odd = [(0, side % 2) for side in picture.shape[:2]]  # H.264 as browsers play it has even sides
-            writer.write_frame(np.pad(picture, (*odd, (0, 0)), mode="edge"))
+            writer.write_frame(np.pad(picture, (*odd, (0, 0)), mode="edge") if any(map(sum, odd)) else picture)
             count += 1
     file.write(memory.getvalue())
     return count

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingConfigException, OmegaConfBaseException
 
 from dqn_lab._nearest import nearest
 from dqn_lab.cli import _overrides
@@ -126,7 +127,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
 def interpolation(error: Exception) -> str:
     """Says in one line which value could not be resolved."""
     text = " ".join(str(error).split())
-    key = str(getattr(error, "full_key", "") or "")
+    key = str(error.full_key or "") if isinstance(error, OmegaConfBaseException) else ""
     text = text.partition(" full_key:")[0]
     if missing := re.fullmatch(r"Interpolation key '(.+)' not found", text):
         text = f"${{{missing[1]}}}: no such key"

@@ -119,7 +119,7 @@ class Faults:
 
     def problems(self, directory: Path, code: int, said: list[str]) -> Iterator[str]:
         """Yields what is wrong with the state in which a fault has left a run."""
-        from dqn_lab.records import RUN, parse_record, saved_states
+        from dqn_lab.records import RUN, parse_record
 
         text = "\n".join(said)
         if "Traceback" in text:
@@ -144,7 +144,7 @@ class Faults:
 
     def recover(self, directory: Path) -> Iterator[str]:
         """Resumes a run, or begins it again; yields what is wrong with that."""
-                from dqn_lab.records import RUN, read_record
+        from dqn_lab.records import RUN, read_record, saved_states
 
         if not (directory / RUN).exists() or not saved_states(directory):
             shutil.rmtree(directory)
