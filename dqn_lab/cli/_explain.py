@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingConfigException, OmegaConfBaseException
+from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab._nearest import nearest
 from dqn_lab.cli import _overrides
