@@ -15,7 +15,7 @@ _load: Any = yaml.load
 LARGEST = 1_000_000  # bytes of a file
 MOST = 100_000  # values in a file, its aliases written out
 DEEPEST = 50  # levels of nesting
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_LOADER: Any = vars(yaml).get("CSafeLoader", yaml.SafeLoader)  # the fast one, where it was compiled
 _TAGS = tuple(
     f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")
 )
