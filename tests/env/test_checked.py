@@ -17,7 +17,7 @@ from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.schedule import NEVER
 from dqn_lab.types import TrainingError
 
-NOTHING = object()  # for None
+NOTHING = type("Nothing", (), {"__repr__": lambda self: "nothing"})()
 VECTOR = Box(-np.inf, np.inf, (2,))
 
 
