@@ -293,7 +293,7 @@ def dqn_lab(stage: Stage) -> None:
         f"train.batch_size={BATCH_SIZE}", f"train.interval={INTERVAL}", f"buffer.capacity={CAPACITY}",
         "exploration=linear", "exploration.unit=steps", f"exploration.duration={DURATION}", f"exploration.end={END}",
         f"target.interval={COPY}", "target.unit=steps", "checkpoint.unit=steps", f"checkpoint.interval={KILLED_AT}",
-        f"hydra.run.dir={run}", "display=quiet",
+        f"hydra.run.dir={run}", "display=none",
     )  # fmt: skip
     main(["resume", str(run)] if stage.restores else ["train", *composed])
 
