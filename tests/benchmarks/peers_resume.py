@@ -87,6 +87,9 @@ class Stage:
 
     def note(self, parts: dict[str, Any]) -> None:
         """Writes down what is in memory: in the first process as it is saved, in the second as it goes on."""
+        empty = [name for name in ("network", "target", "optimizer", "replay") if not parts[name]]
+        if empty:
+            raise RuntimeError(f"nothing to compare: {', '.join(empty)}")
         parts["environment"] = self.env.where()
         parts["generators"] = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
         self.write(f"{self.name}-state", {name: digest(value) for name, value in parts.items()})
