@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from dqn_lab import interrupt
 from dqn_lab.env import state
-from dqn_lab.types import Array, StateError
+from dqn_lab.types import Array, StateError, one_line
 
 
 class Recording:
@@ -20,11 +21,12 @@ class Recording:
     last observation and in the sum of the rewards.
 
     Args:
+        env: which it is of.
         seed: of the run's first reset.
     """
 
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, env: gymnasium.Env[Any, Any], seed: int) -> None:
+        self.name, self.seed = type(env.unwrapped).__name__, seed
         self.origin: dict[str, Any] | None = None  # None for the run's first episode, which begins with the seed
         self.actions: list[int] = []
         self.obs: Array = np.zeros(0)
@@ -54,14 +56,13 @@ class Recording:
             if self._refusal is not None:
                 raise self._refusal
             return
-        env, self._checked = make_env(), True
+        self._checked = True
         try:
-            self.play(env, patiently=False)
-        except StateError as error:
-            self._refusal = error
-            raise
-        finally:
-            env.close()
+            with contextlib.closing(make_env()) as env:
+                self.play(env, patiently=False)
+        except Exception as error:  # there may be no second environment
+            self._refusal = error if isinstance(error, StateError) else self._refuse(f"making another {_failed(error)}")
+            raise self._refusal from error
 
     def play(self, env: gymnasium.Env[Any, Any], patiently: bool = True) -> None:
         """Plays the episode again.
@@ -75,10 +76,10 @@ class Recording:
         """
         try:
             obs, score = self._play(env, patiently)
-        except Exception as error:  # the environment's own, and it may be of any kind
-            raise _refusal(env, f"playing its episode again raised {type(error).__name__}: {error}") from error
+        except Exception as error:  # the environment's own, or of a state that is not its
+            raise self._refuse(f"playing its episode again {_failed(error)}") from error
         if obs.tobytes() != self.obs.tobytes() or repr(score) != repr(self.score):  # NaN is like NaN
-            raise _refusal(env, "its episode came out differently when it was played again")
+            raise self._refuse("its episode came out differently when it was played again")
 
     def _play(self, env: gymnasium.Env[Any, Any], patiently: bool) -> tuple[Array, float]:
         if self.origin is not None:
@@ -89,7 +90,7 @@ class Recording:
                 return self.obs, self.score
             obs, reward, *_ = env.step(action)
             score += float(reward)
-        return np.array(obs), score
+        return obs, score
 
     def state_dict(self) -> dict[str, Any]:
         """Returns all of it, as arrays and plain values."""
@@ -100,7 +101,9 @@ class Recording:
         self.origin, self.actions = saved["origin"], saved["actions"].tolist()
         self.obs, self.score = saved["obs"], saved["score"]
 
+    def _refuse(self, reason: str) -> StateError:
+        return StateError(f"{self.name}: cannot be saved, because {reason}; give it state_dict and load_state_dict")
 
-def _refusal(env: gymnasium.Env[Any, Any], reason: str) -> StateError:
-    name, reason = type(env.unwrapped).__name__, " ".join(reason.split())
-    return StateError(f"{name}: cannot be saved, because {reason}; give it state_dict and load_state_dict")
+
+def _failed(error: Exception) -> str:
+    return f"failed: {one_line(error)}"

@@ -78,7 +78,7 @@ class PythonRollout:
     def _env(self) -> gymnasium.Env[Any, Any]:
         if self.env is None:
             self.env = self.make_env()
-            self.recording = None if state.is_exact(self.env) else Recording(self.seed)
+            self.recording = None if state.is_exact(self.env) else Recording(self.env, self.seed)
         return self.env
 
     def _reset(self, env: gymnasium.Env[Any, Any]) -> Array:

@@ -87,6 +87,9 @@ class Stage:
 
     def note(self, parts: dict[str, Any]) -> None:
         """Writes down what is in memory: in the first process as it is saved, in the second as it goes on."""
+        empty = [name for name in ("network", "target", "optimizer", "replay") if not parts[name]]
+        if empty:
+            raise RuntimeError(f"nothing to compare: {', '.join(empty)}")
         parts["environment"] = self.env.where()
         parts["generators"] = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
         self.write(f"{self.name}-state", {name: digest(value) for name, value in parts.items()})
@@ -293,7 +296,7 @@ def dqn_lab(stage: Stage) -> None:
         f"train.batch_size={BATCH_SIZE}", f"train.interval={INTERVAL}", f"buffer.capacity={CAPACITY}",
         "exploration=linear", "exploration.unit=steps", f"exploration.duration={DURATION}", f"exploration.end={END}",
         f"target.interval={COPY}", "target.unit=steps", "checkpoint.unit=steps", f"checkpoint.interval={KILLED_AT}",
-        f"hydra.run.dir={run}", "display=quiet",
+        f"hydra.run.dir={run}", "display=none",
     )  # fmt: skip
     main(["resume", str(run)] if stage.restores else ["train", *composed])
 

@@ -55,7 +55,7 @@ class Private(Closed):
         return super().reset(seed=seed)
 
     def step(self, action):
-        self.at += int(self.own.integers(2))
+        self.at += self.own.random()  # so that no two episodes are the same by chance
         return super().step(action)
 
 
@@ -255,12 +255,23 @@ def test_a_wrapper_that_remembers_other_episodes_is_refused(rollout):
         rolling.state_dict()
 
 
-def test_an_environment_that_raises_when_it_is_played_again_is_refused(rollout):
+def test_an_environment_that_fails_when_it_is_played_again_is_refused(rollout):
     rolling = after_episodes(rollout(env_id="Fragile-v0"), 2)
-    with pytest.raises(
-        StateError, match=r"^Fragile: .* playing its episode again raised OSError: the port is taken; give it"
-    ):
+    expected = (
+        r"^Fragile: cannot be saved, because playing its episode again failed: .*OSError: the port is taken; give it"
+    )
+    with pytest.raises(StateError, match=expected):
         rolling.state_dict()
+
+
+def test_an_environment_of_which_there_can_be_only_one_is_refused(rollout):
+    rolling = after_episodes(rollout(env_id="Closed-v0"), 2)
+    rolling.make_env = lambda: 1 / 0
+    for _ in range(2):
+        with pytest.raises(
+            StateError, match=r"^Closed: .* making another failed: ZeroDivisionError: .*; give it state"
+        ):
+            rolling.state_dict()
 
 
 def test_whether_an_episode_can_be_played_again_changes_nothing_and_is_asked_once(rollout):
