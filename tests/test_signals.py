@@ -174,7 +174,9 @@ with _worker.at_work():
 
 
 @pytest.mark.parametrize(
-    ("parent", "worked"), [(os.getpid(), True), (1, os.getppid() == 1), (2**22 + 1, False)], ids=["here", "init", "gone"]
+    ("parent", "worked"),
+    [(os.getpid(), True), (1, os.getppid() == 1), (2**22 + 1, False)],
+    ids=["here", "init", "gone"],
 )
 def test_a_worker_whose_parent_is_gone_does_not_begin(parent, worked):
     """It may have died while its worker still imported."""
