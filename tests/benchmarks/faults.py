@@ -56,11 +56,11 @@ class Faults:
 
     def __init__(self, folder: Path) -> None:
         from dqn_lab.build import build, validate
-        from dqn_lab.cli import _hydra
+        from dqn_lab.cli import _compose
 
         self.folder = folder
-        with _hydra.composer():
-            config = validate(_hydra.plain(_hydra.compose_config([*SHORT])))
+        with _compose.composer():
+            config = validate(_compose.plain(_compose.compose_config([*SHORT])))
         build(config).agent.learn  # noqa: B018 (compiles what the others share)
         self.experiment = build(config)
         self.begin(folder / "reference")

@@ -1,5 +1,7 @@
 """A disk on which nothing can be written, or nothing any more."""
 
+import contextlib
+import logging
 import os
 import subprocess
 import sys
@@ -21,6 +23,10 @@ def disk(tmp_path):
         return place
 
     yield mount
+    for handler in [each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)]:
+        logging.getLogger().removeHandler(handler)  # Hydra's, which lies on that disk
+        with contextlib.suppress(OSError):
+            handler.close()
     if os.path.ismount(place):
         subprocess.run(["umount", "-l", place], check=True)
 
