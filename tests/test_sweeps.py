@@ -7,7 +7,7 @@ from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
 from dqn_lab.build import validate
-from dqn_lab.cli import _hydra
+from dqn_lab.cli import _compose
 from dqn_lab.cli._overrides import parse_seeds
 from dqn_lab.cli.sweep.launch import Prepared, master
 from dqn_lab.cli.sweep.plan import make_plan
@@ -22,7 +22,7 @@ LAUNCH = ["hydra/launcher=joblib", "hydra.job_logging.root.handlers=[file]", "hy
 
 @pytest.fixture
 def composer():
-    with _hydra.composer():
+    with _compose.composer():
         yield
 
 
@@ -51,7 +51,7 @@ def test_every_question_composes_and_builds(composer, path):
 def test_every_question_has_a_quick_form(composer, path):
     question = read_question(path, True)
     assert 2 <= len(question.seeds) < 30
-    _hydra.compose_config([*question.base, *question.variants.get(question.control, [])])
+    _compose.compose_config([*question.base, *question.variants.get(question.control, [])])
 
 
 OVERRIDES = [
@@ -67,13 +67,15 @@ OVERRIDES = [
 def test_another_seed_of_an_arm_is_what_composing_again_gives(composer, shared, seed):
     config = master(LAUNCH)
     loader = GlobalHydra.instance().config_loader()
-    prepared = Prepared(loader.get_search_path(), {tuple(shared): _hydra.compose_config([*LAUNCH, *shared, "seed=5"])})
+    prepared = Prepared(
+        loader.get_search_path(), {tuple(shared): _compose.compose_config([*LAUNCH, *shared, "seed=5"])}
+    )
     overrides = [*shared, f"seed={seed}", "hydra.sweep.subdir='a,b=c-1'"]
     theirs, ours = (each.load_sweep_config(config, overrides) for each in (loader, prepared))
     for found in (theirs, ours):
         found.hydra.job.num, found.hydra.job.id = 3, "3"  # launchers set these
     assert OmegaConf.to_container(ours, resolve=False) == OmegaConf.to_container(theirs, resolve=False)
-    assert validate(_hydra.plain(ours)) == validate(_hydra.plain(theirs))
+    assert validate(_compose.plain(ours)) == validate(_compose.plain(theirs))
 
 
 def test_a_jobs_hash_is_that_of_its_run_even_where_a_value_follows_the_seed(composer, tmp_path):
@@ -83,8 +85,8 @@ def test_a_jobs_hash_is_that_of_its_run_even_where_a_value_follows_the_seed(comp
     )
     plan = make_plan(read_question(path, False), LAUNCH, [])
     for job in plan.jobs:
-        composed = _hydra.compose_config([*LAUNCH, *job.overrides])
-        assert job.hash == identity(validate(_hydra.plain(composed)))
+        composed = _compose.compose_config([*LAUNCH, *job.overrides])
+        assert job.hash == identity(validate(_compose.plain(composed)))
 
 
 @pytest.mark.parametrize(("text", "seeds"), [

@@ -16,15 +16,15 @@ import numpy as np
 
 from dqn_lab.build import build, validate
 from dqn_lab.checkpoint import Checkpoints
-from dqn_lab.cli import _hydra
+from dqn_lab.cli import _compose
 from dqn_lab.train import Experiment
 
 
 def filled(number: int, overrides: list[str]) -> Experiment:
     """Builds a run whose replay holds so many transitions, of random numbers."""
-    with _hydra.composer():
-        composed = _hydra.compose_config([*overrides, f"buffer.capacity={number}", "logger=csv"])
-        experiment = build(validate(_hydra.plain(composed)))
+    with _compose.composer():
+        composed = _compose.compose_config([*overrides, f"buffer.capacity={number}", "logger=csv"])
+        experiment = build(validate(_compose.plain(composed)))
     buffer: Any = experiment.agent.buffer
     rng = np.random.default_rng(0)
     for array in buffer.ring.arrays:

@@ -46,11 +46,11 @@ def prepare(name, engine_name):
     import numpy as np
 
     from dqn_lab.build import build, validate
-    from dqn_lab.cli import _hydra
+    from dqn_lab.cli import _compose
 
-    with _hydra.composer():
+    with _compose.composer():
         overrides = [*COMPOSITIONS[name], f"engine={engine_name}", "logger=csv"]
-        config = validate(_hydra.plain(_hydra.compose_config(overrides)))
+        config = validate(_compose.plain(_compose.compose_config(overrides)))
     agent, rng = build(config).agent, np.random.default_rng(0)
     batch_size = config["train"]["batch_size"]
     for step in range(300):

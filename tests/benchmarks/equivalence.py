@@ -46,14 +46,14 @@ class Returns:
 def run(job):
     """Trains once; returns the job and its figure."""
     from dqn_lab.build import build, validate
-    from dqn_lab.cli import _hydra
+    from dqn_lab.cli import _compose
     from dqn_lab.train import train
 
     name, engine, seed = job
     budget = ["episodes=null", f"steps={STEPS}", "evaluation.interval=null", "logger=csv"]
-    with _hydra.composer():
-        config = _hydra.compose_config([*COMPOSITIONS[name], *budget, f"engine={engine}", f"seed={seed}"])
-    returns, experiment = Returns(), build(validate(_hydra.plain(config)))
+    with _compose.composer():
+        config = _compose.compose_config([*COMPOSITIONS[name], *budget, f"engine={engine}", f"seed={seed}"])
+    returns, experiment = Returns(), build(validate(_compose.plain(config)))
     train(experiment.rollout, experiment.due, returns)
     return job, returns.total / max(returns.steps, 1)
 

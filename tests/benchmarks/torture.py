@@ -24,7 +24,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra
+from dqn_lab.cli import _compose
 from dqn_lab.cli._display import Quiet
 from dqn_lab.records import RUN, read_record, saved_states
 from dqn_lab.run import Run
@@ -60,8 +60,8 @@ EXTRAS = {"minatar": "minatar", "lunar_lander": "Box2D", "atari": "ale_py"}  # c
 def configured(overrides: Sequence[str]) -> dict[str, object]:
     """Composes and validates a configuration."""
     limit = () if any(text.startswith("env=atari/") for text in overrides) else ("env.max_episode_steps=60",)
-    with _hydra.composer():
-        return validate(_hydra.plain(_hydra.compose_config([*SMALL, *limit, *overrides])))
+    with _compose.composer():
+        return validate(_compose.plain(_compose.compose_config([*SMALL, *limit, *overrides])))
 
 
 def carry_on(config: dict[str, object], directory: Path) -> None:

@@ -179,7 +179,7 @@ def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
     stop(-1)
     claim = Claim(tmp_path / "run", "")
     outcome = cli("resume", "run")
-    assert outcome.problems == ["error: run: another process is training there"]
+    assert outcome.problems == [f"error: {tmp_path}/run: another process is training there"]
     claim.release()
     assert cli("resume", "run").code == 0
 
