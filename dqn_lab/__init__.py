@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dqn_lab.api import Run, evaluate, load, resume, sweep, train
-    from dqn_lab.types import ConfigError, TrainingError
+    from dqn_lab.errors import ConfigError, TrainingError
 
 __version__ = "0.1.0"
 _ORIGINS = {
     **dict.fromkeys(("Run", "evaluate", "load", "resume", "sweep", "train"), "dqn_lab.api"),
-    **dict.fromkeys(("ConfigError", "TrainingError"), "dqn_lab.types"),
+    **dict.fromkeys(("ConfigError", "TrainingError"), "dqn_lab.errors"),
 }
 __all__ = ["ConfigError", "Run", "TrainingError", "evaluate", "load", "resume", "sweep", "train"]
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
+GROUPS = (  # folders of `conf/` and of the package
+    "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration",
+    "rollout", "engine", "diagnostics", "logger",
+)  # fmt: skip
 
 
 def config_directory() -> Path:

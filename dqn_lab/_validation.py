@@ -12,8 +12,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from dqn_lab._nearest import nearest
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
-from dqn_lab.types import ConfigError
 
 
 def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +96,11 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         return f"{key}: must be given"
     shown = value_text(value)
     if detail["type"] == "extra_forbidden":
-        return f"{key}={shown}: no such key; {nearest(str(path[-1]), model.model_fields)}"
+        return f"{key}={shown}: no such key; {nearest(str(path[-1]), _fields(model, path[:-1]))}"
+    if detail["type"] in ("list_type", "tuple_type"):
+        return f"{key}={shown}: must be a list, as in {key}=[{shown}]"
+    if detail["type"] == "dict_type":
+        return f"{key}={shown}: must be a mapping, as in {key}={{name: 1}}"
     message = detail["msg"].partition(" should ")[2] or detail["msg"]
     message = f"must {message}" if message != detail["msg"] else message
     message = message.replace(" after validation", "")
@@ -104,6 +108,18 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         message = nearest(str(detail["input"]), choices)
     return f"{key}={shown}: {message}"
+
+
+def _fields(model: type[BaseModel], path: list[int | str]) -> list[str]:
+    """Lists the fields of what is at a path of a model."""
+    schema = model.model_json_schema()
+    places = [schema]
+    for part in path:
+        inner = [place.get("properties", {}).get(part) or place.get("items") or {} for place in places]
+        options = [option for place in inner for option in place.get("anyOf", [place])]
+        places = [schema["$defs"][option["$ref"].rpartition("/")[2]] if "$ref" in option else option
+                  for option in options]  # fmt: skip
+    return [name for place in places for name in place.get("properties", {})]
 
 
 def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:

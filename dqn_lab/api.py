@@ -13,7 +13,8 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from dqn_lab.cli import _hydra, _jobs, _overrides
+from dqn_lab.cli import _jobs, _overrides
+from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import make_display
 from dqn_lab.cli._workplace import as_config_error, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, load_policy, play
@@ -132,12 +133,12 @@ def train(
     ('completed', 3)
     >>> train("netwrok=mlp64")
     Traceback (most recent call last):
-    dqn_lab.types.ConfigError: netwrok=mlp64: no such key; did you mean network? choices: seed, ...
+    dqn_lab.errors.ConfigError: netwrok=mlp64: no such key; did you mean network? choices: seed, ...
     """
     words = [_overrides.adding(text) for text in (*overrides, *(f"{key}={_quoted(keys[key])}" for key in keys))]
     called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
     with workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
-        config = _hydra.compose_config(words)
+        config = compose_config(words)
         experiment = _jobs.prepare(config)
         for warning in experiment.warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)
@@ -201,7 +202,7 @@ def load(directory: str | os.PathLike[str], trust: bool = False) -> Run:
 
     >>> load(tmp / "nowhere")
     Traceback (most recent call last):
-    dqn_lab.types.ConfigError: ...nowhere: no run here (there is no readable run.json)
+    dqn_lab.errors.ConfigError: ...nowhere: no run here (there is no readable run.json)
     """
     return Run(directory, trust)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,13 +13,14 @@ import numpy as np
 import torch
 
 from dqn_lab import registry
-from dqn_lab._validation import check
 from dqn_lab.agent import Agent
+from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every
 from dqn_lab.seeding import Streams, torch_generator
-from dqn_lab.settings import RunValues
+from dqn_lab.settings import RunValues as RunValues
+from dqn_lab.tasks import return_bounds
 from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer, Value
 
@@ -35,26 +37,8 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line per problem, all together.
     """
-    plain = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}, **plain}  # older runs recorded none
-    config: dict[str, Any] = {"logger": {}}
-    problems: list[str] = []
-    own = {key: value for key, value in plain.items() if key not in registry.GROUPS}
-    parts = [(group, group, plain.get(group)) for group in registry.GROUPS if group != "logger"]
-    loggers = plain.get("logger") or {}
-    parts += [("logger", f"logger.{name}", part) for name, part in loggers.items()]
-    try:
-        config.update(check("", RunValues, own))
-    except ConfigError as error:
-        problems.extend(error.problems)
-    for group, prefix, part in parts:
-        try:
-            if not isinstance(part, Mapping):
-                raise ConfigError(f"{prefix}: must be chosen; choices: {', '.join(registry.names(group))}")
-            checked = registry.validate(group, part, prefix)
-            (config["logger"] if group == "logger" else config)[prefix.split(".")[-1]] = checked
-        except ConfigError as error:
-            problems.extend(error.problems)
-    problems = problems or list(_together(config))
+    config = registry.validate_all({**registry.OLDER, **plain}, RunValues)
+    problems = list(_together(config))
     if problems:
         raise ConfigError(*problems)
     return config
@@ -84,10 +68,11 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"
+    known = {**config, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
     for part, component in _components(config):
         if isinstance(component, Warns):
             with registry.blame(*part):
-                lines = list(component.warn(config))
+                lines = list(component.warn(known))
             yield from lines
 
 
@@ -144,15 +129,16 @@ def build(config: Mapping[str, Any]) -> Experiment:
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
     _check_columns(columns["episodes"], reporters)
     rollout = _options("rollout", choices["rollout"].name, config)
+    make_env = functools.partial(make_checked, env_factory.make)
     first_reset = int(streams("environment").integers(2**31))
     return Experiment(
         config=dict(config),
         choices=choices,
         warnings=list(_warnings(config)),
         streams=streams,
-        make_env=env_factory.make,
+        make_env=functools.partial(make_checked, env_factory.make, Limit(config["evaluation"]["max_steps"])),
         agent=agent,
-        rollout=registry.create("rollout", rollout, agent, env_factory.make, first_reset, reporters),
+        rollout=registry.create("rollout", rollout, agent, make_env, first_reset, reporters),
         due=_due(config),
         columns=columns,
         loggers=[registry.create("logger", part) for part in config["logger"].values()],
@@ -179,7 +165,7 @@ def _every(part: Mapping[str, Any]) -> Every | None:
 
 def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:
     """Returns an environment's observation space and its number of actions."""
-    with contextlib.closing(make_env()) as env:
+    with contextlib.closing(Checked(make_env())) as env:
         return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
 
 

@@ -11,18 +11,18 @@ from typing import Any
 import torch
 
 from dqn_lab import statefile
+from dqn_lab.records import CHECKPOINT, saved_states
 from dqn_lab.statefile import Rows, SavedRows, rows_of
 from dqn_lab.types import StateError
 
 _log = logging.getLogger(__name__)
-FOLDER = "checkpoint"
 POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, with their versions
 MANY = 32  # files of replay that a state may be spread over
 
 
 def policy_path(directory: Path, name: str) -> Path:
     """Returns where a run keeps a policy: the `final` one, or the `best`."""
-    return directory / FOLDER / f"{name}.safetensors"
+    return directory / CHECKPOINT / f"{name}.safetensors"
 
 
 def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def kept_name(step: int) -> str:
 
 def policy_names(directory: Path) -> list[str]:
     """Lists the policies that a run has saved: those kept on the way in the order of their steps, then the others."""
-    found = {path.stem for path in (directory / FOLDER).glob("*.safetensors")}
+    found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}
     kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
     return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]
 
@@ -76,7 +76,7 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, keep: int) -> None:
-        self.folder, self.keep = directory / FOLDER, keep
+        self.directory, self.folder, self.keep = directory, directory / CHECKPOINT, keep
         self._replay: list[dict[str, Any]] = []  # the files of the last state: name, digest, and where the rows end
         self._needed: dict[Path, set[str]] = {}  # the names of those files, for each state
 
@@ -107,9 +107,9 @@ class Checkpoints:
 
     def _remove_old(self, newest: Path) -> None:
         """Removes states that are too many or of a future that was given up, and rows that no state refers to."""
-        states = [path for path in self._states() if path <= newest]
+        states = [path for path in saved_states(self.directory) if path <= newest]
         kept = states[-self.keep :]
-        for path in set(self._states()) - set(kept):
+        for path in set(saved_states(self.directory)) - set(kept):
             path.unlink(missing_ok=True)
             self._needed.pop(path, None)
         needed = set[str]().union(*(self._needed.get(path, set()) for path in kept))
@@ -117,15 +117,11 @@ class Checkpoints:
             if path.name not in needed:
                 path.unlink(missing_ok=True)
 
-    def exist(self) -> bool:
-        """Returns whether there is any, whole or damaged."""
-        return bool(self._states())
-
     def load(self) -> Iterator[dict[str, Any]]:
         """Yields the states that are whole, the newest first; a warning names each one that is not."""
         for part in self.folder.glob(".*.part"):
             part.unlink(missing_ok=True)  # of a process that died as it wrote
-        for path in reversed(self._states()):
+        for path in reversed(saved_states(self.directory)):
             try:
                 state, _ = statefile.load(path, STATE)
                 self._needed[path] = {str(file["name"]) for file in state["replay"]}
@@ -144,6 +140,3 @@ class Checkpoints:
                 raise ValueError(f"{path}: is of another checkpoint")
             for key, pieces in found.items():
                 rings[key].pieces += [(int(at), rows) for at, rows in pieces]
-
-    def _states(self) -> list[Path]:
-        return sorted(path for path in self.folder.glob("*.safetensors") if re.fullmatch(r"\d{12,}", path.stem))

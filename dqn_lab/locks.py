@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from dqn_lab.types import ConfigError
+from dqn_lab.errors import ConfigError
 
 LOCK = ".lock"
 BEAT = 15.0  # seconds between two heartbeats

@@ -10,13 +10,17 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from dqn_lab._damage import MAX_RECORD, check_sweep, is_record, read_json, read_regular
 from dqn_lab.locks import is_claimed
-from dqn_lab.types import Table
 
-RUN, SWEEP = "run.json", "sweep.json"
+if TYPE_CHECKING:  # numpy is imported only where there are arrays
+    from dqn_lab.types import Table
+
+RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
 NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds")  # change no result, and so no job's identity
+MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
 LATER_KEYS: Mapping[str, Any] = {  # with the values by which a run is what it was before they existed
     "diagnostics": {"name": "none"},
     "evaluation.video": False,
@@ -156,11 +160,9 @@ def read_record(directory: Path) -> dict[str, Any]:
     """
     path = directory / RUN
     try:
-        text = path.read_bytes()
+        return settled(directory, parse_record(read_regular(path, MAX_RECORD)))
     except OSError as error:
         raise ValueError(f"{directory}: no run here (there is no readable {RUN})") from error
-    try:
-        return settled(directory, parse_record(text))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -178,37 +180,23 @@ def parse_record(text: bytes) -> dict[str, Any]:
     Raises:
         ValueError: it is empty, damaged, or of something else.
     """
-    try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"damaged: {error}" if text else "empty") from error
-    if not _is_record(record):
+    record = read_json(text)
+    if not is_record(record):
         raise ValueError("not the record of a dqn_lab run")
     assert isinstance(record, dict)
     return record
 
 
-def _is_record(record: Any) -> bool:
-    """Returns whether everything that readers look at has the type that a run gives it."""
-    if not isinstance(record, dict) or not isinstance(record.get("config"), dict) or "status" not in record:
-        return False
-    scores = record.get("scores") or {}
-    objects = [scores, *(record.get(key) or {} for key in ("progress", "engine", "versions", "git"))]
-    if not all(isinstance(part, dict) for part in objects):
-        return False
-    policies = [scores.get(name) or {} for name in ("final", "selected")]
-    if not all(isinstance(policy, dict) for policy in policies):
-        return False
-    numbers = [*(policy.get("return_mean") for policy in policies), scores.get("last_100"), record.get("wall_seconds")]
-    return isinstance(record["config"].get("seed"), int) and all(
-        number is None or isinstance(number, int | float) for number in numbers
-    )
-
-
 def final_return(record: Mapping[str, Any]) -> float:
-    """Returns a run's primary result, the final policy's mean return; NaN unless the run completed."""
+    """Returns a run's primary result, the final policy's mean return; NaN unless the run completed and it is finite."""
     score = ((record.get("scores") or {}).get("final") or {}).get("return_mean")
-    return math.nan if score is None or record["status"] != "completed" else float(score)
+    return float(score) if score is not None and record["status"] == "completed" and math.isfinite(score) else math.nan
+
+
+def saved_states(directory: Path) -> list[Path]:
+    """Lists the files of a run's whole states, whole or damaged, the newest last."""
+    files = (directory / CHECKPOINT).glob("*.safetensors")
+    return sorted(path for path in files if re.fullmatch(r"\d{12,}", path.stem))
 
 
 def set_aside(path: Path) -> Path:
@@ -228,13 +216,12 @@ def read_sweep(directory: Path) -> dict[str, Any] | None:
     """
     path = directory / SWEEP
     try:
-        sweep = json.loads(path.read_text(encoding="utf-8"))
-        dict(sweep["variants"]), list(sweep["seeds"])
-        assert all(isinstance(job[key], str) for job in sweep["jobs"] for key in ("variant", "directory"))
+        sweep = read_json(read_regular(path, MAX_RECORD))
+        check_sweep(sweep)
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError, AssertionError, RecursionError) as error:
-        raise ValueError(f"{path}: damaged: {type(error).__name__}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged: {str(error).removeprefix('damaged: ')}") from error
     assert isinstance(sweep, dict)
     return sweep
 

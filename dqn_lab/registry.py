@@ -9,27 +9,25 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from dqn_lab._nearest import nearest
+from dqn_lab._paths import GROUPS as GROUPS
+from dqn_lab._plugins import plugins
 from dqn_lab._validation import check
-from dqn_lab.types import ConfigError
-
-GROUPS = (
-    "env", "network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration",
-    "rollout", "engine", "diagnostics", "logger",
-)  # fmt: skip
-PLUGINS = "dqn_lab.plugins"
+from dqn_lab.errors import ConfigError
+from dqn_lab.records import value_text
 
 Component = TypeVar("Component", bound=type)
+Model = Callable[[str, str], type[BaseModel]]  # of a group's component, by name
+OLDER = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}}  # what older runs have not recorded
 _components: dict[tuple[str, str], type] = {}
 
 
@@ -78,8 +76,13 @@ def lookup(group: str, name: str) -> type:
     if (group, name) not in _components:
         load_plugins()
     if (group, name) not in _components:
-        raise ConfigError(f"{group}.name={name}: no such component; {nearest(name, names(group))}")
+        raise unknown(group, name, names(group))
     return _components[group, name]
+
+
+def unknown(group: str, name: str, known: Iterable[str]) -> ConfigError:
+    """Returns the error for a name that a group does not have."""
+    return ConfigError(f"{group}.name={name}: no such component; {nearest(name, known)}")
 
 
 def _external(group: str, name: str) -> type:
@@ -100,19 +103,21 @@ def _external(group: str, name: str) -> type:
     return component
 
 
-def plugins() -> list[importlib.metadata.EntryPoint]:
-    """Lists the entry points through which installed packages bring components."""
-    return list(importlib.metadata.entry_points(group=PLUGINS))
-
-
 @functools.cache
-def load_plugins() -> None:
-    """Imports every installed plugin once, so that its components register themselves."""
+def load_plugins() -> list[str]:
+    """Imports every installed plugin once, so that its components register themselves.
+
+    Returns:
+        one line for each plugin that cannot be loaded; the others are.
+    """
+    problems = []
     for plugin in plugins():
         try:
             plugin.load()
-        except Exception as error:
-            raise ConfigError(f"plugin {plugin.name} ({plugin.value}): {type(error).__name__}: {error}") from error
+        except (Exception, SystemExit) as error:
+            said = " ".join(f"{type(error).__name__}: {error}".split())
+            problems.append(f"plugin {plugin.name} ({plugin.value}) is left out: {said}")
+    return problems
 
 
 def constructors(component: type) -> list[Callable[..., None]]:
@@ -144,13 +149,29 @@ def schema(component: type) -> type[BaseModel]:
     return create_model(component.__name__, __config__=config, **fields)
 
 
-def validate(group: str, config: Mapping[str, Any], prefix: str | None = None) -> dict[str, Any]:
+def model(group: str, name: str) -> type[BaseModel]:
+    """Finds the schema of a component's configuration.
+
+    Raises:
+        ConfigError: there is no such component, or its constructor cannot be read.
+    """
+    component = lookup(group, name)
+    try:
+        return schema(component)
+    except (TypeError, ValueError, NameError, AttributeError) as error:
+        raise ConfigError(f"{group}.name={name}: its constructor cannot be read: {error}") from error
+
+
+def validate(
+    group: str, config: Mapping[str, Any], prefix: str | None = None, model_of: Model = model
+) -> dict[str, Any]:
     """Checks one component's configuration against its constructor.
 
     Args:
         group: the group it belongs to.
         config: `name` and the keyword arguments.
-        prefix: how error messages call it; the group where None.
+        prefix: what error messages call it; the group if None.
+        model_of: finds the schema of a component.
 
     Returns:
         The same with every default filled in and every number of its declared type.
@@ -163,12 +184,57 @@ def validate(group: str, config: Mapping[str, Any], prefix: str | None = None) -
     name = values.pop("name", None)
     if not isinstance(name, str):
         raise ConfigError(f"{prefix}.name={name}: must be a component's name; choices: {', '.join(names(group))}")
-    component = lookup(group, name)
+    return {"name": name, **check(prefix, model_of(group, name), values)}
+
+
+def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model = model) -> dict[str, Any]:
+    """Checks every name and value of a whole configuration; builds nothing.
+
+    Args:
+        plain: numbers, strings, booleans, None, lists and dictionaries, as the yaml files hold them.
+        run: the schema of the run's own values.
+        model_of: finds the schema of a component.
+
+    Returns:
+        The same with every default filled in and every number of its declared type.
+
+    Raises:
+        ConfigError: one line per problem, all together.
+    """
+    config: dict[str, Any] = {"logger": {}}
+    problems: list[str] = []
+    own = {key: value for key, value in plain.items() if key not in GROUPS}
+    parts = [(group, group, plain.get(group)) for group in GROUPS if group != "logger"]
+    loggers = plain.get("logger") or {}
+    if not isinstance(loggers, Mapping) or not all(isinstance(part, Mapping) for part in loggers.values()):
+        problems.append(_not_loggers(loggers))
+        loggers = {}
+    parts += [("logger", f"logger.{name}", part) for name, part in loggers.items()]
     try:
-        model = schema(component)
-    except (TypeError, ValueError, NameError) as error:
-        raise ConfigError(f"{prefix}.name={name}: its constructor cannot be read: {error}") from error
-    return {"name": name, **check(prefix, model, values)}
+        config.update(check("", run, own))
+    except ConfigError as error:
+        problems.extend(error.problems)
+    for group, prefix, part in parts:
+        try:
+            if not isinstance(part, Mapping):
+                raise ConfigError(f"{prefix}: must be chosen; choices: {', '.join(names(group))}")
+            checked = validate(group, part, prefix, model_of)
+            (config["logger"] if group == "logger" else config)[prefix.split(".")[-1]] = checked
+        except ConfigError as error:
+            problems.extend(error.problems)
+    if problems:
+        raise ConfigError(*problems)
+    return config
+
+
+def _not_loggers(found: Any) -> str:
+    """Says what is wrong with a `logger` that does not map names to loggers."""
+    if isinstance(found, Mapping) and isinstance(name := found.get("name"), str):
+        return f"logger.name={name}: a logger's yaml begins with the line `# @package logger.{name.split(':')[-1]}`"
+    key = f"logger={value_text(found)}"
+    if isinstance(found, Mapping):
+        key = next(f"logger.{name}={value_text(part)}" for name, part in found.items() if not isinstance(part, Mapping))
+    return f"{key}: must be a logger; list those you want, as in logger=[csv]; choices: {', '.join(names('logger'))}"
 
 
 def create(group: str, config: Mapping[str, Any], *supplied: Any) -> Any:
@@ -193,7 +259,7 @@ def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
         if problem.partition("=")[0] in config:
             raise ConfigError(f"{group}.{problem}") from error

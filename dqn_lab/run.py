@@ -18,7 +18,7 @@ from dqn_lab.hooks import FallsBack
 from dqn_lab.interrupt import Interrupted
 from dqn_lab.locks import Claim, place
 from dqn_lab.logs import Logs
-from dqn_lab.records import NOT_THE_RUN, RUN, read_record, text_without, write_record
+from dqn_lab.records import MAY_CHANGE, NOT_THE_RUN, RUN, read_record, text_without, write_record
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.scoring import Scoring
 from dqn_lab.train import Experiment, train
@@ -26,7 +26,6 @@ from dqn_lab.types import ConfigError, Row, StateError, Stride, TrainingError, o
 
 _log = logging.getLogger(__name__)
 LAST = 100  # training episodes in the mean of the last ones
-MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
 
 
 class Display(Protocol):

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple
 
 from annotated_types import Ge, Gt
+from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
 
 Unit = Literal["episodes", "steps", "updates"]
@@ -118,6 +119,7 @@ class Exponential:
         return value
 
 
+@with_config(ConfigDict(extra="forbid"))
 class Ramp(TypedDict):
     """A straight line as written in a configuration: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
 
@@ -133,3 +135,8 @@ Rate = Annotated[float, Gt(0)] | Ramp
 def rate(value: Rate) -> Callable[[Progress], float]:
     """Turns a configured rate, a number or a ramp, into a function of progress."""
     return Linear(**value) if isinstance(value, dict) else Constant(value)
+
+
+def rises(value: object) -> bool:
+    """Returns whether a configured rate is a ramp that ends above its start."""
+    return isinstance(value, dict) and value["end"] > value["start"]

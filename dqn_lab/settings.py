@@ -19,12 +19,12 @@ class _Strict(BaseModel):
 class Learning(_Strict):
     """When and from how much the agent learns; the `train` keys."""
 
-    batch_size: Count = 64
+    batch_size: Annotated[int, Gt(0), Le(100_000)] = 64
     minibatch_size: Count | None = None
     max_reward: Annotated[float, Gt(0)] | None = None
     learning_starts: Annotated[int, Ge(0)] = 64
     interval: Count = 1
-    num_updates: Count = 1
+    num_updates: Annotated[int, Gt(0), Le(100_000)] = 1
 
 
 class Evaluation(_Strict):
@@ -32,8 +32,9 @@ class Evaluation(_Strict):
 
     interval: Count | None = 50
     unit: Unit = "episodes"
-    num_episodes: Count = 10
-    final_num_episodes: Count = 100
+    num_episodes: Annotated[int, Gt(0), Le(1_000_000)] = 10
+    final_num_episodes: Annotated[int, Gt(0), Le(1_000_000)] = 100
+    max_steps: Count | None = 100_000
     video: bool = False
     keep_policies: bool | Count = False
 

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dqn_lab.errors import ConfigError as ConfigError
+from dqn_lab.errors import StateError as StateError
+from dqn_lab.errors import TrainingError as TrainingError
+from dqn_lab.errors import one_line as one_line
 
 if TYPE_CHECKING:
     import torch
@@ -25,28 +30,6 @@ Row = Mapping[str, float | int | None]
 Table = Literal["episodes", "evaluations", "timing"]
 Draw = Callable[[], float]  # returns the next of a stream of uniform numbers in [0, 1)
 Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass
-
-
-class ConfigError(ValueError):
-    """Reports everything that is wrong with a configuration, one line per problem."""
-
-    def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
-
-
-class TrainingError(RuntimeError):
-    """Reports, in one line, why a run could not go on."""
-
-
-class StateError(RuntimeError):
-    """Reports, in one line, why a state cannot be saved or restored."""
-
-
-def one_line(error: BaseException) -> str:
-    """Writes an error on one line, with its type unless the message is one of ours."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, (ConfigError, TrainingError, StateError)) else f"{type(error).__name__}: {text}"
 
 
 class Transition(NamedTuple, Generic[T]):
@@ -288,6 +271,7 @@ class Rollout(Stateful, Protocol):
     def close(self) -> None: ...
 
 
+@runtime_checkable
 class Logger(Protocol):
     """Where metrics go. All rows of a table have the columns it was opened with."""
 

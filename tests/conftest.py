@@ -21,7 +21,7 @@ from hypothesis import settings
 
 from dqn_lab import registry
 from dqn_lab.build import validate
-from dqn_lab.cli import _hydra
+from dqn_lab.cli import _compose, _index
 
 settings.register_profile("dqn_lab", deadline=None, max_examples=50, derandomize=True)  # the same examples every time
 settings.register_profile("nightly", deadline=None, max_examples=1000)
@@ -92,7 +92,10 @@ def configure() -> Callable[..., dict[str, Any]]:
 
     @functools.cache
     def compose(*overrides: str) -> dict[str, Any]:
-        with _hydra.composer():
-            return validate(_hydra.plain(_hydra.compose_config(list(overrides))))
+        with _compose.composer():
+            plain = _compose.plain(_compose.compose_config(list(overrides)))
+            validated = validate(plain)
+            assert validated == _index.validate(plain)  # without importing components, as the command line does first
+            return validated
 
     return lambda *overrides: copy.deepcopy(compose(*overrides))

@@ -22,8 +22,8 @@ NEEDS = {  # what an option must be put together with, where the default run wil
     ("network", "nature_cnn"): ("env.id=Pictures-v0",),
     ("network", "minatar_cnn"): ("env.id=Pictures-v0", "++env.kwargs.shape=[10,10,4]", "++env.kwargs.dtype=bool"),
     ("network", "table"): ("env=frozen_lake",),
-    **{("env", name): ("network=table",) for name in ("cliff_walking", "frozen_lake", "taxi")},
 }
+NETWORKS = {"atari": "nature_cnn", "minatar": "minatar_cnn"}  # of a folder's environments
 SMALL = {"capacity": 100}  # in place of the memory that a paper's settings need
 EXTRAS = {
     "atari": ["ale_py", "cv2"],
@@ -40,7 +40,9 @@ def option(group: str, name: str) -> dict:
 def test_every_option_composes_and_builds(configure, group, name):
     for package in EXTRAS.get(name.partition("/")[0], []):
         pytest.importorskip(package)
-    config = configure(f"{group}={name}", *NEEDS.get((group, name), ()))
+    folder = name.partition("/")[0]
+    needs = (f"network={NETWORKS[folder]}",) if folder in NETWORKS else NEEDS.get((group, name), ())
+    config = configure(f"{group}={name}", *needs)
     assert build(config).config == config
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from dqn_lab.cli import COMMANDS, _hydra, main
+from dqn_lab.cli import COMMANDS, _compose, _hydra, main
 from dqn_lab.cli import report as report_command
 from dqn_lab.cli.evaluate import _parser as evaluate_parser
 from dqn_lab.cli.train import check_jobs
@@ -51,8 +51,8 @@ def is_missing(line: str) -> str | None:
 def test_every_train_command_composes_and_builds(line):
     """Only the first and the last job of a grid: those between differ in the same keys."""
     args = _hydra.parse_flags(shlex.split(line)[1:])
-    with _hydra.composer():
-        base = _hydra.compose_config(_hydra.about_hydra(args.overrides))
+    with _compose.composer():
+        base = _compose.compose_config(_hydra.about_hydra(args.overrides))
         jobs = _hydra.expand(args.overrides, base) or []
         check_jobs([*jobs[:1], *jobs[1:][-1:]], Path("nowhere"))
 
@@ -113,7 +113,8 @@ def test_every_command_is_named_in_the_readmes():
 
 def test_the_example_component_is_the_one_that_is_tested():
     lab = ROOT / "tests" / "extension" / "my_lab"
-    for path in (lab / "my_parts.py", lab / "network" / "residual.yaml", lab / "buffer" / "recent.yaml"):
+    files = ("my_parts.py", "network/residual.yaml", "buffer/recent.yaml", "my_envs.py", "env/corridor.yaml")
+    for path in (lab / name for name in files):
         assert path.read_text(encoding="utf-8").strip() in TEXTS["dqn_lab/README.md"], path.name
 
 

@@ -1,6 +1,7 @@
 """What writers and readers share of the files on disk."""
 
 import json
+import math
 
 import pytest
 
@@ -36,6 +37,15 @@ def test_a_jobs_identity_does_not_depend_on_what_changes_no_result():
 ])  # fmt: skip
 def test_a_directorys_name_is_its_overrides_made_safe(overrides, name):
     assert records.slug(overrides, "12ab") == name
+
+
+@pytest.mark.parametrize(("score", "status", "result"), [
+    (3, "completed", 3.0), (None, "completed", math.nan), (math.inf, "completed", math.nan),
+    (math.nan, "completed", math.nan), (3, "failed", math.nan),
+])  # fmt: skip
+def test_a_final_return_is_finite_or_nothing(score, status, result):
+    found = records.final_return({"status": status, "scores": {"final": {"return_mean": score}}})
+    assert found == pytest.approx(result, nan_ok=True)
 
 
 GOOD = {"status": "completed", "config": {"seed": 0}, "scores": {"final": {"return_mean": 3}}}

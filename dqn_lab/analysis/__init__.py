@@ -6,8 +6,8 @@
     print(summarize(configs))
     print(answer(compare(configs, control="target.interval=1")))
 
-`load_configs` gives one row per run, `load_runs` one per episode or evaluation. What takes `scores` takes any frame
-with one row per run. Steps are environment steps.
+`load_configs` returns one row per run, `load_runs` one per episode or evaluation. Every function that takes `scores`
+accepts any frame with one row per run. Steps are environment steps.
 """
 
 from dqn_lab.analysis._errors import AnalysisError, NoBounds, SkippedRuns

@@ -1,9 +1,9 @@
 """A copy in Parquet of the tables of runs that lie side by side, which loads many times as fast as their CSV files.
 
-It lies beside the runs, in `.analysis/`, may be deleted at any time, and is never needed: where it cannot be written,
-or is damaged, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, the times
-and the inode that it had before it was read. A file that changed within two seconds of being read is not kept at all,
-because a clock may be as coarse as that.
+It lies beside the runs, in `.analysis/`, and may be deleted at any time: if it is missing, damaged or cannot be
+written, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, the times and the
+inode that it had before it was read. A file that changed within two seconds of being read is not cached, because a
+clock may be as coarse as that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def is_settled(print_: Fingerprint) -> bool:
 
 
 def read_cache(parent: Path, table: str) -> dict[str, tuple[Fingerprint, Any]]:
-    """Reads the copy beside the runs under `parent`: each run's fingerprint and rows; nothing where there is none."""
+    """Reads the copy beside the runs under `parent`: each run's fingerprint and rows; nothing if there is no copy."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -52,7 +52,7 @@ def read_cache(parent: Path, table: str) -> dict[str, tuple[Fingerprint, Any]]:
             runs[name] = (print_, part if part.schema.equals(schema) else part.cast(schema))
             start += rows
         return runs if start == whole.num_rows else {}
-    except Exception:  # whatever a damaged file does, the CSV files are there
+    except Exception:  # however it is damaged, the CSV files are there
         return {}
 
 

@@ -30,7 +30,10 @@ seeds each; `normal`: mean 250, deviation 60.
 
 from __future__ import annotations
 
-from functools import lru_cache
+import math
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache, partial
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,51 +45,75 @@ NUM_DRAWS = 9_999
 ENOUGH = 29  # seeds that show what one run in ten does, with 95 %: 0.9²⁹ < 0.05
 BEYOND = 1.5  # standard deviations that scores may lie beyond those seen, where nothing is known of their bounds
 SPAN = 2.0  # … and for fewer seeds than ENOUGH at least so many times the range that they span
+MANY = 400  # scores, beyond which their weights are drawn in blocks, of 32 MB
 ALIKE = 10  # scores of one value from which on others count as out of the question, where no bounds are known
+CONTROL, VARIANT = "control", "arm"  # name the draws of each; other names would be other draws
 Floats = NDArray[np.float64]
 Bounds = tuple[float, float]
 
 
 class Draws(NamedTuple):
-    """Distributions that the scores of an arm may have come from."""
+    """Distributions that the scores of a variant may have come from."""
 
     scores: Floats  # [n + 2], ascending, the bounds among them
-    weights: Floats  # [draws, n + 2], each draw's sum to 1
+    weights: Callable[[], Iterable[Floats]]  # of the scores, in blocks of draws [draws, n + 2]; each draw's sum to 1
 
     def mean(self) -> Floats:
         """Returns each draw's mean."""
-        mean: Floats = self.weights @ self.scores
-        return mean
+        return np.concatenate([weight @ self.scores for weight in self.weights()])
 
     def iqm(self) -> Floats:
         """Returns each draw's interquartile mean: that of the middle half of the weight."""
-        above = np.cumsum(self.weights, axis=1)
-        middle = np.clip(above, 0.25, 0.75) - np.clip(above - self.weights, 0.25, 0.75)
-        iqm: Floats = 2 * middle @ self.scores
-        return iqm
+        return np.concatenate([_middle_half(weight) @ self.scores for weight in self.weights()])
 
     def improvement(self, other: Draws) -> Floats:
         """Returns each draw's probability of a score greater than the other's, ties at ½."""
         if np.isnan(self.scores).any() or np.isnan(other.scores).any():
-            return np.full(len(self.weights), np.nan)
-        wins = (self.scores[:, None] > other.scores) + 0.5 * (self.scores[:, None] == other.scores)
-        probability: Floats = np.einsum("di,di->d", self.weights @ wins, other.weights)
-        return probability
+            return np.array([np.nan])
+        below, upto = (np.searchsorted(other.scores, self.scores, side) for side in ("left", "right"))
+        parts = []
+        for own, theirs in zip(self.weights(), other.weights(), strict=True):
+            under = np.pad(np.cumsum(theirs, axis=1), ((0, 0), (1, 0)))  # the other's weight below each of its scores
+            parts.append(np.einsum("di,di->d", own, (under[:, below] + under[:, upto]) / 2))
+        return np.concatenate(parts)
+
+
+def _middle_half(weight: Floats) -> Floats:
+    above = np.cumsum(weight, axis=1)
+    middle: Floats = np.clip(above, 0.25, 0.75) - np.clip(above - weight, 0.25, 0.75)
+    return 2 * middle
+
+
+def weight_blocks(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Iterator[Floats]:
+    """Draws weights from Dirichlet(½, 1, …, 1, ½), the same ones each time, in blocks that fit into the memory.
+
+    Args:
+        number: of scores.
+        stream: names the draws; independent variants need different ones.
+        num_draws: of them.
+
+    Yields:
+        [draws, number + 2], not to be written to.
+    """
+    if number <= MANY:
+        yield weights(number, stream, num_draws)
+        return
+    rng, block = _generator(number, stream), -(-num_draws * MANY // number)
+    for start in range(0, num_draws, block):
+        yield _dirichlet(rng, number, min(block, num_draws - start))
 
 
 @lru_cache(maxsize=4)  # a comparison asks for the same ones again and again
 def weights(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Floats:
-    """Draws weights from Dirichlet(½, 1, …, 1, ½), the same ones each time.
+    """Draws the weights of `weight_blocks` all at once: [num_draws, number + 2], not to be written to."""
+    return _dirichlet(_generator(number, stream), number, num_draws)
 
-    Args:
-        number: of scores.
-        stream: names the draws; independent arms need different ones.
-        num_draws: of them.
 
-    Returns:
-        [num_draws, number + 2], not to be written to.
-    """
-    rng = np.random.default_rng(seed_sequence(number, f"intervals {stream}"))
+def _generator(number: int, stream: str) -> np.random.Generator:
+    return np.random.default_rng(seed_sequence(number, f"intervals {stream}"))
+
+
+def _dirichlet(rng: np.random.Generator, number: int, num_draws: int) -> Floats:
     shape = np.array([0.5, *[1.0] * number, 0.5])
     gamma: Floats = rng.standard_gamma(shape, (num_draws, number + 2))
     gamma /= gamma.sum(axis=1, keepdims=True)
@@ -94,18 +121,18 @@ def weights(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Floats:
     return gamma
 
 
-def draw(scores: Floats, bounds: Bounds | None, stream: str = "arm", num_draws: int = NUM_DRAWS) -> Draws:
+def draw(scores: Floats, bounds: Bounds | None, stream: str = VARIANT, num_draws: int = NUM_DRAWS) -> Draws:
     """Draws distributions that the scores may have come from.
 
     Args:
         scores: [n], n > 0, finite, in any order.
         bounds: of what they can be; None, or an infinite one: those of `extent`.
-        stream: names the draws; independent arms need different ones.
+        stream: names the draws; independent variants need different ones.
         num_draws: of them.
     """
     ordered = np.sort(scores)  # so that not even rounding depends on their order
     low, high = limits(ordered, bounds)
-    return Draws(np.array([low, *ordered, high]), weights(len(scores), stream, num_draws))
+    return Draws(np.array([low, *ordered, high]), partial(weight_blocks, len(scores), stream, num_draws))
 
 
 def limits(scores: Floats, bounds: Bounds | None) -> Bounds:
@@ -144,9 +171,18 @@ def mean_interval(draws: Draws, bounds: Bounds | None, level: float) -> Bounds:
 
 def student(spread: Any, number: Any, level: float) -> Any:
     """Computes half the width of Student's interval of a mean, of numbers or of arrays."""
-    from scipy import stats
+    from scipy.special import stdtrit
 
-    return stats.t.ppf((1 + level) / 2, number - 1) * spread / np.sqrt(number)
+    return stdtrit(number - 1, (1 + level) / 2) * spread / np.sqrt(number)
+
+
+def wilson(successes: int, number: int, level: float) -> Bounds:
+    """Computes Wilson's score interval of a proportion (1927, https://doi.org/10.1080/01621459.1927.10502953)."""
+    z = NormalDist().inv_cdf((1 + level) / 2)
+    share, shrunk = successes / number, 1 + z**2 / number
+    centre = (share + z**2 / (2 * number)) / shrunk
+    half = z / shrunk * math.sqrt(share * (1 - share) / number + (z / (2 * number)) ** 2)
+    return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
 def unseen_rate(number: int, level: float = 0.95) -> float:

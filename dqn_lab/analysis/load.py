@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -14,8 +13,11 @@ import pandas as pd
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns, unknown
 from dqn_lab.analysis.runs import Found, Run, find_runs
 from dqn_lab.analysis.tables import read_tables
-from dqn_lab.analysis.tasks import RETURN_BOUNDS, task_name
+from dqn_lab.analysis.tasks import RETURN_BOUNDS
+from dqn_lab.tasks import task_name
 from dqn_lab.types import Table
+
+OWN = ("run", "directory", "sweep", "variant", "task", "status", "engine", "started", "command", "host")  # columns
 
 
 def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
@@ -39,12 +41,17 @@ def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
     Warns:
         SkippedRuns: some are left out.
     """
-    found = find_runs(paths)
+    return _warned(tabulate_configs(find_runs(paths)))
+
+
+def tabulate_configs(found: Found) -> pd.DataFrame:
+    """Makes the frame of `load_configs` of runs that were found."""
     rows = [_row(run) for run in found.runs]
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()})
     frame["variant"] = _categories(columns["variant"])
-    return _told(frame, found, found.skipped)
+    frame.attrs = {"skipped": dict(found.skipped), "swept": list(found.swept)}
+    return frame
 
 
 def _row(run: Run) -> dict[str, Any]:
@@ -66,19 +73,12 @@ def _row(run: Run) -> dict[str, Any]:
         "final_episode": progress.get("episode"),
         "wall_seconds": _float(record.get("wall_seconds")),
         "engine": (record.get("engine") or {}).get("name"),
-        **run.config,
-        **_bounds(run),
+        **{f"config.{key}" if key in OWN else key: value for key, value in run.config.items()},
+        **({} if run.return_bounds is None else {RETURN_BOUNDS: run.return_bounds}),
         **{f"versions.{name}": version for name, version in (record.get("versions") or {}).items()},
         "git.commit": (record.get("git") or {}).get("commit"),
         **{key: record.get(key) for key in ("started", "command", "host")},
     }
-
-
-def _bounds(run: Run) -> dict[str, str]:
-    """Returns the bounds of returns that a run's configuration states, if it does, as text."""
-    env = run.record["config"].get("env")
-    stated = env.get("return_bounds") if isinstance(env, dict) else None
-    return {} if stated is None else {RETURN_BOUNDS: json.dumps(stated)}
 
 
 def _float(value: float | None) -> float:
@@ -91,6 +91,8 @@ def column(values: Sequence[Any]) -> Any:
     full = None not in values
     if kinds == {bool}:
         return pd.array(values, dtype="bool" if full else "boolean")
+    if kinds and kinds <= {int, float} and any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
+        return pd.array(values, dtype="object")  # seeds may be as large as anyone likes
     if kinds == {int}:
         return pd.array(values, dtype="int64" if full else "Int64")
     if kinds and kinds <= {int, float}:
@@ -127,7 +129,11 @@ def load_runs(*paths: str | os.PathLike[str], table: Table = "episodes") -> pd.D
     """
     if table not in get_args(Table):
         raise unknown("table", table, get_args(Table), "table")
-    found = find_runs(paths)
+    return _warned(tabulate_runs(find_runs(paths), table))
+
+
+def tabulate_runs(found: Found, table: Table) -> pd.DataFrame:
+    """Makes the frame of `load_runs` of runs that were found."""
     skipped = dict(found.skipped)
     tables = read_tables(dict.fromkeys(run.directory for run in found.runs), table, skipped)
     runs = [run for run in found.runs if run.directory in tables]
@@ -139,7 +145,8 @@ def load_runs(*paths: str | os.PathLike[str], table: Table = "episodes") -> pd.D
     counts = [tables[run.directory].num_rows for run in runs]
     repeated = about.take(np.repeat(np.arange(len(runs)), counts)).reset_index(drop=True)
     frame = pd.concat([repeated, rows], axis=1)
-    return _told(frame, found, skipped)
+    frame.attrs = {"skipped": skipped, "swept": list(found.swept)}
+    return frame
 
 
 def _concatenate(tables: Sequence[Any]) -> pd.DataFrame:
@@ -162,9 +169,9 @@ def _identity(runs: Sequence[Run], swept: Sequence[str], taken: Iterable[Any]) -
         "seed": [run.seed for run in runs],
         "task": [task_name(run.config) for run in runs],
     }
-    if any(map(_bounds, runs)):
-        columns[RETURN_BOUNDS] = [_bounds(run).get(RETURN_BOUNDS) for run in runs]
-    taken = set(taken)
+    if any(run.return_bounds for run in runs):
+        columns[RETURN_BOUNDS] = [run.return_bounds for run in runs]
+    taken = {*taken, *columns}
     columns |= {f"config.{key}" if key in taken else key: [run.config.get(key) for run in runs] for key in swept}
     made = {name: column(values) for name, values in columns.items()}
     return {name: _categories(made[name]) if _is_text(made[name]) else made[name] for name in made}
@@ -174,10 +181,9 @@ def _is_text(values: Any) -> bool:
     return not pd.api.types.is_numeric_dtype(values.dtype)
 
 
-def _told(frame: pd.DataFrame, found: Found, skipped: Mapping[str, str]) -> pd.DataFrame:
-    """Attaches what was left out, and says so."""
-    frame.attrs = {"skipped": dict(skipped), "swept": list(found.swept)}
-    if skipped:
+def _warned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Warns of what was left out."""
+    if skipped := frame.attrs["skipped"]:
         shown = "; ".join(f"{directory}: {reason}" for directory, reason in list(skipped.items())[:3])
         more = f"; … ({len(skipped)} in all, in .attrs['skipped'])" if len(skipped) > 3 else ""
         runs = "a run" if len(skipped) == 1 else f"{len(skipped)} runs"

@@ -8,17 +8,18 @@ Romano 2013, "Exact and Asymptotically Robust Permutation Tests", https://doi.or
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
-from dqn_lab.analysis.intervals import Floats
+from dqn_lab.analysis.intervals import MANY, Floats
 from dqn_lab.seeding import seed_sequence
 
 
 class Permutation(NamedTuple):
-    """A studentised difference of means, and what it comes to where labels are shuffled."""
+    """A studentised difference of means, and what it comes to when labels are shuffled."""
 
     statistic: float  # its size
     error: float  # the difference's standard error
@@ -53,9 +54,8 @@ def permute(first: Floats, second: Floats, num_shuffles: int) -> Permutation:
         return Permutation(0.0, np.inf, np.zeros(num_shuffles))
     together = np.concatenate([first, second])
     together = (together - together.mean()) / (float(np.ptp(together)) or 1.0)  # so that rounding has one size
-    labels = _labels(*numbers, num_shuffles)
     moments = np.stack([together, together**2], axis=1)  # [n + m, 2]
-    own = labels @ moments
+    own = np.concatenate([labels @ moments for labels in _label_blocks(*numbers, num_shuffles)])
     sizes = _studentised(own, moments.sum(axis=0) - own, *numbers)
     parts = moments[: numbers[0]].sum(axis=0), moments[numbers[0] :].sum(axis=0)
     statistic = _studentised(parts[0][None], parts[1][None], *numbers)
@@ -77,10 +77,27 @@ def _studentised(one: Floats, other: Floats, n: int, m: int) -> Floats:
     return sizes
 
 
+def _label_blocks(n: int, m: int, num_shuffles: int) -> Iterator[Floats]:
+    """Draws which of n + m runs are called the first's, in blocks that fit into the memory."""
+    if n + m <= MANY:
+        yield _labels(n, m, num_shuffles)
+        return
+    rng, block = _generator(n, m), -(-num_shuffles * MANY // (n + m))
+    for start in range(0, num_shuffles, block):
+        yield _shuffle(rng, n, m, min(block, num_shuffles - start))
+
+
 @lru_cache(maxsize=4)
 def _labels(n: int, m: int, num_shuffles: int) -> Floats:
-    """Draws which of n + m runs are called the first's, [num_shuffles, n + m], the same ones each time."""
-    rng = np.random.default_rng(seed_sequence(n, f"shuffles {m}"))
+    """Draws all labels at once, [num_shuffles, n + m], the same ones each time."""
+    return _shuffle(_generator(n, m), n, m, num_shuffles)
+
+
+def _generator(n: int, m: int) -> np.random.Generator:
+    return np.random.default_rng(seed_sequence(n, f"shuffles {m}"))
+
+
+def _shuffle(rng: np.random.Generator, n: int, m: int, num_shuffles: int) -> Floats:
     ordered = np.zeros((num_shuffles, n + m))
     ordered[:, :n] = 1.0
     return rng.permuted(ordered, axis=1)

@@ -1,4 +1,4 @@
-"""One score per run: which arm it belongs to, and everything that could be wrong with it."""
+"""One score per run: which variant it belongs to, and everything that could be wrong with it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def as_list(by: Keys) -> list[str]:
 
 
 def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str = "metric") -> None:
-    """Sees that the columns are there and that there is something in them.
+    """Checks that the columns exist and that there is something in them.
 
     Raises:
-        AnalysisError: one is missing, the value is no number, or the frame is empty.
+        AnalysisError: one is missing, the value is not a number, or the frame is empty.
     """
     numbers = [name for name in frame if pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "seed"]
     if value not in numbers:
@@ -33,11 +33,11 @@ def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str 
         if key not in frame:
             raise unknown("by", key, frame.columns)
     if frame.empty:
-        raise AnalysisError(f"{what}={value}: there is no run to look at")
+        raise AnalysisError(f"{what}={value}: there are no runs")
 
 
 def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
-    """Sees that there is one score per run, and no seed twice in an arm.
+    """Checks that there is one score per run, and no seed twice in a variant.
 
     Raises:
         AnalysisError: otherwise; or a column is missing.
@@ -48,15 +48,15 @@ def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
     again = scores.duplicated([*by, "seed"])
     if again.any():
         row = scores[again].iloc[0]
-        arm = ", ".join(f"{key}={row[key]}" for key in by)
+        variant = ", ".join(f"{key}={row[key]}" for key in by)
         raise AnalysisError(
-            f"{arm}: seed {row['seed']} is there more than once; one score per run and seed is wanted "
-            "(load_configs and area_under_curve give that; several sweeps: by=['sweep', 'variant'])"
+            f"{variant}: seed {row['seed']} occurs more than once; there must be one score per run and seed "
+            "(as from load_configs and area_under_curve; for several sweeps: by=['sweep', 'variant'])"
         )
 
 
 def check_one_task(frame: pd.DataFrame) -> None:
-    """Sees that returns are of one task.
+    """Checks that returns are of one task.
 
     Raises:
         AnalysisError: they are not.
@@ -69,11 +69,11 @@ def check_one_task(frame: pd.DataFrame) -> None:
         )
 
 
-def arms(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+def each_variant(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
     """Returns each variant's name and rows, of one task each, in order of appearance."""
-    for arm, part in frame.groupby(list(by), observed=True, sort=False, dropna=False):
+    for values, part in frame.groupby(list(by), observed=True, sort=False, dropna=False):
         check_one_task(part)
-        yield dict(zip(by, arm, strict=True)), part
+        yield dict(zip(by, values, strict=True)), part
 
 
 def present(part: pd.DataFrame, metric: str) -> Floats:

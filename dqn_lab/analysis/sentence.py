@@ -9,56 +9,63 @@ import pandas as pd
 
 Row = dict[str, Any]
 FEW = 4  # variants that a sentence has room for, numbers and all
-MANY = 10_000  # seeds, beyond which an estimate is no use
+MANY = 10_000  # seeds beyond which an estimate is of no use
 
 
 def answer(comparison: pd.DataFrame) -> str:
     """Writes what `compare` found in one sentence.
 
-    "target.interval=10 beats target.interval=1 by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)." or
-    "Undecided at 30 seeds: …", with the reason where rare failures are one, and an estimate of the seeds that would
-    likely decide. Several variants share a sentence, decided ones first.
+    "“fast” beats “slow” by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)." or "Undecided at 30 seeds:
+    …", with the reason if it is rare failures, and an estimate of the seeds that would likely decide. Several variants
+    share a sentence, decided ones first.
 
     Args:
-        comparison: as `compare` gives it, or some of its rows.
+        comparison: a frame that `compare` returned, or some of its rows.
     """
     rows: list[Row] = [{str(key): value for key, value in row.items()} for _, row in comparison.iterrows()]
     by, first = str(comparison.columns[0]), rows[0]
+    control = quoted(first["control"])
     seeds = _seeds(rows) + _left_out(rows)
     measure = f"in mean {first['metric']}"
     if len(rows) == 1:
-        level = f"{100 * first['level']:.3g} % interval {_interval(first)}"
+        name, level = quoted(first[by]), f"{100 * first['level']:.3g} % interval {_interval(first)}"
         if first["verdict"] == "undecided":
             change = _number(first["difference"], first, sign=True)
             return (
-                f"Undecided{_at(rows)}: {first[by]} against {first['control']}, {change} {measure} ({level}; {seeds})"
-                f"{_why(first)}{_estimate(first, '; ')}."
+                f"Undecided{_at(rows)}: {name} against {control}, {change} {measure} ({level}; {seeds})"
+                f"{_why(first)}{_estimate([first], '; ')}."
             )
         verb = "beats" if first["verdict"] == "better" else "loses to"
         change = _number(abs(first["difference"]), first)
-        return f"{first[by]} {verb} {first['control']} by {change} {measure} ({level}; {seeds})."
+        return f"{name} {verb} {control} by {change} {measure} ({level}; {seeds})."
     rows.sort(key=lambda row: row["verdict"] == "undecided")
     decided = rows[0]["verdict"] != "undecided"
-    opening = (
-        f"Against {first['control']} {measure}"
-        if decided
-        else f"Undecided{_at(rows)} against {first['control']} {measure}"
-    )
-    told = "; ".join(_clauses(rows, by))
-    return f"{opening} ({seeds}; intervals corrected for {len(rows)} comparisons): {told}."
+    opening = f"Against {control} {measure}" if decided else f"Undecided{_at(rows)} against {control} {measure}"
+    clauses = "; ".join(_clauses(rows, by, decided))
+    return f"{opening} ({seeds}; intervals corrected for {len(rows)} comparisons): {clauses}."
 
 
-def _clauses(rows: list[Row], by: str) -> list[str]:
-    """Writes one for each variant; where there are many, those that are undecided for one reason share one."""
-    decided = [row for row in rows if row["verdict"] != "undecided"]
-    if len(rows) <= FEW or len(rows) - len(decided) <= 1:
-        return [_clause(row, by) for row in rows]
-    names: dict[str, list[str]] = {}
-    for row in rows[len(decided) :]:
-        names.setdefault(_why(row), []).append(str(row[by]))
+def quoted(label: object) -> str:
+    """Sets a label apart from the sentence around it: labels may be phrases, lists, or words such as “none”."""
+    return f"“{label}”"
+
+
+def _clauses(rows: list[Row], by: str, decided: bool) -> list[str]:
+    """Writes one for each variant; if there are many, those that are undecided for one reason share one."""
+    open_ = [row for row in rows if row["verdict"] == "undecided"]
+    is_open, are_open = (" is undecided", " are undecided") if decided else ("", "")
+    if len(rows) <= FEW or len(open_) <= 1:
+        return [_clause(row, by, is_open) for row in rows]
+    alike: dict[str, list[Row]] = {}
+    for row in open_:
+        alike.setdefault(_why(row), []).append(row)
     return [
-        *(_clause(row, by) for row in decided),
-        *(f"{_listed(alike)} undecided{why}" for why, alike in names.items()),
+        *(_clause(row, by, is_open) for row in rows[: len(rows) - len(open_)]),
+        *(
+            f"{_listed([quoted(row[by]) for row in group])}{is_open if len(group) == 1 else are_open}"
+            f"{_estimate(group, ' (', ')')}{why}"
+            for why, group in alike.items()
+        ),
     ]
 
 
@@ -66,24 +73,30 @@ def _listed(names: list[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _clause(row: Row, by: str) -> str:
+def _clause(row: Row, by: str, is_open: str) -> str:
     if row["verdict"] == "undecided":
         change = _number(row["difference"], row, sign=True)
-        return f"{row[by]} undecided, {change} ({_interval(row)}{_estimate(row, '; ')}){_why(row)}"
-    return f"{row[by]} {row['verdict']} by {_number(abs(row['difference']), row)} ({_interval(row)})"
+        return f"{quoted(row[by])}{is_open}, {change} ({_interval(row)}{_estimate([row], '; ')}){_why(row)}"
+    return f"{quoted(row[by])} is {row['verdict']} by {_number(abs(row['difference']), row)} ({_interval(row)})"
 
 
 def _why(row: Row) -> str:
     return ": too few seeds to rule out rare failures" if row.get("reason") == "rare failures" else ""
 
 
-def _estimate(row: Row, before: str) -> str:
-    needed = seeds_to_decide(row)
-    return f"{before}an estimated {needed} seeds would decide" if needed else ""
+def _estimate(rows: list[Row], before: str, after: str = "") -> str:
+    """Writes how many seeds would likely decide, from the fewest to the most if they are several variants."""
+    numbers = {seeds_to_decide(row): float(row.get("seeds_needed", math.nan)) for row in rows}
+    numbers.pop("", None)
+    if not numbers:
+        return ""
+    few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
+    said = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
+    return f"{before}an estimated {said} seeds would decide{after}"
 
 
 def seeds_to_decide(row: Row) -> str:
-    """Writes the estimate of the seeds that would decide, to two digits; nothing where there is none."""
+    """Writes the estimate of the seeds that would decide, to two digits; nothing if there is none."""
     needed = float(row.get("seeds_needed", math.nan))
     if not math.isfinite(needed):
         return ""
@@ -108,7 +121,7 @@ def _left_out(rows: list[Row]) -> str:
 
 
 def _interval(row: Row) -> str:
-    """Writes the interval of what is said, which for a decided arm is the difference's size."""
+    """Writes the interval of the difference; of its size if there is a verdict."""
     ends = [row["low"], row["high"]]
     if any(math.isnan(end) for end in ends):
         return "unknown"

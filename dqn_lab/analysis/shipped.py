@@ -1,4 +1,4 @@
-"""The answers that come with the lab: every run's results, to load and plot before anything was trained."""
+"""The results of the runs that come with the lab."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ RUN = ["run", "variant", "seed", "task", "status", "final_return", "best_return"
 
 
 def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.DataFrame:
-    """Loads what the runs of a question in `sweeps/` came to, as they were made for the README.
+    """Loads the results of a question in `sweeps/`, those of the README.
 
     Args:
         question: its name; None lists those there are.
-        table: `runs` for a row per run, as `load_configs` gives it, its scores only; `evaluations` for a row per
+        table: `runs` for a row per run, as of `load_configs`, its scores only; `evaluations` for a row per
             evaluation of `load_runs(…, table="evaluations")`, its mean only.
 
     Returns:
@@ -51,8 +51,8 @@ def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory
     """Writes the two files that `load_shipped` reads: the same bytes for the same runs.
 
     Args:
-        runs: as `load_configs` gives them.
-        evaluations: as `load_runs(…, table="evaluations")` gives them.
+        runs: a frame of `load_configs`.
+        evaluations: a frame of `load_runs(…, table="evaluations")`.
         question: its name.
         directory: where to.
     """

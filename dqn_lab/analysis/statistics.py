@@ -1,4 +1,4 @@
-"""Scores of many seeds to statements about variants: how good, how sure, and which is better."""
+"""Summaries of variants over seeds, and comparisons with a control."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
-from dqn_lab.analysis.intervals import Bounds, Floats, draw, interval, mean_interval
-from dqn_lab.analysis.scores import Keys, arms, as_list, check_one_task, check_scores, find_bounds, present
+from dqn_lab.analysis.intervals import CONTROL, VARIANT, Bounds, Floats, draw, interval, mean_interval, wilson
+from dqn_lab.analysis.scores import (
+    Keys,
+    as_list,
+    check_one_task,
+    check_scores,
+    each_variant,
+    find_bounds,
+    present,
+)
 from dqn_lab.analysis.tasks import known
-from dqn_lab.analysis.verdicts import Judgement, judge
+from dqn_lab.analysis.verdicts import Judgement, holm, judge
 
 SUCCESS = ("successes", "success_rate", "success_low", "success_high")
 IQM = ("iqm", "iqm_low", "iqm_high")
@@ -54,18 +62,16 @@ def summarize(
     keys = as_list(by)
     check_scores(scores, metric, keys)
     rows = []
-    for arm, part in arms(scores, keys):
+    for variant, part in each_variant(scores, keys):
         task = known(part, metric)
         goal = threshold if threshold is not None or task is None else task.threshold
         values = present(part, metric)
         about = {"seeds": len(values), "missing": len(part) - len(values)}
-        rows.append({**arm, **about, **_describe(values, find_bounds(part, metric, bounds), goal, level)})
+        rows.append({**variant, **about, **_describe(values, find_bounds(part, metric, bounds), goal, level)})
     return pd.DataFrame(rows).astype({"successes": "Int64"})
 
 
 def _describe(values: Floats, bounds: Bounds | None, threshold: float | None, level: float) -> dict[str, Any]:
-    from scipy import stats
-
     if not len(values):
         return {
             **dict.fromkeys(("mean", "mean_low", "mean_high", *SUCCESS, "p10", "median", *IQM), np.nan),
@@ -77,18 +83,22 @@ def _describe(values: Floats, bounds: Bounds | None, threshold: float | None, le
         "mean": float(values.mean()), "mean_low": low, "mean_high": high,
         **_success(values, threshold, level),
         "p10": float(np.quantile(values, 0.1)), "median": float(np.median(values)),
-        "iqm": float(stats.trim_mean(values, 0.25)), "iqm_low": iqm_low, "iqm_high": iqm_high,
+        "iqm": _middle_half(values), "iqm_low": iqm_low, "iqm_high": iqm_high,
     }  # fmt: skip
 
 
-def _success(values: Floats, threshold: float | None, level: float) -> dict[str, Any]:
-    from statsmodels.stats.proportion import proportion_confint
+def _middle_half(values: Floats) -> float:
+    """Computes the mean of the middle half, a quarter of the scores left out at each end."""
+    out = len(values) // 4
+    return float(values[out : len(values) - out].mean())
 
+
+def _success(values: Floats, threshold: float | None, level: float) -> dict[str, Any]:
     if threshold is None:
         return {**dict.fromkeys(SUCCESS, np.nan), SUCCESS[0]: pd.NA}
     successes = int((values >= threshold).sum())
-    low, high = proportion_confint(successes, len(values), alpha=1 - level, method="wilson")
-    return dict(zip(SUCCESS, (successes, successes / len(values), float(low), float(high)), strict=True))
+    low, high = wilson(successes, len(values), level)
+    return dict(zip(SUCCESS, (successes, successes / len(values), low, high), strict=True))
 
 
 def compare(
@@ -147,27 +157,25 @@ def _variants(
     scores: pd.DataFrame, metric: str, control: str, by: str, bounds: Bounds | None, upwards: bool
 ) -> tuple[_Variant, dict[Any, _Variant]]:
     """Parts the scores into the control's and each other variant's."""
-    parts = {arm[by]: part for arm, part in arms(scores, [by])}
+    parts = {variant[by]: part for variant, part in each_variant(scores, [by])}
     if control not in parts:
         raise unknown("control", control, parts, by)
-    base = _Variant(control, parts.pop(control), metric, bounds, "control", upwards)
+    base = _Variant(control, parts.pop(control), metric, bounds, CONTROL, upwards)
     if not parts:
         raise AnalysisError(f"control={control}: there is nothing to compare it with")
-    return base, {name: _Variant(name, part, metric, bounds, "arm", upwards) for name, part in parts.items()}
+    return base, {name: _Variant(name, part, metric, bounds, VARIANT, upwards) for name, part in parts.items()}
 
 
 def _table(
     base: _Variant, others: dict[Any, _Variant], judged: list[Judgement], same: dict[str, Any], by: str, level: float
 ) -> pd.DataFrame:
     """Lists the comparisons, and corrects their p-values."""
-    from statsmodels.stats.multitest import multipletests
-
     rows = [
         {by: name, **same, **other.against(base, level, found)}
         for (name, other), found in zip(others.items(), judged, strict=True)
     ]
     table = pd.DataFrame(rows)
-    table["p_holm"] = multipletests(table["p_value"], method="holm")[1]
+    table["p_holm"] = holm(table["p_value"].to_numpy())
     return table
 
 
@@ -181,12 +189,14 @@ class _Variant:
         self.missing = len(part) - len(self.values)
         self.upwards = upwards
         if not len(self.values):
-            raise AnalysisError(f"{stream}={name}: none of its {len(part)} runs has a score in {metric}")
+            role = "control" if stream == CONTROL else "variant"
+            raise AnalysisError(f"{role}={name}: none of its {len(part)} runs has a score in {metric}")
         self.draws = draw(self.values, bounds, stream)
 
     def against(self, control: _Variant, level: float, found: Judgement) -> dict[str, Any]:
         first, second = (self, control) if self.upwards else (control, self)
-        wins = (first.values[:, None] > second.values).mean() + (first.values[:, None] == second.values).mean() / 2
+        below, upto = (np.searchsorted(second.values, first.values, side) for side in ("left", "right"))
+        wins = (below + upto).mean() / (2 * len(second.values))
         low, high = interval(first.draws.improvement(second.draws), level)
         good = (found.difference > 0) == self.upwards
         return {

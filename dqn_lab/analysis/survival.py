@@ -1,4 +1,4 @@
-"""How many environment steps until a threshold is reached, where it is only seen at evaluations, or never."""
+"""How many environment steps until a threshold is reached, known only to within evaluations, or not reached."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dqn_lab.analysis._errors import AnalysisError
-from dqn_lab.analysis.curves import ENOUGH, each_run
-from dqn_lab.analysis.intervals import Floats, weights
-from dqn_lab.analysis.scores import Keys, arms, as_list, check_columns, check_scores
+from dqn_lab.analysis.curves import ENOUGH, Curve, each_run
+from dqn_lab.analysis.intervals import VARIANT, Floats, weights
+from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant
 from dqn_lab.analysis.tasks import known
 
 NUM_DRAWS = 599
@@ -24,7 +24,7 @@ def steps_to_threshold(
     """Finds between which evaluations each run first reached a threshold.
 
     Args:
-        evaluations: as `load_runs(…, table="evaluations")` gives them.
+        evaluations: a frame of `load_runs(…, table="evaluations")`.
         threshold: is reached at the first evaluation whose value is at least this; None: the task's, where known
             (475 on CartPole-v1).
         value: the column.
@@ -42,13 +42,13 @@ def steps_to_threshold(
     goal = threshold if threshold is not None or task is None else task.threshold
     if goal is None:
         raise AnalysisError(f"threshold: must be given; none is known for {value} here")
-    about, runs = each_run(evaluations)
-    return about.join(pd.DataFrame([_first_reached(run, value, goal) for run in runs]))
+    about, runs = each_run(evaluations, value)
+    return about.join(pd.DataFrame([_first_reached(run, goal) for run in runs]))
 
 
-def _first_reached(run: pd.DataFrame, value: str, threshold: float) -> dict[str, Any]:
-    steps = np.array([0.0, *run["step"]])
-    there = np.flatnonzero(run[value].to_numpy(dtype=float, na_value=np.nan) >= threshold)
+def _first_reached(run: Curve, threshold: float) -> dict[str, Any]:
+    steps = np.array([0.0, *run.steps])
+    there = np.flatnonzero(run.values >= threshold)
     if not len(there):
         return {"after": steps[-1], "by": np.inf, "reached": False}
     return {"after": steps[there[0]], "by": steps[there[0] + 1], "reached": True}
@@ -57,31 +57,31 @@ def _first_reached(run: pd.DataFrame, value: str, threshold: float) -> dict[str,
 def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 0.95) -> pd.DataFrame:
     """Estimates what fraction of runs has reached the threshold by each step: 1 − survival.
 
-    The estimate is Turnbull's, of greatest likelihood where it is known only between which two evaluations something
-    happened (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
+    The estimate is Turnbull's, the maximum likelihood estimate when an event is only known to lie between two
+    evaluations (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
     Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). Where runs share their evaluation steps it is Kaplan and
     Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). Within an interval it says nothing: the mass stands
     at its end, the evaluation by which the threshold was reached. The band weights runs as `intervals.py` does, half a
     run reaching it at once and half a run never; with all runs watched to the end it is Jeffreys' interval for a
-    proportion. A step is left out where fewer than nine in ten of an arm's runs were watched that long: with budgets in
-    episodes it is the bad ones that end early, and what is left of the sample says too much.
+    proportion. A step is left out if fewer than nine in ten of a variant's runs were watched that long: with budgets in
+    episodes the bad ones end early, and those that are left are not a fair sample.
 
     Args:
-        times: as `steps_to_threshold` gives them.
-        by: the column, or columns, that tell the arms apart.
+        times: a frame of `steps_to_threshold`.
+        by: the column, or columns, that tell the variants apart.
         level: of the band, which holds pointwise.
 
     Returns:
-        a row per arm and step, from step 0: the columns of `by`, `step`, `fraction`, `low, high`, and `at_risk`, the
-        runs that were watched that long and had not reached it before. Draw it as a staircase.
+        a row per variant and step, from step 0: the columns of `by`, `step`, `fraction`, `low, high`, and `at_risk`,
+        the runs that were watched that long and had not reached it before. Draw it as a staircase.
 
     Raises:
-        AnalysisError: no such column, a seed that is there twice in an arm, or several tasks in one arm.
+        AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
     check_scores(times, "after", keys)
     tables = []
-    for arm, part in arms(times, keys):
+    for variant, part in each_variant(times, keys):
         ordered = part.sort_values(["by", "after"])
         after, until = ordered["after"].to_numpy(float), ordered["by"].to_numpy(float)
         ends = np.unique([0.0, *after, *until[np.isfinite(until)]])
@@ -89,7 +89,7 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
         at_risk = [int(((until >= end) & (seen | (after >= end))).sum()) for end in ends]
         watched = [((until <= end) | (after >= end)).mean() for end in ends]
         columns = {"step": ends, **_estimate(after, until, ends, level), "at_risk": at_risk}
-        tables.append(pd.DataFrame({**arm, **columns})[np.array(watched) >= ENOUGH])
+        tables.append(pd.DataFrame({**variant, **columns})[np.array(watched) >= ENOUGH])
     return pd.concat(tables, ignore_index=True)
 
 
@@ -101,7 +101,7 @@ def _estimate(after: Floats, until: Floats, ends: Floats, level: float) -> dict[
     high = np.array([upper[0], *until, np.inf])
     may = (ends >= low[:, None]) & (upper <= high[:, None])  # [runs + 2, cells]: where each may have reached it
     fraction = turnbull(np.full((1, number), 1 / number), may[1:-1])[0]
-    draws = turnbull(weights(number, "arm", NUM_DRAWS), may)
+    draws = turnbull(weights(number, VARIANT, NUM_DRAWS), may)
     tail = (1 - level) / 2
     below, above = np.quantile(draws, [tail, 1 - tail], axis=0)
     return {"fraction": fraction, "low": below, "high": above}

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from dqn_lab._damage import MAX_STEP, read_regular
 from dqn_lab.analysis.cache import fingerprint, is_settled, read_cache, write_cache
 from dqn_lab.records import REQUIRED_COLUMNS
 from dqn_lab.types import Table
@@ -22,7 +25,7 @@ def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, st
     Args:
         directories: of the runs.
         table: which CSV file.
-        skipped: is told which runs cannot be read, and why.
+        skipped: receives the runs that cannot be read, and why.
 
     Returns:
         each run's rows, a `pyarrow.Table`.
@@ -62,30 +65,40 @@ def read_csv(path: Path, table: Table) -> Any:
         a `pyarrow.Table` of integers and floats.
 
     Raises:
-        Unreadable: a column is missing, a row is torn, a cell is no number, or there is no row yet.
+        Unreadable: it is not a regular file, a column is missing or occurs twice, a row is torn, a cell is not a
+            number, or there is no row yet.
     """
     import pyarrow as pa
     from pyarrow import csv
 
-    text = path.read_bytes()
-    text = text[: text.rfind(b"\n") + 1]
-    header = text.partition(b"\n")[0].decode(errors="replace").strip().split(",")
+    try:
+        text = read_regular(path)
+        text = text[: text.rfind(b"\n") + 1]
+        header = text.partition(b"\n")[0].decode("utf-8-sig").strip().replace('"', "").split(",")
+    except ValueError as error:
+        raise Unreadable("is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"is {error}") from error
     missing = [name for name in REQUIRED_COLUMNS[table] if name not in header]
     if not text or missing:
         raise Unreadable(f"lacks the column {missing[0]}" if text else "is empty so far")
+    if len(set(header)) < len(header):
+        raise Unreadable(f"has the column {next(name for name in header if header.count(name) > 1)} twice")
     options = csv.ConvertOptions(null_values=[""], strings_can_be_null=True)
     reading = csv.ReadOptions(use_threads=False, block_size=max(len(text), 1024))
     try:
         rows = csv.read_csv(pa.BufferReader(text), read_options=reading, convert_options=options)
-    except pa.ArrowInvalid as error:
-        raise Unreadable(f"a row is torn: {' '.join(str(error).split())}") from error
+    except (pa.ArrowException, ValueError) as error:
+        raise Unreadable(f"a row is torn: {' '.join(str(error).split())[:200]}") from error
     if not rows.num_rows:
         raise Unreadable("has no row yet")
-    return _numbers(rows)
+    rows = _numbers(rows)
+    steps = rows["step"].to_numpy()
+    if not (np.isfinite(steps) & (steps >= 0) & (steps <= MAX_STEP)).all():
+        raise Unreadable("the column step holds something that is not a number of steps")
+    return rows
 
 
 def _numbers(rows: Any) -> Any:
-    """Holds every column to numbers; one that is empty throughout is of floats."""
+    """Checks that every column holds numbers; one that is empty throughout is of floats."""
     import pyarrow as pa
 
     for position, field in enumerate(rows.schema):
@@ -93,5 +106,5 @@ def _numbers(rows: Any) -> Any:
             empty = pa.array([math.nan] * rows.num_rows, pa.float64(), from_pandas=True)
             rows = rows.set_column(position, field.name, empty)
         elif not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            raise Unreadable(f"the column {field.name} holds something that is no number")
+            raise Unreadable(f"the column {field.name} holds something that is not a number")
     return rows

@@ -1,4 +1,4 @@
-"""Which of two variants has the greater mean, where their runs can tell.
+"""Which of two variants has the greater mean, if their runs can tell.
 
 A verdict needs three small p-values, and Holm's procedure corrects the largest of the three for the number of
 comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
@@ -26,7 +26,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_lab.analysis.intervals import ENOUGH, NUM_DRAWS, Bounds, Floats, draw, interval, p_value
+from dqn_lab.analysis.intervals import CONTROL, ENOUGH, NUM_DRAWS, VARIANT, Bounds, Floats, draw, interval, p_value
 from dqn_lab.analysis.permutation import Permutation, permute
 
 STRETCH = 0.25  # of the range seen, that scores may lie beyond it
@@ -38,7 +38,7 @@ Reason = Literal["", "spread", "rare failures"]
 
 
 class Judgement(NamedTuple):
-    """What a comparison with the control came to; the numbers are the variant's minus the control's."""
+    """The result of a comparison with the control; the numbers are the variant's minus the control's."""
 
     difference: float
     low: float
@@ -49,7 +49,7 @@ class Judgement(NamedTuple):
     p_value: float  # the larger of both
     decided: bool
     reason: Reason  # why it is not decided
-    seeds_needed: float  # of each variant, estimated; NaN where it is decided
+    seeds_needed: float  # of each variant, estimated; NaN if it is decided
 
 
 def judge(
@@ -92,8 +92,8 @@ def pair_up(
     limits, together = bounds or UNBOUNDED, np.concatenate([control, *others])
     beyond = STRETCH * float(np.ptp(together))
     seen = max(float(together.min()) - beyond, limits[0]), min(float(together.max()) + beyond, limits[1])
-    base = Sample(control, seen, "control", num_draws)
-    return [Pair(Sample(other, seen, "arm", num_draws), base, limits) for other in others]
+    base = Sample(control, seen, CONTROL, num_draws)
+    return [Pair(Sample(other, seen, VARIANT, num_draws), base, limits) for other in others]
 
 
 def holm_levels(p_values: Floats, level: float) -> Floats:
@@ -106,6 +106,14 @@ def holm_levels(p_values: Floats, level: float) -> Floats:
     levels = np.empty(len(p_values))
     levels[order] = 1 - alphas
     return levels
+
+
+def holm(p_values: Floats) -> Floats:
+    """Computes Holm's corrected p-values: each times the number of those not smaller, none below a smaller one's."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
+    return np.minimum(corrected, 1.0)
 
 
 def _rejected(p_values: Floats, levels: Floats) -> NDArray[np.bool_]:

@@ -1,9 +1,8 @@
-"""Transitions in arrays, the newest over the oldest."""
+"""Transitions in arrays; the newest overwrites the oldest."""
 
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,24 +10,26 @@ import numpy as np
 from gymnasium import Space
 from numpy.typing import NDArray
 
+from dqn_lab._memory import available, check_memory, num_workers
 from dqn_lab.statefile import Rows
 from dqn_lab.types import Array, Transition
 
 
 class Ring:
-    """A ring of transitions, one array a field.
+    """A ring buffer of transitions, with one array per field.
 
     Args:
-        observation_space: gives an observation's shape and type.
-        capacity: transitions held at most.
+        observation_space: has the shape and the type of observations.
+        capacity: the largest number of transitions stored.
+        extra: bytes per transition that the buffer needs beside these arrays.
 
     Raises:
         ValueError: this machine has not the memory for so many.
     """
 
-    def __init__(self, observation_space: Space[Any], capacity: int) -> None:
+    def __init__(self, observation_space: Space[Any], capacity: int, extra: int = 0) -> None:
         shape, dtype = observation_space.shape or (), np.dtype(observation_space.dtype)
-        _check_memory(capacity, 2 * math.prod(shape) * dtype.itemsize + 16)
+        _check_memory(capacity, 2 * math.prod(shape) * dtype.itemsize + 16 + extra)
         self.capacity = capacity
         self.written = 0  # transitions in all, those included that were written over
         self.arrays: Transition[Array] = Transition(
@@ -43,6 +44,11 @@ class Ring:
     def size(self) -> int:
         """How many transitions are stored."""
         return min(self.written, self.capacity)
+
+    @property
+    def head(self) -> int:
+        """Where the next transition goes."""
+        return self.written % self.capacity
 
     @property
     def nbytes(self) -> int:
@@ -77,12 +83,12 @@ class Ring:
 
 
 def _check_memory(capacity: int, itemsize: int) -> None:
-    """Sees that the arrays will fit when they are full: memory is only given out as it is written to, hours later."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):  # Windows cannot say
-        return
-    if capacity * itemsize > memory:
-        needed, there = capacity * itemsize / 1e9, memory / 1e9
-        most = f"at most {memory // itemsize:,} transitions of this environment fit"
-        raise ValueError(f"capacity={capacity}: needs {needed:.1f} GB, this machine has {there:.1f} GB; {most}")
+    """Makes sure that the arrays will fit once they are full: the system grants memory as it is written, hours later.
+
+    Raises:
+        ValueError: they will not.
+    """
+    problem = check_memory(capacity * itemsize)
+    if problem:
+        most = (available() or 0) // num_workers() // itemsize
+        raise ValueError(f"capacity={capacity}: {problem}; at most {most:,} transitions of this environment fit")

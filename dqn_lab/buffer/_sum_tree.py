@@ -1,4 +1,4 @@
-"""Sums and minima over many numbers that change a few at a time."""
+"""Sums and minima over many numbers, a few of which change at a time."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 class Tree:
     """Leaves, over them nodes that each combine a few of the level below, and a root that combines the topmost level.
 
-    A node over a changed leaf is computed from its children again. Nothing is ever added to a node or taken from it, so
-    that no rounding gathers: a tree is the same to the bit however its leaves came to be what they are.
+    A node above a changed leaf is recomputed from its children. Nothing is ever added to or subtracted from a node, so
+    rounding errors do not accumulate: the tree depends on its leaves alone, to the bit.
 
     Args:
         capacity: leaves.
-        minimum: whether a node is the least of its children, an unset leaf being infinite; otherwise it is their sum.
+        minimum: whether a node is the minimum of its children (an unset leaf is infinite) or their sum.
     """
 
     def __init__(self, capacity: int, *, minimum: bool = False) -> None:
@@ -46,14 +46,14 @@ class Tree:
         self._put(*self._shape, self.minimum, indices, values)
 
     def fill(self, values: NDArray[np.float64]) -> None:
-        """Sets the first leaves, and empties all others."""
+        """Sets the first leaves, and clears all others."""
         self.nodes.fill(self.empty)
         self.leaves[: len(values)] = values
         self._rebuild(*self._shape, self.minimum)
 
 
 class SumTree(Tree):
-    """A tree of sums, in which leaves are found by their share of the whole.
+    """A tree of sums, in which leaves are drawn in proportion to their value.
 
     Args:
         capacity: leaves; each at least 0.

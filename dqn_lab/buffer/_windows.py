@@ -21,7 +21,7 @@ class Windows:
     Args:
         n_step: n.
         discount: γ.
-        num_envs: how many environments take turns.
+        num_envs: how many environments append steps.
     """
 
     def __init__(self, n_step: int, discount: float, num_envs: int) -> None:
@@ -32,11 +32,11 @@ class Windows:
     def push(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> Sequence[Step]:
-        """Takes a step in and gives out the transitions that it completes, in the order they started."""
+        """Adds a step; returns the transitions that it completes, in the order in which they began."""
         if self.n_step == 1:  # nothing is ever in flight
             return ((obs, action, reward, next_obs, 0.0 if terminated else self.discount),)
         queue = self.queues[env_index]
-        queue.append((np.array(obs), action, reward))  # some environments use one array again and again
+        queue.append((np.array(obs), action, reward))  # some environments reuse one array
         if terminated or truncated:
             return [self._shift(queue, next_obs, terminated) for _ in range(len(queue))]
         return (self._shift(queue, next_obs, terminated),) if len(queue) == self.n_step else ()

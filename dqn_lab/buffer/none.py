@@ -22,7 +22,7 @@ class NoReplay:
     Comparing it with replay changes the batch size too; `buffer=uniform buffer.capacity=64` holds that fixed.
 
     Args:
-        observation_space: gives an observation's shape and type.
+        observation_space: has the shape and the type of observations.
         discount: γ.
         num_envs: how many environments append.
     """
@@ -48,17 +48,17 @@ class NoReplay:
     def append(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> None:
-        """Takes in one step and forgets the one before."""
+        """Stores one step and forgets the previous one."""
         for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
             self.ring.append(*step)
         self.fresh = True
 
     def ready(self, batch_size: int) -> bool:
-        """Returns whether there is a transition that was not learned from yet."""
+        """Returns whether the transition has not been learned from yet."""
         return self.fresh
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
-        """Returns the one transition, whatever was drawn."""
+        """Returns the one transition, whatever the draws."""
         self.fresh = False
         indices = np.zeros(1, np.int64)
         return Batch(self.ring.arrays, None, indices, indices)

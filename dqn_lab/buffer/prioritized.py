@@ -18,11 +18,12 @@ from dqn_lab.registry import register
 from dqn_lab.schedule import Constant, Linear, Progress, progress_of
 from dqn_lab.types import Array, Batch
 
+TREE_BYTES = 10  # per transition: a leaf of a tree in double precision, and its share of the nodes above it
 Exponent = Annotated[float, Ge(0), Le(1)]
 
 
 class ExponentRamp(TypedDict):
-    """A straight line of an exponent, over the environment steps that the buffer was given: it knows no other unit."""
+    """A linear schedule of an exponent over environment steps, the only unit that a buffer can count."""
 
     start: Exponent
     end: Exponent
@@ -44,15 +45,15 @@ class Prioritized(Uniform):
     over the largest such weight.
 
     Args:
-        observation_space: gives an observation's shape and type.
+        observation_space: has the shape and the type of observations.
         discount: γ.
         num_envs: how many environments append.
         capacity: transitions remembered; the oldest is forgotten first.
         n_step: rewards summed before bootstrapping.
         priority_exponent: α; 0 draws uniformly, 1 in proportion to p.
         importance_exponent: β; 0 corrects nothing, 1 all of the bias that unequal drawing brings. Or
-            `{start, end, duration, unit: steps}` for a straight line of it.
-        priority_epsilon: added to |δ|, so that nothing is out of reach.
+            `{start, end, duration, unit: steps}` for a linear schedule.
+        priority_epsilon: added to |δ|, so that every transition can be drawn.
         stratified: whether draw i of B is made within the i-th of B equal parts of the whole mass, or anywhere.
         normalize: whether the largest weight is that of the `batch` or of all that the `buffer` holds.
     """
@@ -71,6 +72,7 @@ class Prioritized(Uniform):
         stratified: bool = True,
         normalize: Literal["batch", "buffer"] = "batch",
     ) -> None:
+        self.extra = (2 if normalize == "buffer" else 1) * TREE_BYTES
         super().__init__(observation_space, discount, num_envs, capacity=capacity, n_step=n_step)
         self.priority_exponent, self.priority_epsilon = priority_exponent, priority_epsilon
         self.importance_exponent = _exponent(importance_exponent)
@@ -106,7 +108,7 @@ class Prioritized(Uniform):
     def append(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> None:
-        """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
+        """Adds one step of environment `env_index`, and stores the transitions that it completes."""
         self.num_steps += 1
         for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
             self._place[0], self._mass[0] = self.ring.append(*step), self.largest**self.priority_exponent

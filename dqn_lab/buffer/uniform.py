@@ -24,7 +24,7 @@ class Uniform:
     https://doi.org/10.1007/BF00992699; Mnih et al. 2015, https://doi.org/10.1038/nature14236.
 
     Args:
-        observation_space: gives an observation's shape and type.
+        observation_space: has the shape and the type of observations.
         discount: γ.
         num_envs: how many environments append.
         capacity: transitions remembered; the oldest is forgotten first.
@@ -42,9 +42,11 @@ class Uniform:
         n_step: Annotated[int, Gt(0)] = 1,
         replacement: bool = True,
     ) -> None:
-        self.ring = Ring(observation_space, capacity)
+        self.ring = Ring(observation_space, capacity, self.extra)
         self.windows = Windows(n_step, discount, num_envs)
         self.replacement = replacement
+
+    extra = 0  # bytes per transition beside the transition itself
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
@@ -77,7 +79,7 @@ class Uniform:
     def append(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> None:
-        """Takes in one step of environment `env_index`, and stores the transitions that it completes."""
+        """Adds one step of environment `env_index`, and stores the transitions that it completes."""
         if self.windows.n_step == 1:  # nothing is ever in flight
             self.ring.append(obs, action, reward, next_obs, 0.0 if terminated else self.windows.discount)
             return

@@ -1,4 +1,4 @@
-"""The command line: one file a command, imported when it is called for."""
+"""The command line: one file per command, imported on use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import sys
 
 from dqn_lab import __version__
 
+LONGEST = 2_000  # characters of an error
 WARNED = "DQN_LAB_WARNED"  # the warnings that a command has printed, for the workers of any launcher
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
-    "sweep": "ask a question: variants × seeds on all cores; alone, it lists the questions",
-    "resume": "go on with an interrupted run where it stopped, or extend a completed one",
+    "sweep": "ask a question: variants × seeds on all cores; without a name, list the questions",
+    "resume": "continue an interrupted run where it stopped, or extend a completed one",
     "verify": "run a run again and compare every byte of its results",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
     "play": "watch a run's policy play, in a window",
@@ -32,12 +33,13 @@ commands:
 {chr(10).join(f"  {name:<12}{about}" for name, about in COMMANDS.items())}
 
 options:
-  --help      this text; `COMMAND --help` says more of a command
+  --help      this text; `COMMAND --help` explains a command
   --version   the version
   -sc install=bash | zsh | fish    shell completion: eval "$(dqn-lab -sc install=bash)"
 
 first run:  python -m dqn_lab train
 """
+_status = ""
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -55,19 +57,35 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(141)
 
 
+def status(text: str = "") -> None:
+    """Shows what a person waits for, on a line of a terminal that the next output replaces; nothing clears it."""
+    global _status  # of this process' terminal
+    if text != _status and sys.stderr.isatty():
+        print(f"\r\033[K{text and f'{text} …'}", end="", file=sys.stderr, flush=True)
+        _status = text
+
+
 def fail(*problems: str, code: int = 2) -> int:
     """Prints each problem on one line of stderr and returns the exit code."""
+    status()
     for problem in problems:
-        print(f"error: {' '.join(problem.split())}", file=sys.stderr)
+        print(f"error: {_printable(problem)}", file=sys.stderr)
     return code
+
+
+def _printable(text: str) -> str:
+    """Puts a text on one line, of bounded length, without control characters."""
+    line = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in " ".join(text.split()))
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 4]} … {line[-LONGEST // 4 :]}"
 
 
 def warn(*lines: str) -> None:
     """Prints each line on stderr, unless this command has printed it already."""
+    status()
     told = os.environ.get(WARNED, "").splitlines()
     for line in dict.fromkeys(lines):
         if line not in told:
-            print(f"warning: {line}", file=sys.stderr)
+            print(f"warning: {_printable(line)}", file=sys.stderr)
             told.append(line)
     os.environ[WARNED] = "\n".join(told)
 
@@ -82,6 +100,10 @@ def _dispatch(arguments: list[str]) -> int:
         return 0
     if command in ("-sc", "--shell-completion"):
         return int(importlib.import_module("dqn_lab.cli._completion").main(arguments))
+    if command == "train" and {"-h", "--help"} & set(rest):
+        return int(importlib.import_module("dqn_lab.cli._help").main(rest))
+    if command == "train" or (command == "sweep" and rest):
+        status("starting")
     if command in COMMANDS:
         return int(importlib.import_module(f"dqn_lab.cli.{command}").main(rest))
     if not command:

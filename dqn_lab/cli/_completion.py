@@ -1,27 +1,121 @@
-"""Shell completion: commands here, everything behind `train` by Hydra."""
+"""Shell completion, answered from the yaml files alone: neither Hydra nor torch is imported."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shlex
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
-from dqn_lab.cli import COMMANDS
+from dqn_lab._paths import GROUPS, sweeps_directory
+from dqn_lab.cli import COMMANDS, _options, fail
+from dqn_lab.errors import ConfigError
+
+FLAGS = {
+    "train": ("--cfg", "--config-dir", "--help", "--multirun"),
+    "sweep": ("--config-dir", "--dir", "--dry-run", "--help", "--quick", "--report"),
+    "resume": ("--help", "--trust"),
+    "verify": ("--evaluate", "--help", "--trust"),
+    "evaluate": ("--csv", "--episodes", "--help", "--policy", "--seed", "--trust"),
+    "report": ("--against", "--compare", "--control", "--help", "--metric", "--open", "--out", "--threshold"),
+    "components": ("--config-dir", "--help"),
+}
+FUNCTION = """_dqn_lab() {
+    local IFS=$'\\n'
+    COMPREPLY=($(COMP_LINE="${COMP_LINE:0:COMP_POINT}" dqn-lab -sc query=bash 2>/dev/null))
+}
+complete -o nospace -o default -F _dqn_lab dqn-lab"""
+SCRIPTS = {
+    "bash": f"COMP_WORDBREAKS=${{COMP_WORDBREAKS//=}}\n{FUNCTION}",
+    "zsh": f"autoload -U +X bashcompinit && bashcompinit\n{FUNCTION}",
+    "fish": "complete -c dqn-lab "
+    "-a '(env COMP_LINE=(commandline -cp | string collect) dqn-lab -sc query=fish 2>/dev/null)'",
+}
 
 
 def main(arguments: list[str]) -> int:
-    """Installs completion, or answers a shell's query, which stands in COMP_LINE."""
-    from dqn_lab.cli import train
+    """Prints a shell's script, or answers its query, which is in COMP_LINE; returns the exit code."""
+    action, _, shell = " ".join(arguments[1:]).partition("=")
+    if shell not in SCRIPTS or action not in ("install", "query"):
+        return fail("-sc: must be install=bash, install=zsh or install=fish")
+    if action == "install":
+        print(SCRIPTS[shell])
+        return 0
+    words = _words(os.environ.get("COMP_LINE", ""))
+    for answer in dict.fromkeys(_answers(words)):
+        print(answer)
+    return 0
 
-    words = os.environ.get("COMP_LINE", "").split(" ")
-    if any(word.startswith("query=") for word in arguments):
-        if len(words) <= 2:
-            print(" ".join(COMMANDS))
-            return 0
-        if words[1] == "components":
-            from dqn_lab.registry import GROUPS
 
-            print(" ".join(GROUPS))
-            return 0
-        if words[1] != "train":
-            return 0
-        os.environ["COMP_LINE"] = " ".join([words[0], *words[2:]])
-    return train.main(arguments)
+def _words(line: str) -> list[str]:
+    """Splits a line as a shell does, without the program; the word that is being typed is last, even if empty."""
+    try:
+        words = shlex.split(line)
+    except ValueError:  # an open quote
+        words = line.split()
+    return [*words[1:], ""] if line.endswith(" ") or len(words) < 2 else words[1:]
+
+
+def _answers(words: list[str]) -> Iterator[str]:
+    """Lists what the last word may become."""
+    *before, word = words
+    command, *typed = before or [""]
+    if not before:
+        found: Iterable[str] = [*COMMANDS, "--help", "--version"]
+    elif word.startswith("-"):
+        found = FLAGS.get(command, ())
+    elif typed and typed[-1] in ("--config-dir", "--dir", "--out", "--csv", "--against"):
+        found = _files(word)
+    elif command == "components":
+        found = (*GROUPS, "experiment", "sweep")
+    elif command == "sweep" and not any(not each.startswith("-") for each in typed):
+        found = [*sorted(path.stem for path in sweeps_directory().glob("*.yaml")), *_files(word, ".yaml")]
+    elif command in ("train", "sweep"):
+        found = _overrides(typed, word)
+    else:
+        found = _files(word)
+    return (each for each in found if each.startswith(word))
+
+
+def _files(word: str, suffix: str | None = None) -> Iterator[str]:
+    """Lists directories, and the files that end in a suffix, as the word that is being typed names them."""
+    parent, _, name = word.rpartition("/")
+    start = f"{parent}/" if parent or word.startswith("/") else ""
+    try:
+        paths = sorted(Path(start or ".").iterdir())
+    except (OSError, ValueError):
+        return
+    for path in paths:
+        if path.name.startswith(".") and not name.startswith("."):
+            continue
+        if path.is_dir():
+            yield f"{start}{path.name}/"
+        elif suffix and path.suffix == suffix:
+            yield f"{start}{path.name}"
+
+
+def _overrides(typed: list[str], word: str) -> Iterator[str]:
+    """Lists the options of a group, or all groups and the keys of what is chosen."""
+    with contextlib.suppress(ConfigError):
+        _options.add_typed_directory(typed)
+    key, equals, value = word.partition("=")
+    if equals:
+        several, comma, _ = value.rpartition(",")
+        yield from (f"{key}={several}{comma}{option}" for option in _options.options(key))
+        return
+    values = dict(text.split("=", 1) for text in typed if "=" in text)
+    yield from (f"{group}=" for group in (*GROUPS, "experiment"))
+    yield from _leaves(_options.run_keys(), "")
+    for group, names in _options.choices(values).items():
+        for name in names:
+            yield from _leaves(_options.keys(group, name), f"{group}.")
+
+
+def _leaves(values: dict[str, Any], prefix: str) -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}="

@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar, plain lines, or the notebook's own line."""
+"""What a person sees during a run: a bar, plain lines, or the notebook's own line."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import progress as rich_progress
 from rich.console import Console
 
-from dqn_lab.run import LAST
+from dqn_lab.cli import status
 from dqn_lab.schedule import Progress
-from dqn_lab.train import Experiment
-from dqn_lab.types import Row, Stride
+
+if TYPE_CHECKING:
+    from dqn_lab.train import Experiment
+    from dqn_lab.types import Row, Stride
 
 REFRESH = 0.1  # seconds
 LINES = 20  # per run, if the output is not a terminal
 
 
 class Quiet:
-    """Shows nothing; the context manager that the other displays are too."""
+    """Shows nothing; the base class of the other displays."""
 
     def __enter__(self) -> Quiet:
         return self
@@ -33,13 +35,13 @@ class Quiet:
         """Leaves the terminal as it was."""
 
     def start(self) -> None:
-        """Is called when training begins."""
+        """Called when training begins."""
 
     def stride(self, stride: Stride) -> None:
-        """Is told how far the run has come, and of every episode that ended."""
+        """Called with the run's progress and every episode that ended."""
 
     def evaluation(self, row: Row, label: str) -> None:
-        """Is told of every evaluation."""
+        """Called after every evaluation."""
 
 
 class Notebook(Quiet):
@@ -74,11 +76,11 @@ class _Live(Quiet):
         self.returns.extend(float(row["return"] or 0.0) for row in stride.episodes)
 
     def share(self) -> float:
-        """Returns how much of the budget is spent, in [0, 1]."""
+        """Returns the share of the budget that is spent, in [0, 1]."""
         return self.experiment.due.share(self.progress)
 
     def words(self, rate: float, width: int | None = None) -> str:
-        """Says how far the run has come and how it does, in at most so many characters."""
+        """Describes progress, returns and speed, in at most `width` characters."""
         at, short = self.progress, width is not None
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
@@ -114,6 +116,7 @@ class Bar(_Live):
         self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
 
     def __enter__(self) -> Bar:
+        status()
         self.bar.start()
         return self
 
@@ -146,7 +149,7 @@ class Bar(_Live):
 
 
 class Lines(_Live):
-    """Some twenty plain lines per run, for logs and pipes."""
+    """About twenty plain lines per run, for logs and pipes."""
 
     def __init__(self, experiment: Experiment) -> None:
         super().__init__(experiment)
@@ -170,7 +173,8 @@ class Lines(_Live):
 
 
 def say(text: str) -> None:
-    """Prints a line; if nobody reads any more, the run continues in silence."""
+    """Prints a line; continues silently if its reader has gone."""
+    status()
     try:
         print(text, flush=True)
     except OSError:
@@ -196,6 +200,8 @@ def make_display(kind: str, experiment: Experiment) -> Any:
 
 def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
     """Prints what came out, where the files are, and what to type next."""
+    from dqn_lab.run import LAST  # with torch, which a run has imported
+
     progress, scores = record["progress"], record["scores"]
     counts = f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} updates"
     lines = [("trained", f"{counts} in {seconds:,.0f} s")]
@@ -209,12 +215,25 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
         starts = record["config"]["train"]["learning_starts"]
         lines.append(("", f"nothing was learned: learning begins after train.learning_starts={starts} steps"))
     lines += [("engine", record["engine"]["name"]), *(("", text) for text in _rejected(record["engine"]["rejected"]))]
-    parts = [part for part in record["config"].values() if isinstance(part, dict)]
-    trust = " --trust" if any(":" in str(part.get("name")) for part in parts) else ""
+    trust = " --trust" if outside_names(record["config"]) else ""
     place = shlex.quote(directory)
     lines += [("files", directory), ("next", f"python -m dqn_lab report {place}")]
     lines += [("", f"python -m dqn_lab evaluate {place}{trust}")]
     say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
+
+
+def outside_names(config: Mapping[str, Any]) -> set[str]:
+    """Returns the names in a configuration that import code from outside the package: `module:Name`."""
+    parts = [part for part in config.values() if isinstance(part, Mapping)]  # loggers, one level deeper, never play
+    names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
+    return {name for name in names if ":" in name}
+
+
+def show_engine(experiment: Experiment) -> None:
+    """Says so if a run goes without the fast kernels though the engine was left to `auto`."""
+    engine = experiment.choices["engine"]
+    if "fused" in engine.rejected:
+        say(f"engine {engine.name}, not fused (many times as fast for small networks): {engine.rejected['fused']}")
 
 
 def _rejected(reasons: Mapping[str, str]) -> list[str]:

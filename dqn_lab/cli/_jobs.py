@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
-from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra
+from dqn_lab.cli import _hydra, status
 from dqn_lab.cli._about import about
+from dqn_lab.cli._compose import plain
 from dqn_lab.cli._display import Quiet
+from dqn_lab.errors import StateError
 from dqn_lab.records import RUN, set_aside
-from dqn_lab.run import Display, Run
-from dqn_lab.train import Experiment
-from dqn_lab.types import StateError, T
+
+if TYPE_CHECKING:  # torch is imported when a configuration is known to be right in names and values
+    from dqn_lab.run import Display
+    from dqn_lab.train import Experiment
+    from dqn_lab.types import T
 
 
 def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
@@ -31,10 +35,19 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     Raises:
         ConfigError: one line per problem; nothing was written.
     """
-    validated = validate(_hydra.plain(config, hydra))
+    values = plain(config, hydra)
+    if hydra is None:  # not in a worker
+        status("importing PyTorch")
+    from dqn_lab.build import build, validate
+    from dqn_lab.trial import rehearse
+
+    status()
+    validated = validate(values)
     if hydra is None:
         _hydra.name_directory(config, validated)
-    return build(validated)
+        rehearse(validated)
+    with contextlib.chdir("."):  # come back, wherever a component goes
+        return build(validated)
 
 
 def as_hydras_job(config: DictConfig, directory: Path, run: Callable[[], T], own_logging: bool = True) -> T:
@@ -74,9 +87,11 @@ def carry_out(
         KeyboardInterrupt: the run was interrupted; its record says so, and where.
         Exception: the run failed; its record says so.
     """
+    from dqn_lab.run import Run
+
     begin = Run.resume if (directory / RUN).exists() else Run
-    run = begin(experiment, directory, about())
-    with show(experiment) as display:
+    run = begin(experiment, directory.absolute(), about())
+    with contextlib.chdir("."), show(experiment) as display:
         return run.execute(display)
 
 

@@ -1,4 +1,4 @@
-"""Overrides as text: whose they are, what they hold, how several go together."""
+"""Overrides as text: their keys, their values, and several merged."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from hydra.errors import HydraException
 
-from dqn_lab.types import ConfigError
+from dqn_lab.errors import ConfigError
 
 
 def key(override: str) -> str:
-    """Returns the key that an override is for."""
+    """Returns an override's key."""
     return override.lstrip("+~").partition("=")[0]
 
 
 def adding(override: str) -> str:
-    """Lets an override for an environment's own keyword argument add it: no configuration has it yet."""
+    """Has an override of `env.kwargs` add its key: no yaml lists an environment's arguments."""
     return f"++{override}" if override.startswith("env.kwargs.") else override
 
 
 def merge(*groups: list[str]) -> list[str]:
-    """Puts overrides together; of several for one key the last one stands."""
+    """Merges overrides; the last one for a key wins."""
     return list({key(override): override for override in itertools.chain.from_iterable(groups)}.values())
 
 
@@ -47,11 +47,11 @@ def is_sweep(override: str) -> bool:
         raise ConfigError(f"{override}: {error}") from error
 
 
-def first_value(key: str, text: str) -> Any:
-    """Returns one of the values that a search may try.
+def tried_values(key: str, text: str) -> list[Any]:
+    """Lists the values that a search may try; of an interval its bounds.
 
     Raises:
-        ConfigError: the text is no choice, range or interval.
+        ConfigError: the text is not a choice, range or interval.
     """
     try:
         override = OverridesParser.create().parse_override(f"{key}={text}")
@@ -59,17 +59,17 @@ def first_value(key: str, text: str) -> Any:
         raise ConfigError(f"search.params.{key}={text}: {error}") from error
     value = override.value()
     if isinstance(value, IntervalSweep):
-        return value.start
+        return [value.start, value.end]
     if not override.is_sweep_override():
         raise ConfigError(f"search.params.{key}={text}: must be a choice(…), range(…) or interval(…)")
-    return next(iter(override.sweep_string_iterator()))
+    return list(override.sweep_string_iterator())
 
 
 def parse_seeds(text: str | list[int]) -> list[int]:
     """Reads seeds as Hydra writes them: `range(1000,1100)`, `0,1,2`, or a list.
 
     Raises:
-        ConfigError: they are no seeds, or one stands there twice.
+        ConfigError: they are not seeds, or one occurs twice.
     """
     seeds = text if isinstance(text, list) else list(_swept(text))
     wrong = [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]
@@ -77,7 +77,7 @@ def parse_seeds(text: str | list[int]) -> list[int]:
         raise ConfigError(f"seeds={text}: must be whole numbers of at least 0, as in range(1000,1030) or 0,1,2")
     twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if twice:
-        raise ConfigError(f"seeds={text}: {twice[0]} stands there twice")
+        raise ConfigError(f"seeds={text}: {twice[0]} occurs twice")
     return list(seeds)
 
 
@@ -90,3 +90,22 @@ def _swept(text: str) -> Iterator[Any]:
     except (HydraException, ValueError):
         return iter(())
     return iter(value if isinstance(value, list) else [value])
+
+
+def refuse_environment(values: Any, key: str = "") -> None:
+    """Refuses a value that is read from an environment variable, which may be a secret: `run.json` would hold it.
+
+    Args:
+        values: a configuration whose interpolations are not resolved, or a part of it.
+        key: of the part.
+
+    Raises:
+        ConfigError: there is such a value.
+    """
+    if isinstance(values, dict | list):
+        for name, value in values.items() if isinstance(values, dict) else enumerate(values):
+            refuse_environment(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(values, str) and "oc.env" in values and "${" in values:
+        raise ConfigError(
+            f"{key}={values}: run.json would hold the variable's value; let the component read os.environ"
+        )

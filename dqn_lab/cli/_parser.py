@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import NoReturn
 
 from dqn_lab._nearest import did_you_mean
@@ -22,12 +23,22 @@ class Parser(argparse.ArgumentParser):
         words = message.split()[2:]
         flag, _, value = words[0].partition("=")
         name = flag.lstrip("-")
+        if name == "resume":
+            return "; `python -m dqn_lab resume RUN` continues a run"
         if self.prog.endswith((" train", " sweep")) and name.replace("-", "_").isidentifier() and words[0] not in flags:
             value = value or next(iter(words[1:]), "…")
             meant = did_you_mean(flag, flags, likeness=0.8) or f"a key is set without dashes: {name}={value}"
         else:
             meant = did_you_mean(words[0], flags)
         return f"; {meant.rstrip()}" if meant else ""
+
+
+def directory(text: str) -> Path:
+    """Reads the name of a directory to write to: one of its own, not the current one."""
+    path = Path(text)
+    if not path.name or not text.isprintable():
+        raise argparse.ArgumentTypeError(f"{text!r}: must name a directory")
+    return path
 
 
 def natural(text: str) -> int:

@@ -1,4 +1,4 @@
-"""What a call from Python needs around it, so that nothing of it stays behind."""
+"""Isolates a call from Python, so that it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 
-from dqn_lab.cli import WARNED, _directories, _hydra
+from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
-from dqn_lab.types import ConfigError
+from dqn_lab.cli._compose import ERRORS, composer
+from dqn_lab.errors import ConfigError
 
 
 @contextlib.contextmanager
@@ -29,7 +30,7 @@ def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
     try:
         os.environ.update({COMMAND: command, "HYDRA_FULL_ERROR": "1", WARNED: ""})
         _directories.add_directories(None if config_dir is None else os.fspath(config_dir))
-        with as_config_error(), _hydra.composer():
+        with as_config_error(), composer():
             yield
     finally:
         Singleton._instances, BaseContainer._resolvers = instances, resolvers
@@ -46,7 +47,7 @@ def as_config_error() -> Iterator[None]:
         yield
     except ConfigError:
         raise
-    except _hydra.ERRORS as error:
+    except ERRORS as error:
         raise ConfigError(" ".join(str(error).split())) from error
 
 

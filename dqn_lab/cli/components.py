@@ -1,91 +1,119 @@
-"""`components`: what can be chosen, and with which parameters."""
+"""`components`: what can be chosen, with which parameters, and what a component has to offer."""
 
 from __future__ import annotations
 
-import inspect
-import re
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from dqn_lab import registry
 from dqn_lab._nearest import nearest
-from dqn_lab.cli import fail
+from dqn_lab._paths import GROUPS
+from dqn_lab.cli import _index, _options, fail, warn
+from dqn_lab.cli._directories import add_directories
+from dqn_lab.cli._index import Component
 from dqn_lab.cli._parser import Parser
-from dqn_lab.hooks import Checks, Warns
+from dqn_lab.cli._text import wrapped
+from dqn_lab.cli._yaml import read_yaml
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
-from dqn_lab.types import ConfigError
 
 
 def main(argv: list[str]) -> int:
-    """Prints groups, or a group's options and components; returns the exit code."""
+    """Prints the groups, or a group's options and components; returns the exit code."""
     parser = Parser(
         prog="python -m dqn_lab components",
-        description="Lists every group's options, or one group's with each parameter's type, default and range.",
+        description="Lists every group's options; or a group's components, with papers, parameters and the contract "
+        "that a custom one has to fulfil; or the recipes (experiment) or the questions (sweep).",
     )
-    parser.add_argument("group", nargs="?", metavar="GROUP", help=f"one of {', '.join(registry.GROUPS)}")
-    parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
+    parser.add_argument("group", nargs="?", metavar="GROUP", help=f"{', '.join(GROUPS)}, experiment or sweep")
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
     args = parser.parse_args(argv)
-    if args.group is not None and args.group not in registry.GROUPS:
-        return fail(f"{args.group}: no such group; {nearest(args.group, registry.GROUPS)}")
-    from dqn_lab.cli import _directories
-
+    if args.group not in (None, *GROUPS, "experiment", "sweep"):
+        return fail(f"{args.group}: no such group; {nearest(args.group, (*GROUPS, 'experiment', 'sweep'))}")
     try:
-        directories = _directories.add_directories(args.config_dir)
-        if args.group is None:
-            for group in registry.GROUPS:
-                about = (registry.package(group).__doc__ or "").rstrip(".")
-                print(f"{group:<12} {about}\n{'':<12} {'  '.join(_options(group, directories))}")
-            print("\npython -m dqn_lab components GROUP explains a group's parameters.")
-        else:
-            _describe_group(args.group, _options(args.group, directories))
+        add_directories(args.config_dir)
+        if args.group == "sweep":
+            from dqn_lab.cli.sweep import list_questions
+
+            return list_questions()
+        warn(*_index.read().problems)
+        _show(args.group)
     except ConfigError as error:
         return fail(*error.problems)
     return 0
 
 
-def _options(group: str, directories: list[Path]) -> dict[str, str]:
-    """Maps each option of a group to the name of its component."""
-    options: dict[str, str] = {}
-    for directory in directories:
-        for path in sorted((directory / group).rglob("*.yaml")):
-            option = path.relative_to(directory / group).with_suffix("").as_posix()
-            options.setdefault(option, str(OmegaConf.select(OmegaConf.load(path), "name", default="?")))
-    return options
+def _show(group: str | None) -> None:
+    if group == "experiment":
+        _list_recipes()
+    elif group is None:
+        for each in GROUPS:
+            print(wrapped(f"{each:<12} {_index.read().groups[each]}", 13))
+            print(wrapped(" " * 13 + "  ".join(_options.options(each)), 13))
+        print("\npython -m dqn_lab components GROUP explains a group; `experiment` lists recipes, `sweep` questions")
+    else:
+        _describe_group(group)
 
 
-def _describe_group(group: str, options: dict[str, str]) -> None:
-    external = {name for name in options.values() if ":" in name}
-    for name in [*registry.names(group), *sorted(external)]:
-        component = registry.lookup(group, name)
-        presets = [option for option, of in options.items() if of == name]
-        summary = (inspect.getdoc(component) or "").partition("\n\n")[0]
-        print(f"{name}: {' '.join(summary.split())}")
-        print(f"  options: {'  '.join(f'{group}={preset}' for preset in presets) or '(none; needs a yaml)'}")
-        described = _arguments(component)
-        for key, parameter in registry.schema(component).model_json_schema().get("properties", {}).items():
-            default = "required" if "default" not in parameter else f"default {value_text(parameter['default'])}"
-            print(f"  {group}.{key}: {_type(parameter)}; {default}\n      {described.get(key, '')}")
-        if isinstance(component, Checks):
-            print(f"  constraints: {_paragraph(component.check)}")
-        if isinstance(component, Warns):
-            print(f"  warnings: {_paragraph(component.warn)}")
-        print()
+def _list_recipes() -> None:
+    """Prints each recipe with the comment that its file begins with."""
+    recipes = _options.options("experiment")
+    width = max(map(len, recipes), default=0) + 2
+    for name, path in recipes.items():
+        comments = [line.lstrip("# ") for line in path.read_text("utf-8", errors="replace").splitlines()
+                    if line.startswith("#") and "@package" not in line]  # fmt: skip
+        print(wrapped(f"{name:<{width}}{(comments or [''])[0].partition(': python -m')[0]}", width))
+    print("\npython -m dqn_lab train experiment=NAME runs one; conf/README.md says more")
 
 
-def _paragraph(documented: Any) -> str:
-    return " ".join((inspect.getdoc(documented) or "").split())
+def _describe_group(group: str) -> None:
+    names = {option: _name(path) for option, path in _options.options(group).items()}
+    components = {
+        **_index.read().components[group],
+        **_outside(group, {name for name in names.values() if ":" in name}),
+    }
+    for name, component in components.items():
+        presets = [option for option, of in names.items() if of == name]
+        _describe(group, name, component, presets)
+    print(f"A custom {group}: a class with these members, named by `name: module:Class` in DIR/{group}/NAME.yaml, with")
+    print("its module in DIR (--config-dir DIR); dqn_lab/README.md has an example")
+    for line in _index.read().contracts[group]:
+        print(wrapped(f"  {line}", 6))
 
 
-def _arguments(component: type) -> dict[str, str]:
-    """Reads what the `Args:` of a class's docstring, and of its bases', say about each parameter."""
-    described: dict[str, str] = {}
-    for owner in reversed(component.__mro__):
-        section = inspect.cleandoc(vars(owner).get("__doc__") or "").partition("Args:\n")[2].partition("\n\n")[0]
-        found = re.findall(r"^ {4}(\w+): ((?:.+\n?(?: {8}.*\n?)*))", section, flags=re.MULTILINE)
-        described |= {name: " ".join(text.split()) for name, text in found}
-    return described
+def _name(path: Path) -> str:
+    """Reads the name of an option's component; a file that cannot be read is named, and left out."""
+    try:
+        return str(read_yaml(path).get("name", "?"))
+    except ConfigError as error:
+        warn(*error.problems)
+        return "?"
+
+
+def _outside(group: str, names: set[str]) -> dict[str, Component]:
+    if not names:
+        return {}
+    from dqn_lab import registry
+    from dqn_lab.cli._describe import describe
+
+    return {name: describe(registry.lookup(group, name)) for name in sorted(names)}
+
+
+def _describe(group: str, name: str, component: Component, presets: list[str]) -> None:
+    summary, *paragraphs = component.doc.partition("Args:\n")[0].partition("Raises:\n")[0].strip().split("\n\n")
+    print(wrapped(f"{name}: {' '.join(summary.split())}", 2))
+    for paragraph in paragraphs:
+        print(wrapped(f"  {' '.join(paragraph.split())}", 2))
+    print(f"  class: {component.path}")
+    print(wrapped(f"  options: {'  '.join(f'{group}={preset}' for preset in presets) or '(none; needs a yaml)'}", 4))
+    for key, parameter in (component.fields or {}).get("properties", {}).items():
+        default = "required" if "default" not in parameter else f"default {value_text(parameter['default'])}"
+        print(f"  {group}.{key}: {_type(parameter)}; {default}")
+        if key in component.arguments:
+            print(wrapped(f"      {component.arguments[key]}", 6))
+    for label, text in (("constraints", component.constraints), ("warnings", component.warnings)):
+        if text:
+            print(wrapped(f"  {label}: {text}", 4))
+    print()
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import argparse
 import csv
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
 from rich.console import Console
 from rich.progress import track
 
 from dqn_lab.cli import fail
+from dqn_lab.cli._display import outside_names
 from dqn_lab.cli._parser import Parser, natural, positive
+from dqn_lab.cli._runs import check_run
+from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
-from dqn_lab.types import Array, ConfigError, TrainingError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from dqn_lab.evaluate import Episode
     from dqn_lab.train import Experiment
+    from dqn_lab.types import Array
 
 
 def main(argv: list[str]) -> int:
@@ -40,13 +45,13 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab evaluate",
-        description="Plays greedy episodes with a run's policy, in environments and from seeds of their own, and "
+        description="Plays greedy episodes with a run's policy, in fresh environments with seeds of their own, and "
         "prints the mean of their undiscounted returns ± its standard deviation. Writes nothing unless --csv asks.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
-    parser.add_argument("--episodes", type=positive, default=100, metavar="N", help="how many (default: 100)")
+    parser.add_argument("--episodes", type=positive, default=100, metavar="N", help="number of episodes (default: 100)")
     parser.add_argument("--policy", choices=("final", "best"), default="final", help="(default: final)")
-    parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
+    parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write a row per episode: episode, seed, return, length"
     )
@@ -59,8 +64,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(args: argparse.Namespace) -> None:
-    if args.csv and args.csv.exists():
-        raise ValueError(f"--csv {args.csv}: exists already")
+    if args.csv:
+        _check_file(args.csv)
     policy = load_policy(args.run, args.policy, args.trust)
     from dqn_lab.evaluate import summarize
 
@@ -81,6 +86,20 @@ def _evaluate(args: argparse.Namespace) -> None:
     )
 
 
+def _check_file(path: Path) -> None:
+    """Makes sure, before anything is played, that a file can be written.
+
+    Raises:
+        ValueError: it exists already, or its directory does not, or cannot be written to.
+    """
+    if path.exists():
+        raise ValueError(f"--csv {path}: exists already")
+    if not path.parent.is_dir():
+        raise ValueError(f"--csv {path}: no such directory: {path.parent}")
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError(f"--csv {path}: the directory cannot be written to")
+
+
 class Policy(NamedTuple):
     """A trained policy, ready to play."""
 
@@ -90,6 +109,8 @@ class Policy(NamedTuple):
 
     def q_values(self, obs: Any) -> Array:
         """Returns the Q-values [A] at an observation [*O]."""
+        import numpy as np
+
         q_values: Array = self.experiment.agent.greedy(np.asarray(obs)[None])[0]
         return q_values
 
@@ -105,6 +126,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
     Raises:
         ValueError: there is no such run or policy, or it needs code that is not trusted.
     """
+    check_run(directory)
     record = read_record(directory)
     check_trust(record["config"], record, trust)
     from dqn_lab import checkpoint
@@ -142,14 +164,8 @@ def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> 
     Raises:
         ValueError: such a name, and no trust.
     """
-    outside = sorted(_outside_names(config))
+    outside = sorted(outside_names(config))
     if outside and not trust:
         raise ValueError(f"this run imports {', '.join(outside)}; if you trust that code, add --trust")
     if trust:
         sys.path[:0] = record.get("import_path", [])
-
-
-def _outside_names(config: dict[str, Any]) -> set[str]:
-    parts = config.values()  # loggers are not built for an evaluation
-    names = [part[key] for part in parts if isinstance(part, dict) for key in ("name", "id") if key in part]
-    return {name for name in names if ":" in str(name)}

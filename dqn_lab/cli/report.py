@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab.cli import fail
-from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._parser import Parser, directory
 
 SECONDS, WIDTH = 10, 320  # of a variant's film at most
 
@@ -42,7 +42,7 @@ def write(
 ) -> int:
     """Writes a report and prints its answer; returns the exit code."""
     from dqn_lab.analysis import AnalysisError  # pandas takes its time, and --help should not
-    from dqn_lab.analysis.report.material import Options
+    from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
 
     try:
@@ -67,7 +67,7 @@ def _shooter(trust: bool) -> Callable[[Path], bytes]:
 
     def shoot(run: Path) -> bytes:
         from dqn_lab import film, video
-        from dqn_lab.cli._runs import open_policy
+        from dqn_lab.cli._policies import open_policy
         from dqn_lab.cli.evaluate import seeds
 
         try:
@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("paths", metavar="PATH", nargs="*", type=Path, help="a sweep's directory, or any directory with runs below it")
-    add("--out", type=Path, metavar="DIR", help="where to (default: report/ in the first PATH)")
+    add("--out", type=directory, metavar="DIR", help="where to write (default: report/ in the first PATH)")
     add("--metric", metavar="M", help="what to compare (default: the sweep's own, else final_return)")
     add("--control", metavar="V", help="the variant that others are compared with (default: the sweep's own)")
     add(

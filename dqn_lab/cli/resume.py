@@ -12,17 +12,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import fail, warn
+from dqn_lab.cli import fail, status, warn
 from dqn_lab.cli._parser import Parser
-from dqn_lab.records import SWEEP, read_record, read_sweep
-from dqn_lab.types import ConfigError, StateError
+from dqn_lab.cli._runs import check_run
+from dqn_lab.errors import ConfigError, StateError
+from dqn_lab.records import MAY_CHANGE, SWEEP, read_record, read_sweep, saved_states
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
 
 
 def main(argv: list[str]) -> int:
-    """Goes on with a run, or with the sweep in a directory; returns the exit code."""
+    """Continues a run, or the sweep in a directory; returns the exit code."""
     args = _parser().parse_intermixed_args(argv)
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
@@ -52,9 +53,9 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab resume",
-        description="Goes on with a run where it was stopped. What comes out is what would have come out without the "
-        "interruption, byte for byte. A completed run goes on if its budget is raised: steps=200_000. In a sweep's "
-        "directory, the sweep goes on.",
+        description="Continues a run where it was stopped: the results are those of a run without interruption, byte "
+        "for byte. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the sweep "
+        "continues.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument(
@@ -89,16 +90,20 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     Raises:
         ValueError: there is no run, it has no checkpoint, or the overrides do not fit.
     """
-    from dqn_lab.build import build, validate
-    from dqn_lab.checkpoint import Checkpoints
     from dqn_lab.cli.evaluate import check_trust
 
+    check_run(directory)
     record = read_record(directory)
     check_trust(record["config"], record, trust)
-    config = validate(_with(record["config"], overrides))
+    changed = _with(record["config"], overrides)
+    status("importing PyTorch")
+    from dqn_lab.build import build, validate
+
+    status()
+    config = validate(changed)
     if record["status"] == "completed" and all(config[key] == record["config"][key] for key in ("steps", "episodes")):
         raise ConfigError(f"{directory}: is completed; steps=… or episodes=… makes it longer")
-    if not Checkpoints(directory, 1).exist():
+    if not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to go on from; run it again")
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(config if engine == config["engine"]["name"] else {**config, "engine": {"name": engine}})
@@ -111,8 +116,7 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ConfigError: one would change what has happened already.
     """
-    from dqn_lab.cli import _hydra, _overrides
-    from dqn_lab.run import MAY_CHANGE
+    from dqn_lab.cli import _compose, _overrides
 
     allowed = (*MAY_CHANGE, "checkpoint", "display")
     config = copy.deepcopy(recorded)
@@ -121,7 +125,7 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
         reason = f"would change what the run has done already; may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
     if overrides:
-        composed = _hydra.plain(_hydra.compose_config([*overrides]))
+        composed = _compose.plain(_compose.compose_config([*overrides]))
         for path in (_overrides.key(text).split(".") for text in overrides):
             *groups, name = path
             new, old = composed, config

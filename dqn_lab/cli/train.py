@@ -1,4 +1,4 @@
-"""`train`: one run, or one for each combination of a grid's values."""
+"""`train`: one run, or one per combination of a grid's values."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import time
 import warnings
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import WARNED, _directories, _hydra, _interrupt, _jobs, _worker, fail, warn
+from dqn_lab._memory import shared_by
+from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
-from dqn_lab.cli._display import make_display, say, show_summary
-from dqn_lab.cli.sweep.launch import batches
+from dqn_lab.cli._compose import ERRORS, compose_config, composer
+from dqn_lab.cli._display import make_display, say, show_engine, show_summary
+from dqn_lab.cli._problems import Problems
+from dqn_lab.cli.sweep.launch import batches, num_workers
+from dqn_lab.errors import ConfigError, StateError, one_line
 from dqn_lab.records import RUN, read_record
-from dqn_lab.train import Experiment
-from dqn_lab.types import ConfigError, StateError, one_line
+
+if TYPE_CHECKING:
+    from dqn_lab.train import Experiment
 
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
 
@@ -41,7 +47,7 @@ def main(argv: list[str]) -> int:
         return _run(args)
     except ConfigError as error:
         return fail(*error.problems)
-    except _hydra.ERRORS as error:
+    except ERRORS as error:
         return fail(str(error))
     except BrokenPipeError:
         raise
@@ -54,18 +60,20 @@ def main(argv: list[str]) -> int:
 
 def _run(args: Namespace) -> int:
     """Does what the flags ask for; returns the exit code."""
-    if args.help or args.hydra_help or args.info or args.shell_completion or args.cfg:
+    if args.hydra_help or args.info or args.shell_completion or args.cfg:
         if args.cfg:
-            with _hydra.composer():
-                _hydra.compose_config(args.overrides)  # for its errors, which are better than Hydra's
+            with composer():
+                compose_config(args.overrides)  # for its errors, which are better than Hydra's
+        status()
         _hydra.show(args)
         return 0
-    with _hydra.composer():
+    warn(*_index.read().problems)
+    with composer():
         return _run_grid(args.overrides) if args.multirun else _run_one(args.overrides)
 
 
 def _run_one(overrides: list[str]) -> int:
-    config = _hydra.compose_config(overrides)
+    config = compose_config(overrides)
     experiment = _jobs.prepare(config)
     warn(*experiment.warnings)
     given = any("hydra.run.dir=" in override for override in overrides)
@@ -75,10 +83,11 @@ def _run_one(overrides: list[str]) -> int:
 
 def _run_grid(overrides: list[str]) -> int:
     """Runs a grid's jobs by Hydra's launcher, or a search's by its sweeper; returns the exit code."""
-    config = _hydra.compose_config(_hydra.about_hydra(overrides))
+    config = compose_config(_hydra.about_hydra(overrides))
     directory = Path(config.hydra.sweep.dir)
     jobs = _hydra.expand(overrides, config)
-    places = None if jobs is None else check_jobs(jobs, directory)
+    with shared_by(num_workers(config, len(jobs or ()))):
+        places = None if jobs is None else check_jobs(jobs, directory)
     make_directory(directory, bump=False)
     before = _records(directory)
     if jobs is None:
@@ -126,6 +135,8 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
         StateError: the run there has no checkpoint to go on from.
     """
     display, began = experiment.config["display"], time.perf_counter()
+    if display not in ("none", "notebook"):
+        show_engine(experiment)
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
@@ -153,38 +164,35 @@ def check_jobs(jobs: list[list[str]], sweep: Path) -> set[Path]:
     Raises:
         ConfigError: one line per problem, with the jobs that have it.
     """
-    problems: dict[str, list[str]] = {}  # what is wrong: the jobs it is wrong with
-    seen: dict[str, int] = {}
-    warnings: list[str] = []
+    problems = Problems("job", len(jobs))
+    configs: dict[str, DictConfig] = {}
     for number, overrides in enumerate(jobs, start=1):
-        name = f"job {number} ({' '.join(overrides)})"
-        try:
-            config = _hydra.compose_config(overrides, number - 1)
+        name = f"{number} ({' '.join(overrides)})"
+        status(f"checking job {number} of {len(jobs)}")
+        with problems.of(name):
+            configs[name] = compose_config(overrides, number - 1)
+    problems.refuse()  # before torch is imported
+    seen: dict[str, str] = {}
+    warnings: list[str] = []
+    for name, config in configs.items():
+        with problems.of(name):
             warnings += _jobs.prepare(config).warnings
             directory = str(config.hydra.sweep.subdir)
-            first = seen.setdefault(directory, number)
-            if first != number:
-                raise ConfigError(f"the same as job {first}")
+            first = seen.setdefault(directory, name)
+            if first != name:
+                raise ConfigError(f"the same as job {first.partition(' ')[0]}")
             if (sweep / directory / RUN).exists():
                 raise ConfigError(f"{shown(sweep / directory)}: holds a run already")
-        except ConfigError as error:
-            for problem in error.problems:
-                problems.setdefault(problem, []).append(name)
-    if problems:
-        raise ConfigError(*(_with_jobs(problem, names, len(jobs)) for problem, names in problems.items()))
+    problems.refuse()
     warn(*warnings)
     os.environ[NUM_JOBS] = str(len(jobs))
     return {sweep / directory for directory in seen}
 
 
-def _with_jobs(problem: str, names: list[str], total: int) -> str:
-    if len(names) == total:
-        return f"every job: {problem}"
-    return f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {problem}"
-
-
 def make_directory(path: Path, bump: bool) -> Path:
     """Makes a run's own directory; with `bump` a name that is taken gets a number."""
+    if not path.name and not path.is_absolute():
+        raise ConfigError("hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one")
     for number in range(1, 1_000):
         candidate = path if number == 1 else path.with_name(f"{path.name}_{number}")
         try:
@@ -195,8 +203,8 @@ def make_directory(path: Path, bump: bool) -> Path:
             if bump and candidate.is_dir():
                 continue
             raise ConfigError(f"{candidate}: is not a directory") from None
-        except OSError as error:
-            raise ConfigError(f"{candidate}: cannot be written: {error.strerror}") from error
+        except (OSError, ValueError) as error:  # the latter for a name with a NUL
+            raise ConfigError(f"{candidate}: cannot be written: {getattr(error, 'strerror', error)}") from error
         if (candidate / RUN).exists():
             raise ConfigError(f"{candidate}: holds a run already")
         return candidate
@@ -242,7 +250,7 @@ def _variant_lines(directory: Path) -> list[str]:
 
 
 def shown(path: Path) -> str:
-    """Writes a path as a person here would type it."""
+    """Returns a path as a person would type it here: relative, if it is below the current directory."""
     try:
         return str(path.relative_to(Path.cwd()))
     except ValueError:

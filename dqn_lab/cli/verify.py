@@ -12,8 +12,9 @@ from typing import Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._runs import check_run
+from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
-from dqn_lab.types import ConfigError, TrainingError
 
 TABLES = ("episodes", "evaluations")
 
@@ -27,6 +28,7 @@ def main(argv: list[str]) -> int:
     _interrupt.listen()
     try:
         with as_config_error():
+            check_run(args.run)
             record = read_record(args.run)
             if record["status"] != "completed":
                 raise ConfigError(f"{args.run}: is {record['status']}; only a completed run can be verified")

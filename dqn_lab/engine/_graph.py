@@ -83,7 +83,7 @@ def _text(traced: torch.fx.GraphModule, examples: Sequence[Tensor]) -> str:
 
 
 def obstacle(device: torch.device) -> str | None:
-    """Tells why nothing can be compiled here, if that is so: inductor needs a C++ compiler on the CPU."""
+    """Returns why nothing can be compiled here, if so: on the CPU, inductor needs a C++ compiler."""
     if device.type != "cpu":
         return None
     try:

@@ -13,10 +13,10 @@ from dqn_lab.engine.fused import support
 from dqn_lab.registry import register
 from dqn_lab.types import Choice
 
-MIN_COMPILED_STEPS = 10_000  # gradient steps that save the time of compiling, some 15 s (a quarter if cached)
-EPISODE = 50  # steps that an episode is assumed to have: nobody knows beforehand
+MIN_COMPILED_STEPS = 10_000  # gradient steps that make up for compiling, about 15 s (a quarter of that if cached)
+EPISODE = 50  # assumed steps per episode, which nobody knows beforehand
 MAX_TANH = 40_000  # hidden units times transitions, beyond which torch computes tanh faster (speed.py --engines)
-SMALL_NETWORKS = ("mlp",)  # small enough that running Python is what takes the time
+SMALL_NETWORKS = ("mlp",)  # small enough that Python takes most of the time
 
 
 @register("engine", "auto")
@@ -44,7 +44,7 @@ class Auto:
 
 
 def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
-    """Returns why the composition is not for `fused`; None if it is."""
+    """Returns why `fused` does not run the composition; None if it does."""
     problems = list(support.refusals(support.configured(config)))
     if problems:
         return "; ".join(problems)
@@ -54,7 +54,7 @@ def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
 
 
 def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
-    """Returns why the composition is not for `compiled`, or does not pay there; None if it does."""
+    """Returns why `compiled` does not run the composition, or is not worth compiling; None if it is."""
     if not list(support.refusals(support.configured(config))) and _has_much_tanh(config):
         return "torch computes much tanh as fast"
     if config["device"] != "cpu":

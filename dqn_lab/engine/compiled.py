@@ -24,17 +24,17 @@ _log = logging.getLogger(__name__)
 class CompiledEngine:
     """Runs what `torch` runs, traced and compiled: targets, loss, gradient, clipping and the optimiser's step.
 
-    There is no formula here: an engine of torch is run once on tensors without numbers, and what it did to them becomes
+    There is no formula here: the torch engine is run once on tensors without values, and what it does to them becomes
     a graph of the parameters, the optimiser's state, the learning rate, the batch and the noise, for each shape of a
-    batch, and one for acting. The first update is torch's own, and makes the optimiser's state. Where something cannot
-    be traced or compiled, torch goes on, and `fallback` says why. Held to `torch` by tests: in float64 to 1e-10.
+    batch, and one for acting. The first update is torch's own, and creates the optimiser's state. If something cannot
+    be traced or compiled, torch continues, and `fallback` says why. Held to `torch` by tests: in float64 to 1e-10.
 
     Args:
         online: any network whose forward pass is a function of tensors.
-        target: the target network; the online one itself where there is none.
+        target: the target network; the online network itself if there is no target network.
         value: owns the outputs' meaning, the target and the loss.
         bootstrap: what stands for the next state's value.
-        optimizer: how a gradient becomes a step. Numbers in its state become tensors, which its `step` must bear.
+        optimizer: how a gradient becomes a step. Numbers in its state become tensors, which its `step` must support.
         device: where the networks are.
     """
 
@@ -138,7 +138,7 @@ class CompiledEngine:
         return result
 
     def _hold(self) -> list[dict[str, Tensor]]:
-        """Takes the optimiser's state: its tensors as they are, its numbers as tensors in double precision."""
+        """Collects the optimiser's state: its tensors as they are, its numbers as tensors in double precision."""
         self._lr = self._number(self._optimizer.param_groups[0]["lr"])
         state = []
         for parameter in self.parameters[0]:
@@ -156,7 +156,7 @@ class CompiledEngine:
         return torch.tensor(float(number), dtype=torch.float64, device=self.device)
 
     def _hand_back(self) -> None:
-        """Writes rate and numbers where torch has them."""
+        """Writes the learning rate and the numbers back to torch's optimiser."""
         for group in self._optimizer.param_groups:
             group["lr"] = self._lr.item()
         for parameter, kept in zip(self.parameters[0], self._state or (), strict=True):
@@ -239,7 +239,7 @@ def _descend(engine: TorchEngine, *data: Any) -> Tensor:
 
 
 def _put_back(engine: TorchEngine, state: list[dict[str, Tensor]]) -> None:
-    """Writes into the tensors that the state began with what an optimiser has put in their place."""
+    """Copies the tensors that an optimiser replaced back into those that the state began with."""
     for parameter, kept in zip(engine.parameters[0], state, strict=True):
         after = engine.optimizer.state[parameter]
         if after.keys() != kept.keys():
@@ -250,7 +250,7 @@ def _put_back(engine: TorchEngine, state: list[dict[str, Tensor]]) -> None:
 
 
 def _leaves(data: Any) -> Iterator[Any]:
-    """Returns what stands in tuples and lists inside each other, None included."""
+    """Yields the leaves of nested tuples and lists, None included."""
     if isinstance(data, (tuple, list)):
         for part in data:
             yield from _leaves(part)
@@ -259,7 +259,7 @@ def _leaves(data: Any) -> Iterator[Any]:
 
 
 def _rebuilt(data: Any, tensors: Iterator[Tensor]) -> Any:
-    """Puts tensors where `_leaves` finds something else than None."""
+    """Replaces every leaf that is not None with the next tensor."""
     if isinstance(data, (tuple, list)):
         parts = [_rebuilt(part, tensors) for part in data]
         return type(data)(*parts) if hasattr(data, "_fields") else type(data)(parts)

@@ -60,7 +60,7 @@ class TorchEngine:
 
     Args:
         online: maps observations [B, *O], and its noise if it has any, to outputs [B, A, K].
-        target: the target network; the online one itself where there is none.
+        target: the target network; the online network itself if there is no target network.
         value: owns the outputs' meaning, the target and the loss.
         bootstrap: what stands for the next state's value.
         optimizer: how a gradient becomes a step.

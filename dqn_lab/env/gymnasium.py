@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import math
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import gymnasium
 import numpy as np
 from annotated_types import Gt, MaxLen, MinLen
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces.utils import flatten, flatten_space
 from gymnasium.wrappers import OrderEnforcing, RescaleObservation
 from numpy.typing import NDArray
 from pydantic import AllowInfNan
@@ -42,7 +45,7 @@ class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Actions(Discrete):
-    """Tells quickly of a Python integer whether it is an action: classic control asks so at every step."""
+    """Checks actions faster if they are Python integers: classic control checks the action at every step."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -52,21 +55,40 @@ class Actions(Discrete):
         return 0 <= x < self.count if type(x) is int else super().contains(x)
 
 
-class TupleAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """Returns a tuple of states as a vector of whole numbers."""
+class StatesAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Returns a `Tuple` or `Dict` of states as a vector of whole numbers."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
-        spaces = env.observation_space.spaces  # type: ignore[attr-defined]
-        self.observation_space = MultiDiscrete([s.n for s in spaces], start=[s.start for s in spaces])
+        spaces = dict(_parts(env.observation_space))
+        self.keys = list(spaces)
+        starts = [space.start for space in spaces.values()]
+        self.observation_space = MultiDiscrete([space.n for space in spaces.values()], start=starts)
 
     def observation(self, observation: Any) -> NDArray[np.int64]:
-        return np.array(observation, np.int64)
+        return np.array([observation[key] for key in self.keys], np.int64)
+
+
+class Flattened(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Returns a `Tuple` or `Dict` as Gymnasium flattens it: one vector of float32, states as one-hot."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        flat = flatten_space(env.observation_space)
+        assert isinstance(flat, Box)
+        low, high = flat.low.astype(np.float32), flat.high.astype(np.float32)
+        self.observation_space = Box(low, high, dtype=np.float32)
+
+    def observation(self, observation: Any) -> NDArray[np.float32]:
+        return np.asarray(flatten(self.env.observation_space, observation), np.float32)
 
 
 @register("env", "gymnasium")
 class Gymnasium:
     """Makes a Gymnasium environment with discrete actions (Towers et al. 2024, https://arxiv.org/abs/2407.17032).
+
+    Observations are a `Box`, `Discrete`, `MultiDiscrete` or `MultiBinary`. A `Dict` or `Tuple` of these becomes one
+    vector: of whole numbers if it holds `Discrete` only, else of float32, flattened as Gymnasium does it.
 
     Args:
         id: a registered environment, or `module:Name-v0` to import a module first; `MinAtar/…` and `ALE/…` are
@@ -76,7 +98,7 @@ class Gymnasium:
             the last state is taken to be worth nothing. Standard DQN bootstraps from it.
         rescale: whether observations are rescaled so that their bounds, which must be finite, become −1 and 1.
         return_bounds: the least and the greatest undiscounted return that an episode can have, [low, high]; null for
-            what the lab knows of the environment. Training does not use it: intervals and verdicts do.
+            what the lab knows of the environment. Training does not use it; intervals and verdicts do.
         kwargs: the environment's own keyword arguments.
 
     Raises:
@@ -117,31 +139,60 @@ class Gymnasium:
                 **self.kwargs,
             )
         except gymnasium.error.UnregisteredEnv as error:
-            known = [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
-            raise ValueError(f"id={self.id}: no such Gymnasium environment; {nearest(self.id, known)}") from error
+            raise ValueError(
+                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _known(self.id))}"
+            ) from error
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
+        except SystemExit as error:
+            raise ValueError(f"id={self.id}: making the environment called exit({error.code})") from error
+        except Exception as error:
+            what = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"id={self.id}: making the environment raised {what}") from error
         env = _asked_quickly(self._checked(_unguarded(env)))
         if self.rescale:
             env = _rescaled(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
 
     def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-        """Sees that an agent can act there and observe it, a tuple of states as a vector."""
+        """Makes sure that an agent can act there, and that what it observes is one array."""
         actions, observations = env.action_space, env.observation_space
         if not isinstance(actions, Discrete) or actions.start != 0:
             raise ValueError(f"id={self.id}: actions are {actions}; supported: Discrete, from 0")
-        if isinstance(observations, Tuple) and all(isinstance(space, Discrete) for space in observations.spaces):
-            return TupleAsVector(env)
-        if not isinstance(observations, (Box, Discrete, MultiDiscrete)):
-            supported = "Box, Discrete, MultiDiscrete, Tuple of Discrete"
+        leaves = list(_leaves(observations))
+        if not all(isinstance(space, (Box, Discrete, MultiDiscrete, MultiBinary)) for space in leaves):
+            supported = "Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
             raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
-        return env
+        if not sum(math.prod(space.shape or ()) for space in leaves):
+            raise ValueError(f"id={self.id}: observations are {observations}; they hold no number")
+        if not isinstance(observations, (Dict, Tuple)):
+            return env
+        if any(len(space.shape or ()) > 2 for space in leaves):
+            raise ValueError(f"id={self.id}: observations are {observations}; an image must be observed alone")
+        only_states = all(isinstance(space, Discrete) for _, space in _parts(observations))
+        return StatesAsVector(env) if only_states else Flattened(env)
+
+
+def _parts(space: gymnasium.Space[Any]) -> Iterator[tuple[Any, gymnasium.Space[Any]]]:
+    """Yields the parts of a `Dict` or `Tuple` by their keys; nothing for any other space."""
+    if isinstance(space, Dict):
+        yield from space.spaces.items()
+    elif isinstance(space, Tuple):
+        yield from enumerate(space.spaces)
+
+
+def _leaves(space: gymnasium.Space[Any]) -> Iterator[gymnasium.Space[Any]]:
+    """Yields the spaces that a `Dict` or `Tuple` is made of, at any depth; any other space itself."""
+    if isinstance(space, (Dict, Tuple)):
+        for _, part in _parts(space):
+            yield from _leaves(part)
+    else:
+        yield space
 
 
 def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Replaces an environment's own action space by one that answers faster."""
+    """Replaces an environment's own action space with one that checks actions faster."""
     inner = env.unwrapped
     if type(vars(inner).get("action_space")) is Discrete:
         inner.action_space = Actions(int(inner.action_space.n))  # type: ignore[attr-defined]
@@ -149,7 +200,7 @@ def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Puts an observation's bounds at −1 and 1.
+    """Rescales observations so that their bounds are −1 and 1.
 
     Raises:
         ValueError: they are not finite.
@@ -161,7 +212,7 @@ def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Takes out the wrapper that asks at every step whether there was a reset: whoever steps here begins with one."""
+    """Removes the wrapper that checks at every step that there was a reset: every rollout begins with one."""
     if isinstance(env, OrderEnforcing):
         return env.env
     inner = env
@@ -170,6 +221,16 @@ def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
             inner.env = inner.env.env
         inner = inner.env
     return env
+
+
+def _known(id: str) -> list[str]:
+    """Lists the environments that might be meant: those that a named module registers, or all."""
+    module, _, _ = id.partition(":")
+    origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
+    modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
+               for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
+    own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
+    return own or [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
 
 
 def _register(id: str) -> None:

@@ -9,7 +9,8 @@ import gymnasium
 import numpy as np
 from gymnasium.wrappers import OrderEnforcing, RescaleObservation, TimeLimit
 
-from dqn_lab.env.gymnasium import TruncationTerminates, TupleAsVector
+from dqn_lab.env.checked import Checked
+from dqn_lab.env.gymnasium import Flattened, StatesAsVector, TruncationTerminates
 from dqn_lab.hooks import RestorableEnv
 from dqn_lab.types import StateError
 
@@ -23,7 +24,7 @@ FIELDS = {  # class of the unwrapped environment: the attributes that its future
     "CliffWalkingEnv": _TOY_TEXT,
     "TaxiEnv": _TOY_TEXT,
 }
-STATELESS = (OrderEnforcing, RescaleObservation, TruncationTerminates, TupleAsVector)
+STATELESS = (Checked, OrderEnforcing, RescaleObservation, Flattened, StatesAsVector, TruncationTerminates)
 
 
 def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:

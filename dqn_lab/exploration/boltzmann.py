@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from dqn_lab.records import value_text
 from dqn_lab.registry import register
-from dqn_lab.schedule import Progress, Rate, rate
+from dqn_lab.schedule import Progress, Rate, rate, rises
 from dqn_lab.types import Array, Draw
 
 
@@ -30,14 +31,22 @@ class Boltzmann:
     """Takes action a with probability exp(Q(s, a) / temperature) / Σ_b exp(Q(s, b) / temperature).
 
     Kaelbling, Littman, Moore 1996, "Reinforcement Learning: A Survey", https://arxiv.org/abs/cs/9605103, section 2.2.
-    The temperature is measured in returns: actions whose values differ by much less than it are taken alike.
+    The temperature is in units of return: actions whose values differ by much less are about equally likely.
 
     Args:
         num_actions: A.
-        temperature: a number, or `{start, end, duration, unit}` for a straight line of it; at 0 the best is taken.
+        temperature: a number, or `{start, end, duration, unit}` for a linear schedule; at 0 the best action is taken.
     """
 
     columns = ("temperature",)
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """A temperature that rises explores more and more."""
+        temperature = config["exploration"]["temperature"]
+        if rises(temperature):
+            shown = value_text(temperature)
+            yield f"exploration.temperature={shown}: it rises, so the policy explores more and more"
 
     def __init__(self, num_actions: int, *, temperature: Rate = 1.0) -> None:
         self.num_actions = num_actions
@@ -47,7 +56,7 @@ class Boltzmann:
         """Chooses an action from one uniform number, by the inverse of the distribution function."""
         reached = list(accumulate(softmax_weights(q_values().tolist(), self.temperature(progress))))
         chosen = bisect_right(reached, draw() * reached[-1])
-        return min(chosen, self.num_actions - 1)  # beyond it only by values that are no numbers
+        return min(chosen, self.num_actions - 1)  # larger only if a Q-value is NaN
 
     def end_episode(self, env_index: int) -> None:
         """Does nothing: every step is chosen by itself."""

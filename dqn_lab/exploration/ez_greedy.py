@@ -1,8 +1,8 @@
-"""εz-greedy: random actions that are kept up for a while."""
+"""εz-greedy: random actions that are repeated for a while."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,12 +23,12 @@ def zeta_distribution(mu: float, longest: int) -> NDArray[np.float64]:
 
 @register("exploration", "ez_greedy")
 class EZGreedy:
-    """Begins, with probability ε, to repeat a uniformly random action for n steps; acts greedily otherwise.
+    """Starts to repeat a uniformly random action for n steps with probability ε; acts greedily otherwise.
 
     Dabney, Ostrovski, Barreto 2021, "Temporally-Extended ε-Greedy Exploration", https://arxiv.org/abs/2006.01782. n
-    counts the first step too and follows a zeta distribution, P(n) ∝ n^−mu: were it always 1, this would be ε-greedy
-    (the listing in the paper's appendix makes one step more). ε is the probability of beginning, so that a larger share
-    of the steps explores. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
+    counts the first step too and follows a zeta distribution, P(n) ∝ n^−mu: if it were always 1, this would be ε-greedy
+    (the listing in the paper's appendix takes one step more). ε is the probability of starting, so a larger share of
+    the steps explores. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
     `duration` units, then stays.
 
     Args:
@@ -37,11 +37,18 @@ class EZGreedy:
         end: ε from the end of the line on.
         duration: the line's length in units.
         unit: what is counted.
-        mu: the larger, the shorter the repetitions.
+        mu: larger values make repetitions shorter.
         max_duration: the longest repetition, in steps.
     """
 
     columns = ("epsilon",)
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """An ε that rises explores more and more."""
+        start, end = config["exploration"]["start"], config["exploration"]["end"]
+        if end > start:
+            yield f"exploration.start={start}, exploration.end={end}: ε rises, so the policy explores more and more"
 
     def __init__(
         self,

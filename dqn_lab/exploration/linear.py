@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
@@ -22,6 +23,13 @@ class LinearEpsilon(EpsilonGreedy):
         duration: the line's length in units.
         unit: what is counted.
     """
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """An ε that rises explores more and more."""
+        start, end = config["exploration"]["start"], config["exploration"]["end"]
+        if end > start:
+            yield f"exploration.start={start}, exploration.end={end}: ε rises, so the policy explores more and more"
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from dqn_lab.types import Row, Table
 class TensorBoardLogger:
     """Writes scalars `<table>/<column>` against the environment step into `tensorboard/`.
 
-    Needs the extra: `pip install dqn-lab[tensorboard]`.
+    Needs the extra: `pip install "dqn-lab[tensorboard]"`.
 
     Raises:
         ValueError: TensorBoard is not installed.
@@ -27,7 +27,7 @@ class TensorBoardLogger:
             from tensorboard.compat.proto import event_pb2, summary_pb2
             from tensorboard.summary.writer.event_file_writer import EventFileWriter
         except ImportError as error:
-            raise ValueError("TensorBoard is not installed; pip install tensorboard") from error
+            raise ValueError('needs an extra: pip install "dqn-lab[tensorboard]"') from error
         self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter  # type: ignore[attr-defined]
         self.writer: Any = None
         self.folder = Path()

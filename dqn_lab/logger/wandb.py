@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import json
 import logging
 import netrc
 import os
-import socket
+import threading
+import urllib.error
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlparse
@@ -17,16 +22,20 @@ from annotated_types import MaxLen, MinLen
 from dqn_lab.registry import register
 from dqn_lab.types import Row, Table
 
+WAIT = 5  # seconds, for anything that the server is asked
+MAX_ANSWER = 1_000_000  # bytes
 _log = logging.getLogger(__name__)
 
 
 @register("logger", "wandb")
 class WandbLogger:
-    """Logs the same names and values as the CSV files, against `step`.
+    """Logs the names and values of the CSV files as `<table>/<column>`, against `step`.
+
+    A server that is away, hangs or refuses costs a warning and a few seconds, never the run.
 
     Args:
-        mode: `auto` is online where credentials exist, else offline; it never asks, and goes on offline where the
-            server cannot be reached. The environment variable WANDB_MODE overrides `auto`.
+        mode: `auto` is online if credentials exist, else offline; it never asks, and falls back to offline if the
+            server does not answer. The environment variable WANDB_MODE overrides `auto`.
         project: the project's name at wandb.
         entity: the account or team; null for the default one.
         group: puts runs together in the web interface; null for none.
@@ -53,36 +62,39 @@ class WandbLogger:
         mode = choose_mode() if self.mode == "auto" else self.mode
         try:
             if mode == "online":
-                _knock()
+                check_server()
             self.run = self._init(directory, config, mode)
-        except Exception as error:  # a server that is away costs a warning, never the run
-            if mode != "online":
-                raise
-            _log.warning(
-                "wandb could not go online (%s); this run is logged offline", " ".join(str(error).split())[:200]
-            )
-            self.run = self._init(directory, config, "offline")
-        self.run.define_metric("*", step_metric="step")
+        except Exception as error:
+            _log.warning("wandb: %s; this run is logged offline", _one_line(error))
+            try:
+                with _environ("WANDB_BASE_URL", None):
+                    self.run = self._init(directory, config, "offline")
+            except Exception as again:
+                _log.warning("wandb: %s; this run is not logged there at all", _one_line(again))
 
     def _init(self, directory: Path, config: Mapping[str, Any], mode: Any) -> Any:
         import wandb
 
-        settings = wandb.Settings(
-            silent=True, console="off", x_disable_stats=True, disable_git=True, disable_code=True, init_timeout=30
-        )
-        return wandb.init(
-            dir=str(directory),
-            name=directory.name[:128],
-            config=dict(config),
-            mode=mode,
-            settings=settings,
-            reinit="create_new",
-            **self.about,  # type: ignore[arg-type]
-        )
+        asked: dict[str, Any] = {
+            "silent": True, "console": "off", "x_disable_stats": True, "disable_git": True, "disable_code": True,
+            "init_timeout": WAIT, "finish_timeout": WAIT, "x_graphql_timeout_seconds": WAIT, "x_graphql_retry_max": 1,
+            "x_file_stream_retry_max": 1, "x_file_transfer_retry_max": 1,
+        }  # fmt: skip
+        known = {name: value for name, value in asked.items() if name in wandb.Settings.model_fields}
+        with _environ("WANDB_MODE", None), _environ("WANDB_SILENT", "true"):  # the mode is decided here
+            run = wandb.init(
+                dir=str(directory), name=directory.name[:128], config=dict(config), mode=mode, reinit="create_new",
+                settings=wandb.Settings(**known), **self.about,  # type: ignore[arg-type]
+            )  # fmt: skip
+        run.define_metric("*", step_metric="step")
+        return run
 
     def write(self, table: Table, row: Row) -> None:
         """Logs each column that has a value."""
-        self.run.log({name: value for name, value in row.items() if value is not None})
+        if self.run is None:
+            return
+        named = {f"{table}/{name}": value for name, value in row.items() if name != "step" and value is not None}
+        self.run.log({"step": row["step"], **named})
 
     def show_video(self, path: Path, step: int) -> None:
         """Logs the film of an evaluation."""
@@ -91,10 +103,15 @@ class WandbLogger:
         self.run.log({"video": wandb.Video(str(path), format="mp4"), "step": step})
 
     def close(self, status: str, summary: Row) -> None:
-        """Ends the wandb run, with the run's final scores in its summary."""
-        if self.run is not None:
-            self.run.summary.update({"status": status, **summary})
-            self.run.finish(exit_code=0 if status == "completed" else 1)
+        """Ends the wandb run, with the run's final scores in its summary; waits a few seconds for an upload."""
+        if self.run is None:
+            return
+        self.run.summary.update({"status": status, **summary})
+        ending = threading.Thread(target=self.run.finish, args=(0 if status == "completed" else 1,), daemon=True)
+        ending.start()
+        ending.join(2 * WAIT)
+        if ending.is_alive():
+            _log.warning("wandb: the server does not answer; upload later with `wandb sync %s`", self.run.dir)
 
     def info(self) -> dict[str, Any]:
         """Returns the run's id, mode and address."""
@@ -104,37 +121,80 @@ class WandbLogger:
         return {"wandb": {"id": self.run.id, "offline": self.run.offline, "url": url}}
 
 
-def _knock() -> None:
-    """Finds out in a moment what wandb itself takes half a minute to find out: that no server answers.
+def check_server() -> None:
+    """Asks the server who we are: wandb itself takes half a minute to notice that nobody answers.
 
     Raises:
-        OSError: nobody there, or nobody to be there as.
+        OSError: it does not answer within seconds, does not answer as wandb does, or does not accept the key.
     """
-    if not has_credentials():
+    base, key = base_url(), api_key()
+    if key is None:
         raise OSError("no credentials: set WANDB_API_KEY, or run `wandb login`")
-    if urllib.request.getproxies():
-        return  # the proxy would answer, not the server
-    url = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai"))
-    port = url.port or (80 if url.scheme == "http" else 443)
-    socket.create_connection((url.hostname or "", port), timeout=5).close()
+    if urlparse(base).scheme not in ("http", "https") or not urlparse(base).hostname:
+        raise OSError(f"WANDB_BASE_URL={base}: must be an address such as https://api.wandb.ai")
+    credentials = base64.b64encode(f"api:{key}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310  the scheme is checked above
+        f"{base.rstrip('/')}/graphql",
+        data=b'{"query": "query Viewer { viewer { id } }"}',
+        headers={"Content-Type": "application/json", "Authorization": f"Basic {credentials}", "User-Agent": "dqn_lab"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=WAIT) as response:  # noqa: S310
+            answer = json.loads(response.read(MAX_ANSWER))
+    except urllib.error.HTTPError as error:
+        refused = "does not accept the API key" if error.code in (401, 403) else "cannot be used"
+        raise OSError(f"{base} {refused} (HTTP {error.code})") from error
+    except OSError as error:
+        raise OSError(f"{base} does not answer ({_one_line(error)})") from error
+    except (ValueError, HTTPException) as error:
+        raise OSError(f"{base} does not answer as wandb does") from error
+    data = answer.get("data") if isinstance(answer, dict) else None
+    if not isinstance(data, dict) or "viewer" not in data:
+        raise OSError(f"{base} does not answer as wandb does")
+    if not data["viewer"]:
+        raise OSError(f"{base} does not accept the API key")
+
+
+def _one_line(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+@contextlib.contextmanager
+def _environ(name: str, value: str | None) -> Iterator[None]:
+    """Sets an environment variable for a while, or takes it out."""
+    before = os.environ.pop(name, None)
+    if value is not None:
+        os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
+        if before is not None:
+            os.environ[name] = before
+
+
+def base_url() -> str:
+    """Returns the server's address."""
+    return os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai"
 
 
 def choose_mode() -> str:
-    """Returns `online` where wandb finds credentials without asking, `offline` elsewhere; WANDB_MODE goes first."""
+    """Returns `online` if wandb finds credentials without asking, else `offline`; WANDB_MODE goes first."""
     asked = os.environ.get("WANDB_MODE")
     if asked in ("online", "offline", "disabled"):
         return asked
-    return "online" if has_credentials() else "offline"
+    return "online" if api_key() else "offline"
 
 
-def has_credentials() -> bool:
-    """Returns whether wandb would find an API key without asking a person for one."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).netloc
+def api_key() -> str | None:
+    """Returns the API key that wandb finds without asking a person for one."""
+    if key := os.environ.get("WANDB_API_KEY"):
+        return key
     homes = (Path.home() / name for name in (".netrc", "_netrc"))
     path = os.environ.get("NETRC") or next((str(path) for path in homes if path.is_file()), None)
     try:
-        return bool(path and netrc.netrc(path).authenticators(host))
-    except (OSError, netrc.NetrcParseError):
-        return False
+        found = netrc.netrc(path).authenticators(urlparse(base_url()).netloc) if path else None
+    except (OSError, ValueError, netrc.NetrcParseError):
+        return None
+    return found[2] if found else None

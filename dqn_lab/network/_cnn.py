@@ -13,7 +13,7 @@ from gymnasium.spaces import Box
 from torch import Tensor, nn
 
 from dqn_lab.network._head import Head, TrunkAndHead
-from dqn_lab.network._linear import draw_uniform, linear
+from dqn_lab.network._linear import check_size, draw_uniform, linear
 
 Channels = Literal["first", "last"]
 
@@ -26,11 +26,11 @@ class Convolution(NamedTuple):
     stride: int
 
     def size(self, pixels: int) -> int:
-        """Returns how many pixels it leaves of so many."""
+        """Returns the output's length along one axis of `pixels`."""
         return (pixels - self.kernel) // self.stride + 1
 
     def needed(self, pixels: int) -> int:
-        """Returns how many pixels it needs to leave so many."""
+        """Returns the smallest input length whose output has `pixels`."""
         return (pixels - 1) * self.stride + self.kernel
 
 
@@ -82,6 +82,8 @@ class CNN(TrunkAndHead):
             trunk += [_layer(depth, convolution, generator), nn.ReLU()]
             depth, pixels = convolution.filters, [convolution.size(length) for length in pixels]
         num_features = depth * math.prod(pixels)
+        streams = num_features * hidden_size * (1 + dueling), hidden_size * (num_actions + dueling) * num_outputs
+        check_size(sum(streams) * (1 + noisy), f"images of shape {observation_space.shape}")
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
             return linear(fan_in, fan_out, generator, noisy_sigma=noisy_sigma if noisy else None)
@@ -102,7 +104,7 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
     """Returns an image's channels, height and width.
 
     Raises:
-        ValueError: it is none, or the convolutions leave nothing of it.
+        ValueError: it is not an image, or is too small for the convolutions.
     """
     if not isinstance(space, Box) or len(space.shape) != 3:
         order = "channels, height, width" if channels == "first" else "height, width, channels"
@@ -118,7 +120,9 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
 
 
 def _layer(depth: int, convolution: Convolution, generator: torch.Generator) -> nn.Conv2d:
-    with torch.random.fork_rng(devices=[]):  # its own initial weights come from the global generator, and go again
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # torch draws initial weights from the global generator; they are replaced below
         layer = nn.Conv2d(depth, *convolution)
     draw_uniform(layer, depth * convolution.kernel**2, generator)
     return layer

@@ -1,4 +1,4 @@
-"""What networks are made of: a trunk that gives features, and a head that turns them into outputs for each action."""
+"""The parts of a network: a trunk that computes features, and a head that maps them to outputs for each action."""
 
 from __future__ import annotations
 
@@ -79,10 +79,10 @@ class Head(nn.Module):
 class TrunkAndHead(nn.Module):
     """A network that turns observations into features [B, F], and these into outputs [B, A, K].
 
-    Where a layer is noisy it draws one noise for a whole batch.
+    If a layer is noisy, one draw of noise serves a whole batch.
 
     Args:
-        trunk: maps observations as `prepare` gives them to features; its first layer has weights.
+        trunk: maps what `prepare` returns to features; its first layer has weights.
         head: maps features to outputs.
         num_features: F.
     """

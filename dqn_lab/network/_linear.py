@@ -9,7 +9,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dqn_lab._memory import check_memory
 from dqn_lab.types import Array
+
+COPIES = 5  # of a network's weights in training: the target network's, the gradient, and an optimizer's two moments
+
+
+def check_size(num_weights: int, what: str) -> None:
+    """Makes sure that a network can be trained here, before any of it is allocated.
+
+    Args:
+        num_weights: of the network.
+        what: begins the message: `hidden=[64, 64]`.
+
+    Raises:
+        ValueError: this machine has not the memory.
+    """
+    problem = check_memory(4 * COPIES * num_weights)
+    if problem:
+        raise ValueError(f"{what}: training {num_weights:,} weights {problem}")
 
 
 def linear(
@@ -29,7 +47,9 @@ def linear(
             ±√(6 / (fan_in + fan_out)) and sets biases to 0.
         noisy_sigma: σ₀ of a noisy layer; None for a plain one.
     """
-    with torch.random.fork_rng(devices=[]):  # its own initial weights come from the global generator, and go again
+    with torch.random.fork_rng(
+        devices=[]
+    ):  # torch draws initial weights from the global generator; they are replaced below
         layer = nn.Linear(fan_in, fan_out) if noisy_sigma is None else NoisyLinear(fan_in, fan_out, noisy_sigma)
     if init == "glorot_uniform":
         nn.init.xavier_uniform_(layer.weight, generator=generator)
@@ -76,7 +96,7 @@ class NoisyLinear(nn.Linear):
 
 
 def number_noise(network: nn.Module) -> int:
-    """Assigns each noisy layer its place in the noise of its network; returns how many numbers that is in all."""
+    """Assigns each noisy layer its slice of the network's noise; returns how many numbers there are in all."""
     size = 0
     for layer in network.modules():
         if isinstance(layer, NoisyLinear):

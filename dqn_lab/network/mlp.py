@@ -10,11 +10,11 @@ from typing import Annotated, Any, Literal
 import torch
 from annotated_types import Ge, Gt, MinLen
 from gymnasium import Space
-from gymnasium.spaces import Box
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from torch import Tensor, nn
 
 from dqn_lab.network._head import Head, TrunkAndHead
-from dqn_lab.network._linear import linear
+from dqn_lab.network._linear import check_size, linear
 from dqn_lab.registry import register
 
 _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}
@@ -22,10 +22,13 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "s
 
 @register("network", "mlp")
 class MLP(TrunkAndHead):
-    """Fully connected layers over a flattened observation vector, one linear layer of outputs on top.
+    """Fully connected layers over a flattened observation, with one linear layer of outputs on top.
+
+    A state of a `Discrete` or `MultiDiscrete` space is read as one-hot: each of its numbers becomes one input per value
+    that it can have, 1 for the value it has and 0 for the others. The replay buffer stores the state itself.
 
     Args:
-        observation_space: a `Box`, of any shape; observations are flattened.
+        observation_space: a `Box` of one or two axes, `MultiBinary`, `Discrete` or `MultiDiscrete`.
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: draws the initial weights.
@@ -44,7 +47,7 @@ class MLP(TrunkAndHead):
         noisy_sigma: σ₀, the size of the noise at first, in units of 1/√fan_in.
 
     Raises:
-        ValueError: the observation space is no `Box`.
+        ValueError: observations are images, or of another space.
     """
 
     def __init__(
@@ -62,24 +65,26 @@ class MLP(TrunkAndHead):
         noisy: bool = False,
         noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
-        if not isinstance(observation_space, Box):
-            hint = "network=table looks states up"
-            raise ValueError(f"needs a Box of numbers to observe, got {observation_space}; {hint}")
+        num_inputs, states = _inputs(observation_space)
+        widths = [num_inputs, *hidden, (num_actions + dueling) * num_outputs]
+        check_size(sum(map(math.prod, pairwise(widths))) * (1 + noisy), f"hidden={hidden}")
 
         def make(fan_in: int, fan_out: int) -> nn.Linear:
             return linear(fan_in, fan_out, generator, init, noisy_sigma if noisy else None)
 
         layers: list[nn.Module] = []
-        for fan_in, fan_out in pairwise([math.prod(observation_space.shape), *hidden]):
+        for fan_in, fan_out in pairwise(widths[:-1]):
             layers.append(make(fan_in, fan_out))
             layers.extend([nn.LayerNorm(fan_out)] if layer_norm else [])
             layers.append(_ACTIVATIONS[activation]())
         head = Head(hidden[-1], num_actions, num_outputs, make, hidden=None, dueling=dueling)
         super().__init__(nn.Sequential(*layers), head, hidden[-1])
+        self.states: Tensor | None  # [2, inputs]: the number that an input looks at, and the value that makes it 1
+        self.register_buffer("states", states, persistent=False)
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """Normalised, one feature is a constant and two are only their order: hardly anything is left to learn from."""
+        """A layer norm over one feature yields a constant, over two only their order: such a network hardly learns."""
         yield from TrunkAndHead.warn(config)
         network = config["network"]
         if network.get("layer_norm") and min(network["hidden"]) <= 2:
@@ -89,5 +94,30 @@ class MLP(TrunkAndHead):
             )
 
     def prepare(self, obs: Tensor) -> Tensor:
-        """Flattens observations [B, *O]."""
-        return obs.reshape(len(obs), -1).to(self.dtype)
+        """Returns observations [B, *O] as inputs [B, I]: flattened, states as one-hot."""
+        flat = obs.reshape(len(obs), -1)
+        if self.states is not None:
+            number, value = self.states
+            flat = flat[:, number] == value
+        return flat.to(self.dtype)
+
+
+def _inputs(space: Space[Any]) -> tuple[int, Tensor | None]:
+    """Returns the number of inputs that observations make and, if they are states, what each input stands for, [2, I].
+
+    Raises:
+        ValueError: they are images, or of another space.
+    """
+    if isinstance(space, Box) and len(space.shape) > 2:
+        raise ValueError(f"observations are images, {space}; network=nature_cnn and network=minatar_cnn are for images")
+    if isinstance(space, (Box, MultiBinary)):
+        return math.prod(space.shape), None
+    if isinstance(space, Discrete):
+        sizes, starts = [int(space.n)], [int(space.start)]
+    elif isinstance(space, MultiDiscrete):
+        sizes, starts = space.nvec.ravel().tolist(), space.start.ravel().tolist()
+    else:
+        raise ValueError(f"observations are {space}; supported: Box, MultiBinary, Discrete, MultiDiscrete")
+    numbers = [number for number, size in enumerate(sizes) for _ in range(size)]
+    values = [start + value for start, size in zip(starts, sizes, strict=True) for value in range(size)]
+    return sum(sizes), torch.tensor([numbers, values])

@@ -1,4 +1,4 @@
-"""A lookup table: numbers of its own for every state."""
+"""A lookup table with separate values for every state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from annotated_types import Gt
 from gymnasium import Space
-from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import embedding
@@ -32,21 +32,22 @@ class Grid(NamedTuple):
 
 @register("network", "table")
 class Table(nn.Module):
-    """A row of A · K numbers for every state, shared with no other: with it, Q-learning is Watkins' (1989).
+    """A separate row of A · K numbers for every state, as in Watkins' Q-learning (1989).
 
-    States of a `Discrete` or `MultiDiscrete` space have a row each. Where a vector of numbers is observed, a `Box`,
-    each of its dimensions is cut into bins of one width, and a row stands for a cell of that grid (Michie, Chambers
-    1968, "BOXES: An Experiment in Adaptive Control"). What lies beyond an end counts to the bin at that end.
+    States of a `Discrete`, `MultiDiscrete` or `MultiBinary` space have a row each. Where a vector of numbers is
+    observed, a `Box`, each of its dimensions is cut into bins of one width, and a row stands for a cell of that grid
+    (Michie, Chambers 1968, "BOXES: An Experiment in Adaptive Control"). Values beyond an end belong to
+    the bin at that end.
 
     Args:
-        observation_space: a `Discrete`, `MultiDiscrete` or `Box`, of one dimension at most.
+        observation_space: a `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`, of one dimension at most.
         num_actions: A.
         num_outputs: K, outputs per action.
-        generator: not used: nothing here is random.
-        bins: of each dimension of a `Box`, or one number for them all.
+        generator: not used, because nothing here is random.
+        bins: the number of bins per dimension of a `Box`: one number, or a list with one for each.
         low: lower end of the bins of each dimension of a `Box`; null, for all or for one, for the space's own.
         high: upper end, likewise.
-        initial: of every number in the table; Q-values above every return make a greedy policy try everything.
+        initial: the initial value of every entry; above every possible return, it makes a greedy policy try everything.
 
     Raises:
         ValueError: another space; bins or ends that do not fit it; a table too large.
@@ -94,18 +95,20 @@ class Table(nn.Module):
 
 
 def _states(space: Space[Any]) -> Grid:
-    """Takes each state for a bin."""
+    """Returns one bin per state."""
     if isinstance(space, Discrete):
         sizes, start = [int(space.n)], [int(space.start)]
     elif isinstance(space, MultiDiscrete):
         sizes, start = space.nvec.tolist(), space.start.tolist()
+    elif isinstance(space, MultiBinary):
+        sizes, start = [2] * math.prod(space.shape), [0] * math.prod(space.shape)
     else:
         raise ValueError(f"needs states, or a vector of numbers, to observe, got {space}")
     return Grid(np.array(start, np.float64), np.ones(len(sizes)), sizes)
 
 
 def _cut(space: Box, bins: int | list[int], low: Ends | None, high: Ends | None) -> Grid:
-    """Cuts each dimension into its bins."""
+    """Returns each dimension cut into its bins."""
     number = math.prod(space.shape)
     sizes = bins if isinstance(bins, list) else [bins] * number
     if len(sizes) != number:
@@ -118,7 +121,7 @@ def _cut(space: Box, bins: int | list[int], low: Ends | None, high: Ends | None)
 
 
 def _ends(key: str, given: Ends | None, own: NDArray[Any]) -> NDArray[np.float64]:
-    """Returns one end of every dimension, the space's own where none is given."""
+    """Returns one end of every dimension; the space's own if none is given."""
     ends = own.astype(np.float64).reshape(-1)
     shown = "null" if given is None else given
     if given is not None and len(given) != len(ends):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Lt
 
-from dqn_lab.schedule import Rate, rate
+from dqn_lab.records import value_text
+from dqn_lab.schedule import Rate, rate, rises
 
 Decay = Annotated[float, Ge(0), Lt(1)]
 
@@ -15,10 +17,17 @@ class Shared:
     """A learning rate, and the clipping of the gradient before it is used.
 
     Args:
-        lr: learning rate, or `{start, end, duration, unit}` for a straight line of it.
-        max_grad_value: the largest size of each number of the gradient; null for no clipping.
-        max_grad_norm: the gradient's largest Euclidean norm, after that; null for no clipping.
+        lr: learning rate, or `{start, end, duration, unit}` for a linear schedule.
+        max_grad_value: clips each component of the gradient to ± this; null for no clipping.
+        max_grad_norm: clips the gradient's Euclidean norm after that; null for no clipping.
     """
+
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """A learning rate that rises stays at its largest."""
+        lr = config["optimizer"].get("lr")
+        if rises(lr):
+            yield f"optimizer.lr={value_text(lr)}: it rises, and stays at its largest to the end of the run"
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge
+from annotated_types import Gt
 
 from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
@@ -23,7 +23,7 @@ class Adam(Shared):
     """
 
     def __init__(
-        self, *, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: Annotated[float, Ge(0)] = 1e-8, **shared: Any
+        self, *, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: Annotated[float, Gt(0)] = 1e-8, **shared: Any
     ) -> None:
         super().__init__(**shared)
         self.betas, self.eps = betas, eps

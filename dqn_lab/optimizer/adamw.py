@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
@@ -27,7 +27,7 @@ class AdamW(Shared):
         self,
         *,
         betas: tuple[Decay, Decay] = (0.9, 0.999),
-        eps: Annotated[float, Ge(0)] = 1e-8,
+        eps: Annotated[float, Gt(0)] = 1e-8,
         weight_decay: Annotated[float, Ge(0)] = 0.01,
         **shared: Any,
     ) -> None:

@@ -1,4 +1,4 @@
-"""Adam as Keras has it, which is not quite Adam as PyTorch has it."""
+"""Adam as Keras computes it, which differs slightly from PyTorch's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge
+from annotated_types import Gt
 
 from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
@@ -50,7 +50,7 @@ class KerasAdam(Shared):
     """
 
     def __init__(
-        self, *, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: Annotated[float, Ge(0)] = 1e-7, **shared: Any
+        self, *, betas: tuple[Decay, Decay] = (0.9, 0.999), eps: Annotated[float, Gt(0)] = 1e-7, **shared: Any
     ) -> None:
         super().__init__(**shared)
         self.betas, self.eps = betas, eps

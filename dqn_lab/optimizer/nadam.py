@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
@@ -30,7 +30,7 @@ class NAdam(Shared):
         self,
         *,
         betas: tuple[Decay, Decay] = (0.9, 0.999),
-        eps: Annotated[float, Ge(0)] = 1e-8,
+        eps: Annotated[float, Gt(0)] = 1e-8,
         momentum_decay: Annotated[float, Ge(0)] = 0.004,
         **shared: Any,
     ) -> None:

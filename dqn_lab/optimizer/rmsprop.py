@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Ge
+from annotated_types import Gt
 
 from dqn_lab.optimizer._shared import Decay, Shared
 from dqn_lab.registry import register
@@ -26,7 +26,7 @@ class RMSprop(Shared):
     """
 
     def __init__(
-        self, *, alpha: Decay = 0.99, eps: Annotated[float, Ge(0)] = 1e-8, momentum: Decay = 0.0, **shared: Any
+        self, *, alpha: Decay = 0.99, eps: Annotated[float, Gt(0)] = 1e-8, momentum: Decay = 0.0, **shared: Any
     ) -> None:
         super().__init__(**shared)
         self.alpha, self.eps, self.momentum = alpha, eps, momentum

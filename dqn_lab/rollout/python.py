@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 
 from dqn_lab import interrupt
 from dqn_lab.agent import Agent
@@ -24,7 +23,7 @@ class PythonRollout:
 
     Args:
         agent: acts and learns.
-        make_env: makes the environment, when it is first needed.
+        make_env: makes the environment, when it is first needed; it is `Checked`.
         seed: of the environment's first reset; later episodes continue with its own generator.
         reporters: the parts that add columns to an episode's row, beside the exploration.
     """
@@ -44,7 +43,7 @@ class PythonRollout:
         It ends early where the process is asked to stop.
 
         Raises:
-            TrainingError: the environment raised, or a loss was not finite.
+            TrainingError: the environment raised or returned what it must not, or a loss was not finite.
         """
         env = self._env()
         obs = self._reset(env) if self.obs is None else self.obs
@@ -59,15 +58,15 @@ class PythonRollout:
             try:
                 next_obs, reward, terminated, truncated, _ = env.step(action)
                 reward = float(reward)
-            except Exception as error:
-                raise _environment_error("step", progress, error) from error
+            except TrainingError as error:
+                raise _located(error, progress) from error
             agent.observe(obs, action, reward, next_obs, terminated, truncated)
-            ended = bool(terminated or truncated)
+            ended = terminated or truncated
             after = progress_of((progress.step + 1, progress.episode + ended, progress.updates))
             self.progress, updates = agent.learn(progress, after)
             progress = self.progress
             tally.add(reward, updates)
-            obs = np.array(next_obs)  # some environments return the same array at every step
+            obs = next_obs
         self.obs = None if ended else obs
         return Stride(before, progress, (self._end_episode(),) if ended else ())
 
@@ -78,9 +77,10 @@ class PythonRollout:
 
     def _reset(self, env: gymnasium.Env[Any, Any]) -> Array:
         try:
-            return np.array(env.reset(seed=None if self.progress.episode else self.seed)[0])
-        except Exception as error:
-            raise _environment_error("reset", self.progress, error) from error
+            obs: Array = env.reset(seed=None if self.progress.episode else self.seed)[0]
+        except TrainingError as error:
+            raise _located(error, self.progress) from error
+        return obs
 
     def _end_episode(self) -> Row:
         row = episode_row(self.tally, self.start, self.progress, self.agent.exploration, self.reporters)
@@ -121,8 +121,5 @@ class PythonRollout:
         self.agent.load_state_dict(saved["agent"])
 
 
-def _environment_error(what: str, progress: Progress, error: Exception) -> TrainingError:
-    return TrainingError(
-        f"the environment raised in {what} (episode {progress.episode}, step {progress.step}): "
-        f"{type(error).__name__}: {error}"
-    )
+def _located(error: TrainingError, progress: Progress) -> TrainingError:
+    return TrainingError(f"{error} (episode {progress.episode}, step {progress.step + 1} of the run)")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
+import gymnasium
 import torch
-from annotated_types import Ge
+from annotated_types import Ge, Le
 from torch import Tensor
 
 from dqn_lab.registry import register
@@ -57,6 +59,12 @@ def categorical_target(
     return project(atoms.flatten(1), masses.flatten(1), support)
 
 
+def _discounted(total: float, discount: float, length: int) -> float:
+    """Returns what an undiscounted return comes to if it is earned evenly over an episode of so many steps."""
+    weights = length if discount == 1 else (1 - discount**length) / (1 - discount)
+    return total / length * weights
+
+
 @register("value", "categorical")
 class Categorical:
     """C51: softmax probabilities of fixed returns, learned by cross-entropy with the projected target.
@@ -75,7 +83,25 @@ class Categorical:
         ValueError: `v_min` is not less than `v_max`.
     """
 
-    def __init__(self, *, num_atoms: Annotated[int, Ge(2)] = 51, v_min: float = 0.0, v_max: float = 100.0) -> None:
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterator[str]:
+        """The support must cover the returns that the environment can give, as far as they are known."""
+        value, env = config["value"], config["env"]
+        spec = gymnasium.registry.get(env.get("id", ""))
+        length = env.get("max_episode_steps") or (spec.max_episode_steps if spec else None)
+        if env.get("return_bounds") is None or length is None or config["train"]["max_reward"] is not None:
+            return
+        for key, bound, sign in zip(("v_min", "v_max"), env["return_bounds"], (-1, 1), strict=True):
+            reach = _discounted(bound, config["discount"], length)
+            if sign * value[key] < sign * reach and math.isfinite(reach):
+                yield (
+                    f"value.{key}={value[key]:g}: discounted returns of this environment reach about {reach:.3g}, "
+                    "and the support clips them"
+                )
+
+    def __init__(
+        self, *, num_atoms: Annotated[int, Ge(2), Le(1_000)] = 51, v_min: float = 0.0, v_max: float = 100.0
+    ) -> None:
         if v_min >= v_max:
             raise ValueError(f"v_min={v_min}: must be less than v_max={v_max}")
         self.num_outputs = num_atoms

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Gt
+from annotated_types import Gt, Le
 from torch import Tensor, nn
 
 from dqn_lab import registry
@@ -15,7 +15,7 @@ from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Purpose, Transition
 from dqn_lab.value._fractions import FractionNetwork
 from dqn_lab.value.quantile import midpoints, quantile_loss, quantile_target
 
-Count = Annotated[int, Gt(0)]
+Count = Annotated[int, Gt(0), Le(1_000)]
 
 
 @registry.register("value", "implicit_quantile")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import torch
-from annotated_types import Gt
+from annotated_types import Gt, Le
 from torch import Tensor
 
 from dqn_lab.registry import register
@@ -109,7 +109,9 @@ class Quantile:
         kappa: where the Huber loss turns from a parabola into a line, in units of return. Errors are divided by it.
     """
 
-    def __init__(self, *, num_quantiles: Annotated[int, Gt(0)] = 51, kappa: Annotated[float, Gt(0)] = 1.0) -> None:
+    def __init__(
+        self, *, num_quantiles: Annotated[int, Gt(0), Le(1_000)] = 51, kappa: Annotated[float, Gt(0)] = 1.0
+    ) -> None:
         self.num_outputs = num_quantiles
         self.kappa = kappa
 

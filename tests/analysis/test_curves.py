@@ -15,7 +15,8 @@ def test_curves_are_averaged_at_the_steps_that_runs_share(evaluations):
     assert curves[["variant", "step", "seeds", "mean"]].to_numpy().tolist() == [
         ["a", 10, 2, 25], ["a", 20, 2, 150], ["b", 10, 1, 1], ["b", 20, 1, 2],
     ]  # fmt: skip
-    assert ((curves["low"] < curves["mean"]) & (curves["mean"] < curves["high"])).all()
+    assert ((curves["low"] < curves["mean"]) & (curves["mean"] < curves["high"])).tolist() == [True, True, False, False]
+    assert curves["low"].isna().tolist() == [False, False, True, True]  # a single run has no band
 
 
 def test_between_evaluations_a_value_lies_on_the_straight_line(evaluations):
@@ -94,5 +95,5 @@ def test_what_is_missing_is_named(evaluations):
     with pytest.raises(AnalysisError, match="run: no such column"):
         learning_curves(table.drop(columns=["run", "variant"]), by="seed")
     twice = pandas.concat([table, table.assign(run="copy")])
-    with pytest.raises(AnalysisError, match="variant=a: seed 0 is there more than once"):
+    with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once"):
         learning_curves(twice)

@@ -8,8 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportion_confint
 
-from dqn_lab.analysis.intervals import Draws, draw, extent, interval, mean_interval, p_value, unseen_rate, weights
+from dqn_lab.analysis.intervals import (
+    MANY,
+    Draws,
+    draw,
+    extent,
+    interval,
+    mean_interval,
+    p_value,
+    unseen_rate,
+    weight_blocks,
+    weights,
+    wilson,
+)
 
 DATA = Path(__file__).parent / "data"
 RLIABLE = json.loads((DATA / "rliable.json").read_text())
@@ -45,7 +58,7 @@ def draws_of(scores, rng, bounds=BOUNDS, num_draws=999):
     shape = np.array([0.5, *[1.0] * len(scores), 0.5])
     gamma = rng.standard_gamma(shape, (num_draws, len(scores) + 2))
     ends = np.array([bounds[0], *np.sort(scores), bounds[1]])
-    return Draws(ends, gamma / gamma.sum(axis=1, keepdims=True))
+    return Draws(ends, lambda: [gamma / gamma.sum(axis=1, keepdims=True)])
 
 
 def coverage(truth, estimate, repetitions, seed=0):
@@ -83,13 +96,26 @@ def test_of_zeros_and_ones_the_interval_of_the_mean_is_jeffreys(successes, numbe
 
 def test_weighted_statistics_by_hand():
     """Weights ⅛, ¼, ½, ⅛ on 0, 4, 8, 16: the middle half has ⅛ of 4 and ⅜ of 8, so that its mean is 2(½ + 3)."""
-    arm = draw(np.array([8.0, 4.0]), (0.0, 16.0))._replace(weights=np.array([[0.125, 0.25, 0.5, 0.125]]))
-    assert arm.scores.tolist() == [0, 4, 8, 16]
-    assert arm.mean().tolist() == [0 + 1 + 4 + 2]
-    assert arm.iqm().tolist() == [7.0]
-    other = arm._replace(scores=np.array([0.0, 0.0, 8.0, 8.0]), weights=np.array([[0.25, 0.25, 0.25, 0.25]]))
+    first = draw(np.array([8.0, 4.0]), (0.0, 16.0))._replace(weights=lambda: [np.array([[0.125, 0.25, 0.5, 0.125]])])
+    assert first.scores.tolist() == [0, 4, 8, 16]
+    assert first.mean().tolist() == [0 + 1 + 4 + 2]
+    assert first.iqm().tolist() == [7.0]
+    other = Draws(np.array([0.0, 0.0, 8.0, 8.0]), lambda: [np.array([[0.25, 0.25, 0.25, 0.25]])])
     # 0 ties with half of the others; 4 beats half; 8 beats half, ties with half; 16 beats all
-    assert arm.improvement(other).tolist() == [0.125 * 0.25 + 0.25 * 0.5 + 0.5 * 0.75 + 0.125]
+    assert first.improvement(other).tolist() == [0.125 * 0.25 + 0.25 * 0.5 + 0.5 * 0.75 + 0.125]
+
+
+def test_draws_in_blocks_are_the_draws_at_once():
+    number = MANY + 100
+    blocks = list(weight_blocks(number, "control", 999))
+    assert len(blocks) > 1
+    assert np.array_equal(np.concatenate(blocks), weights(number, "control", 999))
+
+
+@pytest.mark.parametrize(("successes", "number"), [(0, 1), (1, 1), (3, 30), (97, 100)])
+def test_a_share_has_wilsons_interval(successes, number):
+    expected = proportion_confint(successes, number, method="wilson")
+    assert wilson(successes, number, 0.95) == pytest.approx(expected, abs=1e-12)
 
 
 def test_ends_are_order_statistics_and_agree_with_the_p_value():
@@ -170,7 +196,7 @@ def test_what_so_many_seeds_may_have_missed(number, rate):
     assert unseen_rate(number) == pytest.approx(rate, abs=1e-4)
 
 
-def test_arms_are_drawn_apart_and_always_alike():
+def test_variants_are_drawn_apart_and_always_alike():
     assert not np.array_equal(weights(5, "arm"), weights(5, "control"))
     np.testing.assert_array_equal(weights(5, "arm"), weights(5, "arm"))
 
@@ -233,7 +259,7 @@ def test_an_interquartile_mean_that_equals_the_bound_is_always_held():
     assert coverage(truth, lambda rng: draws_of(samples("cartpole", rng), rng).iqm(), 100) == 1.0
 
 
-def test_two_arms_that_hardly_ever_fail_are_not_told_apart_by_chance():
+def test_two_variants_that_hardly_ever_fail_are_not_told_apart_by_chance():
     """Wider than need be: no wrong verdict in 200 where 10 would be allowed."""
 
     def difference(rng):

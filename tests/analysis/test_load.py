@@ -65,7 +65,7 @@ def test_whole_numbers_stay_whole_where_some_are_missing(make_run, tmp_path):
         ("step,episode,return_mean\n", "has no row yet"),
         ("step,episode\n1,2\n", "lacks the column return_mean"),
         ("step,episode,return_mean\n1,2,3\n1,2\n4,5,6\n", "a row is torn"),
-        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something that is no number"),
+        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something that is not a number"),
         (None, "has no evaluations.csv"),
     ],
 )
@@ -90,7 +90,7 @@ def test_a_table_that_does_not_exist_is_refused(make_run, tmp_path):
         load_runs(tmp_path, table="episode")
 
 
-def test_a_run_of_two_arms_is_there_for_both(make_run, tmp_path):
+def test_a_run_of_two_variants_is_there_for_both(make_run, tmp_path):
     make_run("sweep/a")
     jobs = ", ".join(f'{{"variant": "{v}", "seed": 0, "hash": "0", "directory": "a"}}' for v in ("x", "y"))
     (tmp_path / "sweep/sweep.json").write_text(f'{{"variants": {{"x": [], "y": []}}, "seeds": [0], "jobs": [{jobs}]}}')

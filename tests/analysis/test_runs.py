@@ -42,7 +42,7 @@ def test_true_is_told_from_one_and_null_is_written(make_run, tmp_path):
     assert set(load_configs(tmp_path)["variant"]) == labels
 
 
-def test_directories_of_one_configuration_each_are_arms_by_their_names(make_run, tmp_path):
+def test_directories_of_one_configuration_each_are_variants_by_their_names(make_run, tmp_path):
     for seed in (0, 1):
         make_run(f"slow/{seed}", seed=seed)
         make_run(f"fast/{seed}", seed=seed, **{"target.interval": 1})
@@ -50,7 +50,7 @@ def test_directories_of_one_configuration_each_are_arms_by_their_names(make_run,
     assert list(configs["variant"].unique()) == ["slow", "fast"]
 
 
-def test_a_sweep_names_its_arms_and_a_run_may_be_in_two(make_run, tmp_path):
+def test_a_sweep_names_its_variants_and_a_run_may_be_in_two(make_run, tmp_path):
     make_run("sweep/a")
     make_run("sweep/b", **{"target.interval": 1})
     write_sweep(tmp_path / "sweep", [("slow", 0, "a"), ("also slow", 0, "a"), ("fast", 0, "b")])
@@ -74,15 +74,38 @@ def test_an_earlier_attempt_is_left_out_even_if_it_came_further(make_run, tmp_pa
     make_run("sweep/a", status="running")
     make_run("sweep/a.attempt1")
     write_sweep(tmp_path / "sweep", [("slow", 0, "a")])
-    with pytest.warns(SkippedRuns, match=r"a\.attempt1: is no job of the sweep"):
+    with pytest.warns(SkippedRuns, match=r"a\.attempt1: is not a job in its sweep\.json"):
         assert list(load_configs(tmp_path)["run"]) == ["a"]
 
 
-def test_a_damaged_sweep_is_refused(make_run, tmp_path):
+def test_the_runs_of_a_damaged_sweep_are_read_without_it(make_run, tmp_path):
     make_run("sweep/a")
+    make_run("sweep/b", **{"target.interval": 1})
     (tmp_path / "sweep" / "sweep.json").write_text('{"name": ')
+    with pytest.warns(SkippedRuns, match=r"sweep\.json: damaged: .*; its runs are read without it"):
+        assert set(load_configs(tmp_path)["variant"]) == {"target.interval=10", "target.interval=1"}
     with pytest.raises(AnalysisError, match=r"sweep\.json: damaged"):
-        load_configs(tmp_path)
+        read_sweep(tmp_path / "sweep")
+
+
+def test_a_name_with_many_keys_has_the_few_that_tell_most(make_run, tmp_path):
+    many = {"network.hidden": [64], "target.interval": 5, "target.unit": "steps", "env.max_episode_steps": 200}
+    for seed in (0, 1):
+        make_run(f"runs/{seed}-a", seed=seed)
+        make_run(f"runs/{seed}-b", seed=seed, **many)
+        make_run(f"runs/{seed}-c", seed=seed, **{**many, "network.hidden": [8]})
+    configs = load_configs(tmp_path)
+    assert set(configs["variant"]) == {f"network.hidden={text}" for text in ("[24, 24]", "[64]", "[8]")}
+
+
+def test_runs_are_named_by_what_was_typed_where_a_date_says_nothing(make_run, tmp_path):
+    many = {"network.hidden": [64], "target.interval": 5, "target.unit": "steps", "env.max_episode_steps": 200}
+    make_run("2026-11-28/10-00-00_experiment=cartpole,seed=3-0123abcd", seed=3, **many)
+    assert load_configs(tmp_path)["variant"].tolist() == ["experiment=cartpole"]
+    make_run("2026-11-28/10-05-00_default-89abcdef")
+    assert set(load_configs(tmp_path)["variant"]) == {"experiment=cartpole", "default"}
+    make_run("2026-11-29/10-05-00_default,seed=4-01234567", seed=4)
+    assert load_configs(tmp_path)["variant"].value_counts().to_dict() == {"default": 2, "experiment=cartpole": 1}
 
 
 def test_the_same_run_twice_counts_once(make_run, tmp_path):

@@ -19,27 +19,29 @@ OPEN = ("other", {"difference": -5.84, "low": -42.0, "high": 30.6, "verdict": "u
 @pytest.mark.parametrize(
     ("rows", "sentence"),
     [
-        ([BETTER], "fast beats slow by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)."),
-        ([WORSE], "none loses to slow by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)."),
+        ([BETTER], "“fast” beats “slow” by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)."),
+        ([WORSE], "“none” loses to “slow” by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)."),
         (
             [OPEN],
-            "Undecided at 30 seeds: other against slow, −6 in mean final_return "
+            "Undecided at 30 seeds: “other” against “slow”, −6 in mean final_return "
             "(95 % interval −42 to 31; 30 seeds each).",
         ),
         (
             [OPEN, BETTER, WORSE],
-            "Against slow in mean final_return (30 seeds each; intervals corrected for 3 comparisons): "
-            "fast better by 45 (12 to 80); none worse by 45 (12 to 80); other undecided, −6 (−42 to 31).",
+            "Against “slow” in mean final_return (30 seeds each; intervals corrected for 3 comparisons): "
+            "“fast” is better by 45 (12 to 80); “none” is worse by 45 (12 to 80); "
+            "“other” is undecided, −6 (−42 to 31).",
         ),
         (
             [OPEN, OPEN],
-            "Undecided at 30 seeds against slow in mean final_return (30 seeds each; intervals corrected for 2 "
-            "comparisons): other undecided, −6 (−42 to 31); other undecided, −6 (−42 to 31).",
+            "Undecided at 30 seeds against “slow” in mean final_return (30 seeds each; intervals corrected for 2 "
+            "comparisons): “other”, −6 (−42 to 31); “other”, −6 (−42 to 31).",
         ),
         (
             [OPEN, BETTER, ("third", OPEN[1]), ("fourth", OPEN[1]), WORSE],
-            "Against slow in mean final_return (30 seeds each; intervals corrected for 5 comparisons): "
-            "fast better by 45 (12 to 80); none worse by 45 (12 to 80); other, third and fourth undecided.",
+            "Against “slow” in mean final_return (30 seeds each; intervals corrected for 5 comparisons): "
+            "“fast” is better by 45 (12 to 80); “none” is worse by 45 (12 to 80); "
+            "“other”, “third” and “fourth” are undecided.",
         ),
     ],
 )
@@ -54,7 +56,19 @@ def test_what_was_decided_and_what_was_not(rows, sentence):
 def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, said):
     row = {**OPEN[1], "reason": "spread", "seeds_needed": needed}
     assert answer(comparison(("other", row))).endswith(f"31; 30 seeds each); {said} would decide.")
-    assert f"other undecided, −6 (−42 to 31; {said} would decide)" in answer(comparison(("other", row), BETTER))
+    assert f"“other” is undecided, −6 (−42 to 31; {said} would decide)" in answer(comparison(("other", row), BETTER))
+
+
+@pytest.mark.parametrize(("needed", "said"), [
+    ((110, 442.3, 110), "an estimated 110 to 450 seeds"), ((110, 44_727, 200), "an estimated 110 or more seeds"),
+    ((33, 33, 33), "an estimated 33 seeds"), ((float("inf"), 50, 60), "an estimated 50 to 60 seeds"),
+])  # fmt: skip
+def test_many_undecided_variants_share_an_estimate(needed, said):
+    rows = [(name, {**OPEN[1], "seeds_needed": number}) for name, number in zip("abc", needed, strict=True)]
+    sentence = answer(comparison(*rows, BETTER, WORSE))
+    assert sentence.endswith(f"; “a”, “b” and “c” are undecided ({said} would decide).")
+    five = answer(comparison(*rows, *rows))
+    assert five.endswith(f"comparisons): “a”, “b”, “c”, “a”, “b” and “c” ({said} would decide).")
 
 
 def test_where_no_number_of_seeds_would_decide_none_is_said():
@@ -66,12 +80,12 @@ def test_rare_failures_are_given_as_the_reason():
     row = {"difference": 30.0, "low": 22.0, "high": 38.0, "verdict": "undecided", "reason": "rare failures"}
     few = {"seeds": 10, "control_seeds": 10, "seeds_needed": 38.2}
     assert answer(comparison(("a", {**row, **few}))) == (
-        "Undecided at 10 seeds: a against slow, +30 in mean final_return (95 % interval 22 to 38; 10 seeds each): "
+        "Undecided at 10 seeds: “a” against “slow”, +30 in mean final_return (95 % interval 22 to 38; 10 seeds each): "
         "too few seeds to rule out rare failures; an estimated 39 seeds would decide."
     )
     rows = [(name, row) for name in "ab"] + [(name, OPEN[1]) for name in ("c", "d")] + [BETTER]
     assert answer(comparison(*rows)).endswith(
-        "a and b undecided: too few seeds to rule out rare failures; c and d undecided."
+        "“a” and “b” are undecided: too few seeds to rule out rare failures; “c” and “d” are undecided."
     )
 
 
@@ -97,13 +111,15 @@ def test_numbers_have_the_digits_that_their_interval_leaves(low, high, number):
 
 def test_a_sentence_comes_out_of_real_scores(final_returns):
     table = compare(final_returns.query("variant != 'cartpole'"), control="default")
-    assert answer(table).startswith("Undecided at 100 seeds: tutorial against default, +6 in mean final_return (95 % ")
+    assert answer(table).startswith(
+        "Undecided at 100 seeds: “tutorial” against “default”, +6 in mean final_return (95 % "
+    )
     lower = compare(final_returns, control="cartpole", higher_is_better=False)
-    assert "default better by 314" in answer(lower)
+    assert "“default” is better by 314" in answer(lower)
 
 
 def test_a_width_of_rounding_is_no_width_and_nothing_has_no_sign():
     row = ("a", {"difference": -1e-14, "low": -1e-14, "high": 2e-14, "verdict": "undecided"})
-    assert "a against slow, +0.0 in mean" in answer(comparison(row))
+    assert "“a” against “slow”, +0.0 in mean" in answer(comparison(row))
     row = ("a", {"difference": 123.4, "low": 123.4, "high": 123.4 + 1e-12, "verdict": "better"})
     assert "by 123.4 in mean" in answer(comparison(row))

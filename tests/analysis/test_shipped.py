@@ -16,8 +16,8 @@ from dqn_lab.analysis import (
     load_shipped,
     shipped,
 )
-from dqn_lab.analysis.tasks import TASKS
 from dqn_lab.cli.sweep import find_question
+from dqn_lab.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
 ANSWERS, RESULTS = ((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in ("sweeps", "tests"))

@@ -1,4 +1,4 @@
-"""Tables of arms: every number by hand, and everything that could make them wrong refused."""
+"""Tables of variants: every number by hand, and everything that could make them wrong refused."""
 
 import json
 from pathlib import Path
@@ -18,10 +18,10 @@ from dqn_lab.analysis.verdicts import holm_levels
 RLIABLE = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text())
 
 
-def frame(**arms):
+def frame(**variants):
     rows = [
         {"run": f"{name}{seed}", "variant": name, "seed": seed, "task": "CartPole-v1", "final_return": score}
-        for name, scores in arms.items()
+        for name, scores in variants.items()
         for seed, score in enumerate(scores)
     ]
     return pandas.DataFrame(rows)
@@ -54,9 +54,9 @@ def test_the_interquartile_mean_and_the_improvement_are_those_of_rliable(final_r
 
 
 def test_ties_count_half():
-    table = compare(frame(control=[1, 2], arm=[2, 2]), control="control")
+    table = compare(frame(control=[1, 2], variant=[2, 2]), control="control")
     assert table["improvement"].tolist() == [0.75]
-    lower = compare(frame(control=[1, 2], arm=[2, 2]), control="control", higher_is_better=False)
+    lower = compare(frame(control=[1, 2], variant=[2, 2]), control="control", higher_is_better=False)
     assert lower["improvement"].tolist() == [0.25]
 
 
@@ -74,7 +74,7 @@ def test_a_difference_far_from_bounds_has_nearly_welchs_interval():
     rng = np.random.default_rng(0)
     one, other = rng.normal(3.0, 1.0, 60), rng.normal(2.0, 2.0, 60)
     with pytest.warns(NoBounds, match=r"no `task` column and no bounds=\(low, high\): no bounds are assumed"):
-        table = compare(frame(control=other, arm=one).drop(columns="task"), control="control")
+        table = compare(frame(control=other, variant=one).drop(columns="task"), control="control")
     welch = stats.ttest_ind(one, other, equal_var=False).confidence_interval()
     assert table[["low", "high"]].iloc[0].tolist() == pytest.approx([welch.low, welch.high], abs=0.12)
     assert table["difference"].iloc[0] == pytest.approx(one.mean() - other.mean())
@@ -106,7 +106,7 @@ def test_runs_without_a_score_are_counted_and_count_nowhere_else():
     assert summary[["seeds", "missing"]].to_numpy().tolist() == [[2, 2], [0, 4]]
     assert summary["mean"].tolist()[0] == 200.0
     assert np.isnan(summary["mean"].tolist()[1])
-    with pytest.raises(AnalysisError, match="arm=b: none of its 4 runs has a score in final_return"):
+    with pytest.raises(AnalysisError, match="variant=b: none of its 4 runs has a score in final_return"):
         compare(scores, control="a")
 
 
@@ -155,13 +155,13 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do(arguments, mess
 def test_a_comparison_with_nothing_and_of_nothing_is_refused():
     with pytest.raises(AnalysisError, match="control=a: there is nothing to compare it with"):
         compare(frame(a=[1, 2]), control="a")
-    with pytest.raises(AnalysisError, match="there is no run to look at"):
+    with pytest.raises(AnalysisError, match="there are no runs"):
         summarize(frame(a=[1.0]).iloc[:0])
 
 
 def test_a_seed_that_is_there_twice_is_refused():
     twice = pandas.concat([frame(a=[1, 2]), frame(a=[3])])
-    with pytest.raises(AnalysisError, match="variant=a: seed 0 is there more than once; one score per run and seed"):
+    with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once; there must be one score"):
         summarize(twice)
 
 
@@ -183,11 +183,11 @@ def test_one_seed_is_undecided():
     assert compare(frame(a=[0.0], b=[500.0]), control="a")["verdict"].tolist() == ["undecided"]
 
 
-def test_several_columns_tell_arms_apart(make_run, tmp_path):
+def test_several_columns_tell_variants_apart(make_run, tmp_path):
     for sweep in ("one", "two"):
         for interval in (1, 10):
             make_run(f"{sweep}/{interval}", **{"target.interval": interval})
     configs = load_configs(tmp_path)
-    with pytest.raises(AnalysisError, match="seed 0 is there more than once"):
+    with pytest.raises(AnalysisError, match="seed 0 occurs more than once"):
         summarize(configs)
     assert len(summarize(configs, by=["sweep", "variant"])) == 4

@@ -11,7 +11,7 @@ from dqn_lab import records
 from dqn_lab.analysis import compare, learning_curves, load_configs, load_runs, summarize
 from dqn_lab.analysis.runs import flatten
 from dqn_lab.analysis.scores import find_bounds
-from dqn_lab.analysis.tasks import find_task, task_name
+from dqn_lab.tasks import find_task, task_name
 
 CONF = Path(__file__).parents[2] / "conf" / "env"
 NAMES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml"))

@@ -78,8 +78,8 @@ def test_from_enough_seeds_on_a_failure_costs_no_more_than_its_reach(number, cos
 
 @settings(max_examples=100)
 @given(st.lists(samples, min_size=2, max_size=4), st.sampled_from([BOUNDS, (0.0, math.inf), None]))
-def test_an_interval_holds_its_difference_and_leaves_out_zero_where_there_is_a_verdict(arms, bounds):
-    for found in judge(arms[0], arms[1:], bounds, num_draws=199):
+def test_an_interval_holds_its_difference_and_leaves_out_zero_where_there_is_a_verdict(variants, bounds):
+    for found in judge(variants[0], variants[1:], bounds, num_draws=199):
         assert math.isnan(found.low) or found.low - 1e-9 <= found.difference <= found.high + 1e-9
         assert not found.decided or found.low > 0 or found.high < 0
         assert found.decided == (found.reason == "") == math.isnan(found.seeds_needed)

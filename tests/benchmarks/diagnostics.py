@@ -13,7 +13,7 @@ import time
 import torch
 
 from dqn_lab.build import build, validate
-from dqn_lab.cli import _hydra
+from dqn_lab.cli import _compose
 from dqn_lab.schedule import NEVER
 from dqn_lab.train import rare_collection
 from dqn_lab.types import Rollout
@@ -24,9 +24,9 @@ DEFAULT = ("network=mlp24", "experiment=cartpole", "engine=torch")
 
 
 def rollout(overrides: list[str], option: str) -> Rollout:
-    with _hydra.composer():
+    with _compose.composer():
         words = [*overrides, f"diagnostics={option}", "logger=csv", "steps=10_000_000", "episodes=null"]
-        return build(validate(_hydra.plain(_hydra.compose_config(words)))).rollout
+        return build(validate(_compose.plain(_compose.compose_config(words)))).rollout
 
 
 def microseconds(of: Rollout, steps: int) -> float:

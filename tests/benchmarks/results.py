@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError, load_configs, load_runs, load_shipped, summarize
-from dqn_lab.analysis.tasks import find_task
+from dqn_lab.tasks import find_task
 
 MOST_NOTED = 20
 COLUMNS = (
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def summaries(directory, threshold):
-    """Gives a sweep's rows, one for each of its variants, or one named after it, and the runs that missed."""
+    """Returns a sweep's rows, one for each of its variants, or one named after it, and the runs that missed."""
     configs = load_configs(directory) if directory.is_dir() else load_shipped(str(directory))
     if configs["variant"].nunique() == 1:
         configs["variant"] = directory.name
@@ -31,7 +31,7 @@ def summaries(directory, threshold):
 
 
 def find_threshold(task):
-    """Gives the least return that counts as a success."""
+    """Returns the least return that counts as a success."""
     found = find_task(task)
     if found is None or found.threshold is None:
         raise AnalysisError(f"{task}: nothing is known of what counts as a success there; say --threshold")

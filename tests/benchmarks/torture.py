@@ -23,10 +23,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dqn_lab.build import build, validate
-from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.cli import _hydra
 from dqn_lab.cli._display import Quiet
-from dqn_lab.records import RUN, read_record
+from dqn_lab.records import RUN, read_record, saved_states
 from dqn_lab.run import Run
 
 SMALL = ("logger=csv", "episodes=null", "train.learning_starts=64", "train.batch_size=32", "evaluation.interval=300",
@@ -117,7 +116,7 @@ def torture(config: dict[str, object], folder: Path, longest: float, rng: random
                 raise RuntimeError(f"a run failed: {directory}")
         if process.exitcode == 0:
             return killed, again
-        if not Checkpoints(directory, 1).exist() and directory.exists():
+        if not saved_states(directory) and directory.exists():
             directory.rename(folder / f"attempt{killed}")
             again += 1
 

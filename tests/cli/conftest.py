@@ -1,11 +1,13 @@
 """Runs commands inside the test's process, in an empty directory of their own."""
 
 import os
+import signal
 import sys
 
 import pytest
 
 from dqn_lab.cli import main
+from dqn_lab.interrupt import SIGNALS
 
 
 class Outcome:
@@ -35,7 +37,10 @@ def cli(capsys, monkeypatch, tmp_path):
         captured = capsys.readouterr()
         return Outcome(exit_.value.code or 0, captured.out, captured.err)
 
-    return call
+    handlers = {number: signal.getsignal(number) for name in SIGNALS if (number := vars(signal).get(name)) is not None}
+    yield call
+    for number, handler in handlers.items():  # which a command that is interrupted ignores from then on
+        signal.signal(number, handler)
 
 
 QUICK = ("episodes=6", "evaluation.num_episodes=2", "evaluation.final_num_episodes=2", "logger=csv", "display=none")

@@ -10,9 +10,10 @@ MISTAKES = {
     "experiment=acrobot/dqm": "experiment=acrobot/dqm: no such option; did you mean acrobot/dqn?",
     "env=minatar/brekout": "env=minatar/brekout: no such option; did you mean minatar/breakout?",
     "optimizer.lr.start=1e-3": "optimizer.lr.start=1e-3: optimizer.lr=0.001 has no keys; set it as a whole",
-    "network=null": "network=null: ",
+    "network=null": "network=null: must be one of its options; choices: ",
     "network=nature_cnn": "network=nature_cnn: needs images to observe, a Box of three axes (channels, height, width)",
     "network=minatar_cnn": "network=minatar_cnn: needs images to observe, a Box of three axes (height, width",
+    "device=${oc.env:HOME}": "device=${oc.env:HOME}: run.json would hold the variable's value",
     "target.intervall=10": "target.intervall=10: no such key; did you mean interval?",
     "target.interval=0": "target.interval=0: must be greater than 0",
     "target.interval=ten": "target.interval=ten: must be a valid integer",
@@ -58,14 +59,36 @@ MISTAKES = {
     "device=cuda:99": "device=cuda:99: not available on this machine; here: cpu",
     "hydra.run.dir=/dev/null/run": "/dev/null/run: cannot be written: Not a directory",
     "hydra.run.dir=/dev/null": "/dev/null: is not a directory",
-    "target.interval=1,2": "target.interval=1,2: Ambiguous value",
-    "target.interval=[1": "target.interval=[1: ",
+    "target.interval=1,2": "target.interval=1,2: several values need `train -m`; a list is written target",
+    "seed=range(3)": "seed=range(3): several values need `train -m`",
+    "target.interval=[1": "target.interval=[1: a bracket is not closed",
+    "target.interval": "target.interval: has no value; write target.interval=VALUE",
+    "a = 5": "a = 5: write it without spaces: a=5",
+    "[32, 32": "[32, 32: is not KEY=VALUE, as in seed=3 or network=mlp64",
+    "network.hidden=64": "network.hidden=64: must be a list, as in network.hidden=[64]",
+    "network.hidden[0]=3": "network.hidden[0]=3: an item of a list cannot be set alone; set the whole list: net",
+    "seed=int(abc)": "seed=int(abc): its value cannot be read; put quotes around text with special characters",
+    "seed=maybe(3)": "seed=maybe(3): no such function maybe; put quotes around text",
+    "=3": "=3: has no key; write KEY=VALUE, as in seed=3",
+    "seed=\x07": "seed=\\x07: has a character that cannot be printed",
+    f"network={'n' * 5_000}": f"network={'n' * 400}",
+    "--resume": "unrecognized arguments: --resume; `python -m dqn_lab resume RUN` continues a run",
+    "--seed 3": "--seed 3: a key is set without dashes: seed=3",
+    "logger=[csv,tensorbord]": "logger=[csv,tensorbord]: logger=tensorbord: no such option; did you mean tensorboard?",
+    "logger.csv=null": "logger.csv=null: must be a logger; list those you want, as in logger=[csv]",
+    "+seed=3": "+seed=3: exists already; write it without +: seed=3",
+    "~nothing": "~nothing: no such key; choices: seed",
+    "hydra.run.dir=": "hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one",
+    f"hydra.run.dir={'d' * 5_000}": "ddd",
+    "hydra/launcher=nope": "hydra/launcher=nope: no such option; choices: basic, joblib",
+    "hydra.job.num=x": "hydra.job.num=x: cannot be set to this value",
+    "optimizer.lr={start:1,end:0,durations:9,unit:steps}": "optimizer.lr.duration: must be given",
     "+made.up=1": "made={\"up\": 1}: no such key",
     "value._target_=os.system": "value._target_=os.system: no such key",
     "network.name=os:system": "network.name=os:system: no class 'system' there",
-    "env.kwargs=3": "env.kwargs=3: must be an object",
-    "seed=${nothing}": "Interpolation key 'nothing' not found full_key: seed",
-    "seed=???": "Missing mandatory value: seed",
+    "env.kwargs=3": "env.kwargs=3: must be a mapping, as in env.kwargs={name: 1}",
+    "seed=${nothing}": "seed: ${nothing}: no such key",
+    "seed=???": "seed: must be given",
     "num_threads=1e10": "num_threads=10000000000.0: must be less than or equal to 256",
     "optimiser.lr=3": "optimiser.lr=3: no such key; did you mean optimizer?",
     "--foo": "unrecognized arguments: --foo",
@@ -81,7 +104,8 @@ def test_a_mistake_costs_one_line(cli, quick, tmp_path, mistake):
     outcome = cli("train", *words, mistake)
     assert outcome.code == 2
     assert outcome.out == ""
-    (line,) = outcome.err.splitlines()
+    line, *others = outcome.err.splitlines()
+    assert len(others) == ("durations" in mistake)
     assert line.startswith(f"error: {MISTAKES[mistake]}")
     assert list(tmp_path.iterdir()) == []
 
@@ -128,15 +152,53 @@ def test_a_directory_that_holds_a_run_is_refused(cli, quick, finished):
     (("components", "netwrk"), "netwrk: no such group; did you mean network?"),
     (("evaluate",), "the following arguments are required: RUN"),
     (("evaluate", "."), ".: no run here (there is no readable run.json)"),
+    (("evaluate", "nowhere"), "nowhere: no such directory"),
+    (("evaluate", "no\0where"), "no\\x00where: no such directory"),
+    (("evaluate", "n" * 5_000), "nnn"),
+    (("sweep", "target_intervall"), "target_intervall: no such question; did you mean target_interval?"),
+    (("sweep", "replay", "--dir", ""), "argument --dir: '': must name a directory"),
+    (("sweep", "replay", "hydra.launcher=nope"), "hydra.launcher=nope: choose a launcher with hydra/"),
+    (("sweep", "replay", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs=0: must be at least 1"),
+    (("train", "-m", "seed=1,2", "hydra.launcher=nope"), "hydra.launcher=nope: choose a launcher with hydra/"),
+    (("train", "-m", "seed=1,2", "hydra/launcher=joblib", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs=0: must"),
+    (("train", "-m", "seed=1,2", "hydra.launcher._target_=os.system"), "hydra.launcher=os.system: choose a launcher"),
+    (("train", "-m", "seed=1,2", "hydra.sweep.dir="), "hydra.run.dir, hydra.sweep.dir: must name a directory"),
+    (("train", "--config-dir", ""), "--config-dir=: no such directory"),
+    (("train", "--config-dir", "c" * 5_000), "--config-dir=ccc"),
+    (("-sc", "install=tcsh"), "-sc: must be install=bash, install=zsh or install=fish"),
     (("evaluate", "nowhere", "--episodes", "0"), "argument --episodes: 0: must be at least 1, at most 1,000,000"),
     (("evaluate", "nowhere", "--episodes", "ten"), "argument --episodes: invalid positive value: 'ten'"),
     (("evaluate", "nowhere", "--epsiodes", "3"), "unrecognized arguments: --epsiodes 3; did you mean --episodes?"),
 ])  # fmt: skip
-def test_other_commands_say_in_one_line_what_is_wrong(cli, words, expected):
+def test_other_commands_say_in_one_line_what_is_wrong(cli, tmp_path, words, expected):
     outcome = cli(*words)
     assert outcome.code == 2
     (line,) = outcome.err.splitlines()
     assert line.startswith(f"error: {expected}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_evaluate_names_the_runs_that_are_there(cli, finished, tmp_path):
+    """A directory of runs, a file and nothing are three mistakes with three answers."""
+    errors = [cli("evaluate", path).err for path in (tmp_path, finished / "episodes.csv", tmp_path / "nothing")]
+    assert errors[0] == f"error: {tmp_path}: is not a run; runs below it: {finished}\n"
+    assert errors[1] == f"error: {finished / 'episodes.csv'}: is a file; name a run's directory: {finished}\n"
+    assert errors[2] == f"error: {tmp_path / 'nothing'}: no such directory\n"
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_played(cli, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr("dqn_lab.cli.evaluate.play", None)
+    outcome = cli("evaluate", finished, "--csv", tmp_path / "nowhere" / "scores.csv")
+    path = tmp_path / "nowhere"
+    assert (outcome.code, outcome.err) == (2, f"error: --csv {path / 'scores.csv'}: no such directory: {path}\n")
+
+
+def test_a_list_that_the_shell_split_at_its_spaces_is_put_together(cli):
+    outcome = cli("train", "network.hidden=[32,", "0]", "a", "=", "5")
+    assert outcome.problems == [
+        "error: a = 5: write it without spaces: a=5",
+        "error: network.hidden[1]=0: must be greater than 0",
+    ]
 
 
 def truncate(path):
@@ -163,3 +225,22 @@ def test_a_checkpoint_of_another_network_is_refused(cli, quick, finished, tmp_pa
     outcome = cli("evaluate", finished)
     assert outcome.code == 2
     assert "holds another network" in outcome.err
+
+
+def test_an_environment_of_a_module_is_looked_for_there(cli, tmp_path):
+    (tmp_path / "my_envs.py").write_text(
+        "import gymnasium\nfor name in ('Grid-v0', 'Maze-v0'):\n    gymnasium.register(name, 'my_envs:Grid')\n"
+    )
+    outcome = cli("train", "--config-dir", ".", "env.id=my_envs:Grid-v3")
+    said = "no such Gymnasium environment; did you mean my_envs:Grid-v0? choices: my_envs:Grid-v0, my_envs:Maze-v0"
+    assert outcome.problems == [f"error: env.id=my_envs:Grid-v3: {said}"]
+
+
+def test_a_second_multirun_in_a_directory_says_only_that(cli, quick, tmp_path):
+    words = ("train", "-m", "seed=1,2", "hydra.sweep.dir=runs", *quick)
+    assert cli(*words).code == 0
+    outcome = cli(*words)
+    assert outcome.code == 2
+    assert outcome.out == ""
+    assert [line.partition(": ")[0] for line in outcome.err.splitlines()] == ["error", "error"]
+    assert all(line.endswith("holds a run already") for line in outcome.err.splitlines())

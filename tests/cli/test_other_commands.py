@@ -2,8 +2,11 @@
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -91,20 +94,83 @@ def test_help_never_imports_torch_or_hydra():
 
 
 @pytest.mark.parametrize(("line", "expected"), [
-    ("dqn-lab ", "train sweep resume verify evaluate play record inspect explain report components"),
-    ("dqn-lab train network=mlp2", "network=mlp24 network=mlp256"),
-    ("dqn-lab train target.int", "target.interval="), ("dqn-lab components ", "env network value"),
+    ("dqn-lab ", ["train", "sweep", "components", "--version"]), ("dqn-lab tr", ["train"]),
+    ("dqn-lab train network=mlp2", ["network=mlp24", "network=mlp256"]),
+    ("dqn-lab train network=mlp24,mlp6", ["network=mlp24,mlp64"]),
+    ("dqn-lab train env=minatar/b", ["env=minatar/breakout"]),
+    ("dqn-lab train target.int", ["target.interval="]),
+    ("dqn-lab train target=polyak target.t", ["target.tau="]),
+    ("dqn-lab train experiment=c51 value.v_m", ["value.v_min=", "value.v_max="]),
+    ("dqn-lab train evaluation.num", ["evaluation.num_episodes="]), ("dqn-lab train --cf", ["--cfg"]),
+    ("dqn-lab components ", ["env", "network", "experiment", "sweep"]),
+    ("dqn-lab sweep target_i", ["target_interval"]), ("dqn-lab sweep target_interval --q", ["--quick"]),
+    ("dqn-lab sweep target_interval network=mlp6", ["network=mlp64"]),
+    ("dqn-lab evaluate ru", ["runs/"]), ("dqn-lab report runs/", ["runs/one/"]),
 ])  # fmt: skip
-def test_completion_answers_a_shells_query(cli, monkeypatch, line, expected):
+def test_completion_answers_a_shells_query(cli, monkeypatch, tmp_path, line, expected):
+    (tmp_path / "runs" / "one").mkdir(parents=True)
     monkeypatch.setenv("COMP_LINE", line)
     outcome = cli("-sc", "query=bash")
     assert outcome.code == 0
-    assert expected in outcome.out
+    answers = outcome.out.splitlines()
+    assert set(expected) <= set(answers)
+    assert all(answer.startswith(line.rpartition(" ")[2]) for answer in answers)
 
 
-def test_completion_installs_itself(cli):
-    assert (
-        cli("-sc", "install=bash")
-        .out.rstrip()
-        .endswith("complete -o nospace -o default -F hydra_bash_completion dqn-lab")
+def test_completion_knows_a_directory_of_ones_own(cli, monkeypatch, tmp_path):
+    (tmp_path / "mine" / "network").mkdir(parents=True)
+    (tmp_path / "mine" / "network" / "mlp_mine.yaml").write_text("name: my_nets:Net\nwidth: 3\n")
+    monkeypatch.setenv("COMP_LINE", "dqn-lab train --config-dir mine network=mlp_mine network.w")
+    assert cli("-sc", "query=bash").out == "network.width=\n"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_installs_itself(cli, shell):
+    assert "dqn-lab -sc query=" in cli("-sc", f"install={shell}").out
+
+
+def test_bash_completes(tmp_path):
+    """The installed function answers in a real shell."""
+    program = Path(sys.executable).with_name("dqn-lab")
+    if shutil.which("bash") is None or not program.exists():
+        pytest.skip("needs bash and the console script")
+    script = (
+        f'PATH="{program.parent}:$PATH"; eval "$(dqn-lab -sc install=bash)"; COMP_LINE="dqn-lab sweep target_int"; '
+        'COMP_POINT=${#COMP_LINE}; _dqn_lab dqn-lab target_int sweep; echo "${COMPREPLY[@]}"'
     )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout == "target_interval\n", done.stderr
+
+
+@pytest.mark.parametrize("words", [
+    ("train", "--help"), ("-sc", "query=bash"), ("sweep",), ("components", "experiment"),
+])  # fmt: skip
+def test_help_and_completion_import_neither_torch_nor_hydra(words):
+    code = (
+        f"import sys; from dqn_lab.cli import main\ntry: main({list(words)})\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'hydra', 'gymnasium', 'pandas'} & set(sys.modules)"
+    )
+    environment = {**os.environ, "COMP_LINE": "dqn-lab train target.int"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+
+
+def test_components_lists_recipes_and_questions(cli):
+    assert "rainbow                   Rainbow (Hessel et al. 2018)" in cli("components", "experiment").out
+    assert "target_interval" in cli("components", "sweep").out
+
+
+def test_components_prints_paper_class_and_contract(cli):
+    out = " ".join(cli("components", "buffer").out.split())
+    assert "https://arxiv.org/abs/1511.05952" in out
+    assert "class: dqn_lab.buffer.prioritized:Prioritized" in out
+    assert "__init__(observation_space, discount, num_envs, *, PARAMETER: TYPE = DEFAULT, …)" in out
+    assert "append(env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool," in out
+    assert "forward(obs: Tensor) -> Tensor" in cli("components", "network").out
+
+
+def test_help_shows_the_keys_of_what_is_chosen(cli):
+    out = cli("train", "target=polyak", "--help").out
+    assert "  target.tau=0.005\n" in out
+    assert "target.unit=updates" in out
+    assert "  evaluation.num_episodes=10\n" in out

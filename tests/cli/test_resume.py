@@ -149,7 +149,7 @@ def refusals(train, cli, stop):
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (["nowhere"], "nowhere: no run here (there is no readable run.json)"),
+    (["nowhere"], "nowhere: no such directory"),
     (["run", "optimizer.lr=1"], "optimizer.lr=1: would change what the run has done already; may change: episodes, "
                                 "steps, evaluation, logger, checkpoint, display"),
     (["run", "seed=3"], "seed=3: would change what the run has done already"),

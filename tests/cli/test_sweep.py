@@ -12,7 +12,7 @@ from importlib.util import find_spec
 import pytest
 from omegaconf import OmegaConf
 
-from dqn_lab import records
+from dqn_lab import interrupt, records
 from dqn_lab.cli.sweep import search
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
@@ -236,7 +236,7 @@ def test_a_directory_holds_one_sweep(ask):
     assert other.code == 2
     assert "/here: holds a sweep over [episodes=6 " in other.err
     changed = ask("seed=0", "--dir", "here", variants="{a: [target.interval=2]}", control="a")
-    assert "/here: variant 'a' was [target.interval=1] there; give this one a directory of its own" in changed.err
+    assert "/here: variant 'a' was [target.interval=1] there; choose another directory" in changed.err
 
 
 def test_without_a_name_the_questions_are_listed(cli):
@@ -255,8 +255,8 @@ def test_a_sweep_is_listed_and_explained_without_hydra():
 MISTAKES = [
     (("target.intervall=3",), {}, "every variant: target.intervall=3: no such key; did you mean interval?"),
     (("target.interval=3",), {}, "target.interval=3: is what works compares"),
-    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: what a sweep compares stands in its file"),
-    (("seed=0,0",), {}, "seed=0,0: 0 stands there twice"),
+    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: a sweep's values are in its file"),
+    (("seed=0,0",), {}, "seed=0,0: 0 occurs twice"),
     (("seed=-1",), {}, "seed=-1: must be whole numbers of at least 0"),
     (("seed=__import__('os')",), {}, "seed=__import__('os'): must be whole numbers of at least 0"),
     (("hydra/launcher=jobbib",), {}, "hydra/launcher=jobbib: no such option; did you mean joblib?"),
@@ -266,18 +266,20 @@ MISTAKES = [
      "variant 'b': target.intervall=3: no such key; did you mean interval?"),
     ((), {"variants": "{a: [], b: [buffer.capacity=0]}"}, "variant 'b': buffer.capacity=0: must be greater than 0"),
     ((), {"control": "c"}, "works.yaml: control=c: no such variant; choices: a, b"),
-    ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text: write it in quotes, '10'"),
+    ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text; put it in quotes: '10'"),
     ((), {"variants": "{a: target.interval=3}"}, "works.yaml: variants.a=target.interval=3: must be"),
     ((), {"variants": "{}"}, "works.yaml: nothing: one of variants, grid and search must be given"),
     ((), {"text": FILE + "contrl: x\n"}, "works.yaml: contrl=x: no such key; did you mean control?"),
     ((), {"text": "# no\nbase: []\nvariants: {{a: []}}\ncontrol: a\n"}, "works.yaml: question: must be given"),
-    ((), {"text": "question: [\n"}, "works.yaml: not a yaml file: "),
+    ((), {"text": "question: [\n"}, "works.yaml: not valid yaml: "),
     ((), {"text": "- a list\n"}, "works.yaml: holds no keys"),
-    ((), {"text": FILE + "control: b\n"}, "works.yaml: not a yaml file: "),
+    ((), {"text": FILE + "control: b\n"}, "works.yaml: not valid yaml: "),
     ((), {"text": FILE + "metric: final_retrun\n"},
      "works.yaml: metric=final_retrun: no such metric; did you mean final_return?"),
     ((), {"variants": "{a: [seed=3], b: []}"}, "works.yaml: variants.a: seed=3: seeds: says which"),
-    ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: it belongs behind"),
+    ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: write it after"),
+    ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
+     "search.params: network=mlp42: no such option; did you mean mlp64?"),
     (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
      "variants 'a' and 'b' are the same runs: network.hidden=[8,8] sets what would tell them apart"),
     pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',
@@ -447,6 +449,34 @@ def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code
     assert errors.splitlines()[-1] == "error: interrupted; run the same command again to continue"
     statuses = {json.loads(path.read_text())["status"] for path in (tmp_path / "here").glob("*/run.json")}
     assert statuses == {"interrupted"}
+
+
+SEARCH = """question: Which?
+base: [{base}]
+search: {{params: {{target.interval: "choice(1, 10, 100)"}}, num_trials: 3, num_parallel: 1}}
+seeds: range(0, 2)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
+@pytest.mark.parametrize("safe_point", [2, 20, 45])
+def test_a_search_that_was_stopped_comes_out_as_if_it_had_not_been(ask, tmp_path, monkeypatch, safe_point):
+    assert ask("--dir", "whole", text=SEARCH).code == 0
+    left = [safe_point]
+
+    def check():
+        left[0] -= 1
+        if left[0] == 0:
+            raise interrupt.Interrupted(15, safe=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(interrupt, "check", check)
+        assert ask("--dir", "stopped", text=SEARCH).code == 143
+    assert ask("--dir", "stopped", text=SEARCH).code == 0
+    assert written(tmp_path / "stopped") == written(tmp_path / "whole")
+    jobs = [read(tmp_path / name)["jobs"] for name in ("stopped", "whole")]
+    assert jobs[0] == jobs[1]
 
 
 @pytest.mark.slow

@@ -63,10 +63,11 @@ def test_the_same_command_twice_makes_two_directories_with_the_same_rows(cli, qu
 
 
 def test_a_single_run_is_composed_validated_and_built_once_and_its_words_stay(cli, quick, monkeypatch):
-    from dqn_lab.cli import _hydra, _jobs
+    from dqn_lab import build
+    from dqn_lab.cli import _compose
 
     counts = dict.fromkeys(("compose", "validate", "build"), 0)
-    for name, module in {"compose": _hydra, "validate": _jobs, "build": _jobs}.items():
+    for name, module in {"compose": _compose, "validate": build, "build": build}.items():
         original = getattr(module, name)
 
         def counted(*args, name=name, original=original, **kwargs):
@@ -255,3 +256,21 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
     assert line.startswith("error: interrupted at episode ")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert rows.read_text().endswith("\n")
+
+
+def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
+    words = [word for word in quick if not word.startswith("display")]
+    slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
+    said = "engine torch, not fused (many times as fast for small networks): does not run network.name=table"
+    assert slow.out.startswith(said)
+    assert "not fused" not in cli("train", *words).out.splitlines()[0]
+
+
+def test_the_next_command_trusts_an_environment_from_outside(cli, quick, tmp_path):
+    (tmp_path / "other_envs.py").write_text(
+        "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
+        "gymnasium.register('Mine-v0', CartPoleEnv, max_episode_steps=50)\n"
+    )
+    words = [word for word in quick if not word.startswith("display")]
+    out = cli("train", "--config-dir", ".", "env.id=other_envs:Mine-v0", *words).out
+    assert out.rstrip().endswith(" --trust")

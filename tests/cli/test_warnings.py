@@ -9,6 +9,8 @@ LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without what li
 
 ONE = "bootstrap=double, target=none: the same as bootstrap=max, because there is only one network"
 UNUSED = "buffer=none, train.batch_size=128: has no effect, a batch is the transition just stored"
+RISING = "exploration.start=0.1, exploration.end=0.5: ε rises, so the policy explores more and more"
+RAMP = '{"start": 0.0001, "end": 0.001, "duration": 9, "unit": "steps"}'
 NARROW = (
     "network.layer_norm=true, network.hidden=[8, 2]: a norm over one feature leaves a constant, over two only which is "
     "greater; such a network hardly learns"
@@ -35,6 +37,21 @@ def on_record(root):
     (("bootstrap=double", "target=none"), [ONE]), (("bootstrap=double", "target=polyak"), []),
     (("buffer=none", "train.batch_size=128"), [UNUSED]), (("buffer=none", "train.batch_size=1"), []),
     (("bootstrap=munchausen", "buffer=prioritized", "buffer.n_step=3", "network.noisy=true"), [NOISY, LONG]),
+    (("exploration=linear", "exploration.start=0.1", "exploration.end=0.5"), [RISING]),
+    (("exploration=ez_greedy", "exploration.start=0.1", "exploration.end=0.5"), [RISING]),
+    (("optimizer.lr={start:1e-4,end:1e-3,duration:9,unit:steps}",),
+     [f"optimizer.lr={RAMP}: it rises, and stays at its largest to the end of the run"]),
+    (("exploration=boltzmann", "exploration.temperature={start:1e-4,end:1e-3,duration:9,unit:steps}"),
+     [f"exploration.temperature={RAMP}: it rises, so the policy explores more and more"]),
+    (("value=categorical", "network=mlp24"), []),
+    (("value=categorical", "value.v_max=20"),
+     ["value.v_max=20: discounted returns of this environment reach about 99.3, and the support clips them"]),
+    (("value=categorical", "env=mountain_car"),
+     ["value.v_min=0: discounted returns of this environment reach about -86.6, and the support clips them"]),
+    (("value=categorical", "env=acrobot", "value.v_min=-100", "value.v_max=0"), []),
+    (("value=categorical", "value.v_max=20", "train.max_reward=1"), []),
+    (("value=categorical", "env.return_bounds=[0,1e4]", "env.max_episode_steps=100"),
+     ["value.v_max=100: discounted returns of this environment reach about 6.34e+03, and the support clips them"]),
 ])  # fmt: skip
 def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, expected):
     outcome = cli("train", *quick, "train.learning_starts=10_000", *overrides)

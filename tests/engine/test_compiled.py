@@ -83,7 +83,7 @@ def count_in_double(engine):
 
 
 def hold_to_torch(composition, number=100, tolerance=1e-10):
-    """Sees that many updates are torch's, their rates falling and the target network following."""
+    """Checks that many updates equal torch's, with falling learning rates and a target network that follows."""
     within = {"rel": tolerance, "abs": tolerance}
     engine, other = (composition.build(name) for name in ("torch", "compiled"))
     for count, (batch, noise, lr) in enumerate(composition.batches(number)):

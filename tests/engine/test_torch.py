@@ -14,7 +14,7 @@ def flat(network):
 
 
 def step(engine, batch, noise=None):
-    """Makes an update and gives how far each weight moved."""
+    """Makes an update and returns how far each weight moved."""
     before = flat(engine.online)
     return engine.update(batch, noise or Noise()), flat(engine.online) - before
 

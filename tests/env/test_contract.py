@@ -19,7 +19,7 @@ def extras(name):
 
 
 def play(env, seed, num_steps=50):
-    """Plays made-up actions and gives all that the environment said."""
+    """Plays made-up actions and returns everything that the environment returned."""
     rng, said = np.random.default_rng(seed), [env.reset(seed=seed)[0]]
     for _ in range(num_steps):
         obs, reward, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))

@@ -5,7 +5,7 @@ import sys
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
 from dqn_lab.env.gymnasium import Actions, Gymnasium
 
@@ -16,6 +16,13 @@ SPACES = {
     "actions from 1": Discrete(2, start=1),
     "pair": Tuple([Discrete(2), Discrete(3, start=1)]),
     "mixed pair": Tuple([Discrete(2), Box(-1, 1, (2,))]),
+    "named states": Dict({"b": Discrete(2), "a": Discrete(3, start=1)}),
+    "mixed": Dict({"place": Dict({"at": Box(-1, 1, (2,)), "room": Discrete(3, start=1)}), "doors": MultiBinary(2)}),
+    "words": Text(3),
+    "words within": Dict({"word": Text(3)}),
+    "image within": Dict({"seen": Box(0, 255, (8, 8, 3), np.uint8), "room": Discrete(3)}),
+    "nothing": Box(0, 1, (0,)),
+    "nothing within": Dict({}),
 }
 
 
@@ -25,6 +32,10 @@ class Endless(gymnasium.Env):
     metadata = {"render_modes": ["rgb_array"]}
 
     def __init__(self, actions="actions", observations="box", terminates_at=None, render_mode=None):
+        if actions == "exit":
+            sys.exit(0)
+        if actions == "raise":
+            raise OSError("no\ntrack")
         self.action_space, self.observation_space = SPACES[actions], SPACES[observations]
         self.terminates_at, self.render_mode = terminates_at, render_mode
 
@@ -45,7 +56,7 @@ def endless():
 
 
 def endings(**configuration):
-    """Plays one episode and gives its length and how it ended."""
+    """Plays one episode and returns its length and how it ended."""
     with Gymnasium(id="Endless-v0", **configuration).make() as env:
         env.reset(seed=0)
         for length in range(1, 100):
@@ -103,6 +114,30 @@ def test_a_tuple_of_states_is_observed_as_a_vector():
         assert env.observation_space == MultiDiscrete([2, 3], start=[0, 1])
 
 
+def wrapped(observations):
+    """Makes an environment with such observations, and the function that its outermost wrapper applies to them."""
+    env = Gymnasium(id="Endless-v0", kwargs={"observations": observations}).make()
+    return env, env.observation
+
+
+def test_a_dict_of_states_is_observed_as_a_vector_in_the_order_of_its_space():
+    env, observation = wrapped("named states")
+    assert env.observation_space == MultiDiscrete([3, 2], start=[1, 0])
+    obs = observation({"b": np.int64(1), "a": 3})
+    assert (obs.tolist(), obs.dtype) == ([3, 1], np.int64)
+
+
+@pytest.mark.parametrize(("observations", "given", "flat"), [
+    ("mixed pair", (1, np.array([0.5, -0.5])), [0, 1, 0.5, -0.5]),
+    ("mixed", {"doors": [1, 0], "place": {"room": 2, "at": [0.5, 1]}}, [1, 0, 0.5, 1, 0, 1, 0]),
+])  # fmt: skip
+def test_what_has_parts_of_several_kinds_is_flattened(observations, given, flat):
+    env, observation = wrapped(observations)
+    obs = observation(given)
+    assert (obs.tolist(), obs.dtype) == (flat, np.float32)
+    assert obs in env.observation_space
+
+
 @pytest.mark.parametrize(("id", "extra"), [("MinAtar/Breakout-v1", "minatar"), ("ALE/Breakout-v5", "atari")])
 def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch, id, extra):
     for name in ("minatar.gym", "ale_py"):
@@ -138,10 +173,13 @@ def endless_with(**kwargs):
             endless_with(actions="actions from 1"),
             r"^id=Endless-v0: actions are Discrete\(.*; supported: Discrete, from 0$",
         ),
-        (
-            endless_with(observations="mixed pair"),
-            r"^id=Endless-v0: observations are Tuple\(.*; supported: Box, Discrete, MultiDiscrete, Tuple of Discrete$",
-        ),
+        (endless_with(observations="words"), r"^id=Endless-v0: observations are Text\(.*; supported: Box, Discrete,"),
+        (endless_with(observations="words within"), r"^id=Endless-v0: observations are Dict\(.*; supported: Box,"),
+        (endless_with(observations="image within"), r"^id=Endless-v0: .*; an image must be observed alone$"),
+        (endless_with(observations="nothing"), r"^id=Endless-v0: .*; they hold no number$"),
+        (endless_with(observations="nothing within"), r"^id=Endless-v0: .*; they hold no number$"),
+        (endless_with(actions="exit"), r"^id=Endless-v0: making the environment called exit\(0\)$"),
+        (endless_with(actions="raise"), r"^id=Endless-v0: making the environment raised OSError: no track$"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(configuration, message):

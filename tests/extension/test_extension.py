@@ -91,6 +91,16 @@ def test_a_network_that_cannot_serve_is_refused_in_one_line(tmp_path, body, mess
     assert line.startswith(f"error: network=my_net:Net: {message}")
 
 
+def test_an_environment_of_ones_own_is_learned(directory_run):
+    """The way out of five rooms takes four steps: a return of 10 − 3."""
+    words = ("env=corridor", "env.kwargs.rooms=5", "steps=3000", "episodes=null", "hydra.run.dir=corridor")
+    done = dqn_lab("train", "--config-dir", "my_lab", *words, *QUICK[1:], cwd=directory_run)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((directory_run / "corridor" / "run.json").read_text())
+    assert record["engine"]["name"] == "fused"
+    assert record["scores"]["final"]["return_mean"] == 7.0
+
+
 def test_an_installed_package_brings_a_buffer_and_its_configuration(tmp_path):
     shutil.copytree(HERE / "recent_plugin", tmp_path / "source")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
@@ -102,3 +112,86 @@ def test_an_installed_package_brings_a_buffer_and_its_configuration(tmp_path):
     assert "newest: Uniform replay over few" in dqn_lab(
         "components", "buffer", cwd=tmp_path, path=tmp_path / "site"
     ).stdout  # fmt: skip
+
+
+BROKEN = {
+    "bootstrap": ("class Mine:\n    def __call__(self, q_values): return None\n", "TypeError: "),
+    "buffer": ("class Mine:\n    def __init__(self, space, discount, num_envs): ...\n", "AttributeError: "),
+    "exploration": (
+        "class Mine:\n    columns = ()\n    def __init__(self, num_actions): ...\n"
+        "    def select(self, q_values): return 0\n", "TypeError: ",
+    ),
+    "optimizer": ("class Mine:\n    max_grad_value = max_grad_norm = None\n    lr = 3\n", ""),
+    "target": ("class Mine:\n    has_network = True\n    def follow(self, online): ...\n", "TypeError: "),
+    "value": ("class Mine:\n    num_outputs = 1\n    def q_values(self, outputs): return outputs[0, 0, 0]\n", ""),
+    "network": (
+        "from torch import nn\nclass Mine(nn.Module):\n    def __init__(self, o, a, k, g):\n"
+        "        super().__init__(); self.w = nn.Parameter(g and nn.init.zeros_(__import__('torch').empty(a, k)))\n"
+        "    def forward(self, obs): return self.w.detach().expand(len(obs), -1, -1)\n", "",
+    ),
+    "logger": ("class Mine:\n    def open(self, directory, config, columns): ...\n", "TypeError: Mine has not all"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("group", BROKEN)
+def test_a_component_of_the_wrong_shape_ends_a_command_before_its_run(tmp_path, group):
+    """Built and used once on a scratch copy: one line, exit code 2, and no directory."""
+    body, said = BROKEN[group]
+    write_component(tmp_path, group, body)
+    done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"error: {group}=my_part:Mine: failed in a rehearsal: {said}")
+    assert line.endswith(f"`components {group}` prints what a {group} has to offer")
+    assert not (tmp_path / "outputs").exists()
+
+
+def write_component(directory, group, body):
+    (directory / group).mkdir()
+    package = "# @package logger.mine\n" if group == "logger" else ""
+    (directory / group / "mine.yaml").write_text(f"{package}name: my_part:Mine\n")
+    (directory / "my_part.py").write_text(body)
+
+
+@pytest.mark.parametrize("name", ["builtins:object", "builtins:int", "os:PathLike"])
+def test_a_class_that_is_no_component_is_refused(tmp_path, name):
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "mine.yaml").write_text(f"name: {name}\n")
+    done = dqn_lab("train", "--config-dir", ".", "target=mine", cwd=tmp_path)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: target")
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_a_rehearsal_changes_nothing_of_the_run(tmp_path):
+    """A buffer of the lab's own, named as one from outside, and so rehearsed: the same bytes as without."""
+    body = "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform): ...\n"
+    write_component(tmp_path, "buffer", body)
+    for directory, option in (("mine", "mine"), ("own", "uniform")):
+        words = ("--config-dir", ".", f"buffer={option}", f"hydra.run.dir={directory}", "engine=torch", "episodes=12")
+        done = dqn_lab("train", *words, *QUICK[1:], cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    mine, own = ((tmp_path / name / "episodes.csv").read_bytes() for name in ("mine", "own"))
+    assert mine == own
+
+
+@pytest.mark.parametrize(("value", "said"), [
+    ("raising", "RuntimeError: no such luck"), ("exiting", "SystemExit: 0"), ("nowhere", "ModuleNotFoundError: "),
+    ("parent.child", "ModuleNotFoundError: "), ("raising.child", "RuntimeError: no such luck"),
+    ("registering", "ValueError: register('nets', 'mine'): no such group"),
+])  # fmt: skip
+def test_a_plugin_that_cannot_be_loaded_is_named_and_left_out(tmp_path, value, said):
+    site = tmp_path / "site"
+    (site / "bad-1.0.dist-info").mkdir(parents=True)
+    (site / "bad-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1.0\n")
+    (site / "bad-1.0.dist-info" / "entry_points.txt").write_text(f"[dqn_lab.plugins]\nbad = {value}\n")
+    (site / "raising.py").write_text("raise RuntimeError('no such luck')\n")
+    (site / "exiting.py").write_text("import sys\nsys.exit(0)\n")
+    (site / "registering.py").write_text(
+        "from dqn_lab.registry import register\n@register('nets', 'mine')\nclass Mine: ...\n"
+    )
+    done = dqn_lab("train", "episodes=2", "display=none", *QUICK[1:], cwd=tmp_path, path=site)
+    assert done.returncode == 0, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"warning: plugin bad ({value}) is left out: {said}")

@@ -10,7 +10,7 @@ accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_a
 
 
 def read(directory):
-    """Gives the steps and values of every scalar."""
+    """Returns the steps and values of every scalar."""
     events = accumulators.EventAccumulator(str(directory / "tensorboard"))
     events.Reload()
     return {tag: [(item.step, item.value) for item in events.Scalars(tag)] for tag in events.Tags()["scalars"]}

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from wandb.proto import wandb_internal_pb2
@@ -42,7 +44,7 @@ def parse(data):
 
 
 def records(directory, kind):
-    """Gives the records of one kind, once wandb's process has written the last of all."""
+    """Returns the records of one kind, once wandb's process has written the last of all."""
     (path,) = directory.glob("wandb/offline-run-*/*.wandb")
     give_up, found = time.monotonic() + 20, []
     while not (found and found[-1].WhichOneof("record_type") == "exit"):
@@ -73,7 +75,10 @@ def test_the_same_names_and_values_are_logged_offline(make, tmp_path, columns, e
     assert (about.run_id, about.project, about.run_group, list(about.tags)) == (info["id"], "bench", "arms", ["a", "b"])
     assert values(about.config.update)["seed"] == 3
     rows = [values(history.item) for history in records(tmp_path, "history")]
-    expected = [{key: value for key, value in each.items() if value is not None} for each in (early_row, row)]
+    expected = [
+        {key if key == "step" else f"episodes/{key}": value for key, value in each.items() if value is not None}
+        for each in (early_row, row)
+    ]
     assert [{key: value for key, value in each.items() if not key.startswith("_")} for each in rows] == expected
 
 
@@ -89,10 +94,96 @@ def test_the_end_of_a_run_is_told(make, tmp_path, columns, status, code):
 
 def test_a_server_that_is_away_costs_a_warning_and_not_the_run(make, tmp_path, monkeypatch, caplog, columns, row):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     info = logged(make("logger", "wandb", mode="online"), tmp_path, columns, row)
     assert info["offline"] is True
-    assert "could not go online" in caplog.text
+    assert "http://127.0.0.1:9 does not answer" in caplog.text
+    assert "this run is logged offline" in caplog.text
     assert len(records(tmp_path, "history")) == 1
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers everything with what `reply` says; None: nothing, for as long as it is asked."""
+
+    reply: tuple[int, bytes] | None = None
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        if self.reply is None:
+            self.server.asked.wait()
+            return
+        status, body = self.reply
+        self.send_response(status)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Starts a server that answers as told, and makes it wandb's."""
+    servers = []
+
+    def start(reply):
+        server = ThreadingHTTPServer(("127.0.0.1", 0), type("Asked", (Server,), {"reply": reply}))
+        server.daemon_threads, server.asked = True, threading.Event()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+
+    yield start
+    for server in servers:
+        server.asked.set()
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize(("reply", "said"), [
+    ((200, b"hello"), "does not answer as wandb does"),
+    ((200, b"[1]"), "does not answer as wandb does"),
+    ((200, b'{"data": {"viewer": null}}'), "does not accept the API key"),
+    ((401, b"{}"), r"does not accept the API key (HTTP 401)"),
+    ((500, b"oops"), "cannot be used (HTTP 500)"),
+    (None, "does not answer (timed out)"),
+])  # fmt: skip
+def test_a_server_that_answers_badly_costs_a_line_and_not_the_run(
+    make, tmp_path, serve, monkeypatch, caplog, columns, row, reply, said
+):
+    monkeypatch.setattr("dqn_lab.logger.wandb.WAIT", 1)
+    serve(reply)
+    info = logged(make("logger", "wandb"), tmp_path, columns, row)
+    assert info["offline"] is True
+    (line,) = (record.getMessage() for record in caplog.records if record.name == "dqn_lab.logger.wandb")
+    assert said in line
+    assert "\n" not in line
+    assert len(records(tmp_path, "history")) == 1
+
+
+@pytest.mark.parametrize("changes", [
+    {"WANDB_BASE_URL": "not an address"}, {"WANDB_MODE": "nonsense"},
+    {"WANDB_BASE_URL": "ftp://a", "WANDB_API_KEY": "0" * 40},
+])  # fmt: skip
+def test_a_wrong_setting_costs_no_run(make, tmp_path, monkeypatch, columns, row, changes):
+    for name, value in changes.items():
+        monkeypatch.setenv(name, value)
+    assert logged(make("logger", "wandb"), tmp_path, columns, row)["offline"] is True
+
+
+def test_a_wandb_that_cannot_start_at_all_costs_no_run(make, tmp_path, monkeypatch, caplog, columns, row):
+    def fail(*_, **__):
+        raise RuntimeError("no room\nfor wandb")
+
+    monkeypatch.setattr("wandb.init", fail)
+    logger = make("logger", "wandb", mode="offline")
+    logger.open(tmp_path, {"seed": 3}, columns)
+    logger.write("episodes", row)
+    logger.close("completed", {"return_mean": 1.0})
+    assert logger.info() == {}
+    assert "wandb: no room for wandb; this run is not logged there at all" in caplog.text
 
 
 def test_disabled_writes_nothing(make, tmp_path, columns, row):

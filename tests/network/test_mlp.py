@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Text
 
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import ConfigError
@@ -59,8 +59,8 @@ def test_layers_have_the_widths_asked_for(mlp):
     assert shapes == [(3, 2), (3,), (5, 3), (5,), (8, 5), (8,)]
 
 
-@pytest.mark.parametrize("shape", [(), (1,), (3, 4), (2, 3, 4)])
-def test_a_box_of_any_shape_is_flattened(mlp, shape):
+@pytest.mark.parametrize("shape", [(), (1,), (3, 4)])
+def test_a_vector_or_a_matrix_is_flattened(mlp, shape):
     obs = torch.rand((6, *shape), generator=torch.Generator().manual_seed(0))
     outputs = mlp(Box(0, 1, shape))(obs)
     assert outputs.shape == (6, 2, 1)
@@ -99,9 +99,37 @@ def test_initial_weights_are_drawn_from_the_generator(make, init, check_global_r
         assert weight.ndim == 1 or not torch.equal(weight, another)
 
 
-def test_states_that_are_mere_numbers_are_refused(mlp):
-    with pytest.raises(ConfigError, match=r"^network=mlp: needs a Box of numbers to observe, got Discrete\(5\)"):
-        mlp(Discrete(5))
+@pytest.mark.parametrize(("space", "obs", "inputs"), [
+    (Discrete(3), [0, 2], [[1, 0, 0], [0, 0, 1]]),
+    (Discrete(3, start=-1), [0, -1], [[0, 1, 0], [1, 0, 0]]),
+    (MultiDiscrete([2, 3], start=[0, 5]), [[1, 5], [0, 7]], [[0, 1, 1, 0, 0], [1, 0, 0, 0, 1]]),
+    (MultiDiscrete([[2], [2]]), [[[0], [1]]], [[1, 0, 0, 1]]),
+    (MultiBinary(3), [[1, 0, 1]], [[1, 0, 1]]),
+], ids=str)  # fmt: skip
+def test_states_are_read_as_one_hot_and_bits_as_they_are(mlp, space, obs, inputs):
+    network = mlp(space)
+    prepared = network.prepare(torch.from_numpy(np.array(obs, space.dtype)))
+    assert (prepared.tolist(), prepared.dtype) == (inputs, torch.float32)
+    assert next(network.parameters()).shape == (24, len(inputs[0]))
+
+
+def test_a_network_of_states_has_the_parameters_of_any_other(mlp):
+    """What its inputs stand for is no part of a saved policy."""
+    assert mlp(Discrete(2)).state_dict().keys() == mlp().state_dict().keys()
+
+
+@pytest.mark.parametrize("space", [
+    Box(0, 255, (96, 96, 3), np.uint8), Box(0, 1, (4, 84, 84)), Box(0, 1, (10, 10, 4), bool),
+], ids=str)  # fmt: skip
+def test_images_are_refused_in_one_line_that_names_the_networks_for_them(mlp, space):
+    with pytest.raises(ConfigError, match=r"^network=mlp: observations are images, .*network=nature_cnn") as caught:
+        mlp(space)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_space_is_refused(mlp):
+    with pytest.raises(ConfigError, match=r"^network=mlp: observations are Text\(.*; supported: Box, MultiBinary"):
+        mlp(Text(3))
 
 
 @pytest.mark.parametrize("hidden", [[], [0], [24, -1], [1.5], 24])

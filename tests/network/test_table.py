@@ -32,6 +32,7 @@ def test_a_state_has_a_row_of_its_own():
 def test_states_may_be_counted_from_elsewhere():
     assert rows(Discrete(3, start=-1), [-1, 0, 1]) == [0, 1, 2]
     assert rows(MultiDiscrete([2, 3], start=[5, 1]), [[5, 1], [5, 3], [6, 1]]) == [0, 2, 3]
+    assert rows(MultiBinary(3), [[0, 0, 1], [1, 0, 0], [1, 1, 1]]) == [1, 4, 7]
 
 
 @pytest.mark.parametrize("space", [Discrete(7, start=2), MultiDiscrete([3, 4, 2]), MultiDiscrete([3, 2], start=[1, 2])])
@@ -102,7 +103,7 @@ UNBOUNDED = Box(-np.inf, np.inf, (2,))
 WRONG = [
     (Box(0, 255, (4, 84, 84), np.uint8), {}, r"^network=table: needs states, or a vector of numbers, to observe, got"),
     (MultiDiscrete([[2, 2], [2, 2]]), {}, r"^network=table: needs states, or a vector"),
-    (MultiBinary(3), {}, r"^network=table: needs states, or a vector"),
+    (MultiBinary((2, 2)), {}, r"^network=table: needs states, or a vector"),
     (Dict(x=Discrete(2)), {}, r"^network=table: needs states, or a vector"),
     (Box(0, 255, (128,), np.uint8), {}, r"^network\.bins=10: some 10\^128 numbers are too large a table$"),
     (Box(0, 1, (9999,)), {}, r"^network\.bins=10: some 10\^9999 numbers are too large a table$"),

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture
 def walk(make) -> Callable[..., list[float]]:
-    """Gives a weight's path from 1 under one gradient after the other."""
+    """Returns the path of a weight that starts at 1, under one gradient after another."""
 
     def steps(name: str, gradients: list[float], **configuration: object) -> list[float]:
         weight = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))

@@ -54,7 +54,7 @@ def test_the_target_weighs_shifts_discounts_and_adds_the_bonus():
 
 
 def targets(value, current):
-    """Gives targets whose value for the action taken is `TAKEN`: 1 + ½ · 8 and 1."""
+    """Returns targets whose value for the action taken is `TAKEN`: 1 + ½ · 8 and 1."""
     greedy = Bootstrapped(tensor([[0.0, 1.0], [1.0, 0.0]]), torch.zeros(2, 2), torch.zeros(2))
     transition = Transition(None, ACTION, torch.ones(2), None, tensor([0.5, 0.0]))
     return value.target(transition, tensor([[[0.0], [8.0]], [[6.0], [0.0]]]), greedy, current)

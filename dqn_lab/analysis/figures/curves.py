@@ -6,7 +6,6 @@ position says too.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -17,32 +16,36 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from dqn_lab.analysis.figures.style import CONTROL, SOFT, Layout, Look, Looks, canvas, legend, legend_rows, round_ticks
+from dqn_lab.analysis.figures.text import shorten, width, wrap
 
 Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
-MAX_LINES = 6  # more variants than this get a small plot each
+MAX_LINES = 2  # more variants than this get a small plot each: three bands on one another turn brown
+MAX_POINTS = 200  # of a line
 
 
 def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metric: str, control: str | None) -> Figure:
-    """Draws each variant's mean over steps, in its band; one plot, or one a variant where there are many.
+    """Draws each variant's mean over steps, in its band; one plot, or a plot for each of more than two variants.
 
     Args:
         curves: `variant, step, mean, low, high`.
         looks: of each variant, in the order to draw.
         layout: of the figure.
         metric: what the vertical axis is.
-        control: stands behind every other variant where each has a plot of its own.
+        control: stands behind every other variant if each has a plot of its own.
 
     Returns:
         the figure.
     """
     names = [name for name in looks if (curves["variant"] == name).any()]
     last = float(curves["step"].max())
+    curves = _thin(curves)
     if len(names) > MAX_LINES:
         figure, plots = _apart(curves, names, looks, layout, _curve, f"{metric}, over environment steps", control)
         _set_steps(plots[0], last, 2)
+        _from_zero(plots[0])
         return figure
     beside = not layout.narrow and len(names) > 1
-    right = min(0.12 + 0.075 * max(map(len, names)), 2.6) if beside else 0.15
+    right = min(0.12 + 0.075 * max(map(width, names)), 2.6) if beside else 0.15
     rows = 0 if beside or len(names) == 1 else legend_rows(names, layout)
     height = 2.7 + 0.2 * rows if layout.narrow else 3.6
     figure, axes = canvas(layout, height, right=right, top=0.35 + 0.2 * rows)
@@ -57,6 +60,15 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
     elif rows:
         legend(axes, {name: looks[name] for name in names}, layout)
     return figure
+
+
+def _thin(bands: pd.DataFrame) -> pd.DataFrame:
+    """Keeps so many rows of each variant as a line can show, the first and the last among them."""
+    place, size = (
+        bands.groupby("variant", observed=True).cumcount(),
+        bands.groupby("variant", observed=True)["variant"].transform("size"),
+    )
+    return bands[(size <= MAX_POINTS) | (place % -(-size // MAX_POINTS) == 0) | (place == size - 1)]
 
 
 def _curve(axes: Axes, curve: pd.DataFrame, look: Look, faint: bool = False) -> None:
@@ -94,7 +106,7 @@ def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) ->
     places = spread(ends, 0.062 * (high - low), low, high)
     for name, place in places.items():
         text = axes.annotate(
-            name, (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
+            shorten(name, 33), (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
         )
         text.set(color=looks[name].colour, va="center", fontweight="bold")
 
@@ -128,24 +140,29 @@ def _apart(
     data: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, draw: Draw, label: str, control: str | None
 ) -> tuple[Figure, list[Axes]]:
     """Draws a small plot for each variant on shared axes, with the control in grey behind it."""
-    columns = 2 if layout.narrow else 4
+    columns = 2 if layout.narrow else 3 if len(names) in (3, 5, 6) else 4
     figure, plots = _grid(len(names), layout, columns)
     for place, (name, axes) in enumerate(zip(names, plots, strict=True)):
         if control in names and name != control:
             draw(axes, data[data["variant"] == control], Look(CONTROL, "-"), True)
         draw(axes, data[data["variant"] == name], looks[name], False)
-        title = "\n".join(textwrap.wrap(name, 21, break_on_hyphens=False, max_lines=2, placeholder=" …"))
-        axes.set_title(title, loc="left", fontsize=8, color=looks[name].colour, fontweight="bold")
+        axes.set_title(
+            wrap(name, int(layout.width / columns / 0.083)),
+            loc="left",
+            fontsize=8,
+            color=looks[name].colour,
+            fontweight="bold",
+        )
         axes.tick_params(labelbottom=place + columns >= len(names))
         axes.grid(axis="x", visible=False)
-    figure.text(0.45 / layout.width, 0.012, label, color=SOFT, va="bottom")
+    figure.text((0.08 if layout.narrow else 0.45) / layout.width, 0.012, label, color=SOFT, va="bottom")
     return figure, plots
 
 
 def _grid(number: int, layout: Layout, columns: int) -> tuple[Figure, list[Axes]]:
     """Makes small plots that share both axes."""
     rows = -(-number // columns)
-    height = rows * 1.6 + 0.45
+    height = rows * (1.6 if layout.narrow or columns > 3 else 2.0) + 0.45
     figure = Figure(figsize=(layout.width, height))
     plots = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     figure.subplots_adjust(left=0.45 / layout.width, right=1 - 0.12 / layout.width, top=1 - 0.36 / height,
@@ -163,7 +180,7 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
         looks: of each variant.
         layout: of the figure.
         label: of the horizontal axis.
-        control: stands behind every other variant where each has a plot of its own.
+        control: stands behind every other variant if each has a plot of its own.
 
     Returns:
         the figure.
@@ -182,7 +199,7 @@ def reached(bands: pd.DataFrame, looks: Looks, layout: Layout, *, control: str |
         bands: `variant, step, fraction, low, high`, steps ascending.
         looks: of each variant.
         layout: of the figure.
-        control: stands behind every other variant where each has a plot of its own.
+        control: stands behind every other variant if each has a plot of its own.
 
     Returns:
         the figure.
@@ -199,6 +216,7 @@ def _stairs(
 ) -> tuple[Figure, list[Axes]]:  # fmt: skip
     names = [name for name in looks if (bands["variant"] == name).any()]
     first, last = float(bands["at"].min()), float(bands["at"].max())
+    bands = _thin(bands)
 
     def draw(axes: Axes, band: pd.DataFrame, look: Look, faint: bool = False) -> None:
         whole = _extend(band, first, last)

@@ -11,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from dqn_lab.analysis.figures.style import ARMS, INK, SOFT, Layout, Looks, canvas, legend, legend_rows
+from dqn_lab.analysis.figures.style import HUES, INK, SOFT, Layout, Looks, canvas, legend, legend_rows
 
 
-def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str) -> Figure:
+def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str, tenth: bool) -> Figure:
     """Draws the mean, its interval and the 10th percentile over the values of one key.
 
     Args:
@@ -22,18 +22,22 @@ def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str) -
         layout: of the figure.
         key: its name.
         metric: what the vertical axis is.
+        tenth: whether the 10th percentile is drawn.
 
     Returns:
         the figure.
     """
-    figure, axes = canvas(layout, 2.9, left=0.5)
+    top = 0.55 if layout.narrow and tenth else 0.3
+    figure, axes = canvas(layout, 2.6 + top, left=0.5, top=top)
     places = _axis(axes, list(table[key]), key)
-    axes.fill_between(places, table["mean_low"], table["mean_high"], color=ARMS[0], alpha=0.15, lw=0)
-    axes.vlines(places, table["mean_low"], table["mean_high"], color=ARMS[0], lw=2)
-    axes.plot(places, table["mean"], "o-", color=ARMS[0], lw=1.8, ms=5.5, label="mean, 95 % interval")
-    axes.plot(places, table["p10"], "s:", color=SOFT, lw=1.2, ms=3.5, label="10th percentile")
+    axes.fill_between(places, table["mean_low"], table["mean_high"], color=HUES[0], alpha=0.15, lw=0)
+    axes.vlines(places, table["mean_low"], table["mean_high"], color=HUES[0], lw=2)
+    axes.plot(places, table["mean"], "o-", color=HUES[0], lw=1.8, ms=5.5, label="mean, 95 % interval")
+    if tenth:
+        axes.plot(places, table["p10"], "s:", color=SOFT, lw=1.2, ms=3.5, label="10th percentile")
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
-    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.2, handlelength=1.6,
+    place = (1, 1 + (top - 0.3) / 2.15)
+    axes.legend(frameon=False, loc="lower right", bbox_to_anchor=place, ncols=2, borderaxespad=0.2, handlelength=1.6,
                 columnspacing=1, fontsize=8, labelcolor=SOFT)  # fmt: skip
     return figure
 
@@ -87,7 +91,7 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> F
     for row in table.itertuples():
         x, y = columns.index(row.first), rows.index(row.second)
         weight = 0.08 + 0.42 * (row.mean - low) / (high - low or 1)
-        axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=ARMS[0], alpha=weight, lw=0)
+        axes.fill_between([x - 0.48, x + 0.48], y - 0.46, y + 0.46, color=HUES[0], alpha=weight, lw=0)
         axes.text(x, y, f"{row.mean:,.1f}", ha="center", va="center", color=INK)
     axes.grid(visible=False)
     axes.set_xticks(range(len(columns)), [str(value) for value in columns])

@@ -10,12 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, round_ticks
+from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, round_ticks
+from dqn_lab.analysis.figures.text import shorten, width
+
+MAX_DOTS = 1_000  # in a figure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A variant's number with its interval; a hollow point is a difference that is not decided."""
+    """A variant's number with its interval, NaN if it has none; a hollow point is an undecided difference."""
 
     variant: str
     value: float
@@ -54,9 +57,12 @@ def intervals(
     if zero:
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.02 * (high - low)), max(high, 0.02 * (high - low)))
-        axes.axvline(0, color=INK, lw=1)
-        axes.annotate(zero, (0, 1), xytext=(0, 5), xycoords=("data", "axes fraction"), textcoords="offset points",
-                      ha=_towards_the_middle(axes), color=SOFT)  # fmt: skip
+        if above:  # beside the bars only, so that no name lies on the line
+            axes.vlines([0] * len(rows), np.arange(len(rows)) - 0.2, np.arange(len(rows)) + 0.4, color=INK, lw=1)
+        else:
+            axes.axvline(0, color=INK, lw=1)
+        axes.annotate(shorten(zero, 30), (0, 1), xytext=(0, 5), xycoords=("data", "axes fraction"),
+                      textcoords="offset points", ha=_towards_the_middle(axes), color=SOFT)  # fmt: skip
     return figure
 
 
@@ -72,7 +78,7 @@ def outcomes(
     """Draws every run's final result as a dot, a row a variant, with the mean and its interval.
 
     Args:
-        runs: each variant's results.
+        runs: each variant's results; of more than `MAX_DOTS` in all, evenly many from the least to the greatest.
         means: of the variants, in the order to draw.
         looks: of each variant.
         layout: of the figure.
@@ -83,11 +89,13 @@ def outcomes(
     """
     figure, axes, above = _rows(means, layout, 0.66, 0.5, 0.1)
     for place, row in enumerate(means):
-        values, colour = np.sort(runs[row.variant]), looks[row.variant].colour
+        results, colour = np.sort(runs[row.variant]), looks[row.variant].colour
+        values = results[even_places(len(results), MAX_DOTS // len(means))]
         offsets = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5  # scattered evenly, and the same each time
         axes.scatter(values, place + offsets, s=12, color=colour, alpha=0.45, lw=0)
         axes.plot([row.low, row.high], [place, place], color=INK, lw=1.6)
-        axes.plot([row.value], [place], "D", ms=5, color=INK)
+        if len(values) > 1:
+            axes.plot([row.value], [place], "D", ms=5, color=INK)
         _name_row(axes, place, row, colour, above)
     axes.set_xlabel(label, loc="left")
     return figure
@@ -97,7 +105,7 @@ def _rows(
     rows: Sequence[Estimate], layout: Layout, above_height: float, beside_height: float, top: float
 ) -> tuple[Figure, Axes, bool]:
     """Makes axes with room for names beside the rows, or above them where they would take too much."""
-    longest, words = max(len(row.variant) for row in rows), max(len(row.text) for row in rows)
+    longest, words = max(width(row.variant) for row in rows), max(len(row.text) for row in rows)
     above = layout.narrow or longest > 26
     left = 0.15 if above else 0.2 + 0.08 * longest
     right = 0.15 if above or not words else 0.25 + 0.072 * words
@@ -111,7 +119,9 @@ def _rows(
 
 def _name_row(axes: Axes, place: int, row: Estimate, colour: str, above: bool) -> None:
     height = place - 0.44 if above else place
-    for words, side, bold in ((row.variant, 0, True), (row.text, 1, False)):
+    inches = axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    room = int((inches - 0.075 * len(row.text)) / 0.09) if above else 26
+    for words, side, bold in ((shorten(row.variant, room), 0, True), (row.text, 1, False)):
         if words:
             axes.annotate(
                 words, (side, height), xytext=(0 if above else (-8, 10)[side], 0), textcoords="offset points",

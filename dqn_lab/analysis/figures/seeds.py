@@ -11,9 +11,12 @@ import pandas as pd
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks
+from dqn_lab.analysis.curves import Curve, each_run
+from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks, even_places
+from dqn_lab.analysis.figures.text import shorten
 
 MAX_POINTS = 32  # of a curve some forty pixels wide
+MAX_CURVES = 200  # of all variants together
 HEADER = 0.75  # of a variant's name, in rows
 
 
@@ -22,14 +25,13 @@ class SeedCurve:
     """A run's curve, and what to call it."""
 
     seed: str
-    steps: npt.NDArray[np.float64]
-    values: npt.NDArray[np.float64]
+    curve: Curve
 
 
 def collect(
     evaluations: pd.DataFrame, scores: pd.DataFrame, metric: str, variants: Sequence[str]
 ) -> dict[str, list[SeedCurve]]:
-    """Cuts a table of evaluations into runs, the best first, those without a score last.
+    """Splits a table of evaluations into runs, the best first, those without a score last.
 
     Args:
         evaluations: `run, variant, seed, step, return_mean`.
@@ -38,16 +40,21 @@ def collect(
         variants: in the order to draw.
 
     Returns:
-        each variant's curves.
+        each variant's curves; of more than `MAX_CURVES` in all, evenly many from the best to the worst.
     """
+    about, curves = each_run(evaluations[["run", "variant", "seed", "step", "return_mean"]], "return_mean")
     score = dict(zip(zip(scores["run"], scores["variant"].astype(str), strict=True), scores[metric], strict=True))
-    found: dict[str, list[tuple[float, SeedCurve]]] = {name: [] for name in variants}
-    for (run, variant), part in evaluations.groupby(["run", "variant"], observed=True, sort=False):
-        value = score.get((run, str(variant)), np.nan)
-        steps, values = part["step"].to_numpy(float), part["return_mean"].to_numpy(float)
-        curve = SeedCurve(str(part["seed"].iloc[0]), steps, values)
-        found[str(variant)].append((np.inf if pd.isna(value) else -float(value), curve))
-    return {name: [curve for _, curve in sorted(runs, key=lambda run: run[0])] for name, runs in found.items() if runs}
+    found: dict[str, list[tuple[float, int]]] = {name: [] for name in variants}
+    for place, (run, variant) in enumerate(zip(about["run"], about["variant"].astype(str), strict=True)):
+        value = score.get((run, variant), np.nan)
+        found[variant].append((np.inf if pd.isna(value) else -float(value), place))
+    most = max(MAX_CURVES // len(found), 2)
+    chosen = {}
+    for name, runs in found.items():
+        places = [place for _, place in sorted(runs)]
+        some = [places[rank] for rank in even_places(len(places), most)]
+        chosen[name] = [SeedCurve(str(about["seed"].iloc[place]), curves[place]) for place in some]
+    return {name: runs for name, runs in chosen.items() if runs}
 
 
 def seeds(
@@ -72,10 +79,17 @@ def seeds(
     axes = figure.add_axes((0.01, 0, 0.98, 1))
     axes.set(xlim=(0, columns), ylim=(rows, 0))
     axes.set_axis_off()
-    longest = max(float(run.steps[-1]) for runs in curves.values() for run in runs if len(run.steps))
+    longest = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0
     top = 0.0
     for name, runs in curves.items():
-        axes.text(0, top + 0.45, name, color=looks[name].colour, fontweight="bold", va="center")
+        axes.text(
+            0,
+            top + 0.45,
+            shorten(name, int(layout.width / 0.09)),
+            color=looks[name].colour,
+            fontweight="bold",
+            va="center",
+        )
         top += HEADER
         lines, areas, floors = [], [], []
         for number, run in enumerate(runs):
@@ -95,8 +109,8 @@ def seeds(
 
 def _place(run: SeedCurve, x: float, y: float, longest: float, low: float, high: float) -> npt.NDArray[np.float64]:
     """Puts a thinned curve into its cell."""
-    kept = np.isfinite(run.values)
-    steps, values = run.steps[kept], run.values[kept]
+    kept = np.isfinite(run.curve.values)
+    steps, values = run.curve.steps[kept], run.curve.values[kept]
     chosen = (
         np.unique(np.linspace(0, len(steps) - 1, MAX_POINTS).round().astype(int))
         if len(steps) > MAX_POINTS

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+
+from dqn_lab.analysis.figures.text import lacking, quiet, set_fonts, shorten, width
 
 # name: (on white paper, on dark paper); the page calls them by name, files hold the first
 COLOURS = {
@@ -23,16 +26,16 @@ COLOURS = {
     "soft": ("#59626e", "#a3acb8"),
     "grid": ("#e4e7eb", "#2d333b"),
     "control": ("#5a6472", "#b4bdc9"),
-    "arm0": ("#0b62a8", "#62b4f5"),
-    "arm1": ("#c24e08", "#ff9a5c"),
-    "arm2": ("#008066", "#3fcfa6"),
-    "arm3": ("#98408b", "#e292d8"),
-    "arm4": ("#8a6a00", "#e0c14a"),
-    "arm5": ("#c93a72", "#ff8cb5"),
-    "arm6": ("#2386ad", "#86d8f6"),
+    "hue0": ("#0b62a8", "#62b4f5"),
+    "hue1": ("#c24e08", "#ff9a5c"),
+    "hue2": ("#008066", "#3fcfa6"),
+    "hue3": ("#98408b", "#e292d8"),
+    "hue4": ("#8a6a00", "#e0c14a"),
+    "hue5": ("#c93a72", "#ff8cb5"),
+    "hue6": ("#2386ad", "#86d8f6"),
 }
 PAPER, INK, SOFT, GRID, CONTROL = (COLOURS[name][0] for name in ("paper", "ink", "soft", "grid", "control"))
-ARMS = [light for name, (light, _) in COLOURS.items() if name.startswith("arm")]
+HUES = [light for name, (light, _) in COLOURS.items() if name.startswith("hue")]
 _NAMES = {light: f"var(--{name})" for name, (light, _) in COLOURS.items()}
 
 STYLE: dict[Any, Any] = {
@@ -80,7 +83,7 @@ Draw = Callable[[Layout], Figure]
 
 @dataclass(frozen=True)
 class Look:
-    """What an arm of the comparison looks like: its colour, and its dashes once colours repeat."""
+    """What a variant looks like: its colour, and its dashes once colours repeat."""
 
     colour: str
     dashes: Any
@@ -93,17 +96,25 @@ def looks(variants: Sequence[str], control: str | None) -> dict[str, Look]:
     """Assigns the neutral colour to the control, and to every other variant one that no neighbour has."""
     others = [variant for variant in variants if variant != control]
     styles = ["-", (0, (4, 1.6)), (0, (1.2, 1.6)), (0, (6, 1.5, 1.2, 1.5))]
-    found = {name: Look(ARMS[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}
+    found = {name: Look(HUES[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}
     return {name: found.get(name, Look(CONTROL, "-")) for name in variants}
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A figure's files, and the SVG that goes into a page in the page's own colours and font."""
+    """A figure's files, and the SVG that goes into a page in the page's own colours and font.
+
+    Args:
+        svg: the wide figure's file.
+        png: the same; None if no installed font has all of its characters.
+        inline: both layouts.
+        missing: the characters that no installed font has.
+    """
 
     svg: str
-    png: bytes
+    png: bytes | None
     inline: dict[str, str]
+    missing: str
 
 
 def render(draw: Draw, name: str) -> Rendered:
@@ -117,12 +128,16 @@ def render(draw: Draw, name: str) -> Rendered:
         the wide figure's files, and both layouts for the page.
     """
     inline = {}
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(STYLE), quiet():
         for layout in (NARROW, WIDE):
             figure = draw(layout)
             svg = _svg(figure, f"{name}-{layout.name}")
+            missing = ""
+            if signs := lacking(svg):
+                missing = set_fonts(figure, signs)
+                svg = _svg(figure, f"{name}-{layout.name}")
             inline[layout.name] = _inline(svg)
-        return Rendered(svg, _png(figure), inline)
+        return Rendered(svg, None if missing else _png(figure), inline, missing)
 
 
 def _svg(figure: Figure, name: str) -> str:
@@ -171,6 +186,12 @@ def canvas(layout: Layout, height: float, **margins: float) -> tuple[Figure, Axe
     return figure, axes
 
 
+def even_places(number: int, most: int) -> list[int]:
+    """Picks so many of a number of places at most, evenly, the first and the last among them."""
+    chosen: list[int] = np.linspace(0, number - 1, min(number, most)).round().astype(int).tolist()
+    return chosen
+
+
 def round_ticks(number: int) -> MaxNLocator:
     """Puts at most so many ticks at numbers that are round to people."""
     return MaxNLocator(number, steps=[1, 2, 2.5, 5, 10])
@@ -182,13 +203,19 @@ def legend_rows(names: Sequence[str], layout: Layout) -> int:
 
 
 def _columns(names: Sequence[str], layout: Layout) -> int:
-    return max(1, min(len(names), int((layout.width - 0.6) / (0.42 + 0.072 * max(map(len, names))))))
+    longest = min(max(map(width, names)), legend_width(layout))
+    return max(1, min(len(names), int((layout.width - 0.6) / (0.42 + 0.072 * longest))))
+
+
+def legend_width(layout: Layout) -> int:
+    """Returns the columns that a legend has room for."""
+    return int((layout.width - 1.1) / 0.072)
 
 
 def legend(axes: Axes, looks: Looks, layout: Layout) -> None:
     """Names the lines above the axes, in their colours."""
     lines = [Line2D([], [], color=look.colour, ls=look.dashes, lw=2.5) for look in looks.values()]
-    figure, names = axes.get_figure(root=True), list(looks)
+    figure, names = axes.get_figure(root=True), [shorten(name, legend_width(layout)) for name in looks]
     assert figure is not None
     height = axes.get_position().height * figure.get_figheight()
     words = axes.legend(lines, names, ncols=_columns(names, layout), loc="lower left", frameon=False, handlelength=1.2,

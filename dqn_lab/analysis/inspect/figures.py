@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from dqn_lab.analysis.figures.style import ARMS, CONTROL, INK, PAPER, SOFT, Layout, canvas, round_ticks
+from dqn_lab.analysis.figures.style import CONTROL, HUES, INK, PAPER, SOFT, Layout, canvas, round_ticks
 from dqn_lab.analysis.inspect.material import Chart, Distribution, Insight, Plane, Walk
 
 _ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
@@ -20,7 +20,7 @@ Limits = tuple[float, float]
 
 def colours(count: int) -> list[str]:
     """Returns a colour for each action."""
-    return [ARMS[i % len(ARMS)] for i in range(count)]
+    return [HUES[i % len(HUES)] for i in range(count)]
 
 
 def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:

@@ -83,7 +83,8 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
     for picture in (picture for block in blocks for picture in block.pictures):
         stem = directory / "figures" / picture.file
         stem.with_suffix(".svg").write_text(picture.rendered.svg, encoding="utf-8")
-        stem.with_suffix(".png").write_bytes(picture.rendered.png)
+        if picture.rendered.png is not None:
+            stem.with_suffix(".png").write_bytes(picture.rendered.png)
     for number, insight in enumerate(insights):
         for name, table in _tables(insight):
             text = table.to_csv(index=False, lineterminator="\n")

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from dqn_lab.analysis.intervals import unseen_rate
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import percent
+from dqn_lab.analysis.report.metrics import count_seeds, percent
 from dqn_lab.analysis.report.provenance import progress
+from dqn_lab.analysis.sentence import quoted
 
 FEW = 30  # seeds, the convention's least
+MOST_NAMED = 10  # variants in a caveat
 BUILDS = {
     "git.commit": "commits",
     "versions.dqn_lab": "versions of dqn_lab",
@@ -25,8 +27,8 @@ def of_page(material: Material) -> Iterator[str]:
     said, unfinished = progress(material)
     if unfinished:
         yield (
-            f"{said}. Only completed runs count: means, intervals and verdicts may still change, and where runs fail "
-            "for a reason, those that are left flatter their variant."
+            f"{said}. Only completed runs count: means, intervals and verdicts may still change, and if runs fail for "
+            "a reason, those that are left flatter their variant."
         )
     if material.skipped:
         directories = "directory" if len(material.skipped) == 1 else "directories"
@@ -54,12 +56,15 @@ def of_section(found: Evidence) -> Iterator[str]:
     metric = found.material.metric
     empty = found.scores[(found.scores["status"] == "completed") & found.scores[metric.name].isna()]
     if len(empty):
-        names = ", ".join(f"{row['variant']} seed {row['seed']}" for row in empty.head(5).to_dict("records"))
+        names = ", ".join(f"{quoted(row['variant'])} seed {row['seed']}" for row in empty.head(5).to_dict("records"))
         more = " …" if len(empty) > 5 else ""
-        yield f"Completed runs without a {metric.title} that is a number count nowhere ({len(empty)}): {names}{more}."
+        completed = "A completed run has" if len(empty) == 1 else f"{len(empty)} completed runs have"
+        yield f"{completed} no finite {metric.title} and count{'s' * (len(empty) == 1)} nowhere: {names}{more}."
     counts = found.counted["variant"].astype(str).value_counts()
-    if few := [f"{name} ({counts.get(name, 0)} finished)" for name in _planned(found) if counts.get(name, 0) < 2]:
-        yield f"Compared with nothing, for want of two finished runs: {', '.join(few)}."
+    few = [f"{quoted(name)} ({counts.get(name, 0)} finished)" for name in _planned(found) if counts.get(name, 0) < 2]
+    if few and found.most_seeds > 1:
+        more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
+        yield f"Not compared, because a comparison needs two finished runs: {', '.join(few[:MOST_NAMED])}{more}."
     yield from _of_seeds(found)
     yield from _of_comparison(found)
 
@@ -69,20 +74,25 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
     if not len(found.summary):
         return
     seeds = int(found.summary["seeds"].min())
-    missed = f"what fewer than {percent(unseen_rate(seeds))} of runs do may be missing among {seeds} seeds"
+    if found.most_seeds == 1:
+        yield "One seed says little: another may do much better or worse. Train several, such as seed='range(10)'."
+        return
+    rate = percent(unseen_rate(seeds))
+    missed = f"{count_seeds(seeds)} may show nothing of an outcome that up to {rate} of runs have"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
     if seeds < FEW:
-        allowed = "the intervals of the means allow for it" if known else "the intervals of the means leave it out"
-        yield (
-            f"Fewer than {FEW} seeds: {missed}; {allowed}, and a verdict needs a difference that it would not undo. "
-            "Read this as a first look."
+        allowed = (
+            "The intervals of the means allow for such outcomes"
+            if known
+            else "The intervals of the means do not allow for such outcomes"
         )
+        yield f"Few seeds: {missed}. {allowed}; a verdict needs a difference that they would not undo."
     elif not known and found.material.metric.is_return:
         yield f"The bounds of the return are not all known: {missed}, and the intervals of the means leave it out."
     if not known and found.material.metric.is_return:
         yield (
-            "env.return_bounds=[low,high] states the least and the greatest return there can be: with it intervals "
-            "allow for rare failures, and verdicts need fewer seeds."
+            "Set env.return_bounds=[low,high], the least and the greatest possible return: then the intervals allow "
+            "for rare failures, and verdicts need fewer seeds."
         )
 
 
@@ -90,8 +100,10 @@ def _planned(found: Evidence) -> list[str]:
     """Lists the variants that should be here, those that have no run yet included."""
     material = found.material
     if material.narrowed or len(material.tasks) > 1 or len(material.sweeps) != 1:
-        return list(found.looks) if len(found.looks) > 1 else []
-    return list(dict.fromkeys([*found.looks, *material.sweeps[0].variants]))
+        planned = list(found.looks)
+    else:
+        planned = list(dict.fromkeys([*found.looks, *material.sweeps[0].variants]))
+    return planned if len(planned) > 1 else []
 
 
 def _of_comparison(found: Evidence) -> Iterator[str]:
@@ -105,4 +117,4 @@ def _of_comparison(found: Evidence) -> Iterator[str]:
     if metric.name == "best_return":
         yield "The policy scored was selected by its evaluations on the way; the final policy is the primary result."
     if len(found.looks) > 1 and found.control is None and material.control is not None:
-        yield f"{material.control} has no runs here, and nothing else was declared to compare with."
+        yield f"{quoted(material.control)} has no runs here, and no other control was declared."

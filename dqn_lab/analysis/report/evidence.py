@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis import compare, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
-from dqn_lab.analysis.report.material import DECLARED, Material, declared_here
+from dqn_lab.analysis.report.material import Material
+from dqn_lab.analysis.report.question import DECLARED, declared_here
 from dqn_lab.analysis.scores import find_bounds
-from dqn_lab.analysis.tasks import find_task
+from dqn_lab.tasks import find_task
+
+MAX_SHOWN = 16  # variants in a figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,16 +25,17 @@ class Evidence:
     Args:
         material: of the report.
         task: the environment.
-        scores: a row per run, the metric empty where a run is not completed.
+        scores: a row per run, the metric empty unless the run is completed.
         counted: the rows that have a score.
         evaluations: of this environment's runs, finished or not.
-        summary: of each variant, as `summarize` gives it; empty where no run has a score.
-        compared: against the control, as `compare` gives it; None where there is nothing to compare.
-        control: the arm compared with, if it is there.
+        summary: of each variant, as `summarize` returns it; empty if no run has a score.
+        compared: against the control, as `compare` returns it; None if there is nothing to compare.
+        control: the variant compared with, if it is there.
         control_reason: why it is this one.
-        threshold: a run succeeds at this score or above; None where nobody says.
-        bounds: of the metric, infinite where unknown; None where both are.
+        threshold: a run succeeds at this score or above; None if there is none.
+        bounds: of the metric, infinite where unknown; None if both are.
         looks: of each variant, in order.
+        shown: the variants in the figures: all, or of many the control and those with the best means.
     """
 
     material: Material
@@ -44,6 +50,12 @@ class Evidence:
     threshold: float | None
     bounds: tuple[float, float] | None
     looks: Looks
+    shown: Looks
+
+    @property
+    def most_seeds(self) -> int:
+        """The most runs with a score that a variant has."""
+        return int(self.summary["seeds"].max()) if len(self.summary) else 0
 
 
 def examine(material: Material, task: str) -> Evidence:
@@ -51,7 +63,8 @@ def examine(material: Material, task: str) -> Evidence:
     metric = material.metric
     scores = material.scores[material.scores["task"] == task].copy()
     scores["variant"] = scores["variant"].cat.remove_unused_categories()
-    scores.loc[scores["status"] != "completed", metric.name] = None
+    is_score = (scores["status"] == "completed") & np.isfinite(scores[metric.name].astype(float))
+    scores.loc[~is_score, metric.name] = None
     scores = scores.sort_values("variant", kind="stable")
     counted = scores[scores[metric.name].notna()]
     variants = [str(name) for name in scores["variant"].cat.categories]
@@ -60,12 +73,23 @@ def examine(material: Material, task: str) -> Evidence:
     summary = _summarize(scores, metric.name, threshold)
     evaluations = material.evaluations
     here = evaluations[evaluations["task"] == task] if evaluations is not None else pd.DataFrame(columns=["variant"])
+    shown = _best(variants, summary, control, metric.higher_is_better)
     return Evidence(
         material=material, task=task, scores=scores, counted=counted, evaluations=here,
         summary=summary, compared=_compare(scores, metric.name, control, material),
         control=control, control_reason=reason, threshold=threshold, looks=looks(variants, control),
-        bounds=find_bounds(scores, metric.name, None),
+        shown=looks(shown, control), bounds=find_bounds(scores, metric.name, None),
     )  # fmt: skip
+
+
+def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool) -> list[str]:
+    """Picks the variants that there is room for in figures, in their order."""
+    if len(variants) <= MAX_SHOWN:
+        return variants
+    means = summary.set_index(summary["variant"].astype(str))["mean"] if len(summary) else pd.Series(dtype=float)
+    ranked = sorted(variants, key=lambda name: means.get(name, -math.inf if upwards else math.inf), reverse=upwards)
+    best = {control, *[name for name in ranked if name != control][: MAX_SHOWN - 1]}
+    return [name for name in variants if name in best]
 
 
 def _control(material: Material, variants: list[str]) -> tuple[str | None, str]:
@@ -89,7 +113,13 @@ def _with_results(scores: pd.DataFrame, metric: str, least: int) -> pd.DataFrame
 
 def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd.DataFrame:
     kept = _with_results(scores, metric, 1)
-    return summarize(kept, metric, threshold=threshold) if len(kept) else kept[:0]
+    if not len(kept):
+        return kept[:0]
+    summary = summarize(kept, metric, threshold=threshold)
+    summary.loc[summary["seeds"] < 2, ["mean_low", "mean_high", "iqm_low", "iqm_high"]] = (
+        np.nan
+    )  # of one run, no spread
+    return summary
 
 
 def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:

@@ -9,6 +9,8 @@ import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError
 
+ENOUGH = 5  # seeds; with fewer, quartiles, percentiles and distributions mean nothing
+
 
 @dataclass(frozen=True, slots=True)
 class Metric:
@@ -51,6 +53,11 @@ def find_metric(name: str, scores: pd.DataFrame) -> Metric:
 
         raise AnalysisError(f"metric={name}: no such metric; {nearest(name, there)}")
     return METRICS[name]
+
+
+def count_seeds(count: int) -> str:
+    """Writes how many seeds."""
+    return "1 seed" if count == 1 else f"{count:,} seeds"
 
 
 def number(value: float, signed: bool = False) -> str:

@@ -10,9 +10,11 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dqn_lab.analysis.figures.style import COLOURS
+from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.sections import Section
 
 HERE = Path(__file__).parent
+MOST_ROWS = 500  # of a table, and of what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +26,9 @@ class Page:
         question: the headline.
         progress: how many of its runs are there.
         unfinished: whether some are not.
-        cautions: what a reader must know of the data before anything else.
+        cautions: the caveats on the data.
         sections: one for each environment.
-        variants: each variant's overrides, where the sweep says them.
+        variants: each variant's overrides, or the keys that tell it apart.
         commands: that made the runs.
         versions: of the software that they ran with.
         shared: the configuration that all have in common.
@@ -49,11 +51,14 @@ class Page:
 def write_page(page: Page) -> str:
     """Fills the template in."""
     loader = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )  # fmt: skip
     loader.filters.update(slug=slug, wrap=_wrap)
     css = (HERE / "page.css").read_text(encoding="utf-8")
-    return loader.get_template("page.html.jinja").render(page=page, css=css, light=_theme(0), dark=_theme(1))
+    return loader.get_template("page.html.jinja").render(
+        page=page, css=css, light=_theme(0), dark=_theme(1), most_rows=MOST_ROWS
+    )
 
 
 def _theme(which: int) -> str:

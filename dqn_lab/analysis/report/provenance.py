@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from dqn_lab.analysis.report.material import Material
+from dqn_lab.records import value_text
 
 BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_return", "best_return", "last_100",
                "mean_return", "final_step", "final_episode", "wall_seconds", "engine", "started", "command", "host",
@@ -22,6 +23,8 @@ def progress(material: Material) -> tuple[str, bool]:
     others = [f"{counts[status]} {status}" for status in ("failed", "interrupted", "running") if status in counts]
     if absent := planned - len(runs):
         others.append(f"{absent} not there yet")
+    if planned == done == 1:
+        return "1 run, completed", False
     said = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
     return said, done < planned
 
@@ -50,14 +53,26 @@ def commands(material: Material) -> list[str]:
 
 
 def variants(material: Material) -> dict[str, str]:
-    """Returns the overrides of each variant, if a sweep says them."""
+    """Returns each variant's overrides if a sweep lists them, else the keys that tell it apart from the others."""
     there = {str(name) for name in material.scores["variant"].unique()}
-    return {
+    listed = {label for sweep in material.sweeps for label in sweep.variants}
+    firsts = material.runs.drop_duplicates("variant")
+    keys = [key for key in material.swept if key in firsts]
+    found = {
+        str(row["variant"]): ", ".join(f"{key}={value_text(row[key])}" for key in keys if not _is_missing(row[key]))
+        for row in firsts.to_dict("records")
+        if str(row["variant"]) not in listed
+    }
+    return {label: text for label, text in found.items() if text and text != label} | {
         label: " ".join(overrides) or "(nothing overridden)"
         for sweep in material.sweeps
         for label, overrides in sweep.variants.items()
         if label in there
     }
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (not isinstance(value, str) and pd.isna(value))
 
 
 def versions(material: Material) -> dict[str, str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pandas as pd
 
+from dqn_lab._damage import read_regular
 from dqn_lab.analysis._errors import AnalysisError
+from dqn_lab.analysis.report.neutral import unquoted, visible
 
 
 def read_reference(path: Path, metric: str) -> pd.DataFrame:
@@ -23,7 +26,8 @@ def read_reference(path: Path, metric: str) -> pd.DataFrame:
         AnalysisError: no such file, not such a file, or a column that is missing.
     """
     try:
-        frame = pd.read_json(path) if path.suffix == ".json" else pd.read_csv(path)
+        text = io.BytesIO(read_regular(path))
+        frame = pd.read_json(text) if path.suffix == ".json" else pd.read_csv(text)
     except OSError as error:
         raise AnalysisError(f"--against {path}: {error.strerror or 'no such file'}") from error
     except ValueError as error:
@@ -34,14 +38,14 @@ def read_reference(path: Path, metric: str) -> pd.DataFrame:
         raise AnalysisError(f"--against {path}: lacks {' and '.join(missing)}; it has: {there}")
     try:
         frame[metric], frame["seed"] = frame[metric].astype(float), frame["seed"].astype("int64")
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise AnalysisError(f"--against {path}: {' '.join(str(error).split())}") from error
     if frame.empty:
         raise AnalysisError(f"--against {path}: has no rows")
     if "variant" in frame and frame["variant"].isna().any():
         raise AnalysisError(f"--against {path}: row {int(frame['variant'].isna().argmax()) + 1} names no variant")
     variants = frame["variant"].astype(str) if "variant" in frame else pd.Series(path.stem, frame.index)
-    frame["variant"] = variants + " (reference)"
+    frame["variant"] = [f"{visible(unquoted(label))} (reference)" for label in variants]
     frame = frame.rename(columns={"environment": "task"})
     if "status" not in frame:
         frame["status"] = "completed"

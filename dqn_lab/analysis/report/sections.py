@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
@@ -14,10 +15,11 @@ from dqn_lab.analysis.report.cautions import of_section
 from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import number, percent
-from dqn_lab.analysis.report.pictures import Picture
-from dqn_lab.analysis.report.tables import Table
-from dqn_lab.analysis.tasks import find_task
+from dqn_lab.analysis.report.metrics import count_seeds, number, percent
+from dqn_lab.analysis.report.plan import Picture
+from dqn_lab.analysis.report.tables import Table, interval
+from dqn_lab.analysis.sentence import quoted
+from dqn_lab.tasks import find_task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,38 +62,49 @@ def _answer(found: Evidence) -> str:
     if found.compared is not None:
         return answer(found.compared)
     if found.summary.empty:
-        return f"No answer yet: none of {len(found.scores)} runs has a {metric.title}."
+        runs = "the run has" if len(found.scores) == 1 else f"none of {len(found.scores)} runs has"
+        return f"No answer yet: {runs} {'no' if len(found.scores) == 1 else 'a'} {metric.title}."
     if len(found.looks) > 1 and found.control is None and found.material.control is not None:
-        return f"No answer: {found.material.control}, with which the others are to be compared, has no runs here."
+        return f"No answer: {quoted(found.material.control)}, the control, has no runs here."
     if len(found.looks) > 1:
-        return "No answer yet: it takes two finished runs of the control and of another variant."
-    row = found.summary.iloc[0]
+        return "No answer yet: the control and another variant need two finished runs each."
+    return _describe(found, found.summary.to_dict("records")[0])
+
+
+def _describe(found: Evidence, row: dict[Any, Any]) -> str:
+    """Describes the only variant."""
+    metric, name = found.material.metric, quoted(row["variant"])
+    if row["seeds"] == 1:
+        text = f"{name} has a {metric.title} of {number(row['mean'])}, with one seed"
+        if found.threshold is None:
+            return f"{text}."
+        return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {found.threshold:g}."
     spread = (
-        "" if pd.isna(row["mean_low"]) else f" (95 % interval {number(row['mean_low'])} to {number(row['mean_high'])})"
+        "" if pd.isna(row["mean_low"]) else f", 95 % interval {number(row['mean_low'])} to {number(row['mean_high'])}"
     )
-    text = f"{row['variant']} has a mean {metric.title} of {number(row['mean'])}{spread}, {_seeds(row['seeds'])}"
+    text = f"{name} has a mean {metric.title} of {number(row['mean'])} ({count_seeds(row['seeds'])}{spread})"
     if found.threshold is None:
         return f"{text}."
-    low, high = percent(row["success_low"]), percent(row["success_high"])
-    return f"{text}; {row['successes']} of {row['seeds']} reach {found.threshold:g} ({low} to {high})."
-
-
-def _seeds(count: int) -> str:
-    return "1 seed" if count == 1 else f"{count} seeds"
+    share = interval(row, "success_low", "success_high", percent)
+    return f"{text}; {row['successes']} of {row['seeds']} runs reach {found.threshold:g} (95 % interval {share})."
 
 
 def _about(found: Evidence) -> str:
     """Says how the answer is to be read: metric, seeds, intervals, control."""
     metric, counts = found.material.metric, list(found.summary["seeds"]) if len(found.summary) else [0]
     few, many = min(counts), max(counts)
-    seeds = _seeds(few) if few == many else f"{few} to {many} seeds"
-    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} a variant.{_bounds(found)}"
+    seeds = count_seeds(few) if few == many else f"{few} to {many} seeds"
+    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} a variant."
+    if many > 1:
+        text += f" 95 % intervals of means: Bayesian bootstrap or Student's, the wider{_bounds(found)}."
     if found.compared is None:
         return text
     number_of = len(found.compared)
-    holm = f", corrected by Holm for {number_of} comparisons," if number_of > 1 else ""
-    text += f" 95 % intervals{holm} against {found.control}"
-    return f"{text} ({found.control_reason})."
+    holm = f", corrected by Holm for {number_of} comparisons" if number_of > 1 else ""
+    return (
+        f"{text} 95 % intervals of differences from {quoted(found.control)} ({found.control_reason}): bootstrap or "
+        f"permutation test, the wider{holm}."
+    )
 
 
 def _bounds(found: Evidence) -> str:
@@ -99,7 +112,7 @@ def _bounds(found: Evidence) -> str:
     if found.bounds is None:
         return ""
     low, high = (f"{end:,g}".replace("-", "−") if math.isfinite(end) else "" for end in found.bounds)
-    lies = f"between {low} and {high}" if low and high else f"at {low} or above" if low else f"at {high} or below"
+    lies = f"lies between {low} and {high}" if low and high else f"is at least {low}" if low else f"is at most {high}"
     task = find_task(found.task)
     practice = " in practice" if task is not None and task.practical and found.bounds == task.bounds else ""
-    return f" It lies {lies}{practice}, which the intervals of the means allow for."
+    return f", with the bounds of the return built in (it {lies}{practice})"

@@ -10,8 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from dqn_lab.analysis.report.metrics import Metric, number, percent
-from dqn_lab.analysis.sentence import seeds_to_decide
+from dqn_lab.analysis.report.metrics import ENOUGH, Metric, number, percent
+from dqn_lab.analysis.report.neutral import csv, markdown
+from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
 Row = dict[str, Any]
 
@@ -45,17 +46,17 @@ class Table:
 
     def csv(self) -> str:
         """Writes the numbers in full."""
-        return self.frame.to_csv(index=False, lineterminator="\n")
+        return csv(self.frame)
 
     def markdown(self) -> str:
         """Writes what people see."""
-        escaped = [[cell.replace("|", "\\|") for cell in row] for row in [self.headings, *self.cells]]
+        escaped = [[markdown(cell) for cell in row] for row in [self.headings, *self.cells]]
         escaped.insert(1, ["---"] * len(self.headings))
-        return f"{self.title}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
+        return f"{markdown(self.title)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
 
 
 def interval(row: Row, low: str, high: str, write: Callable[[float], str] = number) -> str:
-    """Writes an interval; a dash where too few seeds give none."""
+    """Writes an interval; a dash if there are too few seeds for one."""
     if math.isnan(row[low]):
         return "–"
     first, last = write(row[low]), write(row[high])
@@ -63,15 +64,15 @@ def interval(row: Row, low: str, high: str, write: Callable[[float], str] = numb
 
 
 def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
-    """Makes the table of each variant's summary, as `summarize` gives it."""
+    """Makes the table of each variant's summary, as `summarize` returns it."""
+    enough = bool((summary["seeds"] >= ENOUGH).any())
     columns: dict[str, Callable[[Row], str]] = {
         "variant": lambda row: str(row["variant"]),
         "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
         "mean": lambda row: number(row["mean"]),
         "95 % interval": lambda row: interval(row, "mean_low", "mean_high"),
-        "median": lambda row: number(row["median"]),
-        "10th percentile": lambda row: number(row["p10"]),
-        "IQM": lambda row: number(row["iqm"]),
+        "median": partial(_of_enough, "median") if enough else lambda row: number(row["median"]),
+        **({"10th percentile": partial(_of_enough, "p10"), "IQM": partial(_of_enough, "iqm")} if enough else {}),
     }
     if threshold is not None:
         columns[f"runs at {threshold:g} or above"] = lambda row: (
@@ -80,11 +81,15 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
     return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
 
 
+def _of_enough(name: str, row: Row) -> str:
+    return number(row[name]) if row["seeds"] >= ENOUGH else "–"
+
+
 def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
-    """Makes the table of the differences from the control, as `compare` gives them."""
+    """Makes the table of the differences from the control, as `compare` returns them."""
     return Table(
         name="comparison",
-        title=f"Against {control}: {metric.title}",
+        title=f"Against {quoted(control)}: {metric.title}",
         frame=compared,
         columns={
             "variant": lambda row: str(row["variant"]),
@@ -93,23 +98,21 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
             "95 % interval": lambda row: interval(row, "low", "high", lambda value: number(value, signed=True)),
             "p, Holm": lambda row: p_value(row["p_holm"]),
             "P(better)": lambda row: percent(row["improvement"]),
-            "seeds": lambda row: f"{row['seeds']} v. {row['control_seeds']}",
-            "seeds to decide (estimate)": lambda row: seeds_to_decide(row) or "–",
+            "seeds": _both_seeds,
+            "seeds to decide": lambda row: seeds_to_decide(row).replace(" or more", "+") or "–",
         },
     )
 
 
-def verdict(row: Row) -> str:
-    """Says what was decided, and at how many seeds nothing was."""
-    if row["verdict"] != "undecided":
-        return str(row["verdict"])
-    few, many = sorted((row["seeds"], row["control_seeds"]))
-    return f"undecided at {few} seeds" if few == many else f"undecided at {few} and {many} seeds"
+def _both_seeds(row: Row) -> str:
+    own, controls = row["seeds"], row["control_seeds"]
+    return f"{own}" if own == controls else f"{own} v. {controls}"
 
 
 def explained(row: Row) -> str:
-    """Says what was decided, and whether only rare failures stand against a decision."""
-    return verdict(row) + (": too few to rule out rare failures" if row["reason"] == "rare failures" else "")
+    """Writes the verdict, and whether only rare failures prevent one."""
+    why = ": too few seeds to rule out rare failures" if row["reason"] == "rare failures" else ""
+    return f"{row['verdict']}{why}"
 
 
 def p_value(value: float) -> str:

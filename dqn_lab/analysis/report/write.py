@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import glob
 import os
-import tempfile
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pandas as pd
-
 from dqn_lab.analysis import AnalysisError
 from dqn_lab.analysis.report.cautions import of_page
 from dqn_lab.analysis.report.clips import Shoot
-from dqn_lab.analysis.report.material import Material, Options, gather
+from dqn_lab.analysis.report.material import Material, gather
+from dqn_lab.analysis.report.neutral import csv
 from dqn_lab.analysis.report.page import Page, slug, write_page
 from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
+from dqn_lab.analysis.report.question import Options
 from dqn_lab.analysis.report.sections import Section, make_section
 
 MARK = '<meta name="generator" content="dqn_lab report">'
@@ -54,21 +55,55 @@ def write_report(
     """
     options = options or Options()
     material = gather(paths, options)
-    first = [*paths, *(arm for arm in options.compare or () if Path(arm).is_dir())][0]
+    first = [*paths, *(name for name in options.compare or () if Path(name).is_dir())][0]
     target = Path(out) if out is not None else Path(first) / "report"
     _refuse_other_things(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as scratch:
-        fresh = Path(scratch) / "new"
-        sections = [make_section(material, task, shoot) for task in material.tasks]
+    _clean_up(target)
+    sections = [make_section(material, task, shoot) for task in material.tasks]
+    fresh = target.with_name(f".{target.name}-new-{os.getpid()}")
+    try:
         _fill(fresh, material, sections)
-        if target.exists():
-            target.rename(Path(scratch) / "old")
-        fresh.rename(target)
+        _replace(target, fresh)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
     return Report(
         index=target / "index.html", question=material.question, progress=progress(material)[0],
         answers={section.task: section.answer for section in sections},
     )  # fmt: skip
+
+
+def _replace(target: Path, fresh: Path) -> None:
+    """Puts a directory in the place of another; if killed in between, the next report puts the old one back."""
+    if target.exists():
+        old = target.with_name(f".{target.name}-old-{os.getpid()}")
+        target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        fresh.rename(target)
+
+
+def _clean_up(target: Path) -> None:
+    """Removes what killed processes left beside a report; an old report whose place is empty is put back."""
+    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}-*-*")):
+        _, kind, process = left.name.rsplit("-", 2)
+        if kind not in ("new", "old") or not process.isdigit() or _runs(int(process)):
+            continue
+        if kind == "old" and not target.exists():
+            left.rename(target)
+        else:
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return process != os.getpid()
 
 
 def _refuse_other_things(target: Path) -> None:
@@ -79,7 +114,7 @@ def _refuse_other_things(target: Path) -> None:
     except (OSError, UnicodeDecodeError):
         ours = target.is_dir() and not any(target.iterdir())
     if not ours:
-        raise AnalysisError(f"{target}: is there already, and is no report; name another place with --out")
+        raise AnalysisError(f"{target}: exists and is not a report; name another place with --out")
 
 
 def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> None:
@@ -90,20 +125,20 @@ def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> N
         for picture in section.pictures:
             stem = directory / "figures" / f"{prefix}{picture.name}"
             stem.with_name(f"{stem.name}.svg").write_text(picture.rendered.svg, encoding="utf-8")
-            stem.with_name(f"{stem.name}.png").write_bytes(picture.rendered.png)
+            if picture.rendered.png is not None:
+                stem.with_name(f"{stem.name}.png").write_bytes(picture.rendered.png)
             if picture.data is not None:
-                _write_csv(directory / "tables" / f"{prefix}{picture.name}.csv", picture.data)
+                (directory / "tables" / f"{prefix}{picture.name}.csv").write_text(csv(picture.data), encoding="utf-8")
         for table in section.tables:
-            _write_csv(directory / "tables" / f"{prefix}{table.name}.csv", table.frame)
+            (directory / "tables" / f"{prefix}{table.name}.csv").write_text(table.csv(), encoding="utf-8")
             (directory / "tables" / f"{prefix}{table.name}.md").write_text(table.markdown(), encoding="utf-8")
     said, unfinished = progress(material)
+    missing = "".join(sorted({sign for section in sections for picture in section.pictures
+                              for sign in picture.rendered.missing}))  # fmt: skip
+    skipped = {**material.skipped, **({"PNG files": f"no installed font has {missing[:40]}"} if missing else {})}
     page = Page(
         name=material.name, question=material.question, progress=said, unfinished=unfinished,
         cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
-        versions=versions(material), shared=shared(material), skipped=material.skipped,
+        versions=versions(material), shared=shared(material), skipped=skipped,
     )  # fmt: skip
     (directory / "index.html").write_text(write_page(page), encoding="utf-8")
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    path.write_text(frame.to_csv(index=False, lineterminator="\n"), encoding="utf-8")

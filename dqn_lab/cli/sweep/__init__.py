@@ -1,4 +1,4 @@
-"""`sweep`: a question, asked of every variant and every seed; what is completed is not run again."""
+"""`sweep`: a question's variants × seeds; completed jobs are not run again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 
 from dqn_lab._paths import sweeps_directory
-from dqn_lab.cli import fail
-from dqn_lab.cli._parser import Parser
-from dqn_lab.types import ConfigError
+from dqn_lab.cli import fail, warn
+from dqn_lab.cli._parser import Parser, directory
+from dqn_lab.errors import ConfigError
 
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"), "1"
@@ -20,17 +20,19 @@ def main(argv: list[str]) -> int:
     """Runs a sweep; returns the exit code: 0 all done, 1 a job failed, 2 bad input, 130 interrupted."""
     args = _parser().parse_intermixed_args(argv)
     if args.name is None:
-        return _list_questions()
+        return list_questions()
     os.environ.update(ONE_THREAD)  # read by libraries when they are first imported, here and in workers
-    from dqn_lab.cli import _directories, _hydra, _interrupt
+    from dqn_lab.cli import _directories, _index, _interrupt
     from dqn_lab.cli._about import COMMAND, command
+    from dqn_lab.cli._compose import composer
     from dqn_lab.cli.sweep.run import sweep
 
     os.environ[COMMAND] = command()
     _interrupt.listen()
     try:
         _directories.add_directories(args.config_dir)
-        with _hydra.composer():
+        warn(*_index.read().problems)
+        with composer():
             return sweep(find_question(args.name), args)
     except ConfigError as error:
         return fail(*error.problems)
@@ -43,7 +45,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab sweep",
-        description="Asks a question of every variant and every seed, and goes on where an earlier sweep stopped. "
+        description="Runs every variant of a question with every seed, and continues where an earlier sweep stopped. "
         "Without a name, lists the questions.",
     )
     parser.add_argument("name", nargs="?", metavar="NAME", help="a question's name, or the path of a yaml file")
@@ -51,11 +53,11 @@ def _parser() -> argparse.ArgumentParser:
         "overrides", nargs="*", metavar="KEY=VALUE",
         help="for every run, as in `train`; seed='range(1000,1100)' gives the seeds, hydra/launcher=… what runs them",
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="the question's own short form: fewer seeds, shorter runs")
+    parser.add_argument("--quick", action="store_true", help="the question's short form: fewer seeds, shorter runs")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs and what would be skipped; run nothing")
-    parser.add_argument("--report", action="store_true", help="and then write the report, and print the answer")
-    parser.add_argument("--dir", type=Path, metavar="DIR", help="where to write (default: outputs/sweeps/<name>)")
-    parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
+    parser.add_argument("--report", action="store_true", help="write the report afterwards, and print the answer")
+    parser.add_argument("--dir", type=directory, metavar="DIR", help="where to write (default: outputs/sweeps/<name>)")
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
     return parser
 
 
@@ -63,7 +65,8 @@ def _questions() -> dict[str, Path]:
     return {path.stem: path for path in sorted(sweeps_directory().glob("*.yaml"))}
 
 
-def _list_questions() -> int:
+def list_questions() -> int:
+    """Prints every question; returns the exit code."""
     found = _questions()
     width = max(map(len, found), default=0) + 2
     for name, path in found.items():

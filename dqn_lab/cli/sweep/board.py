@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,9 +10,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import gymnasium
+from rich import box
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from dqn_lab.cli._display import LINES, say
@@ -55,7 +57,8 @@ class Board:
             self.seen[name] = changed
             self.status[name] = record["status"]
             if record["status"] == "completed":
-                self.scores[name] = final_return(record)
+                if not math.isnan(score := final_return(record)):
+                    self.scores[name] = score
                 if (threshold := _threshold(record["config"])) is not None:
                     self.thresholds[name] = threshold
 
@@ -67,13 +70,15 @@ class Board:
         """Counts the runs that ended, well or not."""
         return len(self.status) - self.count("waiting") - self.count("running")
 
-    def left(self) -> str:
-        """Estimates the time that is left from the runs that ended since the start."""
-        ended, seconds = self.done() - self.before, int(time.perf_counter() - self.started)
-        if not ended:
-            return "?"
+    def so_far(self) -> str:
+        """Says how many jobs have ended and, once some have since the start, estimates the time that is left."""
+        words = f"{self.done()} of {len(self.status)} jobs"
+        ended, seconds = self.done() - self.before, time.perf_counter() - self.started
+        if not ended or self.done() == len(self.status):
+            return words
         minutes, seconds = divmod(int(seconds / ended * (len(self.status) - self.done())), 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}" if minutes >= 60 else f"{minutes}:{seconds:02d}"
+        hours, minutes = divmod(minutes, 60)
+        return f"{words}, {f'{hours}:{minutes:02d}' if hours else minutes}:{seconds:02d} left"
 
     def variants(self) -> dict[str, list[str]]:
         """Returns the runs of each variant."""
@@ -92,21 +97,20 @@ class Board:
         counts = ", ".join(f"{self.count(status)} {status}" for status in ("running", "failed", "interrupted")
                            if self.count(status))  # fmt: skip
         means = "  ".join(f"{label}: {self.mean(names)}" for label, names in self.variants().items())
-        return (
-            f"{self.done()} of {len(self.status)} jobs{f' ({counts})' if counts else ''}  {self.left()} left  {means}"
-        )
+        return f"{self.so_far()}{f' ({counts})' if counts else ''}  {means}"
 
     def table(self) -> Table:
-        """Draws how far each variant is."""
-        table = Table(title=self.title, caption=f"{self.done()} of {len(self.status)} jobs, {self.left()} left")
-        table.add_column("variant")
-        for name in ("done", "running", "failed", "waiting", "final return"):
-            table.add_column(name, justify="right")
+        """Draws how far each variant is, in few columns, so that labels have room on a narrow terminal."""
+        table = Table(title=escape(self.title), caption=self.so_far(), box=box.SIMPLE_HEAD)
+        table.add_column("variant", overflow="fold")
+        failed = {status for status in ("failed", "interrupted") if self.count(status)}
+        for name in ("done", "running", *sorted(failed), "return"):
+            table.add_column(name, justify="right", no_wrap=True)
         for label, names in self.variants().items():
             statuses = [self.status[name] for name in names]
-            failed = statuses.count("failed") + statuses.count("interrupted")
-            counts = (statuses.count("completed"), statuses.count("running"), failed, statuses.count("waiting"))
-            table.add_row(label, *map(str, counts), self.mean(names))
+            done = f"{statuses.count('completed')}/{len(statuses)}"
+            counts = [str(statuses.count(status)) for status in ("running", *sorted(failed))]
+            table.add_row(escape(label), done, *counts, self.mean(names))
         return table
 
     def problems(self, errors: Mapping[str, str]) -> list[str]:
@@ -138,6 +142,8 @@ def summary(board: Board) -> list[str]:
 
 def _threshold(config: Mapping[str, Any]) -> float | None:
     """Returns the return from which Gymnasium calls an environment solved, if it says so."""
+    import gymnasium  # when there is a run to score
+
     try:
         return gymnasium.spec(config["env"]["id"]).reward_threshold
     except (KeyError, gymnasium.error.Error):

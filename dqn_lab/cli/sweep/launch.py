@@ -8,9 +8,8 @@ import signal
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_search_path import ConfigSearchPath
@@ -19,20 +18,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import _hydra, _jobs, _worker
+from dqn_lab.cli import _hydra, _worker
+from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli.sweep.ledger import state
 from dqn_lab.cli.sweep.plan import Job, Plan, with_seed
+from dqn_lab.errors import one_line
 from dqn_lab.records import RUN, read_record
-from dqn_lab.types import ConfigError, T, one_line
+
+if TYPE_CHECKING:
+    from dqn_lab.types import T
 
 PATIENCE = 10.0  # seconds that interrupted runs have to save what they have come to
 TRIES = 3  # of workers that die before any run has begun
-EXTRAS = {  # override: the extra that it needs, and the plugin that the extra brings
-    **dict.fromkeys(("hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm", "hydra/launcher=slurm"),
-                    ("submitit", "hydra_submitit_launcher")),
-    **dict.fromkeys(("hydra/launcher=ray", "hydra/launcher=ray_local"), ("ray", "hydra_ray_launcher")),
-    "hydra/sweeper=optuna": ("optuna", "hydra_optuna_sweeper"),
-}  # fmt: skip
 
 
 class Prepared(ConfigLoaderImpl):
@@ -63,6 +60,8 @@ def job(config: DictConfig) -> str | None:
     Returns:
         why it failed, in one line, if it did; its run.json says so too, if there is one.
     """
+    from dqn_lab.cli import _jobs  # torch is imported when a sweep is known to be right
+
     hydra = HydraConfig.get()
     try:
         with _worker.at_work():
@@ -78,14 +77,7 @@ def master(launch: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: there is no such launcher, or it is not installed.
     """
-    try:
-        return _hydra.compose_config(list(launch))
-    except ConfigError as error:
-        for chosen in launch:
-            extra, plugin = EXTRAS.get(chosen, ("", ""))
-            if extra and find_spec(f"hydra_plugins.{plugin}") is None:
-                raise ConfigError(f'{chosen}: needs an extra: pip install "dqn-lab[{extra}]"') from error
-        raise
+    return compose_config(list(launch))
 
 
 def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path) -> dict[str, str]:
@@ -128,6 +120,12 @@ def _launch(config: DictConfig, loader: Prepared, jobs: list[Job], directory: Pa
             if result.return_value is not None and not (directory / each.directory / RUN).exists():
                 errors[each.directory] = result.return_value
     return errors
+
+
+def num_workers(config: DictConfig, num_jobs: int) -> int:
+    """Returns how many of some jobs run at a time on this machine; 1 if the launcher does not say."""
+    asked = config.hydra.launcher.get("n_jobs") or 1  # joblib's: −1 for all cores, −2 for all but one
+    return min(num_jobs, asked if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + asked))
 
 
 def batches(config: DictConfig, jobs: list[T]) -> Iterator[tuple[int, list[T]]]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.cli.sweep.plan import Job
-from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep
-from dqn_lab.types import ConfigError
+from dqn_lab.errors import ConfigError
+from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved_states
 
 CIRCUMSTANCES = ("started", "versions", "git")  # of whoever asked; each run's record has its own
 
@@ -36,7 +35,7 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     """
     if old is None:
         return new
-    elsewhere = "give this one a directory of its own with --dir"
+    elsewhere = "choose another directory with --dir"
     if old["base"] != new["base"]:
         raise ConfigError(f"{directory}: holds a sweep over [{' '.join(old['base'])}]; {elsewhere}")
     for label, overrides in new["variants"].items():
@@ -72,4 +71,4 @@ def state(job: Job, directory: Path) -> str:
 
 def goes_on(job: Job, directory: Path) -> bool:
     """Returns whether a job's run was interrupted and has a checkpoint, from which it is resumed."""
-    return state(job, directory) == "interrupted" and Checkpoints(directory / job.directory, 1).exist()
+    return state(job, directory) == "interrupted" and bool(saved_states(directory / job.directory))

@@ -10,12 +10,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from dqn_lab.build import validate
-from dqn_lab.cli import _hydra, _jobs, _overrides
+from dqn_lab.cli import _index, _jobs, _overrides
+from dqn_lab.cli._compose import compose_config, plain
 from dqn_lab.cli._overrides import merge
+from dqn_lab.cli._problems import Problems
 from dqn_lab.cli.sweep.question import Question
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import identity, slug
-from dqn_lab.types import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,27 +63,23 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
         ConfigError: one line per problem, with the variants that have it.
     """
     _refuse_what_is_compared(question, typed)
-    problems: dict[str, list[str]] = {}  # what is wrong: the variants it is wrong with
-    warnings: dict[str, list[str]] = {}
-    jobs: list[Job] = []
-    composed: dict[tuple[str, ...], DictConfig] = {}
+    problems, warnings = (Problems("variant", len(question.variants)) for _ in range(2))
+    configs: dict[str, tuple[tuple[str, ...], DictConfig]] = {}
     for label, own in question.variants.items():
         shared = tuple(merge(question.base, typed, own, ["display=none"]))
-        try:
-            config, hashes, warned = _compose(launch, shared, question.seeds)
-        except ConfigError as error:
-            for problem in error.problems:
-                problems.setdefault(problem, []).append(label)
-            continue
-        composed[shared] = config
-        for warning in warned:
-            warnings.setdefault(warning, []).append(label)
-        jobs += _jobs_of(label, own, shared, hashes)
-    total = len(question.variants)
-    if problems:
-        raise ConfigError(*(_naming(names, total, text) for text, names in problems.items()))
-    said = [_naming(names, total, text) for text, names in warnings.items()]
-    return Plan(jobs=_share(jobs), composed=composed, warnings=[*said, *_twins(jobs, typed)])
+        with problems.of(repr(label)):
+            configs[label] = shared, compose_config([*launch, *shared, f"seed={question.seeds[0]}"])
+    problems.refuse()  # before torch is imported
+    jobs: list[Job] = []
+    for label, (shared, config) in configs.items():
+        with problems.of(repr(label)):
+            experiment = _jobs.prepare(config)
+            warnings.add(repr(label), experiment.warnings)
+            hashes = _identities(config, experiment.config, question.seeds)
+            jobs += _jobs_of(label, question.variants[label], shared, hashes)
+    problems.refuse()
+    composed = dict(configs.values())
+    return Plan(jobs=_share(jobs), composed=composed, warnings=[*warnings.lines(), *_twins(jobs, typed)])
 
 
 def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
@@ -109,22 +106,11 @@ def _twins(jobs: list[Job], typed: list[str]) -> list[str]:
     return same
 
 
-def _naming(labels: list[str], total: int, problem: str) -> str:
-    if len(labels) == total:
-        return f"every variant: {problem}"
-    return f"variant {labels[0]!r}{f' and {len(labels) - 1} more' if len(labels) > 1 else ''}: {problem}"
-
-
-def _compose(
-    launch: list[str], shared: tuple[str, ...], seeds: list[int]
-) -> tuple[DictConfig, dict[int, str], list[str]]:
-    """Composes and builds a variant once; returns each seed's identity, and the warnings."""
-    config = _hydra.compose_config([*launch, *shared, f"seed={seeds[0]}"])
-    experiment = _jobs.prepare(config)
+def _identities(config: DictConfig, validated: Mapping[str, Any], seeds: list[int]) -> dict[int, str]:
+    """Returns the identity of a variant's job by its seed."""
     if _interpolates(config):
-        reseeded = {seed: validate(_hydra.plain(with_seed(config, seed))) for seed in seeds}
-        return config, {seed: identity(each) for seed, each in reseeded.items()}, experiment.warnings
-    return config, {seed: identity({**experiment.config, "seed": seed}) for seed in seeds}, experiment.warnings
+        return {seed: identity(_index.validate(plain(with_seed(config, seed)))) for seed in seeds}
+    return {seed: identity({**validated, "seed": seed}) for seed in seeds}
 
 
 def _interpolates(config: DictConfig) -> bool:

@@ -8,20 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from annotated_types import Ge, Gt, MinLen
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict
 
 from dqn_lab._nearest import nearest
 from dqn_lab._validation import check
-from dqn_lab.analysis.report.metrics import METRICS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._overrides import merge, parse_seeds
+from dqn_lab.cli._yaml import read_yaml
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
-from dqn_lab.types import ConfigError
 
+DEFAULT_METRIC = "final_return"
 Overrides = list[str]
 Seeds = str | list[Annotated[int, Ge(0)]]
 Value = str | int | float | bool | None
@@ -50,7 +48,7 @@ class _File(_Strict):
     grid: dict[str, Annotated[list[Value], MinLen(1)]] = {}
     search: _Search | None = None
     control: str | None = None
-    metric: Annotated[str, MinLen(1)] = "final_return"
+    metric: Annotated[str, MinLen(1)] = DEFAULT_METRIC
     seeds: Seeds = "range(1000,1030)"
     quick: _Quick = _Quick()
 
@@ -72,11 +70,11 @@ class Question:
         name: of the file.
         question: in words.
         base: the overrides of every run.
-        variants: a label and the overrides that make it, for each arm.
-        control: the arm that the others are compared with; None in a search.
+        variants: the overrides of each variant, by its label.
+        control: the variant that the others are compared with; None in a search.
         metric: the primary one, declared beforehand.
-        seeds: of every arm.
-        search: what to try, where no variants are given.
+        seeds: of every variant.
+        search: what to try, if there are no variants.
     """
 
     name: str
@@ -97,13 +95,14 @@ def read_question(path: Path, quick: bool) -> Question:
         quick: ask it the quick way: fewer seeds, shorter runs.
 
     Raises:
-        ConfigError: one line a problem.
+        ConfigError: one line per problem.
     """
-    return _blaming(f"{path}: ", lambda: _question(path, quick))
+    values = _load(path)
+    return _blaming(f"{path}: ", lambda: _question(path.stem, values, quick))
 
 
-def _question(path: Path, quick: bool) -> Question:
-    values = check("", _File, _load(path))
+def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
+    values = check("", _File, found)
     values["base"] = _own("base", values["base"])
     values["variants"] = {label: _own(f"variants.{label}", own) for label, own in values["variants"].items()}
     values["quick"]["base"] = _own("quick.base", values["quick"]["base"])
@@ -116,15 +115,13 @@ def _question(path: Path, quick: bool) -> Question:
         raise ConfigError(f"control={control}: no such variant; {nearest(str(control), variants)}")
     if search and control is not None:
         raise ConfigError(f"control={control}: a search has no control")
-    if values["metric"] not in METRICS:
-        raise ConfigError(f"metric={values['metric']}: no such metric; {nearest(values['metric'], METRICS)}")
-    if search and values["metric"] != "final_return":
-        raise ConfigError(f"metric={values['metric']}: a search is for final_return")
+    if values["metric"] != DEFAULT_METRIC:
+        _check_metric(values["metric"], is_search=search is not None)
     if search:
         trials = short["num_trials"] if quick and short["num_trials"] else search["num_trials"]
         search = Search(params=search["params"], num_trials=trials, num_parallel=search["num_parallel"])
     return Question(
-        name=path.stem,
+        name=name,
         question=values["question"],
         base=merge(values["base"], short["base"] if quick else []),
         variants=variants,
@@ -135,16 +132,25 @@ def _question(path: Path, quick: bool) -> Question:
     )
 
 
+def _check_metric(metric: str, is_search: bool) -> None:
+    from dqn_lab.analysis.report.metrics import METRICS  # with pandas, which few questions need so early
+
+    if metric not in METRICS:
+        raise ConfigError(f"metric={metric}: no such metric; {nearest(metric, METRICS)}")
+    if is_search:
+        raise ConfigError(f"metric={metric}: a search is for {DEFAULT_METRIC}")
+
+
 def _own(where: str, overrides: list[str]) -> list[str]:
-    """Sees that overrides are for runs, and lets those for an environment's own arguments add them.
+    """Makes sure that overrides are for runs.
 
     Raises:
-        ConfigError: one is for what a sweep has other words for.
+        ConfigError: one of them is set elsewhere in a sweep.
     """
     for text in overrides:
         key = _overrides.key(text)
         if key == "seed" or key.startswith(("hydra.", "hydra/")):
-            other = "seeds: says which" if key == "seed" else "it belongs behind the sweep's name on the command line"
+            other = "seeds: says which" if key == "seed" else "write it after the sweep's name on the command line"
             raise ConfigError(f"{where}: {text}: {other}")
     return [_overrides.adding(text) for text in overrides]
 
@@ -157,17 +163,10 @@ def _blaming(prefix: str, work: Callable[[], Question]) -> Question:
 
 
 def _load(path: Path) -> Mapping[str, Any]:
-    try:
-        values = OmegaConf.to_container(OmegaConf.load(path))
-    except OSError as error:
-        raise ConfigError(str(error.strerror or error)) from error
-    except (yaml.YAMLError, OmegaConfBaseException, UnicodeDecodeError) as error:
-        raise ConfigError(f"not a yaml file: {error}") from error
-    if not isinstance(values, dict):
-        raise ConfigError("holds no keys")
+    values = read_yaml(path)
     for label in (values.get("variants") or {}) if isinstance(values.get("variants"), dict) else []:
         if not isinstance(label, str):
-            raise ConfigError(f"variants.{label}: a label is text: write it in quotes, '{label}'")
+            raise ConfigError(f"{path}: variants.{label}: a label is text; put it in quotes: '{label}'")
     return {str(key): value for key, value in values.items()}
 
 
@@ -185,7 +184,7 @@ def _combinations(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Typed:
-    """What a person typed behind a question's name.
+    """What a person typed after a question's name.
 
     Args:
         launch: Hydra's own overrides: how jobs are launched.
@@ -225,8 +224,8 @@ def read_typed(overrides: list[str]) -> Typed:
 
 
 def _single(text: str) -> str:
-    """Sees that an override gives one value; an environment's own arguments are one key more."""
+    """Makes sure that an override has one value."""
     text = _overrides.adding(text)
     if _overrides.is_sweep(text):
-        raise ConfigError(f"{text}: what a sweep compares stands in its file; a grid of its own is for `train -m`")
+        raise ConfigError(f"{text}: a sweep's values are in its file; for a grid use `train -m`")
     return text

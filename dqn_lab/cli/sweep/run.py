@@ -14,20 +14,21 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 from rich.console import Console
 
+from dqn_lab._memory import shared_by
 from dqn_lab.cli import _interrupt, _overrides, _worker, report, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._display import say
 from dqn_lab.cli.sweep.board import Board, Watch, summary
-from dqn_lab.cli.sweep.launch import close, launch, master
+from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
 from dqn_lab.cli.sweep.ledger import add_to, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question, read_typed
 from dqn_lab.cli.sweep.search import check_search, run_search
 from dqn_lab.cli.train import shown
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import safe_name, set_aside, write_sweep
-from dqn_lab.types import ConfigError
 
-QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings stand in its train.log, not in the table
+QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
 SHOWN = 10  # jobs that failed, in the summary
 SETTLED = ("completed", "running")  # what is not run again
 LONGEST = 160  # characters of a directory's name
@@ -61,7 +62,9 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
     if question.search:
         config, plan = check_search(question, question.search, hydra_part, typed.base), Plan(jobs=[], composed={})
     else:
-        config, plan = master(hydra_part), make_plan(question, hydra_part, typed.base)
+        config = master(hydra_part)
+        with shared_by(num_workers(config, len(question.variants) * len(question.seeds))):
+            plan = make_plan(question, hydra_part, typed.base)
     old = read_ledger(directory)
     ledger = add_to(old, _describe(question, plan, typed.base), directory)
     warn(*plan.warnings)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -12,14 +14,26 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
+from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import say
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
 from dqn_lab.cli.sweep.question import Question, Search
-from dqn_lab.records import RUN, final_return, identity, read_record, set_aside, slug, value_text, write_sweep
+from dqn_lab.errors import ConfigError
+from dqn_lab.records import (
+    RUN,
+    final_return,
+    identity,
+    read_record,
+    saved_states,
+    set_aside,
+    slug,
+    value_text,
+    write_sweep,
+)
 
+MOST_CHECKED = 50  # values of a key that are composed before the search
 BEST = 5  # trials that are shown at the end
 
 
@@ -27,22 +41,36 @@ def check_search(question: Question, search: Search, launch: list[str], typed: l
     """Builds one trial, and composes what Hydra's sweeper needs.
 
     Raises:
-        ConfigError: one line a problem.
+        ConfigError: one line per problem.
     """
+    shared = [*launch, *_overrides.merge(question.base, typed), f"seed={question.seeds[0]}"]
+    problems: list[str] = []
+    for one in _trials_that_try_every_value(search.params):
+        try:
+            trial = compose_config([*shared, *one])
+        except ConfigError as error:
+            problems += [f"search.params: {problem}" for problem in error.problems]
+    if problems:
+        raise ConfigError(*dict.fromkeys(problems))
     config = master([
         *launch,
         "hydra/sweeper=optuna",
         "hydra.sweeper.direction=maximize",
         f"hydra.sweeper.n_trials={search.num_trials}",
         f"hydra.sweeper.n_jobs={search.num_parallel}",
-        "hydra.sweeper.sampler.seed=0",  # the same proposals again, so that an interrupted search goes on
+        "hydra.sweeper.sampler.seed=0",  # the same proposals again, so that an interrupted search continues
         "hydra.sweeper.max_failure_rate=1.0",  # a trial that fails is one that failed
         "hydra.sweep.subdir='.trials/${hydra.job.num}'",
     ])  # fmt: skip
-    one = [f"{key}={_overrides.first_value(key, text)}" for key, text in search.params.items()]
-    trial = _hydra.compose_config([*launch, *_overrides.merge(question.base, typed, one), f"seed={question.seeds[0]}"])
     _jobs.prepare(trial)
     return config
+
+
+def _trials_that_try_every_value(params: Mapping[str, str]) -> Iterator[list[str]]:
+    """Lists few trials in which each value occurs once or more."""
+    values = {key: _overrides.tried_values(key, text)[:MOST_CHECKED] for key, text in params.items()}
+    for number in range(max(map(len, values.values()))):
+        yield [f"{key}={tried[min(number, len(tried) - 1)]}" for key, tried in values.items()]
 
 
 def run_search(config: DictConfig, question: Question, search: Search, typed: list[str], ledger: dict[str, Any]) -> int:
@@ -113,7 +141,8 @@ def _completed(path: Path) -> dict[str, Any] | None:
         record = {"status": "damaged"}
     if record["status"] == "completed":
         return record
-    if path.exists() and not (record["status"] == "interrupted" and Checkpoints(path, 1).exist()):
+
+    if path.exists() and not (record["status"] == "interrupted" and saved_states(path)):
         set_aside(path)
     return None
 
@@ -151,8 +180,9 @@ def _show(found: dict[str, Any], directory: Path) -> int:
         record = read_record(directory / job["directory"])
         if record["status"] == "completed":
             scores.setdefault(job["variant"], []).append(final_return(record))
-    best = sorted(scores, key=lambda label: -fmean(scores[label]))[:BEST]
+    means = {label: fmean(values) for label, values in scores.items()}
+    best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: run it again on other seeds")
     for label in best:
-        say(f"{label}  mean final return {fmean(scores[label]):.1f} over {len(scores[label])} runs")
+        say(f"{label}  mean final return {means[label]:.1f} over {len(scores[label])} runs")
     return int(not best)

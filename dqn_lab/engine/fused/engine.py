@@ -110,9 +110,9 @@ class FusedEngine:
 
     def _reserve(self, batch_size: int) -> None:
         """Makes room for batches of up to this size."""
-        self._num_actions, num_inputs = self._plan[[layout.NUM_ACTIONS, layout.LAYERS + layout.INPUTS]]
+        self._num_actions, num_observed = self._plan[layout.NUM_ACTIONS], layout.num_observed(self._plan)
         self._rows = np.arange(batch_size)
-        self._seen = np.zeros((batch_size, num_inputs), self._params.dtype)
+        self._seen = np.zeros((batch_size, num_observed), self._params.dtype)
         self._single = self._seen[:1], self._rows[:1]
         self._space = self._allocate(self._plan, batch_size, self._params.dtype)
 

@@ -16,11 +16,12 @@ ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD = range(5)  # optimizers
 TARGET_NEXT, ONLINE_NEXT, ONLINE_OBS, TARGET_OBS, NUM_PASSES = range(5)  # forward passes before the first step
 
 # the plan (int64): the composition; the gradient steps taken so far; which forward passes are needed; where each part
-# of the workspace begins, and the last one ends; and from `LAYERS` on a row of `FIELDS` for each linear layer
+# of the workspace begins, and the last one ends; from `LAYERS` on a row of `FIELDS` for each linear layer; and, if
+# states are read as one-hot, from `plan[STATES]` on a row of `STATE_FIELDS` for each number of an observation
 (
     ACTIVATION, LAYER_NORM, DUELING, BOOTSTRAP, OPTIMIZER, NESTEROV, HUBER, ALL_ACTIONS,
-    NUM_ACTIONS, NUM_OUTPUTS, TARGET_SIZE, NUM_UPDATES, NUM_LAYERS, PASSES,
-) = range(14)  # fmt: skip
+    NUM_ACTIONS, NUM_OUTPUTS, TARGET_SIZE, NUM_UPDATES, NUM_LAYERS, STATES, PASSES,
+) = range(15)  # fmt: skip
 PARTS = PASSES + NUM_PASSES
 (
     PASS_OUTPUTS, PASS_Q_VALUES, PROBABILITIES, NEXT_SHIFT, MEAN, BONUS, TARGET,
@@ -30,6 +31,8 @@ LAYERS = PARTS_END + 1
 # a layer: its features, where its parameters begin, where the gradient of its weight is summed up, and how many
 # features the layers before it have
 INPUTS, OUTPUTS, WEIGHT, BIAS, GAIN, SHIFT, BLOCK, FEATURES, FIELDS = range(9)
+# a number that is a state: the first of its inputs, its least value, and how many values it can have
+FIRST_INPUT, LEAST, NUM_VALUES, STATE_FIELDS = range(4)
 
 # the settings (float64)
 SETTINGS = (
@@ -63,6 +66,16 @@ def layer_rows(widths: Sequence[int], layer_norm: bool) -> list[list[int]]:
         block += round_up(inputs) * outputs
         features += inputs
     return rows
+
+
+def linear_layers(plan: Any) -> Any:
+    """Returns the plan's rows of linear layers, [layers, FIELDS]."""
+    return plan[LAYERS : LAYERS + plan[NUM_LAYERS] * FIELDS].reshape(-1, FIELDS)
+
+
+def num_observed(plan: Any) -> int:
+    """Returns how many numbers an observation has: as many as there are inputs, unless they are read as one-hot."""
+    return int((len(plan) - plan[STATES]) // STATE_FIELDS if plan[STATES] else plan[LAYERS + INPUTS])
 
 
 def round_up(number: Any) -> Any:

@@ -19,18 +19,27 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def observe(obs, rows, samples, plan, space):
-    """Copies observations to where `forward` reads them; zeros pad the last tile.
+    """Copies observations to where `forward` reads them, states as one-hot; zeros pad the last tile.
 
     Args:
-        obs: [N, I].
+        obs: [N, I]; for states [N, numbers].
         rows: [B], where in `obs` the batch is.
         samples: which of the batch, at most `CHUNK` tiles of them.
 
     Returns:
         the number of tiles.
     """
-    x = part(space, plan, layout.HIDDEN)
-    width, tiles = obs.shape[1], (len(samples) + TILE - 1) // TILE
+    x, states = part(space, plan, layout.HIDDEN), plan[layout.STATES]
+    width, tiles = plan[layout.LAYERS + layout.INPUTS], (len(samples) + TILE - 1) // TILE
+    if states:
+        clear(view(x, 0, tiles * width * TILE))
+        for j in range(len(samples)):
+            for number in range(obs.shape[1]):
+                row = states + number * layout.STATE_FIELDS
+                value = int(obs[rows[samples[j]], number]) - plan[row + layout.LEAST]
+                if 0 <= value < plan[row + layout.NUM_VALUES]:
+                    x[(j // TILE * width + plan[row + layout.FIRST_INPUT] + value) * TILE + j % TILE] = 1
+        return tiles
     for j in range(len(samples)):
         row, to = rows[samples[j]], j // TILE * width * TILE + j % TILE
         for i in range(width):

@@ -25,7 +25,8 @@ def make_plan(names: dict[str, Any], network: Any, value: Any, optimizer: Optimi
     codes = {key: SUPPORTED[key][name] for key, name in names.items()}
     layer_norm, (num_actions, num_outputs) = nn.LayerNorm in map(type, network.layers), network.head.shape
     rows = layout.layer_rows(_widths(network), layer_norm)
-    bootstrap, plan = codes["bootstrap.name"], np.zeros(LAYERS + len(rows) * FIELDS, np.int64)
+    bootstrap, states = codes["bootstrap.name"], _states(network)
+    plan = np.concatenate([np.zeros(LAYERS, np.int64), np.ravel(rows), states.ravel()])
     entries = {
         layout.ACTIVATION: codes["network.activation"],
         layout.LAYER_NORM: layer_norm,
@@ -39,13 +40,13 @@ def make_plan(names: dict[str, Any], network: Any, value: Any, optimizer: Optimi
         layout.NUM_OUTPUTS: num_outputs,
         layout.TARGET_SIZE: num_actions if value.all_actions else 1,
         layout.NUM_LAYERS: len(rows),
+        layout.STATES: LAYERS + len(rows) * FIELDS if len(states) else 0,
         layout.PASSES + layout.TARGET_NEXT: True,
         layout.PASSES + layout.ONLINE_NEXT: bootstrap == layout.DOUBLE,
         layout.PASSES + layout.ONLINE_OBS: value.all_actions,
         layout.PASSES + layout.TARGET_OBS: bootstrap == layout.MUNCHAUSEN,
     }
     plan[list(entries)] = list(entries.values())
-    plan[LAYERS:] = np.ravel(rows)
     return plan
 
 
@@ -66,6 +67,15 @@ def flatten(network: Any, plan: Array) -> Tensor:
     return flat
 
 
+def _states(network: Any) -> Array:
+    """Returns a row of the plan for each number of an observation that the network reads as one-hot."""
+    if network.states is None:
+        return np.empty((0, layout.STATE_FIELDS), np.int64)
+    numbers, values = network.states.cpu().numpy()
+    _, first, sizes = np.unique(numbers, return_index=True, return_counts=True)
+    return np.stack([first, values[first], sizes], 1)
+
+
 def _widths(network: Any) -> list[int]:
     """Returns the features of each layer; a dueling network's last two are one."""
     linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
@@ -75,7 +85,7 @@ def _widths(network: Any) -> list[int]:
 
 def _places(network: Any, plan: Array) -> Iterator[tuple[Tensor, int]]:
     """Yields each parameter and where it begins; the second of two linear layers that are one row follows the first."""
-    rows = iter(plan[LAYERS:].reshape(-1, FIELDS))
+    rows = iter(layout.linear_layers(plan))
     row, filled = next(rows), 0
     for layer in network.layers:
         if isinstance(layer, nn.Linear):

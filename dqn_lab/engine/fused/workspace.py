@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
     """Returns how many numbers each part has for batches of up to this size."""
-    rows = plan[layout.LAYERS :].reshape(-1, layout.FIELDS)
+    rows = layout.linear_layers(plan)
     inputs, outputs = rows[:, layout.INPUTS], rows[:, layout.OUTPUTS]
     per_action, samples = batch_size * plan[layout.NUM_ACTIONS], CHUNK * TILE
     widest, hidden = max(inputs.max(), outputs[-1]), samples * inputs.sum()

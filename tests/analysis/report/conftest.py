@@ -27,7 +27,7 @@ EVALUATIONS = ["step", "episode", "return_mean", "return_std", "return_min", "re
 
 
 def configure(**changes):
-    """Gives the configuration with some dotted keys changed."""
+    """Returns the configuration with some dotted keys changed."""
     config = copy.deepcopy(CONFIG)
     for key, value in changes.items():
         *path, last = key.split(".")
@@ -66,15 +66,15 @@ def write_run(directory, config, final, *, status="completed", steps=8000, num_e
         writer.writerow([0, 100, 20.0, 100, 1.0, 0, "", ""])
 
 
-def write_sweep(directory, arms, seeds=range(4), level=lambda arm, seed: 100.0, **changes):
-    """Writes a plain multirun: a run for each arm's changes and each seed."""
-    for number, arm in enumerate(arms):
+def write_sweep(directory, variants, seeds=range(4), level=lambda variant, seed: 100.0, **changes):
+    """Writes a plain multirun: a run for each variant's changes and each seed."""
+    for number, variant in enumerate(variants):
         for seed in seeds:
-            name = ",".join(f"{key}={value}" for key, value in arm.items()) or "plain"
+            name = ",".join(f"{key}={value}" for key, value in variant.items()) or "plain"
             write_run(
                 directory / f"{name},seed={seed}-{number}{seed}",
-                configure(seed=seed, **arm),
-                level(arm, seed),
+                configure(seed=seed, **variant),
+                level(variant, seed),
                 **changes,
             )
     return directory
@@ -98,9 +98,9 @@ def declare(directory, variants, *, question, control, seeds, metric="final_retu
     return directory
 
 
-def noisy(arm, seed):
-    """Gives a return that depends on the arm and the seed, some of them at the top."""
-    interval, n_step = arm.get("target.interval", 10), arm.get("buffer.n_step", 1)
+def noisy(variant, seed):
+    """Returns a return that depends on the variant and the seed, some of them at the top."""
+    interval, n_step = variant.get("target.interval", 10), variant.get("buffer.n_step", 1)
     draw = np.random.default_rng([seed, interval, n_step])
     return 500.0 if draw.random() < 0.3 else float(draw.uniform(80, 300) / (1 + np.log10(interval)) + 20 * n_step)
 

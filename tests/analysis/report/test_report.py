@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import pandas as pd
 import pytest
@@ -44,7 +45,7 @@ def test_a_plain_multirun_gives_a_page_with_figures_and_tables(cli, sweep):
     page = Page(sweep / "report" / "index.html")
     assert page.text.index("What does target.interval change?") < page.text.index("Learning curves")
     for words in (
-        "Difference from target.interval=1",
+        "Difference from “target.interval=1”",
         "Every seed",
         "Sensitivity to target.interval",
         "5 seeds a variant",
@@ -95,8 +96,8 @@ def test_variants_come_in_the_order_of_their_numbers(cli, make, tmp_path):
 
 
 def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
-    arms = [{"target.interval": 1}, {"target.interval": 10}]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": 1}, {"target.interval": 10}]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     make.run(tmp_path / "s" / "target.interval=10,seed=3-x", make.configure(seed=3), 0, status="failed")
     variants = {"often": "target.interval=1", "seldom": "target.interval=10"}
     make.declare(tmp_path / "s", variants, question="How often?", control="seldom", seeds=range(10))
@@ -105,8 +106,8 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "runs      6 of 20 runs; 1 failed, 13 not there yet" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
-    assert "Fewer than 30 seeds" in text
-    assert "against seldom (named by the sweep beforehand)" in text
+    assert "Few seeds: 3 seeds may show nothing of an outcome" in text
+    assert "differences from “seldom” (named by the sweep beforehand)" in text
 
 
 def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
@@ -114,7 +115,10 @@ def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
     variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
     make.declare(tmp_path / "s", variants, question="Which?", control="one", seeds=range(3))
     cli(tmp_path / "s")
-    assert "for want of two finished runs: never (0 finished)" in Page(tmp_path / "s" / "report" / "index.html").text
+    assert (
+        "a comparison needs two finished runs: “never” (0 finished)."
+        in Page(tmp_path / "s" / "report" / "index.html").text
+    )
 
 
 def test_no_finished_run_is_no_answer(cli, make, tmp_path):
@@ -128,16 +132,18 @@ def test_no_finished_run_is_no_answer(cli, make, tmp_path):
 
 
 def test_one_variant_is_described(cli, make, tmp_path):
-    make.sweep(tmp_path / "alone", [{}], range(4), lambda arm, seed: 400.0 + 50 * seed)
+    make.sweep(tmp_path / "alone", [{}], range(4), lambda variant, seed: 400.0 + 50 * seed)
     outcome = cli(tmp_path / "alone")
-    assert "question  How well does alone do?" in outcome.out
-    assert "alone has a mean final return of 475.0 (95 % interval" in outcome.out
-    assert "2 of 4 reach 475" in outcome.out
+    assert "question  How well does “alone” do?" in outcome.out
+    assert "“alone” has a mean final return of 475.0 (4 seeds, 95 % interval" in outcome.out
+    assert "2 of 4 runs reach 475" in outcome.out
 
 
 def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tmp_path):
-    arms = [{"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [
+        {"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)
+    ]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     outcome = cli(tmp_path / "s")
     assert "answer    Acrobot-v1: " in outcome.out
     assert "answer    CartPole-v1: " in outcome.out
@@ -147,8 +153,8 @@ def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tm
 
 
 def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
-    arms = [{"target.interval": value, "buffer.n_step": n} for value in (1, 10) for n in (1, 3)]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": value, "buffer.n_step": n} for value in (1, 10) for n in (1, 3)]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "What do buffer.n_step and target.interval change, alone and together?" in text
@@ -157,15 +163,15 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
 
 
 def test_pairs_that_are_not_all_there_are_no_interaction(cli, make, tmp_path):
-    arms = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     assert cli(tmp_path / "s").code == 0
     assert not (tmp_path / "s" / "report" / "figures" / "heat_map.svg").exists()
 
 
 def test_numbers_beside_a_word_come_in_the_order_of_their_size(cli, make, tmp_path):
-    arms = [{"target.interval": i, "buffer.capacity": size} for i in (1, 10) for size in (9, 10, 100, None)]
-    make.sweep(tmp_path / "s", arms, range(3), make.noisy)
+    variants = [{"target.interval": i, "buffer.capacity": size} for i in (1, 10) for size in (9, 10, 100, None)]
+    make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     cli(tmp_path / "s")
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "interaction.csv", keep_default_na=False)
     assert list(dict.fromkeys(table["buffer.capacity"].astype(str))) == ["9", "10", "100", "null"]
@@ -184,10 +190,10 @@ def test_a_control_that_has_not_run_is_replaced_by_no_other(cli, make, tmp_path)
     variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
     make.declare(tmp_path / "s", variants, question="Which?", control="never", seeds=range(3))
     outcome = cli(tmp_path / "s")
-    assert "answer    No answer: never, with which the others are to be compared, has no runs here." in outcome.out
+    assert "answer    No answer: “never”, the control, has no runs here." in outcome.out
     assert "runs      6 of 9 runs; 3 not there yet" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "never has no runs here, and nothing else was declared to compare with." in text
+    assert "“never” has no runs here, and no other control was declared." in text
     assert not (tmp_path / "s" / "report" / "tables" / "comparison.csv").exists()
 
 
@@ -242,9 +248,12 @@ def test_many_variants_are_drawn_apart(cli, make, tmp_path):
 def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
     make.run(tmp_path / "s" / "target.interval=10,seed=7-x", make.configure(seed=7), float("nan"))
+    make.run(tmp_path / "s" / "target.interval=10,seed=8-x", make.configure(seed=8), float("inf"))
     outcome = cli(tmp_path / "s")
     assert outcome.code == 0
-    assert "(1): target.interval=10 seed 7." in Page(tmp_path / "s" / "report" / "index.html").text
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    named = "“target.interval=10” seed 7, “target.interval=10” seed 8."
+    assert f"2 completed runs have no finite final return and count nowhere: {named}" in text
     results = pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")
     assert list(results["seeds"]) == [3, 3]
 
@@ -272,16 +281,16 @@ def test_steps_that_differ_between_variants_are_pointed_out(cli, make, tmp_path)
 
 def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep):
     outcome = cli(sweep, "--compare", "target.interval=100", "target.interval=1")
-    assert "question  Does target.interval=1 differ from target.interval=100?" in outcome.out
+    assert "question  Does “target.interval=1” differ from “target.interval=100”?" in outcome.out
     table = pd.read_csv(sweep / "report" / "tables" / "comparison.csv")
     assert list(table[["variant", "control"]].iloc[0]) == ["target.interval=1", "target.interval=100"]
 
 
 def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
-    make.sweep(tmp_path / "a", [{}], range(3), lambda arm, seed: 100.0 + seed)
-    make.sweep(tmp_path / "b", [{}], range(3), lambda arm, seed: 200.0 + seed)
+    make.sweep(tmp_path / "a", [{}], range(3), lambda variant, seed: 100.0 + seed)
+    make.sweep(tmp_path / "b", [{}], range(3), lambda variant, seed: 200.0 + seed)
     outcome = cli("--compare", tmp_path / "a", tmp_path / "b")
-    assert "question  Does b differ from a?" in outcome.out
+    assert "question  Does “b” differ from “a”?" in outcome.out
     table = pd.read_csv(tmp_path / "a" / "report" / "tables" / "comparison.csv")
     assert table["difference"].item() == pytest.approx(100)
 
@@ -299,7 +308,7 @@ def test_a_reports_runs_are_a_reference_for_another(cli, make, sweep, tmp_path):
 
 def test_the_threshold_can_be_chosen(cli, make, tmp_path):
     make.sweep(
-        tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), lambda arm, seed: 100.0 * seed
+        tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), lambda variant, seed: 100.0 * seed
     )
     cli(tmp_path / "s", "--threshold", "100")
     assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")["successes"]) == [2, 2]
@@ -330,7 +339,7 @@ def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, ma
         (["interval", "--against", "nameless.csv"], "--against nameless.csv: row 2 names no variant"),
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
         (["interval", "--threshold", "abc"], "abc: must be a finite number"),
-        (["interval", "--out", "precious"], "precious: is there already, and is no report"),
+        (["interval", "--out", "precious"], "precious: exists and is not a report"),
         (["--metric", "final_return"], "PATH: which runs?"),
     ],
 )
@@ -421,25 +430,25 @@ def test_what_made_the_runs_is_on_the_page(cli, sweep):
 def test_few_seeds_are_told_what_the_intervals_allow_for(cli, make, tmp_path):
     """Intervals of means allow for what few seeds missed where bounds are known, as on CartPole."""
     for name, changes, allowed in (
-        ("known", {}, "the intervals of the means allow for it"),
-        ("unknown", {"env.id": "Mine-v0"}, "the intervals of the means leave it out"),
+        ("known", {}, "The intervals of the means allow for such outcomes;"),
+        ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for such outcomes;"),
     ):
         make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
         cli(tmp_path / name)
         text = Page(tmp_path / name / "report" / "index.html").text
-        assert "Fewer than 30 seeds: what fewer than 45 % of runs do may be missing among 5 seeds; " + allowed in text
-        assert ("env.return_bounds=[low,high] states" in text) == (name == "unknown")
-        assert ("It lies between 0 and 500, which the intervals of the means allow for." in text) == (name == "known")
+        assert "Few seeds: 5 seeds may show nothing of an outcome that up to 45 % of runs have. " + allowed in text
+        assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
+        assert ("with the bounds of the return built in (it lies between 0 and 500)" in text) == (name == "known")
 
 
 def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make, tmp_path):
-    def level(arm, seed):
-        return {1: 450.0, 10: 480.0}[arm["target.interval"]] + seed % 5
+    def level(variant, seed):
+        return {1: 450.0, 10: 480.0}[variant["target.interval"]] + seed % 5
 
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 10)], range(10), level)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "undecided at 10 seeds: too few to rule out rare failures" in text
+    assert "undecided: too few seeds to rule out rare failures" in text
     assert "too few seeds to rule out rare failures; an estimated 29 seeds would decide." in text
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
     assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
@@ -452,4 +461,60 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Mine-v0; final return" in text
-    assert "It lies between −10 and 600, which the intervals of the means allow for." in text
+    assert "with the bounds of the return built in (it lies between −10 and 600)" in text
+
+
+def test_labels_that_attack_are_shown_and_do_nothing(cli, make, tmp_path):
+    labels = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>|x", "목표\x07", "\u202e\t"]
+    variants = [{"target.interval": value} for value in range(1, len(labels) + 1)]
+    make.sweep(tmp_path / "s", variants, range(2), make.noisy)
+    variants = {label: f"target.interval={number}" for number, label in enumerate(labels, 1)}
+    make.declare(tmp_path / "s", variants, question="<b>Which?\x00", control=labels[0], seeds=range(2))
+    assert cli(tmp_path / "s").code == 0
+    page = Page(tmp_path / "s" / "report" / "index.html")
+    assert "script" not in page.tags
+    assert "<script>alert(1)</script>|x" in page.text
+    for path in (tmp_path / "s" / "report").rglob("*.svg"):
+        ElementTree.parse(path)
+    results = (tmp_path / "s" / "report" / "tables" / "results.csv").read_text()
+    assert "\n'=cmd" in results
+    assert not set(results) & {"\x07", "\u202e", "\t"}
+
+
+def test_few_seeds_hide_what_would_mean_nothing(cli, make, tmp_path):
+    variants = [{"target.interval": value} for value in (1, 10, 100)]
+    for seeds, shown in ((4, False), (5, True)):
+        directory = make.sweep(tmp_path / str(seeds), variants, range(seeds), make.noisy)
+        cli(directory)
+        text = Page(directory / "report" / "index.html").text
+        assert ("10th percentile" in text.partition("How to read this")[0]) == shown
+        assert ("Distribution of the final return" in text) == shown
+
+
+def test_a_single_run_has_a_name_and_a_curve_and_no_interval(cli, make, tmp_path):
+    run = tmp_path / "2026-11-28" / "11-34-40_network=mlp24,seed=0-ddbcd837"
+    make.run(run, make.configure(seed=0), 138.4)
+    outcome = cli(run)
+    assert "question  How well does “network=mlp24” do?" in outcome.out
+    assert "“network=mlp24” has a final return of 138.4, with one seed; it does not reach 475." in outcome.out
+    text = Page(run / "report" / "index.html").text
+    assert "1 run, completed" in text
+    assert "Greedy return of one run." in text
+    assert "One seed says little" in text
+    assert [path.stem for path in sorted((run / "report" / "figures").glob("*.svg"))] == ["learning_curves"]
+    curve = pd.read_csv(run / "report" / "tables" / "learning_curves.csv")
+    assert curve["low"].isna().all()
+
+
+def test_of_very_many_runs_a_page_shows_some_and_the_tables_have_all(cli, make, tmp_path, monkeypatch):
+    monkeypatch.setattr("dqn_lab.analysis.report.evidence.MAX_SHOWN", 3)
+    monkeypatch.setattr("dqn_lab.analysis.report.page.MOST_ROWS", 6)
+    monkeypatch.setattr("dqn_lab.analysis.figures.seeds.MAX_CURVES", 6)
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 2, 3, 4)], range(5), make.noisy)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "Of 4 variants only the control and those with the best means; the tables have all." in text
+    assert "The first 6 of 20 rows; the CSV file has all." in text
+    assert "Of 15 runs, 6 at equal distances in that order." in text
+    assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
+    assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")) == 4

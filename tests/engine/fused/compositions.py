@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import gymnasium
 import numpy as np
 import torch
 from gymnasium.spaces import Box
@@ -31,6 +32,7 @@ class Composition(NamedTuple):
     """What an engine is built of, and what batches it is given."""
 
     obs: tuple[int, ...] = (4,)
+    space: gymnasium.Space[Any] | None = None  # of the observations; None for a box of that shape
     num_actions: int = 3
     network: dict[str, Any] = {"name": "mlp"}
     value: dict[str, Any] = {"name": "expected"}
@@ -46,8 +48,9 @@ class Composition(NamedTuple):
 
     def networks(self, dtype):
         """Builds the online and the target network; one for both where it is shared."""
+        space = Box(-1, 1, self.obs) if self.space is None else self.space
         online, target = (
-            create("network", self.network, Box(-1, 1, self.obs), self.num_actions, 1, generator).to(dtype)
+            create("network", self.network, space, self.num_actions, 1, generator).to(dtype)
             for generator in (torch_generator(self.seed, "online"), torch_generator(self.seed, "target"))
         )
         return online, online if self.shared else target
@@ -59,13 +62,20 @@ class Composition(NamedTuple):
         parts.append(create("optimizer", self.optimizer))
         return create("engine", {"name": name}, online, target, *parts, CPU)
 
+    def observe(self, size, rng):
+        """Makes observations up."""
+        if self.space is None:
+            return rng.normal(size=(size, *self.obs))
+        self.space.seed(int(rng.integers(2**31)))
+        return np.stack([self.space.sample() for _ in range(size)])
+
     def draw(self, size, rng, array):
         """Makes transitions up, of numbers that either type can hold."""
         made = Transition(
-            obs=rng.normal(size=(size, *self.obs)),
+            obs=self.observe(size, rng),
             action=rng.integers(self.num_actions, size=size),
             reward=rng.normal(size=size),
-            next_obs=rng.normal(size=(size, *self.obs)),
+            next_obs=self.observe(size, rng),
             discount=np.where(rng.random(size) < 0.2, 0, 0.9),
         )
         return Transition(*(f.astype(np.float32).astype(array) if f.dtype == np.float64 else f for f in made))
@@ -98,9 +108,9 @@ class Composition(NamedTuple):
         return updates
 
     def learn_steadily(self, dtype):
-        """Gives two engines of torch after all batches, and the first one's updates; where rounding stays rounding.
+        """Returns two torch engines after all batches, and the first one's updates, if rounding errors stay small.
 
-        It does not where steps jump to and fro about a minimum, or where a gradient is nothing but rounding and Adam
+        They do not if steps oscillate about a minimum, or if a gradient is nothing but rounding and Adam
         makes it as long as any other: there two right computations end far apart. So the other begins with weights
         that were rounded otherwise, and both must end in the same place.
         """

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 
 from dqn_lab.types import Batch, Noise, Transition
 from tests.engine.fused.compositions import Composition, distance
 
 
-@pytest.mark.parametrize("shape", [(2, 3), (), (1, 2, 2)])
+@pytest.mark.parametrize("shape", [(2, 3), ()])
 def test_observations_of_any_shape_are_flattened(shape):
     composition = Composition(obs=shape, memory=50)
     engine, fused = (composition.build(name, torch.float64) for name in ("torch", "fused"))
@@ -23,7 +24,7 @@ def test_observations_of_any_shape_are_flattened(shape):
 
 
 def unusual(memory, layout):
-    """Gives the arrays to write to and a memory of other views of them."""
+    """Returns the arrays to write to, and a memory of other views of them."""
     if layout == "strided":
         wide = [np.repeat(field, 2, 0) for field in memory]
         return Transition(*(field[::2] for field in wide)), Transition(*(field[::2] for field in wide))
@@ -77,3 +78,29 @@ def test_half_precision_observations_are_learned_from_as_in_torch():
     losses = [composition.build(name, torch.float32).update(Batch(memory, None, rows, rows), Noise()).loss
               for name in ("torch", "fused")]  # fmt: skip
     assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("space", [
+    Discrete(1), Discrete(70, start=-3), MultiDiscrete([2, 5, 3], start=[0, 4, -1]), MultiDiscrete([[2, 3], [4, 1]]),
+    MultiBinary(6),
+], ids=str)  # fmt: skip
+@pytest.mark.parametrize("kept", [True, False], ids=["memory", "copied batches"])
+def test_states_are_learned_from_as_in_torch(space, kept):
+    """The kernels read one-hot inputs from the states that a buffer stores."""
+    composition = Composition(space=space, memory=150 if kept else None, batch_size=70)
+    engine, fused = (composition.build(name, torch.float64) for name in ("torch", "fused"))
+    for batch, noise in composition.batches(torch.float64, 10):
+        one, other = engine.update(batch, noise), fused.update(batch, noise)
+        assert other.loss == pytest.approx(one.loss, rel=1e-10)
+    assert distance(fused.online, engine.online) < 1e-10
+    for size in (1, 3, 100):
+        obs = batch.memory.obs[:size]
+        np.testing.assert_allclose(fused.q_values(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)
+
+
+def test_a_state_outside_its_space_has_no_input_of_its_own():
+    """As in torch, all of its inputs are 0."""
+    engine, fused = (Composition(space=Discrete(4)).build(name, torch.float64) for name in ("torch", "fused"))
+    obs = np.array([-1, 4, 10**6])
+    np.testing.assert_allclose(fused.q_values(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)
+    assert (engine.q_values(obs) == engine.q_values(obs)[0]).all()

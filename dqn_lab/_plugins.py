@@ -1,0 +1,29 @@
+"""Installed packages that bring components and options, found without importing them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.metadata
+import importlib.util
+from pathlib import Path
+
+GROUP = "dqn_lab.plugins"
+
+
+@functools.cache
+def plugins() -> list[importlib.metadata.EntryPoint]:
+    """Lists the entry points through which installed packages bring components."""
+    return list(importlib.metadata.entry_points(group=GROUP))
+
+
+@functools.cache
+def plugin_directories() -> list[Path]:
+    """Lists the packages of the plugins, without those that cannot be found."""
+    found = []
+    for plugin in plugins():
+        spec = None
+        with contextlib.suppress(Exception, SystemExit):  # finding it imports a parent package, whatever that does
+            spec = importlib.util.find_spec(plugin.module)
+        found += [Path(root) for root in (spec.submodule_search_locations if spec else None) or []]
+    return found

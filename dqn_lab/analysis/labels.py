@@ -1,0 +1,133 @@
+"""What variants are called that no `sweep.json` names, and the keys that tell configurations apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dqn_lab import records as disk
+
+UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that make no other experiment
+MANY_KEYS = 3  # more than these make no label
+TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
+DATE = re.compile(r"/\d{4}-\d\d-\d\d$")  # a directory that says when, and not what
+MISSING = object()  # the value of a key that a configuration lacks
+Config = Mapping[str, Any]  # dotted keys; lists as text; without the uninteresting ones
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Returns a configuration's dotted keys and values, lists as text, so that values can be told apart."""
+    for key, value in config.items():
+        if isinstance(value, dict):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, list) else value
+
+
+def swept_keys(configs: Iterable[Config]) -> list[str]:
+    """Lists the keys whose values differ."""
+    distinct = list({id(config): config for config in configs}.values())
+    keys = dict.fromkeys(key for config in distinct for key in config)
+    return [key for key in keys if len({_exact(config.get(key, MISSING)) for config in distinct}) > 1]
+
+
+def _exact(value: Any) -> tuple[type, Any]:
+    return type(value), value  # true is not 1
+
+
+def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
+    """Names variants that nobody named."""
+    parents: dict[str, set[int]] = {}
+    for path, config in configs.items():
+        parents.setdefault(os.path.dirname(path), set()).add(id(config))
+    alone = all(len(distinct) == 1 for distinct in parents.values())
+    if alone and not any(DATE.search(parent) for parent in parents):
+        names = short_names(parents)
+        return {path: names[os.path.dirname(path)] for path in configs}
+    distinct = {id(config): config for config in configs.values()}
+    keys = _free_keys(list(distinct.values()))
+    typed = _typed_labels(configs) if alone or max(map(len, keys), default=0) > MANY_KEYS else None
+    if typed is not None:
+        return typed
+    labels = dict(zip(distinct, _write_labels(list(distinct.values()), keys), strict=True))
+    return {path: labels[id(config)] or os.path.basename(path) for path, config in configs.items()}
+
+
+def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
+    """Names configurations by the overrides in the names of their directories; None unless these tell them apart."""
+    parts = {}
+    for path in configs:
+        name = TYPED.fullmatch(os.path.basename(path))
+        if name is None or len(name["overrides"]) >= disk.SLUG:  # of another kind, or cut
+            return None
+        words = name["overrides"].split(",")
+        parts[path] = [word for word in words if word.partition("=")[0] not in (*UNINTERESTING, "default")]
+    common = set.intersection(*map(set, parts.values())) if len({*map(id, configs.values())}) > 1 else set()
+    labels: dict[int, set[str]] = {}
+    for path, words in parts.items():
+        said = ", ".join(word for word in words if word not in common) or "default"
+        labels.setdefault(id(configs[path]), set()).add(said)
+    shortest = {config: min(texts, key=lambda text: (len(text), text)) for config, texts in labels.items()}
+    if len(set(shortest.values())) < len(shortest):
+        return None
+    return {path: shortest[id(config)] for path, config in configs.items()}
+
+
+def _free_keys(configs: Sequence[Config]) -> list[list[str]]:
+    """Lists each configuration's keys that differ, without those that the choice of a component settles."""
+    swept = swept_keys(configs)
+    free = set()
+    for key in swept:
+        values: dict[Any, set[Any]] = {}
+        for config in configs:
+            values.setdefault(_component(config, key), set()).add(_exact(config.get(key, MISSING)))
+        free |= {(key, component) for component, seen in values.items() if len(seen) > 1}
+    return [
+        [key for key in swept if key in config and (key.endswith(".name") or (key, _component(config, key)) in free)]
+        for config in configs
+    ]
+
+
+def _write_labels(configs: Sequence[Config], keys: Sequence[Sequence[str]]) -> list[str]:
+    """Writes keys and values; of many keys only as few as tell the configurations apart."""
+    if max(map(len, keys), default=0) > MANY_KEYS:
+        few = _telling_keys(configs, list(dict.fromkeys(key for own in keys for key in own)))
+        keys = [[key for key in few if key in config] for config in configs]
+    return [
+        ", ".join(f"{key}={disk.value_text(config[key])}" for key in own)
+        for config, own in zip(configs, keys, strict=True)
+    ]
+
+
+def _telling_keys(configs: Sequence[Config], keys: Sequence[str]) -> list[str]:
+    """Chooses keys one after the other, each the one that tells most configurations apart, components' names first."""
+    found: list[str] = []
+    groups: list[tuple[Any, ...]] = [()] * len(configs)
+    while len(set(groups)) < len(configs):
+        split = {
+            key: [(*group, _exact(config.get(key, MISSING))) for group, config in zip(groups, configs, strict=True)]
+            for key in keys
+            if key not in found
+        }
+        best = max(split, key=lambda key: (len(set(split[key])), key.endswith((".name", ".id"))))
+        found, groups = [*found, best], split[best]
+    return found
+
+
+def _component(config: Config, key: str) -> Any:
+    return config.get(f"{key.split('.')[0]}.name")
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """Names runs and sweeps by their directories, with the parent's name before it where that is not enough."""
+    parts = {path: path.split(os.sep) for path in paths}
+    short = Counter(part[-1] for part in parts.values())
+    long = Counter(tuple(part[-2:]) for part in parts.values())
+    return {
+        path: part[-1] if short[part[-1]] == 1 else "/".join(part[-2:]) if long[tuple(part[-2:])] == 1 else path
+        for path, part in parts.items()
+    }

@@ -1,0 +1,98 @@
+"""What is asked: the question in words, and the variant that the others are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from dqn_lab.analysis import AnalysisError, Sweep
+from dqn_lab.analysis.sentence import quoted
+
+TASKS = ("env", "env.id", "env.name")  # the keys that say which task a run has
+DECLARED = "named by the sweep beforehand"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a person may ask for.
+
+    Args:
+        metric: to compare; None: the sweep's own, else `final_return`.
+        control: the variant that the others are compared with; None: the sweep's own, else the first.
+        threshold: a run succeeds at this return or above; None: what the task counts as solved.
+        compare: two variants, or directories of one variant each; the second is compared with the first.
+        against: a CSV or JSON file of results per run to compare with.
+    """
+
+    metric: str | None = None
+    control: str | None = None
+    threshold: float | None = None
+    compare: tuple[str, str] | None = None
+    against: Path | None = None
+
+
+def find_variant(scores: pd.DataFrame, word: str) -> str:
+    """Finds the variant that a word means: its own name, or a sweep of one variant by its name or directory."""
+    variants = [str(name) for name in scores["variant"].cat.categories]
+    if word in variants:
+        return word
+    parents = scores["directory"].map(lambda path: Path(path).resolve().parent, na_action="ignore")
+    inside = scores[(scores["sweep"] == word) | (parents == Path(word).resolve())]
+    names = list(dict.fromkeys(inside["variant"].astype(str)))
+    if len(names) == 1:
+        return names[0]
+    if names:
+        raise AnalysisError(f"{word}: has {len(names)} variants; name one of them: {', '.join(names)}")
+    raise AnalysisError(f"{word}: no such variant; choices: {', '.join(variants)}")
+
+
+def declared_here(sweeps: Sequence[Sweep], variants: Sequence[str]) -> str | None:
+    """Returns the first of some variants that a sweep named as its control beforehand."""
+    declared = {sweep.control for sweep in sweeps if sweep.control is not None}
+    return next((name for name in variants if name in declared or name.partition(": ")[2] in declared), None)
+
+
+def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Options) -> tuple[str | None, str]:
+    """Says what the others are compared with, and why."""
+    variants = [str(name) for name in scores["variant"].cat.categories]
+    if options.control is not None:
+        return find_variant(scores, options.control), "as asked for"
+    if options.compare:
+        return variants[0], "the first of the two"
+    declared = {sweep.control for sweep in sweeps if sweep.control is not None}
+    own = declared_here(sweeps, variants)
+    references = list(dict.fromkeys(scores.loc[scores["is_reference"], "variant"].astype(str)))
+    if references:
+        return next(
+            (name for name in references if name == f"{own} (reference)"), references[0]
+        ), "the stored reference"
+    if own is None and len(sweeps) == 1 and declared:
+        own = declared.pop()  # it has no runs yet, which is for the report to say
+    if own is not None:
+        return own, DECLARED
+    return (variants[0], "the first; --control names another") if len(variants) > 1 else (None, "")
+
+
+def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str], options: Options) -> str:
+    """Takes the sweep's own question, or makes one from what differs."""
+    variants = [str(name) for name in scores["variant"].cat.categories]
+    if options.compare:
+        return f"Does {quoted(variants[1])} differ from {quoted(variants[0])}?"
+    if options.against:
+        return f"Do these runs differ from the reference {options.against.stem}?"
+    asked = list(dict.fromkeys(sweep.question for sweep in sweeps if sweep.question))
+    if len(asked) == 1:
+        return asked[0]
+    if len(variants) == 1:
+        return f"How well does {quoted(variants[0])} do?"
+    keys = [key for key in swept if key not in TASKS]
+    if scores["sweep"].nunique() == 1 and len(keys) == 1:
+        return f"What does {keys[0]} change?"
+    if scores["sweep"].nunique() == 1 and len(keys) == 2:
+        return f"What do {keys[0]} and {keys[1]} change, alone and together?"
+    names = [quoted(name) for name in variants]
+    return f"How do {', '.join(names[:-1])} and {names[-1]} compare?" if len(variants) <= 4 else (
+        f"How do these {len(variants)} variants compare?")  # fmt: skip

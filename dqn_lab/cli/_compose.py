@@ -1,0 +1,190 @@
+"""From overrides to a composed configuration whose names and values are right, without importing torch."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.config_repository import CachingConfigRepository, ConfigRepository
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from dqn_lab import registry
+from dqn_lab._paths import config_directory
+from dqn_lab.cli import _explain, _index, _overrides
+from dqn_lab.cli._directories import directories
+from dqn_lab.cli._yaml import read_yaml
+from dqn_lab.errors import ConfigError
+
+ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
+PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")  # whose launchers and sweepers may be named
+# what Hydra raises for files and overrides of unforeseen shapes, besides
+ALL_ERRORS = (*ERRORS, AssertionError, AttributeError, KeyError, OSError, RecursionError, TypeError)
+
+
+class _SearchPath(SearchPathPlugin):
+    """Adds `--config-dir` and the plugins' `conf/` folders behind the package's own."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for directory in directories()[1:]:
+            search_path.append(provider="dqn_lab", path=directory.as_uri())
+
+
+class _Checked(CachingConfigRepository):
+    """Hydra's configuration files; those that are not the lab's own are checked before Hydra reads them."""
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        """Reads a file.
+
+        Raises:
+            ConfigError: it is not valid yaml.
+        """
+        name = f"{config_path.removesuffix('.yaml')}.yaml"
+        path = next((path for each in directories() if (path := each / name).is_file()), None)
+        if path is not None and not path.is_relative_to(config_directory()):
+            read_yaml(path)
+        return super().load_config(config_path)
+
+
+@contextlib.contextmanager
+def composer() -> Iterator[None]:
+    """Lets `compose_config` be called inside."""
+    _attempt.cache_clear()
+    Plugins.instance().register(_SearchPath)
+    with initialize_config_dir(str(config_directory()), job_name="train", version_base="1.3"):
+        loader: Any = GlobalHydra.instance().config_loader()
+        loader.repository = _Checked(ConfigRepository(loader.get_search_path()))
+        yield
+
+
+def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
+    """Composes one job, Hydra's own part included, and checks its names and values.
+
+    Args:
+        overrides: as a person types them.
+        number: of the job in a multirun, from 0.
+
+    Raises:
+        ConfigError: one line for each override that does not fit, all together.
+    """
+    problems, remaining = _explain.unreadable(overrides)
+    while isinstance(found := _attempt(tuple(remaining)), Exception):
+        culprit = _culprit(remaining, found)
+        others = [item for item in remaining if item != culprit]
+        problems.append(_explain.explain(found, culprit, functools.partial(_nearly, tuple(others))))
+        if culprit is None:
+            raise ConfigError(*problems) from found
+        remaining = others
+    try:
+        _check_launching(found)
+        _index.validate(plain(found))
+    except ConfigError as error:
+        problems.extend(error.problems)
+    except OmegaConfBaseException as error:
+        problems.append(_explain.interpolation(error))
+    if problems:
+        raise ConfigError(*problems)
+    with read_write(found.hydra), open_dict(found.hydra):
+        found.hydra.job.num, found.hydra.job.id = number, str(number)
+    _attempt.cache_clear()  # the caller may change what it gets
+    return found
+
+
+def _check_launching(config: DictConfig) -> None:
+    """Makes sure that Hydra's own part of a configuration can launch jobs.
+
+    Raises:
+        ConfigError: one line per problem.
+    """
+    problems = []
+    for part in ("launcher", "sweeper"):
+        chosen = config.hydra[part]
+        target = chosen.get("_target_") if isinstance(chosen, DictConfig) else None
+        if not str(target).startswith(PLUGINS):
+            problems.append(
+                f"hydra.{part}={target or chosen}: choose a {part} with hydra/{part}=…, a slash for the dot"
+            )
+    if not problems and (n_jobs := config.hydra.launcher.get("n_jobs", 1)) in (0, None):
+        problems.append(f"hydra.launcher.n_jobs={n_jobs}: must be at least 1, or -1 for all cores")
+    if config.hydra.callbacks:
+        problems.append("hydra.callbacks: not supported")
+    if problems:
+        raise ConfigError(*problems)
+
+
+@functools.lru_cache(maxsize=8)
+def _attempt(overrides: tuple[str, ...]) -> DictConfig | Exception:
+    """Composes, or returns why that cannot be done."""
+    try:
+        return compose("config", list(overrides), return_hydra_config=True)
+    except ALL_ERRORS as error:
+        return error
+
+
+def _nearly(overrides: tuple[str, ...]) -> DictConfig:
+    """Composes what was asked for, or the default if that is wrong too."""
+    found = _attempt(overrides)
+    found = _attempt(()) if isinstance(found, Exception) else found
+    if isinstance(found, Exception):
+        raise found
+    return found
+
+
+def _culprit(overrides: list[str], error: Exception) -> str | None:
+    """Finds the override without which the error goes away or becomes another."""
+    named = [item for item in overrides if _overrides.key(item) and f"'{_overrides.key(item)}'" in str(error)]
+    for override in [*named, *(item for item in overrides if item not in named)]:
+        found = _attempt(tuple(item for item in overrides if item != override))
+        if not isinstance(found, Exception) or str(found) != str(error):
+            return override
+    return None
+
+
+def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
+    """Returns a composed configuration as plain values, interpolations resolved, without Hydra's own part.
+
+    Args:
+        config: the configuration; Hydra's own part is left out if it is in it.
+        hydra: Hydra's own part, if it is not in `config`.
+
+    Raises:
+        ConfigError: a value is read from an environment variable, which may be a secret: `run.json` would hold it.
+    """
+    values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    _overrides.refuse_environment(OmegaConf.to_container(values, resolve=False))
+    container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
+    assert isinstance(container, dict)
+    found = {str(key): value for key, value in container.items()}
+    _drop_what_the_recipe_set_for_another_option(found, hydra or config.hydra)
+    return found
+
+
+def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
+    """Lets `experiment=cartpole target=periodic` be: the recipe's `target.tau` goes with the recipe's target."""
+    recipe = _recipe(hydra.runtime.choices.get("experiment"))
+    for group in registry.GROUPS:
+        part, set_by_recipe = config.get(group), recipe.get(group)
+        if not isinstance(part, dict) or not isinstance(set_by_recipe, DictConfig) or ":" in str(part.get("name")):
+            continue
+        known = _index.model(group, str(part.get("name"))).model_fields
+        typed = [_overrides.key(override) for override in hydra.overrides.task]
+        for key in map(str, set_by_recipe):
+            if key not in known and f"{group}.{key}" not in typed:
+                part.pop(key, None)
+
+
+def _recipe(name: str | None) -> Any:
+    """Reads what a recipe sets, and what the recipes set that it begins with."""
+    files = [directory / "experiment" / f"{name}.yaml" for directory in directories()]
+    recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
+    first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    return OmegaConf.merge(*(_recipe(entry.removeprefix("/experiment/")) for entry in first), recipe)

@@ -1,0 +1,193 @@
+"""Mistakes in overrides, each in one line: the key, the value, what is possible, and what was probably meant."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+
+from dqn_lab._nearest import nearest
+from dqn_lab.cli import _overrides
+from dqn_lab.cli._extras import missing_extra
+from dqn_lab.cli._options import options
+from dqn_lab.errors import ConfigError
+
+SYNONYMS = {  # what other libraries call a key: ours, the first that the composition has
+    "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
+    "memory_size": ("capacity",), "replay_size": ("capacity",), "epsilon": ("epsilon", "start", "end"),
+    "eps": ("epsilon", "start", "end"), "n_steps": ("n_step",), "num_episodes": ("episodes",),
+    "total_timesteps": ("steps",), "num_steps": ("steps",), "target_update_interval": ("target.interval",),
+    "train_freq": ("train.interval",), "gradient_steps": ("num_updates",), "hidden_size": ("hidden",),
+    "net_arch": ("hidden",), "env_id": ("env.id",), "model": ("network",), "algo": ("experiment",),
+    "recipe": ("experiment",),
+}  # fmt: skip
+PAIRS = {"[": "]", "{": "}", "(": ")"}
+
+
+def unreadable(overrides: list[str]) -> tuple[list[str], list[str]]:
+    """Finds the overrides that cannot be read.
+
+    Returns:
+        a line for each of them, and the other overrides.
+    """
+    problems: list[str] = []
+    readable: list[str] = []
+    for text in overrides:
+        problem = _unreadable(text)
+        (readable if problem is None else problems).append(text if problem is None else problem)
+    return problems, readable
+
+
+def together(overrides: list[str]) -> list[str]:
+    """Puts words together that a shell has split at the spaces in a list, or around an equals sign."""
+    found: list[str] = []
+    for text in overrides:
+        if found and (_is_open(found[-1]) or text == "=" or found[-1].endswith(" =")):
+            found[-1] += f" {text}"
+        else:
+            found.append(text)
+    return found
+
+
+def _is_open(text: str) -> bool:
+    return "=" in text and any(text.count(one) > text.count(other) for one, other in PAIRS.items())
+
+
+def _unreadable(text: str) -> str | None:
+    """Says why a text is not an override with one value; returns None if it is."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    if not text.isprintable():
+        return f"{text}: has a character that cannot be printed"
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except (HydraException, ValueError, RecursionError) as error:
+        return f"{text}: {_syntax(text, key, equals, value, str(error))}"
+    if override.is_sweep_override():
+        return f"{text}: several values need `train -m`; a list is written {key}=[{value}]"
+    if not key.strip("+~"):
+        return f"{text}: has no key; write KEY=VALUE, as in seed=3"
+    return None
+
+
+def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
+    plain_key = re.fullmatch(r"[\w./@+]+", key) is not None
+    if plain_key and not equals:
+        return f"has no value; write {key}=VALUE"
+    if equals and plain_key and (text != f"{key}={value}"):
+        return f"write it without spaces: {key}={value}"
+    if key.startswith("-"):
+        return f"a key is set without dashes: {key.lstrip('-').replace(' ', '=')}{equals}{value}"
+    if _is_open(text):
+        return "a bracket is not closed; a list is written key=[1,2], without spaces"
+    if unknown := re.search(r"Unknown function '(\w+)'", said):
+        return f"no such function {unknown[1]}; put quotes around text: \"{key}='{value}'\""
+    if "[" in key and equals:
+        return f"an item of a list cannot be set alone; set the whole list: {key.partition('[')[0]}=[…]"
+    if not equals:
+        return "is not KEY=VALUE, as in seed=3 or network=mlp64"
+    if not plain_key:
+        return "is not KEY=VALUE; a key is made of letters, digits, dots and underscores"
+    if " " in value and " " not in value.strip("[]{}'\""):
+        return f"write it without spaces: {key}={value.replace(' ', '')}"
+    return f"its value cannot be read; put quotes around text with special characters: \"{key}='…'\""
+
+
+def explain(error: Exception, culprit: str | None, composed: Callable[[], DictConfig]) -> str:
+    """Says in one line what is wrong with an override.
+
+    Args:
+        error: what Hydra raised.
+        culprit: the override; None if it is not one of them.
+        composed: composes the others.
+    """
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, ConfigError) or culprit is None:
+        return text if isinstance(error, (ConfigError, HydraException)) else f"{_kind(error)}: {text}"
+    key, value = _overrides.key(culprit), culprit.partition("=")[2]
+    if isinstance(error, MissingConfigException):
+        return missing_extra(culprit) or _no_option(error, key, value)
+    if isinstance(error, OSError):
+        return f"{culprit}: {error.strerror}"
+    if isinstance(error, ValueError) or f"Could not override '{key}'. To append" in text:
+        choices = list(options(key))
+        if choices and "/" not in key:
+            return f"{culprit}: must be one of its options; {nearest(value, choices)}"
+    if "Could not" in text or "not in struct" in text:
+        return f"{culprit}: {_no_key(key, culprit, composed()) or text}"
+    if text.startswith("Error merging override"):
+        return f"{culprit}: cannot be set to this value"
+    return f"{culprit}: {text if isinstance(error, HydraException) else f'cannot be read ({_kind(error)})'}"
+
+
+def interpolation(error: Exception) -> str:
+    """Says in one line which value could not be resolved."""
+    text = " ".join(str(error).split())
+    key = str(getattr(error, "full_key", "") or "")
+    text = text.partition(" full_key:")[0]
+    if missing := re.fullmatch(r"Interpolation key '(.+)' not found", text):
+        text = f"${{{missing[1]}}}: no such key"
+    elif text.startswith("Missing mandatory value"):
+        text = "must be given"
+    return f"{key}: {text}" if key else text
+
+
+def _kind(error: Exception) -> str:
+    return "nested too deeply, or in a circle" if isinstance(error, RecursionError) else type(error).__name__
+
+
+def _no_option(error: MissingConfigException, key: str, value: str) -> str:
+    missing = str(error.missing_cfg_file)
+    group, _, name = missing.removeprefix("/").partition("/")
+    if missing.startswith(f"{key}/"):
+        group, name = key, missing.removeprefix(f"{key}/")
+    choices = sorted({*options(group), *(error.options or ())}, key=lambda option: ("/" in option, option))
+    what = f"{group}={name}" if value.startswith("[") or group != key else f"{key}={value}"
+    where = "" if what == f"{key}={value}" else f"{key}={value}: "
+    return f"{where}{what}: no such option; {nearest(name, choices)}"
+
+
+def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
+    if culprit.startswith("+") and OmegaConf.select(config, key.replace("/", ".")) is not None:
+        return f"exists already; write it without +: {culprit.lstrip('+')}"
+    if elsewhere := _elsewhere(key, config):
+        return f"no such key; did you mean {' or '.join(elsewhere)}?"
+    wrong, siblings = _siblings(key, config)
+    if siblings is not None:
+        return f"no such key; {nearest(wrong, siblings)}"
+    if (whole := _set_whole(key, config)) is not None:
+        return f"{whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
+    return None
+
+
+def _elsewhere(key: str, config: DictConfig) -> list[str]:
+    """Finds the keys that go by a name, or by what other libraries call it: `lr` is `optimizer.lr`."""
+    own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
+    leaves = [f"{group}.{leaf}" for group in own for leaf in config[group]] + [str(name) for name in config]
+    words = SYNONYMS.get(key, (key,))
+    return [leaf for word in words for leaf in leaves if word in (leaf, leaf.partition(".")[2]) and leaf != key]
+
+
+def _set_whole(key: str, config: DictConfig) -> str | None:
+    """Returns what stands where `key` looks for a key of its own, if that is a single value: `optimizer.lr=0.001`."""
+    parent = key.rpartition(".")[0]
+    value = OmegaConf.select(config, parent) if parent else None
+    return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None
+
+
+def _siblings(key: str, config: Any) -> tuple[str, list[str] | None]:
+    """Returns the first part of `key` that does not exist, and the keys that stand where it was looked for."""
+    *path, last = key.replace("/", ".").split(".")
+    for part in path:
+        if not isinstance(config, DictConfig) or part not in config:
+            last = part
+            break
+        config = config[part]
+    if not isinstance(config, DictConfig) or last in config:
+        return last, None
+    names = [str(name) for name in config]
+    at_top = config._get_parent() is None
+    return last, [*(name for name in names if name != "hydra"), "experiment"] if at_top else names

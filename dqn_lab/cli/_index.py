@@ -1,0 +1,143 @@
+"""What can be configured, cached on disk: a mistake is answered, and help given, before torch is imported.
+
+The cache is a file in the user's cache directory, named after the sources that it was made from. It may be deleted at
+any time and is never needed: if it is missing, damaged or out of date, the components are imported, and if it cannot be
+written, they are imported every time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import VERSION, BaseModel
+
+from dqn_lab import __version__, registry
+from dqn_lab._paths import PACKAGE
+from dqn_lab._plugins import plugin_directories, plugins
+from dqn_lab.cli import status
+from dqn_lab.cli._models import model_of
+
+LARGEST = 10_000_000  # bytes of a file that is read
+
+
+class Component(BaseModel):
+    """What is known of a component without importing it.
+
+    Args:
+        path: `module:Class`.
+        doc: its docstring.
+        arguments: what the docstring says about each parameter.
+        fields: the JSON schema of its configuration; None if there is none for its types.
+        constraints: what it refuses, in words; empty if nothing.
+        warnings: what it warns about, in words; empty if nothing.
+    """
+
+    path: str
+    doc: str
+    arguments: dict[str, str]
+    fields: dict[str, Any] | None
+    constraints: str
+    warnings: str
+
+
+class Index(BaseModel):
+    """Every registered component.
+
+    Args:
+        run: the JSON schema of the run's own values.
+        groups: what each group decides, in words.
+        contracts: the members of a group's components, each with its signature.
+        components: by group and name.
+        problems: a line for each plugin that cannot be loaded.
+    """
+
+    run: dict[str, Any]
+    groups: dict[str, str]
+    contracts: dict[str, list[str]]
+    components: dict[str, dict[str, Component]]
+    problems: list[str]
+
+
+def validate(plain: dict[str, Any]) -> dict[str, Any]:
+    """Checks every name and value of a configuration, as `build.validate` does, without importing components.
+
+    Raises:
+        ConfigError: one line per problem.
+    """
+    return registry.validate_all({**registry.OLDER, **plain}, _run_model(), model)
+
+
+def model(group: str, name: str) -> type[BaseModel]:
+    """Finds the schema of a component's configuration, as `registry.model` does.
+
+    Raises:
+        ConfigError: there is no such component.
+    """
+    known = read().components[group]
+    if ":" in name:
+        return registry.model(group, name)
+    if name not in known:
+        raise registry.unknown(group, name, known)
+    fields = known[name].fields
+    return registry.model(group, name) if fields is None else model_of(fields)
+
+
+def _run_model() -> type[BaseModel]:
+    return model_of(read().run)
+
+
+@functools.cache
+def read() -> Index:
+    """Reads the cache, or imports every component and writes it."""
+    path = Path(platformdirs.user_cache_path("dqn_lab"), f"components-{_digest()}.json")
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        if path.is_file() and path.stat().st_size < LARGEST:
+            found = Index.model_validate_json(path.read_bytes())
+            if set(found.components) == set(registry.GROUPS):
+                return found
+    status("importing every component, once")
+    from dqn_lab.cli._describe import describe_all
+
+    index = describe_all()
+    status()
+    _write(path, index.model_dump_json())
+    return index
+
+
+def _write(path: Path, text: str) -> None:
+    """Replaces the cache and removes its predecessors, or leaves all as it was."""
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(text, encoding="utf-8")
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        for old in path.parent.glob("components-*.json"):
+            if old != path:
+                old.unlink(missing_ok=True)
+
+
+def _digest() -> str:
+    """Identifies the sources of all components: those of the package and of the plugins."""
+    roots = [PACKAGE, *plugin_directories()]
+    files = [(str(path), stat.st_mtime_ns, stat.st_size) for root in roots for path, stat in _sources(root)]
+    names = [(plugin.name, plugin.value) for plugin in plugins()]
+    about = [__version__, sys.version, VERSION, names, sorted(files)]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+
+
+def _sources(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in root.rglob("*.py"):
+        with contextlib.suppress(OSError):
+            yield path, path.stat()

@@ -1,0 +1,89 @@
+"""What can be typed: options, and the keys of those that are chosen, read from the yaml files without Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from dqn_lab._paths import GROUPS, config_directory
+from dqn_lab.cli._directories import add_directories, directories
+from dqn_lab.cli._yaml import read_yaml
+from dqn_lab.errors import ConfigError
+
+
+def options(group: str) -> dict[str, Path]:
+    """Lists the options of a group and their files, those in folders last; of two of one name the first counts."""
+    found: dict[str, Path] = {}
+    for directory in directories():
+        for path in (directory / group).rglob("*.yaml"):
+            found.setdefault(path.relative_to(directory / group).with_suffix("").as_posix(), path)
+    return dict(sorted(found.items(), key=lambda item: ("/" in item[0], item[0])))
+
+
+def add_typed_directory(words: list[str]) -> None:
+    """Adds the directory that `--config-dir` names, if it is among the words.
+
+    Raises:
+        ConfigError: there is no such directory.
+    """
+    for word, following in zip_longest(words, words[1:], fillvalue=""):
+        name, equals, value = word.partition("=")
+        if name == "--config-dir":
+            add_directories(value if equals else following)
+
+
+def run_keys() -> dict[str, Any]:
+    """Returns the run's own keys and their defaults."""
+    return {key: value for key, value in _default().items() if key not in ("defaults", "hydra")}
+
+
+def choices(typed: Mapping[str, str]) -> dict[str, list[str]]:
+    """Returns the options that are chosen in each group.
+
+    Args:
+        typed: keys and values as a person types them, `experiment` among them.
+    """
+    found = _chosen(_default())
+    recipe = typed.get("experiment")
+    if recipe in options("experiment"):
+        found |= _chosen_by_recipe(options("experiment"), recipe)
+    found |= {key: value.strip("[]").split(",") for key, value in typed.items()}
+    return {group: found.get(group, []) for group in GROUPS}
+
+
+def keys(group: str, option: str) -> dict[str, Any]:
+    """Returns the keys of an option and their defaults; nothing if its file cannot be read."""
+    try:
+        values = read_yaml(options(group)[option])
+    except (ConfigError, KeyError):
+        return {}
+    values.pop("name", None)
+    return {option: values} if group == "logger" else values
+
+
+def _default() -> dict[str, Any]:
+    return read_yaml(config_directory() / "config.yaml")
+
+
+def _chosen(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Reads a defaults list: `- env: cartpole`, `- override /network: mlp64`."""
+    pairs = [pair for entry in values.get("defaults") or [] if isinstance(entry, dict) for pair in entry.items()]
+    named = {str(key).removeprefix("override ").lstrip("/"): value for key, value in pairs}
+    return {key: value if isinstance(value, list) else [value] for key, value in named.items()}
+
+
+def _chosen_by_recipe(recipes: Mapping[str, Path], name: str) -> dict[str, list[str]]:
+    """Reads the options that a recipe chooses, over those of the recipes that it begins with."""
+    found: dict[str, list[str]] = {}
+    left = [name]
+    for recipe in left:  # grows while it is read
+        try:
+            values = read_yaml(recipes[recipe])
+        except (ConfigError, KeyError):
+            continue
+        found = _chosen(values) | found
+        more = [entry.removeprefix("/experiment/") for entry in values.get("defaults") or [] if isinstance(entry, str)]
+        left += [each for each in more if each not in left]
+    return found

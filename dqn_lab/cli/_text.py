@@ -1,0 +1,16 @@
+"""Text as wide as the terminal."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+
+WIDEST, NARROWEST = 110, 40  # columns
+
+
+def wrapped(text: str, indent: int) -> str:
+    """Wraps a paragraph, its lines after the first indented; in a pipe it is as wide as it may be."""
+    width = min(WIDEST, shutil.get_terminal_size((WIDEST + 1, 0)).columns - 1)
+    return textwrap.fill(
+        text, max(width, NARROWEST), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )

@@ -1,0 +1,196 @@
+"""An environment whose mistakes are reported as its own, at the step that made them."""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Discrete, MultiDiscrete
+
+from dqn_lab.types import Array, TrainingError
+
+_log = logging.getLogger(__name__)
+LARGEST = float(np.finfo(np.float32).max)  # rewards are stored as float32
+SHORT = 64  # numbers of an observation that Python sums up faster than numpy
+PATIENCE = 5.0  # seconds that closing an environment may take
+LONG = 10_000  # steps of an evaluation episode, after which a person is told that it goes on
+
+
+_hanging: set[type] = set()  # environments whose close has not returned
+
+
+class Limit:
+    """The longest evaluation episode. It tells a person once of a long one, and once of one that it cuts off.
+
+    Args:
+        steps: of an episode; None for no limit.
+    """
+
+    def __init__(self, steps: int | None) -> None:
+        self.steps = math.inf if steps is None else steps
+        self._told: set[bool] = set()
+
+    def reached(self, steps: int) -> bool:
+        """Returns whether an episode that has not ended after so many steps is cut off."""
+        over = steps >= self.steps
+        if (over or steps >= LONG) and over not in self._told:
+            self._told.add(over)
+            what = "was cut off and its return so far counts" if over else "goes on"
+            limit = f"{self.steps:,}" if self.steps < math.inf else "null"
+            _log.warning("after %s steps an evaluation episode %s; evaluation.max_steps=%s", f"{steps:,}", what, limit)
+        return over
+
+
+class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Checks what an environment returns; whatever is wrong with it becomes a `TrainingError` of one line.
+
+    Every observation becomes a new array, because some environments return one array again and again.
+
+    Args:
+        env: any environment whose observations are one array or one number.
+        limit: truncates episodes that do not end.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], limit: Limit | None = None) -> None:
+        super().__init__(env)
+        self.limit, self._steps = limit, 0
+        space = env.observation_space
+        self._shape, self._dtype = space.shape or (), np.dtype(space.dtype)
+        self._is_short = self._dtype.kind == "f" and len(self._shape) == 1 and self._shape[0] <= SHORT
+        self._states: list[range] = []  # the values that each number of a state can have
+        if isinstance(space, (Discrete, MultiDiscrete)):
+            sizes = np.ravel(space.n if isinstance(space, Discrete) else space.nvec)
+            for start, size in zip(np.ravel(space.start).tolist(), sizes.tolist(), strict=True):
+                self._states.append(range(start, start + size))
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Array, dict[str, Any]]:
+        """Returns an episode's first observation, and the environment's `info`.
+
+        Raises:
+            TrainingError: the environment raised, or its observation is not in its observation space.
+        """
+        self._steps = 0
+        try:
+            obs, info = self.env.reset(seed=seed, options=options)
+        except (Exception, SystemExit) as error:
+            raise _raised("reset", error) from error
+        return self._observation(obs), info
+
+    def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
+        """Returns the next observation, the reward, whether the episode terminated or was truncated, and `info`.
+
+        Raises:
+            TrainingError: the environment raised, its observation is not in its observation space, or its reward is not
+                a finite number.
+        """
+        try:
+            obs, reward, terminated, truncated, info = self.env.step(action)
+            terminated, truncated = bool(terminated), bool(truncated)
+        except (Exception, SystemExit) as error:
+            raise _raised(self._where(), error) from error
+        try:
+            number = float(reward)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not -LARGEST <= number <= LARGEST:
+            where = self._where()
+            raise TrainingError(f"the environment returned the reward {_short(reward)} in {where}; must be finite")
+        self._steps += 1
+        if self.limit and not (terminated or truncated):
+            truncated = self.limit.reached(self._steps)
+        return self._observation(obs), number, terminated, truncated, info
+
+    def _where(self) -> str:
+        return f"step {self._steps + 1} of an episode"
+
+    def _observation(self, obs: Any) -> Array:
+        try:
+            array = np.array(obs)
+            if array.shape != self._shape or array.dtype is not self._dtype:
+                self._check_type(array)
+            # if a sum is finite, so is every number of it: the quickest way to see that of a few
+            if not (self._is_short and math.isfinite(sum(array.tolist()))):
+                self._check_values(array)
+        except ValueError as error:
+            where = f"step {self._steps} of an episode" if self._steps else "reset"
+            returned = f"the environment returned the observation {_short(obs)} in {where}"
+            raise TrainingError(f"{returned}; {error}") from error
+        return array
+
+    def _check_type(self, array: Array) -> None:
+        """Refuses another shape, and numbers that the space's type does not have.
+
+        Raises:
+            ValueError: says how it must be.
+        """
+        if array.dtype.kind not in "biuf":
+            raise ValueError("must be numbers")
+        if array.shape != self._shape:
+            raise ValueError(f"its shape is {array.shape}, must be {self._shape} as in the observation space")
+        if self._dtype.kind != "f" and not (array == array.astype(self._dtype)).all():
+            raise ValueError(f"its type is {array.dtype}, must be {self._dtype} as in the observation space")
+
+    def _check_values(self, array: Array) -> None:
+        """Refuses numbers that the space does not have.
+
+        Raises:
+            ValueError: says how they must be.
+        """
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise ValueError("must be finite")
+        if self._states:
+            for value, values in zip(array.reshape(-1).tolist(), self._states, strict=True):
+                if value not in values:
+                    raise ValueError(f"must be in {self.observation_space}")
+
+    def close(self) -> None:
+        """Closes the environment; a failure is a warning, and so is taking too long, after which nobody waits again."""
+        closing, kind = threading.Thread(target=self._close, daemon=True), type(self.unwrapped)
+        closing.start()
+        closing.join(0 if kind in _hanging else PATIENCE)
+        if closing.is_alive() and kind not in _hanging:
+            _hanging.add(kind)
+            _log.warning("the environment's close did not return within %.0f seconds", PATIENCE)
+
+    def _close(self) -> None:
+        try:
+            self.env.close()
+        except (Exception, SystemExit) as error:
+            _log.warning("%s", _raised("close", error))
+
+
+def make_checked(
+    make: Callable[..., gymnasium.Env[Any, Any]], limit: Limit | None = None, render_mode: str | None = None
+) -> Checked:
+    """Makes an environment that is checked.
+
+    Args:
+        make: makes the environment, with a render mode if one is given.
+        limit: as for `Checked`.
+        render_mode: Gymnasium's; None for none.
+
+    Raises:
+        TrainingError: the environment's constructor raised.
+    """
+    try:
+        env = make() if render_mode is None else make(render_mode)
+    except (Exception, SystemExit) as error:
+        raise _raised("its constructor", error) from error
+    return Checked(env, limit)
+
+
+def _raised(where: str, error: BaseException) -> TrainingError:
+    what = f"called exit({error.code})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
+    return TrainingError(f"the environment raised in {where}: {' '.join(what.split())}")
+
+
+def _short(value: Any) -> str:
+    """Writes what an environment returned on one line, cut short."""
+    text = np.array2string(value, threshold=8) if isinstance(value, np.ndarray) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 100 else f"{text[:100]}…"

@@ -1,0 +1,85 @@
+"""What a task is called, and what is known of the returns that it can give."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Task(NamedTuple):
+    """Undiscounted returns of an environment as Gymnasium registers it."""
+
+    bounds: tuple[float, float]  # the least and the greatest there can be; infinite where only play decides
+    threshold: float | None = None  # from which on it counts as solved
+    indifferent: tuple[str, ...] = ()  # settings, or their beginnings, under which the bounds hold whatever their value
+    practical: bool = False  # whether returns beyond the bounds are possible, if hardly ever seen
+
+
+_PLAY = ("kwargs.sticky_action_prob", "kwargs.difficulty_ramping", "kwargs.use_minimal_action_set", "max_episode_steps")
+_SCREEN = ("frame_", "screen_size", "noop_max", "repeat_action_probability", "max_frames")
+TASKS = {
+    "CartPole-v0": Task((0.0, 200.0), 195.0),
+    "CartPole-v1": Task((0.0, 500.0), 475.0),
+    "Acrobot-v1": Task((-500.0, 0.0), -100.0),
+    "MountainCar-v0": Task((-200.0, 0.0), -110.0),
+    "LunarLander-v3": Task((-1000.0, 320.0), practical=True),  # shaping has no bounds of its own
+    "FrozenLake-v1": Task((0.0, 1.0), indifferent=("kwargs.map_name", "kwargs.is_slippery", "max_episode_steps")),
+    "FrozenLake8x8-v1": Task((0.0, 1.0), indifferent=("kwargs.is_slippery", "max_episode_steps")),
+    "Taxi-v4": Task((-2000.0, 20.0), indifferent=("kwargs.",)),  # 200 steps of −10; 20 for the last one at once
+    "CliffWalking-v1 (max_episode_steps=200)": Task((-20_000.0, -13.0)),  # off the cliff each time; the shortest way
+    "MinAtar/Asterix-v1": Task((0.0, math.inf), indifferent=_PLAY),
+    "MinAtar/Breakout-v1": Task((0.0, math.inf), indifferent=_PLAY),
+    "MinAtar/Freeway-v1": Task((0.0, 93.0), indifferent=_PLAY),  # 2,501 frames, 27 at least from side to side
+    "MinAtar/Seaquest-v1": Task((-1.0, math.inf), indifferent=_PLAY),  # −1: up with six divers and no oxygen left
+    "MinAtar/SpaceInvaders-v1": Task((0.0, math.inf), indifferent=_PLAY),
+    "ALE/Breakout-v5": Task((0.0, 864.0), indifferent=_SCREEN),  # two walls, and there is no third
+    "ALE/Pong-v5": Task((-21.0, 21.0), indifferent=_SCREEN),
+    "ALE/Qbert-v5": Task((0.0, math.inf), indifferent=_SCREEN),
+    "ALE/Seaquest-v5": Task((0.0, math.inf), indifferent=_SCREEN),
+    "ALE/SpaceInvaders-v5": Task((0.0, math.inf), indifferent=_SCREEN),
+}
+
+
+def find_task(name: str) -> Task | None:
+    """Looks up what is known of a task, by the name that `task_name` makes; None: nothing."""
+    base, _, settings = name.partition(" (")
+    task = TASKS.get(name) or TASKS.get(base)
+    if task is None or name in TASKS:
+        return task
+    keys = re.findall(r"(?:^|, )([a-z_.]+)=", settings)
+    return task if all(key.startswith(task.indifferent) for key in keys) and task.indifferent else None
+
+
+def task_name(config: Mapping[str, Any]) -> str:
+    """Names what a run was trained on: the environment's id, and what changes its returns.
+
+    Args:
+        config: dotted keys.
+    """
+    name = config.get("env.id") or config.get("env.name") or "unknown"
+    plain = (  # the last three change what is learned, or how it is read, not what is scored
+        "env.id",
+        "env.name",
+        "env.truncation_terminates",
+        "env.rescale",
+        "env.return_bounds",
+    )
+    given = [f"{key[4:]}={value}" for key, value in config.items() if key.startswith("env.") and key not in plain]
+    changed = [text for text in given if not text.endswith("=None")]
+    return f"{name} ({', '.join(changed)})" if changed else str(name)
+
+
+def return_bounds(env: Mapping[str, Any]) -> list[float] | None:
+    """Returns the least and the greatest return of an environment: those stated, or those known; None if neither.
+
+    Args:
+        env: its configuration.
+    """
+    if env.get("return_bounds") is not None:
+        return list(env["return_bounds"])
+    keys = {f"env.{key}": value for key, value in env.items() if key != "kwargs"}
+    keys |= {f"env.kwargs.{key}": value for key, value in env.get("kwargs", {}).items()}
+    task = find_task(task_name(keys))
+    return list(task.bounds) if task else None

@@ -1,0 +1,95 @@
+"""What is known of components without importing them: the same as with importing them, whatever the cache holds."""
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from dqn_lab.build import validate
+from dqn_lab.cli import _index
+from dqn_lab.types import ConfigError
+from tests.benchmarks.mistakes import mistakes, problem
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache directory."""
+    directory = tmp_path / "cache"
+    monkeypatch.setattr("dqn_lab.cli._index.platformdirs.user_cache_path", lambda _: directory)
+    _index.read.cache_clear()
+    yield directory
+    _index.read.cache_clear()
+
+
+def test_the_index_is_written_once_and_read_again(cache, monkeypatch):
+    first = _index.read()
+    (path,) = cache.iterdir()
+    _index.read.cache_clear()
+    monkeypatch.setattr("dqn_lab.cli._describe.describe_all", None)
+    assert _index.read() == first
+    assert list(cache.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damage", [
+    lambda path: path.write_bytes(b""), lambda path: path.write_bytes(b"\xff\xfe{"),
+    lambda path: path.write_bytes(b"[" * 100_000), lambda path: path.write_text("{}"),
+    lambda path: path.write_text(json.dumps({key: {} for key in ("run", "groups", "contracts", "components")})),
+    lambda path: path.unlink() or path.mkdir(), lambda path: path.unlink() or path.symlink_to(path),
+])  # fmt: skip
+def test_a_damaged_index_is_made_again(cache, damage):
+    first = _index.read()
+    (path,) = cache.iterdir()
+    damage(path)
+    _index.read.cache_clear()
+    assert _index.read() == first
+
+
+def test_no_cache_directory_is_needed(cache):
+    cache.write_text("a file in its place")
+    assert _index.read().components["target"].keys() == {"none", "periodic", "polyak"}
+
+
+def test_an_index_of_other_sources_is_removed(cache):
+    cache.mkdir()
+    (cache / "components-old.json").write_text("{}")
+    (cache / "kernels-1").mkdir()
+    _index.read()
+    names = sorted(path.name for path in cache.iterdir())
+    assert len(names) == 2
+    assert names[1] == "kernels-1"
+
+
+@pytest.mark.parametrize(("group", "values"), [
+    ("target", {"interval": 0, "unit": "step"}), ("optimizer", {"lr": {"start": 1}, "betas": [0.9], "eps": -1}),
+    ("optimizer", {"lr": {"start": 1.0, "end": 0.0, "duration": 3, "unit": "steps", "units": 1}}),
+    ("network", {"hidden": [1, 0], "activation": "rel", "noisy": 3}), ("network", {"name": "mpl"}),
+    ("env", {"kwargs": 3, "return_bounds": [1]}), ("buffer", {"capacity": "many", "made_up": 1}),
+])  # fmt: skip
+def test_mistakes_read_the_same_without_importing_components(configure, group, values):
+    config = configure()
+    config[group] |= values
+    with pytest.raises(ConfigError) as imported:
+        validate(config)
+    with pytest.raises(ConfigError) as known:
+        _index.validate(config)
+    assert imported.value.problems == known.value.problems
+
+
+def test_a_mistake_is_answered_before_torch_is_imported(tmp_path):
+    code = (
+        "import sys; from dqn_lab.cli import main\ntry: main(['train', 'netwrok=1', 'target.interval=0'])\n"
+        "except SystemExit as exit_: assert exit_.code == 2\n"
+        "assert not {'torch', 'gymnasium', 'numpy', 'pandas', 'numba'} & set(sys.modules)"
+    )
+    _index.read()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize(("kind", "words"), mistakes(40, seed=random.Random("mistakes").randrange(1_000)))
+def test_generated_mistakes_cost_a_line_and_nothing_else(cli, kind, words):
+    """A short form of `tests/benchmarks/mistakes.py`."""
+    assert problem(words) is None, (kind, words)

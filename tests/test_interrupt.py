@@ -1,0 +1,101 @@
+"""Signals: a first one waits for a safe point, another's handler gets it afterwards, and what is held is done."""
+
+# ruff: noqa: PT012 (what happens between a signal and its safe point is what is tested)
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from dqn_lab import interrupt
+from dqn_lab.interrupt import Interrupted
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent by number")
+
+
+def send(number):
+    os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(("number", "code"), [
+    (signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGUSR1, 138), (signal.SIGUSR2, 140),
+])  # fmt: skip
+def test_a_signal_waits_for_a_safe_point(number, code):
+    before = signal.getsignal(number)
+    signal.signal(number, interrupt._handle)  # one of ours, as the command line's
+    try:
+        with pytest.raises(Interrupted) as caught, interrupt.listening():
+            send(number)
+            done = True
+            interrupt.check()
+    finally:
+        signal.signal(number, before)
+    assert done
+    assert (caught.value.code, caught.value.safe) == (code, True)
+    interrupt.check()  # nobody is asked to stop any more
+
+
+def test_a_second_ctrl_c_does_not_wait_but_for_what_is_held():
+    with pytest.raises(Interrupted) as caught, interrupt.listening():
+        send(signal.SIGINT)
+        with interrupt.held():
+            send(signal.SIGINT)
+            held = True
+        send(signal.SIGINT)
+        pytest.fail("it went on")
+    assert held
+    assert not caught.value.safe
+
+
+def test_other_signals_may_come_as_often_as_they_like():
+    with pytest.raises(Interrupted) as caught, interrupt.listening():
+        for _ in range(10):
+            send(signal.SIGTERM)
+        interrupt.check()
+    assert caught.value.code == 143
+
+
+def test_a_safe_point_that_does_not_come_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(interrupt, "PATIENCE", 0.05)
+    with pytest.raises(Interrupted) as caught, interrupt.listening():
+        send(signal.SIGTERM)
+        time.sleep(10)
+    assert not caught.value.safe
+
+
+def test_a_launchers_own_handler_gets_the_signal_afterwards():
+    """As submitit's does, which has the job queued again."""
+    order = []
+    before = signal.signal(signal.SIGUSR2, lambda number, frame: order.append("theirs"))
+    try:
+        with pytest.raises(Interrupted), interrupt.listening():
+            send(signal.SIGUSR2)
+            order.append("saved")
+            interrupt.check()
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert order == ["saved", "theirs"]
+
+
+def test_what_was_ignored_from_the_start_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interrupt.listening():
+            send(signal.SIGHUP)
+            interrupt.check()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_fourth_ctrl_c_ends_the_process_on_the_spot():
+    code = """
+import os, signal
+from dqn_lab import interrupt
+with interrupt.listening(), interrupt.held():
+    for _ in range(4):
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+    assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 130
