@@ -105,8 +105,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
         space, num_actions = look_around(env_factory.make)
-    if config["evaluation"]["video"]:
-        _check_video(env_factory.make)
+    _check_video(config, env_factory.make)
     exploration = registry.create("exploration", config["exploration"], num_actions)
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
@@ -169,8 +168,10 @@ def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymna
         return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
 
 
-def _check_video(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
-    """Sees, before a run begins, that its evaluations can be filmed."""
+def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
+    """Sees, before a run begins, that its evaluations can be filmed, if they are to be."""
+    if not config["evaluation"]["video"]:
+        return
     from dqn_lab import film, video  # imported by those who film
 
     try:
