@@ -37,7 +37,7 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line per problem, all together.
     """
-    config = registry.validate_all({**registry.FIRST, **plain}, RunValues)
+    config = registry.validate_all({**registry.OLDER, **plain}, RunValues)
     problems = list(_together(config))
     if problems:
         raise ConfigError(*problems)

@@ -25,9 +25,9 @@ from dqn_lab._validation import check
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
-FIRST = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}}  # what the first runs were, without recording it
 Component = TypeVar("Component", bound=type)
 Model = Callable[[str, str], type[BaseModel]]  # of a group's component, by name
+OLDER = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}}  # what older runs have not recorded
 _components: dict[tuple[str, str], type] = {}
 
 

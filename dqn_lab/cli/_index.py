@@ -73,7 +73,7 @@ def validate(plain: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ConfigError: one line per problem.
     """
-    return registry.validate_all({**registry.FIRST, **plain}, _run_model(), model)
+    return registry.validate_all({**registry.OLDER, **plain}, _run_model(), model)
 
 
 def model(group: str, name: str) -> type[BaseModel]:

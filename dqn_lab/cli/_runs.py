@@ -1,23 +1,15 @@
-"""Runs as a person names them: by a directory, or by one above them; and what tells them apart."""
+"""Finding the run that a person means."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from dqn_lab._nearest import nearest
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, read_record, value_text
-
-if TYPE_CHECKING:
-    from dqn_lab.cli.evaluate import Policy
+from dqn_lab.records import RUN
 
 SHOWN = 3  # runs that an error lists
 MOST = 1_000  # runs that are counted
-SAME = ("seed", "display", "logger", "engine", "rollout", "diagnostics", "evaluation", "device", "num_threads")
 
 
 def check_run(path: Path) -> None:
@@ -53,83 +45,3 @@ def _listed(directory: Path, words: str) -> str:
         return ""
     more = f", … ({len(found)}{' or more' if len(found) == MOST else ''} in all)" if len(found) > SHOWN else ""
     return f"{words}{', '.join(str(path.parent) for path in found[:SHOWN])}{more}"
-
-
-def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say which policy, and whether its code is trusted."""
-    parser.add_argument(
-        "--policy", default="final", metavar="NAME",
-        help="final, best, or one kept on the way, step_… (default: final)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
-    )
-
-
-def open_policy(directory: Path, name: str, trust: bool) -> Policy:
-    """Opens one of a run's policies.
-
-    Raises:
-        ValueError: there is no such run or policy, or it needs code that is not trusted.
-    """
-    from dqn_lab.checkpoint import policy_names
-    from dqn_lab.cli.evaluate import load_policy
-
-    read_record(directory)
-    there = policy_names(directory)
-    if not there:
-        raise ValueError(f"{directory}: this run has saved no policy yet")
-    if name not in there:
-        raise ValueError(f"--policy={name}: {directory} has no such policy; {nearest(name, there)}")
-    return load_policy(directory, name, trust)
-
-
-def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:
-    """Lists the runs that paths name: each a run's own directory, or one above runs.
-
-    Raises:
-        ConfigError: there are none, or more than are wanted.
-    """
-    found: dict[Path, None] = {}
-    for path in paths:
-        inside = [path] if (path / RUN).is_file() else sorted(record.parent for record in path.glob(f"**/{RUN}"))
-        if not inside:
-            raise ConfigError(f"{path}: no run here (there is no readable {RUN})")
-        found.update(dict.fromkeys(inside))
-    if len(found) > at_most:
-        raise ConfigError(f"{len(found)} runs: at most {at_most} fit side by side; name fewer")
-    return list(found)
-
-
-def task(config: Mapping[str, Any]) -> str:
-    """Returns a run's environment."""
-    return str(config["env"].get("id", config["env"]["name"]))
-
-
-def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Labels each of some runs by the keys in which they differ, and by its seed where that differs too."""
-    flat = [_flat(config) for config in configs]
-    keys = dict.fromkeys(key for each in flat for key in each)
-    differing = [key for key in keys if len({each.get(key, "–") for each in flat}) > 1]
-    named = {key.removesuffix(".name") for key in differing if key.endswith(".name")}
-    shown = [key for key in differing if key.endswith(".name") or key.partition(".")[0] not in named]
-    seeds = len({config["seed"] for config in configs}) > 1
-    labels = []
-    for config, each in zip(configs, flat, strict=True):
-        words = [f"{key.removesuffix('.name')}={each[key]}" for key in shown if key in each]
-        labels.append("  ".join([*words, *([f"seed={config['seed']}"] if seeds else [])]))
-    return labels
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    found: dict[str, str] = {}
-    for key, value in config.items():
-        if not prefix and key in SAME:
-            continue
-        if isinstance(value, Mapping) and not (prefix and "unit" in value):  # a schedule is one value
-            found |= _flat(value, f"{prefix}{key}.")
-        else:
-            found[f"{prefix}{key}"] = value_text(value)
-    return found

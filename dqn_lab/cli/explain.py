@@ -24,7 +24,7 @@ NARROWEST, WIDEST = 60, 120
 def main(argv: list[str]) -> int:
     """Explains a run or a composition; returns the exit code."""
     args = _parser().parse_args(argv)
-    from dqn_lab.cli._compose import ERRORS
+    from dqn_lab.cli import _compose
 
     try:
         if args.html and args.html.exists():
@@ -39,7 +39,7 @@ def main(argv: list[str]) -> int:
             print("\n".join(_screen(explanation, width)))
     except ConfigError as error:
         return fail(*error.problems)
-    except ERRORS as error:
+    except _compose.ERRORS as error:
         return fail(str(error))
     except OSError as error:
         return fail(f"{args.html or error.filename}: cannot be written: {error.strerror}")
@@ -66,15 +66,14 @@ def _parser() -> argparse.ArgumentParser:
 def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     """Composes what is asked for and what it is compared with."""
     from dqn_lab.build import validate
-    from dqn_lab.cli import _directories
-    from dqn_lab.cli._compose import compose_config, composer, plain
+    from dqn_lab.cli import _compose, _directories
     from dqn_lab.cli.evaluate import check_trust
     from dqn_lab.explain import explain
 
     _directories.add_directories(args.config_dir)
 
     def compose(*overrides: str) -> dict[str, Any]:
-        return validate(plain(compose_config(list(overrides))))
+        return validate(_compose.plain(_compose.compose_config(list(overrides))))
 
     run = Path(args.what[0]) if len(args.what) == 1 and "=" not in args.what[0] else None
     if run is None and any("=" not in word for word in args.what):
@@ -84,7 +83,7 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
         record = read_record(run)
         check_trust(record["config"], record, args.trust)
         config = validate(record["config"])
-    with composer():
+    with _compose.composer():
         if run is None:
             config = compose(*args.what)
         references = {name: compose(recipe) for name, recipe in REFERENCES.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 from dqn_lab.cli import fail
 from dqn_lab.cli._about import command
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._runs import add_policy, differences, find_runs, open_policy, task
+from dqn_lab.cli._policies import add_policy, differences, find_runs, open_policy, task
 from dqn_lab.types import ConfigError, TrainingError
 
 MOST = 8  # policies side by side

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._runs import add_policy, open_policy, task
+from dqn_lab.cli._policies import add_policy, open_policy, task
 from dqn_lab.types import ConfigError, TrainingError
 
 if TYPE_CHECKING:

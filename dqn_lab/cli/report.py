@@ -67,7 +67,7 @@ def _shooter(trust: bool) -> Callable[[Path], bytes]:
 
     def shoot(run: Path) -> bytes:
         from dqn_lab import film, video
-        from dqn_lab.cli._runs import open_policy
+        from dqn_lab.cli._policies import open_policy
         from dqn_lab.cli.evaluate import seeds
 
         try:
