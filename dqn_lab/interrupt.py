@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from dqn_lab.types import one_line
+from dqn_lab.errors import one_line
 
 _log = logging.getLogger(__name__)
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # the last two are clusters' warnings

@@ -87,7 +87,7 @@ def _children(node: yaml.Node, line: str) -> Iterator[yaml.Node]:
 
 
 def _said(error: Exception) -> str:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    mark, problem = (error.problem_mark, error.problem) if isinstance(error, yaml.MarkedYAMLError) else (None, None)
     text = str(problem or error)
     if "cannot start any token" in text and r"\t" in text:
         text = "a tab; indent with spaces"

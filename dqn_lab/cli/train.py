@@ -212,7 +212,8 @@ def make_directory(path: Path, bump: bool) -> Path:
                 continue
             raise ConfigError(f"{candidate}: is not a directory") from None
         except (OSError, ValueError) as error:  # the latter for a name with a NUL
-            raise ConfigError(f"{candidate}: cannot be written: {getattr(error, 'strerror', error)}") from error
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"{candidate}: cannot be written: {reason}") from error
         if (candidate / RUN).exists():
             raise ConfigError(f"{candidate}: holds a run already")
         return candidate

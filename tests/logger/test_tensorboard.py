@@ -33,5 +33,5 @@ def test_scalars_stand_against_the_environment_step(make, tmp_path, columns, ear
 
 def test_without_the_package_a_run_is_refused_in_one_line(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
-    with pytest.raises(ConfigError, match=r"^logger=tensorboard: TensorBoard is not installed; pip install "):
+    with pytest.raises(ConfigError, match=r"^logger=tensorboard: needs an extra: pip install "):
         make("logger", "tensorboard")
