@@ -45,9 +45,9 @@ class Chain(gymnasium.Env):
 
 @pytest.fixture(autouse=True)
 def chain():
-    gymnasium.register("Chain-v0", Chain, max_episode_steps=6)
+    gymnasium.register("Links-v0", Chain, max_episode_steps=6)
     yield
-    del gymnasium.registry["Chain-v0"]
+    del gymnasium.registry["Links-v0"]
 
 
 class Silent:
@@ -125,7 +125,7 @@ def test_values_converge_to_the_fixed_point_of_their_bootstrap(configure, value,
         "optimizer.lr={start: 0.2, end: 0.0, duration: 500, unit: updates}", "episodes=null", "steps=500",
         "evaluation.interval=null", "logger=csv",
     )  # fmt: skip
-    config["env"].update(id="Chain-v0", kwargs={})
+    config["env"].update(id="Links-v0", kwargs={})
     experiment = build(config)
     train(experiment.rollout, experiment.due, Silent())
     q = experiment.agent.greedy(np.arange(STATES))

@@ -19,5 +19,5 @@ def test_momentum_gathers_steps(walk):
 
 def test_the_mean_is_not_subtracted(walk):
     """Centred, equal gradients would leave less and less under the root; here v = ¼ and 7/16 times g²."""
-    path = walk("rmsprop", [2.0, 2.0], lr=0.1, alpha=0.75, eps=0)
+    path = walk("rmsprop", [2.0, 2.0], lr=0.1, alpha=0.75, eps=1e-30)
     assert path == pytest.approx([1 - 0.2, 1 - 0.2 - 0.1 / math.sqrt(7 / 16)])

@@ -128,7 +128,7 @@ def test_no_finished_run_is_no_answer(cli, make, tmp_path):
     outcome = cli(tmp_path / "s")
     assert outcome.code == 0
     assert "answer    No answer yet" in outcome.out
-    assert "0 of 4 runs; 4 running" in outcome.out
+    assert "0 of 4 runs; 4 interrupted" in outcome.out
 
 
 def test_one_variant_is_described(cli, make, tmp_path):

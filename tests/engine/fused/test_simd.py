@@ -66,7 +66,7 @@ for seed, (inputs, num_actions, hidden, batch_size) in enumerate(shapes):
     switch = switches[seed * 67 % len(switches)]
     bootstrap, activation, layer_norm, dueling, all_actions, huber, weighted, shared = switch
     composition = Composition(
-        (inputs,), num_actions,
+        (inputs,), None, num_actions,
         {{"name": "mlp", "hidden": hidden, "activation": activation, "layer_norm": layer_norm, "dueling": dueling}},
         {{"name": "expected", "loss": "huber" if huber else "squared", "all_actions": all_actions}},
         {{"name": bootstrap}}, shared, optimizers[seed % 3], batch_size, -(-batch_size // 3) if seed % 2 else None,
