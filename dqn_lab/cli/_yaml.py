@@ -19,7 +19,7 @@ DEEPEST = 50  # levels of nesting
 _BASE: Any = vars(yaml).get("CSafeLoader", yaml.SafeLoader)  # the fast one, where it was compiled
 
 
-class _Loader(_BASE):
+class _Loader(_BASE):  # type: ignore[misc]
     """Reads `1e-3` as a number too, as Hydra does."""
 
 
