@@ -52,7 +52,7 @@ class Logs:
             logger.write(table, row)
 
     def show_video(self, path: Path, step: int) -> None:
-        """Gives the film of an evaluation to the loggers that show films."""
+        """Hands the film of an evaluation to the loggers that show films."""
         for logger in self.loggers.values():
             if isinstance(logger, ShowsVideo):
                 logger.show_video(path, step)

@@ -82,7 +82,7 @@ class FakeTarget:
 
 
 def fake(loss=0.5, last=math.inf, **settings):
-    """Gives an agent of fakes, and the list of what they did."""
+    """Returns an agent of fakes, and the list of what they did."""
     events = []
     engine, buffer = FakeEngine(events, loss), FakeBuffer(events, last)
     return Agent(

@@ -43,7 +43,7 @@ FLAGS = {"network.dueling": (False, True), "network.noisy": (False, True), "buff
 
 
 def choices() -> dict[str, list[Any]]:
-    """Gives each factor its levels: components by name, and flags that some component has."""
+    """Returns the levels of each factor: components by name, and flags that some component has."""
     groups = ("value", "bootstrap", "buffer", "optimizer", "target")
     factors: dict[str, list[Any]] = {group: registry.names(group) for group in groups}
     for key, levels in FLAGS.items():
@@ -73,7 +73,7 @@ def configuration(composition: Composition, seed: int = 0) -> dict[str, Any]:
 
 
 def refusal(composition: Composition) -> tuple[str, ...]:
-    """Gives the lines that refuse a composition; none where it is allowed."""
+    """Returns the lines that refuse a composition; none where it is allowed."""
     try:
         configuration(composition)
     except ConfigError as error:

@@ -59,7 +59,7 @@ class Silent:
 
 
 def followed(bootstrap, q):
-    """Gives π(·|s) and what is added to each action's value there, [S, A] each, and the bonus of acting, [S, A]."""
+    """Returns π(·|s) and what is added to each action's value there, [S, A] each, and the bonus of acting, [S, A]."""
     if bootstrap == "munchausen":
         policy = np.exp((q - q.max(1, keepdims=True)) / TEMPERATURE)
         policy /= policy.sum(1, keepdims=True)

@@ -175,7 +175,7 @@ def test_two_engines_started_at_once_share_what_they_compile_and_a_third_reads_i
 
 
 def digest(monkeypatch, root, sources):
-    """Gives the name of the cache's directory for a copy of the sources."""
+    """Returns the name of the cache's directory for a copy of the sources."""
     monkeypatch.setattr(_numba, "__file__", str(sources / "_numba.py"))
     monkeypatch.setattr(_numba._config, "CACHE_DIR", str(root))
     return _numba.cache_directory.__wrapped__().name

@@ -12,7 +12,7 @@ FIELDS = {"steps": "step", "episodes": "episode", "updates": "updates"}
 
 
 def progress(unit: str, count: int, others: int = 0) -> Progress:
-    """Gives a progress of `count` units, and `others` of the two other ones."""
+    """Returns a progress of `count` units, and `others` of the two other ones."""
     counts = {"steps": others, "episodes": others, "updates": others, unit: count}
     return Progress(counts["steps"], counts["episodes"], counts["updates"])
 

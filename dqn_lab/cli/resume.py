@@ -138,7 +138,7 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _resume_sweep(args: argparse.Namespace) -> int:
-    """Gives the command that a sweep was begun with, in its directory."""
+    """Carries out the command that a sweep was begun with, in its directory; returns the exit code."""
     from dqn_lab.cli import sweep
 
     if args.overrides:

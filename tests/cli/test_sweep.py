@@ -47,7 +47,7 @@ def read(directory):
 
 
 def written(directory):
-    """Gives the bytes of every run's tables by its directory's name."""
+    """Returns the bytes of every run's tables by its directory's name."""
     tables = ("episodes.csv", "evaluations.csv")
     return {path.parent.name: [(path.parent / name).read_bytes() for name in tables]
             for path in directory.glob("*/run.json")}  # fmt: skip

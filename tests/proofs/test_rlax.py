@@ -85,7 +85,7 @@ cases = functools.partial(
 
 
 def ours(value: Any, bootstrap: Any, case: Case) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Gives each transition's loss [B], its gradient by the outputs at s [B, A, K], and the whole judgement."""
+    """Returns each transition's loss [B], its gradient by the outputs at s [B, A, K], and the whole judgement."""
     outputs = torch.tensor(case.outputs, requires_grad=True)
     action = torch.tensor(case.action)
     transition = Transition(None, action, torch.tensor(case.reward), None, torch.tensor(case.discount))
