@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._nearest import nearest
-from dqn_lab.errors import ConfigError
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import add_trust
+from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import RUN, read_record, value_text
 
 if TYPE_CHECKING:
@@ -17,17 +19,31 @@ if TYPE_CHECKING:
 SAME = ("seed", "display", "logger", "engine", "rollout", "diagnostics", "evaluation", "device", "num_threads")
 
 
+def carry_out(work: Callable[[], None], out: Path | None) -> int:
+    """Does what a command is for; returns its exit code, and says what went wrong on one line.
+
+    Args:
+        work: is called once.
+        out: where it writes, as typed.
+    """
+    try:
+        work()
+    except ConfigError as error:
+        return fail(*error.problems)
+    except (ValueError, TrainingError) as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(f"{out or error.filename}: cannot be written: {error.strerror}")
+    return 0
+
+
 def add_policy(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments that say which policy, and whether its code is trusted."""
     parser.add_argument(
         "--policy", default="final", metavar="NAME",
         help="final, best, or one kept on the way, step_… (default: final)",
     )  # fmt: skip
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
-    )
+    add_trust(parser)
 
 
 def open_policy(directory: Path, name: str, trust: bool) -> Policy:

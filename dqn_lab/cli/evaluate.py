@@ -15,7 +15,7 @@ from rich.progress import track
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._display import outside_names
-from dqn_lab.cli._parser import Parser, natural, positive
+from dqn_lab.cli._parser import Parser, add_trust, natural, positive
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
@@ -55,11 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write a row per episode: episode, seed, return, length"
     )
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
-    )
+    add_trust(parser)
     return parser
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import fail
-from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.records import read_record, write_atomically
 from dqn_lab.types import ConfigError
 
@@ -55,11 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", metavar="RUN | KEY=VALUE", nargs="*", help="a run's directory, or overrides of `train`")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
-    )
+    add_trust(parser)
     return parser
 
 

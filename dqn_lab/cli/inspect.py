@@ -5,11 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from dqn_lab.cli import fail
 from dqn_lab.cli._about import command
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._policies import add_policy, differences, find_runs, open_policy, task
-from dqn_lab.types import ConfigError, TrainingError
+from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
 
 MOST = 8  # policies side by side
 
@@ -17,20 +15,15 @@ MOST = 8  # policies side by side
 def main(argv: list[str]) -> int:
     """Writes the page; returns the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        page = _inspect(args)
-    except ConfigError as error:
-        return fail(*error.problems)
-    except (ValueError, TrainingError) as error:
-        return fail(str(error))
-    except OSError as error:
-        return fail(f"{args.out or error.filename}: cannot be written: {error.strerror}")
+    return carry_out(lambda: _show(_inspect(args), args.open), args.out)
+
+
+def _show(page: Path, in_browser: bool) -> None:
     print(f"page      {page}")
-    if args.open:
+    if in_browser:
         import webbrowser
 
         webbrowser.open(page.resolve().as_uri())
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._policies import add_policy, differences, find_runs, open_policy, task
-from dqn_lab.types import ConfigError, TrainingError
+from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
 
 if TYPE_CHECKING:
     from dqn_lab.cli.evaluate import Policy
@@ -23,15 +21,7 @@ MOST = 16  # episodes side by side
 def main(argv: list[str]) -> int:
     """Films greedy episodes; returns the exit code."""
     args = _parser().parse_args(argv)
-    try:
-        _record(args)
-    except ConfigError as error:
-        return fail(*error.problems)
-    except (ValueError, TrainingError) as error:
-        return fail(str(error))
-    except OSError as error:
-        return fail(f"{args.out or error.filename}: cannot be written: {error.strerror}")
-    return 0
+    return carry_out(lambda: _record(args), args.out)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import fail, status, warn
-from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, StateError
 from dqn_lab.records import MAY_CHANGE, SWEEP, read_record, read_sweep, saved_states
@@ -64,11 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         "overrides", nargs="*", metavar="KEY=VALUE",
         help="steps, episodes, evaluation.…, checkpoint.…, logger, display: what changes nothing that has happened",
     )  # fmt: skip
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
-    )
+    add_trust(parser)
     return parser
 
 

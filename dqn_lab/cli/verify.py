@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab.cli import fail
-from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
@@ -53,11 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--evaluate", action="store_true", help="only play the final policy's episodes again, and compare the score"
     )
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
-    )
+    add_trust(parser)
     return parser
 
 
