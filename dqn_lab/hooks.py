@@ -5,14 +5,14 @@ A component opts in by having the members; nothing has to be imported or inherit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Choice, NetworkNoise, Purpose, Table
+from dqn_lab.types import Array, Choice, NetworkNoise, Purpose
 
 if TYPE_CHECKING:
     import torch
@@ -155,20 +155,14 @@ class ShowsVideo(Protocol):
 
 @runtime_checkable
 class Continues(Protocol):
-    """A logger that goes on in a run that is resumed; one that does not is opened once more."""
+    """A logger that goes on in a run that is resumed; another begins anew there."""
 
     def position(self) -> dict[str, Any]:
         """Returns where it is, in plain values, when everything before that is safe on disk."""
         ...
 
-    def resume(
-        self,
-        directory: Path,
-        config: Mapping[str, Any],
-        columns: Mapping[Table, Sequence[str]],
-        position: Mapping[str, Any],
-    ) -> None:
-        """Opens what was open, and removes what came after the position."""
+    def resume(self, position: Mapping[str, Any]) -> None:
+        """Is called before `open`, which then goes on from there, and removes what came after."""
         ...
 
 

@@ -77,11 +77,7 @@ def listening() -> Iterator[None]:
         return
     _forget()
     asked.count, asked.hold = 0, False
-    numbers = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
-    found = {number: signal.getsignal(number) for number in numbers}
-    before = {number: handler for number, handler in found.items() if handler not in (None, signal.SIG_IGN)}
-    for number in before:
-        signal.signal(number, _handle)
+    before = {number: signal.signal(number, _handle) for number in heeded()}
     asked.heard = False
     try:
         yield
@@ -95,6 +91,12 @@ def listening() -> Iterator[None]:
         came = _forget()
         if came is not None and (not asked.heard or _is_foreign(before[came])):
             signal.raise_signal(came)  # a launcher's handler may have the job queued again
+
+
+def heeded() -> list[int]:
+    """Returns the numbers of the signals that ask to stop, but for those that are ignored here."""
+    found = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
+    return [number for number in found if signal.getsignal(number) not in (None, signal.SIG_IGN)]
 
 
 def _forget() -> int | None:

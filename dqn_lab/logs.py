@@ -33,9 +33,8 @@ class Logs:
         about: dict[str, Any] = {}
         for name, logger in self.loggers.items():
             if name in positions and isinstance(logger, Continues):
-                logger.resume(directory, config, self.columns, positions[name])
-            else:
-                logger.open(directory, config, self.columns)
+                logger.resume(positions[name])
+            logger.open(directory, config, self.columns)
             about.update(logger.info())
         return about
 

@@ -40,7 +40,7 @@ class Scoring:
         self.experiment, self.directory, self.tell, self.show = experiment, directory, tell, show
         self.films, self.keep_every = (experiment.config["evaluation"][key] for key in ("video", "keep_policies"))
         self.num_evaluations = 0
-        self.best: dict[str, Any] | None = None  # the best evaluation: its step, return_mean, and network
+        self.best: dict[str, Any] | None = None  # the best evaluation: its return_mean, network, and progress
 
     def in_the_beginning(self) -> None:
         """Keeps the policy before training, if policies are kept; a run that is resumed has done so."""
@@ -72,7 +72,7 @@ class Scoring:
             self._keep_as_best(scores["final"])
         with self._best_policy(self.best):
             selected = self._evaluate("selected", num_episodes)
-        scores["selected"] = {**selected, "step": self.best["step"]}
+        scores["selected"] = {**selected, "step": progress_of((*self.best["progress"],)).step}
 
     def save_policy(self, name: str, progress: Progress | None = None) -> None:
         """Saves the policy as it is, of now or of an earlier point."""
@@ -131,7 +131,7 @@ class Scoring:
 
     def _keep_as_best(self, row: Mapping[str, Any]) -> None:
         score, network = row["return_mean"], _copy(self._network)
-        self.best = {"step": row["step"], "return_mean": score, "network": network, "progress": [*self._progress]}
+        self.best = {"return_mean": score, "network": network, "progress": [*self._progress]}
         self.save_policy("best")
 
     @contextlib.contextmanager

@@ -25,7 +25,7 @@ SHORT = ("logger=csv", "episodes=null", "steps=200", "evaluation.interval=null",
 @pytest.fixture(autouse=True)
 def handlers():
     """Puts back what a test changes."""
-    before = {number: signal.getsignal(number) for number in (*_interrupt._numbers(), signal.SIGALRM)}
+    before = {number: signal.getsignal(number) for number in (*interrupt.heeded(), signal.SIGALRM)}
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
     for number, handler in before.items():

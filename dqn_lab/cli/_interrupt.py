@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 from dqn_lab.cli import fail
-from dqn_lab.interrupt import SIGNALS, Interrupted, asked
+from dqn_lab.interrupt import Interrupted, asked, heeded
 
 
 def listen() -> None:
@@ -17,7 +17,7 @@ def listen() -> None:
     Those that follow change nothing, so that the command can say where it was; a fourth Ctrl-C ends it on the spot.
     """
     asked.heard, asked.count = False, 0
-    for number in _numbers():
+    for number in heeded():
         signal.signal(number, _interrupt)
 
 
@@ -32,13 +32,13 @@ def after(first: Callable[[], object]) -> Iterator[None]:
     def handle(number: int, _: object) -> None:
         if asked.heard:
             return
-        for each in _numbers():
+        for each in heeded():
             signal.signal(each, _interrupt if each == signal.SIGINT else signal.SIG_IGN)
         first()
         asked.heard = True
         raise Interrupted(number)
 
-    before = {number: signal.signal(number, handle) for number in _numbers()}
+    before = {number: signal.signal(number, handle) for number in heeded()}
     try:
         yield
     finally:
@@ -48,18 +48,13 @@ def after(first: Callable[[], object]) -> Iterator[None]:
 
 def ignore() -> None:
     """Lets the end come: one more signal would only break it."""
-    for number in _numbers():
+    for number in heeded():
         signal.signal(number, signal.SIG_IGN)
 
 
 def interrupted(error: KeyboardInterrupt) -> int:
     """Says that a command was interrupted, and where; returns its exit code."""
     return fail(str(error) or "interrupted", code=error.code if isinstance(error, Interrupted) else 130)
-
-
-def _numbers() -> list[int]:
-    found = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
-    return [number for number in found if signal.getsignal(number) not in (None, signal.SIG_IGN)]
 
 
 def _interrupt(number: int, _: object) -> None:

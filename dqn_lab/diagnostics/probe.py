@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import gymnasium
 import numpy as np
 
 from dqn_lab.diagnostics._batch import target_q_values
 from dqn_lab.diagnostics.basic import Basic, Count
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Batch, Engine, Noise
+from dqn_lab.types import Array, Batch, Noise
 
 STRIDE = 5  # random actions from one probe state to the next
 
@@ -29,27 +28,13 @@ class Probe(Basic):
     stays above the second, values are over-estimated, or the policy that explores does worse than the greedy one.
 
     Args:
-        engine: whose updates are measured.
-        make_env: makes an environment of its own.
-        discount: γ.
-        rng: of its own, so that measuring changes no draw.
-        interval: batches from one measurement to the next; the first is measured.
         num_states: probe states.
     """
 
     columns = (*Basic.columns, "target_gap", "churn", "q_probe", "q_start", "return_discounted")
 
-    def __init__(
-        self,
-        engine: Engine,
-        make_env: Callable[..., gymnasium.Env[Any, Any]],
-        discount: float,
-        rng: np.random.Generator,
-        *,
-        interval: Count = 500,
-        num_states: Count = 64,
-    ) -> None:
-        super().__init__(engine, make_env, discount, rng, interval=interval)
+    def __init__(self, *supplied: Any, num_states: Count = 64, **shared: Any) -> None:
+        super().__init__(*supplied, **shared)
         self.num_states = num_states
         self.states: Array | None = None  # [num_states, *O], from the first measurement on
         self.actions: Array | None = None  # greedy before an update

@@ -20,13 +20,23 @@ class CSVLogger:
     def __init__(self) -> None:
         self.columns: Mapping[Table, Sequence[str]] = {}
         self.files: dict[Table, IO[str]] = {}
+        self.sizes: Mapping[str, int] = {}  # in a run that is resumed
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Makes the files with their headers; fails where they exist already."""
+        """Makes the files with their headers, or cuts those of a run that is resumed.
+
+        Raises:
+            FileExistsError: a new run finds them there.
+            StateError: a file is shorter than it was.
+        """
         self.columns = columns
         for table, names in columns.items():
-            self.files[table] = (directory / f"{table}.csv").open("x", newline="", encoding="utf-8")
-            self._put(table, names)
+            path = directory / f"{table}.csv"
+            if table in self.sizes:
+                _cut(path, self.sizes[table])
+            self.files[table] = path.open("a" if table in self.sizes else "x", newline="", encoding="utf-8")
+            if table not in self.sizes:
+                self._put(table, names)
 
     def position(self) -> dict[str, Any]:
         """Returns the size of each file, once its content is on the disk."""
@@ -34,25 +44,9 @@ class CSVLogger:
             os.fsync(file.fileno())
         return {table: file.tell() for table, file in self.files.items()}
 
-    def resume(
-        self,
-        directory: Path,
-        config: Mapping[str, Any],
-        columns: Mapping[Table, Sequence[str]],
-        position: Mapping[str, Any],
-    ) -> None:
-        """Cuts the files to the size that they had.
-
-        Raises:
-            StateError: a file is shorter than that.
-        """
-        self.columns = columns
-        for table in columns:
-            path = directory / f"{table}.csv"
-            if path.stat().st_size < position[table]:
-                raise StateError(f"{path}: has lost rows that its checkpoint counts on")
-            os.truncate(path, position[table])
-            self.files[table] = path.open("a", newline="", encoding="utf-8")
+    def resume(self, position: Mapping[str, Any]) -> None:
+        """Has the files cut to the size that they had, and rows added there."""
+        self.sizes = position
 
     def write(self, table: Table, row: Row) -> None:
         """Appends a row; a column that the row lacks is left empty."""
@@ -71,3 +65,9 @@ class CSVLogger:
     def info(self) -> dict[str, Any]:
         """Has nothing to tell."""
         return {}
+
+
+def _cut(path: Path, size: int) -> None:
+    if path.stat().st_size < size:
+        raise StateError(f"{path}: has lost rows that its checkpoint counts on")
+    os.truncate(path, size)

@@ -31,10 +31,13 @@ class TensorBoardLogger:
         self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter  # type: ignore[attr-defined]
         self.writer: Any = None
         self.folder = Path()
+        self.sizes: Mapping[str, int] | None = None  # of the event files, in a run that is resumed
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
         """Opens an event file."""
         self.folder = directory / "tensorboard"
+        if self.sizes is not None:
+            _cut(self.folder, self.sizes)
         self.writer = self._open_writer(str(self.folder), flush_secs=10)  # type: ignore[no-untyped-call]
 
     def position(self) -> dict[str, Any]:
@@ -42,20 +45,9 @@ class TensorBoardLogger:
         self.writer.flush()
         return {path.name: path.stat().st_size for path in self.folder.iterdir()}
 
-    def resume(
-        self,
-        directory: Path,
-        config: Mapping[str, Any],
-        columns: Mapping[Table, Sequence[str]],
-        position: Mapping[str, Any],
-    ) -> None:
-        """Cuts the event files to the size that they had, removes later ones, and opens another."""
-        for path in (directory / "tensorboard").glob("events.out.tfevents.*"):
-            if path.name in position:
-                os.truncate(path, min(path.stat().st_size, position[path.name]))
-            else:
-                path.unlink()
-        self.open(directory, config, columns)
+    def resume(self, position: Mapping[str, Any]) -> None:
+        """Has the event files cut to the size that they had, and later ones removed."""
+        self.sizes = position
 
     def write(self, table: Table, row: Row) -> None:
         """Adds each column that has a value."""
@@ -75,3 +67,11 @@ class TensorBoardLogger:
     def info(self) -> dict[str, Any]:
         """Has nothing to tell."""
         return {}
+
+
+def _cut(folder: Path, sizes: Mapping[str, int]) -> None:
+    for path in folder.glob("events.out.tfevents.*"):
+        if path.name in sizes:
+            os.truncate(path, min(path.stat().st_size, sizes[path.name]))
+        else:
+            path.unlink()

@@ -95,19 +95,12 @@ class WandbLogger:
         """Returns the run's id."""
         return {"id": None if self.run is None else self.run.id}
 
-    def resume(
-        self,
-        directory: Path,
-        config: Mapping[str, Any],
-        columns: Mapping[Table, Sequence[str]],
-        position: Mapping[str, Any],
-    ) -> None:
-        """Goes on with the wandb run of the same id; offline, in a directory of its own beside the earlier one.
+    def resume(self, position: Mapping[str, Any]) -> None:
+        """Has the wandb run of the same id go on; offline, in a directory of its own beside the earlier one.
 
         What was logged after the position stays: wandb takes nothing back.
         """
         self.id = position["id"]
-        self.open(directory, config, columns)
 
     def write(self, table: Table, row: Row) -> None:
         """Logs each column that has a value."""
