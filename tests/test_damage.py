@@ -215,5 +215,5 @@ def test_the_best_policy_on_disk_is_the_one_that_the_checkpoint_knows(configure,
     path.unlink()
     Run.resume(build(configure(*SHORT, "steps=161")), run, {}).claim.release()
     found, state = statefile.load(path, POLICY)[0]["about"], statefile.load(checkpoint(run, "000000000160"), STATE)[0]
-    assert found["step"] == state["scoring"]["best"]["step"] <= expected["step"]
     assert [found[name] for name in ("step", "episode", "updates")] == state["scoring"]["best"]["progress"]
+    assert found["step"] <= expected["step"]
