@@ -180,7 +180,7 @@ def resume(
     words = [*overrides, *(f"{key}={_quoted(value)}" for key, value in keys.items())]
     called = [repr(str(run.directory)), *map(repr, words)]
     trust = trust or run.trust
-    with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory) if trust else None):
+    with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
         experiment = prepare(run.directory, words, trust)
         for warning in experiment.warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)

@@ -68,7 +68,6 @@ def test_a_second_ctrl_c_does_not_wait_for_a_safe_point():
 
 def test_a_signal_that_comes_too_late_for_one_job_stops_the_next():
     """Else a Ctrl-C in a run's last moment would be forgotten, and the next run would begin."""
-    _interrupt.listen()
     done = []
 
     def work():
@@ -77,7 +76,7 @@ def test_a_signal_that_comes_too_late_for_one_job_stops_the_next():
             done.append("first")
         done.append("second")
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(Interrupted) as caught, _interrupt.listening():
         work()
     assert done == ["first"]
     assert caught.value.number == signal.SIGTERM
@@ -93,17 +92,31 @@ def test_what_listened_before_hears_of_a_signal_if_it_is_not_ours():
 
 
 def test_a_command_ends_once():
-    _interrupt.listen()
-
     def work():
         try:
             raise_signals(signal.SIGTERM)
         finally:
             raise_signals(*[signal.SIGTERM] * 10, signal.SIGINT)
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(Interrupted) as caught, _interrupt.listening():
         work()
     assert caught.value.code == 143
+
+
+def test_what_a_library_makes_of_an_interruption_is_one():
+    """Hydra and argparse raise errors of their own, which would read as mistakes of whoever typed the command."""
+
+    def work():
+        try:
+            raise_signals(signal.SIGINT)
+        except BaseException as error:
+            raise ValueError("seed=1: cannot be read") from error
+
+    with pytest.raises(Interrupted) as caught, _interrupt.listening():
+        work()
+    assert caught.value.code == 130
+    with pytest.raises(ValueError, match="really"), _interrupt.listening():
+        raise ValueError("really")
 
 
 @pytest.mark.parametrize("end", [SystemExit(0), OSError("gone"), KeyboardInterrupt()])

@@ -6,19 +6,33 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from dqn_lab.cli import fail
 from dqn_lab.interrupt import Interrupted, asked, heeded
 
+_raised: Interrupted | None = None  # since this command began to listen
 
-def listen() -> None:
+
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
     """Has the first signal interrupt the command, but for those that were ignored from the start, as by nohup.
 
     Those that follow change nothing, so that the command can say where it was; a fourth Ctrl-C ends it on the spot.
+
+    Raises:
+        Interrupted: a signal came, even if a library has caught it and raised an error of its own instead.
     """
-    asked.heard, asked.count = False, 0
+    global _raised
+    _raised, asked.heard, asked.count = None, False, 0
     for number in heeded():
         signal.signal(number, _interrupt)
+    try:
+        yield
+    except Exception:
+        if _raised is None:
+            raise
+        raise _raised from None
 
 
 @contextlib.contextmanager
@@ -35,8 +49,7 @@ def after(first: Callable[[], object]) -> Iterator[None]:
         for each in heeded():
             signal.signal(each, _interrupt if each == signal.SIGINT else signal.SIG_IGN)
         first()
-        asked.heard = True
-        raise Interrupted(number)
+        _raise(number)
 
     before = {number: signal.signal(number, handle) for number in heeded()}
     try:
@@ -62,5 +75,10 @@ def _interrupt(number: int, _: object) -> None:
     if asked.count > 3:
         os._exit(128 + number)
     if not asked.heard:
-        asked.heard = True
-        raise Interrupted(number)
+        _raise(number)
+
+
+def _raise(number: int) -> NoReturn:
+    global _raised
+    asked.heard, _raised = True, Interrupted(number)
+    raise _raised

@@ -33,10 +33,9 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli._workplace import as_config_error, log_file, workplace
     from dqn_lab.cli.train import carry_out
 
-    _interrupt.listen()
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
-        with as_config_error(), workplace(command(), imports_of(args.run) if args.trust else None):
+        with _interrupt.listening(), as_config_error(), workplace(command(), imports_of(args.run, args.trust)):
             experiment = prepare(args.run, args.overrides, args.trust)
             warn(*experiment.warnings)
             with log_file(args.run / "train.log", terminal=True):
@@ -68,12 +67,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def imports_of(directory: Path) -> str | None:
-    """Returns the directory of options and components that a run was begun with, if there was one.
+def imports_of(directory: Path, trust: bool) -> str | None:
+    """Returns the directory of options and components that a run was begun with, if there was one and it is trusted.
 
     Raises:
         ValueError: there is no run here.
     """
+    if not trust:
+        return None
     return next((path for path in read_record(directory).get("import_path") or [] if Path(path).is_dir()), None)
 
 

@@ -39,12 +39,12 @@ def main(argv: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
     for name in (NUM_JOBS, WARNED):
         os.environ.pop(name, None)
-    _interrupt.listen()
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
     try:
-        args = _hydra.parse_flags(argv)
-        _directories.add_directories(args.config_dir)
-        return _run(args)
+        with _interrupt.listening():
+            args = _hydra.parse_flags(argv)
+            _directories.add_directories(args.config_dir)
+            return _run(args)
     except ConfigError as error:
         return fail(*error.problems)
     except ERRORS as error:

@@ -25,9 +25,8 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._workplace import as_config_error
 
-    _interrupt.listen()
     try:
-        with as_config_error():
+        with _interrupt.listening(), as_config_error():
             check_run(args.run)
             record = read_record(args.run)
             if record["status"] != "completed":

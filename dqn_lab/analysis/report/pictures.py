@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis import distribution, learning_curves, reached_curves, steps_to_threshold
+from dqn_lab.analysis._processes import do_all
 from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import render
@@ -25,10 +27,11 @@ def draw_all(found: Evidence) -> list[Picture]:
     if len(found.scores) == 1:  # a single run is its curve
         plans = [plan for plan in plans if plan.name == "learning_curves"]
     prefix = "".join(letter if letter.isalnum() else "-" for letter in found.task)
+    drawn = do_all([partial(render, plan.draw, f"{prefix}-{plan.name}") for plan in plans])
     return [
         Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_only(found, plan)}", alt=plan.alt,
-                data=plan.data, rendered=render(plan.draw, f"{prefix}-{plan.name}"))
-        for plan in plans
+                data=plan.data, rendered=rendered)
+        for plan, rendered in zip(plans, drawn, strict=True)
     ]  # fmt: skip
 
 

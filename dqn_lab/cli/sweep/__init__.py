@@ -28,12 +28,12 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli.sweep.run import sweep
 
     os.environ[COMMAND] = command()
-    _interrupt.listen()
     try:
-        _directories.add_directories(args.config_dir)
-        warn(*_index.read().problems)
-        with composer():
-            return sweep(find_question(args.name), args)
+        with _interrupt.listening():
+            _directories.add_directories(args.config_dir)
+            warn(*_index.read().problems)
+            with composer():
+                return sweep(find_question(args.name), args)
     except ConfigError as error:
         return fail(*error.problems)
     except OSError as error:
