@@ -65,7 +65,7 @@ def test_whole_numbers_stay_whole_where_some_are_missing(make_run, tmp_path):
         ("step,episode,return_mean\n", "has no row yet"),
         ("step,episode\n1,2\n", "lacks the column return_mean"),
         ("step,episode,return_mean\n1,2,3\n1,2\n4,5,6\n", "a row is torn"),
-        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something that is not a number"),
+        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something other than numbers"),
         (None, "has no evaluations.csv"),
     ],
 )

@@ -153,7 +153,7 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do(arguments, mess
 
 
 def test_a_comparison_with_nothing_and_of_nothing_is_refused():
-    with pytest.raises(AnalysisError, match="control=a: there is nothing to compare it with"):
+    with pytest.raises(AnalysisError, match="control=a: there is no other variant to compare it with"):
         compare(frame(a=[1, 2]), control="a")
     with pytest.raises(AnalysisError, match="there are no runs"):
         summarize(frame(a=[1.0]).iloc[:0])

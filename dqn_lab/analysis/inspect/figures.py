@@ -24,7 +24,7 @@ def colours(count: int) -> list[str]:
 
 
 def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
-    """Draws each action's Q-value along an episode, and the discounted return that really followed."""
+    """Draws each action's Q-value along an episode, and the discounted return that actually followed."""
     walk, names = insight.walk, insight.action_names
     lines = [*names, "followed"] + (["… and the last Q beyond the cut"] if walk.truncated else [])
     rows = _legend_rows(lines, layout)
@@ -44,7 +44,7 @@ def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
 
 
 def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits) -> Figure:
-    """Draws max Q over two dimensions, lines of equal value, and the episode's way through it."""
+    """Draws max Q over two dimensions, with lines of equal value and the episode's path."""
     figure, axes = _plane_axes(insight, plane, layout)
     values = plane.q_values.max(-1)
     image = axes.imshow(values, origin="lower", extent=_extent(plane), aspect="auto", cmap="viridis",
@@ -59,7 +59,7 @@ def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits
 
 
 def policy(insight: Insight, plane: Plane, layout: Layout) -> Figure:
-    """Draws the greedy action over two dimensions, and the episode's way through it."""
+    """Draws the greedy action over two dimensions, with the episode's path."""
     figure, axes = _plane_axes(insight, plane, layout)
     count = len(insight.action_names)
     shades = ListedColormap(colours(count))
@@ -139,7 +139,7 @@ def chart(insight: Insight, charts: Sequence[Chart], layout: Layout) -> Figure:
 
 
 def _mark(axes: Axes, place: tuple[float, float], name: str, size: float) -> None:
-    """Draws an arrow for an action that is a direction, its first letter for another."""
+    """Draws an arrow for an action that is a direction, and the first letter of any other."""
     x, y = place
     if name not in _ARROWS:
         axes.text(x, y, name[:1].upper(), ha="center", va="center", fontsize=8, fontweight="bold", color="#b3450a")

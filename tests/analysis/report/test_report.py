@@ -48,7 +48,7 @@ def test_a_plain_multirun_gives_a_page_with_figures_and_tables(cli, sweep):
         "Difference from “target.interval=1”",
         "Every seed",
         "Sensitivity to target.interval",
-        "5 seeds a variant",
+        "5 seeds per variant",
     ):
         assert words in page.text
     for name in ("learning_curves", "differences", "outcomes", "distribution", "success_rates", "sensitivity", "seeds"):
@@ -103,7 +103,7 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     make.declare(tmp_path / "s", variants, question="How often?", control="seldom", seeds=range(10))
     outcome = cli(tmp_path / "s")
     assert "question  How often?" in outcome.out
-    assert "runs      6 of 20 runs; 1 failed, 13 not there yet" in outcome.out
+    assert "runs      6 of 20 runs; 1 failed, 13 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
     assert "Few seeds: 3 seeds may show nothing of an outcome" in text
@@ -191,7 +191,7 @@ def test_a_control_that_has_not_run_is_replaced_by_no_other(cli, make, tmp_path)
     make.declare(tmp_path / "s", variants, question="Which?", control="never", seeds=range(3))
     outcome = cli(tmp_path / "s")
     assert "answer    No answer: “never”, the control, has no runs here." in outcome.out
-    assert "runs      6 of 9 runs; 3 not there yet" in outcome.out
+    assert "runs      6 of 9 runs; 3 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "“never” has no runs here, and no other control was declared." in text
     assert not (tmp_path / "s" / "report" / "tables" / "comparison.csv").exists()
@@ -513,8 +513,8 @@ def test_of_very_many_runs_a_page_shows_some_and_the_tables_have_all(cli, make, 
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 2, 3, 4)], range(5), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "Of 4 variants only the control and those with the best means; the tables have all." in text
+    assert "Of 4 variants, only the control and those with the best means are shown; the tables have all." in text
     assert "The first 6 of 20 rows; the CSV file has all." in text
-    assert "Of 15 runs, 6 at equal distances in that order." in text
+    assert "Of 15 runs, 6 are shown, evenly spaced in that order." in text
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")) == 4
