@@ -131,9 +131,9 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
     (tmp_path / "empty" / "run.json").write_text(json.dumps(record))
     before = sorted(tmp_path.rglob("*"))
     for words, problem in {
-        ("run", "--grid"): "run: kept no policies on the way",
+        ("run", "--grid"): "run: saved no policies during training",
         ("run", "other"): "2 runs: --grid shows several side by side",
-        ("run", "other", "--grid"): "--grid: of different tasks: CartPole-v1, Acrobot-v1",
+        ("run", "other", "--grid"): "--grid: the runs are of different tasks: CartPole-v1, Acrobot-v1",
         ("dark",): "this environment has no render_mode rgb_array: it does not draw itself",
         ("nothing",): "nothing: no run here",
         ("empty",): "empty: this run has saved no policy yet",
