@@ -161,6 +161,6 @@ def test_the_last_axis_is_that_of_the_actions_whatever_stands_before():
 
 @pytest.mark.parametrize(("buffer", "n_steps"), [({}, []), ({"n_step": 1}, []), ({"n_step": 2}, [2])])
 def test_windows_of_more_than_one_step_are_warned_of(buffer, n_steps):
-    about = "an approximation, without what lies between the ends"
+    about = "an approximation, without the steps in between"
     expected = [f"bootstrap=munchausen, buffer.n_step={n_step}: {about}" for n_step in n_steps]
     assert list(Munchausen.warn({"buffer": buffer})) == expected

@@ -199,7 +199,7 @@ def test_a_wandb_that_cannot_start_at_all_costs_no_run(make, tmp_path, monkeypat
     logger.write("episodes", row)
     logger.close("completed", {"return_mean": 1.0})
     assert logger.info() == {}
-    assert "wandb: no room for wandb; this run is not logged there at all" in caplog.text
+    assert "wandb: no room for wandb; this run is not logged to wandb" in caplog.text
 
 
 def test_disabled_writes_nothing(make, tmp_path, columns, row):

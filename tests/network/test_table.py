@@ -101,21 +101,21 @@ def test_a_step_moves_the_rows_seen_and_no_others():
 
 UNBOUNDED = Box(-np.inf, np.inf, (2,))
 WRONG = [
-    (Box(0, 255, (4, 84, 84), np.uint8), {}, r"^network=table: needs states, or a vector of numbers, to observe, got"),
-    (MultiDiscrete([[2, 2], [2, 2]]), {}, r"^network=table: needs states, or a vector"),
-    (MultiBinary((2, 2)), {}, r"^network=table: needs states, or a vector"),
-    (Dict(x=Discrete(2)), {}, r"^network=table: needs states, or a vector"),
-    (Box(0, 255, (128,), np.uint8), {}, r"^network\.bins=10: some 10\^128 numbers are too large a table$"),
-    (Box(0, 1, (9999,)), {}, r"^network\.bins=10: some 10\^9999 numbers are too large a table$"),
-    (Discrete(10**9), {}, r"^network=table: some 10\^9 numbers are too large a table$"),
-    (Box(-1, 1, (2,)), {"bins": [3]}, r"^network\.bins=\[3\]: must be one number, or 2: one for each that is"),
-    (Box(-1, 1, (2,)), {"bins": []}, r"^network\.bins=\[\]: must be one number, or 2: one for each that is"),
+    (Box(0, 255, (4, 84, 84), np.uint8), {}, r"^network=table: needs states or a vector of numbers as observations;"),
+    (MultiDiscrete([[2, 2], [2, 2]]), {}, r"^network=table: needs states or a vector"),
+    (MultiBinary((2, 2)), {}, r"^network=table: needs states or a vector"),
+    (Dict(x=Discrete(2)), {}, r"^network=table: needs states or a vector"),
+    (Box(0, 255, (128,), np.uint8), {}, r"^network\.bins=10: a table of about 10\^128 numbers is too large$"),
+    (Box(0, 1, (9999,)), {}, r"^network\.bins=10: a table of about 10\^9999 numbers is too large$"),
+    (Discrete(10**9), {}, r"^network=table: a table of about 10\^9 numbers is too large$"),
+    (Box(-1, 1, (2,)), {"bins": [3]}, r"^network\.bins=\[3\]: must be one number, or 2 numbers, one per"),
+    (Box(-1, 1, (2,)), {"bins": []}, r"^network\.bins=\[\]: must be one number, or 2 numbers, one per"),
     (Box(-1, 1, (2,)), {"bins": 0}, r"^network\.bins=0: must be greater than 0"),
     (Box(-1, 1, (2,)), {"bins": [3, 0]}, r"^network\.bins\[1\]=0: must be greater than 0"),
-    (Box(-1, 1, (2,)), {"low": [0.0]}, r"^network\.low=\[0\.0\]: must be null, or 2 numbers: one for each"),
-    (Box(-1, 1, (2,)), {"low": [0.0, 1.0]}, r"^network\.low=\[0\.0, 1\.0\]: of number 1 it is 1, which must be below"),
-    (UNBOUNDED, {}, r"^network\.low=null: number 0 of those observed is unbounded; give it an end, one in a list$"),
-    (UNBOUNDED, {"low": [0.0, 0.0], "high": [1.0, None]}, r"^network\.high=\[1\.0, None\]: number 1 of those"),
+    (Box(-1, 1, (2,)), {"low": [0.0]}, r"^network\.low=\[0\.0\]: must be null, or 2 numbers, one per"),
+    (Box(-1, 1, (2,)), {"low": [0.0, 1.0]}, r"^network\.low=\[0\.0, 1\.0\]: for observed number 1 it is 1, and must"),
+    (UNBOUNDED, {}, r"^network\.low=null: observed number 0 is unbounded; give its end in a list$"),
+    (UNBOUNDED, {"low": [0.0, 0.0], "high": [1.0, None]}, r"^network\.high=\[1\.0, None\]: observed number 1"),
 ]  # fmt: skip
 
 
