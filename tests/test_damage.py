@@ -149,7 +149,7 @@ def test_a_state_of_wrong_values_is_passed_over_or_harmless(configure, run, capl
         resumed = Run.resume(experiment, run, {})
         fallen_back += resumed.progress.step == 120
         if resumed.progress.step == 120:
-            assert "the checkpoint before it is tried" in caplog.records[caplog_at].getMessage()
+            assert "trying the checkpoint before it" in caplog.records[caplog_at].getMessage()
         resumed.claim.release()
         path.write_bytes(content)
         (run / "run.json").write_bytes(record)
@@ -173,7 +173,7 @@ def test_a_run_falls_back_to_the_checkpoint_before_and_comes_out_equal(configure
     assert resumed.progress.step == 120
     with caplog.at_level(logging.WARNING):
         resumed.execute(Quiet())
-    assert f"{path}: damaged, or not a file of dqn_lab; the checkpoint before it is tried" in caplog.messages
+    assert f"{path}: damaged, or not a file of dqn_lab; trying the checkpoint before it" in caplog.messages
     for name in ("episodes.csv", "evaluations.csv"):
         assert (run / name).read_bytes() == whole[name]
 
@@ -182,7 +182,7 @@ def test_without_a_whole_checkpoint_the_reason_is_said_and_nothing_changes(confi
     for path in (run / "checkpoint").iterdir():
         path.write_bytes(b"")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(StateError, match=r"no checkpoint to go on from: .*160\.safetensors: damaged, or not a file"):
+    with pytest.raises(StateError, match=r"no checkpoint to continue from: .*160\.safetensors: damaged, or not a file"):
         Run.resume(build(configure(*SHORT)), run, {})
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert read_record(run)["status"] == "completed"

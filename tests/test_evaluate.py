@@ -85,7 +85,7 @@ def test_no_more_environments_are_made_than_episodes_asked_for():
 
 
 def test_q_values_that_are_no_numbers_end_it_in_one_line():
-    with pytest.raises(TrainingError, match=r"no numbers .* lower optimizer\.lr"):
+    with pytest.raises(TrainingError, match=r"are NaN .* lower optimizer\.lr"):
         play([np.nan, 1.0, 0.0])
 
 

@@ -129,7 +129,7 @@ BROKEN = {
         "        super().__init__(); self.w = nn.Parameter(g and nn.init.zeros_(__import__('torch').empty(a, k)))\n"
         "    def forward(self, obs): return self.w.detach().expand(len(obs), -1, -1)\n", "",
     ),
-    "logger": ("class Mine:\n    def open(self, directory, config, columns): ...\n", "TypeError: Mine has not all"),
+    "logger": ("class Mine:\n    def open(self, directory, config, columns): ...\n", "TypeError: Mine lacks a member"),
 }  # fmt: skip
 
 
@@ -141,8 +141,8 @@ def test_a_component_of_the_wrong_shape_ends_a_command_before_its_run(tmp_path, 
     done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"error: {group}=my_part:Mine: failed in a rehearsal: {said}")
-    assert line.endswith(f"`components {group}` prints what a {group} has to offer")
+    assert line.startswith(f"error: {group}=my_part:Mine: failed in a trial before the run: {said}")
+    assert line.endswith(f"`components {group}` prints what a {group} needs")
     assert not (tmp_path / "outputs").exists()
 
 
