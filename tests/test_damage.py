@@ -135,8 +135,8 @@ def replaced(value, path, new):
 WRONG = (None, "words", -1, 2**70, float("nan"), [], {}, [[]], np.zeros(0), np.zeros((2, 3), np.int8))
 
 
-def test_a_state_of_wrong_values_is_passed_over_or_harmless(configure, run, caplog):
-    """Whatever stands in one place of a state with a right digest, the run goes on: from there, or from before it."""
+def test_a_state_of_wrong_values_is_skipped_or_harmless(configure, run, caplog):
+    """Whatever one value of a state with a valid digest is, the run goes on: from this state or from an earlier one."""
     path, rng = checkpoint(run, "000000000160"), random.Random(0)
     with_rows, _ = statefile.load(path, STATE)
     state = json.loads(json.dumps({"replay": with_rows["replay"]}))
@@ -189,7 +189,7 @@ def test_without_a_whole_checkpoint_the_reason_is_said_and_nothing_changes(confi
 
 
 def test_a_damaged_state_is_not_kept_in_the_place_of_a_whole_one(configure, run):
-    """Else the next one to be damaged would leave nothing to fall back to."""
+    """Otherwise the next damaged state would leave nothing to fall back to."""
     path = checkpoint(run, "000000000160")
     path.write_bytes(path.read_bytes()[:-1])
     resumed = Run.resume(build(configure(*SHORT, "steps=300")), run, {})

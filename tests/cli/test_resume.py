@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed is the run that was never stopped; and what cannot be resumed says why."""
+"""A resumed run is the same as one that was never stopped, and what cannot be resumed says why."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def train(cli):
 
 @pytest.fixture
 def stop(monkeypatch):
-    """Has a signal come at a safe point, the so-many-th one."""
+    """Makes a signal come at the given safe point."""
 
     def at(number, signal=15):
         left = [number]
@@ -56,7 +56,7 @@ def stop(monkeypatch):
 
 @pytest.mark.parametrize("overrides", [(), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150")])
 @pytest.mark.parametrize("safe_points", [(1,), (12,), (3, 25, 9)])
-def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop, overrides, safe_points):
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, overrides, safe_points):
     train("whole", *overrides)
     for number, safe_point in enumerate(safe_points):
         stop(safe_point)
@@ -76,7 +76,7 @@ def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop
 
 
 def die(directory, num_states):
-    """Leaves a run as a process does that was killed after its checkpoints, and had written more rows since."""
+    """Leaves a run as a process that was killed some rows after its last checkpoint."""
     for path in states(directory)[num_states:]:
         path.unlink()
     record = json.loads((directory / "run.json").read_text())
@@ -94,7 +94,7 @@ def test_rows_after_the_checkpoint_are_cut_and_come_again(train, cli, tmp_path, 
     assert results("run") == expected
 
 
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(train, cli, tmp_path):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(train, cli, tmp_path):
     train("run", "checkpoint.keep=9")
     expected = results("run")
     die(tmp_path / "run", 3)
@@ -117,7 +117,7 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
     assert read_record(Path("run"))["scores"] == read_record(Path("long"))["scores"]
 
 
-def test_what_changes_no_past_may_change(train, cli, stop):
+def test_overrides_that_do_not_change_the_past_are_allowed(train, cli, stop):
     train("whole")
     stop(12)
     train("run", code=143)

@@ -185,7 +185,7 @@ def test_a_job_whose_checkpoints_are_all_damaged_is_begun_again(ask, home):
 
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_run_counts_as_running_while_its_process_is_there(ask, home, is_there):
-    """Whatever its number is: that may be in use again."""
+    """Whatever its id, which may be reused."""
     ask()
     job = home / read(home)["jobs"][0]["directory"]
     record = json.loads((job / "run.json").read_text())
@@ -218,7 +218,7 @@ def test_a_dry_run_lists_the_jobs_and_writes_nothing(ask, home, tmp_path):
     assert "2 of 4 jobs to run in outputs/sweeps/works" in again
 
 
-def test_the_quick_form_and_other_overrides_have_directories_of_their_own(ask, tmp_path):
+def test_the_quick_form_and_other_overrides_have_their_own_directories(ask, tmp_path):
     ask("--quick")
     ask("seed=0", "discount=0.9")
     ask("seed=0", "--dir", "elsewhere")
@@ -300,7 +300,7 @@ def test_a_mistake_costs_one_line_before_anything_runs(ask, tmp_path, words, cha
     assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
 
 
-def test_what_is_hardly_meant_is_said_with_the_variants_that_it_concerns(ask, monkeypatch):
+def test_warnings_name_the_variants_they_concern(ask, monkeypatch):
     monkeypatch.delenv("DQN_LAB_WARNED", raising=False)
     outcome = ask("--dry-run", variants="{plain: [], noisy: [network.noisy=true], same: []}", control="plain")
     warnings = [line for line in outcome.err.splitlines() if line.startswith("warning: ")]
@@ -315,7 +315,7 @@ def test_a_variant_may_set_an_environments_own_arguments(ask):
 
 
 def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkeypatch):
-    """The sweeper is stood in for: one run is made, then comes Ctrl-C."""
+    """With a fake sweeper: one run is made, then Ctrl-C comes."""
     home, place = tmp_path / "outputs/sweeps/works", tmp_path / "search"
 
     class Interrupted:
@@ -461,7 +461,7 @@ seeds: range(0, 2)
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
 @pytest.mark.parametrize("safe_point", [2, 20, 45])
-def test_a_search_that_was_stopped_comes_out_as_if_it_had_not_been(ask, tmp_path, monkeypatch, safe_point):
+def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monkeypatch, safe_point):
     assert ask("--dir", "whole", text=SEARCH).code == 0
     left = [safe_point]
 

@@ -53,7 +53,7 @@ def on_record(root):
     (("value=categorical", "env.return_bounds=[0,1e4]", "env.max_episode_steps=100"),
      ["value.v_max=100: discounted returns of this environment reach about 6.34e+03, and the support clips them"]),
 ])  # fmt: skip
-def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, expected):
+def test_a_warning_is_printed_once_and_kept_in_the_record(cli, quick, tmp_path, overrides, expected):
     outcome = cli("train", *quick, "train.learning_starts=10_000", *overrides)
     assert outcome.code == 0
     assert warnings(outcome) == expected

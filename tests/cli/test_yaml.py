@@ -1,4 +1,4 @@
-"""Yaml files of other people: what Hydra would fail on, or never finish, costs one line that names the file."""
+"""Malformed yaml files, on which Hydra would fail or hang: one line that names the file."""
 
 import pytest
 

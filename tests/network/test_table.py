@@ -22,7 +22,7 @@ def rows(space, obs, **configuration):
     return table(space, **configuration).rows(torch.as_tensor(np.array(obs, space.dtype))).tolist()
 
 
-def test_a_state_has_a_row_of_its_own():
+def test_each_state_has_its_own_row():
     network = table(Discrete(3), num_actions=2, num_outputs=2)
     with torch.no_grad():
         network.weight.copy_(torch.arange(12).view(3, 4))
@@ -50,7 +50,7 @@ def test_bins_by_hand():
     assert rows(Box(-1, 1, (1,)), obs, bins=4) == [0, 0, 1, 2, 2, 3, 3]
 
 
-def test_dimensions_may_have_bins_and_ends_of_their_own():
+def test_dimensions_may_have_their_own_bins_and_ends():
     """Two bins of [0, 1] for the first, three of [−3, 3] for the second, which is unbounded."""
     space = Box(np.array([0, -np.inf], np.float32), np.array([1, np.inf], np.float32))
     obs = [[0.4, -2.0], [0.4, 0.0], [0.6, 0.0], [0.6, 2.0]]
@@ -120,7 +120,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("space", "configuration", "message"), WRONG)
-def test_what_makes_no_table_is_refused_in_one_line(make, space, configuration, message):
+def test_configurations_that_make_no_table_are_refused_in_one_line(make, space, configuration, message):
     with pytest.raises(ConfigError, match=message) as error:
         make("network", "table", space, 2, 1, torch_generator(0, "network"), **configuration)
     assert len(error.value.problems) == 1
