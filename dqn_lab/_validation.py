@@ -37,7 +37,7 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
     except ValidationError as error:
         said = [path for path, _ in infinite]
         details = [detail for detail in error.errors() if _path(values, detail)[0] not in said]
-        problems += [_line(prefix, model, values, detail) for detail in _one_a_place(values, details)]
+        problems += [_line(prefix, model, values, detail) for detail in _one_per_key(values, details)]
     if problems:
         raise ConfigError(*problems)
     dumped: dict[str, Any] = checked.model_dump(mode="json")
@@ -63,7 +63,7 @@ def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     return model.model_validate_json(json.dumps(values))
 
 
-def _one_a_place(values: Mapping[str, Any], details: list[ErrorDetails]) -> list[ErrorDetails]:
+def _one_per_key(values: Mapping[str, Any], details: list[ErrorDetails]) -> list[ErrorDetails]:
     """Keeps one error per key, and the most deeply nested ones if a value may be of several types."""
     kept: dict[tuple[int | str, ...], ErrorDetails] = {}
     for detail in details:

@@ -38,13 +38,13 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
         ConfigError: one line per problem, all together.
     """
     config = registry.validate_all({**registry.OLDER, **plain}, RunValues)
-    problems = list(_together(config))
+    problems = list(_conflicts(config))
     if problems:
         raise ConfigError(*problems)
     return config
 
 
-def _together(config: Mapping[str, Any]) -> Iterator[str]:
+def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     """Yields an error for each combination of values that does not work."""
     if config["episodes"] is None and config["steps"] is None:
         yield "episodes=null, steps=null: one of them must say when the run ends"

@@ -156,11 +156,11 @@ def _wait(seconds: float) -> None:
     """Stops the process wherever it is when the time is up; 0 cancels that."""
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         if seconds:
-            signal.signal(signal.SIGALRM, _lose_patience)
+            signal.signal(signal.SIGALRM, _stop_anywhere)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _lose_patience(number: int, frame: FrameType | None) -> None:
+def _stop_anywhere(number: int, frame: FrameType | None) -> None:
     if asked.number is not None and asked.hold:
         _wait(PATIENCE)
     elif asked.number is not None:

@@ -102,7 +102,11 @@ class Run:
         self.positions: dict[str, Any] = {}  # of the loggers, in a resumed run
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
         self.scoring = Scoring(
-            experiment, self.directory, self._tell, self.logs.show_video, lambda *count: self.display.playing(*count)
+            experiment,
+            self.directory,
+            self._record_evaluation,
+            self.logs.show_video,
+            lambda *count: self.display.playing(*count),
         )
         self.saved: Progress | None = None  # the newest checkpoint's progress
         self.seconds = 0.0  # of the run before it was resumed
@@ -189,12 +193,9 @@ class Run:
         self.scoring.on_the_way()
         self.measured += time.perf_counter() - began  # the speed of training does not include evaluation
 
-    def _tell(self, row: Row, label: str) -> None:
+    def _record_evaluation(self, row: Row, label: str) -> None:
         self.logs.write("evaluations", row)
         self.display.evaluation(row, label)
-
-    def _count(self, played: int, total: int) -> None:
-        self.display.playing(played, total)
 
     def save(self, progress: Progress) -> None:
         """Saves the whole state; if that fails, logs a warning and goes on."""
@@ -210,7 +211,7 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "identity": _past(self.experiment.config),
+            "identity": _unchangeable(self.experiment.config),
             "seconds": time.perf_counter() - self.started,
             "evaluated": list(self.experiment.due.evaluated),
             "scoring": self.scoring.state_dict(),
@@ -238,7 +239,7 @@ class Run:
         self.scoring.restore_best()
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        if state["identity"] != _past(self.experiment.config):
+        if state["identity"] != _unchangeable(self.experiment.config):
             raise StateError("the checkpoint belongs to another configuration")
         self.experiment.rollout.load_state_dict(state["rollout"])
         self.experiment.due.evaluated = progress_of((*state["evaluated"],))
@@ -295,6 +296,6 @@ class Run:
         write_record(self.directory, self.record)
 
 
-def _past(config: Mapping[str, Any]) -> str:
+def _unchangeable(config: Mapping[str, Any]) -> str:
     """Writes the part of a configuration that may not change when a run is resumed."""
     return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))

@@ -79,7 +79,7 @@ def each_run(part: pd.DataFrame, value: str) -> tuple[pd.DataFrame, list[Curve]]
     Returns:
         a row per run and variant with the columns that identify it, and its curve.
     """
-    part, names = _once(part)
+    part, names = _unique_steps(part)
     which = part.groupby(names, observed=True, sort=False).ngroup().to_numpy()
     order = np.lexsort((part["step"].to_numpy(float), which))
     starts = np.flatnonzero(np.diff(which[order], prepend=-1))
@@ -91,7 +91,7 @@ def each_run(part: pd.DataFrame, value: str) -> tuple[pd.DataFrame, list[Curve]]
     return about, [Curve(rows[:, 0], rows[:, 1]) for rows in np.split(numbers, starts[1:])]
 
 
-def _once(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _unique_steps(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Keeps the last row at each step of a run; also returns the columns that identify a run."""
     names = [name for name in ("run", "variant") if name in part]
     if not names:
@@ -101,7 +101,7 @@ def _once(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def common_steps(evaluations: pd.DataFrame) -> Floats:
     """Returns the steps that nine in ten of the runs share, or else 101 from the first to the last."""
-    part, names = _once(evaluations)
+    part, names = _unique_steps(evaluations)
     counts = part["step"].value_counts().sort_index()
     shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True).ngroups]
     if len(shared) > 1:

@@ -80,7 +80,7 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     while isinstance(found := _attempt(tuple(remaining)), Exception):
         culprit = _culprit(remaining, found)
         others = [item for item in remaining if item != culprit]
-        problems.append(_explain.explain(found, culprit, functools.partial(_nearly, tuple(others))))
+        problems.append(_explain.explain(found, culprit, functools.partial(_compose_or_default, tuple(others))))
         if culprit is None:
             raise ConfigError(*problems) from found
         remaining = others
@@ -130,7 +130,7 @@ def _attempt(overrides: tuple[str, ...]) -> DictConfig | Exception:
         return error
 
 
-def _nearly(overrides: tuple[str, ...]) -> DictConfig:
+def _compose_or_default(overrides: tuple[str, ...]) -> DictConfig:
     """Composes the overrides, or the default if they are wrong."""
     found = _attempt(overrides)
     found = _attempt(()) if isinstance(found, Exception) else found

@@ -63,7 +63,7 @@ def _contract(group: str) -> Iterator[str]:
             if isinstance(member, property):
                 yield f"{name}: {inspect.signature(member.fget).return_annotation}"  # type: ignore[arg-type]
             elif inspect.isfunction(member) and (name == "__call__" or not name.startswith("_")):
-                yield f"{name}{_signature(member)}{_said(member)}"
+                yield f"{name}{_signature(member)}{_comment(member)}"
     yield f"({LETTERS})"
 
 
@@ -79,7 +79,7 @@ def _signature(method: Any) -> str:
     return str(signature.replace(parameters=own)).replace("'", "")
 
 
-def _said(method: Any) -> str:
+def _comment(method: Any) -> str:
     first = (inspect.getdoc(method) or "").partition("\n\n")[0]
     return f"  # {' '.join(first.split())}" if first else ""
 

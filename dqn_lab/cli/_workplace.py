@@ -22,7 +22,7 @@ from dqn_lab.errors import ConfigError
 
 @contextlib.contextmanager
 def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Gives a call its own Hydra, environment variables and module path, and restores the previous ones."""
+    """Runs a call with its own Hydra, environment variables and module path, and restores the previous ones."""
     environment = dict(os.environ)
     path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
     store: Any = ConfigStore.instance()

@@ -53,7 +53,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{path}: not valid yaml: nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid yaml: {_said(error)}") from error
+        raise ConfigError(f"{path}: not valid yaml: {_reason(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no keys")
     return values
@@ -96,7 +96,7 @@ def _children(node: yaml.Node, line: str) -> Iterator[yaml.Node]:
             yield value
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     mark, problem = (error.problem_mark, error.problem) if isinstance(error, yaml.MarkedYAMLError) else (None, None)
     text = str(problem or error)
     if "cannot start any token" in text and r"\t" in text:

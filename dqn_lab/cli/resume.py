@@ -93,7 +93,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     check_run(directory)
     record = read_record(directory)
     check_trust(record["config"], record, trust)
-    changed = _with(record["config"], overrides)
+    changed = _with_overrides(record["config"], overrides)
     status("importing PyTorch")
     from dqn_lab.build import build, validate
 
@@ -108,7 +108,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     return dataclasses.replace(experiment, config=config)
 
 
-def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Applies overrides to a recorded configuration.
 
     Raises:

@@ -40,7 +40,9 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
     last = float(curves["step"].max())
     curves = _thin(curves)
     if len(names) > MAX_LINES:
-        figure, plots = _apart(curves, names, looks, layout, _curve, f"{metric}, over environment steps", control)
+        figure, plots = _small_multiples(
+            curves, names, looks, layout, _curve, f"{metric}, over environment steps", control
+        )
         _set_steps(plots[0], last, 2)
         _from_zero(plots[0])
         return figure
@@ -136,7 +138,7 @@ def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> 
     return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
 
 
-def _apart(
+def _small_multiples(
     data: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, draw: Draw, label: str, control: str | None
 ) -> tuple[Figure, list[Axes]]:
     """Draws a small plot for each variant on shared axes, with the control in grey behind it."""
@@ -227,7 +229,7 @@ def _stairs(
         )
 
     if len(names) > MAX_LINES:
-        figure, plots = _apart(bands, names, looks, layout, draw, f"{title}, over {label}", control)
+        figure, plots = _small_multiples(bands, names, looks, layout, draw, f"{title}, over {label}", control)
     else:
         rows = legend_rows(names, layout)
         figure, axes = canvas(layout, 2.7 + 0.2 * rows, top=0.35 + 0.2 * rows, left=0.5)

@@ -51,7 +51,7 @@ def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits
                         vmin=limits[0], vmax=limits[1], interpolation="bilinear")  # fmt: skip
     if values.max() > values.min():
         axes.contour(plane.x, plane.y, values, levels=7, colors=PAPER, linewidths=0.5, alpha=0.55)
-    _way(axes, insight.walk, plane)
+    _draw_path(axes, insight.walk, plane)
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=24)
     bar.outline.set_visible(False)
     axes.set_title("V(s) = max Q(s, a)", loc="left", fontsize=9, color=SOFT, pad=6)
@@ -65,7 +65,7 @@ def policy(insight: Insight, plane: Plane, layout: Layout) -> Figure:
     shades = ListedColormap(colours(count))
     axes.imshow(plane.q_values.argmax(-1), origin="lower", extent=_extent(plane), aspect="auto", cmap=shades,
                 vmin=-0.5, vmax=count - 0.5, interpolation="nearest", alpha=0.55)  # fmt: skip
-    _way(axes, insight.walk, plane)
+    _draw_path(axes, insight.walk, plane)
     marks = [Patch(color=colour, alpha=0.55) for colour in colours(count)]
     columns = 2 if layout.narrow else 4
     axes.legend(marks, list(insight.action_names), loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns,
@@ -162,7 +162,7 @@ def _extent(plane: Plane) -> tuple[float, float, float, float]:
     return float(plane.x[0]), float(plane.x[-1]), float(plane.y[0]), float(plane.y[-1])
 
 
-def _way(axes: Axes, walk: Walk, plane: Plane) -> None:
+def _draw_path(axes: Axes, walk: Walk, plane: Plane) -> None:
     x, y = (walk.obs[:, dimension] for dimension in plane.dimensions)
     axes.plot(x, y, color="#ffffff", lw=2.6, alpha=0.7)
     axes.plot(x, y, color="#d0312d", lw=1.1)

@@ -96,7 +96,7 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
     light, dark = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
     css = (HERE.parent / "report" / "page.css").read_text(encoding="utf-8")
     page = loader.get_template("page.html.jinja").render(
-        insights=insights, figures=blocks, headings=headings, rows=rows, said=[_said(one) for one in insights],
+        insights=insights, figures=blocks, headings=headings, rows=rows, sentences=[_sentence(one) for one in insights],
         command=command, light=light, dark=dark, css=css,
     )  # fmt: skip
     (directory / "index.html").write_text(page, encoding="utf-8")
@@ -112,7 +112,7 @@ def over_estimation(insight: Insight) -> float:
     return float((walk.q_values.max(1) - walk.completed)[:-1].mean())
 
 
-def _said(insight: Insight) -> str:
+def _sentence(insight: Insight) -> str:
     walk, over = insight.walk, over_estimation(insight)
     scale = float(np.abs(walk.completed[:-1]).mean())
     if abs(over) < 1e-6:
@@ -193,7 +193,7 @@ def _block(insights: Sequence[Insight], name: str, title: str, caption: str, dra
         def drawn(layout: Layout, insight: Insight = insight) -> Figure:
             return draw(insight, layout)
 
-        alt = f"{title}: {insight.label}. {_said(insight) if name == 'q_values' else caption}"
+        alt = f"{title}: {insight.label}. {_sentence(insight) if name == 'q_values' else caption}"
         pictures.append(Picture(label=insight.label, file=file, alt=alt, rendered=render(drawn, f"inspect-{file}")))
     return Block(name=name, title=title, caption=caption, pictures=pictures)
 

@@ -82,7 +82,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     order = _order(scores.assign(variant=labels), sweeps, swept)
     scores["variant"] = pd.Categorical(labels, categories=order, ordered=True)
     if evaluations is not None:
-        evaluations = _like(evaluations, scores, order)
+        evaluations = _relabelled(evaluations, scores, order)
         scores = _with_area(scores, evaluations)
     metric = find_metric(options.metric or _declared(sweeps) or "final_return", scores)
     if options.against:
@@ -168,7 +168,7 @@ def _sortable(value: Any) -> tuple[int, float, str]:
     return 1, 0.0, str(value)
 
 
-def _like(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+def _relabelled(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
     """Gives evaluations the labels of the scores; both list a run's variants in the same order."""
     shown = scores[["run", "variant"]].astype(str)
     shown["place"] = shown.groupby("run").cumcount()

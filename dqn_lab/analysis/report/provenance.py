@@ -79,10 +79,10 @@ def versions(material: Material) -> dict[str, str]:
     """Returns the versions, hosts and times of the runs; if they differ, with the number of runs for each."""
     runs = material.runs.drop_duplicates("directory")
     columns = [str(column) for column in runs if str(column).startswith("versions.")]
-    found = {column.removeprefix("versions."): _tell(runs[column]) for column in columns}
+    found = {column.removeprefix("versions."): _values_text(runs[column]) for column in columns}
     for column, name in (("git.commit", "git commit"), ("engine", "engine"), ("host", "host")):
         if column in runs and runs[column].notna().any():
-            found[name] = _tell(runs[column])
+            found[name] = _values_text(runs[column])
     started = runs["started"].dropna().astype(str) if "started" in runs else pd.Series(dtype=str)
     if len(started):
         found["started"] = started.min() if started.min() == started.max() else f"{started.min()} to {started.max()}"
@@ -91,7 +91,7 @@ def versions(material: Material) -> dict[str, str]:
     return found
 
 
-def _tell(values: pd.Series[Any]) -> str:
+def _values_text(values: pd.Series[Any]) -> str:
     counts = values.dropna().astype(str).value_counts(sort=False)
     if len(counts) == 1:
         return str(counts.index[0])

@@ -79,7 +79,11 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
             jobs += _jobs_of(label, question.variants[label], shared, hashes)
     problems.refuse()
     composed = dict(configs.values())
-    return Plan(jobs=_share(jobs), composed=composed, warnings=[*warnings.lines(), *_twins(jobs, typed)])
+    return Plan(
+        jobs=_share_directories(jobs),
+        composed=composed,
+        warnings=[*warnings.lines(), *_identical_variants(jobs, typed)],
+    )
 
 
 def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
@@ -89,7 +93,7 @@ def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
         raise ConfigError(*(f"{text}: is what {question.name} compares" for text in found))
 
 
-def _twins(jobs: list[Job], typed: list[str]) -> list[str]:
+def _identical_variants(jobs: list[Job], typed: list[str]) -> list[str]:
     """Finds variants that are the same.
 
     Raises:
@@ -147,7 +151,7 @@ def _jobs_of(label: str, own: list[str], shared: tuple[str, ...], hashes: Mappin
         yield Job(variant=label, seed=seed, hash=known_by, directory=directory, overrides=overrides)
 
 
-def _share(jobs: list[Job]) -> list[Job]:
+def _share_directories(jobs: list[Job]) -> list[Job]:
     """Makes jobs with the same configuration share one directory: they are one run."""
     first: dict[str, Job] = {}
     for job in jobs:

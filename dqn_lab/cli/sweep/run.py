@@ -144,7 +144,7 @@ def _is_left(job: Job, directory: Path) -> bool:
 
 def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> int:
     """Runs the jobs that are not completed; returns the exit code."""
-    waiting = _clear_the_way(plan, directory)
+    waiting = _prepare_directories(plan, directory)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
     try:
@@ -165,7 +165,7 @@ def _states(plan: Plan, directory: Path) -> dict[str, str]:
     return {job.directory: "resumed" if goes_on(job, directory) else state(job, directory) for job in jobs}
 
 
-def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
+def _prepare_directories(plan: Plan, directory: Path) -> list[Job]:
     """Sets aside failed runs and interrupted ones that cannot continue; returns the jobs to run."""
     jobs, states = once(plan.jobs), _states(plan, directory)
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
