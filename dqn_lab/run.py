@@ -102,11 +102,7 @@ class Run:
         self.positions: dict[str, Any] = {}  # of the loggers, in a resumed run
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
         self.scoring = Scoring(
-            experiment,
-            self.directory,
-            self._record_evaluation,
-            self.logs.show_video,
-            lambda *count: self.display.playing(*count),
+            experiment, self.directory, self._publish, self.logs.show_video, lambda *args: self.display.playing(*args)
         )
         self.saved: Progress | None = None  # the newest checkpoint's progress
         self.seconds = 0.0  # of the run before it was resumed
@@ -193,7 +189,7 @@ class Run:
         self.scoring.on_the_way()
         self.measured += time.perf_counter() - began  # the speed of training does not include evaluation
 
-    def _record_evaluation(self, row: Row, label: str) -> None:
+    def _publish(self, row: Row, label: str) -> None:
         self.logs.write("evaluations", row)
         self.display.evaluation(row, label)
 

@@ -129,12 +129,11 @@ def compare(
         a row per variant except the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
         `control_seeds`; `missing`, runs of both without a score; `mean`, `control_mean`; `difference` of the means with
         `low, high`, its interval from the scores seen, which excludes zero if there is a verdict, and `level`, its
-        corrected level;
-        `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the probability that a run
-        of the variant is better than one of the control, ties at ½, with `improvement_low, improvement_high`, not
-        corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, if undecided: `rare failures` if only
-        failures that no run has shown prevent a verdict, else `spread`; `seeds_needed`, if undecided: an estimate of
-        the seeds per variant that would decide a difference of this size at this spread.
+        corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the
+        probability that a run of the variant is better than one of the control, ties at ½, with `improvement_low,
+        improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, if undecided: `rare
+        failures` if only failures that no run has shown prevent a verdict, else `spread`; `seeds_needed`, if undecided:
+        an estimate of the seeds per variant that would decide a difference of this size at this spread.
 
     Raises:
         AnalysisError: no such column or control, no other variant, a variant without a score, a seed that occurs twice
