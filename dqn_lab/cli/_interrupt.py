@@ -1,4 +1,4 @@
-"""Being asked to stop, outside of a run: every signal that means it ends a command at once, as Ctrl-C does."""
+"""Signals outside of a run: each one that asks to stop ends a command at once, as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _raised: Interrupted | None = None  # since this command began to listen
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Has the first signal interrupt the command, but for those that were ignored from the start, as by nohup.
+    """Makes the first signal interrupt the command, except those ignored from the start, as under nohup.
 
-    Those that follow change nothing, so that the command can say where it was; a fourth Ctrl-C ends it on the spot.
+    Later ones change nothing, so that the command can say where it stopped; a fourth Ctrl-C ends it at once.
 
     Raises:
-        Interrupted: a signal came, even if a library has caught it and raised an error of its own instead.
+        Interrupted: a signal came, even if a library caught it and raised an error of its own instead.
     """
     global _raised
     _raised, asked.heard, asked.count = None, False, 0
@@ -37,10 +37,10 @@ def listening() -> Iterator[None]:
 
 @contextlib.contextmanager
 def after(first: Callable[[], object]) -> Iterator[None]:
-    """Has something done before a signal interrupts the command; a second Ctrl-C does not wait for it.
+    """Calls something before a signal interrupts the command; a second Ctrl-C does not wait for it.
 
     Args:
-        first: what is done.
+        first: what is called.
     """
 
     def handle(number: int, _: object) -> None:
@@ -60,7 +60,7 @@ def after(first: Callable[[], object]) -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Lets the end come: one more signal would only break it."""
+    """Ignores further signals, which would only disturb the end."""
     for number in heeded():
         signal.signal(number, signal.SIG_IGN)
 

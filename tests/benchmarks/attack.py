@@ -1,4 +1,4 @@
-"""Attacks commands with signals at random moments, and with files that were whole once.
+"""Attacks commands with signals at random moments and with damaged files.
 
     python tests/benchmarks/attack.py --tries 200
     python tests/benchmarks/attack.py --tries 12 --seed 1
