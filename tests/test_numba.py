@@ -118,16 +118,25 @@ def test_a_read_only_directory_is_left_alone(where, tmp_path):
     assert not list(closed.iterdir())
 
 
-@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: b"\0" * 99],
-                         ids=["truncated", "empty", "garbage"])  # fmt: skip
-@pytest.mark.parametrize("files", ["small.inner*.nbc", "small.outer*.nbc", "*.nbc", "small.inner*.nbi", "*.nbi"])
+DAMAGE = {
+    "truncated": lambda data: data[: len(data) // 2],
+    "empty": lambda data: b"",
+    "garbage": lambda data: b"\0" * 99,
+}
+
+
+@pytest.mark.parametrize(("files", "damage"), [
+    ("*.nbc", "truncated"), ("*.nbi", "garbage"), ("small.inner*.nbi", "empty"), ("small.outer*.nbc", "garbage"),
+    *(pytest.param(files, damage, marks=pytest.mark.slow)
+      for files in ("small.inner*.nbc", "small.outer*.nbc", "*.nbc", "small.inner*.nbi", "*.nbi") for damage in DAMAGE),
+])  # fmt: skip
 def test_damaged_files_are_survived(where, kept, tmp_path, files, damage):
     cache = tmp_path / "cache"
     shutil.copytree(kept, cache)
     found = list(cache.rglob(files))
     assert found
     for path in found:
-        path.write_bytes(damage(path.read_bytes()))
+        path.write_bytes(DAMAGE[damage](path.read_bytes()))
     assert finish(start(USE, cache, where))["x"] == RIGHT
 
 

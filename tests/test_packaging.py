@@ -36,9 +36,16 @@ def test_the_wheel_runs_in_an_empty_directory(wheel, tmp_path):
     empty.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, wheel]
     subprocess.run(install, check=True, capture_output=True)
-    words = ("episodes=3", "evaluation.final_num_episodes=1", "network=mlp64", "logger=csv", "hydra.run.dir=run")
+    words = (
+        "episodes=3",
+        "evaluation.final_num_episodes=1",
+        "network=mlp64",
+        "logger=csv",
+        "engine=torch",
+        "hydra.run.dir=run",
+    )
     done = subprocess.run(
-        [sys.executable, "-c", "import dqn_lab.cli as c; print(c.__file__); c.main()", "train", *words],
+        [sys.executable, "-c", "import dqn_lab.cli as c; print(c.__file__); c.main()", "train", *words, "hydra.run.dir=run"],
         cwd=empty, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

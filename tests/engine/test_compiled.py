@@ -107,6 +107,7 @@ KERAS = Composition(
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_minibatches_weights_clipping_and_counts_in_the_optimizer_are_torchs(check_global_randomness):
     with check_global_randomness():
         hold_to_torch(KERAS)

@@ -10,6 +10,10 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from dqn_lab.analysis.figures.style import Rendered
+
+BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<svg/>"}, missing="")
+
 
 class Page(HTMLParser):
     """Reads a page: its text, what it asks a browser to fetch, its headings and the sizes of its tables."""
@@ -31,6 +35,15 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """For tests that read only a report's words: drawing takes most of a report's time."""
+    monkeypatch.setattr("dqn_lab.analysis.report.pictures.render", lambda draw, name: BLANK)
+
+
+only_words = pytest.mark.usefixtures("no_figures")
 
 
 def contents(directory):
@@ -66,6 +79,7 @@ def test_the_page_fetches_nothing_and_every_id_is_there_once(cli, sweep):
     assert "http" not in (sweep / "report" / "index.html").read_text().replace("http://www.w3.org/", "")
 
 
+@only_words
 def test_the_answer_in_the_page_is_the_one_of_the_statistics(cli, sweep):
     from dqn_lab.analysis import answer, compare, load_configs
 
@@ -88,6 +102,7 @@ def test_the_bytes_do_not_depend_on_the_hashes_of_the_process(sweep, tmp_path):
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
+@only_words
 def test_variants_come_in_the_order_of_their_numbers(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (9, 10, 2, 100)], range(3), make.noisy)
     cli(tmp_path / "s")
@@ -95,6 +110,7 @@ def test_variants_come_in_the_order_of_their_numbers(cli, make, tmp_path):
     assert list(results["variant"]) == [f"target.interval={value}" for value in (2, 9, 10, 100)]
 
 
+@only_words
 def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     variants = [{"target.interval": 1}, {"target.interval": 10}]
     make.sweep(tmp_path / "s", variants, range(3), make.noisy)
@@ -110,6 +126,7 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "differences from “seldom” (named by the sweep beforehand)" in text
 
 
+@only_words
 def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
     variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
@@ -139,6 +156,7 @@ def test_one_variant_is_described(cli, make, tmp_path):
     assert "2 of 4 runs reach 475" in outcome.out
 
 
+@only_words
 def test_each_environment_has_its_own_section_and_the_page_says_so(cli, make, tmp_path):
     variants = [
         {"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)
@@ -169,6 +187,7 @@ def test_an_incomplete_grid_has_no_interaction_figure(cli, make, tmp_path):
     assert not (tmp_path / "s" / "report" / "figures" / "heat_map.svg").exists()
 
 
+@only_words
 def test_numbers_beside_a_word_come_in_the_order_of_their_size(cli, make, tmp_path):
     variants = [{"target.interval": i, "buffer.capacity": size} for i in (1, 10) for size in (9, 10, 100, None)]
     make.sweep(tmp_path / "s", variants, range(3), make.noisy)
@@ -197,6 +216,7 @@ def test_a_control_without_runs_is_not_replaced(cli, make, tmp_path):
     assert not (tmp_path / "s" / "report" / "tables" / "comparison.csv").exists()
 
 
+@only_words
 def test_a_curve_that_cannot_be_read_is_listed_and_its_result_counts(cli, sweep):
     torn = min(sweep.glob("*/evaluations.csv"))
     torn.write_text("step,episode\n100,1\n")
@@ -217,6 +237,7 @@ def test_unreadable_curves_are_reported_and_missing_ones_are_not(cli, sweep):
     assert "Left out" not in Page(sweep / "report" / "index.html").text
 
 
+@only_words
 def test_references_are_not_compared_with_one_another(cli, make, sweep, tmp_path):
     cli(sweep, "--out", tmp_path / "old")
     cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
@@ -224,6 +245,7 @@ def test_references_are_not_compared_with_one_another(cli, make, sweep, tmp_path
     assert list(table["variant"]) == [f"target.interval={value}" for value in (1, 10, 100)]
 
 
+@only_words
 def test_a_reference_keeps_what_did_not_complete(cli, make, sweep, tmp_path):
     make.run(sweep / "target.interval=10,seed=9-x", make.configure(seed=9), 0, status="failed")
     cli(sweep, "--out", tmp_path / "old")
@@ -232,6 +254,7 @@ def test_a_reference_keeps_what_did_not_complete(cli, make, sweep, tmp_path):
     assert table["seeds"]["target.interval=10 (reference)"] == 5
 
 
+@only_words
 def test_the_task_threshold_applies_to_final_returns_only(cli, sweep):
     cli(sweep, "--metric", "mean_return")
     assert not (sweep / "report" / "figures" / "success_rates.svg").exists()
@@ -245,6 +268,7 @@ def test_many_variants_get_a_plot_each(cli, make, tmp_path):
     assert "Grey: the control." in Page(tmp_path / "s" / "report" / "index.html").text
 
 
+@only_words
 def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
     make.run(tmp_path / "s" / "target.interval=10,seed=7-x", make.configure(seed=7), float("nan"))
@@ -258,6 +282,7 @@ def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp
     assert list(results["seeds"]) == [3, 3]
 
 
+@only_words
 def test_torn_rows_and_broken_records_are_survived_and_listed(cli, sweep):
     runs = sorted(path for path in sweep.iterdir() if path.is_dir())
     with (runs[0] / "evaluations.csv").open("a") as file:
@@ -270,6 +295,7 @@ def test_torn_rows_and_broken_records_are_survived_and_listed(cli, sweep):
     assert runs[1].name in text
 
 
+@only_words
 def test_steps_that_differ_between_variants_are_pointed_out(cli, make, tmp_path):
     make.sweep(tmp_path / "a", [{"target.interval": 1}], range(3), make.noisy, steps=8000)
     make.sweep(tmp_path / "b", [{"target.interval": 10}], range(3), make.noisy, steps=16000)
@@ -279,6 +305,7 @@ def test_steps_that_differ_between_variants_are_pointed_out(cli, make, tmp_path)
     )
 
 
+@only_words
 def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep):
     outcome = cli(sweep, "--compare", "target.interval=100", "target.interval=1")
     assert "question  Does “target.interval=1” differ from “target.interval=100”?" in outcome.out
@@ -286,6 +313,7 @@ def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep
     assert list(table[["variant", "control"]].iloc[0]) == ["target.interval=1", "target.interval=100"]
 
 
+@only_words
 def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
     make.sweep(tmp_path / "a", [{}], range(3), lambda variant, seed: 100.0 + seed)
     make.sweep(tmp_path / "b", [{}], range(3), lambda variant, seed: 200.0 + seed)
@@ -295,6 +323,7 @@ def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
     assert table["difference"].item() == pytest.approx(100)
 
 
+@only_words
 def test_a_reports_runs_can_be_the_reference_of_another(cli, make, sweep, tmp_path):
     cli(sweep, "--out", tmp_path / "old")
     outcome = cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
@@ -306,6 +335,7 @@ def test_a_reports_runs_can_be_the_reference_of_another(cli, make, sweep, tmp_pa
     assert table.set_index("variant")["difference"]["target.interval=1"] == pytest.approx(0)
 
 
+@only_words
 def test_the_threshold_can_be_chosen(cli, make, tmp_path):
     make.sweep(
         tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), lambda variant, seed: 100.0 * seed
@@ -314,6 +344,7 @@ def test_the_threshold_can_be_chosen(cli, make, tmp_path):
     assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")["successes"]) == [2, 2]
 
 
+@only_words
 def test_a_metric_can_be_chosen_and_lower_may_be_better(cli, make, tmp_path):
     for value, seconds in ((1, 10.0), (10, 99.0)):
         for seed in range(5):
@@ -358,6 +389,7 @@ def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words
     assert {name: text for name, text in contents(tmp_path).items() if ".cache" not in str(name)} == before
 
 
+@only_words
 def test_a_place_that_cannot_be_written_costs_one_line_and_leaves_what_was_there(cli, sweep, tmp_path):
     cli(sweep)
     before = contents(sweep / "report")
@@ -368,6 +400,7 @@ def test_a_place_that_cannot_be_written_costs_one_line_and_leaves_what_was_there
     assert contents(sweep / "report") == before
 
 
+@only_words
 def test_a_failure_half_way_leaves_the_old_report(cli, sweep, monkeypatch):
     cli(sweep)
     before = contents(sweep / "report")
@@ -382,6 +415,7 @@ def test_a_failure_half_way_leaves_the_old_report(cli, sweep, monkeypatch):
     assert not list(sweep.glob(".report-*"))
 
 
+@only_words
 def test_a_new_report_replaces_the_old_one(cli, sweep):
     cli(sweep)
     (sweep / "report" / "figures" / "stale.svg").write_text("")
@@ -441,6 +475,7 @@ def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make,
         assert ("with the bounds of the return built in (it lies between 0 and 500)" in text) == (name == "known")
 
 
+@only_words
 def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make, tmp_path):
     def level(variant, seed):
         return {1: 450.0, 10: 480.0}[variant["target.interval"]] + seed % 5
@@ -455,6 +490,7 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
     assert "| 29 |" in (tmp_path / "s" / "report" / "tables" / "comparison.md").read_text()
 
 
+@only_words
 def test_stated_bounds_are_used(cli, make, tmp_path):
     changes = {"env.id": "Mine-v0", "env.return_bounds": [-10, 600]}
     make.sweep(tmp_path / "s", [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
@@ -481,6 +517,7 @@ def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path):
     assert not set(results) & {"\x07", "\u202e", "\t"}
 
 
+@only_words
 def test_figures_that_mean_nothing_with_few_seeds_are_left_out(cli, make, tmp_path):
     variants = [{"target.interval": value} for value in (1, 10, 100)]
     for seeds, shown in ((4, False), (5, True)):
