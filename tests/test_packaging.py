@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+WHERE = "hydra.run.dir=run"
 
 
 @pytest.fixture(scope="module")
@@ -36,16 +37,9 @@ def test_the_wheel_runs_in_an_empty_directory(wheel, tmp_path):
     empty.mkdir()
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", site, wheel]
     subprocess.run(install, check=True, capture_output=True)
-    words = (
-        "episodes=3",
-        "evaluation.final_num_episodes=1",
-        "network=mlp64",
-        "logger=csv",
-        "engine=torch",
-        "hydra.run.dir=run",
-    )
+    words = ("engine=torch", "episodes=3", "evaluation.final_num_episodes=1", "network=mlp64", "logger=csv")
     done = subprocess.run(
-        [sys.executable, "-c", "import dqn_lab.cli as c; print(c.__file__); c.main()", "train", *words, "hydra.run.dir=run"],
+        [sys.executable, "-c", "import dqn_lab.cli as c; print(c.__file__); c.main()", "train", *words, WHERE],
         cwd=empty, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
