@@ -35,16 +35,16 @@ def make_kernel(
     from dqn_lab.buffer import _kernels  # numba is imported by those who use it
 
     memory = tuple(array if array.ndim == 1 else array.reshape(ring.capacity, -1) for array in ring.arrays)
-    counts = np.zeros(5, np.int64)
+    counts = np.zeros(6, np.int64)
     own, read, write = _windows_state(windows, ring)
 
     def bring_up_to_date(before: Progress, after: Progress) -> None:
-        counts[:] = ring.head, ring.size, 0, 0, 0
+        counts[:] = ring.head, ring.size, ring.written, 0, 0, 0
         read()
         enter(counts, before, after)
 
     def take_over() -> None:
-        ring.head, ring.size = counts[: _kernels.STEPS].tolist()
+        ring.written = int(counts[_kernels.WRITTEN])
         write()
         leave(counts)
 

@@ -19,7 +19,7 @@ from dqn_lab._function import value_at
 from dqn_lab._numba import inline, kernel
 from dqn_lab.buffer._tree_kernels import find, put, rank, weigh
 
-HEAD, SIZE, STEPS, FRESH, READ = range(5)  # of the counts
+HEAD, SIZE, WRITTEN, STEPS, FRESH, READ = range(6)  # of the counts
 
 
 @inline
@@ -63,6 +63,7 @@ def _put(obs, action, reward, next_obs, discount, memory, counts):
     actions[row], rewards[row], discounts[row] = action, reward, discount
     counts[HEAD] = 0 if row + 1 == len(actions) else row + 1
     counts[SIZE] = min(counts[SIZE] + 1, len(actions))
+    counts[WRITTEN] += 1
     return row
 
 

@@ -47,12 +47,12 @@ def _run(overrides: tuple[str, ...]) -> None:
     import numpy as np
 
     from dqn_lab.build import build, validate
-    from dqn_lab.cli import _hydra
+    from dqn_lab.cli import _compose
     from dqn_lab.evaluate import evaluate
     from dqn_lab.schedule import NEVER
 
-    with _hydra.composer():
-        experiment = build(validate(_hydra.plain(_hydra.compose_config([*EACH, *overrides]))))
+    with _compose.composer():
+        experiment = build(validate(_compose.plain(_compose.compose_config([*EACH, *overrides]))))
     while experiment.rollout.progress.step < 40:
         experiment.rollout.advance(NEVER._replace(step=40))
     agent = experiment.agent

@@ -27,13 +27,13 @@ STATES = {  # uniform between these, or a number of states
 def compositions(number):
     """Runs compositions in both rollouts; returns how many differ."""
     from dqn_lab.build import validate
-    from dqn_lab.cli import _hydra
+    from dqn_lab.cli import _compose
     from tests.rollout.compositions import at_random
     from tests.rollout.test_compiled import compare
 
     def configure(*overrides):
-        with _hydra.composer():
-            return validate(_hydra.plain(_hydra.compose_config(list(overrides))))
+        with _compose.composer():
+            return validate(_compose.plain(_compose.compose_config(list(overrides))))
 
     differ = 0
     for seed in range(1000, 1000 + number):

@@ -8,6 +8,7 @@ import torch
 
 from dqn_lab.build import build
 from dqn_lab.schedule import NEVER
+from dqn_lab.statefile import Rows
 from dqn_lab.types import TrainingError
 from tests.rollout.compositions import at_random, pairwise
 
@@ -33,6 +34,9 @@ def assert_same(one, other, where="state"):
         assert len(one) == len(other), where
         for i, pair in enumerate(zip(one, other, strict=True)):
             assert_same(*pair, f"{where}[{i}]")
+    elif isinstance(one, Rows):
+        assert one.written == other.written, where
+        assert one.array.tobytes() == other.array.tobytes(), where
     elif isinstance(one, torch.Tensor):
         assert one.numpy().tobytes() == other.numpy().tobytes(), where
     elif isinstance(one, np.ndarray):
