@@ -56,6 +56,7 @@ class WandbLogger:
         self.mode = mode
         self.about = {"project": project, "entity": entity, "group": group, "tags": tags}
         self.run: Any = None
+        self.id: str | None = None  # of a run that goes on
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
         """Starts a wandb run under `directory`."""
@@ -84,10 +85,29 @@ class WandbLogger:
         with _environ("WANDB_MODE", None), _environ("WANDB_SILENT", "true"):  # the mode is decided here
             run = wandb.init(
                 dir=str(directory), name=directory.name[:128], config=dict(config), mode=mode, reinit="create_new",
+                id=self.id, resume=None if self.id is None else "allow",
                 settings=wandb.Settings(**known), **self.about,  # type: ignore[arg-type]
             )  # fmt: skip
         run.define_metric("*", step_metric="step")
         return run
+
+    def position(self) -> dict[str, Any]:
+        """Returns the run's id."""
+        return {"id": None if self.run is None else self.run.id}
+
+    def resume(
+        self,
+        directory: Path,
+        config: Mapping[str, Any],
+        columns: Mapping[Table, Sequence[str]],
+        position: Mapping[str, Any],
+    ) -> None:
+        """Goes on with the wandb run of the same id; offline, in a directory of its own beside the earlier one.
+
+        What was logged after the position stays: wandb takes nothing back.
+        """
+        self.id = position["id"]
+        self.open(directory, config, columns)
 
     def write(self, table: Table, row: Row) -> None:
         """Logs each column that has a value."""
@@ -98,6 +118,8 @@ class WandbLogger:
 
     def show_video(self, path: Path, step: int) -> None:
         """Logs the film of an evaluation."""
+        if self.run is None:
+            return
         import wandb
 
         self.run.log({"video": wandb.Video(str(path), format="mp4"), "step": step})

@@ -67,6 +67,19 @@ def logged(logger, directory, columns, *rows, status="completed"):
     return info
 
 
+def test_a_run_that_goes_on_keeps_its_id(make, tmp_path, columns, early_row, row):
+    first, second = (make("logger", "wandb", mode="offline") for _ in range(2))
+    first.open(tmp_path, {}, columns)
+    first.write("episodes", early_row)
+    position = first.position()
+    first.close("interrupted", {})
+    second.resume(tmp_path, {}, columns, position)
+    second.write("episodes", row)
+    assert second.info()["wandb"]["id"] == position["id"]
+    second.close("completed", {})
+    assert {path.name.rpartition("-")[2] for path in tmp_path.glob("wandb/offline-run-*")} == {position["id"]}
+
+
 def test_the_same_names_and_values_are_logged_offline(make, tmp_path, columns, early_row, row):
     logger = make("logger", "wandb", mode="offline", project="bench", group="arms", tags=["a", "b"])
     info = logged(logger, tmp_path, columns, early_row, row)
