@@ -52,8 +52,6 @@ MISTAKES = {
     "env.id=NoSuch-v1": "env.id=NoSuch-v1: no such Gymnasium environment; choices: CartPole-v0",
     "env.id=CartPol-v1": "env.id=CartPol-v1: no such Gymnasium environment; did you mean CartPole-v1?",
     "env.id=Pendulum-v1": "env.id=Pendulum-v1: actions are Box(-2.0, 2.0, (1,), float32); supported: Discrete",
-    : "network=mlp: needs a Box of numbers to observe, got MultiDiscrete([32 11 2])",
-    "env=frozen_lake": "network=mlp: needs a Box of numbers to observe, got Discrete(16); network=table looks",
     "network=table": "network.low=null: number 1 of those observed is unbounded",
     "device=quantum": "device=quantum: no such kind of device; here: cpu",
     "device=cuda:99": "device=cuda:99: not available on this machine; here: cpu",
