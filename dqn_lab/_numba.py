@@ -18,7 +18,13 @@ import platformdirs
 from numba.core import caching
 
 _log = logging.getLogger(__name__)
-_SOURCES = ("_numba.py", "*/_kernels.py", "engine/fused/*.py")  # files that kernels are made of
+_SOURCES = (
+    "_numba.py",
+    "_function.py",
+    "*/_*kernels.py",
+    "engine/fused/*.py",
+    "env/compiled/*.py",
+)  # what kernels are made of
 CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for finding mistakes: kernels take several times as long
 # No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
 # would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.
@@ -86,7 +92,7 @@ def prepare(function: Any, *arguments: Any) -> Any:
         return function
     with _cache_lock() as directory:
         if directory is not None and next(directory.rglob("*.nbc"), None) is None:
-            _log.warning("compiling for this machine, once: some ten seconds")
+            _log.warning("compiling for this machine, once: some twenty seconds")
         try:
             function.compile(signature)
         except OSError as error:  # it is compiled, but could not be kept

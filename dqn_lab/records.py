@@ -20,7 +20,8 @@ if TYPE_CHECKING:  # numpy is imported only where there are arrays
     from dqn_lab.types import Table
 
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
-NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds")  # change no result, and so no job's identity
+# change no result, and so no job's identity
+NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds", "env.implementation")
 MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
 LATER_KEYS: Mapping[str, Any] = {  # with the values by which a run is what it was before they existed
     "diagnostics": {"name": "none"},

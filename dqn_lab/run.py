@@ -170,8 +170,7 @@ class Run:
     def stride(self, stride: Stride) -> None:
         """Records the training episodes that ended in a stride."""
         self._check_place()
-        for row in stride.episodes:
-            self.logs.write("episodes", row)
+        if stride.episodes:
             now = time.perf_counter()
             rate = (stride.after.step - self.measured_step) / max(now - self.measured, 1e-9)
             timing = {
@@ -179,8 +178,10 @@ class Run:
                 "steps_per_second": rate,
                 "resumed": len(self.record.get("resumed", ())),
             }
-            self.logs.write("timing", {"episode": row["episode"], "step": row["step"], **timing})
             self.measured, self.measured_step = now, stride.after.step
+        for row in stride.episodes:
+            self.logs.write("episodes", row)
+            self.logs.write("timing", {"episode": row["episode"], "step": row["step"], **timing})
             self.returns.append(float(row["return"] or 0.0))
         self.display.stride(stride)
 

@@ -102,7 +102,8 @@ class Scoring:
     def _evaluate(self, name: str, num_episodes: int) -> dict[str, Any]:
         rng = self.experiment.streams.fresh(f"evaluation {name}")
         try:
-            episodes = list(evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes))
+            agent, make_env = self.experiment.agent, self.experiment.make_env
+            episodes = list(evaluate(agent.greedy, make_env, rng, num_episodes, agent.engine))
         except Exception as error:
             where = f"the evaluation at episode {self._progress.episode}, step {self._progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error

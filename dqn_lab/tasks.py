@@ -59,12 +59,13 @@ def task_name(config: Mapping[str, Any]) -> str:
         config: dotted keys.
     """
     name = config.get("env.id") or config.get("env.name") or "unknown"
-    plain = (  # the last three change what is learned, or how it is read, not what is scored
+    plain = (  # the others than the name change what is learned, or how it is computed or read, not what is scored
         "env.id",
         "env.name",
         "env.truncation_terminates",
         "env.rescale",
         "env.return_bounds",
+        "env.implementation",
     )
     given = [f"{key[4:]}={value}" for key, value in config.items() if key.startswith("env.") and key not in plain]
     changed = [text for text in given if not text.endswith("=None")]

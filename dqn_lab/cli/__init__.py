@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "look into what it learned: values, policy, distributions, on one page",
     "explain": "a run's or a composition's algorithm on one screen: pseudo-code, formulas, papers",
     "report": "answer a sweep's question on one page, with figures and tables",
+    "warm": "compile everything that runs need, before they do: for images and clusters",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 

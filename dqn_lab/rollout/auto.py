@@ -6,14 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from dqn_lab.registry import register
+from dqn_lab.rollout._obstacles import obstacles
 from dqn_lab.types import Choice
 
 
 @register("rollout", "auto")
 class Auto:
-    """Chooses the fastest rollout that supports the composition; all of them give the same bytes."""
+    """Chooses `compiled` if everything in the composition has a kernel, else `python`: both give the same bytes."""
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:
         """Returns the rollout's name for a validated configuration, and why it is this one."""
-        return Choice("python", "runs every composition", {})
+        reasons = list(obstacles(config))
+        if reasons:
+            return Choice("python", "runs every composition", {"compiled": "; ".join(reasons)})
+        return Choice("compiled", "everything in the composition has a kernel", {"python": "slower than compiled"})

@@ -1,17 +1,20 @@
 from dqn_lab.build import build
-from dqn_lab.rollout.python import PythonRollout
+from dqn_lab.rollout.compiled import CompiledRollout
 
 
-def test_auto_steps_from_python_and_says_why(configure):
+def test_auto_is_compiled_where_everything_has_a_kernel(configure):
     experiment = build(configure())
-    assert type(experiment.rollout) is PythonRollout
+    assert type(experiment.rollout) is CompiledRollout
     assert experiment.choices["rollout"]._asdict() == {
-        "name": "python", "reason": "runs every composition", "rejected": {},
-    }  # fmt: skip
+        "name": "compiled",
+        "reason": "everything in the composition has a kernel",
+        "rejected": {"python": "slower than compiled"},
+    }
 
 
-def test_a_rollout_is_no_part_of_what_a_job_is_known_by(configure):
+def test_a_rollout_and_an_implementation_are_no_part_of_what_a_job_is_known_by(configure):
     from dqn_lab.records import identity
 
     assert identity(configure("rollout=python")) == identity(configure("rollout=auto"))
+    assert identity(configure("env.implementation=gymnasium")) == identity(configure())
     assert identity(configure("seed=1")) != identity(configure("seed=2"))
