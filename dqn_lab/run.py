@@ -33,6 +33,7 @@ class Display(Protocol):
 
     def start(self) -> None: ...
     def stride(self, stride: Stride) -> None: ...
+    def playing(self, played: int, total: int) -> None: ...
     def evaluation(self, row: Row, label: str) -> None: ...
 
 
@@ -100,7 +101,9 @@ class Run:
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
         self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
-        self.scoring = Scoring(experiment, self.directory, self._tell, self.logs.show_video)
+        self.scoring = Scoring(
+            experiment, self.directory, self._tell, self.logs.show_video, lambda *count: self.display.playing(*count)
+        )
         self.saved: Progress | None = None  # where the newest checkpoint is
         self.seconds = 0.0  # that the run took before it was resumed
         self.started = self.measured = time.perf_counter()
@@ -141,12 +144,11 @@ class Run:
             self._leave(safely=isinstance(error, Interrupted) and error.safe)
             raise
         except (Exception, SystemExit) as error:
-            told = (
-                TrainingError(f"something in it called exit({error.code})") if isinstance(error, SystemExit) else error
-            )
-            self.record["error"] = one_line(told)
+            code = error.code if isinstance(error, SystemExit) else None
+            ended = TrainingError(f"something in it called exit({code})") if isinstance(error, SystemExit) else error
+            self.record["error"] = one_line(ended)
             _log.info("failed at %s", self.progress, exc_info=error)
-            raise told from error
+            raise ended from error
         finally:
             with interrupt.held():
                 self._close(status)
@@ -173,11 +175,8 @@ class Run:
         if stride.episodes:
             now = time.perf_counter()
             rate = (stride.after.step - self.measured_step) / max(now - self.measured, 1e-9)
-            timing = {
-                "seconds": now - self.started,
-                "steps_per_second": rate,
-                "resumed": len(self.record.get("resumed", ())),
-            }
+            resumed, seconds = len(self.record.get("resumed", ())), now - self.started
+            timing = {"seconds": seconds, "steps_per_second": rate, "resumed": resumed}
             self.measured, self.measured_step = now, stride.after.step
         for row in stride.episodes:
             self.logs.write("episodes", row)
@@ -194,6 +193,9 @@ class Run:
     def _tell(self, row: Row, label: str) -> None:
         self.logs.write("evaluations", row)
         self.display.evaluation(row, label)
+
+    def _count(self, played: int, total: int) -> None:
+        self.display.playing(played, total)
 
     def save(self, progress: Progress) -> None:
         """Saves the whole state. One that cannot be saved costs a warning: the run goes on."""

@@ -28,6 +28,7 @@ class Scoring:
         directory: the run's.
         tell: is called with every row of the evaluations' table, and with words for the policy.
         show: is called with every film of an evaluation, and its step.
+        count: is called with the number of an evaluation's episodes that have been played, and of all it will play.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class Scoring:
         directory: Path,
         tell: Callable[[Row, str], None],
         show: Callable[[Path, int], None] = lambda path, step: None,
+        count: Callable[[int, int], None] = lambda played, total: None,
     ) -> None:
-        self.experiment, self.directory, self.tell, self.show = experiment, directory, tell, show
+        self.experiment, self.directory = experiment, directory
+        self.tell, self.show, self.count = tell, show, count
         self.films, self.keep_every = (experiment.config["evaluation"][key] for key in ("video", "keep_policies"))
         self.num_evaluations = 0
         self.best: dict[str, Any] | None = None  # the best evaluation: its return_mean, network, and progress
@@ -100,10 +103,13 @@ class Scoring:
                 pass  # it fits
 
     def _evaluate(self, name: str, num_episodes: int) -> dict[str, Any]:
-        rng = self.experiment.streams.fresh(f"evaluation {name}")
+        rng, episodes = self.experiment.streams.fresh(f"evaluation {name}"), []
         try:
+            self.count(0, num_episodes)
             agent, make_env = self.experiment.agent, self.experiment.make_env
-            episodes = list(evaluate(agent.greedy, make_env, rng, num_episodes, agent.engine))
+            for episode in evaluate(agent.greedy, make_env, rng, num_episodes, agent.engine):
+                episodes.append(episode)
+                self.count(len(episodes), num_episodes)
         except Exception as error:
             where = f"the evaluation at episode {self._progress.episode}, step {self._progress.step} failed"
             raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error

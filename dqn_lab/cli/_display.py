@@ -40,6 +40,9 @@ class Quiet:
     def stride(self, stride: Stride) -> None:
         """Called with the run's progress and every episode that ended."""
 
+    def playing(self, played: int, total: int) -> None:
+        """Called as an evaluation begins, and after each of its episodes."""
+
     def evaluation(self, row: Row, label: str) -> None:
         """Called after every evaluation."""
 
@@ -114,6 +117,7 @@ class Bar(_Live):
         )
         self.task = self.bar.add_task("starting", total=1.0)
         self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
+        self.paused = self.shown = self.started
 
     def __enter__(self) -> Bar:
         status()
@@ -142,6 +146,17 @@ class Bar(_Live):
         self.drawn, self.drawn_step = now, self.progress.step
         words = self.words(self.rate, self.room)
         self.bar.update(self.task, completed=self.share(), description=words, refresh=True)
+
+    def playing(self, played: int, total: int) -> None:
+        """Counts the episodes; the time that they take is no part of the run's speed."""
+        now = time.perf_counter()
+        if not played:
+            self.paused = self.shown = now
+        elif played == total:
+            self.drawn += now - self.paused
+        elif now - self.shown >= REFRESH:
+            self.shown = now
+            self.bar.update(self.task, description=f"evaluating: episode {played} of {total}", refresh=True)
 
     def evaluation(self, row: Row, label: str) -> None:
         """Leaves a line above the bar."""

@@ -37,3 +37,16 @@ def test_words_without_a_limit_are_whole(configure):
     bar.stride(Stride(Progress(), NEVER._replace(step=5, episode=1, updates=0), ()))
     assert bar.words(12.0) == "episode 1  step 5  ε 0.99  12 steps/s"
     assert bar.words(12.0, 12) == "step 5  12/s"
+
+
+def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
+    """Their time is none of the training's: the speed beside the bar stays what it was."""
+    text, clock = io.StringIO(), iter(range(1000))
+    bar = Bar(build(configure("logger=csv")), Console(file=text, width=120, force_terminal=True))
+    monkeypatch.setattr("dqn_lab.cli._display.time.perf_counter", lambda: float(next(clock)))
+    with bar:
+        drawn = bar.drawn
+        for played in range(4):
+            bar.playing(played, 3)
+        assert bar.drawn == drawn + 3
+    assert "evaluating: episode 2 of 3" in text.getvalue()

@@ -10,6 +10,7 @@ import torch
 from dqn_lab import registry
 from dqn_lab.build import build
 from dqn_lab.cli._display import Quiet
+from dqn_lab.engine._graph import obstacle
 from dqn_lab.records import identity
 from dqn_lab.run import Run
 from dqn_lab.types import Batch, Noise, Transition
@@ -52,14 +53,24 @@ def test_measuring_changes_no_number(configure, tmp_path, composition):
     assert all(0 <= float(row["churn"]) <= 1 for row in measured)
 
 
-@pytest.mark.parametrize("overrides", [(), ("experiment=tutorial",), ("experiment=prioritized", "network.dueling=true"),
-                                       ("experiment=munchausen",)])  # fmt: skip
-def test_engines_measure_alike(configure, tmp_path, overrides):
+COMPILES = (
+    pytest.mark.slow,
+    pytest.mark.skipif(obstacle(torch.device("cpu")) is not None, reason="needs a C++ compiler"),
+)
+
+
+@pytest.mark.parametrize(("engine", "overrides"), [
+    ("fused", ()), ("fused", ("experiment=tutorial",)), ("fused", ("experiment=munchausen",)),
+    ("fused", ("experiment=prioritized", "network.dueling=true")), pytest.param("compiled", (), marks=COMPILES),
+    pytest.param("compiled", ("experiment=rainbow",), marks=COMPILES),
+    pytest.param("compiled", ("experiment=iqn",), marks=COMPILES),
+])  # fmt: skip
+def test_engines_measure_alike(configure, tmp_path, engine, overrides):
     """To rounding, before rounding has led them apart."""
     words = (*overrides, *SHORT, "steps=170", "diagnostics=probe", "diagnostics.interval=5", "train.learning_starts=64")
-    fused, eager = (rows(configure, tmp_path / name, *words, f"engine={name}") for name in ("fused", "torch"))
+    fast, eager = (rows(configure, tmp_path / name, *words, f"engine={name}") for name in (engine, "torch"))
     compared = 0
-    for one, other in zip(fused, eager, strict=False):
+    for one, other in zip(fast, eager, strict=False):
         if one["step"] != other["step"]:
             break
         for name in registry.lookup("diagnostics", "probe").columns:
