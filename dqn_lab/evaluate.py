@@ -12,7 +12,7 @@ import numpy as np
 
 from dqn_lab import interrupt
 from dqn_lab.hooks import HasUpdateKernel
-from dqn_lab.rollout._wrappers import is_known, take_apart
+from dqn_lab.rollout._wrappers import Wrapped, is_known, take_apart
 from dqn_lab.seeding import seed_sequence
 from dqn_lab.types import Array, TrainingError
 
@@ -153,22 +153,46 @@ def _play_compiled(engine: Any, envs: Sequence[gymnasium.Env[Any, Any]], seeds: 
     own = [(part.inner.state, part.inner.draws, part.inner.obs) for part in parts]
     states, draws, raw = map(np.array, zip(*own, strict=True))
     step = Function(parts[0].inner.kernels[1], states[0], 0, draws[0], raw[0])
-    counts, scores = np.zeros((len(seeds), 4), np.int64), np.zeros(len(seeds))
+    counts, scores = np.zeros((len(seeds), 5), np.int64), np.zeros(len(seeds))
     counts[:, kernels.RUNNING] = 1
-    limit = parts[0].checked.limit if parts[0].checked is not None else None  # of evaluation alone
+    limit = parts[0].checked.limit  # of evaluation alone
     longest = int(min(parts[0].limit, math.inf if limit is None else limit.steps))
-    arguments = counts, scores, q_values, states, draws, raw, step, longest, parts[0].factors, parts[0].summands
+    arguments = counts, scores, q_values, states, draws, raw, step, longest, *parts[0][5:]
     play = Function(kernels.play, *arguments).call_quickly
-    while (why := play(*arguments)) != kernels.FINISHED:
+    while (why := _go_on(play, arguments, parts)) != kernels.FINISHED:
         interrupt.check()
+        running = counts[:, kernels.RUNNING] == 1
+        if limit is not None and running.any():
+            limit.reached(int(counts[running, kernels.LENGTH].max()))  # which says that it goes on
         if why == kernels.TIED:
-            undecided = counts[:, kernels.RUNNING] & (counts[:, kernels.DECIDED] == 0)
-            for i in np.flatnonzero(undecided).tolist():
+            for i in np.flatnonzero(running & (counts[:, kernels.DECIDED] == 0)).tolist():
                 counts[i, kernels.ACTION], counts[i, kernels.DECIDED] = greedy(values[i], ties[i]), 1
-    if limit is not None and longest < parts[0].limit:
-        limit.reached(int(counts[:, kernels.LENGTH].max()))  # which says so
+    if limit is not None and longest < parts[0].limit and counts[:, kernels.CUT_OFF].any():
+        limit.reached(longest)  # which says that it was cut off
     lengths = counts[:, kernels.LENGTH].tolist()
     return [Episode(*episode) for episode in zip(seeds, scores.tolist(), lengths, strict=True)]
+
+
+def _go_on(play: Callable[..., tuple[int, int, float]], arguments: tuple[Any, ...], parts: Sequence[Wrapped]) -> int:
+    """Has compiled code go on; returns why it stopped.
+
+    Raises:
+        TrainingError: an environment raised, or returned what it must not.
+    """
+    from dqn_lab.rollout import _greedy_kernels as kernels
+
+    counts, seen = arguments[0], arguments[2][1][1]
+    try:
+        why, i, reward = play(*arguments)
+    except Exception as error:  # an environment's: no other kernel raises
+        running = counts[:, kernels.RUNNING] == 1
+        num_steps = int(counts[running, kernels.LENGTH].min())  # those before the one that raised have one more
+        raise parts[0].checked.explain(None, 0.0, error, num_steps) from error
+    if why in (kernels.REWARD_UNFIT, kernels.OBSERVATION_UNFIT):
+        space = parts[i].checked.observation_space
+        obs = None if why == kernels.REWARD_UNFIT else seen[i].reshape(space.shape).astype(space.dtype)
+        raise parts[i].checked.explain(obs, reward, None, int(counts[i, kernels.LENGTH]))
+    return why
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:

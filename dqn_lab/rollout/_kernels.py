@@ -16,7 +16,8 @@ from dqn_lab.engine.fused.update import call_update
 STEP, EPISODE, UPDATES = range(3)  # of progress
 ELAPSED, AWAITS_RESET, NUM_DRAWN = range(3)  # of the clock: steps of the episode, and batches of the block of draws
 SCORE, LENGTH, LOSS, Q_VALUE, NUM_BATCHES, TALLY = range(6)  # of a tally
-FINISHED, LOSS_NOT_FINITE, PRIORITY_UNFIT = range(3)  # why it stopped
+FINISHED, LOSS_NOT_FINITE, PRIORITY_UNFIT, REWARD_UNFIT, OBSERVATION_UNFIT = range(5)  # why it stopped
+LARGEST = 3.4028234663852886e38  # reward: the largest float32
 
 
 @kernel
@@ -29,8 +30,8 @@ def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, ta
         clock, tally: see above; the tally is of the episode under way.
         ended: [episodes, 7], filled with each ended episode's tally, its last step and its last update.
         obs: the current observation, the next one, and the current one as the engine sees it, [1, I].
-        env: reset, step, state, draws, the raw observation, the time limit, whether reaching it terminates, and by
-            which numbers observations are multiplied and which are added, or none.
+        env: reset, step, state, draws, the raw observation, the time limit, whether reaching it terminates, by
+            which numbers observations are multiplied and which are added, or none, and the bounds of states, or none.
         exploration: select, end_episode, draws, state.
         buffer: append, ready, sample, update_priorities, state.
         target: follow, both networks' flat parameters, state.
@@ -38,12 +39,14 @@ def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, ta
         learning: see `learn`.
 
     Returns:
-        why it stopped, and the last loss.
+        why it stopped, and the last loss or, if that is unfit, the last reward.
     """
     num_ended, last_step = 0, min(until[STEP], progress[STEP] + len(ended))
     while True:
         before = (progress[STEP], progress[EPISODE], progress[UPDATES])
-        over, reward = act(before, clock, obs, env, exploration, buffer, engine[0], learning[0])
+        why, over, reward = act(before, clock, obs, env, exploration, buffer, engine[0], learning[0])
+        if why != FINISHED:
+            return why, reward
         after = (before[STEP] + 1, before[EPISODE] + over, before[UPDATES])
         why, loss, updates = learn(before, after, clock, tally, buffer, target, engine[1], learning)
         if why != FINISHED:
@@ -66,21 +69,27 @@ def act(progress, clock, observations, env, exploration, buffer, q_values, max_r
     """Chooses an action, takes it, and remembers what came of it.
 
     Returns:
-        whether the episode is over, as a number, and the reward.
+        why it stopped, whether the episode is over, as a number, and the reward.
     """
-    reset_env, step_env, env_state, env_draws, raw, limit, limit_terminates, factors, summands = env
+    reset_env, step_env, env_state, env_draws, raw, limit, limit_terminates, factors, summands, bounds = env
     select, end_episode, draws, exploration_state = exploration
     obs, next_obs, seen = observations
     if clock[AWAITS_RESET]:
         call(reset_env, (env_state, env_draws, raw))
         observe(obs, raw, factors, summands)
         clock[ELAPSED] = clock[AWAITS_RESET] = 0
+        if not is_fit(obs, bounds):
+            return OBSERVATION_UNFIT, 0, 0.0
     for i in range(len(obs)):
         seen[0, i] = obs[i]
     action = call(select, (q_values, draws, progress, exploration_state))
     reward, terminated = call(step_env, (env_state, action, env_draws, raw))
+    if not abs(reward) <= LARGEST:
+        return REWARD_UNFIT, 0, np.float64(reward)
     observe(next_obs, raw, factors, summands)
     clock[ELAPSED] += 1
+    if not is_fit(next_obs, bounds):
+        return OBSERVATION_UNFIT, 0, 0.0
     truncated = clock[ELAPSED] >= limit
     terminated = terminated or (truncated and limit_terminates)
     learned = max_reward if reward > max_reward else max(reward, -max_reward)
@@ -89,7 +98,7 @@ def act(progress, clock, observations, env, exploration, buffer, q_values, max_r
         call(end_episode, (exploration_state,))
     for i in range(len(obs)):
         obs[i] = next_obs[i]
-    return np.int64(terminated or truncated), reward
+    return FINISHED, np.int64(terminated or truncated), np.float64(reward)
 
 
 @inline
@@ -97,6 +106,17 @@ def observe(obs, raw, factors, summands):
     """Copies an observation, rescaled if there is by what."""
     for i in range(len(obs)):
         obs[i] = raw[i] * factors[i] + summands[i] if len(factors) else raw[i]
+
+
+@inline
+def is_fit(obs, bounds):
+    """Returns whether an observation is of finite numbers, and of states that there are."""
+    fit = True
+    for i in range(len(obs)):
+        fit = fit and math.isfinite(obs[i])
+    for i in range(bounds.shape[1]):
+        fit = fit and bounds[0, i] <= obs[i] <= bounds[1, i]
+    return fit
 
 
 @inline

@@ -15,7 +15,7 @@ from dqn_lab.hooks import HasKernel, HasUpdateKernel
 from dqn_lab.rollout import _kernels
 from dqn_lab.rollout._wrappers import take_apart
 from dqn_lab.schedule import Curve, Progress
-from dqn_lab.types import Array, Kernel, Transition
+from dqn_lab.types import Array, Kernel, TrainingError, Transition
 
 POINT = 0, 0, 0  # of a run, for its type
 
@@ -59,7 +59,8 @@ class Parts:
     def enter(self, progress: Progress, tally: Sequence[float], obs: Array | None) -> None:
         """Brings everything up to date: the episode under way, and what its parts hold in Python."""
         limit = self.wrapped.time_limit
-        self.clock[_kernels.ELAPSED] = 0 if limit is None or limit._elapsed_steps is None else limit._elapsed_steps
+        elapsed = self.wrapped.checked.num_steps if limit is None else limit._elapsed_steps
+        self.clock[_kernels.ELAPSED] = elapsed or 0  # there are none before the first reset
         self.clock[_kernels.AWAITS_RESET], self.clock[_kernels.NUM_DRAWN] = obs is None, self.agent.num_drawn
         self.progress[:], self.tally[:] = progress, tally
         if obs is not None:
@@ -71,9 +72,19 @@ class Parts:
             part.enter(progress, last)
 
     def play(self, until: Progress) -> tuple[int, float]:
-        """Goes on towards a point of the run; returns why it stopped, and the last loss."""
+        """Goes on towards a point of the run; returns why it stopped, and the last loss or reward."""
         result: tuple[int, float] = self._play(*self._arguments(tuple(until)))
         return result
+
+    def env_error(self, why: int, reward: float, error: Exception | None = None) -> TrainingError:
+        """Returns the error of what the environment returned, or raised, in a stride that has been left."""
+        elapsed, awaits_reset, _ = self.clock.tolist()
+        if error is not None:
+            return self.wrapped.checked.explain(None, 0.0, error, -1 if awaits_reset else elapsed)
+        if why == _kernels.REWARD_UNFIT:
+            return self.wrapped.checked.explain(None, reward, None, elapsed)
+        obs = self.obs[min(elapsed, 1)].reshape(self.shape)
+        return self.wrapped.checked.explain(obs, 0.0, None, elapsed - 1)
 
     def leave(self) -> tuple[Progress, list[float], Array | None]:
         """Writes back what is not shared; returns progress, tally and observation, None between episodes."""
@@ -83,8 +94,7 @@ class Parts:
         if self.wrapped.time_limit is not None:
             limit: Any = self.wrapped.time_limit
             limit._elapsed_steps = int(self.clock[_kernels.ELAPSED])
-        if self.wrapped.checked is not None:
-            self.wrapped.checked._steps = int(self.clock[_kernels.ELAPSED])
+        self.wrapped.checked.num_steps = int(self.clock[_kernels.ELAPSED])
         obs = None if self.clock[_kernels.AWAITS_RESET] else self.obs[0].reshape(self.shape).copy()
         return Progress(*self.progress.tolist()), self.tally.tolist(), obs
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import astuple
 from typing import TYPE_CHECKING, Any
@@ -14,9 +13,9 @@ from dqn_lab.hooks import Reports
 from dqn_lab.registry import register
 from dqn_lab.rollout._episode import Tally, episode_row
 from dqn_lab.rollout._obstacles import obstacles
-from dqn_lab.rollout.python import PythonRollout
+from dqn_lab.rollout.python import PythonRollout, located
 from dqn_lab.schedule import Progress, progress_of
-from dqn_lab.types import Batch, Row, Stride
+from dqn_lab.types import Batch, Row, StateError, Stride
 
 if TYPE_CHECKING:
     from dqn_lab.rollout._parts import Parts
@@ -55,7 +54,7 @@ class CompiledRollout(PythonRollout):
         """Acts, steps, observes and learns, through any number of episodes, to `until` or not as far.
 
         Raises:
-            TrainingError: a loss was not finite.
+            TrainingError: the environment raised or returned what it must not, or a loss was not finite.
         """
         if self.failure is not None:
             raise self.failure
@@ -68,20 +67,23 @@ class CompiledRollout(PythonRollout):
             self.obs = self._reset(env)
         if self.reporters:
             until = until._replace(episode=min(until.episode, before.episode + 1))
-        why, loss = self._play(self.parts, until)
-        if why:
-            self.failure = self._explain(self.parts, loss)
-            if self.progress == before:
-                raise self.failure
+        self.failure = self._play(self.parts, until)
+        if self.failure is not None and self.progress == before:
+            raise self.failure
         return Stride(before, self.progress, self._rows(self.parts, before))
 
-    def _play(self, parts: Parts, until: Progress) -> tuple[int, float]:
-        """Hands over where the run is, goes on, and takes back where it is then."""
+    def _play(self, parts: Parts, until: Progress) -> Exception | None:
+        """Hands over where the run is, goes on, and takes back where it is then; returns what stopped it."""
         parts.enter(self.progress, astuple(self.tally), self.obs)
-        result = parts.play(until)
+        raised: Exception | None = None
+        why, number = 0, 0.0
+        try:
+            why, number = parts.play(until)
+        except Exception as error:  # the environment's: no other kernel raises
+            raised = error
         self.progress, sums, self.obs = parts.leave()
         self.tally = _tally(sums)
-        return result
+        return self._explain(parts, why, number, raised) if why or raised else None
 
     def _rows(self, parts: Parts, before: Progress) -> list[Row]:
         """Makes the rows of the episodes that ended since a point of the run."""
@@ -92,12 +94,29 @@ class CompiledRollout(PythonRollout):
             self.start = end
         return rows
 
-    def _explain(self, parts: Parts, loss: float) -> Exception:
+    def _explain(self, parts: Parts, why: int, number: float, raised: Exception | None) -> Exception:
         """Returns what the Python rollout would have raised."""
+        from dqn_lab.rollout import _kernels
+
         rows, _, _, priorities = parts.room
-        if not math.isfinite(loss):
-            return loss_error(loss, self.progress, Batch(parts.memory, None, rows, rows))
-        return ValueError(f"priorities from {priorities.min()} to {priorities.max()}: must be finite and at least 0")
+        if why == _kernels.LOSS_NOT_FINITE:
+            return loss_error(number, self.progress, Batch(parts.memory, None, rows, rows))
+        if why == _kernels.PRIORITY_UNFIT:
+            low, high = priorities.min(), priorities.max()
+            return ValueError(f"priorities from {low} to {high}: must be finite and at least 0")
+        error = located(parts.env_error(why, number, raised), self.progress)
+        error.__cause__ = raised
+        return error
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything that the rest of the run depends on.
+
+        Raises:
+            StateError: the environment cannot be saved, or the next step has failed already.
+        """
+        if self.failure is not None:
+            raise StateError(f"the step after it failed: {self.failure}")
+        return super().state_dict()
 
 
 def _tally(sums: list[float]) -> Tally:

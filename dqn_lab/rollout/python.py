@@ -61,7 +61,7 @@ class PythonRollout:
                 next_obs, reward, terminated, truncated, _ = env.step(action)
                 reward = float(reward)
             except TrainingError as error:
-                raise _located(error, progress) from error
+                raise located(error, progress) from error
             actions.append(action)
             agent.observe(obs, action, reward, next_obs, terminated, truncated)
             ended = terminated or truncated
@@ -88,7 +88,7 @@ class PythonRollout:
                 self.recording.begin(env, first)
             obs: Array = env.reset(seed=self.seed if first else None)[0]
         except TrainingError as error:
-            raise _located(error, self.progress) from error
+            raise located(error, self.progress) from error
         return obs
 
     def _end_episode(self) -> Row:
@@ -141,5 +141,6 @@ class PythonRollout:
         self.agent.load_state_dict(saved["agent"])
 
 
-def _located(error: TrainingError, progress: Progress) -> TrainingError:
+def located(error: TrainingError, progress: Progress) -> TrainingError:
+    """Returns an environment's error with where in the run it was."""
     return TrainingError(f"{error} (episode {progress.episode}, step {progress.step + 1} of the run)")

@@ -154,7 +154,7 @@ def compiled_environment(steps):
     """Times the compiled environment alone, called from compiled code."""
     import numba
 
-    from dqn_lab.env.compiled.cartpole import CartPole, reset, step
+    from dqn_lab.env.compiled.cartpole import CartPoleEnv, reset, step
 
     @numba.njit
     def run(state, draws, obs, count):
@@ -162,7 +162,7 @@ def compiled_environment(steps):
             if step(state, 1, draws, obs)[1]:
                 reset(state, draws, obs)
 
-    env = CartPole()
+    env = CartPoleEnv()
     env.reset(seed=0)
     run(env.state, env.draws, env.obs, 1)
     started = time.perf_counter()

@@ -7,12 +7,12 @@ from importlib import import_module
 from typing import Any
 
 CLASSES = {  # by Gymnasium's id: in which file here, the class, and keyword arguments that only the original has
-    "Acrobot-v1": ("acrobot", "Acrobot", ()),
-    "CartPole-v1": ("cartpole", "CartPole", ()),
-    "CliffWalking-v1": ("toy_text", "CliffWalking", ()),
-    "FrozenLake-v1": ("toy_text", "FrozenLake", ()),
-    "MountainCar-v0": ("mountain_car", "MountainCar", ()),
-    "Taxi-v4": ("toy_text", "Taxi", ("fickle_passenger",)),
+    "Acrobot-v1": ("acrobot", "AcrobotEnv", ()),
+    "CartPole-v1": ("cartpole", "CartPoleEnv", ()),
+    "CliffWalking-v1": ("toy_text", "CliffWalkingEnv", ()),
+    "FrozenLake-v1": ("toy_text", "FrozenLakeEnv", ()),
+    "MountainCar-v0": ("mountain_car", "MountainCarEnv", ()),
+    "Taxi-v4": ("toy_text", "TaxiEnv", ("fickle_passenger",)),
 }
 
 

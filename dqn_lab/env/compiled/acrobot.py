@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from gymnasium.envs.classic_control.acrobot import AcrobotEnv
+from gymnasium.envs.classic_control import acrobot
 
 from dqn_lab.env.compiled.base import CompiledEnv, draw, inline, kernel
 from dqn_lab.env.compiled.numpy_functions import cos, sin
@@ -81,13 +81,14 @@ def _wrap(angle):
     return angle
 
 
-class Acrobot(CompiledEnv):
+class AcrobotEnv(CompiledEnv):
     """Gymnasium's `Acrobot-v1` (Sutton 1996, "Generalization in Reinforcement Learning")."""
 
     kernels = reset, step
+    metadata = acrobot.AcrobotEnv.metadata
 
     def __init__(self) -> None:
-        original = AcrobotEnv()
+        original = acrobot.AcrobotEnv()
         self.observation_space, self.action_space = original.observation_space, original.action_space
         state = np.zeros(SCRATCH + 4 + 16)
         state[TWO] = 2.0

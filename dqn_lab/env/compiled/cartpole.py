@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from gymnasium.envs.classic_control.cartpole import CartPoleEnv
+from gymnasium.envs.classic_control import cartpole
 
 from dqn_lab.env.compiled.base import CompiledEnv, draw, inline, kernel
 from dqn_lab.env.compiled.numpy_functions import cos, sin
@@ -48,7 +48,7 @@ def _observe(state, obs):
         obs[i] = state[i]
 
 
-class CartPole(CompiledEnv):
+class CartPoleEnv(CompiledEnv):
     """Gymnasium's `CartPole-v1` (Barto, Sutton, Anderson 1983, https://doi.org/10.1109/TSMC.1983.6313077).
 
     Args:
@@ -56,8 +56,9 @@ class CartPole(CompiledEnv):
     """
 
     kernels = reset, step
+    metadata = cartpole.CartPoleEnv.metadata
 
     def __init__(self, sutton_barto_reward: bool = False) -> None:
-        original = CartPoleEnv()
+        original = cartpole.CartPoleEnv()
         self.observation_space, self.action_space = original.observation_space, original.action_space
         super().__init__(np.array([0.0, 0.0, 0.0, 0.0, float(sutton_barto_reward)]), num_saved=4)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from gymnasium.envs.classic_control.mountain_car import MountainCarEnv
+from gymnasium.envs.classic_control import mountain_car
 
 from dqn_lab.env.compiled.base import CompiledEnv, draw, inline, kernel
 
@@ -40,7 +40,7 @@ def _observe(state, obs):
     obs[0], obs[1] = state[0], state[1]
 
 
-class MountainCar(CompiledEnv):
+class MountainCarEnv(CompiledEnv):
     """Gymnasium's `MountainCar-v0` (Moore 1990, "Efficient Memory-based Learning for Robot Control").
 
     Args:
@@ -48,8 +48,9 @@ class MountainCar(CompiledEnv):
     """
 
     kernels = reset, step
+    metadata = mountain_car.MountainCarEnv.metadata
 
     def __init__(self, goal_velocity: float = 0) -> None:
-        original = MountainCarEnv()
+        original = mountain_car.MountainCarEnv()
         self.observation_space, self.action_space = original.observation_space, original.action_space
         super().__init__(np.array([0.0, 0.0, float(goal_velocity)]), num_saved=2)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from gymnasium.envs.toy_text.cliffwalking import CliffWalkingEnv
-from gymnasium.envs.toy_text.frozen_lake import FrozenLakeEnv
-from gymnasium.envs.toy_text.taxi import TaxiEnv
+from gymnasium.envs.toy_text import cliffwalking, frozen_lake, taxi
 
 from dqn_lab.env.compiled.base import CompiledEnv, draw, kernel
 
@@ -55,28 +53,34 @@ class _ToyText(CompiledEnv):
         super().__init__(np.concatenate([head, table.ravel()]), num_saved=1)
 
 
-class FrozenLake(_ToyText):
+class FrozenLakeEnv(_ToyText):
     """Gymnasium's `FrozenLake-v1`; takes its keyword arguments."""
 
+    metadata = frozen_lake.FrozenLakeEnv.metadata
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(FrozenLakeEnv(**kwargs))
+        super().__init__(frozen_lake.FrozenLakeEnv(**kwargs))
 
 
-class CliffWalking(_ToyText):
+class CliffWalkingEnv(_ToyText):
     """Gymnasium's `CliffWalking-v1`; takes its keyword arguments."""
 
+    metadata = cliffwalking.CliffWalkingEnv.metadata
+
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(CliffWalkingEnv(**kwargs))
+        super().__init__(cliffwalking.CliffWalkingEnv(**kwargs))
 
 
-class Taxi(_ToyText):
+class TaxiEnv(_ToyText):
     """Gymnasium's `Taxi-v4`; takes its keyword arguments, but for a passenger who changes their mind.
 
     Raises:
         ValueError: `fickle_passenger` is true.
     """
 
+    metadata = taxi.TaxiEnv.metadata
+
     def __init__(self, **kwargs: Any) -> None:
         if kwargs.get("fickle_passenger"):
             raise ValueError("fickle_passenger=true: only the original has it")
-        super().__init__(TaxiEnv(**kwargs))
+        super().__init__(taxi.TaxiEnv(**kwargs))
