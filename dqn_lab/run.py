@@ -233,6 +233,7 @@ class Run:
             "host": about.get("host"),
             "pid": about.get("pid"),
             "resumed": [*(old.get("resumed") or []), again],
+            "rollout": self.experiment.choices["rollout"]._asdict(),
             "config": self.experiment.config,
         }
         self._save_record()

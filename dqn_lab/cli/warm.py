@@ -8,8 +8,11 @@ import time
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser
 
-EACH = ("logger=csv", "rollout=auto", "train.learning_starts=8", "train.batch_size=8", "env.max_episode_steps=20")
-TABULAR = ("network=table", "engine=torch")
+EACH = (
+    "logger=csv", "rollout=compiled", "env.implementation=compiled", "env.max_episode_steps=20",
+    "train.learning_starts=8", "train.batch_size=8",
+)  # fmt: skip
+TABULAR = ("network=table", "engine=torch", "rollout=python")
 COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between them
     "the default": (),
     "n-step returns, Boltzmann exploration, Polyak averaging": (

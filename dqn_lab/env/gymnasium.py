@@ -115,7 +115,7 @@ class Gymnasium:
         self,
         *,
         id: str = "CartPole-v1",
-        implementation: Implementation = "auto",
+        implementation: Implementation = "gymnasium",
         max_episode_steps: Annotated[int, Gt(0)] | None = None,
         truncation_terminates: bool = False,
         rescale: bool = False,

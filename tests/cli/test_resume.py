@@ -75,6 +75,41 @@ def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop
         assert [row["resumed"] for row in csv.DictReader(file)][-1] == str(len(safe_points))
 
 
+ROLLOUTS = ("rollout=python", "rollout=compiled")
+
+
+@pytest.mark.parametrize("overrides", [
+    (), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150"),
+    ("env=acrobot", "env.max_episode_steps=90"), ("checkpoint.unit=episodes", "checkpoint.interval=3"),
+], ids=",".join)  # fmt: skip
+@pytest.mark.parametrize("rollouts", [ROLLOUTS, ROLLOUTS[::-1]], ids=",".join)
+def test_a_run_of_one_rollout_is_continued_by_the_other(train, cli, stop, overrides, rollouts):
+    first, second = rollouts
+    train("whole", first, "env.implementation=compiled", *overrides)
+    stop(4)
+    train("stopped", first, "env.implementation=compiled", *overrides, code=143)
+    stop(-1)
+    outcome = cli("resume", "stopped", second)
+    assert outcome.code == 0, outcome.err
+    assert results("stopped") == results("whole")
+    assert read_record(Path("stopped"))["rollout"]["name"] == second.partition("=")[2]
+    assert cli("verify", "stopped").code == 0
+
+
+def test_an_older_run_goes_on_in_the_environment_that_it_was_saved_of(train, cli, stop):
+    """Before there was another implementation, its configuration did not say which."""
+    train("whole")
+    stop(12)
+    train("run", code=143)
+    stop(-1)
+    record = json.loads(Path("run/run.json").read_text())
+    del record["config"]["env"]["implementation"]
+    Path("run/run.json").write_text(json.dumps(record))
+    outcome = cli("resume", "run")
+    assert outcome.code == 0, outcome.err
+    assert results("run") == results("whole")
+
+
 def die(directory, num_states):
     """Leaves a run as a process does that was killed after its checkpoints, and had written more rows since."""
     for path in states(directory)[num_states:]:

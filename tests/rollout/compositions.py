@@ -45,7 +45,7 @@ CHOICES: dict[str, list[tuple[str, ...]]] = {
         ("train.minibatch_size=3", "train.max_reward=0.5"), ("train.batch_size=19", "train.minibatch_size=19"),
     ],
 }  # fmt: skip
-COMMON = ("logger=csv", "engine=fused", "train.learning_starts=20", "train.batch_size=8")
+COMMON = ("logger=csv", "engine=fused", "env.implementation=compiled", "train.learning_starts=20", "train.batch_size=8")
 
 
 def pairwise(seed: int = 0) -> list[tuple[str, ...]]:

@@ -9,7 +9,13 @@ from dqn_lab.types import Stride
 
 NAMES = [name for name in registry.names("rollout") if name != "auto"]
 pytestmark = pytest.mark.parametrize("name", NAMES)
-SETTINGS = ("logger=csv", "train.learning_starts=8", "train.batch_size=8", "env.max_episode_steps=40")
+SETTINGS = (
+    "logger=csv",
+    "env.implementation=auto",
+    "train.learning_starts=8",
+    "train.batch_size=8",
+    "env.max_episode_steps=40",
+)
 
 
 @pytest.fixture
