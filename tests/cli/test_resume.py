@@ -55,8 +55,11 @@ def stop(monkeypatch):
 
 
 @pytest.mark.parametrize("overrides", [(), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150")])
-@pytest.mark.parametrize("safe_points", [(1,), (12,), (3, 25, 9)])
-def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop, overrides, safe_points):
+@pytest.mark.parametrize(("rollout", "safe_points"), [
+    ("python", (1,)), ("python", (12,)), ("python", (3, 7, 4)), ("compiled", (1,)), ("compiled", (3, 2, 1)),
+])  # fmt: skip
+def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop, overrides, rollout, safe_points):
+    overrides = (*overrides, f"rollout={rollout}", "env.implementation=compiled")
     train("whole", *overrides)
     for number, safe_point in enumerate(safe_points):
         stop(safe_point)
@@ -98,9 +101,9 @@ def test_a_run_of_one_rollout_is_continued_by_the_other(train, cli, stop, overri
 
 def test_an_older_run_goes_on_in_the_environment_that_it_was_saved_of(train, cli, stop):
     """Before there was another implementation, its configuration did not say which."""
-    train("whole")
-    stop(12)
-    train("run", code=143)
+    train("whole", "env.implementation=gymnasium")
+    stop(3)
+    train("run", "env.implementation=gymnasium", code=143)
     stop(-1)
     record = json.loads(Path("run/run.json").read_text())
     del record["config"]["env"]["implementation"]
@@ -154,7 +157,7 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
 
 def test_what_changes_no_past_may_change(train, cli, stop):
     train("whole")
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     words = ("evaluation.num_episodes=1", "checkpoint.interval=50", "display=lines", "logger=[csv,tensorboard]")
@@ -176,7 +179,7 @@ def test_tensorboard_shows_no_point_twice(train, cli, tmp_path):
 
 
 def refusals(train, cli, stop):
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     train("done")
@@ -208,7 +211,7 @@ def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, sa
 
 
 def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     claim = Claim(tmp_path / "run", "")
@@ -219,9 +222,9 @@ def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(train, cli, stop):
-    stop(12)
+    stop(3)
     train("run", code=143)
-    stop(12)
+    stop(3)
     train("other", "optimizer.lr=0.01", code=143)
     stop(-1)
     shutil.rmtree("run/checkpoint")
@@ -274,7 +277,7 @@ def test_the_final_policy_alone_can_be_verified(train, cli):
 
 
 def test_only_a_completed_run_is_verified(train, cli, stop):
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     outcome = cli("verify", "run")
