@@ -31,7 +31,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """The package: importing its module `train` does not put the module in the place of the function `train`."""
+    """The package: importing its module `train` does not overwrite the function `train`."""
 
     def __setattr__(self, name: str, value: object) -> None:
         if name not in _ORIGINS or not isinstance(value, ModuleType):

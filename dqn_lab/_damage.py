@@ -1,4 +1,4 @@
-"""What may be wrong with a file that is read: it never ends, is no file, or holds something else than it should."""
+"""Reads files that may be damaged: endless, not regular files, or with unexpected content."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-MAX_RECORD = 64 * 2**20  # bytes of a `run.json` or `sweep.json`: a sweep of 100,000 jobs has a third of it
-MAX_DEPTH = 32  # of objects and lists in one another
+MAX_RECORD = 64 * 2**20  # bytes that a `run.json` or `sweep.json` may have; 100,000 jobs take a third
+MAX_DEPTH = 32  # levels of nested objects and lists
 MAX_STEP = 2**53  # up to here a float holds every whole number exactly
 
 
 def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
-    """Reads a file up to the size that it has when it is opened.
+    """Reads a file, up to the size that it had when it was opened.
 
     Args:
-        path: of the file.
-        limit: bytes that it may have at most.
+        path: the file.
+        limit: its largest size in bytes; None for no limit.
 
     Raises:
-        OSError: it is not there, or cannot be read.
+        OSError: it is missing or cannot be read.
         ValueError: it is a pipe, a device or a directory, or is larger than the limit.
     """
     about = os.stat(path)
@@ -34,7 +34,7 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
 
 
 def read_json(text: bytes) -> Any:
-    """Reads JSON that can be written again: of valid text, and not nested without end.
+    """Reads JSON that can be written again: valid text, nested at most `MAX_DEPTH` levels deep.
 
     Raises:
         ValueError: it is empty or damaged.
@@ -42,7 +42,7 @@ def read_json(text: bytes) -> Any:
     try:
         value = json.loads(text)
         if b"\\ud" in text.lower():
-            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair is no text
+            json.dumps(value, ensure_ascii=False).encode()  # half of a surrogate pair cannot be encoded
     except (ValueError, RecursionError) as error:
         raise ValueError(f"damaged: {error}" if text.strip(b"\0 \r\n\t") else "empty") from error
     level = [value]
@@ -60,7 +60,7 @@ def _items(part: Any) -> list[Any]:
 
 
 def is_record(record: Any) -> bool:
-    """Returns whether everything in a `run.json` that readers look at has the type that a run gives it."""
+    """Returns whether every entry of a `run.json` that readers use has the expected type."""
     if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
         return False
     scores, progress = record.get("scores") or {}, record.get("progress") or {}
@@ -95,10 +95,10 @@ def _is_number(value: Any) -> bool:
 
 
 def check_sweep(sweep: Any) -> None:
-    """Checks that everything in a `sweep.json` that readers look at has the type that `sweep` gives it.
+    """Checks that every entry of a `sweep.json` that readers use has the expected type.
 
     Raises:
-        ValueError: it has not.
+        ValueError: one has not.
     """
     if not isinstance(sweep, dict):
         raise ValueError("not an object")

@@ -14,13 +14,13 @@ MEMBERSHIP = Path("/proc/self/cgroup")
 
 
 def check_memory(needed: int) -> str | None:
-    """Returns what is wrong if a run cannot have so much memory.
+    """Returns an error message if a run needs more memory than there is.
 
     Args:
-        needed: bytes, of one run.
+        needed: the bytes that one run needs.
 
     Returns:
-        None if it can, or if nobody knows how much there is.
+        None if there is enough, or if the amount is unknown.
     """
     memory, workers = available(), num_workers()
     if memory is None or needed * workers <= memory:
@@ -44,7 +44,7 @@ def num_workers() -> int:
 
 @contextlib.contextmanager
 def shared_by(workers: int) -> Iterator[None]:
-    """Lets checks within the block count with so many runs at a time."""
+    """Makes memory checks within the block assume this many runs at a time."""
     token = _workers.set(max(1, workers))
     try:
         yield
@@ -53,7 +53,7 @@ def shared_by(workers: int) -> Iterator[None]:
 
 
 def _cgroup_limits() -> Iterator[int]:
-    """Yields every limit of a control group that this process is in, of both versions of Linux's control groups."""
+    """Yields the memory limit of each control group that this process is in, in bytes; cgroups v1 and v2."""
     try:
         lines = MEMBERSHIP.read_text(encoding="utf-8").splitlines()
     except OSError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-SHOWN = 24  # choices that an error lists
+SHOWN = 24  # choices that an error lists at most
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -16,6 +16,6 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 
 def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:
-    """Returns `did you mean …? ` for the choice nearest to a mistyped word, if it is at least so like it, in [0, 1]."""
+    """Returns `did you mean …? ` for the choice nearest to a mistyped word, if it is at least `likeness` similar."""
     close = difflib.get_close_matches(word, list(choices), n=1, cutoff=likeness)
     return f"did you mean {close[0]}? " if close else ""

@@ -1,4 +1,4 @@
-"""Compiling with numba, and keeping what was compiled: for this source only, and for one worker at a time."""
+"""Compiles kernels with numba and caches them on disk: per version of the source, one worker at a time."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _SOURCES = (
     "*/_*kernels.py",
     "engine/fused/*.py",
     "env/compiled/*.py",
-)  # what kernels are made of
-CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for finding mistakes: kernels take several times as long
-# No "fastmath": a compiler that may reorder sums does so in one place and not in another, and what was just compiled
-# would then differ by a bit from what was read from disk. What is to be fused or reordered, the kernels say themselves.
-# Kernels make no arrays, so that none needs numba's counting of references: a sixth of a call, and of compiling.
+)  # the kernels' source files
+CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: kernels take several times as long
+# No "fastmath": it lets the compiler reorder sums in one compilation and not in another, so that a kernel just compiled
+# and one read from disk could differ in the last bit. Kernels state themselves what is to be fused or reordered.
+# Kernels allocate no arrays, so numba's reference counting is off: it takes a sixth of a call, and of compiling.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": CHECK_BOUNDS}
 _config: Any = numba.config
 _njit: Any = numba.njit
 _cache_file: Any = caching.IndexDataCacheFile
 
-# for what is only called inside kernels
+# for functions that only kernels call
 inline: Callable[[Any], Any] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
 
 
 @functools.cache
 def cache_directory() -> Path | None:
-    """Finds where compiled kernels are kept: a folder of the user's own, named after the source that they are of.
+    """Returns the directory of compiled kernels: in the user's cache, named after a digest of their source.
 
-    numba would look at the one file that a kernel stands in, and miss a change in what it calls.
+    numba itself checks only the file in which a kernel is defined, and would miss a change in what it calls.
 
     Returns:
-        None where nothing can be written; kernels are then compiled by every process.
+        None if it is not writable; every process then compiles its own kernels.
     """
     here = Path(__file__).parent
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in source_files(here))).hexdigest()
@@ -61,28 +61,28 @@ def cache_directory() -> Path | None:
 
 
 def source_files(package: Path) -> list[Path]:
-    """Lists the files that kernels are made of."""
+    """Lists the kernels' source files."""
     return sorted(path for pattern in _SOURCES for path in package.glob(pattern))
 
 
 def kernel(function: Any) -> Any:
-    """Makes a function a kernel: compiled for each type it is called with, and kept on disk where that is possible."""
+    """Compiles a function for each type it is called with, and caches the result on disk if possible."""
     directory, before = cache_directory(), _config.CACHE_DIR
     if directory is None:
         return _njit(**_OPTIONS)(function)
-    _config.CACHE_DIR = str(directory)  # read by the decorator, and by it only
+    _config.CACHE_DIR = str(directory)  # only the decorator reads it
     try:
         return _njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
-    except RuntimeError:  # there is no place to keep it after all
+    except RuntimeError:  # the directory cannot be used after all
         return _njit(**_OPTIONS)(function)
     finally:
         _config.CACHE_DIR = before
 
 
 def prepare(function: Any, *arguments: Any) -> Any:
-    """Compiles a kernel for arguments like these, or reads it from disk, while no other worker does.
+    """Compiles a kernel for arguments of these types, or reads it from disk; one worker at a time.
 
-    Damaged files on disk are removed and made again; whatever else goes wrong is raised.
+    Damaged files on disk are removed and written again; any other error is raised.
 
     Returns:
         the kernel.
@@ -92,10 +92,10 @@ def prepare(function: Any, *arguments: Any) -> Any:
         return function
     with _cache_lock() as directory:
         if directory is not None and next(directory.rglob("*.nbc"), None) is None:
-            _log.warning("compiling for this machine, once: some twenty seconds")
+            _log.warning("compiling for this machine, once: about twenty seconds")
         try:
             function.compile(signature)
-        except OSError as error:  # it is compiled, but could not be kept
+        except OSError as error:  # it was compiled, but could not be cached
             _log.info("compiled kernels are not kept: %s", error)
         except Exception as error:
             damaged = [] if directory is None else _damaged_files(directory)
@@ -109,7 +109,7 @@ def prepare(function: Any, *arguments: Any) -> Any:
 
 
 def _damaged_files(directory: Path) -> list[Path]:
-    """Lists the files of a cache that numba cannot read: indexes, and the data that kernels are read from."""
+    """Lists the cache files that numba cannot read, of indexes (`.nbi`) and of kernels (`.nbc`)."""
     damaged = []
     for path in [*directory.rglob("*.nbi"), *directory.rglob("*.nbc")]:
         base = path.stem if path.suffix == ".nbi" else path.stem.rpartition(".")[0]
@@ -123,7 +123,7 @@ def _damaged_files(directory: Path) -> list[Path]:
 
 @contextlib.contextmanager
 def _cache_lock() -> Iterator[Path | None]:
-    """Holds the cache's lock, and yields its directory: two writers would spoil numba's index of it."""
+    """Yields the cache's directory while holding its lock: two writers would corrupt numba's index."""
     directory = cache_directory()
     with contextlib.ExitStack() as stack:
         if directory is not None:

@@ -1,4 +1,4 @@
-"""Where the files are that come with the lab."""
+"""Finds the files that come with the lab."""
 
 from __future__ import annotations
 

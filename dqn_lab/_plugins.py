@@ -23,7 +23,9 @@ def plugin_directories() -> list[Path]:
     found = []
     for plugin in plugins():
         spec = None
-        with contextlib.suppress(Exception, SystemExit):  # finding it imports a parent package, whatever that does
+        with contextlib.suppress(
+            Exception, SystemExit
+        ):  # finding it imports its parent package, which may fail in any way
             spec = importlib.util.find_spec(plugin.module)
         found += [Path(root) for root in (spec.submodule_search_locations if spec else None) or []]
     return found

@@ -17,7 +17,7 @@ from dqn_lab.records import value_text
 
 
 def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Validates `values` strictly, but for integers, which may be written `1e6`.
+    """Validates `values` strictly, except that integers may be written `1e6`.
 
     Args:
         prefix: the dotted key that the values belong to; may be empty.
@@ -37,7 +37,7 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
     except ValidationError as error:
         said = [path for path, _ in infinite]
         details = [detail for detail in error.errors() if _path(values, detail)[0] not in said]
-        problems += [_line(prefix, model, values, detail) for detail in _one_a_place(values, details)]
+        problems += [_line(prefix, model, values, detail) for detail in _one_per_key(values, details)]
     if problems:
         raise ConfigError(*problems)
     dumped: dict[str, Any] = checked.model_dump(mode="json")
@@ -47,7 +47,7 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
 def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     """Validates strictly, once more with an integer wherever one was written as a whole float."""
     try:
-        # strict JSON takes a list where a tuple is meant, and nothing else that is not what it seems
+        # strict JSON accepts a list for a tuple, which strict Python does not
         return model.model_validate_json(json.dumps(values))
     except ValidationError as error:
         whole = [detail for detail in error.errors() if detail["type"] == "int_type" and _is_whole(detail["input"])]
@@ -63,8 +63,8 @@ def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
     return model.model_validate_json(json.dumps(values))
 
 
-def _one_a_place(values: Mapping[str, Any], details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Keeps the first error of each place, and the deeper ones where a value may be of several types."""
+def _one_per_key(values: Mapping[str, Any], details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Keeps one error per key, and the most deeply nested ones if a value may be of several types."""
     kept: dict[tuple[int | str, ...], ErrorDetails] = {}
     for detail in details:
         kept.setdefault(tuple(_path(values, detail)[0]), detail)
@@ -111,7 +111,7 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
 
 
 def _fields(model: type[BaseModel], path: list[int | str]) -> list[str]:
-    """Lists the fields of what is at a path of a model."""
+    """Lists the names of the fields at a path in a model."""
     schema = model.model_json_schema()
     places = [schema]
     for part in path:
@@ -130,6 +130,6 @@ def _path(values: Any, detail: ErrorDetails) -> tuple[list[int | str], Any]:
         if part in inside:
             values = values[part]
         elif detail["type"] != "missing" or position < len(detail["loc"]):
-            continue  # the name of a type that the value might have been of
+            continue  # pydantic's name of one of the types that the value may have
         path.append(part)
     return path, values

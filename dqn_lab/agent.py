@@ -1,4 +1,4 @@
-"""The agent: acts, learns, and has its target network follow."""
+"""The agent: acts, learns, and updates its target network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dqn_lab.types import (
 )
 
 _NO_NOISE = Noise()
-BLOCK = 64  # batches whose numbers are drawn together
+BLOCK = 64  # batches whose random numbers are drawn together
 
 
 class Agent:
@@ -42,13 +42,13 @@ class Agent:
         streams: the run's random generators.
         lr: the learning rate, a function of progress.
         batch_size: transitions drawn for an update.
-        minibatch_size: transitions per gradient step; None for the whole batch in one.
+        minibatch_size: transitions per gradient step; None for the whole batch.
         max_reward: rewards are clipped to ± this before they are remembered; None for no clipping.
-        learning_starts: environment steps before the first update; a learning step is skipped while the buffer has no
+        learning_starts: environment steps before the first update; a learning step is skipped while the buffer holds no
             whole batch.
         interval: environment steps from one learning step to the next.
         num_updates: batches per learning step.
-        diagnostics: measures what is learned; None for nothing.
+        diagnostics: measures learning; None for no measurements.
     """
 
     def __init__(
@@ -105,10 +105,10 @@ class Agent:
             self.exploration.end_episode(env_index)
 
     def learn(self, before: Progress, after: Progress) -> tuple[Progress, list[Update]]:
-        """Makes the updates due between two points of a run, the target network following after each.
+        """Makes the updates that are due between two points of a run; the target network follows after each.
 
         Returns:
-            `after` with its updates counted, and what each update did.
+            `after` with its updates counted, and the result of each update.
 
         Raises:
             TrainingError: a loss was not finite.
@@ -147,7 +147,7 @@ class Agent:
         return draws
 
     def greedy(self, obs: Any) -> Array:
-        """Returns the Q-values [B, A] that evaluation acts on at observations [B, *O]: without noise."""
+        """Returns the Q-values [B, A] of observations [B, *O] without noise, as evaluation uses them."""
         return self.engine.q_values(obs)
 
     def _noisy_q_values(self, obs: Any) -> Array:
@@ -156,7 +156,7 @@ class Agent:
         return q_values
 
     def draw_noise(self, batch_size: int) -> Noise:
-        """Draws all that is random in one update."""
+        """Draws all the random numbers of one update."""
         minibatches = None
         size = self.minibatch_size
         if size is not None and size < batch_size:

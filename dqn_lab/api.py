@@ -1,4 +1,4 @@
-"""The lab from Python, in the command line's words: `train`, `resume`, `load`, `evaluate` and `sweep`.
+"""The lab from Python, with the command line's names: `train`, `resume`, `load`, `evaluate` and `sweep`.
 
 Every name is importable from `dqn_lab` itself. What a command prints as an error is raised as a `ConfigError` with the
 same text; a run's directory is the same as the command's; Hydra's global state is left as it was found.
@@ -34,7 +34,7 @@ class Run:
     """A run's directory: its record, its tables, and its policy.
 
     Args:
-        directory: of a finished, interrupted or running run.
+        directory: that of a finished, interrupted or running run.
         trust: import the Python code outside of dqn_lab that the run's configuration names.
 
     Raises:
@@ -58,7 +58,7 @@ class Run:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The whole configuration, every default filled in."""
+        """The whole configuration, with all defaults filled in."""
         return dict(self.record["config"])
 
     @property
@@ -156,19 +156,19 @@ def resume(
     trust: bool = False,
     **keys: Any,
 ) -> Run:
-    """Goes on with a run where it was stopped, as `python -m dqn_lab resume` does.
+    """Continues a run where it stopped, as `python -m dqn_lab resume` does.
 
     Args:
         run: the run, or its directory.
-        overrides: of what changes nothing that has happened: `"evaluation.interval=10"`.
+        overrides: of keys that do not change the past: `"evaluation.interval=10"`.
         trust: import the Python code outside of dqn_lab that the run's configuration names.
-        keys: plain keys: `steps=200_000` makes a completed run longer.
+        keys: plain keys: `steps=200_000` extends a completed run.
 
     Returns:
         the finished run.
 
     Raises:
-        ConfigError: there is nothing to go on from, or an override would change what has happened.
+        ConfigError: there is nothing to continue from, or an override would change the past.
         TrainingError: the environment raised, or a loss was not finite; what was recorded is kept.
 
     >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "third")
@@ -180,7 +180,7 @@ def resume(
     words = [*overrides, *(f"{key}={_quoted(value)}" for key, value in keys.items())]
     called = [repr(str(run.directory)), *map(repr, words)]
     trust = trust or run.trust
-    with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory) if trust else None):
+    with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
         experiment = prepare(run.directory, words, trust)
         for warning in experiment.warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)
@@ -221,7 +221,7 @@ def evaluate(
         run: the run, or its directory.
         episodes: how many, at least 1.
         policy: the `final` one, or the `best` by evaluations during training.
-        seed: of the episodes; the run's own if None.
+        seed: the episodes'; None for the run's own.
         trust: import the Python code outside of dqn_lab that the run's configuration names.
 
     Returns:
@@ -254,12 +254,12 @@ def sweep(
     config_dir: str | os.PathLike[str] | None = None,
     **keys: Any,
 ) -> pd.DataFrame:
-    """Asks a question of every variant and seed, as `python -m dqn_lab sweep` does; what is completed is not run again.
+    """Trains every variant of a question with every seed, as `python -m dqn_lab sweep` does; skips completed runs.
 
     Args:
         name: a question's name, or the path of a yaml file.
         overrides: for every run; `"seed=range(5)"` sets the seeds.
-        quick: the question's own short form: fewer seeds, shorter runs.
+        quick: the question's short form: fewer seeds, shorter runs.
         directory: where to write; by default one below `outputs/sweeps/`.
         config_dir: a directory of your own options and components.
         keys: plain keys, for every run.
@@ -284,5 +284,5 @@ def sweep(
 
 
 def _quoted(value: Any) -> str:
-    """Writes a keyword's value as an override's."""
+    """Writes a keyword's value as that of an override."""
     return _overrides.quote(value) if isinstance(value, str) and not value.isidentifier() else value_text(value)

@@ -1,4 +1,4 @@
-"""Plain configuration to validated configuration to built objects."""
+"""From a plain configuration to a validated one, and to built objects."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
         plain: numbers, strings, booleans, None, lists and dictionaries, as the yaml files hold them.
 
     Returns:
-        the same with every default filled in and every number of its declared type.
+        the same with all defaults filled in and all numbers converted to their declared type.
 
     Raises:
         ConfigError: one line per problem, all together.
     """
     config = registry.validate_all({**registry.OLDER, **plain}, RunValues)
-    problems = list(_together(config))
+    problems = list(_conflicts(config))
     if problems:
         raise ConfigError(*problems)
     return config
 
 
-def _together(config: Mapping[str, Any]) -> Iterator[str]:
-    """Finds values that are right alone and wrong together."""
+def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields an error for each combination of values that does not work."""
     if config["episodes"] is None and config["steps"] is None:
         yield "episodes=null, steps=null: one of them must say when the run ends"
     train = config["train"]
@@ -60,14 +60,14 @@ def _together(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
-    """Finds values that are valid but probably unintended."""
+    """Yields a warning for each combination that is valid but probably unintended."""
     steps, learning_starts = config["steps"], config["train"]["learning_starts"]
     if steps is not None and learning_starts >= steps:
         few = "before anything is learned" if learning_starts > steps else "with its first learning step"
         yield f"train.learning_starts={learning_starts}, steps={steps}: the run ends {few}"
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
-        yield f"train.batch_size={batch_size}, steps={steps}: the run ends before there is a whole batch to learn from"
+        yield f"train.batch_size={batch_size}, steps={steps}: the run ends before a whole batch is stored"
     known = {**config, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
     for part, component in _components(config):
         if isinstance(component, Warns):
@@ -96,10 +96,10 @@ def _device_problems(name: str) -> Iterator[str]:
 
 
 def build(config: Mapping[str, Any]) -> Experiment:
-    """Builds an experiment from a validated configuration. Makes no file.
+    """Builds an experiment from a validated configuration; writes no file.
 
     Raises:
-        ConfigError: a component refused.
+        ConfigError: a component refused the configuration.
     """
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
@@ -169,10 +169,10 @@ def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymna
 
 
 def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
-    """Sees, before a run begins, that its evaluations can be filmed, if they are to be."""
+    """Checks before the run that its evaluations can be filmed, if they should be."""
     if not config["evaluation"]["video"]:
         return
-    from dqn_lab import film, video  # imported by those who film
+    from dqn_lab import film, video  # imported on use, because they need an extra
 
     try:
         video.check_writer(".mp4")
@@ -182,7 +182,7 @@ def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.En
 
 
 def choose(group: str, config: Mapping[str, Any]) -> Choice:
-    """Returns which component of a group is built, and why this one."""
+    """Returns which component of a group is built, and why."""
     name = config[group]["name"]
     component = registry.lookup(group, name)
     return component.choose(config) if isinstance(component, Chooses) else Choice(name, "asked for", {})
@@ -207,7 +207,7 @@ def _build_engine(
 
 
 def build_network(config: Mapping[str, Any], value: Value, space: Any, num_actions: int) -> torch.nn.Module:
-    """Builds the network of a validated configuration, as its value adapts it."""
+    """Builds the network of a validated configuration, adapted by its value."""
     with torch.random.fork_rng(devices=[]):  # for networks that ignore the generator they are given
         generator = torch_generator(config["seed"], "network")
         torch.manual_seed(generator.initial_seed())
@@ -223,14 +223,14 @@ def build_network(config: Mapping[str, Any], value: Value, space: Any, num_actio
 def _build_diagnostics(
     config: Mapping[str, Any], engine: Engine, make_env: Callable[..., gymnasium.Env[Any, Any]]
 ) -> Diagnostics:
-    rng = Streams(config["seed"])("diagnostics")  # apart from the run's own, whose state would grow by it
+    rng = Streams(config["seed"])("diagnostics")  # not one of the run's own streams, whose saved state it would change
     supplied = engine, make_env, config["discount"], rng
     diagnostics: Diagnostics = registry.create("diagnostics", config["diagnostics"], *supplied)
     return diagnostics
 
 
 def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:
-    """Tries a network on one observation.
+    """Tries out a network on one observation.
 
     Raises:
         ValueError: it is not a network, its outputs have another shape, or it has a layer that behaves differently in
@@ -251,7 +251,7 @@ def _check_columns(columns: tuple[str, ...], reporters: list[Reports]) -> None:
     """Refuses columns that exist twice.
 
     Raises:
-        ConfigError: names the last component that declares one of them.
+        ConfigError: a column is declared twice; names the component that declares it last.
     """
     for name in columns:
         if columns.count(name) > 1:

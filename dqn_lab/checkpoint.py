@@ -1,4 +1,4 @@
-"""What a run keeps on disk to be played and to be continued: its policies, and its whole state."""
+"""Policies and whole states on disk, from which a run is played and continued."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from dqn_lab.types import StateError, one_line
 
 _log = logging.getLogger(__name__)
 POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, with their versions
-MANY = 32  # files of replay that a state may be spread over
+MANY = 32  # replay files that a state may refer to
 
 
 def policy_path(directory: Path, name: str) -> Path:
-    """Returns where a run keeps a policy: the `final` one, or the `best`."""
+    """Returns the path of a run's policy, such as `final` or `best`."""
     return directory / CHECKPOINT / f"{name}.safetensors"
 
 
 def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) -> None:
-    """Writes a network's parameters, and plain values that say where they come from."""
+    """Writes a network's parameters, and plain values that describe them."""
     statefile.save(path, POLICY, {"about": dict(about), "network": network.state_dict()})
 
 
 def kept_name(step: int) -> str:
-    """Returns what a policy that is kept on the way is called."""
+    """Returns the name of a policy that was saved during training."""
     return f"step_{step}"
 
 
 def policy_names(directory: Path) -> list[str]:
-    """Lists the policies that a run has saved: those kept on the way in the order of their steps, then the others."""
+    """Lists a run's saved policies: those saved during training by step, then `best` and `final`."""
     found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}
     kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
     return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]
@@ -60,15 +60,15 @@ def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:
         raise ValueError(f"{path}: holds another network than this run's configuration describes") from error
     about: dict[str, Any] = state["about"]
     if not isinstance(about, dict) or not isinstance(about.get("step"), int):
-        raise ValueError(f"{path}: does not say which step it is of")
+        raise ValueError(f"{path}: does not say at which step it was saved")
     return about
 
 
 class Checkpoints:
-    """The whole states of one run: the newest few, each in a file called after its step.
+    """The newest whole states of one run, each in a file named after its step.
 
-    The rows of a replay are written once. A checkpoint adds a file of those that are new, and refers to the files
-    before it that still hold something; when those have become many, it writes every row again into one.
+    Each row of a replay buffer is written once: a checkpoint adds a file with the new rows, and refers to the earlier
+    files that still hold stored rows. When these are many, it writes all rows again into one file.
 
     Args:
         directory: the run's.
@@ -77,16 +77,16 @@ class Checkpoints:
 
     def __init__(self, directory: Path, keep: int) -> None:
         self.directory, self.folder, self.keep = directory, directory / CHECKPOINT, keep
-        self._replay: list[dict[str, Any]] = []  # the files of the last state: name, digest, and where the rows end
-        self._needed: dict[Path, set[str]] = {}  # the names of those files, for each state that is known
-        self._refused: set[Path] = set()  # states that cannot be gone on from
+        self._replay: list[dict[str, Any]] = []  # the last state's files: name, digest, where its rows end
+        self._needed: dict[Path, set[str]] = {}  # the names of these files for each known state
+        self._refused: set[Path] = set()  # states that could not be loaded
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Writes a state; those before it that are one too many are removed.
+        """Writes a state, and removes the oldest beyond `keep`.
 
         Raises:
             StateError: it holds something that cannot be saved.
-            OSError: it could not be written; the states before it are as they were.
+            OSError: it could not be written; the earlier states are unchanged.
         """
         replay = self._save_rows(step, dict(rows_of(state)))
         path = self.folder / f"{step:012d}.safetensors"
@@ -94,7 +94,7 @@ class Checkpoints:
             statefile.save(path, STATE, {**state, "replay": replay})
         except BaseException:
             for file in replay:
-                if file not in self._replay:  # which no state refers to
+                if file not in self._replay:  # no state refers to it
                     (self.folder / file["name"]).unlink(missing_ok=True)
             raise
         self._replay, self._needed[path] = replay, {file["name"] for file in replay}
@@ -102,7 +102,7 @@ class Checkpoints:
         self._remove_old(path)
 
     def _save_rows(self, step: int, rings: Mapping[str, Rows]) -> list[dict[str, Any]]:
-        """Writes the rows that are new; returns the files that together hold all of them."""
+        """Writes the new rows; returns the files that together hold all rows."""
         kept = [file for file in self._replay if any(end > rings[path].first for path, end in file["ends"].items())]
         kept = [] if len(kept) >= MANY else kept
         since = {path: max([0, *(file["ends"].get(path, 0) for file in kept)]) for path in rings}
@@ -114,24 +114,24 @@ class Checkpoints:
         return [*kept, {"name": name, "digest": digest, "ends": {path: rings[path].written for path in new}}]
 
     def _remove_old(self, newest: Path) -> None:
-        """Removes states that are too many or of a future that was given up, and rows that no state refers to."""
+        """Removes states beyond `keep` or of an abandoned future, and replay files that no state refers to."""
         states = [path for path in saved_states(self.directory) if path <= newest and path not in self._refused]
         kept = states[-self.keep :]
         for path in set(saved_states(self.directory)) - set(kept):
             path.unlink(missing_ok=True)
             self._needed.pop(path, None)
         if not self._needed.keys() >= set(kept):
-            return  # one of a process before this one, whose rows are not known
+            return  # one is from an earlier process; its replay files are unknown
         needed = set[str]().union(*(self._needed[path] for path in kept))
         for path in self.folder.glob("replay-*.safetensors"):
             if path.name not in needed:
                 path.unlink(missing_ok=True)
 
     def restore(self, load: Callable[[dict[str, Any]], object]) -> None:
-        """Loads the newest state that is whole and fits; a warning says why each one after it was not.
+        """Loads the newest undamaged state that fits; a warning says why each newer one was skipped.
 
         Args:
-            load: is called with a state, and raises what it likes if that does not fit.
+            load: is called with a state, and may raise anything if it does not fit.
 
         Raises:
             StateError: there is none.
@@ -148,8 +148,8 @@ class Checkpoints:
                 self._refused.add(path)
                 if len(reasons) < len(states):
                     where = "" if str(self.folder) in why else f"{path}: "
-                    _log.warning("%s%s; the checkpoint before it is tried", where, why)
-        raise StateError(": ".join(["the run has no checkpoint to go on from", *reasons[:1]]))
+                    _log.warning("%s%s; trying the checkpoint before it", where, why)
+        raise StateError(": ".join(["the run has no checkpoint to continue from", *reasons[:1]]))
 
     def _read(self, path: Path) -> dict[str, Any]:
         state, _ = statefile.load(path, STATE)

@@ -1,4 +1,4 @@
-"""What is raised for a person: each message is one line per problem."""
+"""Errors that are shown to users, with one line per problem."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class ConfigError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """Reports, in one line, why a run could not go on."""
+    """Reports, in one line, why a run could not continue."""
 
 
 class StateError(RuntimeError):

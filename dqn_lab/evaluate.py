@@ -1,4 +1,4 @@
-"""Greedy episodes: what a policy is worth."""
+"""Plays greedy episodes to evaluate a policy."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ class Episode(NamedTuple):
 
 
 class Moment(NamedTuple):
-    """A state of a greedy episode: what was seen, what it was taken to be worth, and what was done."""
+    """A state of a greedy episode: the observation, its Q-values, and the action taken."""
 
     obs: Any  # [*O]
     q_values: Array  # [A]
     action: int | None  # None at the episode's end
-    reward: float  # that led here; 0 at first
+    reward: float  # of the step that led here; 0 at first
     terminated: bool
     truncated: bool
 
 
 def watch(q_values: Callable[[Array], Array], env: gymnasium.Env[Any, Any], seed: int) -> Iterator[Moment]:
-    """Plays the greedy episode that `evaluate` plays from a seed, state by state; the environment may be drawn between.
+    """Plays the greedy episode that `evaluate` plays from a seed, state by state; the caller may render in between.
 
     Args:
         q_values: as for `evaluate`.
-        env: is reset first, and stepped after each moment.
-        seed: of the episode.
+        env: the environment, which is reset first and stepped after each moment.
+        seed: the episode's.
 
     Yields:
         one more moment than the episode has steps.
 
     Raises:
-        TrainingError: a Q-value is not a number.
+        TrainingError: a Q-value is NaN.
     """
     ties, seen = np.random.default_rng(seed_sequence(seed, "ties")), _places(env)
     seen[0], _ = env.reset(seed=seed)
@@ -66,7 +66,7 @@ def watch(q_values: Callable[[Array], Array], env: gymnasium.Env[Any, Any], seed
 
 
 def episode_seeds(rng: np.random.Generator, num_episodes: int) -> list[int]:
-    """Draws the seeds of greedy episodes; fewer of them are the first of more."""
+    """Draws the seeds of greedy episodes; the first ones are the same for any number of episodes."""
     seeds: list[int] = rng.integers(2**31, size=num_episodes).tolist()
     return seeds
 
@@ -80,12 +80,12 @@ def evaluate(
 ) -> Iterator[Episode]:
     """Plays greedy episodes, each from a fresh seed, some side by side.
 
-    An episode depends on the policy and its seed alone, not on the ones beside it.
+    An episode depends only on the policy and its seed, not on the episodes played beside it.
 
     Args:
-        q_values: gives Q-values [B, A] at observations [B, *O]; a row must not depend on the others.
-        make_env: makes environments that are not the training one.
-        rng: draws the seeds.
+        q_values: maps observations [B, *O] to Q-values [B, A]; a row must not depend on the others.
+        make_env: makes environments separate from the training environment.
+        rng: the generator of the seeds.
         num_episodes: how many.
         engine: of which `q_values` are; the same episodes are played in compiled code if it and the environment have
             kernels.
@@ -94,11 +94,11 @@ def evaluate(
         the episodes in the order of their seeds.
 
     Raises:
-        TrainingError: a Q-value is not a number.
+        TrainingError: a Q-value is NaN.
         Interrupted: a signal asked the process to stop.
     """
     seeds = episode_seeds(rng, num_episodes)
-    together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # as many each time, or nearly so
+    together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # about the same number each time
     with contextlib.ExitStack() as stack:
         envs = [stack.enter_context(contextlib.closing(make_env())) for _ in range(together)]
         compiled = isinstance(engine, HasUpdateKernel) and is_known(envs[0])
@@ -134,7 +134,7 @@ def _play(
 
 
 def _places(env: gymnasium.Env[Any, Any]) -> Array:
-    """Makes room for what episodes side by side see: as many always, because sums are ordered by their number."""
+    """Allocates observations for `TOGETHER` episodes: always as many, because batch size affects rounding."""
     space = env.observation_space
     return np.zeros((TOGETHER, *(space.shape or ())), space.dtype)
 
@@ -199,11 +199,11 @@ def greedy(q_values: Array, rng: np.random.Generator) -> int:
     """Returns the action of the largest Q-value [A]; ties are broken at random.
 
     Raises:
-        TrainingError: a Q-value is not a number.
+        TrainingError: a Q-value is NaN.
     """
     best = np.flatnonzero(q_values == q_values.max())
     if not len(best):
-        raise TrainingError(f"the policy's Q-values are no numbers ({q_values}): lower optimizer.lr")
+        raise TrainingError(f"the policy's Q-values are NaN ({q_values}): lower optimizer.lr")
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 

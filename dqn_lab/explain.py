@@ -1,4 +1,4 @@
-"""A composition in words: its algorithm, formulas, papers, deviations and numbers, from what its components declare."""
+"""Explains a composition: its algorithm, formulas, papers, deviations and numbers, from what its components declare."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Piece:
 
     Args:
         group: the group it is chosen from.
-        name: its own.
+        name: its name.
         summary: what it does, with its own values.
         values: its configuration.
         citations: the papers that its documentation names.
@@ -48,13 +48,13 @@ class Piece:
 
 @dataclass(frozen=True, kw_only=True)
 class Explanation:
-    """All that is said of a composition.
+    """The explanation of a composition.
 
     Args:
-        title: its task and what it is made of.
-        steps: of the algorithm: how deep each is nested, and what it says.
+        title: its task and its components.
+        steps: the algorithm's steps, each with its depth of nesting and its text.
         pieces: the components.
-        deviations: by reference, each key with its value here and there.
+        deviations: by reference, each differing key with both values.
         numbers: by name.
     """
 
@@ -66,7 +66,7 @@ class Explanation:
 
 
 def explain(config: Mapping[str, Any], references: Mapping[str, Mapping[str, Any]]) -> Explanation:
-    """Explains a validated configuration; builds no more of it than its network and its buffer.
+    """Explains a validated configuration; builds only its environment, network and buffer.
 
     Args:
         config: the composition.
@@ -95,7 +95,7 @@ def _piece(group: str, config: Mapping[str, Any]) -> Piece:
 
 
 def _text(value: Any) -> str:
-    """Writes a value as a person types it, a straight line in words."""
+    """Writes a value as it is typed, and a linear schedule in words."""
     if isinstance(value, Mapping) and value.keys() == {"start", "end", "duration", "unit"}:
         return f"{value['start']:g} to {value['end']:g} over {value['duration']:,} {value['unit']}"
     return value_text(value)
@@ -104,19 +104,19 @@ def _text(value: Any) -> str:
 def _summary(documented: str, values: Mapping[str, str]) -> str:
     """Returns the first paragraph, with values in place of the names of parameters in backquotes."""
     text = " ".join(documented.partition("\n\n")[0].split()) or "has no documentation"
-    text = re.sub(r" \([^()]*https?://[^()]*\)", "", text)  # which stands among the citations
+    text = re.sub(r" \([^()]*https?://[^()]*\)", "", text)  # listed among the citations
     return re.sub(r"`(\w+)`", lambda name: values.get(name[1], name[1]), text)
 
 
 def _citations(documented: str) -> Iterator[str]:
-    """Finds what stands before each address in a docstring, back to the sentence's beginning, with the address."""
+    """Finds the citations in a docstring: each address with the part of the sentence before it."""
     text = re.sub(r"^Args:.*", "", documented, flags=re.DOTALL | re.MULTILINE)
     for paragraph in text.split("\n\n"):
         words = " ".join(paragraph.split())
         start = 0
         for found in re.finditer(r"https?://[^\s)]+?(?=[).,;:]*(?:\s|$))", words):
             before = words[start : found.start()]
-            title = before.find('"')  # which may have any of the marks
+            title = before.find('"')  # a title may contain any of the marks
             head = before if title < 0 else before[:title]
             begin = max((mark.end() for mark in re.finditer(r"\(|[;:] |(?<!al)\. ", head)), default=0)
             yield f"{before[begin:].strip(' ,')}, {found[0]}".lstrip(", ")
@@ -124,7 +124,7 @@ def _citations(documented: str) -> Iterator[str]:
 
 
 def _lines(group: str, config: Mapping[str, Any]) -> Mapping[str, str]:
-    """Returns what a component declares of itself."""
+    """Returns the lines that a component declares."""
     component = registry.lookup(group, config[group]["name"])
     if not isinstance(component, Explains):
         return {}
@@ -171,7 +171,7 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
 
 
 def _shown(piece: Piece) -> str:
-    """Writes a component's values behind what is said of it."""
+    """Writes a component's values in parentheses."""
     values = ", ".join(f"{key}={value}" for key, value in piece.values.items() if value != "null")
     return f" ({values})" if values else ""
 

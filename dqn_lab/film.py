@@ -1,4 +1,4 @@
-"""An episode in pictures: drawn by its environment, labelled, one or several side by side."""
+"""Episodes as pictures: drawn by the environment, labelled, one or several side by side."""
 
 from __future__ import annotations
 
@@ -20,14 +20,18 @@ from dqn_lab.types import Array
 
 Picture = NDArray[np.uint8]  # [height, width, 3]
 EXTRA = 'pip install "dqn-lab[video]"'
-DISPLAYS = ("DISPLAY", "WAYLAND_DISPLAY", "SDL_VIDEODRIVER")  # by which Linux says where windows open
-LEAST_SIDE = 240  # pixels, to which small pictures are enlarged by a whole factor
+DISPLAYS = (
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "SDL_VIDEODRIVER",
+)  # the variables that tell Linux programs where to open windows
+LEAST_SIDE = 240  # pixels; smaller pictures are enlarged by a whole factor
 PAPER, INK, SOFT = (21, 24, 28), (233, 235, 238), (163, 172, 184)
 GAP = 8  # pixels between pictures side by side
 
 
 class Shot(NamedTuple):
-    """A moment of an episode, as it is seen."""
+    """A moment of an episode, as a picture."""
 
     picture: Picture
     score: float  # the return so far
@@ -36,7 +40,7 @@ class Shot(NamedTuple):
 
 
 class RenderError(ValueError):
-    """Says in one line why an environment is not drawn."""
+    """Says in one line why an environment cannot be drawn."""
 
 
 def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rgb_array") -> gymnasium.Env[Any, Any]:
@@ -47,14 +51,14 @@ def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rg
         mode: `rgb_array` for pictures, `ansi` for text.
 
     Raises:
-        RenderError: it does not draw itself so, or what it draws with is not installed.
+        RenderError: it does not support the mode, or a package for drawing is not installed.
     """
     modes = render_modes(make_env)
     if mode not in modes:
         offered = f"it offers {', '.join(modes)}" if modes else "it does not draw itself"
         raise RenderError(f"this environment has no render_mode {mode}: {offered}")
     if sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS)):
-        os.environ["SDL_VIDEODRIVER"] = "dummy"  # pictures need no display, and SDL would complain of having none
+        os.environ["SDL_VIDEODRIVER"] = "dummy"  # pictures need no display, but SDL complains if there is none
     os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
     try:
         env = make_env(mode)
@@ -68,7 +72,7 @@ def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rg
 
 
 def render_modes(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> list[str]:
-    """Returns the ways in which an environment says that it draws itself."""
+    """Returns the render modes that an environment declares."""
     env = make_env()
     try:
         return list(env.metadata.get("render_modes") or ())
@@ -77,12 +81,12 @@ def render_modes(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> list[str]:
 
 
 def frames_per_second(env: gymnasium.Env[Any, Any]) -> int:
-    """Returns how fast an environment says that it should be shown, at most 60; 30 if it does not say."""
+    """Returns the frame rate that an environment declares, at most 60; 30 if it declares none."""
     return int(min(60, max(1, env.metadata.get("render_fps") or 30)))
 
 
 def shoot(q_values: Callable[[Array], Array], env: gymnasium.Env[Any, Any], seed: int) -> Iterator[Shot]:
-    """Plays the greedy episode that `evaluate` plays from a seed, and draws every state of it.
+    """Plays the greedy episode that `evaluate` plays from a seed, and draws every state.
 
     Yields:
         one more shot than the episode has steps.
@@ -102,7 +106,7 @@ def _picture(env: gymnasium.Env[Any, Any]) -> Picture:
 
 
 def labelled(shot: Shot, label: str = "") -> Picture:
-    """Returns a shot's picture, large enough to be seen, with the label, the return and the step above it."""
+    """Returns a shot's picture, enlarged if small, with the label, the return and the step above it."""
     picture = shot.picture
     factor = max(1, -(-LEAST_SIDE // min(picture.shape[:2])))
     if factor > 1:
@@ -126,7 +130,7 @@ def _row(text: str, note: str, width: int) -> Picture:
 
 @functools.cache
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Returns matplotlib's own font, which has ε and every other sign that a label may have."""
+    """Returns matplotlib's own font, which has ε and the other characters of labels."""
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
@@ -134,19 +138,19 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Cuts a text to so many pixels."""
+    """Shortens a text to at most `width` pixels."""
     while len(text) > 1 and font.getlength(text) > width:
         text = f"{text.rstrip('…')[:-1]}…"
     return text
 
 
 def side_by_side(films: Sequence[Iterator[Shot]], labels: Sequence[str], width: int = 1200) -> Iterator[Picture]:
-    """Shows several episodes at once until the longest has ended; those that ended before stand still.
+    """Shows several episodes at once until the longest has ended; the others stop at their last picture.
 
     Args:
-        films: of equal pictures.
-        labels: one for each.
-        width: of the whole at most, in pixels.
+        films: the films, with pictures of one size.
+        labels: one for each film.
+        width: the greatest width of the whole, in pixels.
     """
     columns = math.ceil(math.sqrt(len(films))) if len(films) > 3 else len(films)
     current = [next(film) for film in films]

@@ -1,4 +1,4 @@
-"""What a component may offer beside its group's contract: each hook is a protocol, recognised by its members.
+"""Optional behaviour of components, beyond their group's contract: each hook is a protocol, recognised by its members.
 
 A component opts in by having the members; nothing has to be imported or inherited.
 """
@@ -41,12 +41,12 @@ class Warns(Protocol):
 class Explains(Protocol):
     """Any component's class: says what it does in a composition, with its own values, for `explain`.
 
-    Without it the first paragraph of its docstring speaks for it, names of its parameters in backquotes replaced by
-    their values.
+    Without it, `explain` uses the first paragraph of its docstring, with parameters in backquotes replaced by their
+    values.
     """
 
     def explain(self, config: Mapping[str, Any]) -> Mapping[str, str]:
-        """Returns lines by what they say: of θ, the online network's parameters, and θ⁻, the target network's.
+        """Returns lines of the pseudo-code by purpose; θ are the online network's parameters, θ⁻ the target network's.
 
         Exploration: `act`. Buffer: `store`, `draw`. Bootstrap: `next`, and `bonus` if it has one. Value: `target`,
         `loss`. Optimizer: `step`. Target: `follow`. Network: `network`.
@@ -59,7 +59,7 @@ class TakesMemory(Protocol):
     """A buffer that knows its size."""
 
     @property
-    def nbytes(self) -> int: ...  # bytes, when it is full
+    def nbytes(self) -> int: ...  # in bytes, when it is full
 
 
 @runtime_checkable
@@ -91,7 +91,7 @@ class AdaptsNetwork(Protocol):
 class DrawsNoise(Protocol):
     """A network whose forward pass is random: draws the noise outside it, so that every engine sees the same."""
 
-    is_noisy: bool  # whether it draws any, as it is configured
+    is_noisy: bool  # whether it draws any in this configuration
 
     def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
         """Draws the noise of a forward pass over `batch_size` rows."""
@@ -109,44 +109,44 @@ class HasDistribution(Protocol):
 
 @runtime_checkable
 class HasFeatures(Protocol):
-    """A network of two parts, features and a head, between which an implicit quantile value puts the fractions."""
+    """A network of features and a head, between which an implicit quantile value inserts its fractions."""
 
     def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor: ...  # [B, *O] to [B, F]
 
 
 @runtime_checkable
 class EpsilonGreedy(Protocol):
-    """An exploration whose policy is ε-greedy, and so known by its ε."""
+    """An exploration whose policy is ε-greedy, and so defined by its ε."""
 
     def policy_epsilon(self, progress: Progress) -> float: ...
 
 
 @runtime_checkable
 class FollowsEpsilon(Protocol):
-    """A bootstrap that uses the policy's current ε, `QValues.epsilon`; for the others it is 0."""
+    """A bootstrap that uses the policy's current ε, `QValues.epsilon`, which is 0 for others."""
 
     follows_epsilon: bool
 
 
 @runtime_checkable
 class ActsFast(Protocol):
-    """An engine that is faster at the single observation that an agent acts on."""
+    """An engine with a faster way for the single observation that an agent acts on."""
 
     def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Returns what `q_values` does for one observation, [1, *O] to [1, A]."""
+        """Maps one observation [1, *O] to Q-values [1, A], as `q_values` does."""
         ...
 
 
 @runtime_checkable
 class FallsBack(Protocol):
-    """An engine that may hand over to `torch` in mid-run."""
+    """An engine that may hand over to `torch` during a run."""
 
-    fallback: str | None  # why it did, if it did
+    fallback: str | None  # why it did; None if it did not
 
 
 @runtime_checkable
 class ShowsVideo(Protocol):
-    """A logger that shows the films of evaluations too."""
+    """A logger that also takes films of evaluations."""
 
     def show_video(self, path: Path, step: int) -> None:
         """Logs an mp4 of the evaluation at a step."""
@@ -155,14 +155,14 @@ class ShowsVideo(Protocol):
 
 @runtime_checkable
 class Continues(Protocol):
-    """A logger that goes on in a run that is resumed; another begins anew there."""
+    """A logger that continues when a run is resumed; others begin anew."""
 
     def position(self) -> dict[str, Any]:
-        """Returns where it is, in plain values, when everything before that is safe on disk."""
+        """Returns where it is, as plain values, once everything before is safely on disk."""
         ...
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Is called before `open`, which then goes on from there, and removes what came after."""
+        """Called before `open`, which then continues from the position and removes what came after it."""
         ...
 
 
@@ -210,5 +210,5 @@ class SteppedByKernels(Protocol):
 
 
 def noise_source(network: object) -> DrawsNoise | None:
-    """Returns the network if it draws noise, as it is configured."""
+    """Returns the network if it draws noise in this configuration."""
     return network if isinstance(network, DrawsNoise) and network.is_noisy else None

@@ -1,4 +1,4 @@
-"""What a policy knows, computed from its network: episodes, planes of states, maps, distributions, features."""
+"""Computes what a policy has learned: episodes, planes of states, maps, distributions, features."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from dqn_lab.train import Experiment
 from dqn_lab.types import Array
 
 RESOLUTION = 81  # points along a side of a plane
-RANDOM_STEPS = 2_000  # with which the region of a plane is found
-MOST_STATES = 2_000  # whose features are looked at
+RANDOM_STEPS = 2_000  # steps of random play to find a plane's region
+MOST_STATES = 2_000  # states whose features are computed
 NUM_DISTRIBUTIONS = 3
 Region = tuple[Array, Array]  # the least and the greatest of each dimension, [D] each
 
 
 class _Look:
-    """A policy's network, and how it is asked.
+    """Access to a policy's network and environment.
 
     Args:
-        experiment: with the policy in its agent.
+        experiment: the experiment whose agent has the policy.
     """
 
     def __init__(self, experiment: Experiment) -> None:
@@ -56,7 +56,7 @@ class _Look:
 
     @property
     def is_vector(self) -> bool:
-        """Whether a vector of at least two numbers is observed."""
+        """Whether observations are vectors of at least two numbers."""
         return isinstance(self.space, Box) and len(self.space.shape) == 1 and self.space.shape[0] > 1
 
     def walk(self, seed: int) -> Walk:
@@ -76,12 +76,15 @@ class _Look:
 
 
 def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Region | None:
-    """Returns where greedy episodes and random play go, 1 in 100 of either end left out; None unless vectors are seen.
+    """Returns the range of states in greedy and random play, from the 1st to the 99th percentile with a margin.
 
     Args:
-        experiment: whose environment.
+        experiment: the experiment whose environment is used.
         walks: greedy episodes.
-        seed: of the random play.
+        seed: the seed of the random play.
+
+    Returns:
+        None unless observations are vectors.
     """
     look = _Look(experiment)
     if not look.is_vector:
@@ -116,15 +119,15 @@ def look_into(
     """Computes everything that a page shows of a policy.
 
     Args:
-        experiment: with the policy in its agent.
-        label: tells it from others.
+        experiment: the experiment whose agent has the policy.
+        label: its label beside other policies.
         task: its environment.
         policy: its name.
-        step: at which it was saved.
-        seeds: of the greedy episodes; the first is the one that is drawn.
-        pairs: of dimensions, over which Q-values are shown.
-        region: of the planes, as `find_region` returns it.
-        walks: the greedy episodes, if they are played already.
+        step: the step at which it was saved.
+        seeds: the seeds of the greedy episodes; the first episode is drawn.
+        pairs: the pairs of dimensions over which Q-values are shown.
+        region: the planes' range, as `find_region` returns it.
+        walks: the greedy episodes, if they have been played already.
     """
     look = _Look(experiment)
     walks = walks or [look.walk(seed) for seed in seeds]
@@ -150,10 +153,10 @@ def play_walks(experiment: Experiment, seeds: Sequence[int]) -> list[Walk]:
 
 
 def choose_pairs(experiment: Experiment, asked: Sequence[str]) -> list[tuple[int, int]]:
-    """Returns the pairs of dimensions that are shown: those asked for, or the environment's own.
+    """Returns the pairs of dimensions to show: those asked for, or the environment's default.
 
     Args:
-        experiment: whose environment.
+        experiment: the experiment whose environment is used.
         asked: nothing, `all`, or two names or numbers.
 
     Raises:
@@ -205,7 +208,7 @@ def _distributions(look: _Look, walk: Walk) -> Iterator[Distribution]:
 
 
 def last_features(network: nn.Module, obs: Array) -> Features | None:
-    """Returns what the last linear layer of a network is given at observations [N, *O]; None if there is none."""
+    """Returns the inputs of a network's last linear layer at observations [N, *O]; None if it has no such layer."""
     seen: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -223,7 +226,7 @@ def last_features(network: nn.Module, obs: Array) -> Features | None:
 
 
 def _charts(look: _Look) -> Iterator[Chart]:
-    """Yields maps of all states, for the environments of Gymnasium that have one."""
+    """Yields maps of all states, for Gymnasium's environments that can be drawn as a map."""
     if not isinstance(look.space, Discrete):
         return
     with contextlib.suppress(ValueError), contextlib.closing(open_stage(look.make_env)) as stage:
@@ -252,7 +255,7 @@ def _cliff_walking(inner: Any, q_values: Array) -> Iterator[Chart]:
 
 
 def _taxi(inner: Any, q_values: Array) -> Iterator[Chart]:
-    """Yields the ways to a passenger at each place, and with the passenger to each place."""
+    """Yields maps of the way to the passenger at each place, and of the way to each place with the passenger."""
     for aboard, place in itertools.product((False, True), range(4)):
         passenger, goal = (4, place) if aboard else (place, (place + 1) % 4)
         cells = list(itertools.product(range(5), range(5)))

@@ -1,4 +1,4 @@
-"""Being asked to stop: a run ends at its next safe point, between two steps, so that it can be continued from there."""
+"""Signals in a run: it ends at its next safe point, between two steps, so that it can be resumed from there."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from types import FrameType
 from dqn_lab.errors import one_line
 
 _log = logging.getLogger(__name__)
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # the last two are clusters' warnings
-PATIENCE = 3.0  # seconds until a safe point that does not come is no longer waited for
-CLOSING = 1.5  # seconds that closing something may take, once a signal has come
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # clusters send the last two before a time limit
+PATIENCE = 3.0  # seconds to wait for a safe point
+CLOSING = 1.5  # seconds that closing something may take after a signal
 
 
 class Interrupted(KeyboardInterrupt):
     """A signal asked the process to stop.
 
     Args:
-        number: of the signal.
-        safe: whether this was raised at a safe point, where everything that a run depends on is whole.
+        number: the signal's number.
+        safe: whether it was raised at a safe point, where the run's state is consistent.
         text: where it was, in one line.
     """
 
@@ -37,25 +37,25 @@ class Interrupted(KeyboardInterrupt):
 
     @property
     def code(self) -> int:
-        """The exit code that says so: 130 for Ctrl-C, 143 for SIGTERM."""
+        """The signal's exit code: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
 
 
 class _Asked:
-    """Which signals have come since somebody began to listen."""
+    """Which signals have come since `listening` began."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.count = 0  # of Ctrl-C
-        self.hold = False  # while what is being done takes a moment and must be done
-        self.heard = False  # whether one has ended what was listening, so that the next ones have nothing to add
+        self.hold = False  # while a short piece of work must be finished
+        self.heard = False  # whether one has ended the work, so that later ones are ignored
 
 
 asked = _Asked()
 
 
 def check() -> None:
-    """Is called at every safe point.
+    """Called at every safe point.
 
     Raises:
         Interrupted: a signal has asked the process to stop.
@@ -66,11 +66,10 @@ def check() -> None:
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Has a signal stop the process at its next safe point, a second Ctrl-C at once, and a fourth end it on the spot.
+    """Makes a signal stop the process at its next safe point, a second Ctrl-C at once; a fourth one kills it.
 
-    A signal that was ignored from the start, as by nohup, stays ignored. One that came too late to stop what was
-    listening is raised when that is over. In a thread that is not the main one, where Python allows no handlers,
-    nothing changes.
+    A signal that was ignored from the start, as by nohup, stays ignored. One that came too late to stop the work is
+    raised after it. Outside the main thread, where Python allows no handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -90,11 +89,11 @@ def listening() -> Iterator[None]:
             signal.signal(number, handler)
         came = _forget()
         if came is not None and (not asked.heard or _is_foreign(before[came])):
-            signal.raise_signal(came)  # a launcher's handler may have the job queued again
+            signal.raise_signal(came)  # a launcher's handler may requeue the job
 
 
 def heeded() -> list[int]:
-    """Returns the numbers of the signals that ask to stop, but for those that are ignored here."""
+    """Returns the numbers of the signals that ask to stop, except those that are ignored here."""
     found = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
     return [number for number in found if signal.getsignal(number) not in (None, signal.SIG_IGN)]
 
@@ -114,7 +113,7 @@ def _is_foreign(handler: object) -> bool:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Lets what takes only a moment be done whatever signals come."""
+    """Lets a short piece of work finish whatever signals come."""
     asked.hold, before = True, asked.hold
     try:
         yield
@@ -123,7 +122,7 @@ def held() -> Iterator[None]:
 
 
 def shut(what: str, close: Callable[[], object]) -> None:
-    """Closes something of a run whose results are saved; if it fails, or hangs after a signal, that costs a warning."""
+    """Closes a part of a run whose results are saved; warns if it fails, or hangs after a signal."""
     asked.hold, before = False, asked.hold
     try:
         _wait(0 if asked.number is None else CLOSING)
@@ -147,21 +146,21 @@ def _handle(number: int, frame: FrameType | None) -> None:
 
 
 def _leave(number: int, safe: bool = False) -> Interrupted:
-    """Returns what is raised, and lets the end that now comes be undisturbed."""
+    """Returns the exception to raise, and protects the end of the run from further signals."""
     asked.hold = True
     _wait(0)
     return Interrupted(number, safe)
 
 
 def _wait(seconds: float) -> None:
-    """Has the process stop wherever it is when the time is up; 0 calls that off."""
+    """Stops the process wherever it is when the time is up; 0 cancels that."""
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         if seconds:
-            signal.signal(signal.SIGALRM, _lose_patience)
+            signal.signal(signal.SIGALRM, _stop_anywhere)
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
-def _lose_patience(number: int, frame: FrameType | None) -> None:
+def _stop_anywhere(number: int, frame: FrameType | None) -> None:
     if asked.number is not None and asked.hold:
         _wait(PATIENCE)
     elif asked.number is not None:

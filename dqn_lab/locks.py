@@ -1,4 +1,4 @@
-"""Whose a directory is: a lock that ends with its process, and a heartbeat for whoever looks from another machine."""
+"""Which process owns a directory: a lock that ends with the process, and a heartbeat for other machines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from filelock import FileLock, Timeout
 from dqn_lab.errors import ConfigError
 
 LOCK = ".lock"
-BEAT = 15.0  # seconds between two heartbeats
-SILENCE = 300.0  # seconds without one, after which a process on another machine counts as dead
+BEAT = 15.0  # seconds between heartbeats
+SILENCE = 300.0  # seconds without a heartbeat after which a process on another machine counts as dead
 
 
 class Claim:
-    """A directory's only user, from now until `release` or the end of the process.
+    """Makes this process a directory's only user, until `release` or the end of the process.
 
     Args:
-        directory: exists.
-        taken: what to say when another process has it.
+        directory: an existing directory.
+        taken: the error message if another process has it.
 
     Raises:
         ConfigError: another process has it, or it cannot be written.
@@ -33,44 +33,44 @@ class Claim:
 
     def __init__(self, directory: Path, taken: str) -> None:
         self.path = directory / LOCK
-        self._lock = FileLock(self.path, timeout=0.5)  # whoever only looks holds it for a moment
+        self._lock = FileLock(self.path, timeout=0.5)  # a process that checks it holds it for a moment
         try:
             self._lock.acquire()
-        except (Timeout, RuntimeError):  # the latter if it is this process itself
+        except (Timeout, RuntimeError):  # RuntimeError if this process itself has it
             raise ConfigError(f"{directory}: {taken}") from None
         except OSError as error:
             raise ConfigError(f"{directory}: cannot be written: {error.strerror or error}") from error
-        self._file = self.path.open("rb")  # as long as it is open, no other file has its number
+        self._file = self.path.open("rb")  # while it is open, no other file has its inode
         self._released = threading.Event()
         threading.Thread(target=self._beat, daemon=True).start()
 
     def _beat(self) -> None:
         while True:
-            with contextlib.suppress(OSError):  # a directory that is gone, or a full disk
+            with contextlib.suppress(OSError):  # the directory is gone, or the disk is full
                 os.utime(self.path)
             if self._released.wait(BEAT):
                 return
 
     def holds(self) -> bool:
-        """Returns whether the directory still is where it was; False if it was removed, renamed or replaced."""
+        """Returns whether the directory is still in its place, not removed, renamed or replaced."""
         try:
             return not self._file.closed and os.path.samestat(os.fstat(self._file.fileno()), self.path.stat())
         except OSError:
             return False
 
     def release(self) -> None:
-        """Lets others have the directory."""
+        """Lets other processes use the directory."""
         self._released.set()
         self._file.close()
         self._lock.release()
 
 
 def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
-    """Returns whether the process that a `run.json` speaks of is still there.
+    """Returns whether the process that a `run.json` names is still running.
 
     Args:
-        directory: of the run.
-        record: its `run.json`; `host` is what matters.
+        directory: the run's.
+        record: its `run.json`, of which only `host` is used.
     """
     path = directory / LOCK
     try:
@@ -82,7 +82,7 @@ def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Returns whether a process holds a lock, which need not be writable.
+    """Returns whether a process holds a lock; the file need not be writable.
 
     Raises:
         OSError: there is no such file.

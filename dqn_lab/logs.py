@@ -17,15 +17,15 @@ class Logs:
     """Hands every row to every logger.
 
     Args:
-        loggers: by name.
-        columns: of each table; a row may have no others.
+        loggers: the loggers by name.
+        columns: each table's; a row may have no others.
     """
 
     def __init__(self, loggers: Mapping[str, Logger], columns: Mapping[Table, Sequence[str]]) -> None:
         self.loggers, self.columns = loggers, columns
 
     def open(self, directory: Path, config: Mapping[str, Any], positions: Mapping[str, Any]) -> dict[str, Any]:
-        """Opens every logger in a run's directory; those with a position go on from there.
+        """Opens every logger in a run's directory; those with a position continue from there.
 
         Returns:
             what `run.json` should say about them.
@@ -51,17 +51,17 @@ class Logs:
             logger.write(table, row)
 
     def show_video(self, path: Path, step: int) -> None:
-        """Hands the film of an evaluation to the loggers that show films."""
+        """Passes the film of an evaluation to the loggers that take films."""
         for logger in self.loggers.values():
             if isinstance(logger, ShowsVideo):
                 logger.show_video(path, step)
 
     def positions(self) -> dict[str, Any]:
-        """Returns where each logger is, everything before that being safe."""
+        """Returns where each logger is, once everything before is safely on disk."""
         return {name: logger.position() for name, logger in self.loggers.items() if isinstance(logger, Continues)}
 
     def close(self, status: str, summary: Row) -> None:
-        """Closes every logger; one that fails costs a warning."""
+        """Closes every logger; warns about one that fails."""
         for name, logger in self.loggers.items():
             try:
                 logger.close(status, summary)

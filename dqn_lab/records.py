@@ -1,4 +1,4 @@
-"""What is on disk, for those who write it and those who read it: tables, `run.json`, `sweep.json`, names and values."""
+"""The formats on disk, shared by writers and readers: tables, `run.json`, `sweep.json`, names and values."""
 
 from __future__ import annotations
 
@@ -16,26 +16,31 @@ from typing import IO, TYPE_CHECKING, Any
 from dqn_lab._damage import MAX_RECORD, check_sweep, is_record, read_json, read_regular
 from dqn_lab.locks import is_claimed
 
-if TYPE_CHECKING:  # numpy is imported only where there are arrays
+if TYPE_CHECKING:  # importing it would import numpy
     from dqn_lab.types import Table
 
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
-# change no result, and so no job's identity
-NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds", "env.implementation")
-MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, beside `NOT_THE_RUN`
-LATER_KEYS: Mapping[str, Any] = {  # with the values by which a run is what it was before they existed
+NOT_THE_RUN = (
+    "display",
+    "rollout",
+    "checkpoint",
+    "env.return_bounds",
+    "env.implementation",
+)  # they change no result, and so not a job's identity
+MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, in addition to `NOT_THE_RUN`
+LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values that leave an older run's identity as it was
     "diagnostics": {"name": "none"},
     "evaluation.max_steps": 100_000,
     "evaluation.video": False,
     "evaluation.keep_policies": False,
 }
-DEAD = "its process ended before it could say so"
-REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # by readers; the others may be missing
+DEAD = "its process died"
+REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # that readers need; the others may be missing
     "episodes": ("episode", "step", "return", "length"),
     "evaluations": ("step", "episode", "return_mean"),
     "timing": ("episode", "step", "seconds"),
 }
-SLUG = 80  # characters of a run's overrides in its directory's name
+SLUG = 80  # characters of the overrides in a run's directory name
 
 
 def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -> dict[Table, tuple[str, ...]]:
@@ -54,7 +59,7 @@ def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -
 
 
 def value_text(value: Any) -> str:
-    """Writes a configuration's value as a person types it: `null`, `true`, `[24, 24]`, `0.001`, `relu`."""
+    """Writes a configuration's value as it is typed: `null`, `true`, `[24, 24]`, `0.001`, `relu`."""
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(value)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -72,7 +77,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Writes a configuration as JSON without some of its keys, `display` or `env.return_bounds`."""
+    """Writes a configuration as JSON without some of its keys, such as `display` or `env.return_bounds`."""
     kept = dict(config)
     for key in keys:
         group, _, name = key.partition(".")
@@ -84,21 +89,21 @@ def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
 
 
 def slug(overrides: Iterable[str], known_by: str) -> str:
-    """Returns the name of a run's directory: its overrides made safe and cut, and its identity."""
+    """Returns the name of a run's directory: its overrides, made safe and shortened, and its identity."""
     return f"{safe_name(','.join(text.lstrip('+') for text in overrides) or 'default')[:SLUG]}-{known_by}"
 
 
 def safe_name(name: str) -> str:
-    """Replaces what not every file system accepts in a name."""
+    """Replaces characters that some file systems do not accept in a name."""
     return re.sub(r"[^\w.=,+-]+", "-", name, flags=re.ASCII).strip("-.")
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Replaces `path` by what `write` puts into a binary file, or leaves it as it was.
+    """Replaces `path` with what `write` writes, or leaves it as it was.
 
     Args:
         path: the file to make or replace; its directory is made if missing.
-        write: is called with an open binary file.
+        write: called with an open binary file.
     """
     with replacing(path) as part, part.open("wb") as file:
         write(file)
@@ -106,7 +111,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields the path of a file to write; then flushes it to the disk and puts it in the place of `path`.
+    """Yields the path of a file to write; then flushes it to the disk and renames it to `path`.
 
     Args:
         path: the file to make or replace, which is left as it was if writing fails; its directory is made if missing.
@@ -117,7 +122,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         _flush(part)
         part.replace(path)
-        with contextlib.suppress(OSError):  # not every system opens a directory; then the name is safe a moment later
+        with contextlib.suppress(
+            OSError
+        ):  # some systems cannot open a directory; there the name is safe a moment later
             _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -136,7 +143,7 @@ def _json_bytes(value: Any) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """Replaces infinities and not-a-number, which JSON does not have, by null."""
+    """Replaces infinities and NaN, which JSON does not have, with None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -148,7 +155,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     """Writes a run's `run.json`, whole or not at all.
 
     Raises:
-        OSError: it could not be written; the one before it, if there is one, is as it was.
+        OSError: it could not be written; an existing file is unchanged.
     """
     path, text = directory / RUN, _json_bytes(record)
     try:
@@ -156,13 +163,13 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     except OSError:
         if not path.is_file():
             raise
-        _overwrite(path, text)  # a full disk has no room for a second file, but the existing one keeps its room
+        _overwrite(path, text)  # a full disk has no room for a second file, but the existing file can be overwritten
 
 
 def _overwrite(path: Path, text: bytes) -> None:
-    """Writes into an existing file, in one piece; where that fails, it gets back what it held."""
+    """Overwrites an existing file in one write; restores its content if that fails."""
     before = path.read_bytes()
-    padded = text.ljust(len(before))  # so that it is whole before it is cut
+    padded = text.ljust(len(before))  # so that it is valid before it is truncated
     number = os.open(path, os.O_WRONLY)
     try:
         if os.write(number, padded) < len(padded):
@@ -178,13 +185,13 @@ def _overwrite(path: Path, text: bytes) -> None:
 
 
 def remove_parts(directory: Path) -> None:
-    """Removes what a process that died as it wrote has left in its directory."""
-    for part in (*directory.glob(".*.part"), *directory.glob(".tmp*")):  # the latter are of safetensors
+    """Removes partial files that a process left when it died."""
+    for part in (*directory.glob(".*.part"), *directory.glob(".tmp*")):  # `.tmp…` are safetensors' own
         part.unlink(missing_ok=True)
 
 
 def read_record(directory: Path) -> dict[str, Any]:
-    """Reads a run's `run.json`. The record of a run that says `running`, and is not, is read as `interrupted`.
+    """Reads a run's `run.json`; a status `running` becomes `interrupted` if the process has died.
 
     Raises:
         ValueError: there is no run here, or its record is damaged.
@@ -199,7 +206,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def settled(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the truth about a run that is recorded as running: itself, or that it was interrupted."""
+    """Returns the record, with the status `interrupted` if it says `running` but the process has died."""
     if record["status"] != "running" or is_claimed(directory, record):
         return record
     return {**record, "status": "interrupted", "error": DEAD}
@@ -209,7 +216,7 @@ def parse_record(text: bytes) -> dict[str, Any]:
     """Reads the text of a `run.json`.
 
     Raises:
-        ValueError: it is empty, damaged, or of something else.
+        ValueError: it is empty, damaged, or not a run's record.
     """
     record = read_json(text)
     if not is_record(record):
@@ -225,13 +232,13 @@ def final_return(record: Mapping[str, Any]) -> float:
 
 
 def saved_states(directory: Path) -> list[Path]:
-    """Lists the files of a run's whole states, whole or damaged, the newest last."""
+    """Lists the files of a run's saved states, damaged ones included, the newest last."""
     files = (directory / CHECKPOINT).glob("*.safetensors")
     return sorted(path for path in files if re.fullmatch(r"\d{12,}", path.stem))
 
 
 def set_aside(path: Path) -> Path:
-    """Renames an attempt's directory, so that the job can be run again; nothing that it recorded is lost."""
+    """Renames an attempt's directory, so that the job can be run again and nothing recorded is lost."""
     number = 1
     while (aside := path.with_name(f"{path.name}.attempt{number}")).exists():
         number += 1

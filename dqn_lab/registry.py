@@ -1,4 +1,4 @@
-"""Components by name: where they are found, and the schema that their constructor is.
+"""Finds components by name, and makes their configuration's schema from their constructor.
 
 A component is a class in `dqn_lab/<group>/<name>.py`, registered under that name. Its positional parameters are
 what the run supplies; its keyword-only parameters, with their type hints, are its configuration.
@@ -26,8 +26,8 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
 Component = TypeVar("Component", bound=type)
-Model = Callable[[str, str], type[BaseModel]]  # of a group's component, by name
-OLDER = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}}  # what older runs have not recorded
+Model = Callable[[str, str], type[BaseModel]]  # the schema of a group's component, by name
+OLDER = {"rollout": {"name": "auto"}, "diagnostics": {"name": "none"}}  # groups that older records lack
 _components: dict[tuple[str, str], type] = {}
 
 
@@ -55,7 +55,7 @@ def package(group: str) -> ModuleType:
 
 
 def names(group: str) -> list[str]:
-    """Lists the registered names of a group, plugins' included."""
+    """Lists the registered names of a group, including plugins'."""
     for module in pkgutil.iter_modules(package(group).__path__):
         if not module.name.startswith("_"):
             importlib.import_module(f"dqn_lab.{group}.{module.name}")
@@ -64,7 +64,7 @@ def names(group: str) -> list[str]:
 
 
 def lookup(group: str, name: str) -> type:
-    """Finds a component: registered here, brought by a plugin, or named `module:Class`.
+    """Finds a component: the package's own, a plugin's, or one named `module:Class`.
 
     Raises:
         ConfigError: there is no such component.
@@ -108,7 +108,7 @@ def load_plugins() -> list[str]:
     """Imports every installed plugin once, so that its components register themselves.
 
     Returns:
-        one line for each plugin that cannot be loaded; the others are.
+        one line for each plugin that could not be loaded.
     """
     problems = []
     for plugin in plugins():
@@ -121,7 +121,7 @@ def load_plugins() -> list[str]:
 
 
 def constructors(component: type) -> list[Callable[..., None]]:
-    """Returns a class's constructor, and its base's as long as one passes on `**` parameters."""
+    """Returns a class's constructor, and its bases' as long as each passes on `**` parameters."""
     inspect.signature(component)  # raises for classes that are not written in Python
     found: list[Callable[..., None]] = []
     for owner in component.__mro__:
@@ -138,7 +138,7 @@ def schema(component: type) -> type[BaseModel]:
     """Makes the pydantic model of a constructor's keyword-only parameters; `**shared` stands for those of its base."""
     fields: dict[str, Any] = {}
     for constructor in constructors(component):
-        hints = get_type_hints(constructor, include_extras=True)  # resolves hints that are still text
+        hints = get_type_hints(constructor, include_extras=True)  # resolves hints that are strings
         own = {}
         for parameter in inspect.signature(constructor).parameters.values():
             if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
@@ -170,11 +170,11 @@ def validate(
     Args:
         group: the group it belongs to.
         config: `name` and the keyword arguments.
-        prefix: what error messages call it; the group if None.
+        prefix: its name in error messages; None for the group.
         model_of: finds the schema of a component.
 
     Returns:
-        The same with every default filled in and every number of its declared type.
+        The same with all defaults filled in and all numbers converted to their declared type.
 
     Raises:
         ConfigError: one line for each value that is not allowed.
@@ -196,7 +196,7 @@ def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model
         model_of: finds the schema of a component.
 
     Returns:
-        The same with every default filled in and every number of its declared type.
+        The same with all defaults filled in and all numbers converted to their declared type.
 
     Raises:
         ConfigError: one line per problem, all together.
@@ -234,14 +234,14 @@ def _not_loggers(found: Any) -> str:
     key = f"logger={value_text(found)}"
     if isinstance(found, Mapping):
         key = next(f"logger.{name}={value_text(part)}" for name, part in found.items() if not isinstance(part, Mapping))
-    return f"{key}: must be a logger; list those you want, as in logger=[csv]; choices: {', '.join(names('logger'))}"
+    return f"{key}: must be a logger; list loggers as in logger=[csv]; choices: {', '.join(names('logger'))}"
 
 
 def create(group: str, config: Mapping[str, Any], *supplied: Any) -> Any:
     """Builds a component from a validated configuration and what the run supplies.
 
     Raises:
-        ConfigError: the constructor refused.
+        ConfigError: the constructor raised an error.
     """
     arguments = {key: value for key, value in config.items() if key != "name"}
     component = lookup(group, config["name"])
@@ -251,9 +251,9 @@ def create(group: str, config: Mapping[str, Any], *supplied: Any) -> Any:
 
 @contextlib.contextmanager
 def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
-    """Names the component in whatever its code raises while a run is being built.
+    """Adds the component's name to any error that its code raises while a run is built.
 
-    A message of the form `key=value: why` with one of the component's own keys gets the group in front.
+    A message of the form `key=value: why` with one of the component's own keys is prefixed with the group.
     """
     try:
         yield

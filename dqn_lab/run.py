@@ -1,4 +1,4 @@
-"""One run, from its first file to its last: train, evaluate, record; and go on where it was stopped."""
+"""One run, from its first file to its last: training, evaluation, records, and resuming."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from dqn_lab.train import Experiment, train
 from dqn_lab.types import ConfigError, Row, StateError, Stride, TrainingError, one_line
 
 _log = logging.getLogger(__name__)
-LAST = 100  # training episodes in the mean of the last ones
+LAST = 100  # training episodes in the score `last_100`
 
 
 class Display(Protocol):
-    """What a person sees of a run."""
+    """What is shown of a run."""
 
     def start(self) -> None: ...
     def stride(self, stride: Stride) -> None: ...
@@ -41,7 +41,7 @@ class Run:
     """Carries out an experiment in its own directory.
 
     Args:
-        experiment: what to run.
+        experiment: the experiment to run.
         directory: holds no run yet; made if missing.
         about: plain values for `run.json`: versions, command and the like.
 
@@ -73,16 +73,16 @@ class Run:
 
     @classmethod
     def resume(cls, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> Run:
-        """Prepares to go on with a run from its newest checkpoint; what it recorded after that is cut off.
+        """Prepares to continue a run from its newest checkpoint; removes what was recorded after it.
 
         Args:
-            experiment: the run's own, with what `MAY_CHANGE`.
+            experiment: the run's own, except for keys that `MAY_CHANGE`.
             directory: the run's.
             about: plain values for `run.json`, as for a new run; its `command` and `started` are kept.
 
         Raises:
             ConfigError: another process has the directory, or there is no run in it.
-            StateError: there is no checkpoint to go on from.
+            StateError: there is no checkpoint to continue from.
         """
         run = cls.__new__(cls)
         run._prepare(experiment, directory)
@@ -99,13 +99,13 @@ class Run:
         self.process = os.getpid()
         remove_parts(self.directory)
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
-        self.positions: dict[str, Any] = {}  # of the loggers, in a run that goes on
+        self.positions: dict[str, Any] = {}  # of the loggers, in a resumed run
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
         self.scoring = Scoring(
-            experiment, self.directory, self._tell, self.logs.show_video, lambda *count: self.display.playing(*count)
+            experiment, self.directory, self._publish, self.logs.show_video, lambda *args: self.display.playing(*args)
         )
-        self.saved: Progress | None = None  # where the newest checkpoint is
-        self.seconds = 0.0  # that the run took before it was resumed
+        self.saved: Progress | None = None  # the newest checkpoint's progress
+        self.seconds = 0.0  # of the run before it was resumed
         self.started = self.measured = time.perf_counter()
         self.measured_step = 0
         self.returns: deque[float] = deque(maxlen=LAST)
@@ -114,7 +114,7 @@ class Run:
         """Trains, evaluates the final policy, and completes the record whatever happens.
 
         Args:
-            display: shows a person how it goes.
+            display: shows the run's progress.
 
         Returns:
             the content of `run.json`.
@@ -145,7 +145,7 @@ class Run:
             raise
         except (Exception, SystemExit) as error:
             code = error.code if isinstance(error, SystemExit) else None
-            ended = TrainingError(f"something in it called exit({code})") if isinstance(error, SystemExit) else error
+            ended = TrainingError(f"code in the run called exit({code})") if isinstance(error, SystemExit) else error
             self.record["error"] = one_line(ended)
             _log.info("failed at %s", self.progress, exc_info=error)
             raise ended from error
@@ -166,7 +166,7 @@ class Run:
 
     @property
     def progress(self) -> Progress:
-        """How far the run has come."""
+        """The run's progress."""
         return self.experiment.rollout.progress
 
     def stride(self, stride: Stride) -> None:
@@ -184,20 +184,17 @@ class Run:
         self.display.stride(stride)
 
     def evaluate(self, progress: Progress) -> None:
-        """Evaluates the policy as it is."""
+        """Evaluates the current policy."""
         began = time.perf_counter()
         self.scoring.on_the_way()
         self.measured += time.perf_counter() - began  # the speed of training does not include evaluation
 
-    def _tell(self, row: Row, label: str) -> None:
+    def _publish(self, row: Row, label: str) -> None:
         self.logs.write("evaluations", row)
         self.display.evaluation(row, label)
 
-    def _count(self, played: int, total: int) -> None:
-        self.display.playing(played, total)
-
     def save(self, progress: Progress) -> None:
-        """Saves the whole state. One that cannot be saved costs a warning: the run goes on."""
+        """Saves the whole state; if that fails, logs a warning and goes on."""
         if self.experiment.keep is None:
             return
         try:
@@ -210,7 +207,7 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "identity": _past(self.experiment.config),
+            "identity": _unchangeable(self.experiment.config),
             "seconds": time.perf_counter() - self.started,
             "evaluated": list(self.experiment.due.evaluated),
             "scoring": self.scoring.state_dict(),
@@ -224,7 +221,7 @@ class Run:
         self.checkpoints.restore(self._load)
         if self.experiment.due.exceeded(self.progress):
             at = f"episode {self.progress.episode}, step {self.progress.step}"
-            raise ConfigError(f"the run has come to {at} already, further than is asked for")
+            raise ConfigError(f"the run is at {at} already, beyond the budget")
         again = {**about, "from": self.progress._asdict(), "status": old["status"]}
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},
@@ -238,8 +235,8 @@ class Run:
         self.scoring.restore_best()
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        if state["identity"] != _past(self.experiment.config):
-            raise StateError("the checkpoint is of another configuration")
+        if state["identity"] != _unchangeable(self.experiment.config):
+            raise StateError("the checkpoint belongs to another configuration")
         self.experiment.rollout.load_state_dict(state["rollout"])
         self.experiment.due.evaluated = progress_of((*state["evaluated"],))
         self.experiment.due.saved = self.saved = self.progress
@@ -248,10 +245,10 @@ class Run:
         self.seconds, self.positions = float(state["seconds"]), dict(state["loggers"])
 
     def _leave(self, safely: bool) -> None:
-        """Saves what an interrupted run has come to."""
+        """Saves an interrupted run's policy and, if it stopped at a safe point, its state."""
         self._check_process()
         if "scores" in self.record or not self.claim.holds():
-            return  # the final policy is saved, and another may be loaded; or there is nowhere to save it
+            return  # the final policy is saved already, and another may be loaded; or there is nowhere to save it
         try:
             self.scoring.save_policy("final")
         except (OSError, StateError) as error:
@@ -260,10 +257,10 @@ class Run:
             self.save(self.progress)
 
     def _check_place(self) -> None:
-        """Sees that the run still is where it was.
+        """Checks that the run's directory is still in its place.
 
         Raises:
-            TrainingError: its directory was removed or renamed.
+            TrainingError: the directory was removed or renamed.
         """
         self._check_process()
         if not self.claim.holds():
@@ -284,7 +281,7 @@ class Run:
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
         try:
             if self.claim.holds():
-                self._save_record()  # first of all, because closing may take its time, or hang
+                self._save_record()  # first, because closing may be slow, or hang
         finally:
             scores = self.record.get("scores", {})
             interrupt.shut("the environment", self.experiment.rollout.close)
@@ -295,6 +292,6 @@ class Run:
         write_record(self.directory, self.record)
 
 
-def _past(config: Mapping[str, Any]) -> str:
-    """Writes what a configuration says about the past of a run: all that may not change when it is resumed."""
+def _unchangeable(config: Mapping[str, Any]) -> str:
+    """Writes the part of a configuration that may not change when a run is resumed."""
     return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))

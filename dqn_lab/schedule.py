@@ -1,4 +1,4 @@
-"""When things are due, and values that change with progress: pure functions of how far a run has come."""
+"""When things are due, and values that change with progress: pure functions of a run's progress."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Unit = Literal["episodes", "steps", "updates"]
 
 
 class Progress(NamedTuple):
-    """How far a run has come, in completed environment steps, episodes and gradient steps."""
+    """A run's progress, in completed environment steps, episodes and gradient steps."""
 
     step: int = 0
     episode: int = 0
@@ -29,16 +29,16 @@ class Progress(NamedTuple):
         return self[_POSITION[unit]]
 
 
-# Progress of three numbers, without NamedTuple's detour through Python: loops make two a step
+# makes a Progress without NamedTuple's slow constructor, because loops make two per step
 progress_of: Callable[[tuple[int, int, int]], Progress] = functools.partial(tuple.__new__, Progress)
 
 _POSITION: dict[Unit, int] = {"steps": 0, "episodes": 1, "updates": 2}
 _FIELDS = Progress._fields
-NEVER = Progress(sys.maxsize, sys.maxsize, sys.maxsize)  # further than any run comes
+NEVER = Progress(sys.maxsize, sys.maxsize, sys.maxsize)  # beyond any run
 
 
 class Every:
-    """Says when something is due: as completed units reach `first`, `first + interval`, and so on.
+    """Says when something is due: when completed units reach `first`, `first + interval`, and so on.
 
     Args:
         interval: units between two occasions, at least 1.
@@ -67,7 +67,7 @@ class Every:
         return max(0, end // self.interval + 1) - max(0, start // self.interval + 1)
 
     def next(self, progress: Progress) -> Progress:
-        """Returns the point of the next occasion after `progress`; units that it does not count stay out of reach."""
+        """Returns the point of the next occasion after `progress`; units that it does not count are `NEVER`'s."""
         passed = progress[self._position] - self.first
         units = self.first + max(0, passed // self.interval + 1) * self.interval
         return NEVER._replace(**{_FIELDS[self._position]: units})
@@ -101,10 +101,10 @@ class Linear:
 
 @dataclass(frozen=True, slots=True)
 class Exponential:
-    """Multiplies `start` by `decay` once a unit, down to `end`.
+    """Multiplies `start` by `decay` once per unit, down to `end`.
 
-    With `clamp` the value never passes `end`; without it, multiplication goes on while the value is above `end`, so
-    that the last product may lie below it (the notebook's rule).
+    With `clamp` the value never passes `end`; without it, multiplication continues while the value is above `end`,
+    so that the last value may lie below it (the notebook's rule).
     """
 
     start: float
@@ -121,7 +121,7 @@ class Exponential:
             return self.end
         products = math.floor(math.log(self.end / self.start) / math.log(self.decay))
         while (value := self.start * self.decay**products) > self.end:
-            products += 1  # once, or twice where the logarithms are rounded
+            products += 1  # once, or twice because of rounding
         return value
 
 

@@ -1,4 +1,4 @@
-"""What a run's policies are worth: evaluated on the way, and in the end; the best one and the final one are kept."""
+"""Evaluates a run's policies during training and at its end, and saves the best and the final one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _log = logging.getLogger(__name__)
 
 
 class Scoring:
-    """Evaluates and keeps the policies of one run.
+    """Evaluates and saves the policies of one run.
 
     Args:
-        experiment: whose policy it is.
+        experiment: the experiment that trains the policy.
         directory: the run's.
-        tell: is called with every row of the evaluations' table, and with words for the policy.
-        show: is called with every film of an evaluation, and its step.
-        count: is called with the number of an evaluation's episodes that have been played, and of all it will play.
+        tell: called with every row of the evaluations' table and a label for the policy.
+        show: called with every film of an evaluation and its step.
+        count: called with the number of an evaluation's episodes played so far, and their total.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Scoring:
         self.best: dict[str, Any] | None = None  # the best evaluation: its return_mean, network, and progress
 
     def in_the_beginning(self) -> None:
-        """Keeps the policy before training, if policies are kept; a run that is resumed has done so."""
+        """Saves the policy before training, if policies are kept; a resumed run has done so already."""
         if not self._progress.step:
             self._keep()
 
     def on_the_way(self) -> None:
-        """Evaluates the policy as it is, and keeps it if it is the best so far."""
+        """Evaluates the current policy, and keeps it if it is the best so far."""
         row = self._evaluate(str(self.num_evaluations), self.experiment.num_episodes)
         self.tell(row, "greedy")
         self.num_evaluations += 1
@@ -78,12 +78,12 @@ class Scoring:
         scores["selected"] = {**selected, "step": progress_of((*self.best["progress"],)).step}
 
     def save_policy(self, name: str, progress: Progress | None = None) -> None:
-        """Saves the policy as it is, of now or of an earlier point."""
+        """Saves the network as a policy of the current or an earlier progress."""
         about = {"policy": name, **(progress or self._progress)._asdict()}
         save_policy(policy_path(self.directory, name), self._network, about)
 
     def restore_best(self) -> None:
-        """Has the file of the best policy hold what `load_state_dict` restored: it may be of a later one."""
+        """Rewrites the best policy's file from the restored state, because the file may be newer."""
         if self.best is None:
             policy_path(self.directory, "best").unlink(missing_ok=True)
             return
@@ -91,7 +91,7 @@ class Scoring:
             self.save_policy("best", progress_of((*self.best["progress"],)))
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns how many evaluations there were, and the best one."""
+        """Returns the number of evaluations, and the best one."""
         return {"num_evaluations": self.num_evaluations, "best": self.best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -100,7 +100,7 @@ class Scoring:
         if self.best is not None:
             float(self.best["return_mean"]), progress_of((*self.best["progress"],))
             with self._best_policy(self.best):
-                pass  # it fits
+                pass  # checks that it fits
 
     def _evaluate(self, name: str, num_episodes: int) -> dict[str, Any]:
         rng, episodes = self.experiment.streams.fresh(f"evaluation {name}"), []
@@ -118,8 +118,8 @@ class Scoring:
         return {"step": self._progress.step, "episode": self._progress.episode, **summarize(episodes)}
 
     def _film(self, name: str, seed: int) -> None:
-        """Films an evaluation's first episode once more; a film that fails costs a warning, never the run."""
-        from dqn_lab import film, video  # imported by those who film
+        """Plays an evaluation's first episode again and films it; logs a warning if that fails."""
+        from dqn_lab import film, video  # imported on use, because they need an extra
 
         step, path = self._progress.step, self.directory / "videos" / f"{name}.mp4"
         try:
@@ -132,7 +132,7 @@ class Scoring:
             _log.warning("filming the evaluation at step %d failed: %s", step, one_line(error))
 
     def _keep(self) -> None:
-        """Keeps the policy as it is, before training and after every evaluation, or every so manyth."""
+        """Saves the current policy, before training and at every nth evaluation, n being `keep_every`."""
         if self.keep_every and self.num_evaluations % int(self.keep_every) == 0:
             self.save_policy(kept_name(self._progress.step))
 
@@ -164,6 +164,6 @@ def _copy(network: nn.Module) -> dict[str, Any]:
 
 
 def _rank(row: Mapping[str, Any]) -> float:
-    """Returns a mean return, the worst of all if it is not a number."""
+    """Returns a row's mean return, −∞ if it is NaN."""
     score = float(row["return_mean"])
     return -math.inf if math.isnan(score) else score

@@ -1,7 +1,7 @@
 """Named random streams: one generator per purpose, derived from the seed and the *name*.
 
-A stream does not depend on which others exist or when they were made, so that adding a logger, an evaluation or a
-component changes no draw of the others. Nothing in the package uses a global generator.
+A stream does not depend on which others exist or when they were made, so adding a logger, an evaluation or a component
+changes no draw of the others. Nothing in the package uses a global generator.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def torch_generator(seed: int, name: str) -> torch.Generator:
 
 
 class Streams:
-    """The numpy generators of one run, made when first asked for.
+    """The numpy generators of one run, made on first use.
 
     Args:
         seed: the run's seed, at least 0.
@@ -54,7 +54,7 @@ class Streams:
         return self._generators[name]
 
     def fresh(self, name: str) -> np.random.Generator:
-        """Returns the generator of this name at its start, whatever was drawn from it before; it is not kept."""
+        """Returns a new generator of this name in its initial state, whatever was drawn before; it is not kept."""
         return np.random.default_rng(seed_sequence(self.seed, name))
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Streams:
         return {name: rng.bit_generator.state for name, rng in self._generators.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Puts every generator back where `state_dict` found it, or at its start if it did not exist then."""
+        """Restores every generator's state, or its initial state if it did not exist at `state_dict`."""
         for name in self._generators.keys() | state.keys():
             self(name).bit_generator.state = state.get(name, self.fresh(name).bit_generator.state)
 
@@ -70,7 +70,7 @@ class Streams:
 class Uniforms:
     """A stream of uniform numbers in [0, 1).
 
-    They are drawn in blocks, each used from its end, because drawing one costs as much as drawing a hundred.
+    They are drawn in blocks (each used from its end), because drawing one number takes as long as drawing a hundred.
 
     Args:
         generator: draws them.
@@ -102,7 +102,7 @@ class Uniforms:
         return Kernel((), (block, left, source_of_draws(self._generator)), enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what is drawn and not yet used; the generator's own state belongs to its `Streams`."""
+        """Returns the numbers drawn and not yet used; the generator's own state belongs to its `Streams`."""
         return {"left": np.array(self._left)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""A run's own values, beside its components: their types, ranges and defaults."""
+"""A run's own values, without its components': their types, ranges and defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Strict(BaseModel):
 
 
 class Learning(_Strict):
-    """When and from how much the agent learns; the `train` keys."""
+    """When the agent learns, and from how many transitions; the `train` keys."""
 
     batch_size: Annotated[int, Gt(0), Le(100_000)] = 64
     minibatch_size: Count | None = None
@@ -48,7 +48,7 @@ class Checkpointing(_Strict):
 
 
 class RunValues(_Strict):
-    """A run's own values, beside its components."""
+    """A run's own values, without its components'."""
 
     seed: Annotated[int, Ge(0)] = 0
     episodes: Count | None = 500

@@ -1,7 +1,7 @@
-"""A state on disk: plain values and arrays in one safetensors file, with a digest of all of them.
+"""States on disk: plain values and arrays in one safetensors file, with a digest.
 
-Nothing in such a file is code, and reading one allocates no more than it holds. The values are the file's metadata, as
-JSON; in it an array is a reference to one of the file's tensors.
+Such a file contains no code, and reading it allocates no more than its size. The values are JSON in the file's
+metadata, in which an array is a reference to one of the file's tensors.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 
 
 class Rows:
-    """The rows of a ring, each of which is written once: number i is at index i modulo the capacity.
+    """The rows of a ring buffer, numbered in the order of writing: row i is at index i modulo the capacity.
 
-    So a checkpoint saves only the rows that are new since the one before it. It refers to the ring itself, and so is
-    valid until the next row is written.
+    The numbers let a checkpoint save only the rows written since the previous one. The object refers to the ring
+    itself, so it is valid until the next row is written.
 
     Args:
         array: [capacity, …].
-        written: how many rows were written in all, those included that are written over.
+        written: how many rows were ever written, including overwritten ones.
     """
 
     def __init__(self, array: Array, written: int) -> None:
@@ -43,11 +43,11 @@ class Rows:
 
     @property
     def first(self) -> int:
-        """The number of the oldest row that is still there."""
+        """The number of the oldest row still stored."""
         return max(0, self.written - len(self.array))
 
     def pieces(self, since: int = 0) -> Iterator[tuple[int, Array]]:
-        """Yields stretches of rows without a break in them, oldest first: the number of the first, and the rows."""
+        """Yields contiguous pieces, oldest first: the number of the first row, and the rows."""
         at, capacity = max(since, self.first), len(self.array)
         while at < self.written:
             start = at % capacity
@@ -56,15 +56,15 @@ class Rows:
             at += len(rows)
 
     def copy_to(self, array: Array) -> None:
-        """Puts every row where it belongs in a ring of the same capacity."""
+        """Copies every row to its place in a ring of the same capacity."""
         put(array, self.pieces())
 
 
 class SavedRows:
-    """Rows as files hold them, for a ring to be filled with.
+    """Rows read from files, to be copied into a ring.
 
     Args:
-        written: how many rows were written in all.
+        written: how many rows were ever written.
     """
 
     def __init__(self, written: int) -> None:
@@ -72,10 +72,10 @@ class SavedRows:
         self.pieces: list[tuple[int, Array]] = []  # the number of the first row, and the rows
 
     def copy_to(self, array: Array) -> None:
-        """Puts every row where it belongs in a ring of the capacity that they come from.
+        """Copies every row to its place in a ring of the original capacity.
 
         Raises:
-            StateError: rows are missing, or of another shape or type.
+            StateError: rows are missing, or have another shape or type.
         """
         first = there = max(0, self.written - len(array))
         for at, rows in self.pieces:
@@ -100,7 +100,7 @@ def rows_of(state: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def put(ring: Array, pieces: Iterable[tuple[int, Array]]) -> None:
-    """Copies stretches of rows into a ring, by the rows' numbers."""
+    """Copies contiguous pieces of rows into a ring, by their numbers."""
     for at, rows in pieces:
         start, room = at % len(ring), len(ring) - at % len(ring)
         ring[start : start + len(rows)] = rows[:room]
@@ -109,15 +109,15 @@ def put(ring: Array, pieces: Iterable[tuple[int, Array]]) -> None:
 
 
 def save(path: Path, kind: str, state: Any) -> str:
-    """Writes a state, whole or not at all, and onto the disk itself.
+    """Writes a state, whole or not at all, and flushes it to the disk.
 
     Args:
-        path: of the file; its directory is made if missing.
-        kind: what sort of file it is, and of which version.
-        state: dictionaries, lists, arrays, tensors and plain values; of `Rows` only how many were written.
+        path: the file; its directory is made if missing.
+        kind: the kind of file, and its version.
+        state: dictionaries, lists, arrays, tensors and plain values; for `Rows`, only their number is saved.
 
     Returns:
-        the digest of what was written.
+        the file's digest.
 
     Raises:
         StateError: the state holds something else.
@@ -128,7 +128,7 @@ def save(path: Path, kind: str, state: Any) -> str:
     digest = _digest(kind, text, arrays)
     with replacing(path) as part:
         part.touch()
-        mode = part.stat().st_mode  # the library's own files are for their owner alone
+        mode = part.stat().st_mode  # safetensors makes files that only their owner can read
         try:
             save_file(arrays, part, metadata={"kind": kind, "state": text, "digest": digest})
         except SafetensorError as error:
@@ -138,7 +138,7 @@ def save(path: Path, kind: str, state: Any) -> str:
 
 
 def _os_error(error: Exception, path: Path) -> OSError:
-    """Returns what the operating system said, which the library has put into words."""
+    """Returns the operating system's error, which safetensors reports as text."""
     number = re.search(r"os error (\d+)", str(error))
     if number is None:
         return OSError(errno.EIO, f"cannot be written: {error}", str(path))
@@ -149,7 +149,7 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
     """Reads what `save` wrote.
 
     Returns:
-        the state, with `SavedRows`, still empty, in place of `Rows`; and its digest.
+        the state, with empty `SavedRows` in place of `Rows`, and its digest.
 
     Raises:
         ValueError: the file is missing, damaged, or of another kind.
@@ -162,7 +162,7 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
         with safe_open(path, framework="np") as file:
             about = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except Exception as error:  # a damaged file can raise nearly anything
+    except Exception as error:  # a damaged file may raise nearly anything
         raise ValueError(f"{path}: damaged, or not a file of dqn_lab") from error
     if about.get("kind") != kind or not about.keys() >= {"state", "digest"}:
         raise ValueError(f"{path}: not a {kind} of dqn_lab")
@@ -175,7 +175,7 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
 
 
 def _digest(kind: str, text: str, arrays: Mapping[str, Array]) -> str:
-    """Hashes everything that a file says."""
+    """Hashes the whole content of a file."""
     found = hashlib.sha256(f"{kind}\n{len(text)}\n{text}".encode())
     for name, array in sorted(arrays.items()):
         found.update(f"\n{name}:{array.dtype.name}:{array.shape}\n".encode())
@@ -184,7 +184,7 @@ def _digest(kind: str, text: str, arrays: Mapping[str, Array]) -> str:
 
 
 def _encode(value: Any, arrays: dict[str, Array]) -> Any:
-    """Replaces arrays, tensors and rows by references, and dictionaries whose keys are not words by pairs."""
+    """Replaces arrays, tensors and rows with references, and dictionaries with other keys than words with pairs."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""What a task is called, and what is known of the returns that it can give."""
+"""Names of tasks, and the known bounds of their returns."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 
 class Task(NamedTuple):
-    """Undiscounted returns of an environment as Gymnasium registers it."""
+    """What is known about the undiscounted returns of an environment as Gymnasium registers it."""
 
-    bounds: tuple[float, float]  # the least and the greatest there can be; infinite where only play decides
-    threshold: float | None = None  # from which on it counts as solved
-    indifferent: tuple[str, ...] = ()  # settings, or their beginnings, under which the bounds hold whatever their value
-    practical: bool = False  # whether returns beyond the bounds are possible, if hardly ever seen
+    bounds: tuple[float, float]  # the least and the greatest possible return; infinite if there is no limit
+    threshold: float | None = None  # the return from which on it counts as solved
+    indifferent: tuple[str, ...] = ()  # settings, or their prefixes, that do not affect the bounds
+    practical: bool = False  # whether returns beyond the bounds are possible, though rare
 
 
 _PLAY = ("kwargs.sticky_action_prob", "kwargs.difficulty_ramping", "kwargs.use_minimal_action_set", "max_episode_steps")
@@ -24,17 +24,21 @@ TASKS = {
     "CartPole-v1": Task((0.0, 500.0), 475.0),
     "Acrobot-v1": Task((-500.0, 0.0), -100.0),
     "MountainCar-v0": Task((-200.0, 0.0), -110.0),
-    "LunarLander-v3": Task((-1000.0, 320.0), practical=True),  # shaping has no bounds of its own
+    "LunarLander-v3": Task((-1000.0, 320.0), practical=True),  # the shaping reward is unbounded
     "FrozenLake-v1": Task((0.0, 1.0), indifferent=("kwargs.map_name", "kwargs.is_slippery", "max_episode_steps")),
     "FrozenLake8x8-v1": Task((0.0, 1.0), indifferent=("kwargs.is_slippery", "max_episode_steps")),
-    "Taxi-v4": Task((-2000.0, 20.0), indifferent=("kwargs.",)),  # 200 steps of −10; 20 for the last one at once
-    "CliffWalking-v1 (max_episode_steps=200)": Task((-20_000.0, -13.0)),  # off the cliff each time; the shortest way
+    "Taxi-v4": Task((-2000.0, 20.0), indifferent=("kwargs.",)),  # 200 steps of −10; 20 if the first step is the last
+    "CliffWalking-v1 (max_episode_steps=200)": Task(
+        (-20_000.0, -13.0)
+    ),  # off the cliff at every step; the shortest path
     "MinAtar/Asterix-v1": Task((0.0, math.inf), indifferent=_PLAY),
     "MinAtar/Breakout-v1": Task((0.0, math.inf), indifferent=_PLAY),
-    "MinAtar/Freeway-v1": Task((0.0, 93.0), indifferent=_PLAY),  # 2,501 frames, 27 at least from side to side
-    "MinAtar/Seaquest-v1": Task((-1.0, math.inf), indifferent=_PLAY),  # −1: up with six divers and no oxygen left
+    "MinAtar/Freeway-v1": Task((0.0, 93.0), indifferent=_PLAY),  # 2,501 frames, at least 27 per crossing
+    "MinAtar/Seaquest-v1": Task(
+        (-1.0, math.inf), indifferent=_PLAY
+    ),  # −1: surfacing with six divers and no oxygen left
     "MinAtar/SpaceInvaders-v1": Task((0.0, math.inf), indifferent=_PLAY),
-    "ALE/Breakout-v5": Task((0.0, 864.0), indifferent=_SCREEN),  # two walls, and there is no third
+    "ALE/Breakout-v5": Task((0.0, 864.0), indifferent=_SCREEN),  # there are only two walls
     "ALE/Pong-v5": Task((-21.0, 21.0), indifferent=_SCREEN),
     "ALE/Qbert-v5": Task((0.0, math.inf), indifferent=_SCREEN),
     "ALE/Seaquest-v5": Task((0.0, math.inf), indifferent=_SCREEN),
@@ -43,7 +47,7 @@ TASKS = {
 
 
 def find_task(name: str) -> Task | None:
-    """Looks up what is known of a task, by the name that `task_name` makes; None: nothing."""
+    """Looks up a task by the name that `task_name` returns; None if it is unknown."""
     base, _, settings = name.partition(" (")
     task = TASKS.get(name) or TASKS.get(base)
     if task is None or name in TASKS:
@@ -53,13 +57,13 @@ def find_task(name: str) -> Task | None:
 
 
 def task_name(config: Mapping[str, Any]) -> str:
-    """Names what a run was trained on: the environment's id, and what changes its returns.
+    """Names a run's task: the environment's id, and the settings that change its returns.
 
     Args:
-        config: dotted keys.
+        config: the configuration, with dotted keys.
     """
     name = config.get("env.id") or config.get("env.name") or "unknown"
-    plain = (  # the others than the name change what is learned, or how it is computed or read, not what is scored
+    plain = (  # all but the names change learning, computing or statistics, but not the returns
         "env.id",
         "env.name",
         "env.truncation_terminates",
@@ -73,10 +77,10 @@ def task_name(config: Mapping[str, Any]) -> str:
 
 
 def return_bounds(env: Mapping[str, Any]) -> list[float] | None:
-    """Returns the least and the greatest return of an environment: those stated, or those known; None if neither.
+    """Returns the least and greatest return of an environment: those configured, else the known ones, else None.
 
     Args:
-        env: its configuration.
+        env: the environment's configuration.
     """
     if env.get("return_bounds") is not None:
         return list(env["return_bounds"])

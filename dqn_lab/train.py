@@ -1,4 +1,4 @@
-"""The training loop, and what it is given."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dqn_lab.schedule import NEVER, Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Choice, Logger, Rollout, Stride, Table
 
-SHARE = 0.05  # of the time that checkpoints by the clock may take
+SHARE = 0.05  # share of the time that checkpoints by the clock may take
 
 
 class Due:
@@ -25,9 +25,9 @@ class Due:
 
     Args:
         steps: environment steps of the run; None for no limit.
-        episodes: of the run; None for no limit. Whichever limit is reached first ends it.
-        evaluations: when the policy is evaluated on the way; None for never.
-        checkpoints: when the state is saved on the way; None for never.
+        episodes: episodes of the run; None for no limit. The limit that is reached first ends the run.
+        evaluations: when the policy is evaluated during training; None for never.
+        checkpoints: when the state is saved during training; None for never.
     """
 
     def __init__(
@@ -35,18 +35,18 @@ class Due:
     ) -> None:
         self.budget = Progress(steps or NEVER.step, episodes or NEVER.episode, NEVER.updates)
         self.evaluations, self.checkpoints = evaluations, checkpoints
-        self.evaluated = self.saved = Progress()  # where that was last done
+        self.evaluated = self.saved = Progress()  # the progress at which that was last done
 
     def spent(self, progress: Progress) -> bool:
         """Returns whether the run is over."""
         return progress.step >= self.budget.step or progress.episode >= self.budget.episode
 
     def exceeded(self, progress: Progress) -> bool:
-        """Returns whether a run has come further than it should."""
+        """Returns whether a run is beyond its budget."""
         return progress.step > self.budget.step or progress.episode > self.budget.episode
 
     def share(self, progress: Progress) -> float:
-        """Returns how much of the budget is spent, in [0, 1]."""
+        """Returns the share of the budget that is spent, in [0, 1]."""
         return min(1.0, max(progress.step / self.budget.step, progress.episode / self.budget.episode))
 
     def next(self, progress: Progress) -> Progress:
@@ -65,10 +65,10 @@ class Due:
 
 
 class Clock:
-    """Is due by the clock, so seldom that what it is for takes at most a twentieth of the time.
+    """Is due by the clock, but so rarely that the work it triggers takes at most a twentieth of the time.
 
     Args:
-        seconds: from the end of one occasion to the next, at least.
+        seconds: the least time from the end of one occasion to the next.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -77,7 +77,7 @@ class Clock:
         self._began: float | None = None
 
     def due(self, before: Progress, after: Progress) -> bool:
-        """Returns whether it is time again; whoever asks does at once what is due."""
+        """Returns whether an occasion is due; the caller then does the work at once."""
         now = time.monotonic()
         if self._began is not None:
             self._ended, self._cost, self._began = now, now - self._began, None
@@ -87,12 +87,12 @@ class Clock:
         return True
 
     def next(self, progress: Progress) -> Progress:
-        """Returns a point out of reach: no step is one to stop at."""
+        """Returns a point out of reach, because no step is known to be due."""
         return NEVER
 
 
 class Observer(Protocol):
-    """What watches a run. It is told things and changes nothing."""
+    """Watches a run. It is told what happens, and changes nothing."""
 
     def stride(self, stride: Stride) -> None: ...
     def evaluate(self, progress: Progress) -> None: ...
@@ -100,11 +100,11 @@ class Observer(Protocol):
 
 
 def train(rollout: Rollout, due: Due, observer: Observer) -> None:
-    """Trains until the budget is spent. Steps of an episode that the budget cuts off count, though it has no row.
+    """Trains until the budget is spent. An episode that the budget cuts off has no row, but its steps count.
 
     Raises:
         TrainingError: the environment raised, or a loss was not finite.
-        Interrupted: a signal asked the process to stop, and the run is where it can be continued.
+        Interrupted: a signal asked the process to stop; the run is at a safe point, from which it can be resumed.
     """
     with rare_collection():
         while not due.spent(rollout.progress):
@@ -120,7 +120,7 @@ def train(rollout: Rollout, due: Due, observer: Observer) -> None:
 
 @contextlib.contextmanager
 def rare_collection() -> Iterator[None]:
-    """Has the garbage collector skip everything that was imported, and run rarely: it took a tenth of every step."""
+    """Makes the garbage collector skip everything imported and run rarely: it took a tenth of every step."""
     thresholds = gc.get_threshold()
     gc.set_threshold(10_000, *thresholds[1:])
     gc.freeze()
@@ -133,13 +133,13 @@ def rare_collection() -> Iterator[None]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Experiment:
-    """Everything that a run consists of, built from a validated configuration."""
+    """Everything that a run needs, built from a validated configuration."""
 
     config: dict[str, Any]
-    choices: dict[str, Choice]  # the engine and the rollout: which, why, and why not the others
+    choices: dict[str, Choice]  # of the engine and the rollout: the name, the reason, and the reasons against others
     warnings: list[str]  # about values that are valid but probably unintended
     streams: Streams
-    make_env: Callable[..., gymnasium.Env[Any, Any]]  # with a `render_mode` if one is given
+    make_env: Callable[..., gymnasium.Env[Any, Any]]  # takes an optional `render_mode`
     agent: Agent
     rollout: Rollout
     due: Due
@@ -147,4 +147,4 @@ class Experiment:
     loggers: Sequence[Logger]
     num_episodes: int
     final_num_episodes: int
-    keep: int | None  # checkpoints; None if the run is not to be continued
+    keep: int | None  # how many checkpoints are kept; None for no checkpoints

@@ -1,4 +1,4 @@
-"""A rehearsal for components from outside the package: a mistake in one ends a command before its run begins."""
+"""Tries out components from outside the package, so that a mistake in one is found before the run begins."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from dqn_lab.build import build
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import ConfigError, Logger, TrainingError
 
-LONGEST = 10_000  # environment steps of a rehearsal
+LONGEST = 10_000  # environment steps of a trial
 
 
 def rehearse(config: Mapping[str, Any]) -> None:
-    """Acts, makes one update and evaluates with a scratch copy, if a component is from outside the package.
+    """Acts, makes one update and evaluates on a scratch copy, if a component is from outside the package.
 
     Args:
-        config: validated; nothing of it, of the run, or of global random states is changed.
+        config: a validated configuration. Neither it, nor the run, nor global random states are changed.
 
     Raises:
         ConfigError: such a component failed.
@@ -37,8 +37,8 @@ def rehearse(config: Mapping[str, Any]) -> None:
     except ConfigError as error:
         if not isinstance(error.__cause__, (AttributeError, TypeError)):
             raise
-        raise _failure(error.__cause__, outside) from error  # of a part that another was built with
-    except TrainingError:  # the environment's, or the learning rate's: the run will say so
+        raise _failure(error.__cause__, outside) from error  # raised by a component that another one was built with
+    except TrainingError:  # due to the environment or the learning rate, which the run will report
         return
     except (Exception, SystemExit) as error:
         raise _failure(error, outside) from error
@@ -49,8 +49,8 @@ def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
     parts = _culprits(error, outside)
     group = parts[0].partition("=")[0]
     said = " ".join(f"{type(error).__name__}: {error}".split())
-    hint = f"`components {group}` prints what a {group} has to offer"
-    return ConfigError(f"{', '.join(parts)}: failed in a rehearsal: {said}; {hint}")
+    hint = f"`components {group}` prints what a {group} needs"
+    return ConfigError(f"{', '.join(parts)}: failed in a trial before the run: {said}; {hint}")
 
 
 def _outside(config: Mapping[str, Any]) -> dict[str, str]:
@@ -62,7 +62,7 @@ def _outside(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _play(config: Mapping[str, Any]) -> None:
-    """Steps a scratch copy until it has made an update, in its environment of its own.
+    """Steps a scratch copy, in its own environment, until it has made an update.
 
     Raises:
         Exception: whatever a component raises.
@@ -71,7 +71,7 @@ def _play(config: Mapping[str, Any]) -> None:
     scratch = build({**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}})
     for logger in scratch.loggers:
         if not isinstance(logger, Logger):
-            raise TypeError(f"{type(logger).__name__} has not all members of a logger")
+            raise TypeError(f"{type(logger).__name__} lacks a member of a logger")
     rollout, agent = scratch.rollout, scratch.agent
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     with contextlib.closing(rollout):
@@ -87,13 +87,13 @@ def _play(config: Mapping[str, Any]) -> None:
 
 
 def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns an engine that does not take its time to compile; a custom one as it is."""
+    """Returns an engine that need not compile; a custom engine as it is."""
     name = config["engine"]["name"]
     return {"name": "torch"} if registry.lookup("engine", name).__module__.startswith("dqn_lab.") else config["engine"]
 
 
 def _culprits(error: BaseException, outside: Mapping[str, str]) -> list[str]:
-    """Lists the components in whose code an error was raised; all of them if it was in none."""
+    """Lists the outside components in whose code an error was raised; all of them if it was in none."""
     frames = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
     return [part for part, module in outside.items() if module in frames] or list(outside)
 

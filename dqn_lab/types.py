@@ -1,4 +1,4 @@
-"""The data the parts exchange, the contract of each part, and the hooks a part may offer beside it.
+"""The data that the parts exchange, and the contract of each part; optional behaviour is in `hooks.py`.
 
 Letters in shape comments, here and everywhere: `B` batch, `A` actions, `K` outputs per action (1 for an expected
 value; atoms or quantiles for a distribution), `O` an observation's own shape, `n` steps of an n-step window.
@@ -46,10 +46,10 @@ class Batch:
     """What a buffer draws: transitions, importance weights (None: all equal), and where they came from.
 
     Args:
-        memory: what is stored, [N, …] each; the batch itself if `rows` is None.
-        weights: [B].
+        memory: the stored transitions, [N, …] each; the batch itself if `rows` is None.
+        weights: importance weights, [B].
         indices: [B], by which the buffer identifies the transitions.
-        rows: [B], where in the memory they are: an engine may read them there and save a copy.
+        rows: [B], their places in the memory, from which an engine may read them without a copy.
     """
 
     __slots__ = ("_transition", "indices", "memory", "rows", "weights")
@@ -74,7 +74,7 @@ class Batch:
 
 
 class Bootstrapped(NamedTuple):
-    """A bootstrap's answer: what stands for the value of the next state."""
+    """A bootstrap's result: how to estimate the value of the next state."""
 
     probabilities: Tensor  # [B, A], over the next actions
     shift: Tensor  # [B, A], added to the value of each next action
@@ -82,7 +82,7 @@ class Bootstrapped(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """A value's judgement of each transition in a batch."""
+    """The loss, Q-value and priority of each transition in a batch."""
 
     loss: Tensor  # [B]
     q_value: Tensor  # [B], expected Q(s, a) of the action taken
@@ -90,14 +90,14 @@ class Loss(NamedTuple):
 
 
 class NetworkNoise(NamedTuple, Generic[T]):
-    """What is random in one forward pass of a network that `DrawsNoise`."""
+    """The noise of one forward pass of a network that `DrawsNoise`."""
 
     shared: T | None = None  # [D], one draw for the whole batch
-    rows: T | None = None  # [B, M], a draw for each row of it
+    rows: T | None = None  # [B, M], a draw for each row of the batch
 
 
 class Noise(NamedTuple):
-    """All that is random in one update, drawn outside it, so that every engine sees the same draws."""
+    """All random numbers of one update, drawn outside it, so that every engine sees the same draws."""
 
     minibatches: Sequence[NDArray[np.int64]] | None = None  # rows of each gradient step; None: one step over all rows
     online: NetworkNoise[Any] | None = None  # for the online network at s
@@ -106,7 +106,7 @@ class Noise(NamedTuple):
 
 
 class Update(NamedTuple):
-    """What one call of an engine's update did."""
+    """The result of one call of an engine's update."""
 
     loss: float  # averaged over the batch
     q_value: float  # averaged over the batch
@@ -123,11 +123,11 @@ class Stride(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """Which component was chosen in place of one that `Chooses`."""
+    """The component that is built in place of one that `Chooses`."""
 
     name: str
     reason: str
-    rejected: Mapping[str, str]  # the others by name: why not
+    rejected: Mapping[str, str]  # why not, for each other name
 
 
 class Kernel(NamedTuple):
@@ -163,7 +163,7 @@ class Stateful(Protocol):
 
 
 class Value(Protocol):
-    """How a return is represented per action, and so what the loss is."""
+    """How a return is represented per action, and with it the loss."""
 
     @property
     def num_outputs(self) -> int: ...  # K
@@ -181,18 +181,18 @@ class Value(Protocol):
         ...
 
     def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
-        """Compares outputs at s [B, A, K] with a target; `noise` is what the online network was given."""
+        """Compares outputs at s [B, A, K] with a target; `noise` is the online network's."""
         ...
 
 
 class Bootstrap(Protocol):
-    """What stands for the next state's value."""
+    """How the next state's value is estimated."""
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped: ...
 
 
 class Buffer(Stateful, Protocol):
-    """What is remembered and how it is drawn. It owns γ, n and the windows in flight."""
+    """What is stored and how it is sampled. It owns γ, n and the unfinished windows."""
 
     def append(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
@@ -206,7 +206,7 @@ class Buffer(Stateful, Protocol):
 
 
 class Optimizer(Protocol):
-    """How a gradient becomes a step: a description, from which an engine makes the optimiser itself."""
+    """How a gradient becomes a step: a description from which an engine makes the optimiser."""
 
     lr: Callable[[Progress], float]
     max_grad_value: float | None  # each number of the gradient is clipped first …
@@ -224,7 +224,7 @@ class Target(Protocol):
 
 
 class Exploration(Stateful, Protocol):
-    """How actions are tried. Its columns are part of every episode's row."""
+    """How the agent explores. Its columns are part of every episode's row."""
 
     columns: tuple[str, ...]
 
@@ -233,7 +233,7 @@ class Exploration(Stateful, Protocol):
         ...
 
     def end_episode(self, env_index: int) -> None:
-        """Is called when an environment's episode has ended."""
+        """Called when an environment's episode has ended."""
         ...
 
     def report(self, progress: Progress) -> dict[str, float]: ...
@@ -246,30 +246,30 @@ class Engine(Stateful, Protocol):
     target: torch.nn.Module
     value: Value
     bootstrap: Bootstrap
-    parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of both networks, as a target follows them
+    parameters: tuple[Sequence[Tensor], Sequence[Tensor]]  # of the online and the target network, for `Target.follow`
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Returns the online network's expected values [B, A] at observations [B, *O]; no row depends on another."""
         ...
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
-        """Learns from a batch, at this learning rate if one is given; `epsilon` is the policy's."""
+        """Learns from a batch, with this learning rate if given; `epsilon` is the policy's."""
         ...
 
 
 class Diagnostics(Stateful, Protocol):
-    """What is measured of learning while it goes on. Its columns end every episode's row; it changes nothing."""
+    """What is measured during learning. Its columns are the last of every episode's row; it changes nothing."""
 
     columns: tuple[str, ...]
 
-    def observe(self, obs: Any, reward: float, ended: bool) -> None: ...  # every step, before what is learned after it
+    def observe(self, obs: Any, reward: float, ended: bool) -> None: ...  # every step, before any update after it
     def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None: ...
     def after_update(self) -> None: ...
     def report(self, progress: Progress) -> Mapping[str, float | None]: ...
 
 
 class Rollout(Stateful, Protocol):
-    """How experience is gathered. It owns the environment, the agent, and whatever changes as a run goes on."""
+    """How experience is gathered. It owns the environment, the agent, and everything that changes during a run."""
 
     progress: Progress
 

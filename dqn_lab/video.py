@@ -1,4 +1,4 @@
-"""Pictures as a file that moves: an mp4 that browsers play, or a GIF."""
+"""Writes pictures as a video: an mp4 that browsers play, or a GIF."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from dqn_lab.records import write_atomically
 SUFFIXES = (".mp4", ".gif")
 GIF_FPS = 25  # at most; every second picture of a faster film is left out
 GIF_COLOURS = 64
-SAMPLE = 64  # pictures of a GIF that its colours are taken from
+SAMPLE = 64  # pictures of a GIF from which its colours are taken
 
 
 def check_writer(suffix: str) -> None:
-    """Sees that a kind of file can be written here.
+    """Checks that a kind of file can be written here.
 
     Raises:
-        RenderError: it is another kind, or what writes it is not installed.
+        RenderError: the kind is unknown, or the package that writes it is not installed.
     """
     if suffix not in SUFFIXES:
         raise RenderError(f"{suffix or 'no suffix'}: must be one of {', '.join(SUFFIXES)}")
@@ -42,17 +42,17 @@ def write_video(path: Path, pictures: Iterable[Picture], fps: int, width: int | 
     """Writes pictures of one size, whole or not at all.
 
     Args:
-        path: ends in `.mp4` (H.264 that browsers play) or `.gif` (at most 25 pictures a second).
-        pictures: [height, width, 3] each; as many as there are seconds times `fps`.
-        fps: pictures a second.
-        width: to which larger pictures are shrunk; None for none.
+        path: ends in `.mp4` (H.264 that browsers play) or `.gif` (at most 25 pictures per second).
+        pictures: [height, width, 3] each; `fps` of them per second.
+        fps: pictures per second.
+        width: larger pictures are shrunk to it; None for no shrinking.
 
     Returns:
         how many pictures the file has.
 
     Raises:
         RenderError: this kind of file cannot be written here.
-        OSError: the place cannot be written to.
+        OSError: the file cannot be written.
     """
     check_writer(path.suffix)
     write = _write_gif if path.suffix == ".gif" else _write_mp4
@@ -83,7 +83,7 @@ def _write_mp4(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
     with imageio.imopen(memory, "w", plugin="pyav", extension=".mp4") as writer:
         writer.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
         for picture in pictures:
-            odd = [(0, side % 2) for side in picture.shape[:2]]  # H.264 as browsers play it has even sides
+            odd = [(0, side % 2) for side in picture.shape[:2]]  # browsers need H.264 with even sides
             writer.write_frame(np.pad(picture, (*odd, (0, 0)), mode="edge") if any(map(sum, odd)) else picture)
             count += 1
     file.write(memory.getvalue())
@@ -91,7 +91,7 @@ def _write_mp4(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
 
 
 def _write_gif(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
-    """Writes pictures in the colours of the first ones and without dithering, so that only what moves takes room."""
+    """Writes pictures in the first ones' colours and without dithering, so that only what moves takes space."""
     stride = -(-fps // GIF_FPS)
     chosen = _strided(pictures, stride)
     first = list(islice(chosen, SAMPLE))
@@ -100,13 +100,13 @@ def _write_gif(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
     frames = [
         Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture in chain(first, chosen)
     ]
-    durations = [1000 * stride / fps] * (len(frames) - 1) + [2000]  # a rest before it begins again
+    durations = [1000 * stride / fps] * (len(frames) - 1) + [2000]  # a pause before it begins again
     frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0)
     return len(frames)
 
 
 def _strided(pictures: Iterable[Picture], stride: int) -> Iterator[Picture]:
-    """Returns every so manyth picture, and the last: the end of an episode is not left out."""
+    """Returns every `stride`-th picture, and the last: the end of an episode is not left out."""
     left_out = None
     for number, picture in enumerate(pictures):
         left_out = picture if number % stride else None

@@ -67,7 +67,7 @@ def make() -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def check_global_randomness() -> Callable[[], AbstractContextManager[None]]:
-    """Sees that a block leaves the global generators of random, numpy and torch where they were."""
+    """Checks that a block does not change the global generators of random, numpy and torch."""
 
     @contextlib.contextmanager
     def watch() -> Iterator[None]:

@@ -96,7 +96,7 @@ def fake(loss=0.5, last=math.inf, **settings):
 
 
 def walk(agent, num_steps):
-    """Learns along an endless episode and gives the number of updates after each step."""
+    """Learns along an endless episode and returns the number of updates after each step."""
     progress, counts = Progress(), []
     for step in range(1, num_steps + 1):
         progress, updates = agent.learn(progress, progress._replace(step=step))
@@ -122,7 +122,7 @@ def test_updates_are_made_when_they_are_due(settings, expected):
     assert agent.buffer.sizes == [8] * sum(expected)
 
 
-def test_learning_stops_where_the_buffer_has_nothing_more():
+def test_learning_stops_when_the_buffer_has_nothing_more():
     agent, _ = fake(last=2, num_updates=5)
     assert walk(agent, 3)[0] == [2, 0, 0]
 
@@ -186,7 +186,7 @@ def test_a_loss_that_is_not_finite_ends_training(loss):
     ("field", "name"), [("obs", "an observation"), ("next_obs", "an observation"), ("reward", "a reward")]
 )
 @pytest.mark.parametrize("number", [math.nan, -math.inf])
-def test_an_environment_that_returns_no_number_is_named_as_the_cause(field, name, number):
+def test_an_environment_that_returns_nan_is_named_as_the_cause(field, name, number):
     agent, _ = fake(loss=math.nan)
     sample = agent.buffer.sample
 
@@ -249,7 +249,7 @@ def noisy(make):
     return agent, seen
 
 
-def test_online_selector_and_target_draw_noise_of_their_own(noisy):
+def test_online_selector_and_target_draw_their_own_noise(noisy):
     agent, seen = noisy
     agent.learn(Progress(), Progress(step=1))
     here, there = [[1.0, 0.0]], [[0.0, 1.0]]
@@ -283,7 +283,7 @@ def real(make, seed=0, engine="torch"):
 
 
 def live(agent, start, num_steps):
-    """Acts and learns on a made-up stream of observations, and gives all that can be seen of it."""
+    """Acts and learns on a made-up stream of observations, and returns everything observable."""
     progress, seen = start, []
     for step in range(start.step, start.step + num_steps):
         obs = np.array([math.sin(step), math.cos(step)], np.float32)
@@ -297,7 +297,7 @@ def live(agent, start, num_steps):
 @pytest.mark.parametrize("engine", ["torch", "fused"])
 @pytest.mark.parametrize("num_steps", [0, 31, 90])
 def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make, engine, num_steps):
-    """Both before any batch is drawn, within a block of numbers drawn together, and within the next."""
+    """Saved before any batch is drawn, within a block of random numbers, and within the next block."""
     agent, other = (real(make, seed, engine) for seed in (1, 1))
     progress, _ = live(agent, Progress(), num_steps)
     other.load_state_dict(pickle.loads(pickle.dumps(agent.state_dict())))

@@ -1,4 +1,4 @@
-"""The Python interface: the command line's words, runs and errors, and nothing left behind."""
+"""The Python interface: the command line's names, runs and errors, and no global state changed."""
 
 import doctest
 import logging
@@ -58,7 +58,7 @@ def test_modules_do_not_take_the_place_of_functions():
         _ = dqn_lab.trian
 
 
-def test_a_run_is_the_commands(tmp_path):
+def test_a_run_is_the_same_as_the_commands(tmp_path):
     """Same files, same rows."""
     run = dqn_lab.train("network=mlp64", *FEW, **QUICK)
     command = [sys.executable, "-m", "dqn_lab", "train", "network=mlp64", *FEW, "hydra.run.dir=by-command"]
@@ -103,7 +103,7 @@ def test_a_table_that_is_not_there_or_torn_is_a_mistake_or_read_up_to_its_last_w
         _ = run.episodes
 
 
-def test_an_evaluation_is_the_commands():
+def test_an_evaluation_is_the_same_as_the_commands():
     run = dqn_lab.train(*FEW, **QUICK)
     frame = dqn_lab.evaluate(run, episodes=4, seed=7)
     with pytest.raises(SystemExit):
@@ -152,7 +152,7 @@ def test_a_run_that_fails_raises_and_keeps_what_it_has(tmp_path):
     assert dqn_lab.load("failed").status == "failed"
 
 
-def test_a_warning_is_one_of_pythons():
+def test_warnings_are_python_warnings():
     with pytest.warns(UserWarning, match="both explore"):
         dqn_lab.train("network.noisy=true", *FEW, **{**QUICK, "episodes": 1})
 
@@ -188,7 +188,7 @@ def test_a_sweep_gives_a_row_per_run_and_goes_on(tmp_path):
 
 
 def test_a_notebook_works(tmp_path):
-    """A real kernel runs the README's way: train, look at the rows, ask the policy, make a mistake."""
+    """A real kernel does what the README shows: train, look at the rows, use the policy, make a mistake."""
     cells = [
         "import dqn_lab",
         "run = dqn_lab.train('evaluation.final_num_episodes=2', logger='csv', episodes=4)\nrun",

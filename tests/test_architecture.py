@@ -1,4 +1,4 @@
-"""The house: what may import what."""
+"""The architecture: which files may import which."""
 
 import ast
 from pathlib import Path

@@ -39,7 +39,7 @@ COMPOSITIONS = {
 
 
 def arithmetic() -> str:
-    """Returns a fingerprint of how this machine computes what runs are made of."""
+    """Returns a fingerprint of this machine's arithmetic."""
     numbers = np.random.default_rng(0).normal(size=(64, 24)).astype(np.float32)
     tensor = torch.from_numpy(numbers).requires_grad_()
     (torch.tanh(tensor @ tensor.T).exp() * tensor.sum(1)).mean().backward()

@@ -36,7 +36,7 @@ def test_a_policy_is_read_back_bit_for_bit(saved):
         assert torch.equal(other.state_dict()[name], tensor)
 
 
-def test_directories_are_made_where_missing(tmp_path):
+def test_missing_directories_are_made(tmp_path):
     save_policy(tmp_path / "a" / "b" / "best.safetensors", network(), ABOUT)
     assert load_policy(tmp_path / "a" / "b" / "best.safetensors", network(seed=1)) == ABOUT
 

@@ -1,4 +1,4 @@
-"""Compositions that between them hold every pair of choices: each learns, is saved, and goes on the same."""
+"""Compositions that together contain every pair of options: each learns, is saved, and continues the same."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dqn_lab.schedule import Progress
 from dqn_lab.types import ConfigError
 
 NUM_UPDATES, NUM_MORE, LEARNING_STARTS = 50, 10, 8
-CANDIDATES = 20  # compositions tried for a pair before it is held to be refused
+CANDIDATES = 20  # compositions tried for a pair before it counts as refused
 Composition = dict[str, Any]
 Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
@@ -73,7 +73,7 @@ def configuration(composition: Composition, seed: int = 0) -> dict[str, Any]:
 
 
 def refusal(composition: Composition) -> tuple[str, ...]:
-    """Returns the lines that refuse a composition; none where it is allowed."""
+    """Returns the lines that refuse a composition; none if it is allowed."""
     try:
         configuration(composition)
     except ConfigError as error:
@@ -92,7 +92,7 @@ def possible_pairs() -> Iterator[Pair]:
 
 
 def covering() -> tuple[list[Composition], list[Pair]]:
-    """Finds compositions that hold every pair of choices, greedily and always the same ones.
+    """Finds compositions that contain every pair of options, greedily and always the same ones.
 
     Returns:
         The compositions, and the pairs that none of those tried could hold.
@@ -142,7 +142,7 @@ class Learner:
         self.agent, self.progress = build(config).agent, Progress()
 
     def step(self, step: tuple[Any, ...]) -> list[Any]:
-        """Learns from a step, and tells all that came of it."""
+        """Learns from a step, and returns everything that came of it."""
         acted = self.agent.act(step[0], self.progress)
         self.agent.observe(*step)
         before = self.progress
@@ -189,7 +189,7 @@ def test_every_pair_is_held_by_a_composition_or_refused():
 
 
 @pytest.mark.parametrize("pair", REFUSED, ids=str)
-def test_a_pair_is_refused_for_its_own_sake(pair):
+def test_a_refused_pair_is_refused_in_any_composition(pair):
     """One line is the same whatever stands beside the pair, and begins with one of its two keys."""
     lines = set.intersection(*(set(refusal({**composition, **dict(pair)})) for composition in COMPOSITIONS))
     assert any(line.startswith(key) for line in lines for key, _ in pair)

@@ -1,4 +1,4 @@
-"""Every yaml composes, builds, and says exactly what its component's constructor takes."""
+"""Every yaml composes, builds, and has exactly the keys of its component's constructor."""
 
 import importlib.util
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_every_experiment_composes_builds_and_opens_with_its_command(configure, 
     ("atari", "ALE/Breakout-v5", 50_000_000),
 ])  # fmt: skip
 def test_a_folders_experiments_are_of_its_task(configure, folder, task, steps):
-    """A recipe of the same name beside the folder must not come in its place."""
+    """They must not be mixed up with the recipe of the same name outside the folder."""
     for name in [name for name in EXPERIMENTS if name.startswith(f"{folder}/")]:
         config = configure(f"experiment={name}")
         assert (config["env"]["id"], config["steps"]) == (task, steps), name

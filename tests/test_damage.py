@@ -135,8 +135,8 @@ def replaced(value, path, new):
 WRONG = (None, "words", -1, 2**70, float("nan"), [], {}, [[]], np.zeros(0), np.zeros((2, 3), np.int8))
 
 
-def test_a_state_of_wrong_values_is_passed_over_or_harmless(configure, run, caplog):
-    """Whatever stands in one place of a state with a right digest, the run goes on: from there, or from before it."""
+def test_a_state_of_wrong_values_is_skipped_or_harmless(configure, run, caplog):
+    """Whatever one value of a state with a valid digest is, the run goes on: from this state or from an earlier one."""
     path, rng = checkpoint(run, "000000000160"), random.Random(0)
     with_rows, _ = statefile.load(path, STATE)
     state = json.loads(json.dumps({"replay": with_rows["replay"]}))
@@ -149,7 +149,7 @@ def test_a_state_of_wrong_values_is_passed_over_or_harmless(configure, run, capl
         resumed = Run.resume(experiment, run, {})
         fallen_back += resumed.progress.step == 120
         if resumed.progress.step == 120:
-            assert "the checkpoint before it is tried" in caplog.records[caplog_at].getMessage()
+            assert "trying the checkpoint before it" in caplog.records[caplog_at].getMessage()
         resumed.claim.release()
         path.write_bytes(content)
         (run / "run.json").write_bytes(record)
@@ -173,7 +173,7 @@ def test_a_run_falls_back_to_the_checkpoint_before_and_comes_out_equal(configure
     assert resumed.progress.step == 120
     with caplog.at_level(logging.WARNING):
         resumed.execute(Quiet())
-    assert f"{path}: damaged, or not a file of dqn_lab; the checkpoint before it is tried" in caplog.messages
+    assert f"{path}: damaged, or not a file of dqn_lab; trying the checkpoint before it" in caplog.messages
     for name in ("episodes.csv", "evaluations.csv"):
         assert (run / name).read_bytes() == whole[name]
 
@@ -182,14 +182,14 @@ def test_without_a_whole_checkpoint_the_reason_is_said_and_nothing_changes(confi
     for path in (run / "checkpoint").iterdir():
         path.write_bytes(b"")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(StateError, match=r"no checkpoint to go on from: .*160\.safetensors: damaged, or not a file"):
+    with pytest.raises(StateError, match=r"no checkpoint to continue from: .*160\.safetensors: damaged, or not a file"):
         Run.resume(build(configure(*SHORT)), run, {})
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert read_record(run)["status"] == "completed"
 
 
 def test_a_damaged_state_is_not_kept_in_the_place_of_a_whole_one(configure, run):
-    """Else the next one to be damaged would leave nothing to fall back to."""
+    """Otherwise the next damaged state would leave nothing to fall back to."""
     path = checkpoint(run, "000000000160")
     path.write_bytes(path.read_bytes()[:-1])
     resumed = Run.resume(build(configure(*SHORT, "steps=300")), run, {})

@@ -14,7 +14,7 @@ from dqn_lab.types import TrainingError
 
 
 class Corridor(gymnasium.Env):
-    """Ends after as many steps as its seed asks for: by itself where that is odd, by a time limit where even."""
+    """Ends after a number of steps that its seed gives: by termination if odd, by a time limit if even."""
 
     observation_space, action_space = gymnasium.spaces.Box(0, 5, (1,)), gymnasium.spaces.Discrete(3)
 
@@ -64,7 +64,7 @@ def test_every_action_answers_its_own_observation():
         assert taken == [2 if left > 2 else 1 for left in seen]
 
 
-def test_every_episode_has_a_seed_of_its_own():
+def test_every_episode_has_its_own_seed():
     assert len({episode.seed for episode in play([0.0, 0.0, 0.0])[0]}) == 30
 
 
@@ -87,8 +87,8 @@ def test_no_more_environments_are_made_than_episodes_asked_for():
     assert len({seed for seed, _ in log if seed is not None}) == 2
 
 
-def test_q_values_that_are_no_numbers_end_it_in_one_line():
-    with pytest.raises(TrainingError, match=r"no numbers .* lower optimizer\.lr"):
+def test_nan_q_values_end_the_evaluation_in_one_line():
+    with pytest.raises(TrainingError, match=r"are NaN .* lower optimizer\.lr"):
         play([np.nan, 1.0, 0.0])
 
 

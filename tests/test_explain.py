@@ -1,4 +1,4 @@
-"""What `explain` says: of every recipe and of compositions drawn at random, in agreement with what is built."""
+"""`explain`: every recipe and random compositions, in agreement with what is built."""
 
 import importlib.util
 import random
@@ -86,7 +86,7 @@ def test_the_number_of_updates_is_the_one_that_is_made(configure, overrides):
 
 
 def test_a_custom_component_explains_itself(configure, monkeypatch):
-    """By its docstring and its values alone; by what it declares, where it does."""
+    """By its docstring and its values, or by what it declares."""
     from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
 
     class Careful(EpsilonGreedy):

@@ -85,7 +85,7 @@ def test_a_gif_shows_at_most_25_pictures_a_second_and_the_last(tmp_path):
         assert last[25:29].min() > 200
 
 
-def test_a_film_that_breaks_leaves_nothing(tmp_path):
+def test_a_film_that_fails_leaves_no_file(tmp_path):
     def breaking():
         yield np.zeros((40, 40, 3), np.uint8)
         raise RuntimeError("the environment fell over")

@@ -1,4 +1,4 @@
-"""On a chain whose values can be worked out, every value with every bootstrap converges to its own fixed point.
+"""On a chain with known values, every value with every bootstrap converges to its own fixed point.
 
 A table is exact, so what is left is the learning rule. The fixed points are computed from the model of the chain,
 without any of the code under test.
@@ -133,7 +133,7 @@ def test_values_converge_to_the_fixed_point_of_their_bootstrap(configure, value,
 
 
 def test_the_fixed_points_are_different_ones():
-    """Otherwise the test above would say little."""
+    """Otherwise the test above would prove little."""
     best, explored, soft = (expected_values(name) for name in ("max", "expected_sarsa", "munchausen"))
     assert min(np.abs(one - other).max() for one, other in ((best, explored), (best, soft), (explored, soft))) > 0.1
 

@@ -21,8 +21,8 @@ def test_a_hook_is_documented_where_components_are_explained(hook):
     assert f"`{hook.__name__}`" in (PACKAGE / "README.md").read_text(encoding="utf-8")
 
 
-def test_nothing_is_found_by_a_name_that_is_declared_nowhere():
-    """A `getattr` or `hasattr` for a fixed name is a hook that only its author knows."""
+def test_no_hook_is_looked_up_by_an_undeclared_name():
+    """A `getattr` or `hasattr` for a fixed name would be an undocumented hook."""
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             is_call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
@@ -53,7 +53,7 @@ def test_epsilon_greedy_explorations_are_known_by_their_epsilon():
 
 
 def test_an_environment_that_is_listed_exists():
-    """A renamed class of Gymnasium's would silently be one that cannot be saved."""
+    """Otherwise a renamed Gymnasium class would silently stop being saved exactly."""
     for path in state.FIELDS:
         module, _, name = path.rpartition(".")
         assert hasattr(importlib.import_module(module), name), path

@@ -150,7 +150,7 @@ def test_dimensions_are_chosen_by_name_or_number(configure):
         insight.choose_pairs(build(configure(*TABLE)), ["0", "1"])
 
 
-def test_a_walk_is_a_plain_sum():
+def test_a_walks_return_is_a_plain_sum():
     walk = Walk(seed=0, obs=np.zeros((3, 1)), q_values=np.zeros((3, 2)), actions=np.zeros(2, int),
                 rewards=np.array([1.0, 2.0]), discount=0.9, truncated=False)  # fmt: skip
     assert walk.followed == pytest.approx([1 + 0.9 * 2, 2.0, 0.0])

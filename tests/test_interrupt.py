@@ -1,4 +1,4 @@
-"""Signals: a first one waits for a safe point, another's handler gets it afterwards, and what is held is done."""
+"""Signals: the first waits for a safe point, an outside handler gets it afterwards, and held work is finished."""
 
 # ruff: noqa: PT012 (what happens between a signal and its safe point is what is tested)
 
@@ -38,7 +38,7 @@ def test_a_signal_waits_for_a_safe_point(number, code):
     interrupt.check()  # nobody is asked to stop any more
 
 
-def test_a_second_ctrl_c_does_not_wait_but_for_what_is_held():
+def test_a_second_ctrl_c_waits_only_for_what_is_held():
     with pytest.raises(Interrupted) as caught, interrupt.listening():
         send(signal.SIGINT)
         with interrupt.held():
@@ -50,7 +50,7 @@ def test_a_second_ctrl_c_does_not_wait_but_for_what_is_held():
     assert not caught.value.safe
 
 
-def test_other_signals_may_come_as_often_as_they_like():
+def test_repeated_signals_other_than_ctrl_c_change_nothing():
     with pytest.raises(Interrupted) as caught, interrupt.listening():
         for _ in range(10):
             send(signal.SIGTERM)
@@ -58,7 +58,7 @@ def test_other_signals_may_come_as_often_as_they_like():
     assert caught.value.code == 143
 
 
-def test_a_safe_point_that_does_not_come_is_not_waited_for(monkeypatch):
+def test_a_run_stops_without_a_safe_point_if_none_comes(monkeypatch):
     monkeypatch.setattr(interrupt, "PATIENCE", 0.05)
     with pytest.raises(Interrupted) as caught, interrupt.listening():
         send(signal.SIGTERM)
@@ -67,7 +67,7 @@ def test_a_safe_point_that_does_not_come_is_not_waited_for(monkeypatch):
 
 
 def test_a_launchers_own_handler_gets_the_signal_afterwards():
-    """As submitit's does, which has the job queued again."""
+    """As submitit's handler, which requeues the job."""
     order = []
     before = signal.signal(signal.SIGUSR2, lambda number, frame: order.append("theirs"))
     try:

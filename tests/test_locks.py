@@ -1,4 +1,4 @@
-"""Whose a directory is."""
+"""Which process owns a directory."""
 
 import os
 import shutil
@@ -45,7 +45,7 @@ time.sleep(600)
 
 
 def test_a_process_that_is_killed_lets_go_and_its_run_reads_as_interrupted(tmp_path):
-    """Whatever process has its number by then."""
+    """Whatever process has its id by then."""
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
         write_record(tmp_path, {**HERE, "pid": os.getpid()})
@@ -58,7 +58,7 @@ def test_a_process_that_is_killed_lets_go_and_its_run_reads_as_interrupted(tmp_p
 
 
 def test_a_child_that_outlives_its_parent_does_not_hold_its_directory(tmp_path):
-    """As a process does that an environment has forked."""
+    """Such as a process that an environment has forked."""
     child = HOLD.replace('print("held"', "import os\nif os.fork(): os._exit(0)\nprint(os.getpid()")
     with subprocess.Popen([sys.executable, "-c", child, tmp_path], stdout=subprocess.PIPE) as process:
         number = int(process.stdout.readline())

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: kept, read again, and survived when damaged. Small kernels stand for the engine's."""
+"""Compiled kernels on disk: cached, read again, and compiled again if damaged; with small kernels for the test."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_where_nothing_can_be_written_kernels_are_compiled_by_every_process(wher
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_directory_that_is_not_ours_to_write_is_left_alone(where, tmp_path):
+def test_a_read_only_directory_is_left_alone(where, tmp_path):
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o500)
     assert finish(start(USE, closed, where)) == {"x": RIGHT, "hits": 0, "directory": None}
@@ -142,8 +142,8 @@ except numba.TypingError:
 """
 
 
-def test_a_kernel_that_cannot_be_compiled_costs_nobody_what_was_kept(where, kept, tmp_path):
-    """A wrong argument is no damage: it is raised as what it is, and no file is touched."""
+def test_a_kernel_that_cannot_be_compiled_leaves_the_cache_alone(where, kept, tmp_path):
+    """A wrong argument is not damage: its error is raised, and no file is touched."""
     cache = tmp_path / "cache"
     shutil.copytree(kept, cache)
     before = {path: path.read_bytes() for path in cache.rglob("*.nb?")}
@@ -152,7 +152,7 @@ def test_a_kernel_that_cannot_be_compiled_costs_nobody_what_was_kept(where, kept
 
 
 @pytest.mark.parametrize("files", ["small.inner*.nbc", "small.inner*.nbi"])
-def test_only_what_is_damaged_is_made_again(where, kept, tmp_path, files):
+def test_only_damaged_files_are_written_again(where, kept, tmp_path, files):
     cache = tmp_path / "cache"
     shutil.copytree(kept, cache)
     (damaged, *_) = cache.rglob(files)

@@ -1,4 +1,4 @@
-"""What writers and readers share of the files on disk."""
+"""What writers and readers of the files on disk share."""
 
 import json
 import math
@@ -85,7 +85,7 @@ def test_the_primary_result_is_that_of_a_completed_run():
 
 
 def test_a_record_that_has_no_room_is_as_it_was(tmp_path, monkeypatch):
-    """The fallback of a full disk, in place, fails as well: what was there is there again."""
+    """Overwriting in place, the fallback on a full disk, fails too: the old content is restored."""
     records.write_record(tmp_path, {"status": "running"})
     before, write = (tmp_path / "run.json").read_bytes(), os.write
 

@@ -92,7 +92,7 @@ def test_an_unknown_name_gets_the_nearest_one_and_all_choices():
 
 
 @pytest.mark.parametrize("name", ["", "_epsilon_greedy", "no.dots", "linear.inside", "..", "a b"])
-def test_whatever_is_no_name_is_refused_in_one_line(name):
+def test_anything_that_is_not_a_name_is_refused_in_one_line(name):
     (problem,) = refused("exploration", name=name)
     assert problem.startswith(f"exploration.name={name}: no such component; ")
 
@@ -136,12 +136,12 @@ def test_an_integer_may_be_written_as_a_whole_float(written):
 
 
 @pytest.mark.parametrize(("value", "shown"), [(True, "true"), (1.5, "1.5"), ("7", "7"), (None, "null")])
-def test_what_is_no_integer_is_refused(value, shown):
+def test_a_value_that_is_not_an_integer_is_refused(value, shown):
     assert refused("buffer", name="uniform", capacity=value) == (f"buffer.capacity={shown}: must be a valid integer",)
 
 
 @pytest.mark.parametrize("value", [1, 0, "true"])
-def test_what_is_no_boolean_is_refused(value):
+def test_a_value_that_is_not_a_boolean_is_refused(value):
     assert refused("buffer", name="uniform", replacement=value) == (
         f"buffer.replacement={value}: must be a valid boolean",
     )
@@ -177,18 +177,18 @@ def test_all_problems_are_reported_together():
     ]
 
 
-def test_problems_are_called_by_the_prefix_given():
+def test_problems_begin_with_the_prefix_given():
     with pytest.raises(ConfigError, match=r"^logger\.web\.mode=on: "):
         registry.validate("logger", {"name": "wandb", "mode": "on"}, prefix="logger.web")
 
 
-def test_a_constructors_refusal_gets_the_group_in_front(toy):
+def test_a_constructors_error_is_prefixed_with_the_group(toy):
     config = registry.validate("network", {"name": "toy", "width": 1, "rate": 2.5})
     with pytest.raises(ConfigError, match=r"^network\.rate=2\.5: must be at most width=1$"):
         registry.create("network", config, "box")
 
 
-def test_a_refusal_that_names_no_key_gets_the_component_in_front(toy):
+def test_an_error_that_names_no_key_is_prefixed_with_the_component(toy):
     config = registry.validate("network", {"name": "toy", "width": 1, "deep": True})
     with pytest.raises(ConfigError, match=r"^network=toy: deep things are not built here$"):
         registry.create("network", config, "box")

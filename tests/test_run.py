@@ -36,7 +36,7 @@ def table(directory, name):
         return list(csv.DictReader(file))
 
 
-def test_a_completed_run_leaves_everything_the_design_names(start, tmp_path):
+def test_a_completed_run_leaves_all_documented_files(start, tmp_path):
     record = start().execute(Quiet())
     directory = tmp_path / "run"
     assert {path.name for path in directory.iterdir()} == {
@@ -170,7 +170,7 @@ def test_a_full_disk_fails_the_run_with_its_reason(start, tmp_path):
 
 
 class Speaking:
-    """A component with a column of its own."""
+    """A component that adds a column."""
 
     columns = ("fill",)
 
@@ -220,7 +220,7 @@ class Unseeded(CartPoleEnv):
 
 
 def test_an_environment_that_cannot_be_saved_costs_warnings_and_the_run_goes_on(start, tmp_path, monkeypatch, caplog):
-    """Those of its first episode are written, because that may be repeated by its seed."""
+    """Checkpoints in its first episode are written, because its seed may repeat that one."""
     monkeypatch.setitem(gymnasium.registry, "Unseeded-v0", gymnasium.envs.registration.EnvSpec("Unseeded-v0", Unseeded))
     record = start("env.id=Unseeded-v0", "checkpoint.interval=1", "checkpoint.unit=episodes").execute(Quiet())
     assert (record["status"], record["progress"]["episode"]) == ("completed", 8)

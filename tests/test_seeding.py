@@ -28,7 +28,7 @@ def test_a_name_stands_for_one_generator():
 
 
 def test_streams_stay_what_they_are_between_versions():
-    """Whoever changes these numbers changes every learning curve."""
+    """Changing these numbers would change every learning curve."""
     assert seed_sequence(0, "replay").generate_state(2).tolist() == [3186786147, 3062244068]
     assert torch_generator(0, "network").initial_seed() == 8241470298602156061
 

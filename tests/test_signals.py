@@ -45,7 +45,7 @@ def test_an_interruption_survives_its_way_out_of_a_worker():
     assert (error.number, error.safe, error.code, str(error)) == (15, True, 143, "at step 3")
 
 
-def test_what_comes_after_the_first_one_does_not_disturb_the_end():
+def test_further_signals_do_not_disturb_the_end():
     """Ten signals are one, and a Ctrl-C that hurries the end does not break it."""
 
     @listening()
@@ -69,8 +69,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_safe_point():
 
 
 def test_a_signal_that_comes_too_late_for_one_job_stops_the_next():
-    """Else a Ctrl-C in a run's last moment would be forgotten, and the next run would begin."""
-    _interrupt.listen()
+    """Otherwise a Ctrl-C in a run's last moment would be lost, and the next run would begin."""
     done = []
 
     def work():
@@ -79,13 +78,13 @@ def test_a_signal_that_comes_too_late_for_one_job_stops_the_next():
             done.append("first")
         done.append("second")
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(Interrupted) as caught, _interrupt.listening():
         work()
     assert done == ["first"]
     assert caught.value.number == signal.SIGTERM
 
 
-def test_what_listened_before_hears_of_a_signal_if_it_is_not_ours():
+def test_an_earlier_handler_from_outside_gets_the_signal():
     heard = []
     signal.signal(signal.SIGUSR2, lambda number, _: heard.append(number))
     with contextlib.suppress(Interrupted), listening():
@@ -95,17 +94,31 @@ def test_what_listened_before_hears_of_a_signal_if_it_is_not_ours():
 
 
 def test_a_command_ends_once():
-    _interrupt.listen()
-
     def work():
         try:
             raise_signals(signal.SIGTERM)
         finally:
             raise_signals(*[signal.SIGTERM] * 10, signal.SIGINT)
 
-    with pytest.raises(Interrupted) as caught:
+    with pytest.raises(Interrupted) as caught, _interrupt.listening():
         work()
     assert caught.value.code == 143
+
+
+def test_what_a_library_makes_of_an_interruption_is_one():
+    """Hydra and argparse raise errors of their own, which would read as mistakes of whoever typed the command."""
+
+    def work():
+        try:
+            raise_signals(signal.SIGINT)
+        except BaseException as error:
+            raise ValueError("seed=1: cannot be read") from error
+
+    with pytest.raises(Interrupted) as caught, _interrupt.listening():
+        work()
+    assert caught.value.code == 130
+    with pytest.raises(ValueError, match="really"), _interrupt.listening():
+        raise ValueError("really")
 
 
 @pytest.mark.parametrize("end", [SystemExit(0), OSError("gone"), KeyboardInterrupt()])
@@ -127,7 +140,7 @@ def test_what_hangs_as_it_is_closed_is_left_when_a_signal_has_come(caplog, monke
 
 
 class Watcher(Quiet):
-    """Has something happen at the third stride."""
+    """Does something at the third stride."""
 
     def __init__(self, act):
         self.act, self.strides = act, 0

@@ -1,4 +1,4 @@
-"""Every question in `sweeps/` opens with itself, composes and builds; a variant's seeds cost no second composition."""
+"""Every file in `sweeps/` opens with its question, composes and builds; another seed needs no second composition."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def composer():
 
 @pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
 def test_every_question_composes_and_builds(composer, path):
-    """Arms differ, and are compared at equal environment steps."""
+    """Variants differ, and are compared at equal environment steps."""
     question = read_question(path, False)
     assert path.read_text(encoding="utf-8").splitlines()[0] == f"# {question.question}"
     assert question.question.endswith("?")
@@ -64,7 +64,7 @@ OVERRIDES = [
 
 @pytest.mark.parametrize("shared", OVERRIDES, ids=str)
 @pytest.mark.parametrize("seed", [0, 7])
-def test_another_seed_of_an_arm_is_what_composing_again_gives(composer, shared, seed):
+def test_another_seed_of_a_variant_is_what_composing_again_gives(composer, shared, seed):
     config = master(LAUNCH)
     loader = GlobalHydra.instance().config_loader()
     prepared = Prepared(
@@ -98,7 +98,7 @@ def test_seeds_are_written_as_hydra_writes_them(text, seeds):
 
 
 @pytest.mark.parametrize("text", ["", "range(0)", "a,b", "1.5", "-1", "1,1", "os.getpid()", "true", "interval(0,1)"])
-def test_what_is_no_seed_is_refused(text):
+def test_anything_that_is_not_a_seed_is_refused(text):
     with pytest.raises(ConfigError, match="seeds="):
         parse_seeds(text)
 

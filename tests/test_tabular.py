@@ -1,4 +1,4 @@
-"""Tabular Q-learning is a composition: what it computes is what a loop of ten lines computes, and it finds Q*."""
+"""Tabular Q-learning is a composition: it computes the same as a loop of ten lines, and finds Q*."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def q_learning(steps, q, alpha, discount):
 
 @pytest.mark.parametrize("env", ["frozen_lake", "cliff_walking", "taxi"])
 def test_the_real_loop_computes_watkins_rule_bit_for_bit(learn, env):
-    """Q ← Q + α (r + γ max Q − Q), with α = ½ a power of two, so that no order of operations rounds otherwise."""
+    """Q ← Q + α (r + γ max Q − Q), with α = ½ a power of two, so that every order of operations rounds the same."""
     overrides = (f"env={env}", "discount=0.9", "network.initial=1", "episodes=null", "steps=300")
     table, seen = learn("experiment=q_learning", *overrides)
     assert len(seen) == 300
@@ -64,7 +64,7 @@ def test_any_rate_is_twice_that_of_the_optimizer(learn):
     assert np.ptp(table) > 0.1
 
 
-def test_a_time_limit_is_no_end(learn):
+def test_a_time_limit_is_not_a_termination(learn):
     """Cut off after every third step, no episode ever terminates, and every target bootstraps."""
     overrides = ("env=cliff_walking", "env.max_episode_steps=3", "discount=0.5", "episodes=null", "steps=400")
     table, seen = learn("experiment=q_learning", *overrides)

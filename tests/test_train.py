@@ -207,8 +207,8 @@ def test_extending_a_run_does_not_change_its_past(configure, tmp_path):
     assert len(long) > len(short)
 
 
-def test_clipping_rewards_leaves_the_return_what_it_was(configure, tmp_path):
-    """The counting environment pays 1, 2, 3 … in an episode of three steps or more."""
+def test_clipping_rewards_does_not_change_the_return(configure, tmp_path):
+    """The counting environment's rewards are 1, 2, 3 … in an episode of three steps or more."""
     config = configure("logger=csv", "episodes=2", "evaluation.final_num_episodes=1", "train.max_reward=1.5")
     config["env"]["id"] = "Counting-v0"
     experiment = build(config)

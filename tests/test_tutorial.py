@@ -58,7 +58,7 @@ def test_twelve_calls_agree_with_keras_on_every_weight(configure, recorded, name
 @pytest.mark.parametrize("name", ["torch", "fused"])
 @pytest.mark.parametrize("key", ["optimizer=adam optimizer.eps=1e-7", "value.all_actions=false"])
 def test_each_deviation_is_needed_to_agree(configure, recorded, key, name):
-    """Without Keras' Adam or the loss over all actions the weights are far off."""
+    """Without Keras' Adam or the loss over all actions, the weights differ by far."""
     engine = build(configure("experiment=tutorial", *key.split(), f"engine={name}")).agent.engine
     assert max(replay(engine, recorded)) > 1e-4
 

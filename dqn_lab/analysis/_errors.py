@@ -14,7 +14,7 @@ class SkippedRuns(UserWarning):
 
 
 class NoBounds(UserWarning):
-    """No bounds are assumed of the scores."""
+    """The bounds of the scores are unknown, so none are assumed."""
 
 
 def unknown(key: str, word: object, choices: Iterable[object], what: str = "column") -> AnalysisError:

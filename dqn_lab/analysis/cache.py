@@ -1,9 +1,9 @@
-"""A copy in Parquet of the tables of runs that lie side by side, which loads many times as fast as their CSV files.
+"""A Parquet copy of the tables of all runs in a directory, which loads many times as fast as their CSV files.
 
 It lies beside the runs, in `.analysis/`, and may be deleted at any time: if it is missing, damaged or cannot be
-written, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, the times and the
-inode that it had before it was read. A file that changed within two seconds of being read is not cached, because a
-clock may be as coarse as that.
+written, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, times and
+inode that it had before it was read. A file that changed within two seconds of being read is not cached, because
+file times may be that coarse.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Fingerprint = list[int]
 
 
 def fingerprint(path: Path) -> Fingerprint:
-    """Returns what changes when a file does."""
+    """Returns a file's size, times and inode, which change when the file does."""
     stat = path.stat()
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def is_settled(print_: Fingerprint) -> bool:
-    """Returns whether a file that is changed from now on is sure to have another fingerprint."""
+    """Returns whether every later change to the file is certain to change its fingerprint."""
     return max(print_[1:3]) < time.time_ns() - COARSE
 
 
@@ -52,12 +52,12 @@ def read_cache(parent: Path, table: str) -> dict[str, tuple[Fingerprint, Any]]:
             runs[name] = (print_, part if part.schema.equals(schema) else part.cast(schema))
             start += rows
         return runs if start == whole.num_rows else {}
-    except Exception:  # however it is damaged, the CSV files are there
+    except Exception:  # however it is damaged, the CSV files remain
         return {}
 
 
 def write_cache(parent: Path, table: str, runs: Mapping[str, tuple[Fingerprint, Any]]) -> None:
-    """Replaces the copy, or leaves it as it was; a directory that cannot be written to has none."""
+    """Replaces the copy, or leaves it as it was if the directory is not writable."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -12,7 +12,7 @@ from dqn_lab.analysis._errors import AnalysisError
 from dqn_lab.analysis.intervals import VARIANT, Bounds, Floats, margin, student, weights
 from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant, find_bounds, present
 
-ENOUGH = 0.9  # of a variant's runs: if fewer have a value, those that are left are not a fair sample
+ENOUGH = 0.9  # share of a variant's runs; if fewer have a value, they are not a fair sample
 NUM_POINTS = 101
 NUM_DRAWS = 1_999
 
@@ -28,9 +28,9 @@ def learning_curves(
 ) -> pd.DataFrame:
     """Averages runs at common environment steps.
 
-    Between two evaluations a run's value is interpolated linearly; before its first and after its last it has none. A
+    Between two evaluations a run's value is interpolated linearly; outside them it has none. A
     step is left out if fewer than nine in ten of a variant's runs have a value: with budgets in episodes the runs that
-    go on longest are the better ones. The band is that of `intervals.py` at each step, with the same draws at all; a
+    last longest are the better ones. The band is that of `intervals.py` at each step, with the same draws at each; a
     single run has none.
 
     Args:
@@ -39,14 +39,14 @@ def learning_curves(
         grid: environment steps; None: the evaluations' own steps where nine in ten runs share them, else 101 from the
             first to the last.
         by: the column, or columns, that tell the variants apart.
-        bounds: the least and the greatest value that there can be; None: those of the task, where known.
-        level: of the band, which holds pointwise.
+        bounds: the least and the greatest possible value; None: those of the task, if known.
+        level: the band's, which holds pointwise.
 
     Returns:
-        a row per variant and step: the columns of `by`, `step`, `seeds` that have a value there, `mean, low, high`.
+        a row per variant and step: the columns of `by`, `step`, `seeds` with a value there, `mean, low, high`.
 
     Raises:
-        AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
+        AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
     check_columns(evaluations, value, keys, "value")
@@ -74,12 +74,12 @@ class Curve(NamedTuple):
 
 
 def each_run(part: pd.DataFrame, value: str) -> tuple[pd.DataFrame, list[Curve]]:
-    """Splits a table into runs, in order of appearance; of two rows at one step the later counts.
+    """Splits a table into runs, in order of appearance; if a run has two rows at one step, the later one counts.
 
     Returns:
-        a row per run and variant of what tells it apart, the columns before those of its table; and its curve.
+        a row per run and variant with the columns that identify it, and its curve.
     """
-    part, names = _once(part)
+    part, names = _unique_steps(part)
     which = part.groupby(names, observed=True, sort=False).ngroup().to_numpy()
     order = np.lexsort((part["step"].to_numpy(float), which))
     starts = np.flatnonzero(np.diff(which[order], prepend=-1))
@@ -91,8 +91,8 @@ def each_run(part: pd.DataFrame, value: str) -> tuple[pd.DataFrame, list[Curve]]
     return about, [Curve(rows[:, 0], rows[:, 1]) for rows in np.split(numbers, starts[1:])]
 
 
-def _once(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Keeps one row at each step of a run, the last; names the columns that tell runs apart."""
+def _unique_steps(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Keeps the last row at each step of a run; also returns the columns that identify a run."""
     names = [name for name in ("run", "variant") if name in part]
     if not names:
         raise AnalysisError("run: no such column; each row must name its run, as those of load_runs do")
@@ -101,7 +101,7 @@ def _once(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 def common_steps(evaluations: pd.DataFrame) -> Floats:
     """Returns the steps that nine in ten of the runs share, or else 101 from the first to the last."""
-    part, names = _once(evaluations)
+    part, names = _unique_steps(evaluations)
     counts = part["step"].value_counts().sort_index()
     shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True).ngroups]
     if len(shared) > 1:
@@ -134,7 +134,7 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
         weight = weights(len(at), VARIANT, NUM_DRAWS)
         ends = weight[:, :1] * low + weight[:, -1:] * high  # [draws, steps]
         draws = (weight[:, 1:-1] @ values + ends) / (weight[:, 1:-1] @ here + weight[:, :1] + weight[:, -1:])
-        half = np.nan_to_num(student(spread, seeds, level))  # nothing, of a single run
+        half = np.nan_to_num(student(spread, seeds, level))  # zero for a single run
     tail = (1 - level) / 2
     below, above = np.quantile(draws, [tail, 1 - tail], axis=0)
     low, high = np.maximum(np.minimum(below, mean - half), least), np.minimum(np.maximum(above, mean + half), greatest)
@@ -155,7 +155,7 @@ def area_under_curve(
 
     Returns:
         a row per run: what tells it apart (`run`, `variant`, `seed`, swept keys), `area` in value × steps, and
-        `mean_value`, the area divided by the steps; both missing for a run that does not reach from `start` to `stop`.
+        `mean_value`, the area divided by the steps; both missing for a run that does not span `start` to `stop`.
         Ready for `summarize` and `compare`.
 
     Raises:
@@ -185,21 +185,21 @@ def distribution(
 ) -> pd.DataFrame:
     """Returns each variant's empirical distribution of a score, with a band that holds for all scores at once.
 
-    The band is Kolmogorov's, exact at every number of seeds where scores do not tie, and wider than need be where they
+    The band is Kolmogorov's: exact at every number of seeds if no scores tie, and wider than necessary if they
     do (Massey 1951, "The Kolmogorov-Smirnov Test for Goodness of Fit", https://doi.org/10.2307/2280095).
 
     Args:
         scores: one row per run.
         metric: the column.
         by: the column, or columns, that tell the variants apart.
-        level: of the band.
+        level: the band's.
 
     Returns:
-        a row per variant and score that occurs, ascending: the columns of `by`, `score`, `fraction` of the runs with at
+        a row per variant and distinct score, ascending: the columns of `by`, `score`, `fraction` of the runs with at
         least this score, `low, high`.
 
     Raises:
-        AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
+        AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
     """
     from scipy.special import smirnovi
 
@@ -210,7 +210,7 @@ def distribution(
         values = np.sort(present(part, metric))
         score = np.unique(values)
         fraction = 1 - np.searchsorted(values, score) / max(len(values), 1)
-        half = smirnovi(max(len(values), 1), (1 - level) / 2)  # of Kolmogorov's statistic: both sides apart
+        half = smirnovi(max(len(values), 1), (1 - level) / 2)  # Kolmogorov's statistic, from both one-sided tails
         band = {"low": np.clip(fraction - half, 0, 1), "high": np.clip(fraction + half, 0, 1)}
         tables.append(pd.DataFrame({**variant, "score": score, "fraction": fraction, **band}))
     return pd.concat(tables, ignore_index=True)

@@ -1,15 +1,15 @@
-"""Intervals of a variant's scores, most of which may be perfect while some fail.
+"""Intervals for scores of which most may be perfect while a few fail.
 
 The Bayesian bootstrap (Rubin 1981, "The Bayesian Bootstrap", https://doi.org/10.1214/aos/1176345338) with half an
-observation added at the least and half at the greatest score that there can be, a Dirichlet-process prior (Ferguson
+observation added at the least and half at the greatest possible score, a Dirichlet-process prior (Ferguson
 1973, https://doi.org/10.1214/aos/1176342360). Scores x₁ … xₙ in [a, b] get weights from Dirichlet(½, 1, …, 1, ½) with a
-and b beside them; an interval is what the middle 95 % of the draws of a weighted statistic span. For scores of 0 and 1
+and b beside them; an interval spans the middle 95 % of the draws of a weighted statistic. For scores of 0 and 1
 in [0, 1] it is Jeffreys' interval, Beta(k + ½, n − k + ½), whose coverage is nominal on average (Brown, Cai and
-DasGupta 2001, https://doi.org/10.1214/ss/1009213286). A resample of 30 perfect runs says that failure is impossible;
-the half observation does not.
+DasGupta 2001, https://doi.org/10.1214/ss/1009213286). Resamples of 30 perfect runs never contain a failure, as
+if it were impossible; the half observation allows for one.
 
 The interval of a mean is the wider, at each end, of this and Student's: near a bound the draws lie to one side of the
-mean, so that their interval alone would miss it (83 to 90 % coverage for scores uniform in the last fiftieth of the
+mean, so that this interval alone would miss it (83 to 90 % coverage for scores uniform in the last fiftieth of the
 range), or even leave out the mean of the scores themselves. `README.md` beside this file has the measured coverage.
 
 Interquartile means and probabilities of improvement have the draws' interval. Coverage of nominal 95 % at 30 seeds,
@@ -42,12 +42,12 @@ from numpy.typing import NDArray
 from dqn_lab.seeding import seed_sequence
 
 NUM_DRAWS = 9_999
-ENOUGH = 29  # seeds that show what one run in ten does, with 95 %: 0.9²⁹ < 0.05
-BEYOND = 1.5  # standard deviations that scores may lie beyond those seen, where nothing is known of their bounds
-SPAN = 2.0  # … and for fewer seeds than ENOUGH at least so many times the range that they span
-MANY = 400  # scores, beyond which their weights are drawn in blocks, of 32 MB
-ALIKE = 10  # scores of one value from which on others count as out of the question, where no bounds are known
-CONTROL, VARIANT = "control", "arm"  # name the draws of each; other names would be other draws
+ENOUGH = 29  # seeds that show an outcome of one run in ten with 95 % probability: 0.9²⁹ < 0.05
+BEYOND = 1.5  # standard deviations that scores may lie beyond those seen if their bounds are unknown
+SPAN = 2.0  # … with fewer seeds than ENOUGH, at least this many times their range
+MANY = 400  # with more scores, weights are drawn in blocks of 32 MB
+ALIKE = 10  # equal scores from which on other values are ruled out, if no bounds are known
+CONTROL, VARIANT = "control", "arm"  # names of random streams; other names would give other draws
 Floats = NDArray[np.float64]
 Bounds = tuple[float, float]
 
@@ -85,15 +85,15 @@ def _middle_half(weight: Floats) -> Floats:
 
 
 def weight_blocks(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Iterator[Floats]:
-    """Draws weights from Dirichlet(½, 1, …, 1, ½), the same ones each time, in blocks that fit into the memory.
+    """Draws weights from Dirichlet(½, 1, …, 1, ½), the same ones each time, in blocks that fit into memory.
 
     Args:
-        number: of scores.
-        stream: names the draws; independent variants need different ones.
-        num_draws: of them.
+        number: the number of scores.
+        stream: names the draws; independent variants need different names.
+        num_draws: how many draws.
 
     Yields:
-        [draws, number + 2], not to be written to.
+        [draws, number + 2], read-only.
     """
     if number <= MANY:
         yield weights(number, stream, num_draws)
@@ -105,7 +105,7 @@ def weight_blocks(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Itera
 
 @lru_cache(maxsize=4)  # a comparison asks for the same ones again and again
 def weights(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Floats:
-    """Draws the weights of `weight_blocks` all at once: [num_draws, number + 2], not to be written to."""
+    """Draws the weights of `weight_blocks` all at once: [num_draws, number + 2], read-only."""
     return _dirichlet(_generator(number, stream), number, num_draws)
 
 
@@ -126,9 +126,9 @@ def draw(scores: Floats, bounds: Bounds | None, stream: str = VARIANT, num_draws
 
     Args:
         scores: [n], n > 0, finite, in any order.
-        bounds: of what they can be; None, or an infinite one: those of `extent`.
-        stream: names the draws; independent variants need different ones.
-        num_draws: of them.
+        bounds: the least and greatest possible score; None, or an infinite bound: those of `extent`.
+        stream: names the draws; independent variants need different names.
+        num_draws: how many draws.
     """
     ordered = np.sort(scores)  # so that not even rounding depends on their order
     low, high = limits(ordered, bounds)
@@ -136,14 +136,14 @@ def draw(scores: Floats, bounds: Bounds | None, stream: str = VARIANT, num_draws
 
 
 def limits(scores: Floats, bounds: Bounds | None) -> Bounds:
-    """Returns the bounds that are known, and those of `extent` in place of the others."""
+    """Returns the known bounds, and those of `extent` in place of unknown ones."""
     known, guessed = bounds or (-np.inf, np.inf), extent(scores)
     low, high = (end if np.isfinite(end) else guess for end, guess in zip(known, guessed, strict=True))
     return low, high
 
 
 def extent(scores: Floats) -> Bounds:
-    """Computes bounds where none are known: NaN for a single score, or for a few that are all the same."""
+    """Estimates bounds from the scores: NaN for a single score, or for a few equal ones."""
     alike = scores.min() == scores.max()
     if len(scores) < 2 or (alike and len(scores) < ALIKE):
         return np.nan, np.nan
@@ -152,14 +152,14 @@ def extent(scores: Floats) -> Bounds:
 
 
 def margin(spread: Any, span: Any, number: Any) -> Any:
-    """Computes how far beyond those seen scores may lie where no bounds are known, of numbers or of arrays."""
+    """Computes how far scores may lie beyond those seen if no bounds are known, for numbers or arrays."""
     return np.maximum(BEYOND * spread, np.where(number < ENOUGH, SPAN, 0.0) * span)
 
 
 def mean_interval(draws: Draws, bounds: Bounds | None, level: float) -> Bounds:
     """Computes the interval of the mean: at each end the wider of the draws' and Student's, within the bounds.
 
-    NaN where there is nothing to say, as with one score in no known bounds.
+    NaN if it cannot be computed, as for one score without known bounds.
     """
     low, high = interval(draws.mean(), level)
     scores = draws.scores[1:-1]
@@ -170,7 +170,7 @@ def mean_interval(draws: Draws, bounds: Bounds | None, level: float) -> Bounds:
 
 
 def student(spread: Any, number: Any, level: float) -> Any:
-    """Computes half the width of Student's interval of a mean, of numbers or of arrays."""
+    """Computes half the width of Student's interval of a mean, for numbers or arrays."""
     from scipy.special import stdtrit
 
     return stdtrit(number - 1, (1 + level) / 2) * spread / np.sqrt(number)
@@ -186,14 +186,14 @@ def wilson(successes: int, number: int, level: float) -> Bounds:
 
 
 def unseen_rate(number: int, level: float = 0.95) -> float:
-    """Computes the greatest share of runs whose kind may be missing among some seeds: 1 − 0.05^(1/n), some 3 / n."""
+    """Computes the largest share of runs of one kind that n seeds may all have missed: 1 − 0.05^(1/n), about 3 / n."""
     return float(1 - (1 - level) ** (1 / number))
 
 
 def interval(draws: Floats, level: float) -> Bounds:
-    """Returns what the middle of the draws spans: it leaves out zero exactly where `p_value` is at most 1 − level.
+    """Returns the span of the middle of the draws: it excludes zero exactly when `p_value` is at most 1 − level.
 
-    NaN where there is nothing to say, as with one score in no known bounds.
+    NaN if it cannot be computed, as for one score without known bounds.
     """
     tail = int((1 - level) / 2 * (len(draws) + 1) + 1e-9)  # the rank of the lower end
     if not np.isfinite(draws).all() or tail < 1:
@@ -203,7 +203,7 @@ def interval(draws: Floats, level: float) -> Bounds:
 
 
 def p_value(differences: Floats) -> float:
-    """Returns the level at which an interval begins to hold zero, two-sided, at least 2 / (draws + 1)."""
+    """Returns the two-sided p-value of a difference of zero, at least 2 / (draws + 1)."""
     if not np.isfinite(differences).all():
         return np.nan
     beyond = min(int((differences <= 0).sum()), int((differences >= 0).sum()))

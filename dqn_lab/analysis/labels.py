@@ -1,4 +1,4 @@
-"""What variants are called that no `sweep.json` names, and the keys that tell configurations apart."""
+"""Labels of variants that no `sweep.json` names, and the keys that tell configurations apart."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 
 from dqn_lab import records as disk
 
-UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that make no other experiment
-MANY_KEYS = 3  # more than these make no label
+UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that do not change the experiment
+MANY_KEYS = 3  # keys in a label at most
 TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
-DATE = re.compile(r"/\d{4}-\d\d-\d\d$")  # a directory that says when, and not what
+DATE = re.compile(r"/\d{4}-\d\d-\d\d$")  # a directory named after a date
 MISSING = object()  # the value of a key that a configuration lacks
-Config = Mapping[str, Any]  # dotted keys; lists as text; without the uninteresting ones
+Config = Mapping[str, Any]  # dotted keys, without the uninteresting ones; lists as text
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
@@ -40,7 +40,7 @@ def _exact(value: Any) -> tuple[type, Any]:
 
 
 def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
-    """Names variants that nobody named."""
+    """Returns a label for each run's variant, by the run's path."""
     parents: dict[str, set[int]] = {}
     for path, config in configs.items():
         parents.setdefault(os.path.dirname(path), set()).add(id(config))
@@ -58,11 +58,11 @@ def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
 
 
 def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
-    """Names configurations by the overrides in the names of their directories; None unless these tell them apart."""
+    """Labels runs by the overrides in their directories' names; None unless these tell the configurations apart."""
     parts = {}
     for path in configs:
         name = TYPED.fullmatch(os.path.basename(path))
-        if name is None or len(name["overrides"]) >= disk.SLUG:  # of another kind, or cut
+        if name is None or len(name["overrides"]) >= disk.SLUG:  # a directory of another kind, or a shortened name
             return None
         words = name["overrides"].split(",")
         parts[path] = [word for word in words if word.partition("=")[0] not in (*UNINTERESTING, "default")]
@@ -78,7 +78,7 @@ def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
 
 
 def _free_keys(configs: Sequence[Config]) -> list[list[str]]:
-    """Lists each configuration's keys that differ, without those that the choice of a component settles."""
+    """Lists each configuration's keys that differ, without those that follow from the choice of a component."""
     swept = swept_keys(configs)
     free = set()
     for key in swept:
@@ -93,7 +93,7 @@ def _free_keys(configs: Sequence[Config]) -> list[list[str]]:
 
 
 def _write_labels(configs: Sequence[Config], keys: Sequence[Sequence[str]]) -> list[str]:
-    """Writes keys and values; of many keys only as few as tell the configurations apart."""
+    """Writes keys and values; if there are many, only the few that tell the configurations apart."""
     if max(map(len, keys), default=0) > MANY_KEYS:
         few = _telling_keys(configs, list(dict.fromkeys(key for own in keys for key in own)))
         keys = [[key for key in few if key in config] for config in configs]
@@ -104,7 +104,7 @@ def _write_labels(configs: Sequence[Config], keys: Sequence[Sequence[str]]) -> l
 
 
 def _telling_keys(configs: Sequence[Config], keys: Sequence[str]) -> list[str]:
-    """Chooses keys one after the other, each the one that tells most configurations apart, components' names first."""
+    """Chooses keys one by one, each time the one that tells most configurations apart, components' names first."""
     found: list[str] = []
     groups: list[tuple[Any, ...]] = [()] * len(configs)
     while len(set(groups)) < len(configs):
@@ -123,7 +123,7 @@ def _component(config: Config, key: str) -> Any:
 
 
 def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """Names runs and sweeps by their directories, with the parent's name before it where that is not enough."""
+    """Names runs and sweeps by their directories, with the parent's name in front if that is not unique."""
     parts = {path: path.split(os.sep) for path in paths}
     short = Counter(part[-1] for part in parts.values())
     long = Counter(tuple(part[-2:]) for part in parts.values())

@@ -21,18 +21,18 @@ OWN = ("run", "directory", "sweep", "variant", "task", "status", "engine", "star
 
 
 def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
-    """Loads what the records say: one row per run (two where a run belongs to two variants).
+    """Loads the records: one row per run (two if a run belongs to two variants).
 
     Args:
         paths: runs, sweeps, or any directories above them.
 
     Returns:
-        `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id, and what
-        changes its returns), `status`; the scores `final_return` (the final policy's greedy mean, the primary result),
-        `best_return` (that of the policy selected on the way, evaluated afresh) and `last_100` (of the last 100
-        training episodes), empty where a run has none yet; `final_step` and `final_episode`, how far it came;
-        `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`, `git.commit`,
-        `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason,
+        `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id and the
+        settings that change its returns), `status`; the scores `final_return` (the final policy's greedy mean, the
+        primary result), `best_return` (that of the policy selected during training, evaluated afresh) and `last_100`
+        (of the last 100 training episodes), empty if a run has none yet; `final_step` and `final_episode`, how far it
+        got; `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`,
+        `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason,
         `.attrs["swept"]` lists the keys that differ.
 
     Raises:
@@ -45,7 +45,7 @@ def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
 
 
 def tabulate_configs(found: Found) -> pd.DataFrame:
-    """Makes the frame of `load_configs` of runs that were found."""
+    """Makes the frame of `load_configs` from the runs found."""
     rows = [_row(run) for run in found.runs]
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()})
@@ -86,7 +86,7 @@ def _float(value: float | None) -> float:
 
 
 def column(values: Sequence[Any]) -> Any:
-    """Makes a column of the plainest type that holds the values: whole numbers stay whole where some are missing."""
+    """Makes a column of the simplest type that holds the values; integers stay integers if some are missing."""
     kinds = {type(value) for value in values if value is not None}
     full = None not in values
     if kinds == {bool}:
@@ -101,7 +101,7 @@ def column(values: Sequence[Any]) -> Any:
 
 
 def _categories(values: Iterable[Any]) -> Any:
-    """Makes a column whose groups come in the order in which they first appear."""
+    """Makes a categorical column, its categories in order of appearance."""
     values = [None if pd.isna(value) else value for value in values]
     return pd.Categorical(values, categories=[value for value in dict.fromkeys(values) if value is not None])
 
@@ -133,7 +133,7 @@ def load_runs(*paths: str | os.PathLike[str], table: Table = "episodes") -> pd.D
 
 
 def tabulate_runs(found: Found, table: Table) -> pd.DataFrame:
-    """Makes the frame of `load_runs` of runs that were found."""
+    """Makes the frame of `load_runs` from the runs found."""
     skipped = dict(found.skipped)
     tables = read_tables(dict.fromkeys(run.directory for run in found.runs), table, skipped)
     runs = [run for run in found.runs if run.directory in tables]
@@ -161,7 +161,7 @@ def _concatenate(tables: Sequence[Any]) -> pd.DataFrame:
 
 
 def _identity(runs: Sequence[Run], swept: Sequence[str], taken: Iterable[Any]) -> dict[str, Any]:
-    """Returns the columns that tell runs apart, a value a run."""
+    """Returns the columns that identify runs, with one value per run."""
     columns: dict[str, list[Any]] = {
         "run": [run.name for run in runs],
         "sweep": [run.sweep for run in runs],

@@ -1,7 +1,7 @@
 """A permutation test of two means, and its interval.
 
-The statistic is the difference of the means over its standard error. The test is exact where both samples have the same
-distribution, ties and rare failures included, and asymptotically right where they share only the mean (Chung and
+The statistic is the difference of the means over its standard error. The test is exact if both samples have the same
+distribution, ties and rare failures included, and asymptotically right if they share only the mean (Chung and
 Romano 2013, "Exact and Asymptotically Robust Permutation Tests", https://doi.org/10.1214/13-AOS1090).
 """
 
@@ -19,7 +19,7 @@ from dqn_lab.seeding import seed_sequence
 
 
 class Permutation(NamedTuple):
-    """A studentised difference of means, and what it comes to when labels are shuffled."""
+    """A studentised difference of means, and its values when labels are shuffled."""
 
     statistic: float  # its size
     error: float  # the difference's standard error
@@ -31,12 +31,12 @@ class Permutation(NamedTuple):
         return (beyond + 1) / (len(self.shuffled) + 1)
 
     def half_width(self, level: float) -> float:
-        """Computes how far the interval reaches to either side: not to zero, where the p-value is small enough."""
+        """Computes how far the interval reaches to either side; it excludes zero if the p-value is small enough."""
         rank = int((1 - level) * (len(self.shuffled) + 1) + 1e-9)
         if rank < 1 or not math.isfinite(self.error):
             return np.inf
         largest = float(self.shuffled[-rank])
-        if not self.error:  # no spread at all: the difference is certain, or shuffles come to the same
+        if not self.error:  # no spread at all: the difference is certain, or shuffles give the same
             return 0.0 if self.statistic in (0.0, np.inf) and self.statistic != largest else np.inf
         return largest * self.error * (1 + 1e-9)
 
@@ -47,7 +47,7 @@ def permute(first: Floats, second: Floats, num_shuffles: int) -> Permutation:
     Args:
         first: [n].
         second: [m].
-        num_shuffles: random ones, the same each time.
+        num_shuffles: how many random shuffles, the same each time.
     """
     numbers = len(first), len(second)
     if min(numbers) < 2:
@@ -64,21 +64,21 @@ def permute(first: Floats, second: Floats, num_shuffles: int) -> Permutation:
 
 
 def _studentised(one: Floats, other: Floats, n: int, m: int) -> Floats:
-    """Computes sizes of the difference of means over its standard error, from sums and sums of squares [B, 2]."""
+    """Computes |difference of means| / its standard error, from sums and sums of squares [B, 2]."""
     means = one[:, 0] / n, other[:, 0] / m
     squares = [
         np.maximum(sums[:, 1] - k * mean**2, 0) / (k - 1) / k
         for sums, mean, k in zip((one, other), means, (n, m), strict=True)
     ]
     difference, variance = np.abs(means[0] - means[1]), squares[0] + squares[1]
-    tiny = variance < 1e-14  # no spread at all, but for rounding: any difference is infinitely many errors
+    tiny = variance < 1e-14  # no spread except for rounding: any difference is infinitely many standard errors
     with np.errstate(divide="ignore", invalid="ignore"):
         sizes: Floats = np.where(tiny, np.where(difference > 1e-7, np.inf, 0.0), difference / np.sqrt(variance))
     return sizes
 
 
 def _label_blocks(n: int, m: int, num_shuffles: int) -> Iterator[Floats]:
-    """Draws which of n + m runs are called the first's, in blocks that fit into the memory."""
+    """Draws which of n + m runs are assigned to the first sample, in blocks that fit into memory."""
     if n + m <= MANY:
         yield _labels(n, m, num_shuffles)
         return

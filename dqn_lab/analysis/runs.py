@@ -1,4 +1,4 @@
-"""Runs on disk: where they are, what their records say, and which variant of which sweep they belong to."""
+"""Finds runs on disk, with their records, variants and sweeps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run's directory and record, in one variant; a run of two variants is there twice."""
+    """A run's directory and record in one variant; a run of two variants occurs twice."""
 
     directory: Path
     name: str  # unique among the runs loaded
@@ -44,7 +44,7 @@ class Run:
     seed: int
     record: Mapping[str, Any]  # without its configuration
     config: Config
-    return_bounds: str | None  # as the configuration states them, in JSON
+    return_bounds: str | None  # as given in the configuration, in JSON
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +84,10 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
 
 
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
-    """Finds every run under the paths, and names its variant.
+    """Finds every run under the paths and its variant.
 
-    A run's `variant` is the label in the `sweep.json` beside it. Without one it is what the runs' directories say
-    was typed, or is made from the keys that differ (`target.interval=10`); if no directory holds more than one
+    A run's `variant` is the label in the `sweep.json` beside it. Without one it consists of the overrides in
+    the runs' directory names, or of the keys that differ (`target.interval=10`); if no directory holds more than one
     configuration, it is that directory's name.
 
     Raises:
@@ -122,7 +122,7 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
 
 
 def _keep(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Picks what is needed of a record: of thousands, the configurations alone would fill the memory."""
+    """Keeps only what is needed of a record: thousands of configurations would fill the memory."""
     config, env = record["config"], record["config"].get("env")
     stated = env.get("return_bounds") if isinstance(env, dict) else None
     kept = {key: record[key] for key in KEPT if key in record}
@@ -140,7 +140,7 @@ def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:
 
 
 def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Finds each run once, in the order of their names."""
+    """Finds each run once, in the order of names."""
     seen = set()
     for path in paths:
         if not os.path.isdir(path):
@@ -155,12 +155,12 @@ def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[st
 
 
 def _walk(directory: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
-    """Returns the directories that hold a `run.json`, and their record, or why there is none; a run holds no runs."""
+    """Yields each directory with a `run.json`, and its record or why it cannot be read; a run contains no runs."""
     try:
         record = disk.parse_record(read_regular(f"{directory}/{disk.RUN}", MAX_RECORD))
         yield directory, disk.settled(Path(directory), record)
     except FileNotFoundError:
-        with contextlib.suppress(OSError):  # not ours to read, or gone meanwhile
+        with contextlib.suppress(OSError):  # not readable, or deleted meanwhile
             with os.scandir(directory) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
             for entry in found:
@@ -175,7 +175,7 @@ def _walk(directory: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
 def _drop_strangers(
     records: dict[str, dict[str, Any]], sweeps: Mapping[str, Sweep | None], skipped: dict[str, str]
 ) -> None:
-    """Leaves out what lies in a sweep's directory and is none of its jobs, such as earlier attempts."""
+    """Leaves out runs in a sweep's directory that are not its jobs, such as earlier attempts."""
     jobs = {parent: {job["directory"] for job in sweep.jobs} for parent, sweep in sweeps.items() if sweep}
     for path in list(records):
         parent, name = os.path.split(path)
@@ -185,7 +185,7 @@ def _drop_strangers(
 
 
 def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, str], skipped: dict[str, str]) -> None:
-    """Keeps one of a directory's runs that are the same job: a completed one, else the one that came furthest."""
+    """Keeps one run per job of a directory: a completed one, else the one that got furthest."""
     jobs: dict[Any, list[str]] = {}
     for path, record in records.items():
         code = (record.get("git") or {}).get("commit")
@@ -203,7 +203,7 @@ def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def _labels(configs: Mapping[str, Config], sweeps: Mapping[str, Sweep | None]) -> list[tuple[str, str]]:
-    """Returns runs with their variants: a sweep's in the order of its jobs, the others in that of their names."""
+    """Returns runs with their variants: a sweep's in the order of its jobs, others by name."""
     plain = {path: config for path, config in configs.items() if sweeps[os.path.dirname(path)] is None}
     labels = list(make_labels(plain).items())
     for parent, sweep in sweeps.items():

@@ -1,4 +1,4 @@
-"""One score per run: which variant it belongs to, and everything that could be wrong with it."""
+"""Checks of frames with one score per run."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Keys = str | Sequence[str]
 
 
 def as_list(by: Keys) -> list[str]:
-    """Makes one name a list of one."""
+    """Returns a list of names; a single name becomes a list of one."""
     return [by] if isinstance(by, str) else list(by)
 
 
 def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str = "metric") -> None:
-    """Checks that the columns exist and that there is something in them.
+    """Checks that the columns exist and are not empty.
 
     Raises:
         AnalysisError: one is missing, the value is not a number, or the frame is empty.
@@ -40,7 +40,7 @@ def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
     """Checks that there is one score per run, and no seed twice in a variant.
 
     Raises:
-        AnalysisError: otherwise; or a column is missing.
+        AnalysisError: a seed occurs twice in a variant, or a column is missing.
     """
     check_columns(scores, metric, by)
     if "seed" not in scores:
@@ -56,7 +56,7 @@ def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
 
 
 def check_one_task(frame: pd.DataFrame) -> None:
-    """Checks that returns are of one task.
+    """Checks that all rows are of one task.
 
     Raises:
         AnalysisError: they are not.
@@ -64,8 +64,8 @@ def check_one_task(frame: pd.DataFrame) -> None:
     tasks = list(dict.fromkeys(frame["task"])) if "task" in frame else []
     if len(tasks) > 1:
         raise AnalysisError(
-            f"{' and '.join(map(str, tasks))}: returns of different tasks cannot be compared; take one after the "
-            "other, with frame.groupby('task')"
+            f"{' and '.join(map(str, tasks))}: returns of different tasks cannot be compared; compare each task "
+            "by itself, with frame.groupby('task')"
         )
 
 
@@ -77,18 +77,18 @@ def each_variant(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[
 
 
 def present(part: pd.DataFrame, metric: str) -> Floats:
-    """Returns the scores that are numbers, ascending: not even rounding depends on the order of the runs."""
+    """Returns the finite scores, ascending, so that not even rounding depends on the order of the runs."""
     values: Floats = part[metric].to_numpy(dtype=float, na_value=np.nan)
     return np.sort(values[np.isfinite(values)])
 
 
 def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:
-    """Finds what scores can be: as told, else as the runs state, else what is known of the task.
+    """Finds the bounds of scores: as given, else as the runs' configuration gives them, else the task's.
 
-    What is not told is dropped where a score contradicts it.
+    Bounds that are not given by the caller are dropped if a score contradicts them.
 
     Returns:
-        the least and the greatest, infinite where unknown; None where both are.
+        the least and the greatest possible score, infinite if unknown; None if both are.
 
     Raises:
         AnalysisError: scores lie outside the bounds that were given.

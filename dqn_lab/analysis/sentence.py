@@ -1,4 +1,4 @@
-"""What a comparison found, in one sentence that claims no more than its intervals."""
+"""Writes the result of a comparison in one sentence that claims no more than its intervals."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 Row = dict[str, Any]
-FEW = 4  # variants that a sentence has room for, numbers and all
-MANY = 10_000  # seeds beyond which an estimate is of no use
+FEW = 4  # variants that a sentence has room for with their numbers
+MANY = 10_000  # seeds; a larger estimate is useless
 
 
 def answer(comparison: pd.DataFrame) -> str:
@@ -46,12 +46,12 @@ def answer(comparison: pd.DataFrame) -> str:
 
 
 def quoted(label: object) -> str:
-    """Sets a label apart from the sentence around it: labels may be phrases, lists, or words such as “none”."""
+    """Quotes a label, because it may be a phrase, a list, or a word such as “none”."""
     return f"“{label}”"
 
 
 def _clauses(rows: list[Row], by: str, decided: bool) -> list[str]:
-    """Writes one for each variant; if there are many, those that are undecided for one reason share one."""
+    """Writes a clause per variant; if there are many, those undecided for one reason share a clause."""
     open_ = [row for row in rows if row["verdict"] == "undecided"]
     is_open, are_open = (" is undecided", " are undecided") if decided else ("", "")
     if len(rows) <= FEW or len(open_) <= 1:
@@ -85,7 +85,7 @@ def _why(row: Row) -> str:
 
 
 def _estimate(rows: list[Row], before: str, after: str = "") -> str:
-    """Writes how many seeds would likely decide, from the fewest to the most if they are several variants."""
+    """Writes how many seeds would likely decide, from fewest to most if there are several variants."""
     numbers = {seeds_to_decide(row): float(row.get("seeds_needed", math.nan)) for row in rows}
     numbers.pop("", None)
     if not numbers:
@@ -121,7 +121,7 @@ def _left_out(rows: list[Row]) -> str:
 
 
 def _interval(row: Row) -> str:
-    """Writes the interval of the difference; of its size if there is a verdict."""
+    """Writes the interval of the difference, or of its size if there is a verdict."""
     ends = [row["low"], row["high"]]
     if any(math.isnan(end) for end in ends):
         return "unknown"
@@ -131,9 +131,9 @@ def _interval(row: Row) -> str:
 
 
 def _number(value: float, row: Row, *, sign: bool = False) -> str:
-    """Writes a number to the digits that its interval's width leaves."""
+    """Writes a number to as many digits as its interval's width allows."""
     width = row["high"] - row["low"]
     some = not math.isnan(width) and width > 1e-9 * max(abs(row["high"]), abs(row["low"]), 1)  # more than rounding
     digits = min(max(1 - math.floor(math.log10(width)), 0), 6) if some else 1
-    value = round(value, digits) + 0.0  # no minus in front of nothing
+    value = round(value, digits) + 0.0  # no minus in front of zero
     return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")

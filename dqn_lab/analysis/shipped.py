@@ -20,13 +20,13 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
     """Loads the results of a question in `sweeps/`, those of the README.
 
     Args:
-        question: its name; None lists those there are.
-        table: `runs` for a row per run, as of `load_configs`, its scores only; `evaluations` for a row per
-            evaluation of `load_runs(…, table="evaluations")`, its mean only.
+        question: its name; None lists all.
+        table: `runs` for a row per run, as in `load_configs`, with scores only; `evaluations` for a row per evaluation,
+            as in `load_runs(…, table="evaluations")`, with the mean only.
 
     Returns:
-        a frame for `summarize`, `compare` and `learning_curves`; without a question, a row per question that there are
-        results for: its name, variants and runs.
+        a frame for `summarize`, `compare` and `learning_curves`; without a question, a row per question with
+        results: its name, and the numbers of variants and runs.
 
     Raises:
         AnalysisError: there is no such question or table.
@@ -54,7 +54,7 @@ def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory
         runs: a frame of `load_configs`.
         evaluations: a frame of `load_runs(…, table="evaluations")`.
         question: its name.
-        directory: where to.
+        directory: where to write.
     """
     order = {label: number for number, label in enumerate(runs["variant"].cat.categories)}
     name = {run: f"{question}-{number}" for number, run in enumerate(runs["run"])}

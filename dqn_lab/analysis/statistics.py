@@ -37,19 +37,19 @@ def summarize(
 ) -> pd.DataFrame:
     """Summarises one score per run for each variant.
 
-    Mean and success rate come first: where one seed in seven fails, the interquartile mean hides it. `intervals.py`
-    has the method, `README.md` its measured coverage; the success rate has Wilson's interval (1927). The interquartile
-    mean is that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical Precipice",
-    https://arxiv.org/abs/2108.13264, over the seeds of one task.
+    Mean and success rate come first: if one seed in seven fails, the interquartile mean hides it. `intervals.py`
+    describes the method, `README.md` its measured coverage; the success rate has Wilson's interval (1927). The
+    interquartile mean is that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical
+    Precipice", https://arxiv.org/abs/2108.13264, over the seeds of one task.
 
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
         metric: the column to summarise.
         by: the column, or columns, that tell the variants apart.
-        threshold: a run whose score is at least this succeeds; None: the task's, where known (475 on CartPole-v1).
-        bounds: the least and the greatest score that there can be, infinite where unknown; None: those that the runs
-            state (`env.return_bounds`), else those of the task, where known.
-        level: of the intervals.
+        threshold: a run whose score is at least this succeeds; None: the task's, if known (475 on CartPole-v1).
+        bounds: the least and the greatest possible score, infinite if unknown; None: those in the runs' configuration
+            (`env.return_bounds`), else the task's, if known.
+        level: the intervals'.
 
     Returns:
         a row per variant, in order of appearance: the columns of `by`; `seeds`; `missing`, runs without a score, which
@@ -57,7 +57,7 @@ def summarize(
         `median`; `iqm, iqm_low, iqm_high`.
 
     Raises:
-        AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
+        AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
     check_scores(scores, metric, keys)
@@ -88,7 +88,7 @@ def _describe(values: Floats, bounds: Bounds | None, threshold: float | None, le
 
 
 def _middle_half(values: Floats) -> float:
-    """Computes the mean of the middle half, a quarter of the scores left out at each end."""
+    """Computes the mean of the middle half, leaving out a quarter of the scores at each end."""
     out = len(values) // 4
     return float(values[out : len(values) - out].mean())
 
@@ -113,8 +113,8 @@ def compare(
 ) -> pd.DataFrame:
     """Compares every variant with the control, corrected for the number of comparisons.
 
-    `verdicts.py` has the method: the difference must be more than chance, more than the scores that were seen explain,
-    and more than failures would undo that no run has shown. Holm's procedure limits the chance of any wrong verdict.
+    `verdicts.py` describes the method: neither chance nor the spread of the scores seen may explain the difference, and
+    failures that no run has shown must not undo it. Holm's procedure limits the chance of any wrong verdict.
 
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
@@ -123,21 +123,21 @@ def compare(
         by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
         bounds: as for `summarize`.
-        level: of the verdicts together.
+        level: that of all verdicts together.
 
     Returns:
-        a row per variant but the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
+        a row per variant except the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
         `control_seeds`; `missing`, runs of both without a score; `mean`, `control_mean`; `difference` of the means with
-        `low, high`, of what was seen, which leave out zero wherever there is a verdict; `level`, theirs, corrected;
-        `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the probability that a run
-        of the variant is better than one of the control, ties at ½, with `improvement_low, improvement_high`, not
-        corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, where undecided: `rare failures` where only
-        failures that no run has shown stand against a verdict, else `spread`; `seeds_needed`, where undecided: an
-        estimate of the seeds a variant that would decide a difference of this size, were the spread what it is here.
+        `low, high`, its interval from the scores seen, which excludes zero if there is a verdict, and `level`, its
+        corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the
+        probability that a run of the variant is better than one of the control, ties at ½, with `improvement_low,
+        improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, if undecided: `rare
+        failures` if only failures that no run has shown prevent a verdict, else `spread`; `seeds_needed`, if undecided:
+        an estimate of the seeds per variant that would decide a difference of this size at this spread.
 
     Raises:
-        AnalysisError: no such column or control, no other variant, a variant without a score, a seed that is twice in
-            a variant, or several tasks in one comparison.
+        AnalysisError: no such column or control, no other variant, a variant without a score, a seed that occurs twice
+            in a variant, or several tasks in one comparison.
 
     Warns:
         NoBounds: there is no column `task`, and no bounds are given.
@@ -156,13 +156,13 @@ def compare(
 def _variants(
     scores: pd.DataFrame, metric: str, control: str, by: str, bounds: Bounds | None, upwards: bool
 ) -> tuple[_Variant, dict[Any, _Variant]]:
-    """Parts the scores into the control's and each other variant's."""
+    """Splits the scores into the control's and each other variant's."""
     parts = {variant[by]: part for variant, part in each_variant(scores, [by])}
     if control not in parts:
         raise unknown("control", control, parts, by)
     base = _Variant(control, parts.pop(control), metric, bounds, CONTROL, upwards)
     if not parts:
-        raise AnalysisError(f"control={control}: there is nothing to compare it with")
+        raise AnalysisError(f"control={control}: there is no other variant to compare it with")
     return base, {name: _Variant(name, part, metric, bounds, VARIANT, upwards) for name, part in parts.items()}
 
 
@@ -180,7 +180,7 @@ def _table(
 
 
 class _Variant:
-    """A variant's scores and the distributions that they may have come from."""
+    """A variant's scores and bootstrap draws."""
 
     def __init__(
         self, name: str, part: pd.DataFrame, metric: str, bounds: Bounds | None, stream: str, upwards: bool

@@ -1,4 +1,4 @@
-"""How many environment steps until a threshold is reached, known only to within evaluations, or not reached."""
+"""Environment steps until a threshold is reached, which are known only to lie between two evaluations."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, 
 from dqn_lab.analysis.tasks import known
 
 NUM_DRAWS = 599
-NUM_ITERATIONS = 200  # after which an estimate on some hundred seeds has moved by less than a line's width
+NUM_ITERATIONS = 200  # enough for an estimate on a hundred seeds to be exact to a line's width
 
 
 def steps_to_threshold(
@@ -25,14 +25,14 @@ def steps_to_threshold(
 
     Args:
         evaluations: a frame of `load_runs(…, table="evaluations")`.
-        threshold: is reached at the first evaluation whose value is at least this; None: the task's, where known
+        threshold: is reached at the first evaluation whose value is at least this; None: the task's, if known
             (475 on CartPole-v1).
         value: the column.
 
     Returns:
-        a row per run: what tells it apart (`run`, `variant`, `seed`, swept keys); `after` and `by`, the environment
-        steps of the last evaluation below and of the first one not below: it was reached after `after` and no later
-        than `by`, which is infinite for a run that never did (right-censored at `after`); `reached`.
+        a row per run: what identifies it (`run`, `variant`, `seed`, swept keys); `after` and `by`, the environment
+        steps of the evaluation before the first success and of that success: the threshold was reached after `after`
+        and no later than `by`, which is infinite if it never was (right-censored at `after`); `reached`.
 
     Raises:
         AnalysisError: no such column, or no threshold is known.
@@ -55,25 +55,25 @@ def _first_reached(run: Curve, threshold: float) -> dict[str, Any]:
 
 
 def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 0.95) -> pd.DataFrame:
-    """Estimates what fraction of runs has reached the threshold by each step: 1 − survival.
+    """Estimates the fraction of runs that have reached the threshold by each step: 1 − survival.
 
     The estimate is Turnbull's, the maximum likelihood estimate when an event is only known to lie between two
     evaluations (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
-    Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). Where runs share their evaluation steps it is Kaplan and
-    Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). Within an interval it says nothing: the mass stands
-    at its end, the evaluation by which the threshold was reached. The band weights runs as `intervals.py` does, half a
-    run reaching it at once and half a run never; with all runs watched to the end it is Jeffreys' interval for a
-    proportion. A step is left out if fewer than nine in ten of a variant's runs were watched that long: with budgets in
-    episodes the bad ones end early, and those that are left are not a fair sample.
+    Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). If runs share their evaluation steps it is Kaplan and
+    Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). It cannot say when within an interval a run reached
+    the threshold, and puts the mass at the interval's end. The band weights runs as `intervals.py` does, with half a
+    run reaching it at once and half a run never; if all runs go on to the end it is Jeffreys' interval for a
+    proportion. A step is left out if fewer than nine in ten of a variant's runs went on that long: with budgets in
+    episodes the bad ones end early, and the others are not a fair sample.
 
     Args:
         times: a frame of `steps_to_threshold`.
         by: the column, or columns, that tell the variants apart.
-        level: of the band, which holds pointwise.
+        level: the band's, which holds pointwise.
 
     Returns:
         a row per variant and step, from step 0: the columns of `by`, `step`, `fraction`, `low, high`, and `at_risk`,
-        the runs that were watched that long and had not reached it before. Draw it as a staircase.
+        the runs that went on that long and had not reached it before. Draw it as a staircase.
 
     Raises:
         AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
@@ -94,8 +94,8 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
 
 
 def _estimate(after: Floats, until: Floats, ends: Floats, level: float) -> dict[str, Floats]:
-    """Estimates the distribution at `ends`, which begin with 0, and its band there."""
-    upper = np.array([*ends[1:], np.inf])  # a cell is what lies between two ends, the last one never ends
+    """Estimates the distribution and its band at `ends`, which begin with 0."""
+    upper = np.array([*ends[1:], np.inf])  # a cell lies between two ends; the last cell is unbounded
     number = len(after)
     low = np.array([0.0, *after, ends[-1]])  # half a run at once, the runs, half a run never
     high = np.array([upper[0], *until, np.inf])
@@ -108,16 +108,16 @@ def _estimate(after: Floats, until: Floats, ends: Floats, level: float) -> dict[
 
 
 def turnbull(weight: Floats, may: NDArray[np.bool_]) -> Floats:
-    """Finds the distribution of greatest likelihood by self-consistency.
+    """Finds the maximum likelihood distribution by self-consistency.
 
     Args:
-        weight: of each run, [draws, runs], rows sum to 1.
+        weight: each run's weight, [draws, runs]; rows sum to 1.
         may: whether the run may have reached it in the cell, [runs, cells].
 
     Returns:
         the fraction at the beginning of each cell, [draws, cells].
     """
-    patterns, which = np.unique(may, axis=0, return_inverse=True)  # runs that may have done the same count as one
+    patterns, which = np.unique(may, axis=0, return_inverse=True)  # runs with the same possibilities count as one
     weight = weight @ (which.reshape(-1, 1) == np.arange(len(patterns)))
     allowed = patterns.astype(float)
     mass = np.full((len(weight), allowed.shape[1]), 1 / allowed.shape[1])

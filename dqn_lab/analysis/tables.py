@@ -1,4 +1,4 @@
-"""A run's CSV files, read as they were written: the same numbers, whole rows only."""
+"""Reads runs' CSV files: the numbers as written, whole rows only."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class Unreadable(Exception):  # noqa: N818  it does not leave the package
 
 
 def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, str]) -> dict[Path, Any]:
-    """Reads one table of many runs, from the copies beside them where they are good.
+    """Reads one table of many runs, from their Parquet copy if it is up to date.
 
     Args:
-        directories: of the runs.
+        directories: the runs'.
         table: which CSV file.
-        skipped: receives the runs that cannot be read, and why.
+        skipped: filled with the runs that cannot be read, and why.
 
     Returns:
         each run's rows, a `pyarrow.Table`.
@@ -59,7 +59,7 @@ def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, st
 
 
 def read_csv(path: Path, table: Table) -> Any:
-    """Reads a CSV file without its last line where that was not written to its end.
+    """Reads a CSV file, without its last line if that is incomplete.
 
     Returns:
         a `pyarrow.Table` of integers and floats.
@@ -93,12 +93,12 @@ def read_csv(path: Path, table: Table) -> Any:
     rows = _numbers(rows)
     steps = rows["step"].to_numpy()
     if not (np.isfinite(steps) & (steps >= 0) & (steps <= MAX_STEP)).all():
-        raise Unreadable("the column step holds something that is not a number of steps")
+        raise Unreadable("the column step holds something other than a number of steps")
     return rows
 
 
 def _numbers(rows: Any) -> Any:
-    """Checks that every column holds numbers; one that is empty throughout is of floats."""
+    """Checks that every column holds numbers; an empty column becomes floats."""
     import pyarrow as pa
 
     for position, field in enumerate(rows.schema):
@@ -106,5 +106,5 @@ def _numbers(rows: Any) -> Any:
             empty = pa.array([math.nan] * rows.num_rows, pa.float64(), from_pandas=True)
             rows = rows.set_column(position, field.name, empty)
         elif not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            raise Unreadable(f"the column {field.name} holds something that is not a number")
+            raise Unreadable(f"the column {field.name} holds something other than numbers")
     return rows

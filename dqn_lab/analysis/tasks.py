@@ -1,4 +1,4 @@
-"""What is known of the returns in a table of scores: by their task, or as the runs state it."""
+"""What is known about the returns in a table of scores: from their task, or from the runs' configuration."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ RETURNS = (
     "mean_value",
 )  # fmt: skip
 
-RETURN_BOUNDS = "env.return_bounds"  # a column of text, [low, high], where runs state it
+RETURN_BOUNDS = "env.return_bounds"  # a column of text, [low, high], if the configuration gives it
 
 
 def known(scores: pd.DataFrame, metric: str) -> Task | None:
-    """Returns what is known of a column's values; None unless it holds returns of one known task."""
+    """Returns the task of a column's values; None unless it holds returns of one known task."""
     if metric not in RETURNS or "task" not in scores:
         return None
     tasks = scores["task"].unique()
@@ -25,7 +25,7 @@ def known(scores: pd.DataFrame, metric: str) -> Task | None:
 
 
 def stated_bounds(scores: pd.DataFrame, metric: str) -> tuple[float, float] | None:
-    """Returns the bounds that the runs' own `env.return_bounds` state, if it is the same in all of them."""
+    """Returns the bounds of the runs' own `env.return_bounds`, if they are the same in all runs."""
     if metric not in RETURNS or RETURN_BOUNDS not in scores:
         return None
     stated = scores[RETURN_BOUNDS].unique()

@@ -1,18 +1,18 @@
-"""Which of two variants has the greater mean, if their runs can tell.
+"""Decides which of two variants has the greater mean, if their runs can tell.
 
 A verdict needs three small p-values, and Holm's procedure corrects the largest of the three for the number of
 comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
 https://www.jstor.org/stable/4615733). `README.md` beside this file has their measured error and power.
 
 1. *Chance*: the permutation test of `permutation.py`.
-2. *What was seen*: the Bayesian bootstrap of `intervals.py`, between the least and the greatest score that any of the
-   variants compared has shown, and a quarter of that range beyond: what failed in one may fail in another.
-3. *What was not seen*: n runs all miss failures of rate r with probability (1 − r)ⁿ. If failures would undo a
-   difference g, and cost d each, their rate is at least g / d; so the chance that the better variant's runs have all
-   missed them is at most (1 − g / d)ⁿ. Likewise for successes that the worse variant has not shown. How much a failure
+2. *What was seen*: the Bayesian bootstrap of `intervals.py`, within the range of the scores of all compared
+   variants, extended by a quarter at each end: what failed in one variant may fail in another.
+3. *What was not seen*: all n runs miss failures of rate r with probability (1 − r)ⁿ. Failures that cost d each undo a
+   difference g only if their rate is at least g / d; so the chance that all runs of the better variant have missed
+   them is at most (1 − g / d)ⁿ. Likewise for successes that the worse variant has not shown. How much a failure
    costs is an assumption: see `Pair.cost`.
 
-The interval of the difference follows the first two: it is of what was seen.
+The interval of the difference follows from the first two: it covers only what was seen.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from dqn_lab.analysis.intervals import CONTROL, ENOUGH, NUM_DRAWS, VARIANT, Bounds, Floats, draw, interval, p_value
 from dqn_lab.analysis.permutation import Permutation, permute
 
-STRETCH = 0.25  # of the range seen, that scores may lie beyond it
+STRETCH = 0.25  # how far scores may lie beyond the range seen, in units of it
 REACH = 12.0  # standard deviations that an unseen failure may cost, from ENOUGH seeds on
-FAR = 20.0  # the same for fewer seeds, where no bound is known
-POWER = 0.8  # with which the number of seeds that is said to be needed would decide
+FAR = 20.0  # the same for fewer seeds, if no bound is known
+POWER = 0.8  # of a comparison with the estimated number of seeds
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 Reason = Literal["", "spread", "rare failures"]
 
@@ -43,13 +43,13 @@ class Judgement(NamedTuple):
     difference: float
     low: float
     high: float
-    level: float  # of the interval, corrected
-    p_seen: float  # the larger of the first two
+    level: float  # the interval's, corrected
+    p_seen: float  # the larger of the first two p-values
     p_unseen: float
     p_value: float  # the larger of both
     decided: bool
     reason: Reason  # why it is not decided
-    seeds_needed: float  # of each variant, estimated; NaN if it is decided
+    seeds_needed: float  # per variant, estimated; NaN if decided
 
 
 def judge(
@@ -64,9 +64,9 @@ def judge(
     Args:
         control: its scores, [n], n > 0, finite.
         others: those of each variant, likewise.
-        bounds: the least and the greatest score that there can be; infinite where one is unknown, None for both.
-        level: of the verdicts together.
-        num_draws: of the bootstrap, and shuffles of the labels.
+        bounds: the least and the greatest possible score; infinite if unknown, None if both are.
+        level: that of all verdicts together.
+        num_draws: how many bootstrap draws, and how many shuffles of the labels.
     """
     pairs = pair_up(control, others, bounds, num_draws)
     p_seen = np.array([pair.p_seen for pair in pairs])
@@ -97,7 +97,7 @@ def pair_up(
 
 
 def holm_levels(p_values: Floats, level: float) -> Floats:
-    """Computes each comparison's level in Holm's order; those after the first undecided one have its level."""
+    """Computes each comparison's level in Holm's order; all after the first undecided one have its level."""
     order = np.argsort(p_values, kind="stable")
     alphas = (1 - level) / np.arange(len(p_values), 0, -1)
     undecided = np.flatnonzero(p_values[order] > alphas * (1 + 1e-9))
@@ -109,7 +109,7 @@ def holm_levels(p_values: Floats, level: float) -> Floats:
 
 
 def holm(p_values: Floats) -> Floats:
-    """Computes Holm's corrected p-values: each times the number of those not smaller, none below a smaller one's."""
+    """Computes Holm's corrected p-values: each times the number of p-values not smaller, made monotone."""
     order = np.argsort(p_values, kind="stable")
     corrected = np.empty(len(p_values))
     corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
@@ -126,9 +126,9 @@ class Sample:
 
     Args:
         values: [n], in any order.
-        seen: the range between which the bootstrap draws.
+        seen: the range from which the bootstrap draws.
         stream: names its draws.
-        num_draws: of them, and of shuffles of the labels.
+        num_draws: how many draws, and how many shuffles of the labels.
     """
 
     def __init__(self, values: Floats, seen: Bounds, stream: str, num_draws: int) -> None:
@@ -138,7 +138,7 @@ class Sample:
 
     @cached_property
     def draws(self) -> Floats:
-        """Means that the scores may have come from, by the Bayesian bootstrap."""
+        """Bayesian bootstrap draws of the mean."""
         return draw(self.values, self.seen, self.stream, self.num_draws).mean()
 
 
@@ -148,7 +148,7 @@ class Pair:
     Args:
         first: the variant's.
         second: the control's.
-        bounds: of what a score can be, infinite where unknown.
+        bounds: the least and the greatest possible score, infinite if unknown.
     """
 
     def __init__(self, first: Sample, second: Sample, bounds: Bounds) -> None:
@@ -163,7 +163,7 @@ class Pair:
 
     @cached_property
     def draws(self) -> Floats:
-        """Differences that the runs may have come from."""
+        """Bootstrap draws of the difference."""
         return self.first.draws - self.second.draws
 
     @property
@@ -178,19 +178,19 @@ class Pair:
         return max(_all_missed(gap, self.cost(side, side.number), side.number) for side in (self.better, self.worse))
 
     def is_clear(self, alpha: float) -> bool:
-        """Returns whether all p-values are at most alpha, the cheapest first."""
+        """Returns whether all p-values are at most alpha; computes the cheapest first."""
         return self.p_unseen <= alpha and p_value(self.draws) <= alpha and self.permutation.p_value() <= alpha
 
     def cost(self, side: Sample, number: int) -> float:
-        """Computes how far from its mean an unseen score of one side may lie, towards the other's, at most.
+        """Computes how far an unseen score of one side may lie from its mean, at most, in the other side's direction.
 
-        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` standard deviations of the side that
-        has more, and no farther than the bound where that is known. Fewer seeds may have missed failures of any kind,
-        down to the bound, or `FAR` standard deviations where none is known.
+        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` times the larger standard deviation
+        of both, but no farther than a known bound. Fewer seeds may have missed failures of any kind, down to the bound,
+        or `FAR` standard deviations if it is unknown.
 
         Args:
             side: the better one, which may fail, or the worse one, which may succeed.
-            number: of its seeds.
+            number: how many seeds it has.
         """
         to_bound = self.better.mean - self.bounds[0] if side is self.better else self.bounds[1] - self.worse.mean
         spread = max(self.first.spread, self.second.spread) or abs(self.difference) / 2
@@ -199,9 +199,9 @@ class Pair:
         return to_bound if math.isfinite(to_bound) else FAR * spread
 
     def interval(self, level: float) -> Bounds:
-        """Computes the difference's interval, of what was seen: the wider of both methods at each end.
+        """Computes the difference's interval from what was seen: the wider of both methods at each end.
 
-        NaN where there is nothing to say, as with one score in no known bounds.
+        NaN if it cannot be computed, as for one score without known bounds.
         """
         half = self.permutation.half_width(level)
         ends = interval(self.draws, level)
@@ -211,7 +211,7 @@ class Pair:
         return (low, high) if math.isfinite(low) and math.isfinite(high) else (np.nan, np.nan)
 
     def seeds_needed(self, level: float) -> float:
-        """Estimates how many seeds of each would decide a difference of this size with 80 % power."""
+        """Estimates how many seeds per variant would decide a difference of this size with 80 % power."""
         gap = abs(self.difference)
         if not gap:
             return np.inf
@@ -233,10 +233,10 @@ def _all_missed(gap: float, cost: float, number: int) -> float:
 
 
 def _to_shuffle(alpha: float) -> int:
-    """Computes the least number of seeds of which two samples have arrangements enough for a p-value of alpha."""
+    """Computes the least number of seeds per sample with enough arrangements for a p-value of alpha."""
     return next(number for number in range(2, 100) if 2 / math.comb(2 * number, number) <= alpha)
 
 
 def _until_seen(gap: float, cost: float, alpha: float) -> float:
-    """Computes the n from which on (1 − g / d)ⁿ is at most alpha."""
+    """Computes the least n for which (1 − g / d)ⁿ is at most alpha."""
     return math.log(alpha) / math.log1p(-gap / cost) if gap < cost else 1.0

@@ -1,1 +1,1 @@
-"""What stands for the next state's value."""
+"""How the next state's value is estimated."""

@@ -22,13 +22,13 @@ class Double:
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """Without a target network both networks are one, and `double` is `max`."""
+        """Without a target network there is only one network, and `double` is `max`."""
         if config["target"]["name"] == "none":
             yield "bootstrap=double, target=none: the same as bootstrap=max, because there is only one network"
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formula."""
         return {"next": "V(s′) = Q(s′, argmax_a′ Q(s′, a′; θ); θ⁻)"}
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:

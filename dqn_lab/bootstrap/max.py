@@ -22,7 +22,7 @@ class Max:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formula."""
         return {"next": "V(s′) = max_a′ Q(s′, a′; θ⁻)"}
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:

@@ -30,7 +30,7 @@ def soft_policy(q_values: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
 
 
 def munchausen_bonus(scaled_log_policy: Tensor, action: Tensor, scale: float, clip: float) -> Tensor:
-    """α · clip(τ log π(a|s), clip, 0): at most 0, and the lower the less the policy would have taken the action.
+    """α · clip(τ log π(a|s), clip, 0): at most 0, and lower for actions that the policy is less likely to take.
 
     Args:
         scaled_log_policy: τ log π(·|s), [B, A].
@@ -51,16 +51,16 @@ class Munchausen:
 
     Vieillard, Pietquin, Geist 2020, "Munchausen Reinforcement Learning", https://arxiv.org/abs/2007.14430. Both
     policies are the target network's. The sum is τ log Σ exp(Q(s′, ·) / τ), a soft maximum; with `scale` 0 this is
-    soft Q-learning, and with a `temperature` near 0 besides it is `max`. A distribution is mixed by π, each action's
+    soft Q-learning, and if the `temperature` is also near 0, it is `max`. A distribution is mixed by π, each action's
     part shifted by −τ log π.
 
     With `buffer.n_step` above 1 it is an approximation: the bonus belongs to the first action of a window and the
-    entropy to its last state, the steps between having neither.
+    entropy to its last state; the steps in between have neither.
 
     Args:
         scale: α, how much of the log-probability is added to the reward.
-        temperature: τ, of the policy, in units of return.
-        clip: the lower bound of τ log π(a|s), which has none itself.
+        temperature: the policy's τ, in units of return.
+        clip: the lower bound put on τ log π(a|s).
     """
 
     def __init__(
@@ -74,14 +74,14 @@ class Munchausen:
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """It is an approximation where a buffer's n_step is above 1."""
+        """With buffer.n_step above 1 it is an approximation."""
         n_step = config["buffer"].get("n_step", 1)
         if n_step > 1:
-            yield f"bootstrap=munchausen, buffer.n_step={n_step}: an approximation, without what lies between the ends"
+            yield f"bootstrap=munchausen, buffer.n_step={n_step}: an approximation, without the steps in between"
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formulas."""
         own = config["bootstrap"]
         scale, temperature, clip = (f"{own[key]:g}" for key in ("scale", "temperature", "clip"))
         return {
@@ -91,7 +91,7 @@ class Munchausen:
         }
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
-        """Puts π(·|s′) on the next actions, −τ log π(·|s′) on their values, and the bonus on the reward."""
+        """Weights the next actions by π(·|s′), adds −τ log π(·|s′) to their values, and the bonus to the reward."""
         probabilities, log_next = soft_policy(q_values.target_next, self.temperature)  # [B, A]
         _, log_obs = soft_policy(q_values.target_obs, self.temperature)
         return Bootstrapped(probabilities, -log_next, munchausen_bonus(log_obs, action, self.scale, self.clip))

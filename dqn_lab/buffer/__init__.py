@@ -1,1 +1,1 @@
-"""What is remembered and how it is drawn."""
+"""What is stored and how it is sampled."""

@@ -19,19 +19,19 @@ class Ring:
     """A ring buffer of transitions, with one array per field.
 
     Args:
-        observation_space: has the shape and the type of observations.
+        observation_space: gives the observations' shape and type.
         capacity: the largest number of transitions stored.
-        extra: bytes per transition that the buffer needs beside these arrays.
+        extra: bytes per transition that the buffer needs in addition to these arrays.
 
     Raises:
-        ValueError: this machine has not the memory for so many.
+        ValueError: the machine's memory is too small for them.
     """
 
     def __init__(self, observation_space: Space[Any], capacity: int, extra: int = 0) -> None:
         shape, dtype = observation_space.shape or (), np.dtype(observation_space.dtype)
         _check_memory(capacity, 2 * math.prod(shape) * dtype.itemsize + 16 + extra)
         self.capacity = capacity
-        self.written = 0  # transitions in all, those included that were written over
+        self.written = 0  # transitions ever stored, including overwritten ones
         self.arrays: Transition[Array] = Transition(
             obs=np.zeros((capacity, *shape), dtype),
             action=np.zeros(capacity, np.int64),
@@ -83,10 +83,10 @@ class Ring:
 
 
 def _check_memory(capacity: int, itemsize: int) -> None:
-    """Makes sure that the arrays will fit once they are full: the system grants memory as it is written, hours later.
+    """Checks that the full arrays will fit into memory: the system only allocates it as it is written, hours later.
 
     Raises:
-        ValueError: they will not.
+        ValueError: they will not fit.
     """
     problem = check_memory(capacity * itemsize)
     if problem:

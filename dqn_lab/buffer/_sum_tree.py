@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 class Tree:
-    """Leaves, over them nodes that each combine a few of the level below, and a root that combines the topmost level.
+    """Leaves, above them levels of nodes that each combine a few nodes below, and a root that combines the top level.
 
     A node above a changed leaf is recomputed from its children. Nothing is ever added to or subtracted from a node, so
     rounding errors do not accumulate: the tree depends on its leaves alone, to the bit.
 
     Args:
         capacity: leaves.
-        minimum: whether a node is the minimum of its children (an unset leaf is infinite) or their sum.
+        minimum: whether a node is the minimum of its children (an unset leaf is infinite); else it is their sum.
     """
 
     def __init__(self, capacity: int, *, minimum: bool = False) -> None:
-        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab import _numba  # imported on use, because it takes long
         from dqn_lab.buffer import _tree_kernels
 
         self.minimum, self.empty = minimum, np.inf if minimum else 0.0
@@ -42,7 +42,7 @@ class Tree:
         return float(combine.reduce(self.levels[-1]))
 
     def put(self, indices: NDArray[np.int64], values: NDArray[np.float64]) -> None:
-        """Sets leaves [B]; of several values for one leaf the last one stays."""
+        """Sets leaves [B]; of several values for one leaf, the last one counts."""
         self._put(*self.shape, self.minimum, indices, values)
 
     def fill(self, values: NDArray[np.float64]) -> None:
@@ -62,16 +62,16 @@ class SumTree(Tree):
     def find(
         self, fractions: NDArray[np.float64], stratified: bool = False
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Returns the leaves at which the running sum of them all passes fractions of the root.
+        """Returns the leaves at which the running sum of all leaves passes given fractions of the root.
 
-        Of fractions spread evenly over [0, 1) a leaf has the share leaf / root.
+        If fractions are uniform in [0, 1), a leaf is found with probability leaf / root.
 
         Args:
             fractions: [B], in [0, 1]; some leaf must be above 0.
-            stratified: whether the i-th is a fraction of the i-th of B equal parts of the root.
+            stratified: whether fraction i is of the i-th of B equal parts of the root; else it is of the root.
 
         Returns:
-            [B], leaves above 0 only, and what they hold, [B].
+            leaves, [B], all above 0, and their values, [B].
         """
         leaves, values = np.empty(len(fractions), np.int64), np.empty(len(fractions))
         self._find(*self.shape, fractions, stratified, leaves, values)

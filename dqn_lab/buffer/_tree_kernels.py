@@ -1,6 +1,6 @@
 """Prioritised replay in compiled code: a tree's nodes, priorities, and importance weights.
 
-A tree is one flat array: its leaves, then the nodes over them, level by level up to the topmost. A level's nodes are
+A tree is one flat array: its leaves, then the nodes above them, level by level. A level's nodes are
 families of `FANOUT` siblings; the parent of node i is node i // FANOUT of the next level.
 """
 
@@ -16,12 +16,12 @@ from numba.extending import intrinsic
 
 from dqn_lab._numba import inline, kernel
 
-FANOUT = 8  # a family of siblings is as long as a cache line
+FANOUT = 8  # a family of siblings fills a cache line
 
 
 @intrinsic
 def prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """Asks for array[index] to be brought near, and does not wait for it."""
+    """Asks the processor to load array[index] into its cache, without waiting for it."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         made = context.make_array(array)(context, builder, args[0])
@@ -40,14 +40,14 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
 
 @kernel
 def put(nodes, starts, minimum, indices, values):
-    """Sets leaves, then computes the nodes over them from their children again.
+    """Sets leaves, then recomputes the nodes above them from their children.
 
     Args:
         nodes: float64, changed in place.
-        starts: int64 [levels + 1], where each level begins in `nodes`, and where the last one ends.
-        minimum: whether a node is the least of its children, or their sum.
+        starts: int64 [levels + 1], where each level begins in `nodes`, then where the last level ends.
+        minimum: whether a node is the least of its children; else it is their sum.
         indices: int64 [B].
-        values: float64 [B]; of several for one leaf the last one stays.
+        values: float64 [B]; of several values for one leaf, the last one counts.
     """
     for i in range(len(indices)):
         nodes[indices[i]] = values[i]
@@ -56,7 +56,7 @@ def put(nodes, starts, minimum, indices, values):
         before = -1
         for i in range(len(indices)):
             parent = indices[i] // share
-            if parent != before:  # what was drawn in order has neighbours with one parent
+            if parent != before:  # leaves drawn in order often share a parent
                 _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
             before = parent
         share *= FANOUT
@@ -72,15 +72,15 @@ def rebuild(nodes, starts, minimum):
 
 @kernel
 def find(nodes, starts, fractions, stratified, leaves, masses):
-    """Fills in the leaves at which the running sum of all leaves passes fractions of their sum, and what they hold.
+    """Finds the leaves at which the running sum of all leaves passes given fractions of their total, and their values.
 
-    All go down a level before any goes to the next, choose without branching, and ask for what they read next: so that
-    a processor waits for many nodes at a time.
+    All searches go down one level together, choose without branching, and prefetch what they read next, so that the
+    processor waits for many nodes at a time.
 
     Args:
-        nodes, starts: a tree of sums, some leaf of which is above 0.
+        nodes, starts: a tree of sums, in which some leaf is above 0.
         fractions: float64 [B], in [0, 1].
-        stratified: whether the i-th is a fraction of the i-th of B equal parts of the sum.
+        stratified: whether fraction i is of the i-th of B equal parts of the total; else it is of the total.
         leaves: int64 [B], filled.
         masses: float64 [B], filled.
     """
@@ -113,7 +113,7 @@ def find(nodes, starts, fractions, stratified, leaves, masses):
 
 @inline
 def _last(nodes, first):
-    """Returns the last of some siblings that holds anything, and all it holds: where rounding led beyond their sum."""
+    """Returns the last sibling above 0 and its value, for when rounding led beyond the siblings' sum."""
     for child in range(FANOUT - 1, -1, -1):
         if nodes[first + child] > 0:
             return child, nodes[first + child]
@@ -131,7 +131,7 @@ def rank(td_errors, epsilon, exponent, masses):
         masses: float64 [B], filled.
 
     Returns:
-        the least and the largest |δ|; not a number where one is none.
+        the least and the largest |δ|; NaN if any is NaN.
     """
     low, high = np.inf, -np.inf
     for i in range(len(td_errors)):
@@ -145,11 +145,11 @@ def rank(td_errors, epsilon, exponent, masses):
 
 @kernel
 def weigh(masses, least, exponent, weights):
-    """Fills in (p / p_least)^−β: the importance weights (N · P)^−β over the largest of them, N and Σ p being in all.
+    """Fills in (p / p_least)^−β: the importance weights (N · P)^−β divided by the largest; N and Σ p cancel out.
 
     Args:
         masses: p, float64 [B].
-        least: the smallest p that counts; 0 for the smallest of these.
+        least: the smallest p, which gets weight 1; 0 for the smallest of `masses`.
         exponent: β.
         weights: float32 [B], filled.
     """
@@ -163,7 +163,7 @@ def weigh(masses, least, exponent, weights):
 
 @inline
 def _combine(nodes, first, parent, minimum):
-    """Makes a node the sum or the least of its children."""
+    """Sets a node to the sum or the least of its children."""
     combined = nodes[first]
     if minimum:
         for child in range(first + 1, first + FANOUT):

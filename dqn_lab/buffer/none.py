@@ -19,27 +19,27 @@ from dqn_lab.types import Array, Batch, Kernel
 
 @register("buffer", "none")
 class NoReplay:
-    """Returns the transition just stored, once, as a batch of one: `train.batch_size` and `num_updates` do not apply.
+    """Learns once from the transition just stored, a batch of one: `train.batch_size` and `num_updates` do not apply.
 
     Comparing it with replay changes the batch size too; `buffer=uniform buffer.capacity=64` holds that fixed.
 
     Args:
-        observation_space: has the shape and the type of observations.
+        observation_space: gives the observations' shape and type.
         discount: γ.
         num_envs: how many environments append.
     """
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """Batch settings other than the defaults have no effect."""
+        """Other batch settings than the defaults have no effect."""
         for key, default in {"batch_size": 64, "num_updates": 1}.items():
             value = config["train"][key]
             if value not in (1, default):
-                yield f"buffer=none, train.{key}={value}: has no effect, a batch is the transition just stored"
+                yield f"buffer=none, train.{key}={value}: has no effect; a batch is the transition just stored"
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the step of the pseudo-code."""
         return {"draw": "take the transition just stored, (s, a, r, s′, γ′), once"}
 
     def __init__(self, observation_space: Space[Any], discount: float, num_envs: int) -> None:

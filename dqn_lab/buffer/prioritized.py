@@ -19,7 +19,7 @@ from dqn_lab.registry import register
 from dqn_lab.schedule import Constant, Curve, Linear, Progress, progress_of
 from dqn_lab.types import Array, Batch, Kernel
 
-TREE_BYTES = 10  # per transition: a leaf of a tree in double precision, and its share of the nodes above it
+TREE_BYTES = 10  # per transition: a double-precision leaf, and its share of the nodes above
 Exponent = Annotated[float, Ge(0), Le(1)]
 
 
@@ -37,26 +37,26 @@ ANNEALED: ExponentRamp = {"start": 0.4, "end": 1.0, "duration": 50_000, "unit": 
 
 @register("buffer", "prioritized")
 class Prioritized(Uniform):
-    """Remembers the latest transitions and draws those more often whose TD error was large.
+    """Stores the latest transitions and draws those with a large TD error more often.
 
     Schaul, Quan, Antonoglou, Silver 2016, "Prioritized Experience Replay", https://arxiv.org/abs/1511.05952, the
     proportional variant. Transition i is drawn with probability P(i) = pᵢ^α / Σₖ pₖ^α, α being `priority_exponent` and
-    pᵢ = |δᵢ| + `priority_epsilon` its TD error when it was last learned from. A new one has the largest p that any ever
-    had, 1 at first. Its loss is weighted by (N · P(i))^−β, β being `importance_exponent` and N the transitions stored,
-    over the largest such weight.
+    pᵢ = |δᵢ| + `priority_epsilon` its TD error when it was last learned from. A new transition gets the largest p so
+    far, at first 1. Its loss is weighted by (N · P(i))^−β, divided by the largest such weight; β is
+    `importance_exponent` and N the number of transitions stored.
 
     Args:
-        observation_space: has the shape and the type of observations.
+        observation_space: gives the observations' shape and type.
         discount: γ.
         num_envs: how many environments append.
-        capacity: transitions remembered; the oldest is forgotten first.
+        capacity: transitions stored; the oldest is overwritten first.
         n_step: rewards summed before bootstrapping.
         priority_exponent: α; 0 draws uniformly, 1 in proportion to p.
-        importance_exponent: β; 0 corrects nothing, 1 all of the bias that unequal drawing brings. Or
+        importance_exponent: β; 0 corrects nothing, 1 corrects all of the bias of unequal sampling. Or
             `{start, end, duration, unit: steps}` for a linear schedule.
         priority_epsilon: added to |δ|, so that every transition can be drawn.
-        stratified: whether draw i of B is made within the i-th of B equal parts of the whole mass, or anywhere.
-        normalize: whether the largest weight is that of the `batch` or of all that the `buffer` holds.
+        stratified: whether draw i of B comes from the i-th of B equal parts of the total mass; else from all of it.
+        normalize: whether the largest weight is that in the `batch` or in the whole `buffer`.
     """
 
     def __init__(
@@ -80,19 +80,19 @@ class Prioritized(Uniform):
         self.stratified = stratified
         self.masses = SumTree(capacity)  # p^priority_exponent of every transition
         self.least = Tree(capacity, minimum=True) if normalize == "buffer" else None
-        self.largest = 1.0  # p ever
-        from dqn_lab import _numba  # numba is imported by those who use it
+        self.largest = 1.0  # the largest p so far
+        from dqn_lab import _numba  # imported on use, because it takes long
         from dqn_lab.buffer import _tree_kernels
 
         numbers = np.empty(0)
         self._rank = _numba.prepare(_tree_kernels.rank, numbers, 0.0, 0.0, numbers)
         self._weigh = _numba.prepare(_tree_kernels.weigh, numbers, 0.0, 0.0, numbers.astype(np.float32))
-        self.num_steps = 0  # appended, of all environments
-        self._place, self._mass = np.zeros(1, np.int64), np.zeros(1)  # of the newest
+        self.num_steps = 0  # steps appended, in all environments
+        self._place, self._mass = np.zeros(1, np.int64), np.zeros(1)  # the newest transition's
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the steps of the pseudo-code."""
         own, beta = config["buffer"], config["buffer"]["importance_exponent"]
         shown = f"{beta:g}" if isinstance(beta, float) else f"{beta['start']:g} … {beta['end']:g}"
         return {
@@ -124,7 +124,7 @@ class Prioritized(Uniform):
         return Batch(self.ring.arrays, weights, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
-        """Takes the |δ| [B] of transitions just learned from; of several for one transition the last one stays.
+        """Sets priorities from the |δ| [B] of transitions just learned from; of several for one, the last counts.
 
         Raises:
             ValueError: one of them is negative or not finite.
@@ -165,7 +165,7 @@ class Prioritized(Uniform):
         return make_kernel(functions, self.ring, self.windows, more, enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that is remembered and in flight, and what the next draws depend on."""
+        """Returns the stored transitions, the unfinished windows, and what the next draws depend on."""
         masses = self.masses.leaves[: self.ring.size].copy()
         own = {"masses": masses, "largest": self.largest, "num_steps": self.num_steps}
         return {**super().state_dict(), **own}

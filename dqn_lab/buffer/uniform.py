@@ -19,18 +19,18 @@ from dqn_lab.types import Array, Batch, Kernel
 
 @register("buffer", "uniform")
 class Uniform:
-    """Remembers the latest transitions and draws them uniformly.
+    """Stores the latest transitions and draws them uniformly.
 
     Lin 1992, "Self-improving reactive agents based on reinforcement learning, planning and teaching",
     https://doi.org/10.1007/BF00992699; Mnih et al. 2015, https://doi.org/10.1038/nature14236.
 
     Args:
-        observation_space: has the shape and the type of observations.
+        observation_space: gives the observations' shape and type.
         discount: γ.
         num_envs: how many environments append.
-        capacity: transitions remembered; the oldest is forgotten first.
+        capacity: transitions stored; the oldest is overwritten first.
         n_step: rewards summed before bootstrapping.
-        replacement: whether a batch may hold a transition twice.
+        replacement: whether a batch may contain a transition twice.
     """
 
     def __init__(
@@ -55,13 +55,13 @@ class Uniform:
         capacity, batch_size = config["buffer"]["capacity"], config["train"]["batch_size"]
         if batch_size > capacity:
             yield f"train.batch_size={batch_size}: must be at most buffer.capacity={capacity}"
-        n_step = config["buffer"].get("n_step", 1)  # a component built on this one may not offer it
+        n_step = config["buffer"].get("n_step", 1)  # a component derived from this one may not have it
         if n_step > capacity:
             yield f"buffer.n_step={n_step}: must be at most buffer.capacity={capacity}"
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the steps of the pseudo-code."""
         own, size = config["buffer"], config["train"]["batch_size"]
         again = "" if own.get("replacement", True) else ", all different"
         return {
@@ -109,7 +109,7 @@ class Uniform:
         return make_kernel(functions, self.ring, self.windows, (order,))
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that is remembered and in flight."""
+        """Returns the stored transitions and the unfinished windows."""
         return {"ring": self.ring.state_dict(), "windows": self.windows.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -138,6 +138,6 @@ def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int
 
 
 def stored(capacity: int, n_step: int) -> str:
-    """Says in words what a replay buffer stores, for `explain`."""
+    """Describes what a replay buffer stores, for `explain`."""
     rewards = "r is the reward" if n_step == 1 else f"r sums {n_step} discounted rewards"
     return f"store it among the last {capacity:,} transitions; {rewards}"

@@ -1,4 +1,4 @@
-"""The command line: one file per command, imported on use."""
+"""The command line: one file per command, imported when it is used."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import sys
 
 from dqn_lab import __version__
 
-LONGEST = 2_000  # characters of an error
-WARNED = "DQN_LAB_WARNED"  # the warnings that a command has printed, for the workers of any launcher
+LONGEST = 2_000  # characters of an error message
+WARNED = "DQN_LAB_WARNED"  # the warnings already printed, for workers to inherit
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
     "sweep": "ask a question: variants × seeds on all cores; without a name, list the questions",
@@ -18,9 +18,9 @@ COMMANDS = {
     "verify": "run a run again and compare every byte of its results",
     "evaluate": "play greedy episodes with a run's policy and print their mean return",
     "play": "watch a run's policy play, in a window",
-    "record": "film it: an mp4 or a GIF, several side by side with --grid",
-    "inspect": "look into what it learned: values, policy, distributions, on one page",
-    "explain": "a run's or a composition's algorithm on one screen: pseudo-code, formulas, papers",
+    "record": "film a policy: an mp4 or a GIF, several side by side with --grid",
+    "inspect": "show what it learned on a page: values, policy, distributions",
+    "explain": "show a run's or composition's algorithm: pseudo-code, formulas, papers",
     "report": "answer a sweep's question on one page, with figures and tables",
     "warm": "compile everything that runs need, before they do: for images and clusters",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
@@ -59,8 +59,8 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def status(text: str = "") -> None:
-    """Shows what a person waits for, on a line of a terminal that the next output replaces; nothing clears it."""
-    global _status  # of this process' terminal
+    """Shows on a terminal's last line what is being waited for, until the next output; an empty text clears it."""
+    global _status  # what this process's terminal shows
     if text != _status and sys.stderr.isatty():
         print(f"\r\033[K{text and f'{text} …'}", end="", file=sys.stderr, flush=True)
         _status = text

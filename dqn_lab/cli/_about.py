@@ -1,4 +1,4 @@
-"""Where and with what a run was made: plain values for `run.json`."""
+"""How a run was made, as plain values for `run.json`: versions, commit, host, command."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from typing import Any
 
 from dqn_lab import __version__
 
-COMMAND = "DQN_LAB_COMMAND"  # what the person typed, for the workers of any launcher
-CONFIG_DIR = "DQN_LAB_CONFIG_DIR"  # where their own modules are
+COMMAND = "DQN_LAB_COMMAND"  # what the user typed, for workers to inherit
+CONFIG_DIR = "DQN_LAB_CONFIG_DIR"  # the user's own directory, for workers to inherit
 PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "wandb")
 
 
 def about() -> dict[str, Any]:
-    """Returns versions, git commit, host, command and start of this process' run."""
+    """Returns versions, git commit, host, command and start time of this process's run."""
     return {
         "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "command": os.environ.get(COMMAND, command()),
@@ -35,7 +35,7 @@ def about() -> dict[str, Any]:
 
 
 def command() -> str:
-    """Returns this process' command as a person types it."""
+    """Returns this process's command as the user typed it."""
     program = Path(sys.argv[0]).name
     words = ["python", "-m", "dqn_lab"] if program == "__main__.py" else [program]
     return shlex.join([*words, *sys.argv[1:]])
@@ -52,9 +52,9 @@ def _versions() -> dict[str, str]:
     return found
 
 
-@functools.cache  # of the sources that this process began with
+@functools.cache  # as it was when this process began
 def _git() -> dict[str, Any] | None:
-    """Returns the commit of the package's own repository, and whether it was changed; None outside a repository."""
+    """Returns the commit of the package's own repository, and whether files were changed; None outside a repository."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None

@@ -59,7 +59,7 @@ def _words(line: str) -> list[str]:
 
 
 def _answers(words: list[str]) -> Iterator[str]:
-    """Lists what the last word may become."""
+    """Lists the completions of the last word."""
     *before, word = words
     command, *typed = before or [""]
     if not before:
@@ -80,7 +80,7 @@ def _answers(words: list[str]) -> Iterator[str]:
 
 
 def _files(word: str, suffix: str | None = None) -> Iterator[str]:
-    """Lists directories, and the files that end in a suffix, as the word that is being typed names them."""
+    """Lists directories, and the files that end in a suffix, that match the word being typed."""
     parent, _, name = word.rpartition("/")
     start = f"{parent}/" if parent or word.startswith("/") else ""
     try:
@@ -97,7 +97,7 @@ def _files(word: str, suffix: str | None = None) -> Iterator[str]:
 
 
 def _overrides(typed: list[str], word: str) -> Iterator[str]:
-    """Lists the options of a group, or all groups and the keys of what is chosen."""
+    """Lists the options of a group, or all groups and the keys of the chosen options."""
     with contextlib.suppress(ConfigError):
         _options.add_typed_directory(typed)
     key, equals, value = word.partition("=")

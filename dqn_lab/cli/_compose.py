@@ -1,4 +1,4 @@
-"""From overrides to a composed configuration whose names and values are right, without importing torch."""
+"""Composes overrides into a configuration and checks its names and values, without importing torch."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.errors import ConfigError
 
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
-PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")  # whose launchers and sweepers may be named
-# what Hydra raises for files and overrides of unforeseen shapes, besides
+PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")  # only these may provide launchers and sweepers
+# what else Hydra raises for malformed files and overrides
 ALL_ERRORS = (*ERRORS, AssertionError, AttributeError, KeyError, OSError, RecursionError, TypeError)
 
 
 class _SearchPath(SearchPathPlugin):
-    """Adds `--config-dir` and the plugins' `conf/` folders behind the package's own."""
+    """Adds `--config-dir` and the plugins' `conf/` folders after the package's own."""
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         for directory in directories()[1:]:
@@ -40,7 +40,7 @@ class _SearchPath(SearchPathPlugin):
 
 
 class _Checked(CachingConfigRepository):
-    """Hydra's configuration files; those that are not the lab's own are checked before Hydra reads them."""
+    """Hydra's configuration files; files from outside the lab are checked before Hydra reads them."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Reads a file.
@@ -57,7 +57,7 @@ class _Checked(CachingConfigRepository):
 
 @contextlib.contextmanager
 def composer() -> Iterator[None]:
-    """Lets `compose_config` be called inside."""
+    """Prepares Hydra, so that `compose_config` can be called inside."""
     _attempt.cache_clear()
     Plugins.instance().register(_SearchPath)
     with initialize_config_dir(str(config_directory()), job_name="train", version_base="1.3"):
@@ -70,8 +70,8 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     """Composes one job, Hydra's own part included, and checks its names and values.
 
     Args:
-        overrides: as a person types them.
-        number: of the job in a multirun, from 0.
+        overrides: as typed.
+        number: the job's number in a multirun, from 0.
 
     Raises:
         ConfigError: one line for each override that does not fit, all together.
@@ -80,7 +80,7 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     while isinstance(found := _attempt(tuple(remaining)), Exception):
         culprit = _culprit(remaining, found)
         others = [item for item in remaining if item != culprit]
-        problems.append(_explain.explain(found, culprit, functools.partial(_nearly, tuple(others))))
+        problems.append(_explain.explain(found, culprit, functools.partial(_compose_or_default, tuple(others))))
         if culprit is None:
             raise ConfigError(*problems) from found
         remaining = others
@@ -95,12 +95,12 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
         raise ConfigError(*problems)
     with read_write(found.hydra), open_dict(found.hydra):
         found.hydra.job.num, found.hydra.job.id = number, str(number)
-    _attempt.cache_clear()  # the caller may change what it gets
+    _attempt.cache_clear()  # the caller may change the result, which is cached
     return found
 
 
 def _check_launching(config: DictConfig) -> None:
-    """Makes sure that Hydra's own part of a configuration can launch jobs.
+    """Checks that Hydra's own part of a configuration can launch jobs.
 
     Raises:
         ConfigError: one line per problem.
@@ -111,7 +111,7 @@ def _check_launching(config: DictConfig) -> None:
         target = chosen.get("_target_") if isinstance(chosen, DictConfig) else None
         if not str(target).startswith(PLUGINS):
             problems.append(
-                f"hydra.{part}={target or chosen}: choose a {part} with hydra/{part}=…, a slash for the dot"
+                f"hydra.{part}={target or chosen}: choose a {part} with hydra/{part}=…, with a slash, not a dot"
             )
     if not problems and (n_jobs := config.hydra.launcher.get("n_jobs", 1)) in (0, None):
         problems.append(f"hydra.launcher.n_jobs={n_jobs}: must be at least 1, or -1 for all cores")
@@ -123,15 +123,15 @@ def _check_launching(config: DictConfig) -> None:
 
 @functools.lru_cache(maxsize=8)
 def _attempt(overrides: tuple[str, ...]) -> DictConfig | Exception:
-    """Composes, or returns why that cannot be done."""
+    """Composes, or returns the error."""
     try:
         return compose("config", list(overrides), return_hydra_config=True)
     except ALL_ERRORS as error:
         return error
 
 
-def _nearly(overrides: tuple[str, ...]) -> DictConfig:
-    """Composes what was asked for, or the default if that is wrong too."""
+def _compose_or_default(overrides: tuple[str, ...]) -> DictConfig:
+    """Composes the overrides, or the default if they are wrong."""
     found = _attempt(overrides)
     found = _attempt(()) if isinstance(found, Exception) else found
     if isinstance(found, Exception):
@@ -140,7 +140,7 @@ def _nearly(overrides: tuple[str, ...]) -> DictConfig:
 
 
 def _culprit(overrides: list[str], error: Exception) -> str | None:
-    """Finds the override without which the error goes away or becomes another."""
+    """Finds the override without which the error disappears or changes."""
     named = [item for item in overrides if _overrides.key(item) and f"'{_overrides.key(item)}'" in str(error)]
     for override in [*named, *(item for item in overrides if item not in named)]:
         found = _attempt(tuple(item for item in overrides if item != override))
@@ -157,7 +157,7 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
         hydra: Hydra's own part, if it is not in `config`.
 
     Raises:
-        ConfigError: a value is read from an environment variable, which may be a secret: `run.json` would hold it.
+        ConfigError: a value comes from an environment variable, and may be a secret that `run.json` would hold.
     """
     values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     _overrides.refuse_environment(OmegaConf.to_container(values, resolve=False))
@@ -169,7 +169,7 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
 
 
 def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
-    """Lets `experiment=cartpole target=periodic` be: the recipe's `target.tau` goes with the recipe's target."""
+    """Makes `experiment=cartpole target=periodic` work, by dropping the recipe's `target.tau`."""
     recipe = _recipe(hydra.runtime.choices.get("experiment"))
     for group in registry.GROUPS:
         part, set_by_recipe = config.get(group), recipe.get(group)
@@ -183,7 +183,7 @@ def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: 
 
 
 def _recipe(name: str | None) -> Any:
-    """Reads what a recipe sets, and what the recipes set that it begins with."""
+    """Reads what a recipe sets, on top of the recipes it builds on."""
     files = [directory / "experiment" / f"{name}.yaml" for directory in directories()]
     recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
     first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]

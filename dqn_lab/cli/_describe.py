@@ -17,7 +17,7 @@ PROTOCOLS: dict[str, type] = {
     "target": types.Target, "exploration": types.Exploration, "rollout": types.Rollout, "engine": types.Engine,
     "diagnostics": types.Diagnostics, "logger": types.Logger,
 }  # fmt: skip
-OTHERS = {  # what has its contract from elsewhere
+OTHERS = {  # groups without a protocol in `types.py`
     "env": ["make(render_mode: str | None = None) -> gymnasium.Env"],
     "network": ["is a torch.nn.Module", "forward(obs: Tensor) -> Tensor  # [B, *O] to [B, A, K]"],
 }
@@ -25,7 +25,7 @@ LETTERS = "B batch, A actions, K outputs per action, O an observation's shape"
 
 
 def describe_all() -> Index:
-    """Imports every component, plugins' included, and describes it."""
+    """Imports and describes every component, including plugins'."""
     return Index(
         run=RunValues.model_json_schema(),
         groups={group: (registry.package(group).__doc__ or "").rstrip(".") for group in registry.GROUPS},
@@ -51,7 +51,7 @@ def describe(component: type) -> Component:
 
 
 def _contract(group: str) -> Iterator[str]:
-    """Lists the constructor and the members of a group's components."""
+    """Lists the constructor and the members that a group's components need."""
     longest = max((_supplied(registry.lookup(group, name)) for name in registry.names(group)), key=len)
     yield f"__init__({', '.join([*longest, '*', 'PARAMETER: TYPE = DEFAULT', '…'])})"
     yield from OTHERS.get(group, [])
@@ -63,12 +63,12 @@ def _contract(group: str) -> Iterator[str]:
             if isinstance(member, property):
                 yield f"{name}: {inspect.signature(member.fget).return_annotation}"  # type: ignore[arg-type]
             elif inspect.isfunction(member) and (name == "__call__" or not name.startswith("_")):
-                yield f"{name}{_signature(member)}{_said(member)}"
+                yield f"{name}{_signature(member)}{_comment(member)}"
     yield f"({LETTERS})"
 
 
 def _supplied(component: type) -> list[str]:
-    """Lists what the run supplies to a component's constructor."""
+    """Lists the arguments that the run supplies to a component's constructor."""
     parameters = inspect.signature(component).parameters.values()
     return [parameter.name for parameter in parameters if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
 
@@ -79,7 +79,7 @@ def _signature(method: Any) -> str:
     return str(signature.replace(parameters=own)).replace("'", "")
 
 
-def _said(method: Any) -> str:
+def _comment(method: Any) -> str:
     first = (inspect.getdoc(method) or "").partition("\n\n")[0]
     return f"  # {' '.join(first.split())}" if first else ""
 
@@ -87,7 +87,7 @@ def _said(method: Any) -> str:
 def _fields(component: type) -> dict[str, Any] | None:
     try:
         return registry.schema(component).model_json_schema()
-    except Exception:  # a type that no JSON schema describes, or a constructor that cannot be read
+    except Exception:  # a type without a JSON schema, or a constructor that cannot be read
         return None
 
 
@@ -96,7 +96,7 @@ def _paragraph(documented: Any) -> str:
 
 
 def _arguments(component: type) -> dict[str, str]:
-    """Reads what the `Args:` of a class's docstring, and of its bases', say about each parameter."""
+    """Reads each parameter's description from the `Args:` of a class's docstring and its bases'."""
     described: dict[str, str] = {}
     for owner in reversed(component.__mro__):
         section = inspect.cleandoc(vars(owner).get("__doc__") or "").partition("Args:\n")[2].partition("\n\n")[0]

@@ -1,4 +1,4 @@
-"""Where options are looked for: the lab's own, the plugins', and a directory of the person's."""
+"""Directories with options: the lab's, the plugins', and the user's own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dqn_lab.errors import ConfigError
 
 
 def directories() -> list[Path]:
-    """Lists every directory that holds options, the package's own first."""
+    """Lists every directory with options, the package's own first."""
     found = [config_directory()]
     if CONFIG_DIR in os.environ:
         found.append(Path(os.environ[CONFIG_DIR]))
@@ -21,7 +21,7 @@ def directories() -> list[Path]:
 
 
 def add_directories(config_dir: str | None) -> None:
-    """Adds a user's directory to those of options, and Python's.
+    """Adds a user's directory to the directories with options and to Python's import path.
 
     Raises:
         ConfigError: there is no such directory.

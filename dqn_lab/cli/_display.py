@@ -1,4 +1,4 @@
-"""What a person sees during a run: a bar, plain lines, or the notebook's own line."""
+"""What a run shows: a bar, plain lines, or the notebook's own line."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Notebook(Quiet):
 
 
 class _Live(Quiet):
-    """What the bar and the lines have in common: following the run, and the words for it."""
+    """What the bar and the lines share: following the run, and describing it."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
@@ -94,7 +94,7 @@ class _Live(Quiet):
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
         while width is not None and len(parts) > 1 and len("  ".join(text for text, _ in parts)) > width:
-            parts.remove(min(parts, key=lambda part: part[1]))  # the least important goes first
+            parts.remove(min(parts, key=lambda part: part[1]))  # the least important is left out first
         return "  ".join(text for text, _ in parts)
 
 
@@ -104,7 +104,9 @@ class Bar(_Live):
     def __init__(self, experiment: Experiment, console: Console) -> None:
         super().__init__(experiment)
         narrow = console.width < 100
-        self.room = max(0, console.width - 26) if narrow else None  # beside a short bar, the percentage, the time left
+        self.room = (
+            max(0, console.width - 26) if narrow else None
+        )  # beside a short bar, the percentage and the time left
         self.bar = rich_progress.Progress(
             rich_progress.BarColumn(bar_width=8 if narrow else None),
             rich_progress.TaskProgressColumn(),
@@ -134,7 +136,7 @@ class Bar(_Live):
         self.drawn = self.started
 
     def stride(self, stride: Stride) -> None:
-        """Redraws, but not more often than a person can read."""
+        """Redraws, but not more often than every `REFRESH` seconds."""
         super().stride(stride)
         now = time.perf_counter()
         if now - self.drawn >= REFRESH:
@@ -148,7 +150,7 @@ class Bar(_Live):
         self.bar.update(self.task, completed=self.share(), description=words, refresh=True)
 
     def playing(self, played: int, total: int) -> None:
-        """Counts the episodes; the time that they take is no part of the run's speed."""
+        """Counts the episodes; their time does not count towards the run's speed."""
         now = time.perf_counter()
         if not played:
             self.paused = self.shown = now
@@ -159,7 +161,7 @@ class Bar(_Live):
             self.bar.update(self.task, description=f"evaluating: episode {played} of {total}", refresh=True)
 
     def evaluation(self, row: Row, label: str) -> None:
-        """Leaves a line above the bar."""
+        """Prints a line above the bar."""
         self.bar.console.print(_evaluated(row, label))
 
 
@@ -188,7 +190,7 @@ class Lines(_Live):
 
 
 def say(text: str) -> None:
-    """Prints a line; continues silently if its reader has gone."""
+    """Prints a line; does nothing from then on if its reader has gone."""
     status()
     try:
         print(text, flush=True)
@@ -214,8 +216,8 @@ def make_display(kind: str, experiment: Experiment) -> Any:
 
 
 def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
-    """Prints what came out, where the files are, and what to type next."""
-    from dqn_lab.run import LAST  # with torch, which a run has imported
+    """Prints the results, where the files are, and what to type next."""
+    from dqn_lab.run import LAST  # imports torch, as a run has already
 
     progress, scores = record["progress"], record["scores"]
     counts = f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} updates"
@@ -239,20 +241,22 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:
     """Returns the names in a configuration that import code from outside the package: `module:Name`."""
-    parts = [part for part in config.values() if isinstance(part, Mapping)]  # loggers, one level deeper, never play
+    parts = [
+        part for part in config.values() if isinstance(part, Mapping)
+    ]  # loggers are one level deeper, and are not needed to play
     names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
     return {name for name in names if ":" in name}
 
 
 def show_engine(experiment: Experiment) -> None:
-    """Says so if a run goes without the fast kernels though the engine was left to `auto`."""
+    """Says so if `auto` did not choose the fast kernels."""
     engine = experiment.choices["engine"]
     if "fused" in engine.rejected:
         say(f"engine {engine.name}, not fused (many times as fast for small networks): {engine.rejected['fused']}")
 
 
 def _rejected(reasons: Mapping[str, str]) -> list[str]:
-    """Says why each other engine was not chosen, those with one reason together."""
+    """Says why each other engine was not chosen, one line per reason."""
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)

@@ -1,4 +1,4 @@
-"""Mistakes in overrides, each in one line: the key, the value, what is possible, and what was probably meant."""
+"""Explains mistakes in overrides in one line each: the key, the value, the choices, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import options
 from dqn_lab.errors import ConfigError
 
-SYNONYMS = {  # what other libraries call a key: ours, the first that the composition has
+SYNONYMS = {  # other libraries' name: our names, of which the composition's first counts
     "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
     "memory_size": ("capacity",), "replay_size": ("capacity",), "epsilon": ("epsilon", "start", "end"),
     "eps": ("epsilon", "start", "end"), "n_steps": ("n_step",), "num_episodes": ("episodes",),
@@ -44,7 +44,7 @@ def unreadable(overrides: list[str]) -> tuple[list[str], list[str]]:
 
 
 def together(overrides: list[str]) -> list[str]:
-    """Puts words together that a shell has split at the spaces in a list, or around an equals sign."""
+    """Joins words that the shell has split at spaces in a list or around an equals sign."""
     found: list[str] = []
     for text in overrides:
         if found and (_is_open(found[-1]) or text == "=" or found[-1].endswith(" =")):
@@ -98,12 +98,12 @@ def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
 
 
 def explain(error: Exception, culprit: str | None, composed: Callable[[], DictConfig]) -> str:
-    """Says in one line what is wrong with an override.
+    """Explains in one line what is wrong with an override.
 
     Args:
         error: what Hydra raised.
         culprit: the override; None if it is not one of them.
-        composed: composes the others.
+        composed: composes the other overrides.
     """
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ConfigError) or culprit is None:
@@ -125,7 +125,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
 
 
 def interpolation(error: Exception) -> str:
-    """Says in one line which value could not be resolved."""
+    """Explains in one line which value could not be resolved."""
     text = " ".join(str(error).split())
     key = str(error.full_key or "") if isinstance(error, OmegaConfBaseException) else ""
     text = text.partition(" full_key:")[0]
@@ -165,7 +165,7 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
 
 
 def _elsewhere(key: str, config: DictConfig) -> list[str]:
-    """Finds the keys that go by a name, or by what other libraries call it: `lr` is `optimizer.lr`."""
+    """Finds the full keys for a short name or another library's name: `lr` is `optimizer.lr`."""
     own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
     leaves = [f"{group}.{leaf}" for group in own for leaf in config[group]] + [str(name) for name in config]
     words = SYNONYMS.get(key, (key,))
@@ -173,14 +173,14 @@ def _elsewhere(key: str, config: DictConfig) -> list[str]:
 
 
 def _set_whole(key: str, config: DictConfig) -> str | None:
-    """Returns what stands where `key` looks for a key of its own, if that is a single value: `optimizer.lr=0.001`."""
+    """Returns `optimizer.lr=0.001` if `key` asks for a part of `optimizer.lr`, which is a single value."""
     parent = key.rpartition(".")[0]
     value = OmegaConf.select(config, parent) if parent else None
     return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None
 
 
 def _siblings(key: str, config: Any) -> tuple[str, list[str] | None]:
-    """Returns the first part of `key` that does not exist, and the keys that stand where it was looked for."""
+    """Returns the first part of `key` that does not exist, and the keys that exist in its place."""
     *path, last = key.replace("/", ".").split(".")
     for part in path:
         if not isinstance(config, DictConfig) or part not in config:

@@ -1,10 +1,10 @@
-"""Extras: what has to be installed before some options can be chosen."""
+"""Optional dependencies that some options need."""
 
 from __future__ import annotations
 
 from importlib.util import find_spec
 
-EXTRAS = {  # override: the extra that it needs, and the plugin that the extra brings
+EXTRAS = {  # override: the extra that it needs, and the plugin in that extra
     **dict.fromkeys(("hydra/launcher=submitit_local", "hydra/launcher=submitit_slurm", "hydra/launcher=slurm"),
                     ("submitit", "hydra_submitit_launcher")),
     **dict.fromkeys(("hydra/launcher=ray", "hydra/launcher=ray_local"), ("ray", "hydra_ray_launcher")),
@@ -13,7 +13,7 @@ EXTRAS = {  # override: the extra that it needs, and the plugin that the extra b
 
 
 def missing_extra(override: str) -> str | None:
-    """Says which extra an override needs, if that is not installed."""
+    """Returns an error message if an override needs an extra that is not installed."""
     extra, plugin = EXTRAS.get(override.lstrip("+"), ("", ""))
     if not extra or find_spec(f"hydra_plugins.{plugin}") is not None:
         return None

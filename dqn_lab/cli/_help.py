@@ -20,7 +20,7 @@ Groups (choose with GROUP=OPTION):
 """
 FLAGS = """
 Flags:
-  --cfg job         print the configuration, with recipe and overrides, and run nothing
+  --cfg job         print the composed configuration, and run nothing
   -m                run every combination of values: -m target.interval=1,10,100 seed='range(10)'
   --config-dir DIR  add a directory with your own options and components
   --hydra-help      all of Hydra's flags
@@ -45,7 +45,7 @@ def _groups() -> str:
 
 
 def _keys(typed: list[str]) -> str:
-    """Lists each key as it is typed."""
+    """Lists each key and its default, as typed on the command line."""
     chosen = _options.choices(dict(text.split("=", 1) for text in typed if "=" in text))
     lines = list(_leaves(_options.run_keys(), ""))
     for group, names in chosen.items():

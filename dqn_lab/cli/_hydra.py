@@ -1,4 +1,4 @@
-"""The door at which Hydra stops: its flags, its grids, and what its launchers and sweepers work in."""
+"""Hydra's flags and grids, and the context of its launchers and sweepers."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
         parser.error("--experimental-rerun: not supported, because it reads a pickle")
     if args.config_path is not None or args.config_name is not None:
         parser.error("--config-path, --config-name: not supported; use --config-dir, experiment=…")
-    # an environment's own keyword arguments are in no yaml, so that each is one more
+    # an environment's own keyword arguments are in no yaml, so each is added
     args.overrides = [_overrides.adding(text) for text in together(args.overrides)]
     args.multirun = args.multirun or any(text.lstrip("+") == "hydra.mode=MULTIRUN" for text in args.overrides)
     return args
 
 
 def show(args: argparse.Namespace) -> None:
-    """Does what `--hydra-help`, `--info`, and `--cfg` ask for; exits after some of them."""
+    """Carries out `--hydra-help`, `--info` or `--cfg`; some of them exit."""
     setbase("1.3")
     _run_hydra(
         args=args, args_parser=get_args_parser(), task_function=_nothing,
@@ -55,7 +55,7 @@ def _nothing(config: Any) -> None:
 
 
 def name_directory(config: DictConfig, validated: Mapping[str, Any]) -> None:
-    """Puts a run's overrides and identity where `hydra.run.dir` and `hydra.sweep.subdir` look for them."""
+    """Sets a run's overrides and identity, which `hydra.run.dir` and `hydra.sweep.subdir` refer to."""
     name = slug(config.hydra.overrides.task, identity(validated))
     with read_write(config.hydra), open_dict(config.hydra):
         config.hydra.job.override_dirname = name
@@ -72,13 +72,13 @@ class Loader(ConfigLoaderImpl):
 
 
 def context(config: DictConfig, loader: ConfigLoaderImpl | None = None) -> HydraContext:
-    """Returns what Hydra's launchers, sweepers and jobs work in."""
+    """Returns the context in which Hydra's launchers, sweepers and jobs run."""
     search_path = GlobalHydra.instance().config_loader().get_search_path()
     return HydraContext(config_loader=loader or Loader(search_path), callbacks=Callbacks(config))
 
 
 def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
-    """Lists the overrides of each job of a grid, or None where the sweeper decides as it goes (a search).
+    """Lists the overrides of each job of a grid, or None if the sweeper chooses them one by one (a search).
 
     Raises:
         ConfigError: an override cannot be swept.
@@ -92,12 +92,12 @@ def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
     except ERRORS as error:
         raise ConfigError(str(error)) from error
     if not jobs:
-        raise ConfigError("no jobs: a sweep over nothing")
+        raise ConfigError("no jobs: an override lists no values")
     return jobs
 
 
 def about_hydra(overrides: list[str]) -> list[str]:
-    """Returns the overrides that decide how jobs are launched: Hydra's own, and the recipe, which may have some.
+    """Returns the overrides that decide how jobs are launched: Hydra's own, and the recipe, which may contain some.
 
     Raises:
         ConfigError: an override cannot be read.

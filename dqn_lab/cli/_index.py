@@ -1,4 +1,4 @@
-"""What can be configured, cached on disk: a mistake is answered, and help given, before torch is imported.
+"""What can be configured, cached on disk, so that mistakes and help are answered before torch is imported.
 
 The cache is a file in the user's cache directory, named after the sources that it was made from. It may be deleted at
 any time and is never needed: if it is missing, damaged or out of date, the components are imported, and if it cannot be
@@ -26,7 +26,7 @@ from dqn_lab._plugins import plugin_directories, plugins
 from dqn_lab.cli import status
 from dqn_lab.cli._models import model_of
 
-LARGEST = 10_000_000  # bytes of a file that is read
+LARGEST = 10_000_000  # bytes that the cache file may have
 
 
 class Component(BaseModel):
@@ -36,9 +36,9 @@ class Component(BaseModel):
         path: `module:Class`.
         doc: its docstring.
         arguments: what the docstring says about each parameter.
-        fields: the JSON schema of its configuration; None if there is none for its types.
-        constraints: what it refuses, in words; empty if nothing.
-        warnings: what it warns about, in words; empty if nothing.
+        fields: the JSON schema of its configuration; None if its types have none.
+        constraints: which configurations it refuses, in words; may be empty.
+        warnings: what it warns about, in words; may be empty.
     """
 
     path: str
@@ -55,8 +55,8 @@ class Index(BaseModel):
     Args:
         run: the JSON schema of the run's own values.
         groups: what each group decides, in words.
-        contracts: the members of a group's components, each with its signature.
-        components: by group and name.
+        contracts: the members that each group's components need, with their signatures.
+        components: the components, by group and name.
         problems: a line for each plugin that cannot be loaded.
     """
 
@@ -114,7 +114,7 @@ def read() -> Index:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the cache and removes its predecessors, or leaves all as it was."""
+    """Replaces the cache and removes older ones, or changes nothing."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Being asked to stop, outside of a run: every signal that means it ends a command at once, as Ctrl-C does."""
+"""Signals outside of a run: each one that asks to stop ends a command at once, as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -6,27 +6,41 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from dqn_lab.cli import fail
 from dqn_lab.interrupt import Interrupted, asked, heeded
 
+_raised: Interrupted | None = None  # since this command began to listen
 
-def listen() -> None:
-    """Has the first signal interrupt the command, but for those that were ignored from the start, as by nohup.
 
-    Those that follow change nothing, so that the command can say where it was; a fourth Ctrl-C ends it on the spot.
+@contextlib.contextmanager
+def listening() -> Iterator[None]:
+    """Makes the first signal interrupt the command, except those ignored from the start, as under nohup.
+
+    Later ones change nothing, so that the command can say where it stopped; a fourth Ctrl-C ends it at once.
+
+    Raises:
+        Interrupted: a signal came, even if a library caught it and raised an error of its own instead.
     """
-    asked.heard, asked.count = False, 0
+    global _raised
+    _raised, asked.heard, asked.count = None, False, 0
     for number in heeded():
         signal.signal(number, _interrupt)
+    try:
+        yield
+    except Exception:
+        if _raised is None:
+            raise
+        raise _raised from None
 
 
 @contextlib.contextmanager
 def after(first: Callable[[], object]) -> Iterator[None]:
-    """Has something done before a signal interrupts the command; a second Ctrl-C does not wait for it.
+    """Calls something before a signal interrupts the command; a second Ctrl-C does not wait for it.
 
     Args:
-        first: what is done.
+        first: what is called.
     """
 
     def handle(number: int, _: object) -> None:
@@ -35,8 +49,7 @@ def after(first: Callable[[], object]) -> Iterator[None]:
         for each in heeded():
             signal.signal(each, _interrupt if each == signal.SIGINT else signal.SIG_IGN)
         first()
-        asked.heard = True
-        raise Interrupted(number)
+        _raise(number)
 
     before = {number: signal.signal(number, handle) for number in heeded()}
     try:
@@ -47,7 +60,7 @@ def after(first: Callable[[], object]) -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Lets the end come: one more signal would only break it."""
+    """Ignores further signals, which would only disturb the end."""
     for number in heeded():
         signal.signal(number, signal.SIG_IGN)
 
@@ -62,5 +75,10 @@ def _interrupt(number: int, _: object) -> None:
     if asked.count > 3:
         os._exit(128 + number)
     if not asked.heard:
-        asked.heard = True
-        raise Interrupted(number)
+        _raise(number)
+
+
+def _raise(number: int) -> NoReturn:
+    global _raised
+    asked.heard, _raised = True, Interrupted(number)
+    raise _raised

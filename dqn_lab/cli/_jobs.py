@@ -1,4 +1,4 @@
-"""From a composed configuration to a finished run: the one way, for `train`, `sweep`, a search and Python."""
+"""From a composed configuration to a finished run, for `train`, `sweep`, a search and Python alike."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dqn_lab.cli._display import Quiet
 from dqn_lab.errors import StateError
 from dqn_lab.records import RUN, set_aside
 
-if TYPE_CHECKING:  # torch is imported when a configuration is known to be right in names and values
+if TYPE_CHECKING:  # torch is imported once a configuration's names and values are known to be right
     from dqn_lab.run import Display
     from dqn_lab.train import Experiment
     from dqn_lab.types import T
@@ -46,12 +46,12 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     if hydra is None:
         _hydra.name_directory(config, validated)
         rehearse(validated)
-    with contextlib.chdir("."):  # come back, wherever a component goes
+    with contextlib.chdir("."):  # a component may change the current directory
         return build(validated)
 
 
 def as_hydras_job(config: DictConfig, directory: Path, run: Callable[[], T], own_logging: bool = True) -> T:
-    """Calls `run` as Hydra does a job, in a directory that exists: with its `.hydra/` and, unless told not to, its log.
+    """Calls `run` as Hydra runs a job, in an existing directory: with its `.hydra/` and, if asked to, its log.
 
     Raises:
         Exception: what `run` raised.
@@ -71,7 +71,7 @@ def carry_out(
     directory: Path,
     show: Callable[[Experiment], AbstractContextManager[Display]] = lambda _: Quiet(),
 ) -> dict[str, Any]:
-    """Runs an experiment in a directory of its own; a run that was begun there goes on from its newest checkpoint.
+    """Runs an experiment in its own directory; a run begun there continues from its newest checkpoint.
 
     Args:
         experiment: as `prepare` built it.
@@ -83,7 +83,7 @@ def carry_out(
 
     Raises:
         ConfigError: another process is training there.
-        StateError: the run there has no checkpoint to go on from.
+        StateError: the run there has no checkpoint to continue from.
         KeyboardInterrupt: the run was interrupted; its record says so, and where.
         Exception: the run failed; its record says so.
     """
@@ -95,16 +95,16 @@ def carry_out(
         with contextlib.chdir("."), show(experiment) as display:
             return run.execute(display)
     finally:
-        run.claim.release()  # whatever came before it was executed
+        run.claim.release()  # even if it failed before it was executed
 
 
 def carry_on(experiment: Experiment, directory: Path) -> dict[str, Any]:
-    """Does what `carry_out` does, in silence; a run that cannot go on is set aside, and begun again."""
+    """Does what `carry_out` does, silently; a run that cannot continue is set aside and begun again."""
     try:
         return carry_out(experiment, directory)
     except StateError:
         aside = set_aside(directory)
         directory.mkdir()
-        if (aside / ".hydra").is_dir():  # which the launcher has just written
+        if (aside / ".hydra").is_dir():  # the launcher has just written it
             shutil.copytree(aside / ".hydra", directory / ".hydra")
         return carry_out(experiment, directory)

@@ -1,4 +1,4 @@
-"""JSON schemas, as pydantic writes them, to the models that they describe."""
+"""Makes pydantic models from the JSON schemas that pydantic writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be typed: options, and the keys of those that are chosen, read from the yaml files without Hydra."""
+"""Options, and the keys of the chosen ones, read from the yaml files without Hydra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dqn_lab.errors import ConfigError
 
 
 def options(group: str) -> dict[str, Path]:
-    """Lists the options of a group and their files, those in folders last; of two of one name the first counts."""
+    """Lists a group's options and their files, those in folders last; if two have one name, the first counts."""
     found: dict[str, Path] = {}
     for directory in directories():
         for path in (directory / group).rglob("*.yaml"):
@@ -40,10 +40,10 @@ def run_keys() -> dict[str, Any]:
 
 
 def choices(typed: Mapping[str, str]) -> dict[str, list[str]]:
-    """Returns the options that are chosen in each group.
+    """Returns the chosen options of each group.
 
     Args:
-        typed: keys and values as a person types them, `experiment` among them.
+        typed: keys and values as typed, including `experiment`.
     """
     found = _chosen(_default())
     recipe = typed.get("experiment")
@@ -75,7 +75,7 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _chosen_by_recipe(recipes: Mapping[str, Path], name: str) -> dict[str, list[str]]:
-    """Reads the options that a recipe chooses, over those of the recipes that it begins with."""
+    """Reads the options that a recipe chooses, on top of those of the recipes it builds on."""
     found: dict[str, list[str]] = {}
     left = [name]
     for recipe in left:  # grows while it is read

@@ -1,4 +1,4 @@
-"""Overrides as text: their keys, their values, and several merged."""
+"""Overrides as text: their keys and values, and how they are merged."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def key(override: str) -> str:
 
 
 def adding(override: str) -> str:
-    """Has an override of `env.kwargs` add its key: no yaml lists an environment's arguments."""
+    """Makes an override of `env.kwargs` add its key: no yaml lists an environment's arguments."""
     return f"++{override}" if override.startswith("env.kwargs.") else override
 
 
@@ -48,7 +48,7 @@ def is_sweep(override: str) -> bool:
 
 
 def tried_values(key: str, text: str) -> list[Any]:
-    """Lists the values that a search may try; of an interval its bounds.
+    """Lists the values that a search may try; for an interval, its bounds.
 
     Raises:
         ConfigError: the text is not a choice, range or interval.
@@ -93,11 +93,11 @@ def _swept(text: str) -> Iterator[Any]:
 
 
 def refuse_environment(values: Any, key: str = "") -> None:
-    """Refuses a value that is read from an environment variable, which may be a secret: `run.json` would hold it.
+    """Refuses a value from an environment variable, which may be a secret that `run.json` would hold.
 
     Args:
         values: a configuration whose interpolations are not resolved, or a part of it.
-        key: of the part.
+        key: the part's key.
 
     Raises:
         ConfigError: there is such a value.

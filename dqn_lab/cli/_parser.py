@@ -34,7 +34,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def directory(text: str) -> Path:
-    """Reads the name of a directory to write to: one of its own, not the current one."""
+    """Reads the name of a directory to write to, which must not be the current one."""
     path = Path(text)
     if not path.name or not text.isprintable():
         raise argparse.ArgumentTypeError(f"{text!r}: must name a directory")
@@ -42,7 +42,7 @@ def directory(text: str) -> Path:
 
 
 def natural(text: str) -> int:
-    """Reads a whole number of at least 0; `1e3` and `1_000` are whole numbers too."""
+    """Reads a whole number of at least 0, such as `1000`, `1e3` or `1_000`."""
     value = float(text)
     if not 0 <= value <= 2**53 or not value.is_integer():
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0")
@@ -58,7 +58,7 @@ def positive(text: str) -> int:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that lets a run's own code be imported."""
+    """Adds the flag that allows importing a run's own code."""
     parser.add_argument(
         "--trust",
         action="store_true",

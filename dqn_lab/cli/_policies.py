@@ -1,4 +1,4 @@
-"""Runs as a person names them: by a directory, or by one above them; and what tells them apart."""
+"""Finds runs and policies as they are named on the command line, and labels several runs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ SAME = ("seed", "display", "logger", "engine", "rollout", "diagnostics", "evalua
 
 
 def carry_out(work: Callable[[], None], out: Path | None) -> int:
-    """Does what a command is for; returns its exit code, and says what went wrong on one line.
+    """Does a command's work; returns its exit code, after printing what went wrong on one line.
 
     Args:
-        work: is called once.
-        out: where it writes, as typed.
+        work: what the command does.
+        out: where it writes, as typed; None if it was not typed.
     """
     try:
         work()
@@ -38,10 +38,10 @@ def carry_out(work: Callable[[], None], out: Path | None) -> int:
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say which policy, and whether its code is trusted."""
+    """Adds the arguments for the policy, and for trusting its code."""
     parser.add_argument(
         "--policy", default="final", metavar="NAME",
-        help="final, best, or one kept on the way, step_… (default: final)",
+        help="final, best, or one saved during training, step_… (default: final)",
     )  # fmt: skip
     add_trust(parser)
 
@@ -65,10 +65,10 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
 
 
 def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:
-    """Lists the runs that paths name: each a run's own directory, or one above runs.
+    """Lists the runs at or below the paths.
 
     Raises:
-        ConfigError: there are none, or more than are wanted.
+        ConfigError: there are none, or more than `at_most`.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -87,7 +87,7 @@ def task(config: Mapping[str, Any]) -> str:
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Labels each of some runs by the keys in which they differ, and by its seed where that differs too."""
+    """Labels runs by the keys in which they differ, and by their seeds if those differ."""
     flat = [_flat(config) for config in configs]
     keys = dict.fromkeys(key for each in flat for key in each)
     differing = [key for key in keys if len({each.get(key, "–") for each in flat}) > 1]

@@ -1,4 +1,4 @@
-"""Problems of several jobs or variants, each reported once, with those that have it."""
+"""Problems of several jobs or variants, each reported once with the names of all that have it."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ class Problems:
     """Collects problems.
 
     Args:
-        kind: what has them: `job` or `variant`.
-        total: how many there are of it.
+        kind: what has problems: `job` or `variant`.
+        total: how many jobs or variants there are.
     """
 
     def __init__(self, kind: str, total: int) -> None:
@@ -22,7 +22,7 @@ class Problems:
 
     @contextlib.contextmanager
     def of(self, name: str) -> Iterator[None]:
-        """Collects the problems of the `ConfigError` that is raised inside, if one is."""
+        """Collects the problems of a `ConfigError` raised inside."""
         try:
             yield
         except ConfigError as error:
@@ -43,7 +43,7 @@ class Problems:
         return f"{self.kind} {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}"
 
     def refuse(self) -> None:
-        """Raises what was found.
+        """Raises the problems, if there are any.
 
         Raises:
             ConfigError: one line per problem.

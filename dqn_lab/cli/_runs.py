@@ -1,4 +1,4 @@
-"""Finding the run that a person means."""
+"""Checks that a path is a run, and suggests runs if it is not."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MOST = 1_000  # runs that are counted
 
 
 def check_run(path: Path) -> None:
-    """Makes sure that a path is a run's directory.
+    """Checks that a path is a run's directory.
 
     Raises:
-        ConfigError: it is something else; the message names runs that are there.
+        ConfigError: it is something else; the message lists runs nearby.
     """
     try:
         if (path / RUN).exists():

@@ -9,7 +9,7 @@ WIDEST, NARROWEST = 110, 40  # columns
 
 
 def wrapped(text: str, indent: int) -> str:
-    """Wraps a paragraph, its lines after the first indented; in a pipe it is as wide as it may be."""
+    """Wraps a paragraph, later lines indented, to the terminal's width, or in a pipe to the greatest width."""
     width = min(WIDEST, shutil.get_terminal_size((WIDEST + 1, 0)).columns - 1)
     return textwrap.fill(
         text, max(width, NARROWEST), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False

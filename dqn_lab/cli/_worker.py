@@ -1,4 +1,4 @@
-"""A worker process, begun by a sweep or a multirun: it ends when that ends, however it does."""
+"""A worker process of a sweep or multirun, which ends when its parent ends for any reason."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import Iterator
 
 from dqn_lab.interrupt import Interrupted
 
-PARENT = "DQN_LAB_PARENT"  # the number of the process that begins workers
-LOOK = 1.0  # seconds between two looks at it
-PATIENCE = 10.0  # seconds that a run has to save what it has come to
+PARENT = "DQN_LAB_PARENT"  # the id of the process that starts workers
+LOOK = 1.0  # seconds between two checks of the parent
+PATIENCE = 10.0  # seconds that a run has to save its state
 
 _state = {"watching": False, "stopped": False}
 
 
 def begin_workers(launcher: str) -> None:
-    """Lets the workers that this process is about to begin know who began them.
+    """Tells the workers that this process is about to start who their parent is.
 
     Args:
-        launcher: the name of its class. Only joblib's workers are this process's own; a cluster looks after its jobs.
+        launcher: its class's name. Only joblib's workers are this process's children; a cluster manages its own jobs.
     """
     os.environ.pop(PARENT, None)
     if launcher.endswith("JoblibLauncher"):
@@ -31,10 +31,10 @@ def begin_workers(launcher: str) -> None:
 
 @contextlib.contextmanager
 def at_work() -> Iterator[None]:
-    """Surrounds a job. A worker that a signal has stopped does no other, nor does one whose parent is gone.
+    """Surrounds a job. A worker that a signal has stopped, or whose parent is gone, does no other job.
 
     Raises:
-        Interrupted: the worker was stopped before.
+        Interrupted: the worker was stopped earlier.
     """
     parent = int(os.environ.get(PARENT, os.getpid()))
     if parent == os.getpid():  # the parent itself, or a cluster's process

@@ -1,4 +1,4 @@
-"""Isolates a call from Python, so that it leaves nothing behind."""
+"""Isolates a call from Python, so that no global state is left changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from dqn_lab.errors import ConfigError
 
 @contextlib.contextmanager
 def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Lets a call have its own Hydra, environment variables and module path, and restores the previous ones."""
+    """Runs a call with its own Hydra, environment variables and module path, and restores the previous ones."""
     environment = dict(os.environ)
     path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
     store: Any = ConfigStore.instance()
@@ -42,7 +42,7 @@ def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
 
 @contextlib.contextmanager
 def as_config_error() -> Iterator[None]:
-    """Raises what a person can fix as a `ConfigError`, with the command line's text."""
+    """Converts errors that the user can fix to a `ConfigError` with the command line's text."""
     try:
         yield
     except ConfigError:

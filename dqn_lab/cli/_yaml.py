@@ -1,4 +1,4 @@
-"""Checks yaml files before Hydra reads them: what it would fail on, or never finish, costs one line."""
+"""Checks yaml files before Hydra reads them, so that a file it would choke on is refused in one line."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dqn_lab.errors import ConfigError
 _compose: Any = yaml.compose
 _load: Any = yaml.load
 LARGEST = 1_000_000  # bytes of a file
-MOST = 100_000  # values in a file, its aliases written out
+MOST = 100_000  # values in a file, counting what aliases repeat
 DEEPEST = 50  # levels of nesting
-_BASE: Any = vars(yaml).get("CSafeLoader", yaml.SafeLoader)  # the fast one, where it was compiled
+_BASE: Any = vars(yaml).get("CSafeLoader", yaml.SafeLoader)  # the fast one, if it is available
 
 
 class _Loader(_BASE):  # type: ignore[misc]
@@ -53,17 +53,17 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{path}: not valid yaml: nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid yaml: {_said(error)}") from error
+        raise ConfigError(f"{path}: not valid yaml: {_reason(error)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no keys")
     return values
 
 
 def _measure(node: yaml.Node | None, above: list[int], sizes: dict[int, int]) -> int:
-    """Counts the values below a node, its aliases written out, without writing them out.
+    """Counts the values below a node, including what aliases repeat, without expanding them.
 
     Raises:
-        ConfigError: there are too many, or the node is not one of plain data.
+        ConfigError: there are too many, or the node is not plain data.
     """
     if node is None:
         return 0
@@ -78,7 +78,7 @@ def _measure(node: yaml.Node | None, above: list[int], sizes: dict[int, int]) ->
         raise ConfigError(f"{line}the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not allowed")
     size = 1 + sum(_measure(child, [*above, id(node)], sizes) for child in _children(node, line))
     if size > MOST:
-        raise ConfigError(f"{line}more than {MOST:,} values, its aliases written out")
+        raise ConfigError(f"{line}more than {MOST:,} values, counting what aliases repeat")
     sizes[id(node)] = size
     return size
 
@@ -96,7 +96,7 @@ def _children(node: yaml.Node, line: str) -> Iterator[yaml.Node]:
             yield value
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     mark, problem = (error.problem_mark, error.problem) if isinstance(error, yaml.MarkedYAMLError) else (None, None)
     text = str(problem or error)
     if "cannot start any token" in text and r"\t" in text:

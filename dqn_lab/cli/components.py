@@ -1,4 +1,4 @@
-"""`components`: what can be chosen, with which parameters, and what a component has to offer."""
+"""`components`: the options, their parameters, and what a custom component needs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def main(argv: list[str]) -> int:
     """Prints the groups, or a group's options and components; returns the exit code."""
     parser = Parser(
         prog="python -m dqn_lab components",
-        description="Lists every group's options; or a group's components, with papers, parameters and the contract "
-        "that a custom one has to fulfil; or the recipes (experiment) or the questions (sweep).",
+        description="Lists every group's options; or a group's components, with papers, parameters and what a "
+        "custom one needs; or the recipes (experiment) or the questions (sweep).",
     )
     parser.add_argument("group", nargs="?", metavar="GROUP", help=f"{', '.join(GROUPS)}, experiment or sweep")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
@@ -55,7 +55,7 @@ def _show(group: str | None) -> None:
 
 
 def _list_recipes() -> None:
-    """Prints each recipe with the comment that its file begins with."""
+    """Prints each recipe with its file's first comment."""
     recipes = _options.options("experiment")
     width = max(map(len, recipes), default=0) + 2
     for name, path in recipes.items():
@@ -81,7 +81,7 @@ def _describe_group(group: str) -> None:
 
 
 def _name(path: Path) -> str:
-    """Reads the name of an option's component; a file that cannot be read is named, and left out."""
+    """Reads the name of an option's component; warns about a file that cannot be read, and leaves it out."""
     try:
         return str(read_yaml(path).get("name", "?"))
     except ConfigError as error:
@@ -117,7 +117,7 @@ def _describe(group: str, name: str, component: Component, presets: list[str]) -
 
 
 def _type(schema: dict[str, Any]) -> str:
-    """Puts a JSON schema's type and range into words."""
+    """Describes a JSON schema's type and range in words."""
     if "$ref" in schema:
         return "{start, end, duration, unit}"
     if "anyOf" in schema:

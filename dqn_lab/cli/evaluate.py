@@ -45,7 +45,7 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab evaluate",
-        description="Plays greedy episodes with a run's policy, in fresh environments with seeds of their own, and "
+        description="Plays greedy episodes with a run's policy, in fresh environments with their own seeds, and "
         "prints the mean of their undiscounted returns ± its standard deviation. Writes nothing unless --csv asks.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
@@ -83,10 +83,10 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Makes sure, before anything is played, that a file can be written.
+    """Checks, before anything is played, that a file can be written.
 
     Raises:
-        ValueError: it exists already, or its directory does not, or cannot be written to.
+        ValueError: it exists already, or its directory does not exist or is not writable.
     """
     if path.exists():
         raise ValueError(f"--csv {path}: exists already")
@@ -101,7 +101,7 @@ class Policy(NamedTuple):
 
     config: dict[str, Any]
     experiment: Experiment
-    step: int  # of the run, at which it was saved
+    step: int  # the run's, when it was saved
 
     def q_values(self, obs: Any) -> Array:
         """Returns the Q-values [A] at an observation [*O]."""
@@ -112,7 +112,7 @@ class Policy(NamedTuple):
 
 
 def load_policy(directory: Path, name: str, trust: bool) -> Policy:
-    """Builds a run's agent, and reads one of its policies into it.
+    """Builds a run's agent with one of its policies.
 
     Args:
         directory: the run's.
@@ -126,7 +126,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
     record = read_record(directory)
     check_trust(record["config"], record, trust)
     from dqn_lab import checkpoint
-    from dqn_lab.build import build, validate  # torch is imported when there really is a run to evaluate
+    from dqn_lab.build import build, validate  # torch is imported once there is a run to evaluate
 
     config = validate({**record["config"], "device": "cpu", "logger": {}})
     experiment = build(config)
@@ -135,7 +135,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
 
 
 def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episode]:
-    """Plays greedy episodes, from seeds that depend on `seed` alone: the run's own if None."""
+    """Plays greedy episodes from seeds that depend on `seed` alone; None is the run's own seed."""
     from dqn_lab.evaluate import evaluate
 
     agent, make_env = policy.experiment.agent, policy.experiment.make_env
@@ -156,10 +156,10 @@ def _rng(policy: Policy, seed: int | None) -> np.random.Generator:
 
 
 def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:
-    """Refuses names of code outside the registry, unless they are trusted; then makes them importable.
+    """Refuses names of code outside the registry unless it is trusted; if it is, makes it importable.
 
     Raises:
-        ValueError: such a name, and no trust.
+        ValueError: there is such a name, and it is not trusted.
     """
     outside = sorted(outside_names(config))
     if outside and not trust:

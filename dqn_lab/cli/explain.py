@@ -49,18 +49,18 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab explain",
-        description="Says what a run's or a composition's algorithm is: pseudo-code with its own values, formulas, "
-        "papers, what deviates from Mnih et al. 2015 and from the notebook, parameters, memory, and which engine.",
+        description="Explains a run's or a composition's algorithm: pseudo-code with its own values, formulas, "
+        "papers, deviations from Mnih et al. 2015 and from the notebook, parameters, memory and engine.",
     )
     parser.add_argument("what", metavar="RUN | KEY=VALUE", nargs="*", help="a run's directory, or overrides of `train`")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead")
-    parser.add_argument("--config-dir", metavar="DIR", help="a directory of your own options and components")
+    parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
     add_trust(parser)
     return parser
 
 
 def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
-    """Composes what is asked for and what it is compared with."""
+    """Composes what is explained, and the compositions it is compared with."""
     from dqn_lab.build import validate
     from dqn_lab.cli import _compose, _directories
     from dqn_lab.cli.evaluate import check_trust

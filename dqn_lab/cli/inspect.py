@@ -1,4 +1,4 @@
-"""`inspect`: a page with what a run's policy has learned."""
+"""`inspect`: a page that shows what a run's policy has learned."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ def _show(page: Path, in_browser: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab inspect",
-        description="Writes a page with what a run's policy has learned: Q-values along an episode and the return that "
+        description="Writes a page that shows what a policy has learned: Q-values along an episode and the return that "
         "followed, the value function and the greedy policy over two dimensions or on the map, distributions, "
         "features. Several runs of one task are shown side by side.",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="runs' directories, or one above them")
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="+", type=Path, help="a run's directory, or one with runs below it"
+    )
     add_policy(parser)
     parser.add_argument(
         "--dims", nargs="+", default=[], metavar="DIM",
         help="two dimensions of the observation, by name or number, or all (default: the environment's own)",
     )  # fmt: skip
-    parser.add_argument("--episodes", type=positive, default=10, metavar="N", help="greedy ones (default: 10)")
-    parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where to (default: inspect/ in the first RUN)")
+    parser.add_argument(
+        "--episodes", type=positive, default=10, metavar="N", help="how many greedy episodes (default: 10)"
+    )
+    parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: inspect/ in the first RUN)")
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     return parser
 

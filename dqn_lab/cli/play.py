@@ -1,4 +1,4 @@
-"""`play`: a window, or a terminal, in which a run's policy plays until it is closed."""
+"""`play`: a run's policy plays in a window or in the terminal."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from dqn_lab.cli.evaluate import Policy
     from dqn_lab.film import Picture
 
-REST = 0.8  # seconds after an episode
+REST = 0.8  # seconds of pause after an episode
 TEXT_FPS = 4  # in a terminal
 
 
 class Closed(Exception):  # noqa: N818 (nothing went wrong)
-    """The person closed the window."""
+    """The user closed the window."""
 
 
 def main(argv: list[str]) -> int:
@@ -48,14 +48,16 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab play",
-        description="Opens a window and shows the greedy episodes that `evaluate` plays with a run's policy, one after "
+        description="Shows the greedy episodes that `evaluate` plays with a run's policy in a window, one after "
         "another, until it is closed (or q, or Esc). FrozenLake, CliffWalking and Taxi are drawn in the terminal.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
     add_policy(parser)
     parser.add_argument("--episodes", type=positive, metavar="N", help="how many (default: until closed)")
-    parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
-    parser.add_argument("--fps", type=positive, metavar="N", help="pictures a second (default: the environment's own)")
+    parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
+    parser.add_argument(
+        "--fps", type=positive, metavar="N", help="pictures per second (default: the environment's own)"
+    )
     return parser
 
 
@@ -81,7 +83,7 @@ def _play(args: argparse.Namespace) -> None:
 
 
 def _seeds(args: argparse.Namespace, policy: Policy) -> Iterator[int]:
-    """Returns the seeds of the episodes that `evaluate` plays; without a number of them they never end."""
+    """Returns the seeds of the episodes that `evaluate` plays; without `--episodes` they never end."""
     from dqn_lab.cli.evaluate import seeds
 
     if args.episodes is not None:
@@ -93,8 +95,8 @@ class Window:
     """A window that shows pictures.
 
     Args:
-        title: of the window.
-        run: for the command that needs no display.
+        title: the window's title.
+        run: named in the error if there is no display.
 
     Raises:
         ValueError: there is no display, or pygame is missing.
@@ -108,7 +110,7 @@ class Window:
         except ImportError as error:
             raise ValueError(f"a window needs an extra: {EXTRA} ({error})") from error
         self.pygame: Any = pygame
-        none = sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS))  # SDL would draw where nobody looks
+        none = sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS))  # SDL would draw without a screen
         try:
             if not none:
                 pygame.display.init()
@@ -124,7 +126,7 @@ class Window:
         """Shows a picture when it is due.
 
         Raises:
-            Closed: the person closed the window.
+            Closed: the user closed the window.
         """
         pygame, (height, width) = self.pygame, picture.shape[:2]
         if self.screen is None:
@@ -137,10 +139,10 @@ class Window:
         self.rest(self.due - time.perf_counter())
 
     def rest(self, seconds: float) -> None:
-        """Waits, and hears whether the window is closed meanwhile.
+        """Waits, unless the window is closed meanwhile.
 
         Raises:
-            Closed: it is.
+            Closed: it was closed.
         """
         until = time.perf_counter() + seconds
         while True:
@@ -158,13 +160,13 @@ class Window:
 
 
 def _in_terminal(args: argparse.Namespace, policy: Policy) -> None:
-    """Draws episodes as text, in place where a terminal allows it."""
+    """Draws episodes as text, redrawn in place on a terminal."""
     from dqn_lab import film
     from dqn_lab.evaluate import watch
 
     stage, fps, live = film.open_stage(policy.experiment.make_env, "ansi"), args.fps or TEXT_FPS, sys.stdout.isatty()
     if not live and args.episodes is None:
-        args.episodes = 1  # a file has an end
+        args.episodes = 1  # not endlessly into a file
     for seed in _seeds(args, policy):
         score, lines = 0.0, 0
         for step, moment in enumerate(watch(policy.experiment.agent.greedy, stage, seed)):

@@ -1,4 +1,4 @@
-"""`record`: greedy episodes of a run's policy as a video, several side by side where asked."""
+"""`record`: greedy episodes of a run's policy as a video, several side by side if asked."""
 
 from __future__ import annotations
 
@@ -28,21 +28,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab record",
         description="Films the greedy episodes that `evaluate` plays with a run's policy, as an mp4 or a GIF. With "
-        "--grid several are side by side: of several runs, of one run's policies before, during and after training "
+        "--grid, several are side by side: of several runs, of one run's policies before, during and after training "
         "(kept by evaluation.keep_policies=true), or of one policy from several seeds (--episodes).",
     )
-    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run's directory; with --grid several")
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run's directory; several with --grid")
     add_policy(parser)
     parser.add_argument("--episodes", type=positive, default=1, metavar="N", help="how many (default: 1)")
-    parser.add_argument("--seed", type=natural, metavar="N", help="of the episodes (default: the run's own)")
+    parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument("--grid", action="store_true", help="show episodes side by side")
-    parser.add_argument("--tiles", type=positive, default=3, metavar="N", help="policies of one run in a grid (3)")
+    parser.add_argument(
+        "--tiles", type=positive, default=3, metavar="N", help="policies of one run in a grid (default: 3)"
+    )
     parser.add_argument("--gif", action="store_true", help="write a GIF")
-    parser.add_argument("--fps", type=positive, metavar="N", help="pictures a second (default: the environment's own)")
-    parser.add_argument("--width", type=positive, metavar="N", help="of the video at most, in pixels")
+    parser.add_argument(
+        "--fps", type=positive, metavar="N", help="pictures per second (default: the environment's own)"
+    )
+    parser.add_argument("--width", type=positive, metavar="N", help="greatest width of the video, in pixels")
     parser.add_argument(
         "--out", type=Path, metavar="FILE",
-        help="an .mp4 or .gif that does not exist yet (default: in RUN/videos/, where it is replaced)",
+        help="a new .mp4 or .gif file (default: in RUN/videos/, where an older one is replaced)",
     )  # fmt: skip
     return parser
 
@@ -53,7 +57,7 @@ class Tile:
 
     label: str
     policy: Policy
-    number: int = 0  # of the episode among those that `evaluate` plays
+    number: int = 0  # the episode's, among those that `evaluate` plays
 
 
 def _record(args: argparse.Namespace) -> None:
@@ -83,12 +87,12 @@ def _record(args: argparse.Namespace) -> None:
 
 
 def _tiles(args: argparse.Namespace, runs: Sequence[Path]) -> list[Tile]:
-    """Chooses what is filmed: runs, one run's policies, or episodes of one policy."""
+    """Chooses what to film: runs, one run's policies, or episodes of one policy."""
     if len(runs) > 1:
         policies = [open_policy(run, args.policy, args.trust) for run in runs]
         tasks = list(dict.fromkeys(task(policy.config) for policy in policies))
         if len(tasks) > 1:
-            raise ValueError(f"--grid: of different tasks: {', '.join(tasks)}")
+            raise ValueError(f"--grid: the runs are of different tasks: {', '.join(tasks)}")
         labels = differences([policy.config for policy in policies])
         if len(set(labels)) < len(labels):
             labels = [f"{label}  {run.name}".strip() for label, run in zip(labels, runs, strict=True)]
@@ -103,14 +107,14 @@ def _tiles(args: argparse.Namespace, runs: Sequence[Path]) -> list[Tile]:
 
 
 def _policies(run: Path, number: int, trust: bool) -> list[Tile]:
-    """Chooses policies of one run from before training to after it, evenly."""
+    """Chooses evenly spaced policies of one run, from before training to after it."""
     from dqn_lab.checkpoint import policy_names
 
     final = open_policy(run, "final", trust)
     names = [name for name in policy_names(run) if name.startswith("step_") and name != f"step_{final.step}"]
     if not names:
         raise ValueError(
-            f"{run}: kept no policies on the way; train with evaluation.keep_policies=true, or ask for several "
+            f"{run}: saved no policies during training; train with evaluation.keep_policies=true, or ask for several "
             "--episodes or runs"
         )
     number = min(number, len(names) + 1, MOST)
@@ -125,7 +129,7 @@ def _policies(run: Path, number: int, trust: bool) -> list[Tile]:
 def _pictures(
     args: argparse.Namespace, tiles: Sequence[Tile], reached: dict[int, Shot]
 ) -> tuple[Iterator[Picture], int]:
-    """Opens the environments and returns the pictures to come, with how many make a second."""
+    """Opens the environments; returns the pictures to come, and how many are shown per second."""
     from dqn_lab import film
     from dqn_lab.cli.evaluate import seeds
 

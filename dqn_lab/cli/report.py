@@ -14,7 +14,7 @@ from typing import Any
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, directory
 
-SECONDS, WIDTH = 10, 320  # of a variant's film at most
+SECONDS, WIDTH = 10, 320  # greatest length, and width in pixels, of a variant's film
 
 
 class RenderingError(ValueError):
@@ -41,7 +41,7 @@ def write(
     **options: Any,
 ) -> int:
     """Writes a report and prints its answer; returns the exit code."""
-    from dqn_lab.analysis import AnalysisError  # pandas takes its time, and --help should not
+    from dqn_lab.analysis import AnalysisError  # pandas is slow to import, and --help should be fast
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
 
@@ -63,7 +63,7 @@ def write(
 
 
 def _shooter(trust: bool) -> Callable[[Path], bytes]:
-    """Returns what films a run: the first greedy episode that `evaluate` plays with its final policy, cut short."""
+    """Returns a function that films a run: the start of the first episode that `evaluate` plays."""
 
     def shoot(run: Path) -> bytes:
         from dqn_lab import film, video
@@ -91,7 +91,7 @@ def _shooter(trust: bool) -> Callable[[Path], bytes]:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab report",
-        description="Writes a page that answers a sweep's question: index.html, which needs nothing but a browser, and "
+        description="Writes a page that answers a sweep's question: index.html, which needs only a browser, and "
         "its figures and tables as files. Several paths are compared with one another.",
     )
     add = parser.add_argument
@@ -112,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
         metavar="REFERENCE",
         help="compare with stored results: another report's tables/runs.csv",
     )
-    add("--videos", action="store_true", help="show an episode of each variant, by the run with the median result")
-    add("--trust", action="store_true", help="with --videos: import code outside of dqn_lab that the runs name")
+    add("--videos", action="store_true", help="show an episode of each variant's median run")
+    add("--trust", action="store_true", help="with --videos: import the code outside of dqn_lab that the runs name")
     add("--open", action="store_true", help="show it in the browser")
     return parser
 

@@ -1,4 +1,4 @@
-"""`resume`: goes on with a run exactly where it was stopped, or further than it was to go."""
+"""`resume`: continues a run exactly where it stopped, or extends a completed one."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli._workplace import as_config_error, log_file, workplace
     from dqn_lab.cli.train import carry_out
 
-    _interrupt.listen()
-    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is silent
     try:
-        with as_config_error(), workplace(command(), imports_of(args.run) if args.trust else None):
+        with _interrupt.listening(), as_config_error(), workplace(command(), imports_of(args.run, args.trust)):
             experiment = prepare(args.run, args.overrides, args.trust)
             warn(*experiment.warnings)
             with log_file(args.run / "train.log", terminal=True):
@@ -55,34 +54,36 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab resume",
-        description="Continues a run where it was stopped: the results are those of a run without interruption, byte "
-        "for byte. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the sweep "
-        "continues.",
+        description="Continues a run where it stopped: the results are the same, byte for byte, as without the "
+        "interruption. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the "
+        "sweep continues.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE",
-        help="steps, episodes, evaluation.…, checkpoint.…, logger, display, rollout: what changes no past",
+        help="steps, episodes, evaluation.…, checkpoint.…, logger, display, rollout; other keys would change the past",
     )  # fmt: skip
     add_trust(parser)
     return parser
 
 
-def imports_of(directory: Path) -> str | None:
-    """Returns the directory of options and components that a run was begun with, if there was one.
+def imports_of(directory: Path, trust: bool) -> str | None:
+    """Returns the `--config-dir` that a run was started with, if it still exists and is trusted.
 
     Raises:
         ValueError: there is no run here.
     """
+    if not trust:
+        return None
     return next((path for path in read_record(directory).get("import_path") or [] if Path(path).is_dir()), None)
 
 
 def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experiment:
-    """Builds a run again, as it was begun, but for what overrides say.
+    """Builds a run again as it was started, with the overrides applied.
 
     Args:
         directory: the run's.
-        overrides: of what may change; as for `train`.
+        overrides: as for `train`, of keys that may change.
         trust: import the code outside of dqn_lab that the run's configuration names.
 
     Raises:
@@ -93,16 +94,16 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     check_run(directory)
     record = read_record(directory)
     check_trust(record["config"], record, trust)
-    changed = _with(record["config"], overrides)
+    changed = _with_overrides(record["config"], overrides)
     status("importing PyTorch")
     from dqn_lab.build import build, validate
 
     status()
     config = validate(changed)
     if record["status"] == "completed" and all(config[key] == record["config"][key] for key in ("steps", "episodes")):
-        raise ConfigError(f"{directory}: is completed; steps=… or episodes=… makes it longer")
+        raise ConfigError(f"{directory}: is completed; extend it with steps=… or episodes=…")
     if not saved_states(directory):
-        raise ConfigError(f"{directory}: has no checkpoint to go on from; run it again")
+        raise ConfigError(f"{directory}: has no checkpoint to continue from; run it again")
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(
         {
@@ -120,11 +121,11 @@ def _as_it_was(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, An
     return {**env, "implementation": "gymnasium"} if older else env
 
 
-def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Puts what overrides say into a recorded configuration.
+def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """Applies overrides to a recorded configuration.
 
     Raises:
-        ConfigError: one would change what has happened already.
+        ConfigError: one would change the past.
     """
     from dqn_lab.cli import _compose, _overrides
 
@@ -132,7 +133,7 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     config = copy.deepcopy(recorded)
     refused = [text for text in overrides if _overrides.key(text).split(".")[0] not in allowed]
     if refused:
-        reason = f"would change what the run has done already; may change: {', '.join(allowed)}"
+        reason = f"would change what the run has already done; these may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
     if overrides:
         composed = _compose.plain(_compose.compose_config([*overrides]))
@@ -146,11 +147,11 @@ def _with(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _resume_sweep(args: argparse.Namespace) -> int:
-    """Carries out the command that a sweep was begun with, in its directory; returns the exit code."""
+    """Carries out a sweep's own command in its directory; returns the exit code."""
     from dqn_lab.cli import sweep
 
     if args.overrides:
-        return fail(f"{' '.join(args.overrides)}: {args.run} is a sweep, which goes on as it was asked")
+        return fail(f"{' '.join(args.overrides)}: {args.run} is a sweep, which continues without overrides")
     try:
         found = read_sweep(args.run)
     except (ValueError, OSError) as error:
@@ -160,17 +161,15 @@ def _resume_sweep(args: argparse.Namespace) -> int:
         _, called, words = command.partition(" sweep ")
         typed = shlex.split(words) if called else []
         if not typed:
-            return fail(f"{args.run / SWEEP}: does not say which command it is of; give the sweep's command again")
+            return fail(f"{args.run / SWEEP}: does not record the sweep's command; run that command again")
         if "--config-dir" in words and not args.trust:
-            return fail(
-                f"this sweep imports code from a directory of its own ({command}); if you trust it, add --trust"
-            )
+            return fail(f"this sweep imports code from its own --config-dir ({command}); if you trust it, add --trust")
         code = max(code, sweep.main([*_without_directory(typed), "--dir", os.fspath(args.run)]))
     return code
 
 
 def _without_directory(words: list[str]) -> list[str]:
-    """Leaves out where a sweep was to be, which may have been moved."""
+    """Drops `--dir`, because the sweep's directory may have been moved."""
     kept = [word for word in words if not word.startswith("--dir=")]
     while "--dir" in kept:
         at = kept.index("--dir")

@@ -30,21 +30,21 @@ from dqn_lab.records import RUN, read_record
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
 
-NUM_JOBS = "DQN_LAB_NUM_JOBS"  # of a multirun, for the workers of any launcher
+NUM_JOBS = "DQN_LAB_NUM_JOBS"  # in a multirun, for workers to inherit
 
 
 def main(argv: list[str]) -> int:
     """Trains, with Hydra's own flags and overrides; returns the exit code."""
     os.environ[COMMAND] = command()
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors reach us instead of being printed and exited on
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises errors instead of printing them and exiting
     for name in (NUM_JOBS, WARNED):
         os.environ.pop(name, None)
-    _interrupt.listen()
-    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, says nothing more
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is silent
     try:
-        args = _hydra.parse_flags(argv)
-        _directories.add_directories(args.config_dir)
-        return _run(args)
+        with _interrupt.listening():
+            args = _hydra.parse_flags(argv)
+            _directories.add_directories(args.config_dir)
+            return _run(args)
     except ConfigError as error:
         return fail(*error.problems)
     except ERRORS as error:
@@ -59,11 +59,11 @@ def main(argv: list[str]) -> int:
 
 
 def _run(args: Namespace) -> int:
-    """Does what the flags ask for; returns the exit code."""
+    """Carries out what the flags ask for; returns the exit code."""
     if args.hydra_help or args.info or args.shell_completion or args.cfg:
         if args.cfg:
             with composer():
-                compose_config(args.overrides)  # for its errors, which are better than Hydra's
+                compose_config(args.overrides)  # for its error messages, which are clearer than Hydra's
         status()
         _hydra.show(args)
         return 0
@@ -82,7 +82,7 @@ def _run_one(overrides: list[str]) -> int:
 
 
 def _run_grid(overrides: list[str]) -> int:
-    """Runs a grid's jobs by Hydra's launcher, or a search's by its sweeper; returns the exit code."""
+    """Runs a grid's jobs with Hydra's launcher, or a search's with its sweeper; returns the exit code."""
     config = compose_config(_hydra.about_hydra(overrides))
     directory = Path(config.hydra.sweep.dir)
     jobs = _hydra.expand(overrides, config)
@@ -100,7 +100,7 @@ def _run_grid(overrides: list[str]) -> int:
         OmegaConf.save(config, directory / "multirun.yaml")
         for start, batch in batches(config, [_hydra.about_jobs(each) for each in jobs]):
             Plugins.instance().instantiate_launcher(_hydra.context(config), job, config).launch(batch, start)
-    # a search's jobs were not known beforehand; a grid's leave out those of another multirun in this directory
+    # a grid counts only its own jobs, not another multirun's in this directory; a search's are not known beforehand
     found = _records(directory)
     return _show_jobs(directory, found - before if places is None else {at for at in found if at.parent in places})
 
@@ -126,14 +126,14 @@ def job(config: DictConfig) -> float:
 
 
 def carry_out(experiment: Experiment, directory: Path) -> float:
-    """Runs an experiment and prints what came out; a failure is printed too, and is in its run.json.
+    """Runs an experiment and prints the results; a failure is printed and recorded in run.json.
 
     Returns:
         the final policy's mean return; NaN if the run failed.
 
     Raises:
         ConfigError: another process is training there.
-        StateError: the run there has no checkpoint to go on from.
+        StateError: the run there has no checkpoint to continue from.
     """
     display, began = experiment.config["display"], time.perf_counter()
     if display not in ("none", "notebook"):
@@ -154,12 +154,12 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
 
 
 def _where(experiment: Experiment, directory: Path) -> str:
-    """Says where a run was interrupted, and how it goes on."""
+    """Says where a run was interrupted, and how to continue it."""
     progress, place = experiment.rollout.progress, shown(directory)
     with contextlib.suppress(ValueError):
         if read_record(directory)["status"] == "completed":
-            return f"interrupted as the run had completed; {place}"
-    again = f"; python -m dqn_lab resume {shlex.quote(place)} goes on" if experiment.keep else ""
+            return f"interrupted after the run had completed; {place}"
+    again = f"; python -m dqn_lab resume {shlex.quote(place)} continues it" if experiment.keep else ""
     return f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}"
 
 
@@ -198,7 +198,7 @@ def check_jobs(jobs: list[list[str]], sweep: Path) -> set[Path]:
 
 
 def make_directory(path: Path, bump: bool) -> Path:
-    """Makes a run's own directory; with `bump` a name that is taken gets a number."""
+    """Makes a run's own directory; with `bump`, a number is added to a name that is taken."""
     if not path.name and not path.is_absolute():
         raise ConfigError("hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one")
     for number in range(1, 1_000):
@@ -211,13 +211,13 @@ def make_directory(path: Path, bump: bool) -> Path:
             if bump and candidate.is_dir():
                 continue
             raise ConfigError(f"{candidate}: is not a directory") from None
-        except (OSError, ValueError) as error:  # the latter for a name with a NUL
+        except (OSError, ValueError) as error:  # ValueError for a name with a NUL
             reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"{candidate}: cannot be written: {reason}") from error
         if (candidate / RUN).exists():
             raise ConfigError(f"{candidate}: holds a run already")
         return candidate
-    raise ConfigError(f"{path}: is taken, and so are the next 998 names")
+    raise ConfigError(f"{path}: exists already, as do the next 998 names")
 
 
 def _records(directory: Path) -> set[Path]:
@@ -245,11 +245,11 @@ def _show_jobs(directory: Path, records: set[Path]) -> int:
 
 
 def _variant_lines(directory: Path) -> list[str]:
-    """Lists the mean final return of each variant of a multirun, by what differs between them."""
-    from dqn_lab.analysis import load_configs  # pandas is imported when there is something to sum up
+    """Lists the mean final return of each variant of a multirun."""
+    from dqn_lab.analysis import load_configs  # pandas is imported once there are results
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about runs that are left out, which are listed above
+        warnings.simplefilter("ignore")  # about unreadable runs, which are listed above
         frame = load_configs(directory)
     groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
     width = max((len(str(label)) for label in groups.groups), default=0) + 2

@@ -25,9 +25,8 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._workplace import as_config_error
 
-    _interrupt.listen()
     try:
-        with as_config_error():
+        with _interrupt.listening(), as_config_error():
             check_run(args.run)
             record = read_record(args.run)
             if record["status"] != "completed":
@@ -91,14 +90,14 @@ def _difference(recorded: Path, again: Path) -> Iterator[str]:
     for number, (old, new) in enumerate(itertools.zip_longest(*tables)):
         if old is None or new is None:
             there, here = (len(table) - 1 for table in tables)
-            yield f"{recorded.name}: {there} rows are recorded, {here} came out now; the others are equal"
+            yield f"{recorded.name}: {there} rows are recorded, now there are {here}; the others are equal"
             return
         if old != new:
             cells = zip(header, old, new, strict=False)
             changed = [f"{name} was {was}, is {now}" for name, was, now in cells if was != now]
-            yield f"{recorded.name}: differs from row {number} on: {', '.join(changed) or 'its form'}"
+            yield f"{recorded.name}: differs from row {number} on: {', '.join(changed) or 'its formatting'}"
             return
-    yield f"{recorded.name}: the same values, written in another way"
+    yield f"{recorded.name}: the same values, formatted differently"
 
 
 def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
@@ -113,7 +112,7 @@ def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
     episodes = evaluate(agent.greedy, experiment.make_env, rng, number, agent.engine)
     for name, now in summarize(list(episodes)).items():
         if recorded[name] != now:
-            yield f"{name} of the final policy: {recorded[name]} is recorded, {now} came out now"
+            yield f"{name} of the final policy: {recorded[name]} is recorded, now it is {now}"
 
 
 def _what(args: argparse.Namespace, record: dict[str, Any]) -> str:
@@ -125,7 +124,7 @@ def _what(args: argparse.Namespace, record: dict[str, Any]) -> str:
 
 
 def _circumstances(record: dict[str, Any]) -> Iterator[str]:
-    """Yields what is different here from what the record says."""
+    """Yields each difference between this machine and the record."""
     from dqn_lab.cli._about import about
 
     here = about()
@@ -134,13 +133,13 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
         if versions.get(name) != now:
             yield f"  {name} was {versions.get(name)}, is {now} here"
     if record.get("host") != here["host"]:
-        yield f"  it was run on {record.get('host')}, this is {here['host']}"
+        yield f"  the run was made on {record.get('host')}, this is {here['host']}"
     if (record.get("git") or {}) != (here["git"] or {}):
         yield f"  the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
     if "engine here" in record:
         yield f"  the engine was {record['engine']['name']}, is {record['engine here']} here"
     if record.get("resumed"):
-        yield "  it was resumed, maybe with another budget or other evaluations"
+        yield "  the run was resumed, maybe with another budget or other evaluations"
 
 
 def _commit(git: dict[str, Any] | None) -> str:

@@ -1,1 +1,1 @@
-"""What is measured of learning while it goes on."""
+"""What is measured during learning."""

@@ -1,4 +1,4 @@
-"""What an update is about to do with a batch, computed beside the engine and the same for all of them."""
+"""Gradient and TD error of a batch, computed outside the engine and the same for every engine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: floa
     """Computes the first gradient step that an update will take, by autograd on the engine's own parameters.
 
     Args:
-        engine: as it is before the update.
-        batch: to be learned from.
-        noise: of the update.
-        epsilon: ε of the policy.
+        engine: the engine before the update.
+        batch: the batch to learn from.
+        noise: the update's noise.
+        epsilon: the policy's ε.
 
     Returns:
-        the gradient's Euclidean norm before any clipping, and the mean |r + discount · V(s′) − Q(s, a)|, of expected
-        values whatever represents the return.
+        the gradient's Euclidean norm before any clipping, and the mean |r + discount · V(s′) − Q(s, a)|, with
+        expected Q-values for every value.
     """
     device = next(engine.online.parameters()).device
 

@@ -19,16 +19,16 @@ Count = Annotated[int, Gt(0)]
 
 @register("diagnostics", "basic")
 class Basic:
-    """Measures the gradient's size and the TD error, on every `interval`-th batch; a row has an episode's means.
+    """Measures the gradient's norm and the TD error on every `interval`-th batch; a row has the means over its episode.
 
     `grad_norm` is the Euclidean norm of the gradient before it is clipped, `td_error` the mean |δ| over the batch.
 
     Args:
-        engine: whose updates are measured.
-        make_env: makes an environment of its own.
+        engine: the engine whose updates are measured.
+        make_env: makes an environment for measurements.
         discount: γ.
-        rng: of its own, so that measuring changes no draw.
-        interval: batches from one measurement to the next; the first is measured.
+        rng: its own generator, so that measuring changes no other draw.
+        interval: batches between measurements; the first batch is measured.
     """
 
     columns: tuple[str, ...] = ("grad_norm", "td_error")
@@ -46,18 +46,18 @@ class Basic:
         self.interval = interval
         self.left = 0  # batches until the next measurement
         self.measuring = False
-        self.fresh = True  # whether an episode begins with the next step
+        self.fresh = True  # whether the next step begins an episode
         self.sums: dict[str, float] = {}
         self.count = 0  # measurements in this episode
 
     def observe(self, obs: Array, reward: float, ended: bool) -> None:
-        """Is told of every environment step, before what is learned after it."""
+        """Called with every environment step, before any update after it."""
         if self.fresh:
             self.sums, self.count = {}, 0
         self.fresh = ended
 
     def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None:
-        """Measures what an update is about to do, if it is due."""
+        """Measures a batch before its update, if a measurement is due."""
         self.measuring = self.left == 0
         self.left = (self.left or self.interval) - 1
         if self.measuring:
@@ -66,7 +66,7 @@ class Basic:
             self._add(grad_norm=gradient, td_error=error)
 
     def after_update(self) -> None:
-        """Measures what the update has done."""
+        """Called after every update."""
 
     def _add(self, **values: float) -> None:
         for name, value in values.items():
@@ -77,7 +77,7 @@ class Basic:
         return {name: self.sums[name] / self.count if name in self.sums else None for name in self.columns}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns how far the episode and the interval are."""
+        """Returns the state of the current episode's means and of the interval."""
         return {"left": self.left, "fresh": self.fresh, "sums": dict(self.sums), "count": self.count}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

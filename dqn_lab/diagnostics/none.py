@@ -1,4 +1,4 @@
-"""Nothing beside losses and Q-values."""
+"""No diagnostics: only losses and Q-values are recorded."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from dqn_lab.types import Array, Batch, Noise
 
 @register("diagnostics", "none")
 class NoDiagnostics:
-    """Measures nothing: without columns it is never called.
+    """Measures nothing; because it has no columns, it is never called.
 
     Args:
-        supplied: what other diagnostics are given.
+        supplied: the arguments of other diagnostics, ignored.
     """
 
     columns: tuple[str, ...] = ()

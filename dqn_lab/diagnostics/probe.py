@@ -1,4 +1,4 @@
-"""What updates do to the Q-values of a fixed set of states."""
+"""How updates change the Q-values of a fixed set of states."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ STRIDE = 5  # random actions from one probe state to the next
 
 @register("diagnostics", "probe")
 class Probe(Basic):
-    """Measures what `basic` does, and follows the Q-values of a fixed set of states and of each episode's first.
+    """Measures what `basic` measures, and the Q-values of a fixed set of states and of each episode's first state.
 
-    The probe states are visited once by random actions in an environment of their own. `target_gap` is the mean
-    |Q_online − Q_target| there; `churn` the share of them whose greedy action one update changed (Schaul et al. 2022,
+    The probe states are visited once by random actions in a separate environment. `target_gap` is the mean
+    |Q_online − Q_target| over them; `churn` is the share whose greedy action one update changed (Schaul et al. 2022,
     "The Phenomenon of Policy Churn", https://arxiv.org/abs/2206.00730); `q_probe` the mean max Q. `q_start` is max Q at
-    an episode's first state, and `return_discounted` the discounted sum of the rewards that followed: where the first
-    stays above the second, values are over-estimated, or the policy that explores does worse than the greedy one.
+    an episode's first state, and `return_discounted` the episode's discounted return: if the first stays above the
+    second, values are over-estimated, or the exploring policy does worse than the greedy one.
 
     Args:
-        num_states: probe states.
+        num_states: the number of probe states.
     """
 
     columns = (*Basic.columns, "target_gap", "churn", "q_probe", "q_start", "return_discounted")
@@ -41,7 +41,7 @@ class Probe(Basic):
         self.q_start, self.score, self.factor = 0.0, 0.0, 1.0
 
     def observe(self, obs: Array, reward: float, ended: bool) -> None:
-        """Is told of every environment step, before what is learned after it."""
+        """Called with every environment step, before any update after it."""
         if self.fresh:
             self.q_start, self.score, self.factor = float(self.engine.q_values(obs[None]).max()), 0.0, 1.0
         super().observe(obs, reward, ended)
@@ -49,7 +49,7 @@ class Probe(Basic):
         self.factor *= self.discount
 
     def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None:
-        """Measures what an update is about to do, if it is due."""
+        """Measures a batch and the probe states before an update, if a measurement is due."""
         super().before_update(batch, noise, epsilon)
         if self.measuring:
             if self.states is None:
@@ -57,7 +57,7 @@ class Probe(Basic):
             self.actions = self.engine.q_values(self.states).argmax(1)
 
     def after_update(self) -> None:
-        """Measures what the update has done to the probe states."""
+        """Measures how the update has changed the probe states."""
         if not self.measuring:
             return
         assert self.states is not None
@@ -83,11 +83,11 @@ class Probe(Basic):
             return np.array(seen, env.observation_space.dtype)
 
     def report(self, progress: Progress) -> Mapping[str, float | None]:
-        """Returns the episode's means, and what its first state was taken to be worth and was."""
+        """Returns the episode's means, the first state's max Q, and the episode's discounted return."""
         return {**super().report(progress), "q_start": self.q_start, "return_discounted": self.score}
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns how far the episode and the interval are, and the probe states."""
+        """Returns the state of the current episode and of the interval, and the probe states."""
         own = {"q_start": self.q_start, "score": self.score, "factor": self.factor}
         return {**super().state_dict(), **own, "states": None if self.states is None else self.states.copy()}
 

@@ -1,4 +1,4 @@
-"""Functions of tensors as compiled graphs: traced by `torch.fx`, compiled by TorchInductor for arguments like these."""
+"""Compiles functions of tensors: traced by `torch.fx`, compiled by TorchInductor for given shapes and types."""
 
 from __future__ import annotations
 
@@ -16,25 +16,28 @@ import torch
 from torch import Tensor
 
 _log = logging.getLogger(__name__)
-SMALL = 2**16  # multiplications of a product that are cheaper beside their neighbours' than in a library's call
-_OPTIONS = {"compile_threads": 1, "size_asserts": False}  # no pool of processes beside this one; the caller looks
+SMALL = 2**16  # multiplications; a smaller product is faster inlined in the graph than as a library call
+_OPTIONS = {
+    "compile_threads": 1,
+    "size_asserts": False,
+}  # no pool of compiler processes; sizes are checked by the caller
 _compiler: Any = torch.compiler
-_graphs: dict[str, Callable[..., Any]] = {}  # of this process, whose runs often share one composition
+_graphs: dict[str, Callable[..., Any]] = {}  # of this process; its runs often share one composition
 
 
 class GraphError(RuntimeError):
-    """Reports, in one line, why a function is no graph."""
+    """Reports, in one line, why a function cannot be compiled."""
 
 
 def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable[..., Any]:
     """Compiles a function of tensors, some of which it may change in place.
 
-    Whatever it does beside computing with tensors is done now and never again: it must not depend on numbers that
-    change. No call is checked for fitting arguments.
+    Only its computations with tensors are compiled; anything else happens once, now, so it must not depend on other
+    values that change. Calls do not check their arguments.
 
     Args:
         function: what to compile.
-        arguments: like those that it will be called with, of the same shapes, types and strides; left as they are.
+        arguments: examples with the shapes, types and strides of later arguments; they are not changed.
 
     Raises:
         GraphError: it cannot be traced or compiled.
@@ -43,15 +46,15 @@ def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable
     examples = [argument.detach() for argument in arguments]
     try:
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
-            warnings.simplefilter("ignore")  # they speak of the compiler's own code
+            warnings.simplefilter("ignore")  # about the compiler's own code
             return _compiled(function, examples)
-    except Exception as error:  # anything can be raised by a program that is run on tensors without numbers
+    except Exception as error:  # a program may raise anything when it is run on tensors without values
         first, *_ = [*str(error).splitlines(), ""]
         raise GraphError(f"{type(error).__name__}: {first}") from error
 
 
 def _compiled(function: Callable[..., Any], examples: list[Tensor]) -> Callable[..., Any]:
-    from torch.fx.experimental.proxy_tensor import make_fx  # takes half a second, which those who compile wait for
+    from torch.fx.experimental.proxy_tensor import make_fx  # imported on use, because it takes half a second
 
     with _as_compiling():
         traced = make_fx(function, {**_PRODUCTS}, tracing_mode="fake")(*examples)
@@ -62,42 +65,42 @@ def _compiled(function: Callable[..., Any], examples: list[Tensor]) -> Callable[
         from torch._subclasses import FakeTensorMode
         from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-        _log.warning("compiling an update: some ten seconds, fewer where it was compiled before")
-        shapes = ShapeEnv()  # of no use here, but without one inductor reads and writes no graph on disk
+        _log.warning("compiling an update: about ten seconds, less if it was compiled before")
+        shapes = ShapeEnv()  # unused here, but inductor needs one to cache graphs on disk
         with tracing(TracingContext(FakeTensorMode(shape_env=shapes))):
             _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
     return _graphs[key]
 
 
 def _text(traced: torch.fx.GraphModule, examples: Sequence[Tensor]) -> str:
-    """Writes down all that a graph depends on.
+    """Returns a text that contains everything a graph depends on.
 
     Raises:
         ValueError: it depends on a tensor that is not among its arguments.
     """
     constants = [str(node.target) for node in traced.graph.nodes if node.op == "get_attr"]
     if constants:
-        raise ValueError(f"{', '.join(constants)}: a tensor that is kept neither as a parameter nor as a buffer")
+        raise ValueError(f"{', '.join(constants)}: a tensor that is neither a parameter nor a buffer")
     kinds = [(tuple(tensor.shape), tensor.stride(), tensor.dtype, tensor.device) for tensor in examples]
     return f"{kinds}\n{torch.get_num_threads()}\n{traced.code}"
 
 
 def obstacle(device: torch.device) -> str | None:
-    """Returns why nothing can be compiled here, if so: on the CPU, inductor needs a C++ compiler."""
+    """Returns why nothing can be compiled here, or None; on the CPU, inductor needs a C++ compiler."""
     if device.type != "cpu":
         return None
     try:
         from torch._inductor.cpp_builder import get_cpp_compiler
 
         get_cpp_compiler()
-    except Exception as error:  # which one depends on torch's version
+    except Exception as error:  # its type depends on torch's version
         return " ".join(str(error).split())
     return None
 
 
 @contextlib.contextmanager
 def _as_compiling() -> Iterator[None]:
-    """Has `torch.compiler.is_compiling` be true: `torch.optim` then takes rates and counts that are tensors."""
+    """Makes `torch.compiler.is_compiling` true: `torch.optim` then accepts rates and counts as tensors."""
     before, _compiler._is_compiling_flag = _compiler._is_compiling_flag, True
     try:
         yield
@@ -106,9 +109,9 @@ def _as_compiling() -> Iterator[None]:
 
 
 def _keep_in_user_cache() -> None:
-    """Has inductor keep what it compiled in the user's cache directory, unless told another place or it has none.
+    """Makes inductor cache graphs in the user's cache directory, unless TORCHINDUCTOR_CACHE_DIR names another.
 
-    Its files are named after their content and put in place whole: workers may share them.
+    Workers may share it: files are named after their content and written atomically.
     """
     directory = platformdirs.user_cache_path("dqn_lab") / "inductor"
     if "TORCHINDUCTOR_CACHE_DIR" in os.environ:
@@ -117,7 +120,7 @@ def _keep_in_user_cache() -> None:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
-        _log.info("compiled graphs are kept for this machine's temporary files: %s: %s", directory, error.strerror)
+        _log.info("compiled graphs are cached among the temporary files only: %s: %s", directory, error.strerror)
     else:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(directory)
 

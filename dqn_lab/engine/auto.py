@@ -13,25 +13,25 @@ from dqn_lab.engine.fused import support
 from dqn_lab.registry import register
 from dqn_lab.types import Choice
 
-MIN_COMPILED_STEPS = 10_000  # gradient steps that make up for compiling, about 15 s (a quarter of that if cached)
-EPISODE = 50  # assumed steps per episode, which nobody knows beforehand
+MIN_COMPILED_STEPS = 10_000  # gradient steps from which on compiling (about 15 s, a quarter of that if cached) pays off
+EPISODE = 50  # assumed steps per episode, which are unknown beforehand
 MAX_TANH = 40_000  # hidden units times transitions, beyond which torch computes tanh faster (speed.py --engines)
-SMALL_NETWORKS = ("mlp",)  # small enough that Python takes most of the time
+SMALL_NETWORKS = ("mlp",)  # networks for which Python takes most of the time
 
 
 @register("engine", "auto")
 class Auto:
     """Chooses the fastest engine that supports the composition: `fused`, `compiled` or `torch`, in this order.
 
-    `fused` is left out if layers of tanh are wide and batches large: torch computes many of them at once. `compiled` is
-    for multilayer perceptrons on the CPU, of the package's own components, in runs of at least 10,000 gradient steps by
-    their declared length, if there is a C++ compiler. The choice depends only on the configuration and on what is
-    installed; `run.json` has it with its reason, and with the reason against each faster engine.
+    `fused` is not chosen for wide tanh layers with large batches, which torch computes faster. `compiled` is chosen
+    for multilayer perceptrons on the CPU, of the package's own components, in runs with a declared length of at least
+    10,000 gradient steps, if there is a C++ compiler. The choice depends only on the configuration and on what is
+    installed; `run.json` records it with its reason, and the reason against each faster engine.
     """
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:
-        """Returns the engine's name for a validated configuration, why, and why not the others."""
+        """Returns the engine for a validated configuration, the reason, and the reasons against the others."""
         rejected: dict[str, str] = {}
         for name, find_obstacle in CANDIDATES.items():
             reason = find_obstacle(config)
@@ -54,9 +54,9 @@ def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
 
 
 def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
-    """Returns why `compiled` does not run the composition, or is not worth compiling; None if it is."""
+    """Returns why `compiled` does not run the composition or does not pay off; None if it does."""
     if not list(support.refusals(support.configured(config))) and _has_much_tanh(config):
-        return "torch computes much tanh as fast"
+        return "torch is as fast for large tanh layers"
     if config["device"] != "cpu":
         return f"device={config['device']}: chosen for the CPU only"
     names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
@@ -66,7 +66,7 @@ def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
         if not registry.lookup(group, name).__module__.startswith("dqn_lab."):
             return f"{group}={name}: it may not compile; ask for engine=compiled to try"
     if (steps := gradient_steps(config)) < MIN_COMPILED_STEPS:
-        return f"{steps:,} gradient steps are declared, and compiling pays from {MIN_COMPILED_STEPS:,}"
+        return f"{steps:,} gradient steps are declared, and compiling pays off from {MIN_COMPILED_STEPS:,}"
     return obstacle(torch.device("cpu"))
 
 
@@ -75,7 +75,7 @@ ENGINES = (*CANDIDATES, "torch")
 
 
 def gradient_steps(config: Mapping[str, Any]) -> int:
-    """Returns how many gradient steps a run will take by its declared length."""
+    """Returns how many gradient steps a run's declared length amounts to."""
     train = config["train"]
     limits = config["steps"], config["episodes"] and config["episodes"] * EPISODE
     steps = min(limit for limit in limits if limit is not None)

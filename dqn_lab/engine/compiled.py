@@ -24,23 +24,24 @@ _log = logging.getLogger(__name__)
 class CompiledEngine:
     """Runs what `torch` runs, traced and compiled: targets, loss, gradient, clipping and the optimiser's step.
 
-    There is no formula here: the torch engine is run once on tensors without values, and what it does to them becomes
-    a graph of the parameters, the optimiser's state, the learning rate, the batch and the noise, for each shape of a
-    batch, and one for acting. The first update is torch's own, and creates the optimiser's state. If something cannot
-    be traced or compiled, torch continues, and `fallback` says why. Held to `torch` by tests: in float64 to 1e-10.
+    There are no formulas here: the torch engine is run once on tensors without values, and what it does to them becomes
+    a graph of the parameters, the optimiser's state, the learning rate, the batch and the noise; one for each shape of
+    a batch, and one for acting. The first update is torch's own, and creates the optimiser's state. If something cannot
+    be traced or compiled, torch continues, and `fallback` says why. Tests compare it with `torch`: equal to 1e-10 in
+    float64.
 
     Args:
         online: any network whose forward pass is a function of tensors.
         target: the target network; the online network itself if there is no target network.
-        value: owns the outputs' meaning, the target and the loss.
-        bootstrap: what stands for the next state's value.
-        optimizer: how a gradient becomes a step. Numbers in its state become tensors, which its `step` must support.
-        device: where the networks are.
+        value: interprets the outputs, and computes the target and the loss.
+        bootstrap: estimates the next state's value.
+        optimizer: turns gradients into steps. Numbers in its state become tensors, which its `step` must support.
+        device: the networks' device.
     """
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:
-        """Returns `torch`, and why, if there is no compiler."""
+        """Returns `compiled`, or `torch` and the reason if there is no compiler."""
         missing = obstacle(torch.device(config["device"]))
         if missing is None:
             return Choice("compiled", "asked for", {})
@@ -84,7 +85,7 @@ class CompiledEngine:
         return Update(loss, q_value, figures[2], 1 if noise.minibatches is None else len(noise.minibatches))
 
     def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Returns what `q_values` does, at the one observation [1, *O] that an agent acts on: by a graph of its own."""
+        """Returns the Q-values [1, A] of the one observation [1, *O] that an agent acts on, by a separate graph."""
         if self._state is None:
             return self._torch.q_values(obs, noise)
         try:
@@ -108,7 +109,7 @@ class CompiledEngine:
         return figures[:, np.argsort(np.concatenate(minibatches))]
 
     def _prepare(self, function: Callable[..., Tensor], *data: Any) -> Callable[[], Array]:
-        """Finds or makes the graph of a function of an engine and such data; the call is left to the caller."""
+        """Finds or compiles a graph for a function and data like these; returns the call without making it."""
         leaves = [np.asarray(leaf, order="C") if leaf is not None else None for leaf in _leaves(data)]
         key = (function, *[None if leaf is None else (leaf.shape, leaf.dtype) for leaf in leaves])
         inputs = [*self._held, *[torch.from_numpy(leaf).to(self.device) for leaf in leaves if leaf is not None]]
@@ -118,7 +119,7 @@ class CompiledEngine:
         return lambda: compiled(*inputs).cpu().numpy()
 
     def _trace(self, function: Callable[..., Tensor], data: tuple[Any, ...], *inputs: Tensor) -> Tensor:
-        """Calls a function on an engine of torch that is made of nothing but a graph's inputs."""
+        """Calls a function on a torch engine that is made only of a graph's inputs."""
         given = iter(inputs)
         online = _Bound(self.online, given)
         target = online if self.target is self.online else _Bound(self.target, given)
@@ -126,7 +127,7 @@ class CompiledEngine:
         state = [{key: next(given) for key in kept} for kept in self._state or ()]
         lr = next(given)
         for group in engine.optimizer.param_groups:
-            modes = {"lr": lr, "fused": False, "foreach": True, "capturable": True}  # torch.optim's own way to a graph
+            modes = {"lr": lr, "fused": False, "foreach": True, "capturable": True}  # as torch.optim needs to be traced
             group.update({key: mode for key, mode in modes.items() if key in group})
         before = [dict(group) for group in engine.optimizer.param_groups]
         for parameter, kept in zip(engine.parameters[0], state, strict=True):
@@ -138,7 +139,7 @@ class CompiledEngine:
         return result
 
     def _hold(self) -> list[dict[str, Tensor]]:
-        """Collects the optimiser's state: its tensors as they are, its numbers as tensors in double precision."""
+        """Collects the optimiser's state: tensors as they are, numbers as double-precision tensors."""
         self._lr = self._number(self._optimizer.param_groups[0]["lr"])
         state = []
         for parameter in self.parameters[0]:
@@ -174,7 +175,7 @@ class CompiledEngine:
         self._state = None
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns both networks' parameters and the optimiser's state, as `torch` does, and its numbers unrounded."""
+        """Returns both networks' parameters and the optimiser's state, as `torch` does, plus its numbers unrounded."""
         if self._state is None:
             return {**self._torch.state_dict(), "numbers": None}
         self._hand_back()
@@ -196,11 +197,13 @@ class CompiledEngine:
 
 
 class _Bound(nn.Module):
-    """A network that computes with other tensors in place of its own parameters and buffers."""
+    """A network that uses given tensors in place of its own parameters and buffers."""
 
     def __init__(self, network: nn.Module, tensors: Iterator[Tensor]) -> None:
         super().__init__()
-        self.call = functools.partial(functional_call, network)  # not registered: its own parameters are not this one's
+        self.call = functools.partial(
+            functional_call, network
+        )  # in a partial, so that the network's own parameters are not registered here
         names = dict(network.named_parameters())
         self.tensors = {name: next(tensors) for name in _tensors(network)}
         for name, parameter in names.items():
@@ -239,7 +242,7 @@ def _descend(engine: TorchEngine, *data: Any) -> Tensor:
 
 
 def _put_back(engine: TorchEngine, state: list[dict[str, Tensor]]) -> None:
-    """Copies the tensors that an optimiser replaced back into those that the state began with."""
+    """Copies tensors that an optimiser replaced back into the original ones."""
     for parameter, kept in zip(engine.parameters[0], state, strict=True):
         after = engine.optimizer.state[parameter]
         if after.keys() != kept.keys():
@@ -250,7 +253,7 @@ def _put_back(engine: TorchEngine, state: list[dict[str, Tensor]]) -> None:
 
 
 def _leaves(data: Any) -> Iterator[Any]:
-    """Yields the leaves of nested tuples and lists, None included."""
+    """Yields the leaves of nested tuples and lists, including None."""
     if isinstance(data, (tuple, list)):
         for part in data:
             yield from _leaves(part)

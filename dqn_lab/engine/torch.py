@@ -1,4 +1,4 @@
-"""Eager PyTorch: the definition of what is right, for any component."""
+"""Eager PyTorch: the reference for every other engine, for any component."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from dqn_lab.types import (
 
 
 class BatchQValues:
-    """Q-values at both ends of a batch, each forward pass made when first asked for."""
+    """Q-values of a batch at s and s′; each forward pass is computed on first use."""
 
     def __init__(self, engine: Engine, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor) -> None:
         self.engine, self.transition, self.noise, self.epsilon = engine, transition, noise, epsilon
@@ -61,10 +61,10 @@ class TorchEngine:
     Args:
         online: maps observations [B, *O], and its noise if it has any, to outputs [B, A, K].
         target: the target network; the online network itself if there is no target network.
-        value: owns the outputs' meaning, the target and the loss.
-        bootstrap: what stands for the next state's value.
-        optimizer: how a gradient becomes a step.
-        device: where the networks are.
+        value: interprets the outputs, and computes the target and the loss.
+        bootstrap: estimates the next state's value.
+        optimizer: turns gradients into steps.
+        device: the networks' device.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class TorchEngine:
     @torch.inference_mode()
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Returns the online network's expected values [B, A] at observations [B, *O]."""
-        batch = self._tensor(np.array(obs))  # a copy, because torch takes no read-only or reversed view
+        batch = self._tensor(np.array(obs))  # a copy, because torch does not accept read-only or reversed views
         return self.value.q_values(forward(self.online, batch, self._noise_tensors(noise))).cpu().numpy()
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
@@ -111,7 +111,7 @@ class TorchEngine:
 
     @torch.no_grad()
     def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor = 0.0) -> Tensor:
-        """Returns what the online network's outputs are to become, [B, …]."""
+        """Returns the targets of the online network's outputs, [B, …]."""
         q_values = BatchQValues(self, transition, noise, epsilon)
         bootstrapped = self.bootstrap(q_values, transition.action)
         current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
@@ -120,7 +120,7 @@ class TorchEngine:
     def descend(
         self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: NetworkNoise[Tensor] | None
     ) -> Loss:
-        """Takes a gradient step on a minibatch, towards the targets [B, …], and judges it as it was before."""
+        """Takes a gradient step on a minibatch, towards the targets [B, …]; returns the losses from before it."""
         judged = self.value.loss(forward(self.online, obs, noise), action, target, noise)
         losses = judged.loss if weights is None else weights * judged.loss
         loss = losses.mean()
@@ -157,13 +157,13 @@ class TorchEngine:
 
 
 def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None) -> Tensor:
-    """Calls a network, with its noise where it has any: [B, *O] to [B, A, K]."""
+    """Calls a network, with its noise if there is any: [B, *O] to [B, A, K]."""
     outputs: Tensor = network(obs) if noise is None else network(obs, noise)
     return outputs
 
 
 def of_rows(noise: NetworkNoise[T] | None, rows: T) -> NetworkNoise[T] | None:
-    """Returns the noise of some rows of a batch: what they share, and their own."""
+    """Returns the noise of some rows of a batch: the shared part and their own."""
     return noise if noise is None or noise.rows is None else noise._replace(rows=noise.rows[rows])  # type: ignore[index]
 
 

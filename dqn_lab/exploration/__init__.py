@@ -1,1 +1,1 @@
-"""How actions are tried."""
+"""How the agent explores."""

@@ -11,7 +11,7 @@ from dqn_lab.types import Array, Draw, Kernel
 
 
 class EpsilonGreedy:
-    """Takes a uniformly random action with probability ε, the greedy one otherwise.
+    """Takes a uniformly random action with probability ε, otherwise the greedy one.
 
     Args:
         num_actions: A.
@@ -26,7 +26,7 @@ class EpsilonGreedy:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the step of the pseudo-code."""
         return {"act": "a ← a random action with probability ε, else argmax_a Q(s, a; θ)"}
 
     def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
@@ -36,11 +36,11 @@ class EpsilonGreedy:
         return int(q_values().argmax())
 
     def policy_epsilon(self, progress: Progress) -> float:
-        """Returns the current ε, by which the policy is known."""
+        """Returns the current ε, which defines the policy."""
         return self.epsilon(progress)
 
     def end_episode(self, env_index: int) -> None:
-        """Does nothing: every step is chosen by itself."""
+        """Does nothing: every action is chosen independently."""
 
     def report(self, progress: Progress) -> dict[str, float]:
         """Returns the current ε."""

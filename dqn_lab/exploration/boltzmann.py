@@ -1,4 +1,4 @@
-"""Boltzmann exploration: actions in proportion to exponentials of their values."""
+"""Boltzmann exploration: action probabilities are a softmax of Q-values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dqn_lab.types import Array, Draw, Kernel
 
 
 def softmax_weights(q_values: Sequence[float], temperature: float) -> list[float]:
-    """exp((Q(a) − maxₐ Q) / temperature), [A]: the softmax of Q / temperature times a number in [1, A].
+    """exp((Q(a) − maxₐ Q) / temperature), [A]: the softmax of Q / temperature, not normalised; the sum is in [1, A].
 
-    Subtracting the largest keeps every exponential within [0, 1]. At temperature 0 it is the limit: 1 for the largest
-    Q-values, 0 for the others.
+    Subtracting the largest Q-value keeps every exponential in [0, 1]. At temperature 0 the limit is returned: 1 for the
+    largest Q-values, 0 for the others.
     """
     best = max(q_values)
     if temperature == 0:
@@ -56,13 +56,13 @@ class Boltzmann:
         self.temperature = rate(temperature)
 
     def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
-        """Chooses an action from one uniform number, by the inverse of the distribution function."""
+        """Chooses an action from one uniform number, by inverting the distribution function."""
         reached = list(accumulate(softmax_weights(q_values().tolist(), self.temperature(progress))))
         chosen = bisect_right(reached, draw() * reached[-1])
         return min(chosen, self.num_actions - 1)  # larger only if a Q-value is NaN
 
     def end_episode(self, env_index: int) -> None:
-        """Does nothing: every step is chosen by itself."""
+        """Does nothing: every action is chosen independently."""
 
     def report(self, progress: Progress) -> dict[str, float]:
         """Returns the current temperature."""

@@ -13,7 +13,7 @@ from dqn_lab.schedule import Exponential, Unit
 
 @register("exploration", "exponential")
 class ExponentialEpsilon(EpsilonGreedy):
-    """Multiplies ε by `decay` once a unit: start · decayᵏ, down to `end`.
+    """Multiplies ε by `decay` once per unit: start · decayᵏ, down to `end`.
 
     Args:
         num_actions: A.
@@ -21,7 +21,7 @@ class ExponentialEpsilon(EpsilonGreedy):
         end: the least ε.
         decay: the factor.
         unit: how often it is applied.
-        clamp: whether ε stops at `end` exactly; if not, the last product may lie below it, as in the notebook.
+        clamp: whether ε stops at `end` exactly; if not, its last value may lie below it, as in the notebook.
 
     Raises:
         ValueError: `end` is more than `start`.

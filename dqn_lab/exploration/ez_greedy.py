@@ -1,4 +1,4 @@
-"""εz-greedy: random actions that are repeated for a while."""
+"""εz-greedy: random actions, each repeated for a number of steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dqn_lab.types import Array, Draw, Kernel
 
 
 def zeta_distribution(mu: float, longest: int) -> NDArray[np.float64]:
-    """P(n ≤ k) for k = 1 … `longest`, where P(n) ∝ n^−mu: the zeta distribution cut off there and scaled to 1."""
+    """P(n ≤ k) for k = 1 … `longest`, where P(n) ∝ n^−mu: the zeta distribution truncated at `longest`."""
     reached = np.cumsum(np.arange(1, longest + 1, dtype=np.float64) ** -mu)
     distribution: NDArray[np.float64] = reached / reached[-1]
     return distribution
@@ -24,12 +24,12 @@ def zeta_distribution(mu: float, longest: int) -> NDArray[np.float64]:
 
 @register("exploration", "ez_greedy")
 class EZGreedy:
-    """Starts to repeat a uniformly random action for n steps with probability ε; acts greedily otherwise.
+    """With probability ε, starts to repeat a uniformly random action for n steps; acts greedily otherwise.
 
     Dabney, Ostrovski, Barreto 2021, "Temporally-Extended ε-Greedy Exploration", https://arxiv.org/abs/2006.01782. n
     counts the first step too and follows a zeta distribution, P(n) ∝ n^−mu: if it were always 1, this would be ε-greedy
-    (the listing in the paper's appendix takes one step more). ε is the probability of starting, so a larger share of
-    the steps explores. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
+    (the listing in the paper's appendix takes one step more). ε is the probability of starting, so more than a share
+    ε of all steps explore. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
     `duration` units, then stays.
 
     Args:
@@ -65,7 +65,9 @@ class EZGreedy:
         self.num_actions = num_actions
         self.epsilon = Linear(start, end, duration, unit)
         self.durations = zeta_distribution(mu, max_duration)
-        self.repeated: dict[int, tuple[int, int]] = {}  # by environment: an action, and how many steps of it are left
+        self.repeated: dict[
+            int, tuple[int, int]
+        ] = {}  # by environment: the repeated action, and how many steps are left
 
     def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
         """Chooses an action; the Q-values [A] are computed only when acting greedily."""
@@ -99,7 +101,7 @@ class EZGreedy:
         return make_kernel("select_ez_greedy", self.epsilon, self.durations, enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the repetitions under way; ε is a function of progress."""
+        """Returns the current repetitions; ε is a function of progress."""
         rows = [(env_index, *repeated) for env_index, repeated in self.repeated.items()]
         return {"repeated": np.array(rows, np.int64).reshape(-1, 3)}
 

@@ -1,4 +1,4 @@
-"""No exploration of its own: always the greedy action."""
+"""No exploration: always the greedy action."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dqn_lab.schedule import Constant
 
 @register("exploration", "none")
 class Greedy(EpsilonGreedy):
-    """Always acts greedily: for networks that explore by themselves, or to see what exploration is worth.
+    """Always acts greedily: for networks that explore by themselves, or to measure the value of exploration.
 
     Args:
         num_actions: A.
@@ -20,7 +20,7 @@ class Greedy(EpsilonGreedy):
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the step of the pseudo-code."""
         return {"act": "a ← argmax_a Q(s, a; θ)"}
 
     def __init__(self, num_actions: int) -> None:

@@ -24,8 +24,8 @@ class PiecewiseLinear:
     """Goes in straight lines from point to point, and stays at the last one.
 
     Args:
-        at: units at each point; the first is 0, each next one larger.
-        values: at each point.
+        at: units at each point; the first is 0, each later one larger.
+        values: the value at each point.
         unit: what is counted.
     """
 
@@ -44,11 +44,11 @@ class PiecewiseLinear:
 
 @register("exploration", "piecewise")
 class PiecewiseEpsilon(EpsilonGreedy):
-    """Moves ε in straight lines from point to point, then keeps the last one's.
+    """Moves ε in straight lines from point to point, then keeps the last value.
 
     Args:
         num_actions: A.
-        points: `[at, epsilon]` each: ε after `at` units. The first `at` is 0, each next one larger.
+        points: `[at, epsilon]` each: ε after `at` units. The first `at` is 0, each later one larger.
         unit: what is counted.
 
     Raises:

@@ -1,4 +1,4 @@
-"""CSV files, one a table, a row flushed as it comes."""
+"""CSV files, one per table; every row is flushed at once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class CSVLogger:
     def __init__(self) -> None:
         self.columns: Mapping[Table, Sequence[str]] = {}
         self.files: dict[Table, IO[str]] = {}
-        self.sizes: Mapping[str, int] = {}  # in a run that is resumed
+        self.sizes: Mapping[str, int] = {}  # to cut the files to, in a resumed run
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Makes the files with their headers, or cuts those of a run that is resumed.
+        """Makes the files with their headers, or cuts those of a resumed run.
 
         Raises:
-            FileExistsError: a new run finds them there.
-            StateError: a file is shorter than it was.
+            FileExistsError: a new run's directory already has them.
+            StateError: a file is shorter than it was at the checkpoint.
         """
         self.columns = columns
         for table, names in columns.items():
@@ -39,13 +39,13 @@ class CSVLogger:
                 self._put(table, names)
 
     def position(self) -> dict[str, Any]:
-        """Returns the size of each file, once its content is on the disk."""
+        """Returns the size of each file, after flushing its content to the disk."""
         for file in self.files.values():
             os.fsync(file.fileno())
         return {table: file.tell() for table, file in self.files.items()}
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Has the files cut to the size that they had, and rows added there."""
+        """Sets the sizes to which `open` cuts the files before rows are added."""
         self.sizes = position
 
     def write(self, table: Table, row: Row) -> None:
@@ -58,16 +58,16 @@ class CSVLogger:
 
     def close(self, status: str, summary: Row) -> None:
         """Closes the files."""
-        with contextlib.ExitStack() as stack:  # each of them, though one may have no room for its last row
+        with contextlib.ExitStack() as stack:  # closes all of them, even if one fails on a full disk
             for file in self.files.values():
                 stack.callback(file.close)
 
     def info(self) -> dict[str, Any]:
-        """Has nothing to tell."""
+        """Returns nothing."""
         return {}
 
 
 def _cut(path: Path, size: int) -> None:
     if path.stat().st_size < size:
-        raise StateError(f"{path}: has lost rows that its checkpoint counts on")
+        raise StateError(f"{path}: has lost rows that were written before the checkpoint")
     os.truncate(path, size)

@@ -31,7 +31,7 @@ class TensorBoardLogger:
         self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter  # type: ignore[attr-defined]
         self.writer: Any = None
         self.folder = Path()
-        self.sizes: Mapping[str, int] | None = None  # of the event files, in a run that is resumed
+        self.sizes: Mapping[str, int] | None = None  # to cut the event files to, in a resumed run
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
         """Opens an event file."""
@@ -41,12 +41,12 @@ class TensorBoardLogger:
         self.writer = self._open_writer(str(self.folder), flush_secs=10)  # type: ignore[no-untyped-call]
 
     def position(self) -> dict[str, Any]:
-        """Returns the size of each event file, once its content is in it."""
+        """Returns the size of each event file, after flushing its content."""
         self.writer.flush()
         return {path.name: path.stat().st_size for path in self.folder.iterdir()}
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Has the event files cut to the size that they had, and later ones removed."""
+        """Sets the sizes to which `open` cuts the event files; it removes later ones."""
         self.sizes = position
 
     def write(self, table: Table, row: Row) -> None:
@@ -65,7 +65,7 @@ class TensorBoardLogger:
             self.writer.close()
 
     def info(self) -> dict[str, Any]:
-        """Has nothing to tell."""
+        """Returns nothing."""
         return {}
 
 

@@ -22,7 +22,7 @@ from annotated_types import MaxLen, MinLen
 from dqn_lab.registry import register
 from dqn_lab.types import Row, Table
 
-WAIT = 5  # seconds, for anything that the server is asked
+WAIT = 5  # seconds, for any answer of the server
 MAX_ANSWER = 1_000_000  # bytes
 _log = logging.getLogger(__name__)
 
@@ -31,15 +31,15 @@ _log = logging.getLogger(__name__)
 class WandbLogger:
     """Logs the names and values of the CSV files as `<table>/<column>`, against `step`.
 
-    A server that is away, hangs or refuses costs a warning and a few seconds, never the run.
+    If the server is unreachable, hangs or refuses, a few seconds later a warning is printed and the run goes on.
 
     Args:
-        mode: `auto` is online if credentials exist, else offline; it never asks, and falls back to offline if the
+        mode: `auto` is online if credentials exist, else offline; it never prompts, and falls back to offline if the
             server does not answer. The environment variable WANDB_MODE overrides `auto`.
         project: the project's name at wandb.
         entity: the account or team; null for the default one.
-        group: puts runs together in the web interface; null for none.
-        tags: of the run.
+        group: groups runs in the web interface; null for none.
+        tags: the run's tags.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class WandbLogger:
         self.mode = mode
         self.about = {"project": project, "entity": entity, "group": group, "tags": tags}
         self.run: Any = None
-        self.id: str | None = None  # of a run that goes on
+        self.id: str | None = None  # of a resumed run
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
         """Starts a wandb run under `directory`."""
@@ -71,7 +71,7 @@ class WandbLogger:
                 with _environ("WANDB_BASE_URL", None):
                     self.run = self._init(directory, config, "offline")
             except Exception as again:
-                _log.warning("wandb: %s; this run is not logged there at all", _one_line(again))
+                _log.warning("wandb: %s; this run is not logged to wandb", _one_line(again))
 
     def _init(self, directory: Path, config: Mapping[str, Any], mode: Any) -> Any:
         import wandb
@@ -96,9 +96,9 @@ class WandbLogger:
         return {"id": None if self.run is None else self.run.id}
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Has the wandb run of the same id go on; offline, in a directory of its own beside the earlier one.
+        """Continues the wandb run of the same id; offline, in a new directory beside the earlier one.
 
-        What was logged after the position stays: wandb takes nothing back.
+        What was logged after the position stays, because wandb cannot delete it.
         """
         self.id = position["id"]
 
@@ -137,7 +137,7 @@ class WandbLogger:
 
 
 def check_server() -> None:
-    """Asks the server who we are: wandb itself takes half a minute to notice that nobody answers.
+    """Asks the server for the user: wandb itself takes half a minute to notice that there is no answer.
 
     Raises:
         OSError: it does not answer within seconds, does not answer as wandb does, or does not accept the key.
@@ -177,7 +177,7 @@ def _one_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def _environ(name: str, value: str | None) -> Iterator[None]:
-    """Sets an environment variable for a while, or takes it out."""
+    """Sets or removes an environment variable within the block."""
     before = os.environ.pop(name, None)
     if value is not None:
         os.environ[name] = value
@@ -195,7 +195,7 @@ def base_url() -> str:
 
 
 def choose_mode() -> str:
-    """Returns `online` if wandb finds credentials without asking, else `offline`; WANDB_MODE goes first."""
+    """Returns `online` if there are credentials, else `offline`; WANDB_MODE takes precedence."""
     asked = os.environ.get("WANDB_MODE")
     if asked in ("online", "offline", "disabled"):
         return asked
@@ -203,7 +203,7 @@ def choose_mode() -> str:
 
 
 def api_key() -> str | None:
-    """Returns the API key that wandb finds without asking a person for one."""
+    """Returns the API key that wandb finds without prompting."""
     if key := os.environ.get("WANDB_API_KEY"):
         return key
     homes = (Path.home() / name for name in (".netrc", "_netrc"))

@@ -1,1 +1,1 @@
-"""What function maps an observation to outputs per action."""
+"""The function from an observation to outputs per action."""

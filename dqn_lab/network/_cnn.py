@@ -1,4 +1,4 @@
-"""Convolutional networks for images: a trunk of convolutions, a head of dense layers."""
+"""Convolutional networks for images: convolutions, then a head of dense layers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ Channels = Literal["first", "last"]
 
 
 class Convolution(NamedTuple):
-    """A convolution without padding, relu after it."""
+    """A convolution without padding, followed by relu."""
 
     filters: int
     kernel: int
     stride: int
 
     def size(self, pixels: int) -> int:
-        """Returns the output's length along one axis of `pixels`."""
+        """Returns the output's length along an axis of length `pixels`."""
         return (pixels - self.kernel) // self.stride + 1
 
     def needed(self, pixels: int) -> int:
@@ -35,26 +35,26 @@ class Convolution(NamedTuple):
 
 
 class CNN(TrunkAndHead):
-    """Convolutions over an image, flattened; then a dense layer with relu and one of outputs, two of each in dueling.
+    """Convolutions over an image; then a dense layer with relu and a dense output layer (two of each if dueling).
 
-    Weights and biases are drawn from ±1/√fan_in (torch's own). Bytes are divided by 255, and truth values become 0 and
-    1; other numbers are used as they are.
+    Weights and biases are drawn from ±1/√fan_in (torch's own). Bytes are divided by 255, and booleans become 0 and 1;
+    other numbers are used as they are.
 
     Args:
-        convolutions: from the image on.
+        convolutions: the convolutions, from the image on.
         hidden_size: width of the dense layer.
-        channels: which axis the channels, or stacked frames, are: `first`, before height and width, or `last`.
-        gradient_scale: what the gradient from a dueling head into the convolutions is multiplied by.
+        channels: the axis of the channels or stacked frames: `first`, before height and width, or `last`.
+        gradient_scale: the factor of the gradient from a dueling head into the convolutions.
         observation_space: a `Box` of three axes.
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: draws the initial weights.
-        dueling: whether outputs are a value plus each action's advantage over their mean, each stream with a dense
-            layer of its own (Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
+        dueling: whether outputs are a value plus each action's advantage over their mean, each stream with its own
+            dense layer (Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
             https://arxiv.org/abs/1511.06581).
-        noisy: whether the dense layers have factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
+        noisy: whether the dense layers have factorised noise of a learned size (Fortunato et al. 2018, "Noisy
             Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
-            network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
+            network, each batch; off in evaluation. The noise explores by itself: use `exploration=none`.
         noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
     Raises:
@@ -108,13 +108,13 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
     """
     if not isinstance(space, Box) or len(space.shape) != 3:
         order = "channels, height, width" if channels == "first" else "height, width, channels"
-        raise ValueError(f"needs images to observe, a Box of three axes ({order}), got {space}")
+        raise ValueError(f"needs images as observations, a Box of three axes ({order}); got {space}")
     depth, height, width = space.shape if channels == "first" else (space.shape[2], *space.shape[:2])
     least = 1
     for convolution in reversed(convolutions):
         least = convolution.needed(least)
     if min(height, width) < least:
-        problem = f"of shape {space.shape} images are {height} × {width}, and must be at least {least} × {least}"
+        problem = f"images of shape {space.shape} are {height} × {width}, and must be at least {least} × {least}"
         raise ValueError(f"channels={channels}: {problem}")
     return depth, height, width
 

@@ -16,7 +16,7 @@ Make = Callable[[int, int], nn.Linear]  # a linear layer from fan_in to fan_out 
 
 
 def dueling_outputs(value: Tensor, advantage: Tensor) -> Tensor:
-    """V + A − mean A over actions, output by output: an atom or quantile has its own mean, before any softmax.
+    """V + A − mean A over actions, for each output (atom or quantile) separately, before any softmax.
 
     Equation 9 of Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
     https://arxiv.org/abs/1511.06581.
@@ -32,7 +32,7 @@ def dueling_outputs(value: Tensor, advantage: Tensor) -> Tensor:
 
 
 class Head(nn.Module):
-    """Outputs for each action from features: one stream of layers, or with `dueling` one of values, one of advantages.
+    """Maps features to outputs per action: one stream of layers, or with `dueling` one of values and one of advantages.
 
     Args:
         num_features: F.
@@ -41,7 +41,7 @@ class Head(nn.Module):
         make: makes a linear layer.
         hidden: width of a hidden layer with relu in each stream; None for a single linear layer.
         dueling: whether outputs are values plus advantages.
-        gradient_scale: what the gradient from a dueling head into the features is multiplied by.
+        gradient_scale: the factor of the gradient from a dueling head into the features.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class Head(nn.Module):
         """Maps features [..., F], and the network's noise [D] if there is any, to outputs [..., A, K]."""
         if self.gradient_scale != 1.0:
             fixed = features.detach()
-            features = fixed + self.gradient_scale * (features - fixed)  # the same numbers, another gradient
+            features = fixed + self.gradient_scale * (features - fixed)  # the same values with a scaled gradient
         outputs = run(self.action, features, noise).view(*features.shape[:-1], *self.shape)
         return outputs if self.value is None else dueling_outputs(run(self.value, features, noise), outputs)
 
 
 class TrunkAndHead(nn.Module):
-    """A network that turns observations into features [B, F], and these into outputs [B, A, K].
+    """A network that maps observations to features [B, F], and these to outputs [B, A, K].
 
     If a layer is noisy, one draw of noise serves a whole batch.
 
@@ -95,14 +95,14 @@ class TrunkAndHead(nn.Module):
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """Noise explores by itself: with `noisy` any exploration but none comes on top of it."""
+        """With `noisy` the noise explores by itself, and any exploration except `none` is added to it."""
         name = config["exploration"]["name"]
         if config["network"].get("noisy") and name != "none":
             yield f"network.noisy=true, exploration={name}: both explore; exploration=none leaves it to the noise"
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type it computes in."""
+        """The floating-point type it computes in."""
         weight = self._first[0].weight
         assert isinstance(weight, Tensor)
         return weight.dtype
@@ -132,5 +132,5 @@ class TrunkAndHead(nn.Module):
         return self.noise_size > 0
 
     def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
-        """Draws the noise of a forward pass, shared by its rows."""
+        """Draws the noise of a forward pass, shared by all rows."""
         return NetworkNoise(shared=factorised_noise(rng, self.noise_size))

@@ -12,18 +12,18 @@ from torch.nn import functional
 from dqn_lab._memory import check_memory
 from dqn_lab.types import Array
 
-COPIES = 5  # of a network's weights in training: the target network's, the gradient, and an optimizer's two moments
+COPIES = 5  # of a network's weights in training: online, target, gradient, and an optimizer's two moments
 
 
 def check_size(num_weights: int, what: str) -> None:
-    """Makes sure that a network can be trained here, before any of it is allocated.
+    """Checks that a network fits into memory in training, before any of it is allocated.
 
     Args:
-        num_weights: of the network.
-        what: begins the message: `hidden=[64, 64]`.
+        num_weights: the network's number of weights.
+        what: the beginning of the message, such as `hidden=[64, 64]`.
 
     Raises:
-        ValueError: this machine has not the memory.
+        ValueError: the machine's memory is too small.
     """
     problem = check_memory(4 * COPIES * num_weights)
     if problem:
@@ -68,10 +68,10 @@ def draw_uniform(layer: nn.Linear | nn.Conv2d, fan_in: int, generator: torch.Gen
 
 
 class NoisyLinear(nn.Linear):
-    """y = (μ_w + σ_w ⊙ ε_out ε_inᵀ) x + μ_b + σ_b ⊙ ε_out: a linear layer with factorised noise, whose size is learned.
+    """y = (μ_w + σ_w ⊙ ε_out ε_inᵀ) x + μ_b + σ_b ⊙ ε_out: a linear layer with factorised noise of a learned size.
 
     Fortunato et al. 2018, "Noisy Networks for Exploration", https://arxiv.org/abs/1706.10295. The layer's
-    `weight` and `bias` are μ, all that counts without noise. Every σ begins at σ₀ / √fan_in.
+    `weight` and `bias` are μ, which alone is used without noise. Every σ begins at σ₀ / √fan_in.
 
     Args:
         fan_in: features of the input.
@@ -83,7 +83,7 @@ class NoisyLinear(nn.Linear):
         super().__init__(fan_in, fan_out)
         self.weight_sigma = nn.Parameter(torch.full((fan_out, fan_in), sigma / math.sqrt(fan_in)))
         self.bias_sigma = nn.Parameter(torch.full((fan_out,), sigma / math.sqrt(fan_in)))
-        self.start = 0  # of its own noise in the network's
+        self.start = 0  # of its slice of the network's noise
 
     def forward(self, inputs: Tensor, noise: Tensor | None = None) -> Tensor:
         """Maps [..., fan_in] to [..., fan_out], with the noise of the whole network if there is any."""
@@ -96,7 +96,7 @@ class NoisyLinear(nn.Linear):
 
 
 def number_noise(network: nn.Module) -> int:
-    """Assigns each noisy layer its slice of the network's noise; returns how many numbers there are in all."""
+    """Assigns each noisy layer its slice of the network's noise; returns the size of the whole noise."""
     size = 0
     for layer in network.modules():
         if isinstance(layer, NoisyLinear):
@@ -106,7 +106,7 @@ def number_noise(network: nn.Module) -> int:
 
 
 def factorised_noise(rng: np.random.Generator, size: int) -> Array:
-    """Draws sgn(x) √|x| of standard normal x, [size]: what noisy layers multiply their σ by."""
+    """Draws sgn(x) √|x| of standard normal x, [size]: the factors of the noisy layers' σ."""
     normal = rng.standard_normal(size, dtype=np.float32)
     noise: Array = np.copysign(np.sqrt(np.abs(normal)), normal)
     return noise

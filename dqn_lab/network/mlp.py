@@ -22,32 +22,31 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "s
 
 @register("network", "mlp")
 class MLP(TrunkAndHead):
-    """Fully connected layers over a flattened observation, with one linear layer of outputs on top.
+    """Fully connected layers over a flattened observation, followed by a linear output layer.
 
-    A state of a `Discrete` or `MultiDiscrete` space is read as one-hot: each of its numbers becomes one input per value
-    that it can have, 1 for the value it has and 0 for the others. The replay buffer stores the state itself.
+    A state of a `Discrete` or `MultiDiscrete` space becomes one-hot inputs; the replay buffer stores the state itself.
 
     Args:
         observation_space: a `Box` of one or two axes, `MultiBinary`, `Discrete` or `MultiDiscrete`.
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: draws the initial weights.
-        hidden: width of each hidden layer, from the input on.
-        activation: after each hidden layer.
+        hidden: the width of each hidden layer, from the input on.
+        activation: the function after each hidden layer.
         layer_norm: whether to normalise each hidden layer before its activation (Ba, Kiros, Hinton 2016,
             "Layer Normalization", https://arxiv.org/abs/1607.06450).
         init: `fan_in_uniform` draws weights and biases from ±1/√fan_in (`torch.nn.Linear`'s own);
             `glorot_uniform` draws weights from ±√(6 / (fan_in + fan_out)) and sets biases to 0 (Keras' own).
         dueling: whether outputs are a value plus each action's advantage over their mean (Wang et al. 2016, "Dueling
-            Network Architectures for Deep Reinforcement Learning", https://arxiv.org/abs/1511.06581). Either stream
-            is one linear layer on the last hidden layer; the paper's have a hidden layer of their own.
-        noisy: whether every linear layer has factorised noise, whose size is learned (Fortunato et al. 2018, "Noisy
+            Network Architectures for Deep Reinforcement Learning", https://arxiv.org/abs/1511.06581). Each stream
+            is one linear layer on the last hidden layer; in the paper each has its own hidden layer.
+        noisy: whether every linear layer has factorised noise of a learned size (Fortunato et al. 2018, "Noisy
             Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
-            network, each batch; left out in evaluation. It explores by itself: `exploration=none`.
-        noisy_sigma: σ₀, the size of the noise at first, in units of 1/√fan_in.
+            network, each batch; off in evaluation. The noise explores by itself: use `exploration=none`.
+        noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
     Raises:
-        ValueError: observations are images, or of another space.
+        ValueError: observations are images, or of an unsupported space.
     """
 
     def __init__(
@@ -79,18 +78,20 @@ class MLP(TrunkAndHead):
             layers.append(_ACTIVATIONS[activation]())
         head = Head(hidden[-1], num_actions, num_outputs, make, hidden=None, dueling=dueling)
         super().__init__(nn.Sequential(*layers), head, hidden[-1])
-        self.states: Tensor | None  # [2, inputs]: the number that an input looks at, and the value that makes it 1
+        self.states: (
+            Tensor | None
+        )  # [2, inputs]: which number of the state an input reads, and the value for which it is 1
         self.register_buffer("states", states, persistent=False)
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """A layer norm over one feature yields a constant, over two only their order: such a network hardly learns."""
+        """A layer norm over one feature yields a constant, and over two only their order: the network hardly learns."""
         yield from TrunkAndHead.warn(config)
         network = config["network"]
         if network.get("layer_norm") and min(network["hidden"]) <= 2:
             yield (
-                f"network.layer_norm=true, network.hidden={network['hidden']}: a norm over one feature leaves a "
-                "constant, over two only which is greater; such a network hardly learns"
+                f"network.layer_norm=true, network.hidden={network['hidden']}: a norm over one feature yields a "
+                "constant, and over two only their order; the network hardly learns"
             )
 
     def prepare(self, obs: Tensor) -> Tensor:
@@ -103,10 +104,10 @@ class MLP(TrunkAndHead):
 
 
 def _inputs(space: Space[Any]) -> tuple[int, Tensor | None]:
-    """Returns the number of inputs that observations make and, if they are states, what each input stands for, [2, I].
+    """Returns the number of inputs and, if observations are states, what each input stands for, [2, I].
 
     Raises:
-        ValueError: they are images, or of another space.
+        ValueError: observations are images, or of an unsupported space.
     """
     if isinstance(space, Box) and len(space.shape) > 2:
         raise ValueError(f"observations are images, {space}; network=nature_cnn and network=minatar_cnn are for images")

@@ -15,11 +15,11 @@ class NatureCNN(CNN):
     """Convolutions of 32 filters 8×8 (stride 4), 64 of 4×4 (2) and 64 of 3×3 (1), a dense layer of 512: DQN on Atari.
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning", https://doi.org/10.1038/nature14236.
-    Images have at least 36 × 36 pixels; bytes are divided by 255, truth values become 0 and 1.
+    Images have at least 36 × 36 pixels; bytes are divided by 255, booleans become 0 and 1.
 
     Args:
-        dueling_gradient_scale: what the gradient from both streams of a dueling head into the convolutions is
-            multiplied by: 1 leaves it as it is; Wang et al. use 1/√2.
+        dueling_gradient_scale: the factor of the gradient from both streams of a dueling head into the convolutions;
+            Wang et al. use 1/√2.
     """
 
     def __init__(

@@ -23,7 +23,7 @@ Ends = list[float | None]
 
 
 class Grid(NamedTuple):
-    """How each number that is observed is cut into bins: bin 0 begins at `start`, and each is `width` wide."""
+    """The bins of each observed number: bin 0 begins at `start`, and each bin is `width` wide."""
 
     start: NDArray[np.float64]
     width: NDArray[np.float64]
@@ -34,23 +34,22 @@ class Grid(NamedTuple):
 class Table(nn.Module):
     """A separate row of A · K numbers for every state, as in Watkins' Q-learning (1989).
 
-    States of a `Discrete`, `MultiDiscrete` or `MultiBinary` space have a row each. Where a vector of numbers is
-    observed, a `Box`, each of its dimensions is cut into bins of one width, and a row stands for a cell of that grid
-    (Michie, Chambers 1968, "BOXES: An Experiment in Adaptive Control"). Values beyond an end belong to
-    the bin at that end.
+    States of a `Discrete`, `MultiDiscrete` or `MultiBinary` space have a row each. Each dimension of a vector, a `Box`,
+    is cut into bins of equal width, and each cell of this grid has a row (Michie, Chambers 1968, "BOXES: An Experiment
+    in Adaptive Control"). Values beyond an end belong to the bin at that end.
 
     Args:
         observation_space: a `Discrete`, `MultiDiscrete`, `MultiBinary` or `Box`, of one dimension at most.
         num_actions: A.
         num_outputs: K, outputs per action.
-        generator: not used, because nothing here is random.
+        generator: unused, because nothing here is random.
         bins: the number of bins per dimension of a `Box`: one number, or a list with one for each.
-        low: lower end of the bins of each dimension of a `Box`; null, for all or for one, for the space's own.
+        low: lower end of the bins of each dimension of a `Box`; null, for all or for one: the space's own.
         high: upper end, likewise.
-        initial: the initial value of every entry; above every possible return, it makes a greedy policy try everything.
+        initial: the initial value of every entry; if above every possible return, a greedy policy tries every action.
 
     Raises:
-        ValueError: another space; bins or ends that do not fit it; a table too large.
+        ValueError: the space is not supported, the bins or ends do not fit it, or the table is too large.
     """
 
     def __init__(
@@ -68,7 +67,7 @@ class Table(nn.Module):
         super().__init__()
         self.num_actions, self.num_outputs = num_actions, num_outputs
         if len(observation_space.shape or ()) > 1:
-            raise ValueError(f"needs states, or a vector of numbers, to observe, got {observation_space}")
+            raise ValueError(f"needs states or a vector of numbers as observations; got {observation_space}")
         if isinstance(observation_space, Box):
             start, width, sizes = _cut(observation_space, bins, low, high)
         else:
@@ -76,9 +75,9 @@ class Table(nn.Module):
         num_rows, row = math.prod(sizes), num_actions * num_outputs
         if num_rows * row > LARGEST:
             culprit = f"bins={bins}: " if isinstance(observation_space, Box) else ""
-            raise ValueError(f"{culprit}some 10^{math.log10(num_rows * row):.0f} numbers are too large a table")
+            raise ValueError(f"{culprit}a table of about 10^{math.log10(num_rows * row):.0f} numbers is too large")
         strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
-        # in double precision whatever the weights are in, so that large whole numbers stay whole: hence no buffer
+        # always in double precision, so that large integers stay exact: hence no buffer, which `to` would convert
         self.grid = torch.from_numpy(np.stack([start, width, np.subtract(sizes, 1), strides]))  # [4, dimensions]
         self.weight = nn.Parameter(torch.full((num_rows, row), initial))
 
@@ -103,20 +102,22 @@ def _states(space: Space[Any]) -> Grid:
     elif isinstance(space, MultiBinary):
         sizes, start = [2] * math.prod(space.shape), [0] * math.prod(space.shape)
     else:
-        raise ValueError(f"needs states, or a vector of numbers, to observe, got {space}")
+        raise ValueError(f"needs states or a vector of numbers as observations; got {space}")
     return Grid(np.array(start, np.float64), np.ones(len(sizes)), sizes)
 
 
 def _cut(space: Box, bins: int | list[int], low: Ends | None, high: Ends | None) -> Grid:
-    """Returns each dimension cut into its bins."""
+    """Returns the bins of each dimension."""
     number = math.prod(space.shape)
     sizes = bins if isinstance(bins, list) else [bins] * number
     if len(sizes) != number:
-        raise ValueError(f"bins={bins}: must be one number, or {number}: one for each that is observed")
+        raise ValueError(f"bins={bins}: must be one number, or {number} numbers, one per observed number")
     start, end = _ends("low", low, space.low), _ends("high", high, space.high)
     for i in range(number):
         if not start[i] < end[i]:
-            raise ValueError(f"low={low}: of number {i} it is {start[i]:g}, which must be below high, {end[i]:g}")
+            raise ValueError(
+                f"low={low}: for observed number {i} it is {start[i]:g}, and must be below high, {end[i]:g}"
+            )
     return Grid(start, (end - start) / sizes, sizes)
 
 
@@ -125,10 +126,10 @@ def _ends(key: str, given: Ends | None, own: NDArray[Any]) -> NDArray[np.float64
     ends = own.astype(np.float64).reshape(-1)
     shown = "null" if given is None else given
     if given is not None and len(given) != len(ends):
-        raise ValueError(f"{key}={shown}: must be null, or {len(ends)} numbers: one for each that is observed")
+        raise ValueError(f"{key}={shown}: must be null, or {len(ends)} numbers, one per observed number")
     for i, end in enumerate(given or ()):
         ends[i] = ends[i] if end is None else end
     if not np.isfinite(ends).all():
         i = int(np.flatnonzero(~np.isfinite(ends))[0])
-        raise ValueError(f"{key}={shown}: number {i} of those observed is unbounded; give it an end, one in a list")
+        raise ValueError(f"{key}={shown}: observed number {i} is unbounded; give its end in a list")
     return ends

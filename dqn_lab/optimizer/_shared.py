@@ -14,7 +14,7 @@ Decay = Annotated[float, Ge(0), Lt(1)]
 
 
 class Shared:
-    """A learning rate, and the clipping of the gradient before it is used.
+    """A learning rate, and gradient clipping.
 
     Args:
         lr: learning rate, or `{start, end, duration, unit}` for a linear schedule.
@@ -24,10 +24,10 @@ class Shared:
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """A learning rate that rises stays at its largest."""
+        """A learning rate that rises stays at its largest value."""
         lr = config["optimizer"].get("lr")
         if rises(lr):
-            yield f"optimizer.lr={value_text(lr)}: it rises, and stays at its largest to the end of the run"
+            yield f"optimizer.lr={value_text(lr)}: it rises, and stays at its largest value to the end of the run"
 
     def __init__(
         self,

@@ -18,7 +18,7 @@ class Adam(Shared):
     """Adam (Kingma, Ba 2015, "Adam: A Method for Stochastic Optimization", https://arxiv.org/abs/1412.6980).
 
     Args:
-        betas: decay of the first and the second moment.
+        betas: decay rates of the first and the second moment.
         eps: added to the root of the second moment.
     """
 

@@ -18,9 +18,9 @@ class AdamW(Shared):
     """Adam with decoupled weight decay (Loshchilov, Hutter 2019, https://arxiv.org/abs/1711.05101).
 
     Args:
-        betas: decay of the first and the second moment.
+        betas: decay rates of the first and the second moment.
         eps: added to the root of the second moment.
-        weight_decay: every weight shrinks by lr · weight_decay of itself a step.
+        weight_decay: in each step every weight shrinks by the share lr · weight_decay of itself.
     """
 
     def __init__(

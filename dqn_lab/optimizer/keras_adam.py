@@ -14,7 +14,7 @@ from dqn_lab.schedule import Progress
 
 
 class _KerasAdam(torch.optim.Optimizer):
-    """w ← w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε): ε stands beside the *uncorrected* root."""
+    """w ← w − lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε): ε is added to the *uncorrected* root."""
 
     def __init__(
         self, parameters: Iterable[torch.nn.Parameter], lr: float, betas: tuple[float, float], eps: float
@@ -40,12 +40,12 @@ class _KerasAdam(torch.optim.Optimizer):
 
 @register("optimizer", "keras_adam")
 class KerasAdam(Shared):
-    """Adam with ε beside the uncorrected root of the second moment, as `keras.optimizers.Adam` computes it.
+    """Adam with ε added to the uncorrected root of the second moment, as in `keras.optimizers.Adam`.
 
     Kingma, Ba 2015, https://arxiv.org/abs/1412.6980, in the order of the last paragraph of its section 2.
 
     Args:
-        betas: decay of the first and the second moment.
+        betas: decay rates of the first and the second moment.
         eps: added to the root of the second moment before its bias is corrected.
     """
 

@@ -18,10 +18,10 @@ class NAdam(Shared):
     """Adam with Nesterov's momentum (Dozat 2016, "Incorporating Nesterov Momentum into Adam").
 
     https://openreview.net/forum?id=OM0jvwB8jIp57ZJjtNEZ. The share of momentum in step t is
-    μₜ = β₁ (1 − ½ · 0.96^(t · momentum_decay)): from half of β₁ towards all of it.
+    μₜ = β₁ (1 − ½ · 0.96^(t · momentum_decay)): it rises from half of β₁ to all of it.
 
     Args:
-        betas: decay of the first and the second moment.
+        betas: decay rates of the first and the second moment.
         eps: added to the root of the second moment.
         momentum_decay: how fast the share of momentum rises.
     """

@@ -15,14 +15,14 @@ from dqn_lab.schedule import Progress
 
 @register("optimizer", "radam")
 class RAdam(Shared):
-    """Adam that waits for its second moment, and trusts it by degrees.
+    """Adam that uses its second moment only gradually, as its estimate becomes reliable.
 
     Liu et al. 2020, "On the Variance of the Adaptive Learning Rate and Beyond", https://arxiv.org/abs/1908.03265. With
-    ρ∞ = 2 / (1 − β₂) − 1 and ρₜ = ρ∞ − 2t β₂ᵗ / (1 − β₂ᵗ), a step is that of the corrected first moment alone while
-    ρₜ ≤ 5, the first five or more; then Adam's times √((ρₜ − 4)(ρₜ − 2) ρ∞ / ((ρ∞ − 4)(ρ∞ − 2) ρₜ)).
+    ρ∞ = 2 / (1 − β₂) − 1 and ρₜ = ρ∞ − 2t β₂ᵗ / (1 − β₂ᵗ), a step uses the corrected first moment alone while
+    ρₜ ≤ 5 (the first five steps or more), and then is Adam's step times √((ρₜ − 4)(ρₜ − 2) ρ∞ / ((ρ∞ − 4)(ρ∞ − 2) ρₜ)).
 
     Args:
-        betas: decay of the first and the second moment.
+        betas: decay rates of the first and the second moment.
         eps: added to the root of the second moment before its bias is corrected.
     """
 

@@ -20,9 +20,9 @@ class RMSprop(Shared):
     Not Mnih's centred variant, which has ε inside the root.
 
     Args:
-        alpha: decay of the mean of squared gradients.
+        alpha: decay rate of the mean of squared gradients.
         eps: added to that mean's root.
-        momentum: of the steps; 0 for none.
+        momentum: momentum of the steps; 0 for none.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""RMSprop as the first deep Q-network had it."""
+"""RMSprop as in the first deep Q-network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dqn_lab.schedule import Progress, Rate
 
 
 class _CenteredRMSprop(torch.optim.Optimizer):
-    """w ← w − lr · grad / √(s − g² + ε), g and s being moving means of grad and grad²: ε stands *inside* the root."""
+    """w ← w − lr · grad / √(s − g² + ε), g and s being moving means of grad and grad²: ε is *inside* the root."""
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, decay: float, eps: float) -> None:
         super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})
@@ -30,7 +30,9 @@ class _CenteredRMSprop(torch.optim.Optimizer):
                     state.update(g=torch.zeros_like(parameter), s=torch.zeros_like(parameter))
                 state["g"].lerp_(parameter.grad, 1 - group["decay"])
                 state["s"].lerp_(parameter.grad.square(), 1 - group["decay"])
-                variance = torch.addcmul(state["s"], state["g"], state["g"], value=-1).clamp_(min=0)  # but for rounding
+                variance = torch.addcmul(state["s"], state["g"], state["g"], value=-1).clamp_(
+                    min=0
+                )  # rounding may make it negative
                 parameter.sub_(group["lr"] * parameter.grad / variance.add_(group["eps"]).sqrt_())
 
 
@@ -44,7 +46,7 @@ class CenteredRMSprop(Shared):
     `torch.optim.RMSprop(centered=True)` is another optimiser: it adds ε to the root.
 
     Args:
-        decay: of both means, g and s.
+        decay: decay rate of both means, g and s.
         eps: added under the root; Mnih's "minimum squared gradient".
     """
 

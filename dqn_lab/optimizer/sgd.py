@@ -14,12 +14,12 @@ from dqn_lab.schedule import Progress, Rate
 
 @register("optimizer", "sgd")
 class SGD(Shared):
-    """Gradient descent, with momentum where asked (Robbins, Monro 1951; Polyak 1964).
+    """Gradient descent, optionally with momentum (Robbins, Monro 1951; Polyak 1964).
 
     With squared error a step moves Q(s, a) by 2 · lr · δ: textbook α = 2 · lr at batch 1.
 
     Args:
-        momentum: of the steps; 0 for none.
+        momentum: momentum of the steps; 0 for none.
         nesterov: whether the momentum is Nesterov's.
 
     Raises:

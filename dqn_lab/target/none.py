@@ -21,7 +21,7 @@ class NoTarget:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the step of the pseudo-code."""
         return {"follow": "θ⁻ is θ itself"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:

@@ -1,4 +1,4 @@
-"""A target network that is a copy of the online one, renewed at intervals."""
+"""A target network that is a periodic copy of the online network."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class Periodic:
     """Copies the online network after episode, step or update number 0, interval, 2·interval, ….
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning",
-    https://doi.org/10.1038/nature14236. The count starts with the first step, learning or not; "never copied" is an
-    interval beyond the run.
+    https://doi.org/10.1038/nature14236. The count starts with the first step, whether or not the agent learns yet. An
+    interval longer than the run means "never copied".
 
     Args:
-        interval: units from one copy to the next.
-        unit: what is counted; the gradient steps of one batch's minibatches are looked at together.
+        interval: units between copies.
+        unit: what is counted; if updates, the gradient steps of one batch's minibatches count together.
     """
 
     has_network = True
 
     def __init__(self, *, interval: Annotated[int, Gt(0)] = 10, unit: Unit = "episodes") -> None:
-        self.every = Every(interval, unit, first=1)  # number 0 is past when one is completed
+        self.every = Every(interval, unit, first=1)  # number 0 is over when one unit is completed
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the step of the pseudo-code."""
         own = config["target"]
         return {"follow": f"θ⁻ ← θ after {own['unit'][:-1]} number 0, {own['interval']:,}, {2 * own['interval']:,}, …"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
-        """Copies parameters in place where a copy is due."""
+        """Copies parameters in place if a copy is due."""
         if not self.every.due(before, after):
             return
         with torch.no_grad():

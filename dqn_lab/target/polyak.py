@@ -1,4 +1,4 @@
-"""A target network that is a moving average of the online one."""
+"""A target network that is a moving average of the online network."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Polyak:
 
     Args:
         tau: τ; 1 is a copy.
-        interval: units from one step of the average to the next.
-        unit: what is counted; the gradient steps of one batch's minibatches are looked at together.
+        interval: units between steps of the average.
+        unit: what is counted; if updates, the gradient steps of one batch's minibatches count together.
     """
 
     has_network = True
@@ -41,14 +41,14 @@ class Polyak:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the step of the pseudo-code."""
         own = config["target"]
         often = "" if own["interval"] == 1 else f"{own['interval']:,} "
         unit = own["unit"] if often else own["unit"][:-1]
         return {"follow": f"θ⁻ ← θ⁻ + {own['tau']:g} (θ − θ⁻) every {often}{unit}"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
-        """Moves the target's parameters in place where a step is due."""
+        """Moves the target's parameters in place if a step is due."""
         if not self.every.due(before, after):
             return
         with torch.no_grad():

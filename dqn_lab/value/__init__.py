@@ -1,1 +1,1 @@
-"""How a return is represented, and so what the loss is."""
+"""How a return is represented, and with it the loss."""

@@ -1,4 +1,4 @@
-"""A network that is told which quantiles to give: IQN's."""
+"""IQN's network, whose inputs include the fractions at which to return quantiles."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dqn_lab.value.quantile import midpoints
 
 
 class Factored(HasFeatures, Protocol):
-    """A network of two parts, between which the fractions come in."""
+    """A network of features and a head, between which the fractions are inserted."""
 
     num_features: int  # F
     head: Callable[[Tensor, Tensor | None], Tensor]  # features [..., F] to outputs [..., A, K]
@@ -32,11 +32,11 @@ class FractionNetwork(nn.Module):
     """Returns the quantiles head(features(s) ⊙ φ(τ)) at fractions τ, with φ(τ) = relu(linear(cosines of τ)).
 
     Equation 4 of Dabney et al. 2018, "Implicit Quantile Networks for Distributional Reinforcement Learning",
-    https://arxiv.org/abs/1806.06923. Noise brings the fractions, [B, M]; without it they are fixed midpoints.
+    https://arxiv.org/abs/1806.06923. The noise contains the fractions, [B, M]; without noise they are fixed midpoints.
 
     Args:
-        network: a `Factored` one, of one output per action.
-        counts: how many fractions are drawn for what.
+        network: a `Factored` network with one output per action.
+        counts: how many fractions are drawn for each purpose.
         num_midpoints: M without noise.
         num_cosines: n.
         generator: draws φ's initial weights, ±1/√n.
@@ -53,7 +53,9 @@ class FractionNetwork(nn.Module):
         super().__init__()
         self.network: Factored = network  # type: ignore[assignment]
         self.counts, self.num_midpoints, self.num_cosines = counts, num_midpoints, num_cosines
-        with torch.random.fork_rng(devices=[]):  # its own initial weights come from the global generator, and go again
+        with torch.random.fork_rng(
+            devices=[]
+        ):  # torch draws initial weights from the global generator; they are replaced below
             self.embedding = nn.Linear(num_cosines, self.network.num_features)
         for parameter in self.embedding.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(num_cosines), 1 / math.sqrt(num_cosines), generator=generator)

@@ -1,4 +1,4 @@
-"""A return's distribution as probabilities of fixed atoms: C51's value."""
+"""The distribution of returns as probabilities of fixed atoms: C51."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Transition
 
 
 def project(atoms: Tensor, masses: Tensor, support: Tensor) -> Tensor:
-    """Divides the mass of each atom between its two neighbours on the support, the nearer getting the more.
+    """Divides each atom's mass between its two neighbours on the support; the nearer one gets more.
 
     Σ_j masses_j · max(0, 1 − |clip(atoms_j, z_0, z_{N−1}) − z_i| / Δz): equation 7 of Bellemare et al. 2017. The mean
-    stays what it was where no atom is clipped. A product with weights [B, M, N] rounds alike in every run, which
-    scattered additions on a graphics card do not.
+    is preserved if no atom is clipped. A product with weights [B, M, N] rounds the same way in every run, unlike
+    scattered additions on a GPU.
 
     Args:
-        atoms: where the mass is, in units of return, [B, M].
-        masses: how much, ≥ 0, [B, M].
+        atoms: the positions of the masses, in units of return, [B, M].
+        masses: ≥ 0, [B, M].
         support: N ≥ 2 evenly spaced values in ascending order, [N].
 
     Returns:
@@ -32,9 +32,9 @@ def project(atoms: Tensor, masses: Tensor, support: Tensor) -> Tensor:
     """
     low, high = support[0], support[-1]
     last = len(support) - 1
-    position = (atoms.clamp(low, high) - low) / (high - low) * last  # [B, M], in atoms; at the end exactly the last
+    position = (atoms.clamp(low, high) - low) / (high - low) * last  # [B, M], in units of atoms; exact at the last atom
     index = torch.arange(last + 1, dtype=support.dtype, device=support.device)
-    nearness = (position.unsqueeze(-1) - index).abs_().neg_().add_(1).clamp_(min=0)  # [B, M, N], in one piece of memory
+    nearness = (position.unsqueeze(-1) - index).abs_().neg_().add_(1).clamp_(min=0)  # [B, M, N], in place
     return (masses.unsqueeze(1) @ nearness).squeeze(1)
 
 
@@ -60,7 +60,7 @@ def categorical_target(
 
 
 def _discounted(total: float, discount: float, length: int) -> float:
-    """Returns what an undiscounted return comes to if it is earned evenly over an episode of so many steps."""
+    """Returns the discounted equivalent of an undiscounted return that is earned evenly over `length` steps."""
     weights = length if discount == 1 else (1 - discount**length) / (1 - discount)
     return total / length * weights
 
@@ -71,13 +71,13 @@ class Categorical:
 
     Bellemare, Dabney, Munos 2017, "A Distributional Perspective on Reinforcement Learning",
     https://arxiv.org/abs/1707.06887. Q is the distribution's mean. Returns beyond the support are clipped to its ends,
-    so it must cover the *discounted* ones: with γ = 0.99 [0, 100] does for CartPole, [−100, 0] for Acrobot and
+    so it must cover the *discounted* returns: with γ = 0.99, [0, 100] for CartPole and [−100, 0] for Acrobot and
     MountainCar.
 
     Args:
         num_atoms: N, evenly spaced from `v_min` to `v_max`, both included.
         v_min: the least return, in units of discounted return.
-        v_max: the greatest.
+        v_max: the greatest return, likewise.
 
     Raises:
         ValueError: `v_min` is not less than `v_max`.
@@ -85,7 +85,7 @@ class Categorical:
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """The support must cover the returns that the environment can give, as far as they are known."""
+        """The support must cover the environment's possible discounted returns, if they are known."""
         value, env = config["value"], config["env"]
         spec = gymnasium.registry.get(env.get("id", ""))
         length = env.get("max_episode_steps") or (spec.max_episode_steps if spec else None)
@@ -109,7 +109,7 @@ class Categorical:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formulas."""
         own = config["value"]
         atoms = f"{own['num_atoms']} atoms from {own['v_min']:g} to {own['v_max']:g}"
         return {
@@ -141,6 +141,6 @@ class Categorical:
         rows = action.view(-1, 1, 1).expand(-1, 1, outputs.shape[-1])
         log_masses = outputs.gather(1, rows).squeeze(1).log_softmax(-1)  # [B, N]
         loss = -(target * log_masses).sum(-1)
-        divergence = torch.xlogy(target, target).sum(-1) + loss.detach()  # rounding may take it below zero
+        divergence = torch.xlogy(target, target).sum(-1) + loss.detach()  # rounding may make it negative
         q_value = (log_masses.detach().exp() * self.support(outputs)).sum(-1)
         return Loss(loss, q_value, divergence.clamp(min=0))

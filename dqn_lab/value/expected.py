@@ -1,4 +1,4 @@
-"""The expected return, one number per action: Q-learning's own value."""
+"""The expected return, one number per action, as in Q-learning."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ class Expected:
 
     Args:
         loss: `squared` (δ²) or `huber`.
-        kappa: where the Huber loss turns from a parabola into a line; unused by `squared`.
-        all_actions: whether the loss is the mean over *all* actions, the ones not taken regressing to what the
-            online network said of them before the update. The notebook does so; standard DQN does not.
+        kappa: the error from which on the Huber loss is linear; unused by `squared`.
+        all_actions: whether the loss is the mean over *all* actions; the targets of actions not taken are the online
+            network's predictions before the update. The notebook does so; standard DQN does not.
     """
 
     num_outputs = 1
@@ -68,10 +68,10 @@ class Expected:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formulas."""
         own = config["value"]
         loss = "(y − Q(s, a; θ))²" if own["loss"] == "squared" else f"huber(y − Q(s, a; θ)), κ = {own['kappa']:g}"
-        others = ", averaged over all actions, the others regressing to their own old values"
+        others = ", averaged over all actions; the targets of the others are their old values"
         return {"target": "y = r + γ′ V(s′)", "loss": f"loss = {loss}{others if own['all_actions'] else ''}"}
 
     def q_values(self, outputs: Tensor) -> Tensor:
@@ -81,7 +81,7 @@ class Expected:
     def target(
         self, transition: Transition[Tensor], outputs: Tensor, bootstrap: Bootstrapped, current: Callable[[], Tensor]
     ) -> Tensor:
-        """Returns r + bonus + γ Σ π (Q + shift), [B]; with `all_actions` inside the row of all targets, [B, A]."""
+        """Returns r + bonus + γ Σ π (Q + shift), [B]; with `all_actions`, the targets of all actions, [B, A]."""
         taken = q_learning_target(transition.reward, transition.discount, outputs.squeeze(-1), bootstrap)
         if not self.all_actions:
             return taken

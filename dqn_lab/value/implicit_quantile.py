@@ -1,4 +1,4 @@
-"""A return's distribution as a function of the fraction: IQN's value."""
+"""The distribution of returns as a function of the fraction: IQN."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ Count = Annotated[int, Gt(0), Le(1_000)]
 
 @registry.register("value", "implicit_quantile")
 class ImplicitQuantile:
-    """IQN: the quantile of each action's return at any fraction, learned at randomly drawn ones.
+    """IQN: the quantile of each action's return at any fraction, learned at randomly drawn fractions.
 
     Dabney, Ostrovski, Silver, Munos 2018, "Implicit Quantile Networks for Distributional Reinforcement Learning",
-    https://arxiv.org/abs/1806.06923. The network's features are multiplied by an embedding of the fraction: those
-    before a convolutional network's dense layers, as in the paper, and a perceptron's last hidden layer. Each row of a
-    batch has fractions of its own; the online network at s, at s′ (where it selects) and the target network draw
-    theirs apart. Q is the mean of the quantiles at K drawn fractions in training, at K fixed midpoints in evaluation.
-    Where the target network selects too (`bootstrap=max`) it does by the mean of the N′ quantiles that it is then
-    judged by; the paper draws K others for that.
+    https://arxiv.org/abs/1806.06923. The network's features are multiplied by an embedding of the fraction: the
+    inputs of a convolutional network's dense layers, as in the paper, or a perceptron's last hidden layer. Each row of
+    a batch has its own fractions; the online network at s, at s′ (where it selects) and the target network draw theirs
+    independently. Q is the mean of the quantiles at K drawn fractions in training, at K fixed midpoints in evaluation.
+    If the target network selects too (`bootstrap=max`), it uses the mean of the same N′ quantiles that form the target;
+    the paper draws K others for selection.
 
     Args:
-        num_quantiles: N, fractions of the online network's at s.
-        num_target_quantiles: N′, fractions of the target network's.
-        num_policy_quantiles: K, fractions that actions are chosen by.
+        num_quantiles: N, fractions of the online network at s.
+        num_target_quantiles: N′, fractions of the target network.
+        num_policy_quantiles: K, fractions for choosing actions.
         num_cosines: n, of the embedding: cos(π i τ) for i = 0 … n − 1.
-        kappa: where the Huber loss turns from a parabola into a line, in units of return. Errors are divided by it.
+        kappa: the error from which on the Huber loss is linear, in units of return. The loss is divided by it.
     """
 
     num_outputs = 1  # for each fraction
@@ -60,14 +60,14 @@ class ImplicitQuantile:
 
     @staticmethod
     def check(config: Mapping[str, Any]) -> Iterator[str]:
-        """It needs a network of features and a head, between which fractions come in: mlp, nature_cnn, minatar_cnn."""
+        """The network must be one that takes fractions between features and head: mlp, nature_cnn, minatar_cnn."""
         name = config["network"]["name"]
         if not isinstance(registry.lookup("network", name), HasFeatures):
             yield f"value=implicit_quantile: network={name} takes no fractions; mlp, nature_cnn and minatar_cnn do"
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formulas."""
         own = config["value"]
         return {
             "target": f"y_j = r + γ′ Z_τ′ⱼ(s′, a′; θ⁻), {own['num_target_quantiles']} random τ′, at the a′ of V(s′)",
@@ -76,7 +76,7 @@ class ImplicitQuantile:
         }
 
     def adapt(self, network: nn.Module, generator: torch.Generator) -> FractionNetwork:
-        """Makes a network that takes fractions of one that does not."""
+        """Turns a network into one that takes fractions."""
         return FractionNetwork(network, self.counts, self.counts["acting"], self.num_cosines, generator)
 
     def q_values(self, outputs: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class ImplicitQuantile:
 
     def loss(self, outputs: Tensor, action: Tensor, target: Tensor, noise: NetworkNoise[Tensor] | None) -> Loss:
         """Returns Σ_i mean_j of the quantile Huber loss of δ_ij at the drawn τ_i; the priority is the mean |δ_ij|."""
-        fractions = midpoints(outputs.shape[-1], outputs)  # what a network without noise gives
+        fractions = midpoints(outputs.shape[-1], outputs)  # as the network uses without noise
         if noise is not None and noise.rows is not None:
             fractions = noise.rows.to(outputs.dtype)
         return quantile_loss(outputs, action, target, fractions, self.kappa)

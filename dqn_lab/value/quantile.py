@@ -1,4 +1,4 @@
-"""A return's distribution as equally likely quantiles: QR-DQN's value."""
+"""The distribution of returns as equally likely quantiles: QR-DQN."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def quantile_huber(td_error: Tensor, fraction: Tensor, kappa: float) -> Tensor:
     """|τ − 1{δ < 0}| · huber(δ, κ) / κ, elementwise; as κ goes to 0, |τ − 1{δ < 0}| · |δ|.
 
     Equation 10 of Dabney et al. 2018, divided by κ as in Dabney et al. 2018, "Implicit Quantile Networks for
-    Distributional Reinforcement Learning", https://arxiv.org/abs/1806.06923; with κ = 1 they are one.
+    Distributional Reinforcement Learning", https://arxiv.org/abs/1806.06923; with κ = 1 they are the same.
 
     Args:
-        td_error: δ, target less quantile, of any shape.
+        td_error: δ, target minus quantile, of any shape.
         fraction: τ in (0, 1), of a shape that broadcasts to it.
         kappa: > 0, in units of return.
 
@@ -43,8 +43,8 @@ def quantile_huber(td_error: Tensor, fraction: Tensor, kappa: float) -> Tensor:
 def quantile_target(reward: Tensor, discount: Tensor, next_quantiles: Tensor, bootstrap: Bootstrapped) -> Tensor:
     """Returns the samples Σ rewards + bonus + discount · (θ(a′) + shift(a′)), each with its weight π(a′) / N.
 
-    The weighted samples are the mixture over next actions itself. Where one action has all probability only its own
-    have a weight, 1 / N each.
+    The weighted samples are exactly the mixture over next actions. If one action has all the probability, only its
+    samples have weights, 1 / N each.
 
     Args:
         reward: [B].
@@ -66,7 +66,7 @@ def pairwise(error: Tensor, weights: Tensor) -> Tensor:
 
     Args:
         error: [B, N, M].
-        weights: of the samples, summing to 1, [B, M].
+        weights: the samples' weights, which sum to 1, [B, M].
 
     Returns:
         [B].
@@ -75,7 +75,7 @@ def pairwise(error: Tensor, weights: Tensor) -> Tensor:
 
 
 def quantile_loss(outputs: Tensor, action: Tensor, target: Tensor, fractions: Tensor, kappa: float) -> Loss:
-    """Judges the quantiles of the action taken: Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i.
+    """Computes Σ_i mean_j of the quantile Huber loss of δ_ij = sample_j − θ_i, for the action taken.
 
     Args:
         outputs: quantiles at s, [B, A, N].
@@ -104,9 +104,9 @@ class Quantile:
     https://arxiv.org/abs/1710.10044. Q is the quantiles' mean.
 
     Args:
-        num_quantiles: N. The paper's 200 are for Atari; the default is C51's number of atoms, in keeping with
-            small tasks.
-        kappa: where the Huber loss turns from a parabola into a line, in units of return. Errors are divided by it.
+        num_quantiles: N. The paper uses 200 on Atari; the default is C51's number of atoms, enough for small
+            tasks.
+        kappa: the error from which on the Huber loss is linear, in units of return. The loss is divided by it.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class Quantile:
 
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
-        """Says it in a formula."""
+        """Returns the formulas."""
         own = config["value"]
         n = own["num_quantiles"]
         return {

@@ -26,7 +26,7 @@ EPISODES = "episode,step,return,length,epsilon,updates,loss,q_value\n"
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Writes a run: `make_run("sweep/run", seed=1, **{"target.interval": 1})`; its files seem to be old."""
+    """Writes a run: `make_run("sweep/run", seed=1, **{"target.interval": 1})`; its files look old."""
 
     def make(name, *, seed=0, status="completed", final=500.0, returns=(20.0, 500.0), without=(), **changes):
         directory = tmp_path / name
@@ -57,7 +57,7 @@ def make_run(tmp_path):
 
 @pytest.fixture
 def later(monkeypatch):
-    """Lets the clock of the cache be an hour ahead: files just written have settled."""
+    """Sets the cache's clock an hour ahead, so that files just written can be cached."""
     monkeypatch.setattr("dqn_lab.analysis.cache.time.time_ns", lambda: int((time.time() + 3600) * 1e9))
 
 

@@ -1,4 +1,4 @@
-"""The copy in Parquet is used while it is good, and only then."""
+"""The Parquet copy is used only while it is up to date."""
 
 import os
 
@@ -65,7 +65,7 @@ def test_new_and_removed_runs_are_noticed(grid, read, later, make_run):
     assert read == ["0", "1", "2", "3", "3"]  # a single run is read as it is
 
 
-def test_some_of_the_runs_do_not_push_the_others_out(grid, read, later):
+def test_loading_some_runs_keeps_the_others_cached(grid, read, later):
     load(grid)
     load_runs(grid / "0", grid / "2", table="evaluations")
     load(grid)
@@ -81,7 +81,7 @@ def test_a_damaged_copy_is_made_anew(grid, read, later, damage):
     assert read == ["0", "1", "2"] * 2
 
 
-def test_where_nothing_can_be_written_nothing_is_lost(grid, read, later):
+def test_runs_are_read_even_if_no_cache_can_be_written(grid, read, later):
     (grid / ".analysis").write_text("in the way")
     assert load(grid) == load(grid) == {"0": 0.0, "1": 1.0, "2": 2.0}
     assert read == ["0", "1", "2"] * 2

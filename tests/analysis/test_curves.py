@@ -1,4 +1,4 @@
-"""Curves meet at equal environment steps, and areas are those of straight lines."""
+"""Curves are compared at equal environment steps, and areas are those of straight lines."""
 
 import numpy as np
 import pandas

@@ -1,4 +1,4 @@
-"""The examples of analysis in its README run as they stand."""
+"""The examples in the README of the analysis run as written."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Intervals hold what they say: by hand, against known ones, and by counting."""
+"""Intervals have their nominal coverage: by hand, against known intervals, and by counting."""
 
 import json
 from pathlib import Path
@@ -149,13 +149,13 @@ def test_intervals_stay_within_the_bounds_and_hold_more_at_a_higher_level(scores
     assert -1e-9 <= wide[0] <= narrow[0] <= narrow[1] <= wide[1] <= 500 + 1e-9
 
 
-def test_one_score_in_no_known_bounds_says_nothing():
+def test_one_score_without_known_bounds_has_no_interval():
     assert all(np.isnan(interval(draw(np.array([7.0]), None).mean(), 0.95)))
     assert all(np.isnan(extent(np.array([7.0]))))
     assert np.isnan(p_value(draw(np.array([7.0]), None).mean()))
 
 
-def test_a_few_scores_that_are_all_the_same_say_nothing_of_others_where_no_bounds_are_known():
+def test_a_few_equal_scores_without_known_bounds_have_no_interval():
     assert all(np.isnan(interval(draw(np.full(9, 7.0), None).mean(), 0.95)))
     np.testing.assert_allclose(interval(draw(np.full(10, 7.0), None).mean(), 0.95), 7)
     low, high = interval(draw(np.full(9, 7.0), (0.0, 10.0)).mean(), 0.95)
@@ -192,11 +192,11 @@ def test_one_known_bound_is_used_and_the_other_guessed():
 
 
 @pytest.mark.parametrize(("number", "rate"), [(1, 0.95), (10, 0.2589), (29, 0.0981), (100, 0.0295)])
-def test_what_so_many_seeds_may_have_missed(number, rate):
+def test_the_share_of_runs_that_n_seeds_may_have_missed(number, rate):
     assert unseen_rate(number) == pytest.approx(rate, abs=1e-4)
 
 
-def test_variants_are_drawn_apart_and_always_alike():
+def test_variants_have_independent_draws_that_are_always_the_same():
     assert not np.array_equal(weights(5, "arm"), weights(5, "control"))
     np.testing.assert_array_equal(weights(5, "arm"), weights(5, "arm"))
 
@@ -230,7 +230,7 @@ def test_coverage_of_the_mean_is_between_93_and_97_percent(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["near", "70 %", "halves", "default", "tutorial"])
 def test_coverage_of_the_interquartile_mean_is_between_93_and_97_percent(name):
-    """Where nearly all of the middle half is 500, it is 100 %: see `test_…_equals_the_bound`."""
+    """It is 100 % if nearly all of the middle half is 500: see `test_…_equals_the_bound_…`."""
     truth = iqm_of(POPULATIONS[name])
     held = coverage(truth, lambda rng: draws_of(samples(name, rng), rng).iqm(), 2000)
     assert 0.93 - 0.006 <= held <= 0.97 + 0.005
@@ -259,8 +259,8 @@ def test_an_interquartile_mean_that_equals_the_bound_is_always_held():
     assert coverage(truth, lambda rng: draws_of(samples("cartpole", rng), rng).iqm(), 100) == 1.0
 
 
-def test_two_variants_that_hardly_ever_fail_are_not_told_apart_by_chance():
-    """Wider than need be: no wrong verdict in 200 where 10 would be allowed."""
+def test_two_variants_that_rarely_fail_are_not_told_apart_by_chance():
+    """Conservative: no wrong verdict in 200, where 10 would be allowed."""
 
     def difference(rng):
         one, other = (draws_of(samples("cartpole", rng), rng).mean() for _ in range(2))
@@ -269,8 +269,8 @@ def test_two_variants_that_hardly_ever_fail_are_not_told_apart_by_chance():
     assert coverage(0.0, difference, 200) > 0.97
 
 
-def test_where_bounds_are_not_known_a_rare_failure_is_missed():
-    """The limit that `intervals.py` states, held so that nobody believes otherwise."""
+def test_with_unknown_bounds_a_rare_failure_is_missed():
+    """The limit that `intervals.py` documents."""
 
     def unknown(rng):
         scores = samples("cartpole", rng)

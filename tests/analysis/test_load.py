@@ -1,4 +1,4 @@
-"""Tables of many runs become one frame, and what cannot be read is named."""
+"""Tables of many runs become one frame, and unreadable ones are named."""
 
 import os
 import subprocess
@@ -48,7 +48,7 @@ def test_a_torn_last_line_is_ignored(make_run, tmp_path):
     assert load_runs(run, table="evaluations")["step"].tolist() == [1000, 2000]
 
 
-def test_whole_numbers_stay_whole_where_some_are_missing(make_run, tmp_path):
+def test_integers_stay_integers_if_some_are_missing(make_run, tmp_path):
     make_run("grid/a")
     path = make_run("grid/b", seed=1) / "episodes.csv"
     path.write_text("episode,step,return,length,fill\n0,20,20.0,20,\n1,40,20.0,20,7\n")
@@ -65,7 +65,7 @@ def test_whole_numbers_stay_whole_where_some_are_missing(make_run, tmp_path):
         ("step,episode,return_mean\n", "has no row yet"),
         ("step,episode\n1,2\n", "lacks the column return_mean"),
         ("step,episode,return_mean\n1,2,3\n1,2\n4,5,6\n", "a row is torn"),
-        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something that is not a number"),
+        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something other than numbers"),
         (None, "has no evaluations.csv"),
     ],
 )

@@ -98,7 +98,7 @@ def test_a_name_with_many_keys_has_the_few_that_tell_most(make_run, tmp_path):
     assert set(configs["variant"]) == {f"network.hidden={text}" for text in ("[24, 24]", "[64]", "[8]")}
 
 
-def test_runs_are_named_by_what_was_typed_where_a_date_says_nothing(make_run, tmp_path):
+def test_runs_in_a_dated_directory_are_named_by_their_overrides(make_run, tmp_path):
     many = {"network.hidden": [64], "target.interval": 5, "target.unit": "steps", "env.max_episode_steps": 200}
     make_run("2026-11-28/10-00-00_experiment=cartpole,seed=3-0123abcd", seed=3, **many)
     assert load_configs(tmp_path)["variant"].tolist() == ["experiment=cartpole"]

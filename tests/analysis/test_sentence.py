@@ -71,7 +71,7 @@ def test_many_undecided_variants_share_an_estimate(needed, said):
     assert five.endswith(f"comparisons): “a”, “b”, “c”, “a”, “b” and “c” ({said} would decide).")
 
 
-def test_where_no_number_of_seeds_would_decide_none_is_said():
+def test_no_estimate_is_given_if_no_number_of_seeds_would_decide():
     row = {**OPEN[1], "reason": "spread", "seeds_needed": float("inf")}
     assert "estimated" not in answer(comparison(("other", row)))
 
@@ -118,7 +118,7 @@ def test_a_sentence_comes_out_of_real_scores(final_returns):
     assert "“default” is better by 314" in answer(lower)
 
 
-def test_a_width_of_rounding_is_no_width_and_nothing_has_no_sign():
+def test_a_width_due_to_rounding_is_ignored_and_zero_has_no_sign():
     row = ("a", {"difference": -1e-14, "low": -1e-14, "high": 2e-14, "verdict": "undecided"})
     assert "“a” against “slow”, +0.0 in mean" in answer(comparison(row))
     row = ("a", {"difference": 123.4, "low": 123.4, "high": 123.4 + 1e-12, "verdict": "better"})

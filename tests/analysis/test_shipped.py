@@ -1,4 +1,4 @@
-"""What comes with the lab can be loaded, and is what the READMEs say of it."""
+"""The results that come with the lab can be loaded, and agree with the READMEs."""
 
 import importlib.util
 import re
@@ -92,7 +92,7 @@ def test_the_readmes_table_of_recipes_is_the_datas():
     assert results.table([Path(name) for name in RECIPES], threshold=None) in RESULTS
 
 
-def test_what_is_not_there_is_answered_with_what_is():
+def test_an_unknown_question_is_answered_with_the_known_ones():
     with pytest.raises(AnalysisError, match=r"question=repaly: no such question; did you mean replay"):
         load_shipped("repaly")
     with pytest.raises(AnalysisError, match="table=episodes: no such table; choices: runs, evaluations"):

@@ -1,4 +1,4 @@
-"""Tables of variants: every number by hand, and everything that could make them wrong refused."""
+"""Tables of variants: every number by hand, and invalid scores are refused."""
 
 import json
 from pathlib import Path
@@ -128,7 +128,7 @@ def test_an_interval_holds_its_own_difference():
     assert row["low"] <= row["difference"] == -500 <= row["high"]
 
 
-def test_scores_outside_what_a_task_can_give_are_not_forced_into_it():
+def test_bounds_that_a_score_contradicts_are_dropped():
     assert summarize(frame(a=[400.0, 600.0, 650.0]))["mean_high"].iloc[0] > 600
     with pytest.raises(AnalysisError, match=r"bounds=\(0, 500\): final_return=600 lies outside"):
         summarize(frame(a=[400.0, 600.0]), bounds=(0, 500))
@@ -153,7 +153,7 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do(arguments, mess
 
 
 def test_a_comparison_with_nothing_and_of_nothing_is_refused():
-    with pytest.raises(AnalysisError, match="control=a: there is nothing to compare it with"):
+    with pytest.raises(AnalysisError, match="control=a: there is no other variant to compare it with"):
         compare(frame(a=[1, 2]), control="a")
     with pytest.raises(AnalysisError, match="there are no runs"):
         summarize(frame(a=[1.0]).iloc[:0])

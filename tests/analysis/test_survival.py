@@ -56,7 +56,7 @@ def test_overlapping_intervals_share_what_is_not_known():
 
 
 def test_steps_that_few_were_watched_to_are_left_out():
-    """Nine stop at 20 without it; that the tenth reached it at 30 says little of all."""
+    """Nine stop at 20 without it; that the tenth reached it at 30 says little about all of them."""
     table = times(*[(20, np.inf)] * 9, (20, 30))
     assert reached_curves(table)["step"].tolist() == [0, 20]
 

@@ -1,4 +1,4 @@
-"""What a return can be: known of every environment that the lab names, or stated by the runs."""
+"""The bounds of returns: known for every environment that the lab names, or configured by the runs."""
 
 import math
 from pathlib import Path
@@ -43,7 +43,7 @@ def test_settings_that_change_the_bounds_leave_them_unknown(name, known):
 
 
 def play(make, action, steps=None):
-    """The return of one action for ever, or until the end of the episode."""
+    """The return of repeating one action until the end of the episode."""
     with make() as env:
         env.reset(seed=0)
         total, over = 0.0, False
@@ -78,7 +78,7 @@ def test_runs_state_the_bounds_of_their_returns(make_run, tmp_path):
     assert find_bounds(configs, "wall_seconds", None) is None
 
 
-def test_stated_bounds_come_before_the_tables_and_make_no_other_variant(make_run, tmp_path):
+def test_configured_bounds_take_precedence_and_do_not_change_the_variant(make_run, tmp_path):
     make_run("s/a", seed=0)
     make_run("s/b", seed=1, **{"env.return_bounds": None})
     make_run("s/c", seed=2, **{"env.return_bounds": [0, 600]})
@@ -89,14 +89,14 @@ def test_stated_bounds_come_before_the_tables_and_make_no_other_variant(make_run
     assert find_bounds(configs, "final_return", (0, 700)) == (0, 700)
 
 
-def test_what_returns_can_be_is_no_part_of_a_jobs_identity(configure):
+def test_return_bounds_are_not_part_of_a_jobs_identity(configure):
     plain, stated = configure(), configure("env.return_bounds=[0,500]")
     assert stated["env"]["return_bounds"] == [0.0, 500.0]
     before = {**plain, "env": {key: value for key, value in plain["env"].items() if key != "return_bounds"}}
     assert records.identity(plain) == records.identity(stated) == records.identity(before)
 
 
-def test_half_of_the_bounds_are_used_where_the_other_is_not_known(final_returns):
+def test_one_known_bound_is_used_if_the_other_is_unknown(final_returns):
     scores = final_returns.assign(task="MinAtar/Breakout-v1")
     assert find_bounds(scores, "final_return", None) == (0.0, math.inf)
     few = scores[scores["seed"] < 1005]

@@ -1,4 +1,4 @@
-"""A verdict is given where it is warranted: by hand, against enumeration, and by counting."""
+"""Verdicts are given only if warranted: by hand, against enumeration, and by counting."""
 
 import importlib.util
 import itertools
@@ -29,7 +29,7 @@ BENCHMARK = load_benchmark()
 
 
 def test_the_permutation_test_is_that_of_all_arrangements():
-    """Four against five: 126 arrangements, each sampled some eighty times."""
+    """Four against five: 126 arrangements, each sampled about eighty times."""
     first, second = np.array([1.0, 2.0, 4.0, 9.0]), np.array([3.0, 8.0, 11.0, 12.0, 20.0])
     together = np.concatenate([first, second])
 
@@ -88,7 +88,7 @@ def test_an_interval_holds_its_difference_and_leaves_out_zero_where_there_is_a_v
 
 @settings(max_examples=50)
 @given(samples, samples)
-def test_turned_round_it_is_the_same_question(first, second):
+def test_swapping_the_variants_gives_the_same_verdict(first, second):
     """Draws of both streams differ, so that p-values agree to their own error only; what was not seen is the same."""
     (one,), (other,) = judge(first, [second], BOUNDS, num_draws=999), judge(second, [first], BOUNDS, num_draws=999)
     assert one.difference == -other.difference
@@ -162,7 +162,7 @@ def test_intervals_of_means_hold_near_a_bound(name, number):
 
 
 @pytest.mark.parametrize("name", BENCHMARK.PAIRS)
-def test_what_is_plain_to_see_is_decided_at_thirty_seeds(name):
+def test_obvious_differences_are_decided_at_thirty_seeds(name):
     better, worse, deviation, bounds = BENCHMARK.PAIRS[name]
     draws = [lambda rng, size, mean=mean: rng.normal(mean, deviation, size) for mean in (better, worse)]
     assert BENCHMARK.power(*draws, 30, bounds, 40) >= 100 * 36 / 40

@@ -1,4 +1,4 @@
-"""Attacks commands with signals at random moments, and with files that were whole once.
+"""Attacks commands with signals at random moments and with damaged files.
 
     python tests/benchmarks/attack.py --tries 200
     python tests/benchmarks/attack.py --tries 12 --seed 1
@@ -118,7 +118,7 @@ class Attack:
         if "Traceback" in said or "Exception ignored" in said:
             yield f"a traceback: {said[-400:]}"
         if code not in (0, *(-number for number in numbers), *(128 + number for number in numbers)):
-            yield f"exit code {code}"
+            yield f"exit code {code}: {said[-400:]}"
         if code > 0 and len([line for line in said.splitlines() if line.startswith("error: ")]) != 1:
             yield f"not one line: {said[-300:]}"
         if not (directory / RUN).exists():

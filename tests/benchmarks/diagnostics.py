@@ -1,4 +1,4 @@
-"""What measuring costs: a training step with and without diagnostics, side by side and in turn.
+"""What diagnostics cost: a training step with and without them, measured in turn.
 
 python tests/benchmarks/diagnostics.py
 python tests/benchmarks/diagnostics.py experiment=cartpole experiment=rainbow --rounds 30

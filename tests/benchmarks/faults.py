@@ -1,4 +1,4 @@
-"""Has every operation of a run on its files fail in turn, and looks at what is left, and at what comes of it.
+"""Makes each file operation of a run fail in turn, and checks what is left and whether the run recovers.
 
     python tests/benchmarks/faults.py              every operation, each in every way
     python tests/benchmarks/faults.py --stride 25  every 25th of them

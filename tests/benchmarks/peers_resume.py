@@ -372,7 +372,7 @@ def main() -> None:
     if args.stage:
         carry_out(args.stage[0], args.stage[1], Path(args.stage[2]))
         return
-    print("| library | runs repeat | return before | after | never killed | the same episodes | not as it was |")
+    print("| library | runs repeat | return before | after | never killed | the same episodes | not restored |")
     print("|---|---|---|---|---|---|---|")
     for library in [args.only] if args.only else LIBRARIES:
         if importlib.util.find_spec(library) is None:

@@ -1,4 +1,4 @@
-"""How long a person waits: CPU seconds, and seconds to the first character, of commands that do no training.
+"""How long one waits: CPU seconds, and seconds to the first character, of commands that do no training.
 
     python tests/benchmarks/startup.py [TRIES]
 

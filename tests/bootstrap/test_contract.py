@@ -1,4 +1,4 @@
-"""What every bootstrap must answer."""
+"""What every bootstrap must return."""
 
 from __future__ import annotations
 

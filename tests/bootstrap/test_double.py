@@ -21,7 +21,7 @@ def target(bootstrap, q_values):
 
 
 def test_the_online_network_selects_and_the_target_network_evaluates():
-    """The online network prefers action 1, which the target takes to be worth 1 and 3: 1 + ½ · 1 and 1 + ½ · 3.
+    """The online network prefers action 1, which the target network values at 1 and 3: 1 + ½ · 1 and 1 + ½ · 3.
 
     Max takes the target's own favourite, worth 5 and 7: 1 + ½ · 5 and 1 + ½ · 7.
     """

@@ -41,7 +41,7 @@ def test_the_target_by_hand():
 
 
 def test_only_the_target_network_is_asked():
-    """Neither the online network, nor either one at s."""
+    """Neither the online network, nor either network at s."""
     answer = ExpectedSarsa()(SimpleNamespace(target_next=tensor([[1.0, 2.0]]), epsilon=0.2), tensor([0]))
     assert not answer.shift.any()
     assert not answer.bonus.any()

@@ -59,7 +59,7 @@ def test_the_answer_by_hand():
 
 
 def test_the_bonus_is_of_the_action_taken_and_the_state_it_was_taken_in():
-    """τ = 1: π(·|s) = ½, ¼, ¼, whatever is believed of s′."""
+    """τ = 1: π(·|s) = ½, ¼, ¼, whatever the Q-values at s′ are."""
     q_values = SimpleNamespace(
         target_next=tensor([[0.0, 9.0, 0.0], [7.0, 0.0, 0.0]]), target_obs=tensor([[LN2, 0.0, 0.0], [LN2, 0.0, 0.0]])
     )
@@ -147,7 +147,7 @@ def test_values_out_of_range_are_refused(make, wrong):
 
 
 def test_a_row_does_not_depend_on_the_others():
-    """Bit for bit beside values so far above it that to measure from theirs would round its own away."""
+    """Bit for bit, beside values so large that subtracting their maximum would round its own away."""
     rows = tensor([[0.0, 1.0], [1e6, 1e6 + 1]])
     for together, alone in zip(soft_policy(rows, 0.3), soft_policy(rows[:1], 0.3), strict=True):
         assert torch.equal(together[0], alone[0])
@@ -161,6 +161,6 @@ def test_the_last_axis_is_that_of_the_actions_whatever_stands_before():
 
 @pytest.mark.parametrize(("buffer", "n_steps"), [({}, []), ({"n_step": 1}, []), ({"n_step": 2}, [2])])
 def test_windows_of_more_than_one_step_are_warned_of(buffer, n_steps):
-    about = "an approximation, without what lies between the ends"
+    about = "an approximation, without the steps in between"
     expected = [f"bootstrap=munchausen, buffer.n_step={n_step}: {about}" for n_step in n_steps]
     assert list(Munchausen.warn({"buffer": buffer})) == expected

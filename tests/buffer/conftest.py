@@ -1,4 +1,4 @@
-"""Made-up episodes, and what must become of them."""
+"""Made-up episodes, and the transitions they must give."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 
 class Step(NamedTuple):
-    """One environment step, as a buffer is told of it."""
+    """One environment step, as a buffer receives it."""
 
     env_index: int
     obs: Any

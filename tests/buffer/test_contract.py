@@ -1,4 +1,4 @@
-"""What every buffer must do, whatever it remembers and however it draws."""
+"""What every buffer must do, whatever it stores and however it samples."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_batch_says_where_in_the_memory_its_transitions_are(build, space, epis
 
 
 def test_the_memory_of_every_batch_is_the_same_while_its_arrays_are(build, space, episodes):
-    """An engine that knows a memory need not look at its arrays again: what they hold may change, they may not."""
+    """An engine may remember the arrays of a memory: their content may change, but not the arrays themselves."""
     buffer, known = build(), {}
     for step in episodes.steps:
         append(buffer, space, step)
@@ -112,7 +112,7 @@ def test_priorities_of_what_was_drawn_are_accepted(build, space, episodes):
 
 
 def test_the_transitions_of_a_batch_are_a_copy(build, space, episodes):
-    """What is done to them the memory does not know, nor they what it goes through."""
+    """Changes to them do not affect the memory, nor the other way round."""
     buffer, other = build(), build()
     for step in episodes.steps[:30]:
         append(buffer, space, step)

@@ -180,7 +180,7 @@ def test_of_several_priorities_for_one_transition_the_last_stays():
 
 
 @pytest.mark.parametrize("worst", [-1e-3, math.nan, math.inf])
-def test_a_priority_that_is_none_is_refused(worst):
+def test_an_invalid_priority_is_refused(worst):
     buffer = filled(range(3))
     with pytest.raises(ValueError, match="must be finite and at least 0"):
         buffer.update_priorities(np.array([0, 1]), np.array([1.0, worst]))
@@ -279,7 +279,7 @@ def test_memory_counts_the_trees_too():
 
 
 @pytest.mark.parametrize("key", ["batch_size", "n_step"])
-def test_what_never_fits_is_found_before_a_run(key):
+def test_settings_that_never_fit_are_refused_before_a_run(key):
     config = {"buffer": {"capacity": 63, "n_step": 1}, "train": {"batch_size": 1}}
     config["train" if key == "batch_size" else "buffer"][key] = 64
     (problem,) = Prioritized.check(config)

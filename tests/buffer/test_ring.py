@@ -112,7 +112,7 @@ def test_rows_that_are_missing_are_noticed():
         saved.copy_to(np.zeros(20, np.int64))
 
 
-def test_more_than_the_machine_has_memory_for_is_refused_before_the_run():
+def test_a_replay_larger_than_the_memory_is_refused_before_the_run():
     """Ten million stacks of four Atari frames, twice each, are 564 GB."""
     with pytest.raises(ValueError, match=r"capacity=10000000: needs 564.6 GB, this machine has .* transitions .* fit"):
         Ring(Box(0, 255, (4, 84, 84), np.uint8), 10_000_000)

@@ -126,7 +126,7 @@ def test_a_million_transitions_of_cartpole_fit_into_fifty_megabytes():
         (2, 3, 64, ["train.batch_size=64: ", "buffer.n_step=3: "]),
     ],
 )
-def test_what_never_fits_is_found_before_a_run(capacity, n_step, batch_size, problems):
+def test_settings_that_never_fit_are_refused_before_a_run(capacity, n_step, batch_size, problems):
     config = {"buffer": {"capacity": capacity, "n_step": n_step}, "train": {"batch_size": batch_size}}
     found = list(Uniform.check(config))
     assert len(found) == len(problems)

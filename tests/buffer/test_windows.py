@@ -48,7 +48,7 @@ def test_an_episode_shorter_than_the_window_is_flushed():
     assert push(Windows(5, 0.5, 1), 4, 8, truncated=True) == [("o0", 0, 8.0, "o2", 0.25), ("o1", 1, 8.0, "o2", 0.5)]
 
 
-def test_nothing_is_given_out_before_a_window_is_full():
+def test_no_transition_is_returned_before_a_window_is_full():
     windows = Windows(3, 0.5, 1)
     assert push(windows, 1, 2) == []
 

@@ -18,7 +18,7 @@ class Outcome:
 
 @pytest.fixture
 def cli(capsys, monkeypatch, tmp_path):
-    """Calls `python -m dqn_lab WORDS…`; gives exit code, output and errors."""
+    """Calls `python -m dqn_lab WORDS…`; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["dqn-lab"])
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -1,4 +1,4 @@
-"""A disk on which nothing can be written, or nothing any more."""
+"""A disk that is read-only, or full."""
 
 import contextlib
 import logging

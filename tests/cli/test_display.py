@@ -1,4 +1,4 @@
-"""What a person sees of a run: at every width how far it is, how it does, and how fast."""
+"""What is shown of a run: at every width its progress, its return and its speed."""
 
 import io
 
@@ -40,7 +40,7 @@ def test_words_without_a_limit_are_whole(configure):
 
 
 def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
-    """Their time is none of the training's: the speed beside the bar stays what it was."""
+    """Their time does not count as training: the speed beside the bar does not change."""
     text, clock = io.StringIO(), iter(range(1000))
     bar = Bar(build(configure("logger=csv")), Console(file=text, width=120, force_terminal=True))
     monkeypatch.setattr("dqn_lab.cli._display.time.perf_counter", lambda: float(next(clock)))

@@ -1,4 +1,4 @@
-"""A user's own environment from the command line: what can be observed, and what an environment must not do."""
+"""A user's own environment from the command line: supported observations, and what an environment must not do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of components without importing them: the same as with importing them, whatever the cache holds."""
+"""What is known of components without importing them: the same as after importing them, whatever the cache holds."""
 
 import json
 import random

@@ -56,7 +56,7 @@ def test_what_cannot_be_inspected_is_said_in_one_line(cli, tmp_path):
         ("run", "--dims", "0"): "--dims 0: must be two different dimensions, or all",
         ("run", "--policy", "step_7"): "--policy=step_7: run has no such policy; choices: best, final",
         ("wrong",): "wrong/checkpoint/final",
-        ("run", "--out", "mine"): "mine: is there already, and is no inspection",
+        ("run", "--out", "mine"): "mine: exists already and is not an inspection",
         ("run", "--out", "file/page"): "file/page: cannot be written: ",
     }.items():
         outcome = cli("inspect", *words)

@@ -1,4 +1,4 @@
-"""Values that nobody can mean: one line, before anything is allocated or written."""
+"""Impossible values: one line, before anything is allocated or written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RAMP = "optimizer.lr={start:1e-3,ende:0,duration:100,unit:steps}"
     ("buffer.capacity=1e12", "buffer.capacity=1000000000000: needs 48,000.0 GB, this machine has "),
     (RAMP, "optimizer.lr.ende=0: no such key; did you mean end? choices: start, end, duration, unit"),
 ])  # fmt: skip
-def test_it_is_refused_in_one_line(cli, tmp_path, word, message):
+def test_impossible_values_are_refused_in_one_line(cli, tmp_path, word, message):
     outcome = cli("train", "logger=csv", word)
     assert outcome.code == 2
     assert any(line.startswith(f"error: {message}") for line in outcome.err.splitlines()), outcome.err

@@ -29,7 +29,7 @@ def test_evaluate_gives_the_same_answer_again_and_another_from_other_seeds(cli, 
     assert first != other
 
 
-def test_evaluate_writes_a_row_per_episode_where_asked(cli, finished, tmp_path):
+def test_evaluate_writes_a_row_per_episode_if_asked(cli, finished, tmp_path):
     cli("evaluate", finished, "--episodes", "4", "--policy", "best", "--csv", tmp_path / "scores.csv")
     with (tmp_path / "scores.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -117,7 +117,7 @@ def test_completion_answers_a_shells_query(cli, monkeypatch, tmp_path, line, exp
     assert all(answer.startswith(line.rpartition(" ")[2]) for answer in answers)
 
 
-def test_completion_knows_a_directory_of_ones_own(cli, monkeypatch, tmp_path):
+def test_completion_knows_a_custom_directory(cli, monkeypatch, tmp_path):
     (tmp_path / "mine" / "network").mkdir(parents=True)
     (tmp_path / "mine" / "network" / "mlp_mine.yaml").write_text("name: my_nets:Net\nwidth: 3\n")
     monkeypatch.setenv("COMP_LINE", "dqn-lab train --config-dir mine network=mlp_mine network.w")

@@ -36,7 +36,7 @@ QUICK = ("logger=csv", "display=none", "steps=300", "episodes=null", "evaluation
 
 
 def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
-    """And a run that does neither writes what it wrote before."""
+    """A run that does neither writes the same as before these existed."""
     cli("train", *QUICK, f"hydra.run.dir={tmp_path}/plain")
     seen = cli("train", *QUICK, "evaluation.video=true", "evaluation.keep_policies=2", f"hydra.run.dir={tmp_path}/seen")
     assert seen.code == 0, seen.err
@@ -73,7 +73,7 @@ def test_a_run_that_cannot_be_filmed_does_not_begin(cli, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_only_seen_is_no_part_of_what_a_job_is_known_by(configure):
+def test_films_and_kept_policies_are_not_part_of_a_jobs_identity(configure):
     from dqn_lab.records import identity
 
     plain = configure()
@@ -131,9 +131,9 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
     (tmp_path / "empty" / "run.json").write_text(json.dumps(record))
     before = sorted(tmp_path.rglob("*"))
     for words, problem in {
-        ("run", "--grid"): "run: kept no policies on the way",
+        ("run", "--grid"): "run: saved no policies during training",
         ("run", "other"): "2 runs: --grid shows several side by side",
-        ("run", "other", "--grid"): "--grid: of different tasks: CartPole-v1, Acrobot-v1",
+        ("run", "other", "--grid"): "--grid: the runs are of different tasks: CartPole-v1, Acrobot-v1",
         ("dark",): "this environment has no render_mode rgb_array: it does not draw itself",
         ("nothing",): "nothing: no run here",
         ("empty",): "empty: this run has saved no policy yet",
@@ -152,7 +152,7 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
 
 
 def test_play_shows_episodes_in_a_window(cli, monkeypatch):
-    """The window is SDL's own that nobody sees; what it shows is looked at under Xvfb."""
+    """With SDL's dummy driver, whose window is not visible."""
     pygame = pytest.importorskip("pygame")
     cli("train", *QUICK, "hydra.run.dir=run")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")

@@ -1,4 +1,4 @@
-"""A run that was stopped and resumed is the run that was never stopped; and what cannot be resumed says why."""
+"""A resumed run is the same as one that was never stopped, and what cannot be resumed says why."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ def train(cli):
 
 @pytest.fixture
 def stop(monkeypatch):
-    """Has a signal come at a safe point, the so-many-th one."""
+    """Makes a signal come at the given safe point."""
 
     def at(number, signal=15):
         left = [number]
@@ -58,14 +58,14 @@ def stop(monkeypatch):
 @pytest.mark.parametrize(("rollout", "safe_points"), [
     ("python", (1,)), ("python", (12,)), ("python", (3, 7, 4)), ("compiled", (1,)), ("compiled", (3, 2, 1)),
 ])  # fmt: skip
-def test_a_run_that_was_stopped_comes_out_as_if_it_had_not_been(train, cli, stop, overrides, rollout, safe_points):
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, overrides, rollout, safe_points):
     overrides = (*overrides, f"rollout={rollout}", "env.implementation=compiled")
     train("whole", *overrides)
     for number, safe_point in enumerate(safe_points):
         stop(safe_point)
         outcome = cli("resume", "stopped") if number else train("stopped", *overrides, code=143)
         assert outcome.code == 143
-        assert "python -m dqn_lab resume stopped goes on" in outcome.err
+        assert "python -m dqn_lab resume stopped continues it" in outcome.err
         assert read_record(Path("stopped"))["status"] == "interrupted"
     stop(-1)
     outcome = cli("resume", "stopped")
@@ -114,7 +114,7 @@ def test_an_older_run_goes_on_in_the_environment_that_it_was_saved_of(train, cli
 
 
 def die(directory, num_states):
-    """Leaves a run as a process does that was killed after its checkpoints, and had written more rows since."""
+    """Leaves a run as a process that was killed some rows after its last checkpoint."""
     for path in states(directory)[num_states:]:
         path.unlink()
     record = json.loads((directory / "run.json").read_text())
@@ -132,7 +132,7 @@ def test_rows_after_the_checkpoint_are_cut_and_come_again(train, cli, tmp_path, 
     assert results("run") == expected
 
 
-def test_a_damaged_checkpoint_is_passed_over_with_a_warning(train, cli, tmp_path):
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(train, cli, tmp_path):
     train("run", "checkpoint.keep=9")
     expected = results("run")
     die(tmp_path / "run", 3)
@@ -140,7 +140,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_a_warning(train, cli, tmp_path
     newest.write_bytes(newest.read_bytes()[:-100])
     outcome = cli("resume", "run")
     assert outcome.code == 0
-    assert f"{newest.name}: damaged, or not a file of dqn_lab; the checkpoint before it is tried" in outcome.err
+    assert f"{newest.name}: damaged, or not a file of dqn_lab; trying the checkpoint before it" in outcome.err
     assert results("run") == expected
 
 
@@ -155,7 +155,7 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
     assert read_record(Path("run"))["scores"] == read_record(Path("long"))["scores"]
 
 
-def test_what_changes_no_past_may_change(train, cli, stop):
+def test_overrides_that_do_not_change_the_past_are_allowed(train, cli, stop):
     train("whole")
     stop(3)
     train("run", code=143)
@@ -187,14 +187,14 @@ def refusals(train, cli, stop):
 
 @pytest.mark.parametrize(("words", "said"), [
     (["nowhere"], "nowhere: no such directory"),
-    (["run", "optimizer.lr=1"], "optimizer.lr=1: would change what the run has done already; may change: episodes, "
-                                "steps, evaluation, logger, checkpoint, display"),
-    (["run", "seed=3"], "seed=3: would change what the run has done already"),
-    (["run", "steps=10"], "the run has come to episode"),
+    (["run", "optimizer.lr=1"], "optimizer.lr=1: would change what the run has already done; these may change: "
+                                "episodes, steps, evaluation, logger, checkpoint, display"),
+    (["run", "seed=3"], "seed=3: would change what the run has already done"),
+    (["run", "steps=10"], "the run is at episode"),
     (["run", "steps=-1"], "steps=-1: must be greater than 0"),
     (["run", "stesp=10"], "stesp=10: would change"),
-    (["done"], "done: is completed; steps=… or episodes=… makes it longer"),
-    (["bare"], "bare: has no checkpoint to go on from; run it again"),
+    (["done"], "done: is completed; extend it with steps=… or episodes=…"),
+    (["bare"], "bare: has no checkpoint to continue from; run it again"),
 ])  # fmt: skip
 def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, said):
     refusals(train, cli, stop)
@@ -231,7 +231,7 @@ def test_a_checkpoint_of_another_run_is_not_taken(train, cli, stop):
     shutil.copytree("other/checkpoint", "run/checkpoint")
     outcome = cli("resume", "run")
     assert outcome.code == 2
-    assert "has no checkpoint to go on from: the checkpoint is of another configuration" in outcome.problems[0]
+    assert "has no checkpoint to continue from: the checkpoint belongs to another configuration" in outcome.problems[0]
 
 
 @pytest.mark.parametrize("interval", ["null", "100"])
@@ -260,7 +260,7 @@ def test_a_verified_run_is_equal_or_says_where_it_differs(train, cli):
     assert f"episodes.csv: differs from row 3 on: return was 999.0, is {float(lines[3].split(',')[2])}" in outcome.out
     assert "  torch was 1.0, is " in outcome.out
     path.write_text("\n".join([*lines[:3], ""]))
-    assert f"episodes.csv: 2 rows are recorded, {len(lines) - 1} came out now" in cli("verify", "run").out
+    assert f"episodes.csv: 2 rows are recorded, now there are {len(lines) - 1}" in cli("verify", "run").out
 
 
 def test_the_final_policy_alone_can_be_verified(train, cli):

@@ -185,7 +185,7 @@ def test_a_job_whose_checkpoints_are_all_damaged_is_begun_again(ask, home):
 
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_run_counts_as_running_while_its_process_is_there(ask, home, is_there):
-    """Whatever its number is: that may be in use again."""
+    """Whatever its id, which may be reused."""
     ask()
     job = home / read(home)["jobs"][0]["directory"]
     record = json.loads((job / "run.json").read_text())
@@ -218,7 +218,7 @@ def test_a_dry_run_lists_the_jobs_and_writes_nothing(ask, home, tmp_path):
     assert "2 of 4 jobs to run in outputs/sweeps/works" in again
 
 
-def test_the_quick_form_and_other_overrides_have_directories_of_their_own(ask, tmp_path):
+def test_the_quick_form_and_other_overrides_have_their_own_directories(ask, tmp_path):
     ask("--quick")
     ask("seed=0", "discount=0.9")
     ask("seed=0", "--dir", "elsewhere")
@@ -255,7 +255,7 @@ def test_a_sweep_is_listed_and_explained_without_hydra():
 MISTAKES = [
     (("target.intervall=3",), {}, "every variant: target.intervall=3: no such key; did you mean interval?"),
     (("target.interval=3",), {}, "target.interval=3: is what works compares"),
-    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: a sweep's values are in its file"),
+    (("discount=0.9,0.8",), {}, "discount=0.9,0.8: several values belong in the question's file"),
     (("seed=0,0",), {}, "seed=0,0: 0 occurs twice"),
     (("seed=-1",), {}, "seed=-1: must be whole numbers of at least 0"),
     (("seed=__import__('os')",), {}, "seed=__import__('os'): must be whole numbers of at least 0"),
@@ -276,12 +276,12 @@ MISTAKES = [
     ((), {"text": FILE + "control: b\n"}, "works.yaml: not valid yaml: "),
     ((), {"text": FILE + "metric: final_retrun\n"},
      "works.yaml: metric=final_retrun: no such metric; did you mean final_return?"),
-    ((), {"variants": "{a: [seed=3], b: []}"}, "works.yaml: variants.a: seed=3: seeds: says which"),
+    ((), {"variants": "{a: [seed=3], b: []}"}, "works.yaml: variants.a: seed=3: set it under seeds:"),
     ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: write it after"),
     ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
      "search.params: network=mlp42: no such option; did you mean mlp64?"),
     (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
-     "variants 'a' and 'b' are the same runs: network.hidden=[8,8] sets what would tell them apart"),
+     "variants 'a' and 'b' are the same runs: network.hidden=[8,8] removes their difference"),
     pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',
                  marks=pytest.mark.skipif(find_spec("submitit") is not None, reason="the extra is installed")),
     pytest.param(("hydra/launcher=ray_local",), {},
@@ -300,7 +300,7 @@ def test_a_mistake_costs_one_line_before_anything_runs(ask, tmp_path, words, cha
     assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
 
 
-def test_what_is_hardly_meant_is_said_with_the_variants_that_it_concerns(ask, monkeypatch):
+def test_warnings_name_the_variants_they_concern(ask, monkeypatch):
     monkeypatch.delenv("DQN_LAB_WARNED", raising=False)
     outcome = ask("--dry-run", variants="{plain: [], noisy: [network.noisy=true], same: []}", control="plain")
     warnings = [line for line in outcome.err.splitlines() if line.startswith("warning: ")]
@@ -315,7 +315,7 @@ def test_a_variant_may_set_an_environments_own_arguments(ask):
 
 
 def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkeypatch):
-    """The sweeper is stood in for: one run is made, then comes Ctrl-C."""
+    """With a fake sweeper: one run is made, then Ctrl-C comes."""
     home, place = tmp_path / "outputs/sweeps/works", tmp_path / "search"
 
     class Interrupted:
@@ -461,7 +461,7 @@ seeds: range(0, 2)
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
 @pytest.mark.parametrize("safe_point", [2, 20, 45])
-def test_a_search_that_was_stopped_comes_out_as_if_it_had_not_been(ask, tmp_path, monkeypatch, safe_point):
+def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monkeypatch, safe_point):
     assert ask("--dir", "whole", text=SEARCH).code == 0
     left = [safe_point]
 

@@ -81,7 +81,7 @@ def test_a_single_run_is_composed_validated_and_built_once_and_its_words_stay(cl
     assert sys.argv == ["dqn-lab", *words]
 
 
-def test_two_runs_of_one_moment_get_directories_of_their_own(tmp_path):
+def test_two_runs_started_at_once_get_their_own_directories(tmp_path):
     first, second, third = (make_directory(tmp_path / "12-00-00_default", bump=True) for _ in range(3))
     assert [path.name for path in (first, second, third)] == [
         "12-00-00_default", "12-00-00_default_2", "12-00-00_default_3",
@@ -184,7 +184,7 @@ def test_a_sweep_is_not_run_over_an_earlier_one(cli, quick):
 
 
 @pytest.mark.parametrize("grid", ["hydra.run.dir=out", "-m seed=1,2 hydra.sweep.dir=out"])
-def test_a_viewer_that_leaves_does_not_end_the_run(tmp_path, grid):
+def test_a_reader_that_closes_the_pipe_does_not_end_the_run(tmp_path, grid):
     words = f"{sys.executable} -m dqn_lab train episodes=40 logger=csv evaluation.final_num_episodes=1 {grid}"
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     subprocess.run(f"{words} | head -1", shell=True, cwd=tmp_path, check=True, capture_output=True, env=environment)
@@ -226,7 +226,7 @@ def test_cfg_job_shows_the_configuration_and_runs_nothing(cli, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_server_that_is_away_costs_a_warning(cli, quick, monkeypatch, tmp_path, caplog):
+def test_an_unreachable_server_costs_a_warning(cli, quick, monkeypatch, tmp_path, caplog):
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")

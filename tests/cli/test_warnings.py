@@ -5,15 +5,15 @@ import json
 import pytest
 
 NOISY = "network.noisy=true, exploration=exponential: both explore; exploration=none leaves it to the noise"
-LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without what lies between the ends"
+LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without the steps in between"
 
 ONE = "bootstrap=double, target=none: the same as bootstrap=max, because there is only one network"
-UNUSED = "buffer=none, train.batch_size=128: has no effect, a batch is the transition just stored"
+UNUSED = "buffer=none, train.batch_size=128: has no effect; a batch is the transition just stored"
 RISING = "exploration.start=0.1, exploration.end=0.5: ε rises, so the policy explores more and more"
 RAMP = '{"start": 0.0001, "end": 0.001, "duration": 9, "unit": "steps"}'
 NARROW = (
-    "network.layer_norm=true, network.hidden=[8, 2]: a norm over one feature leaves a constant, over two only which is "
-    "greater; such a network hardly learns"
+    "network.layer_norm=true, network.hidden=[8, 2]: a norm over one feature yields a constant, and over two only "
+    "their order; the network hardly learns"
 )
 
 
@@ -40,7 +40,7 @@ def on_record(root):
     (("exploration=linear", "exploration.start=0.1", "exploration.end=0.5"), [RISING]),
     (("exploration=ez_greedy", "exploration.start=0.1", "exploration.end=0.5"), [RISING]),
     (("optimizer.lr={start:1e-4,end:1e-3,duration:9,unit:steps}",),
-     [f"optimizer.lr={RAMP}: it rises, and stays at its largest to the end of the run"]),
+     [f"optimizer.lr={RAMP}: it rises, and stays at its largest value to the end of the run"]),
     (("exploration=boltzmann", "exploration.temperature={start:1e-4,end:1e-3,duration:9,unit:steps}"),
      [f"exploration.temperature={RAMP}: it rises, so the policy explores more and more"]),
     (("value=categorical", "network=mlp24"), []),
@@ -53,7 +53,7 @@ def on_record(root):
     (("value=categorical", "env.return_bounds=[0,1e4]", "env.max_episode_steps=100"),
      ["value.v_max=100: discounted returns of this environment reach about 6.34e+03, and the support clips them"]),
 ])  # fmt: skip
-def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, expected):
+def test_a_warning_is_printed_once_and_kept_in_the_record(cli, quick, tmp_path, overrides, expected):
     outcome = cli("train", *quick, "train.learning_starts=10_000", *overrides)
     assert outcome.code == 0
     assert warnings(outcome) == expected
@@ -67,7 +67,7 @@ def test_a_run_is_warned_of_once_and_keeps_it(cli, quick, tmp_path, overrides, e
     (("train.learning_starts=51",),
      ["train.learning_starts=51, steps=50: the run ends before anything is learned"]),
     (("train.learning_starts=1", "train.batch_size=51"),
-     ["train.batch_size=51, steps=50: the run ends before there is a whole batch to learn from"]),
+     ["train.batch_size=51, steps=50: the run ends before a whole batch is stored"]),
     (("train.learning_starts=1", "train.batch_size=64", "buffer=none"), []),
 ])  # fmt: skip
 def test_a_run_that_ends_before_it_learns_is_warned_of(cli, quick, overrides, expected):
@@ -92,5 +92,5 @@ def test_what_is_refused_is_not_warned_of(cli, quick):
 
 
 def test_components_says_what_is_warned_of(cli):
-    assert "warnings: Noise explores by itself" in cli("components", "network").out
-    assert "warnings: It is an approximation where a buffer's n_step is above 1." in cli("components", "bootstrap").out
+    assert "warnings: With `noisy` the noise explores by itself" in cli("components", "network").out
+    assert "warnings: With buffer.n_step above 1 it is an approximation." in cli("components", "bootstrap").out

@@ -1,4 +1,4 @@
-"""Diagnostics: they measure what they say, alike in every engine, and change nothing."""
+"""Diagnostics: they measure what they document, the same in every engine, and change nothing."""
 
 import csv
 import itertools
@@ -66,7 +66,7 @@ COMPILES = (
     pytest.param("compiled", ("experiment=iqn",), marks=COMPILES),
 ])  # fmt: skip
 def test_engines_measure_alike(configure, tmp_path, engine, overrides):
-    """To rounding, before rounding has led them apart."""
+    """Up to rounding, before rounding errors have grown."""
     words = (*overrides, *SHORT, "steps=170", "diagnostics=probe", "diagnostics.interval=5", "train.learning_starts=64")
     fast, eager = (rows(configure, tmp_path / name, *words, f"engine={name}") for name in (engine, "torch"))
     compared = 0

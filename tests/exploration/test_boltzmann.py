@@ -77,7 +77,7 @@ def test_a_high_temperature_is_uniform_and_a_low_one_greedy(make):
     assert [choose(cold, [0, 5, 1, 2], draw) for draw in draws] == [1, 1, 1, 1]
 
 
-def test_the_temperature_may_fall_to_nothing_where_the_best_is_taken(make):
+def test_the_temperature_may_fall_to_zero_where_the_best_is_taken(make):
     """From 4 to 0 over 8 steps; equally good actions share the end."""
     ramp = {"start": 4, "end": 0, "duration": 8, "unit": "steps"}
     exploration = make("exploration", "boltzmann", 3, temperature=ramp)
@@ -92,6 +92,6 @@ def test_a_temperature_is_positive(make, temperature):
 
 
 @pytest.mark.parametrize("number", [0.0, 0.5, BELOW_ONE])
-def test_values_that_are_no_numbers_give_an_action_all_the_same(make, number):
-    """What is wrong is said by the loss."""
+def test_nan_q_values_still_give_an_action(make, number):
+    """The loss reports what is wrong."""
     assert choose(make("exploration", "boltzmann", 2), [math.nan, math.nan], number) in (0, 1)

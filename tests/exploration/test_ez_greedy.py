@@ -57,7 +57,7 @@ def test_a_repetition_ends_with_its_episode(make):
     assert exploration.select(unasked, Fixed(0.0, 0.9, 0.0), 0, Progress(3, episode=1)) == 3
 
 
-def test_each_environment_has_a_repetition_of_its_own(make):
+def test_each_environment_has_its_own_repetition(make):
     exploration = always(make, max_duration=10)
     assert exploration.select(unasked, Fixed(0.0, 0.3, 0.999), 0, Progress()) == 1
     assert exploration.select(unasked, Fixed(0.0, 0.9, 0.999), 1, Progress()) == 3

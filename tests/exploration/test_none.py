@@ -13,7 +13,7 @@ def test_the_greedy_action_is_always_taken(make):
     assert actions == {1}
 
 
-def test_epsilon_is_reported_as_nothing(make):
+def test_epsilon_is_reported_as_zero(make):
     assert make("exploration", "none", 3).report(Progress(5)) == {"epsilon": 0.0}
 
 

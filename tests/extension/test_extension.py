@@ -1,4 +1,4 @@
-"""Components from outside the package, with nothing in it touched: a directory, and an installed package."""
+"""Components from outside the unchanged package: from a directory, and from an installed package."""
 
 import csv
 import json
@@ -37,7 +37,7 @@ def test_a_directory_brings_a_network_and_a_buffer(directory_run):
     assert config["buffer"] == {"name": "my_parts:Recent", "capacity": 10_000, "emphasis": 3.0}
 
 
-def test_a_component_of_ones_own_may_add_a_column(directory_run):
+def test_a_custom_component_may_add_a_column(directory_run):
     with (directory_run / "run" / "episodes.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["fill"]) for row in rows] == [int(row["step"]) / 10_000 for row in rows]
@@ -68,7 +68,7 @@ def test_components_shows_what_a_directory_brings(directory_run):
     assert "network.width: integer > 0; default 32" in shown
 
 
-def test_a_mistake_in_ones_own_component_is_one_line(directory_run):
+def test_a_mistake_in_a_custom_component_is_one_line(directory_run):
     done = dqn_lab("train", "--config-dir", "my_lab", "network=residual", "network.width=0", cwd=directory_run)
     assert (done.returncode, done.stderr) == (2, "error: network.width=0: must be greater than 0\n")
 
@@ -91,7 +91,7 @@ def test_a_network_that_cannot_serve_is_refused_in_one_line(tmp_path, body, mess
     assert line.startswith(f"error: network=my_net:Net: {message}")
 
 
-def test_an_environment_of_ones_own_is_learned(directory_run):
+def test_a_custom_environment_is_learned(directory_run):
     """The way out of five rooms takes four steps: a return of 10 − 3."""
     words = ("env=corridor", "env.kwargs.rooms=5", "steps=3000", "episodes=null", "hydra.run.dir=corridor")
     done = dqn_lab("train", "--config-dir", "my_lab", *words, *QUICK[1:], cwd=directory_run)
@@ -129,7 +129,7 @@ BROKEN = {
         "        super().__init__(); self.w = nn.Parameter(g and nn.init.zeros_(__import__('torch').empty(a, k)))\n"
         "    def forward(self, obs): return self.w.detach().expand(len(obs), -1, -1)\n", "",
     ),
-    "logger": ("class Mine:\n    def open(self, directory, config, columns): ...\n", "TypeError: Mine has not all"),
+    "logger": ("class Mine:\n    def open(self, directory, config, columns): ...\n", "TypeError: Mine lacks a member"),
 }  # fmt: skip
 
 
@@ -141,8 +141,8 @@ def test_a_component_of_the_wrong_shape_ends_a_command_before_its_run(tmp_path, 
     done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", cwd=tmp_path)
     assert done.returncode == 2, done.stdout
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"error: {group}=my_part:Mine: failed in a rehearsal: {said}")
-    assert line.endswith(f"`components {group}` prints what a {group} has to offer")
+    assert line.startswith(f"error: {group}=my_part:Mine: failed in a trial before the run: {said}")
+    assert line.endswith(f"`components {group}` prints what a {group} needs")
     assert not (tmp_path / "outputs").exists()
 
 
@@ -164,8 +164,8 @@ def test_a_class_that_is_no_component_is_refused(tmp_path, name):
     assert not (tmp_path / "outputs").exists()
 
 
-def test_a_rehearsal_changes_nothing_of_the_run(tmp_path):
-    """A buffer of the lab's own, named as one from outside, and so rehearsed: the same bytes as without."""
+def test_a_trial_changes_nothing_in_the_run(tmp_path):
+    """With one of the lab's own buffers, named as one from outside and so tried out: the same bytes as without."""
     body = "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform): ...\n"
     write_component(tmp_path, "buffer", body)
     for directory, option in (("mine", "mine"), ("own", "uniform")):

@@ -99,7 +99,7 @@ def test_the_same_names_and_values_are_logged_offline(make, tmp_path, columns, e
 
 
 @pytest.mark.parametrize(("status", "code"), [("completed", 0), ("failed", 1)])
-def test_the_end_of_a_run_is_told(make, tmp_path, columns, status, code):
+def test_wandb_is_told_how_a_run_ended(make, tmp_path, columns, status, code):
     logged(make("logger", "wandb", mode="offline"), tmp_path, columns, status=status)
     summary = {}
     for record in records(tmp_path, "summary"):
@@ -108,7 +108,7 @@ def test_the_end_of_a_run_is_told(make, tmp_path, columns, status, code):
     assert [record.exit_code for record in records(tmp_path, "exit")] == [code]
 
 
-def test_a_server_that_is_away_costs_a_warning_and_not_the_run(make, tmp_path, monkeypatch, caplog, columns, row):
+def test_an_unreachable_server_costs_a_warning_and_not_the_run(make, tmp_path, monkeypatch, caplog, columns, row):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     info = logged(make("logger", "wandb", mode="online"), tmp_path, columns, row)
@@ -119,7 +119,7 @@ def test_a_server_that_is_away_costs_a_warning_and_not_the_run(make, tmp_path, m
 
 
 class Server(BaseHTTPRequestHandler):
-    """Answers everything with what `reply` says; None: nothing, for as long as it is asked."""
+    """Answers every request with `reply`; None: never answers."""
 
     reply: tuple[int, bytes] | None = None
 
@@ -199,7 +199,7 @@ def test_a_wandb_that_cannot_start_at_all_costs_no_run(make, tmp_path, monkeypat
     logger.write("episodes", row)
     logger.close("completed", {"return_mean": 1.0})
     assert logger.info() == {}
-    assert "wandb: no room for wandb; this run is not logged there at all" in caplog.text
+    assert "wandb: no room for wandb; this run is not logged to wandb" in caplog.text
 
 
 def test_disabled_writes_nothing(make, tmp_path, columns, row):

@@ -108,7 +108,7 @@ def test_channels_stand_where_it_is_said(cnn, name):
 
 
 @given(st.integers(1, 9), st.integers(1, 5), st.integers(1, 30))
-def test_a_convolution_needs_as_many_pixels_as_leave_so_many(kernel, stride, pixels):
+def test_the_input_size_that_a_convolution_needs_is_the_inverse_of_its_output_size(kernel, stride, pixels):
     convolution = Convolution(1, kernel, stride)
     needed = convolution.needed(pixels)
     assert convolution.size(needed) == pixels
@@ -122,11 +122,11 @@ def test_initial_weights_fill_the_range_of_their_rule(cnn):
 
 
 @pytest.mark.parametrize(("name", "space", "problem"), [
-    ("nature_cnn", Box(-1, 1, (4,)), r"needs images to observe, a Box of three axes \(channels, height, width\), "),
-    ("minatar_cnn", Box(-1, 1, (4, 4)), r"needs images to observe, a Box of three axes \(height, width, channels\), "),
-    ("minatar_cnn", Discrete(4), "needs images to observe, a Box of three axes .* got Discrete"),
+    ("nature_cnn", Box(-1, 1, (4,)), r"needs images as observations, a Box of three axes \(channels, height, "),
+    ("minatar_cnn", Box(-1, 1, (4, 4)), r"needs images as observations, a Box of three axes \(height, width, ch"),
+    ("minatar_cnn", Discrete(4), "needs images as observations, a Box of three axes .* got Discrete"),
 ])  # fmt: skip
-def test_what_is_no_image_is_refused(cnn, name, space, problem):
+def test_observations_that_are_not_images_are_refused(cnn, name, space, problem):
     with pytest.raises(ConfigError, match=f"^network={name}: {problem}"):
         cnn(name, space)
 
@@ -135,7 +135,7 @@ def test_an_image_too_small_is_refused(cnn):
     cnn("nature_cnn", Box(0, 255, (4, 36, 36), np.uint8))
     cnn("minatar_cnn", Box(0, 255, (3, 3, 4), np.uint8))
     for shape, said in {(4, 36, 35): "36 × 35", (84, 84, 4): "84 × 4"}.items():
-        least = rf"^network\.channels=first: of shape .* images are {said}, and must be at least 36 × 36$"
+        least = rf"^network\.channels=first: images of shape .* are {said}, and must be at least 36 × 36$"
         with pytest.raises(ConfigError, match=least):
             cnn("nature_cnn", Box(0, 255, shape, np.uint8))
 

@@ -96,7 +96,7 @@ def test_loading_a_state_makes_the_same_function(build, space):
     assert torch.equal(other(obs), network(obs))
 
 
-def test_a_deep_copy_is_the_same_function_with_parameters_of_its_own(build, space):
+def test_a_deep_copy_is_the_same_function_with_its_own_parameters(build, space):
     network, obs = build(), observe(space, 4)
     clone, before = copy.deepcopy(network), network(obs).detach()
     assert torch.equal(clone(obs), before)
@@ -118,7 +118,7 @@ def test_no_global_randomness_is_used(build, space, check_global_randomness):
         noisily(build(), observe(space, 2))
 
 
-def test_noise_is_what_it_was_drawn_as_and_nothing_else_is_random(build, space):
+def test_outputs_depend_on_the_drawn_noise_and_nothing_else_is_random(build, space):
     network, obs = build(), observe(space, 3)
     assert torch.equal(network(obs), network(obs))
     assert torch.equal(noisily(network, obs), noisily(network, obs))

@@ -66,7 +66,7 @@ def test_the_gradient_is_that_of_finite_differences(hidden, dueling):
     assert torch.autograd.gradcheck(outputs, weights)
 
 
-def test_streams_have_a_hidden_layer_of_their_own_where_it_is_asked_for():
+def test_streams_have_their_own_hidden_layer_if_asked_for():
     shapes = [tuple(weight.shape) for weight in head(hidden=5).parameters()]
     assert shapes == [(5, 4), (5,), (2, 5), (2,), (5, 4), (5,), (6, 5), (6,)]
 

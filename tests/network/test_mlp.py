@@ -114,7 +114,7 @@ def test_states_are_read_as_one_hot_and_bits_as_they_are(mlp, space, obs, inputs
 
 
 def test_a_network_of_states_has_the_parameters_of_any_other(mlp):
-    """What its inputs stand for is no part of a saved policy."""
+    """The meaning of its inputs is not part of a saved policy."""
     assert mlp(Discrete(2)).state_dict().keys() == mlp().state_dict().keys()
 
 

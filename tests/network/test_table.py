@@ -22,7 +22,7 @@ def rows(space, obs, **configuration):
     return table(space, **configuration).rows(torch.as_tensor(np.array(obs, space.dtype))).tolist()
 
 
-def test_a_state_has_a_row_of_its_own():
+def test_each_state_has_its_own_row():
     network = table(Discrete(3), num_actions=2, num_outputs=2)
     with torch.no_grad():
         network.weight.copy_(torch.arange(12).view(3, 4))
@@ -50,7 +50,7 @@ def test_bins_by_hand():
     assert rows(Box(-1, 1, (1,)), obs, bins=4) == [0, 0, 1, 2, 2, 3, 3]
 
 
-def test_dimensions_may_have_bins_and_ends_of_their_own():
+def test_dimensions_may_have_their_own_bins_and_ends():
     """Two bins of [0, 1] for the first, three of [−3, 3] for the second, which is unbounded."""
     space = Box(np.array([0, -np.inf], np.float32), np.array([1, np.inf], np.float32))
     obs = [[0.4, -2.0], [0.4, 0.0], [0.6, 0.0], [0.6, 2.0]]
@@ -101,26 +101,26 @@ def test_a_step_moves_the_rows_seen_and_no_others():
 
 UNBOUNDED = Box(-np.inf, np.inf, (2,))
 WRONG = [
-    (Box(0, 255, (4, 84, 84), np.uint8), {}, r"^network=table: needs states, or a vector of numbers, to observe, got"),
-    (MultiDiscrete([[2, 2], [2, 2]]), {}, r"^network=table: needs states, or a vector"),
-    (MultiBinary((2, 2)), {}, r"^network=table: needs states, or a vector"),
-    (Dict(x=Discrete(2)), {}, r"^network=table: needs states, or a vector"),
-    (Box(0, 255, (128,), np.uint8), {}, r"^network\.bins=10: some 10\^128 numbers are too large a table$"),
-    (Box(0, 1, (9999,)), {}, r"^network\.bins=10: some 10\^9999 numbers are too large a table$"),
-    (Discrete(10**9), {}, r"^network=table: some 10\^9 numbers are too large a table$"),
-    (Box(-1, 1, (2,)), {"bins": [3]}, r"^network\.bins=\[3\]: must be one number, or 2: one for each that is"),
-    (Box(-1, 1, (2,)), {"bins": []}, r"^network\.bins=\[\]: must be one number, or 2: one for each that is"),
+    (Box(0, 255, (4, 84, 84), np.uint8), {}, r"^network=table: needs states or a vector of numbers as observations;"),
+    (MultiDiscrete([[2, 2], [2, 2]]), {}, r"^network=table: needs states or a vector"),
+    (MultiBinary((2, 2)), {}, r"^network=table: needs states or a vector"),
+    (Dict(x=Discrete(2)), {}, r"^network=table: needs states or a vector"),
+    (Box(0, 255, (128,), np.uint8), {}, r"^network\.bins=10: a table of about 10\^128 numbers is too large$"),
+    (Box(0, 1, (9999,)), {}, r"^network\.bins=10: a table of about 10\^9999 numbers is too large$"),
+    (Discrete(10**9), {}, r"^network=table: a table of about 10\^9 numbers is too large$"),
+    (Box(-1, 1, (2,)), {"bins": [3]}, r"^network\.bins=\[3\]: must be one number, or 2 numbers, one per"),
+    (Box(-1, 1, (2,)), {"bins": []}, r"^network\.bins=\[\]: must be one number, or 2 numbers, one per"),
     (Box(-1, 1, (2,)), {"bins": 0}, r"^network\.bins=0: must be greater than 0"),
     (Box(-1, 1, (2,)), {"bins": [3, 0]}, r"^network\.bins\[1\]=0: must be greater than 0"),
-    (Box(-1, 1, (2,)), {"low": [0.0]}, r"^network\.low=\[0\.0\]: must be null, or 2 numbers: one for each"),
-    (Box(-1, 1, (2,)), {"low": [0.0, 1.0]}, r"^network\.low=\[0\.0, 1\.0\]: of number 1 it is 1, which must be below"),
-    (UNBOUNDED, {}, r"^network\.low=null: number 0 of those observed is unbounded; give it an end, one in a list$"),
-    (UNBOUNDED, {"low": [0.0, 0.0], "high": [1.0, None]}, r"^network\.high=\[1\.0, None\]: number 1 of those"),
+    (Box(-1, 1, (2,)), {"low": [0.0]}, r"^network\.low=\[0\.0\]: must be null, or 2 numbers, one per"),
+    (Box(-1, 1, (2,)), {"low": [0.0, 1.0]}, r"^network\.low=\[0\.0, 1\.0\]: for observed number 1 it is 1, and must"),
+    (UNBOUNDED, {}, r"^network\.low=null: observed number 0 is unbounded; give its end in a list$"),
+    (UNBOUNDED, {"low": [0.0, 0.0], "high": [1.0, None]}, r"^network\.high=\[1\.0, None\]: observed number 1"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("space", "configuration", "message"), WRONG)
-def test_what_makes_no_table_is_refused_in_one_line(make, space, configuration, message):
+def test_configurations_that_make_no_table_are_refused_in_one_line(make, space, configuration, message):
     with pytest.raises(ConfigError, match=message) as error:
         make("network", "table", space, 2, 1, torch_generator(0, "network"), **configuration)
     assert len(error.value.problems) == 1

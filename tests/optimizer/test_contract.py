@@ -80,7 +80,7 @@ def test_an_optimizer_goes_on_from_its_saved_state(make, name, num_steps):
     assert all(torch.equal(one, another) for one, another in zip(weights, copies, strict=True))
 
 
-def test_gradients_are_clipped_only_where_asked(make, name):
+def test_gradients_are_clipped_only_if_asked(make, name):
     plain, clipped = make("optimizer", name), make("optimizer", name, max_grad_value=2, max_grad_norm=10)
     assert (plain.max_grad_value, plain.max_grad_norm) == (None, None)
     assert (clipped.max_grad_value, clipped.max_grad_norm) == (2, 10)
@@ -106,7 +106,7 @@ def test_it_is_built_at_the_start_of_a_ramp(make, name):
 
 
 def test_torchs_own_take_all_parameters_in_one_call(make, name):
-    """Which makes no other numbers than parameter after parameter, but for rounding, and a fraction of the calls."""
+    """The numbers are those of one call per parameter, except for rounding, with a fraction of the calls."""
     optimizer = make("optimizer", name).build(parameters())
     if type(optimizer).__module__.startswith("torch."):
         assert optimizer.defaults.get("fused") or optimizer.defaults.get("foreach")

@@ -6,7 +6,7 @@ import pytest
 
 
 def test_two_steps_by_hand(walk):
-    """β₁ = ½ and gradients 2 and 1: m = 1, 1, corrected to 1 / ½ = 2 and 1 / ¾ = 4/3. The second one has no say."""
+    """β₁ = ½ and gradients 2 and 1: m = 1, 1, corrected to 1 / ½ = 2 and 1 / ¾ = 4/3. The second moment is not used."""
     path = walk("radam", [2.0, 1.0], lr=0.1, betas=[0.5, 0.999], eps=1)
     assert path == pytest.approx([1 - 0.2, 1 - 0.2 - 0.4 / 3])
 

@@ -259,7 +259,7 @@ def test_a_loss_and_its_gradient_are_those_of_rlax(make, kind, bootstrap, data):
 
 @pytest.mark.parametrize("kind", MIXTURES)
 @given(data=st.data())
-def test_whatever_a_bootstrap_answers_is_learned_as_by_rlaxs_expected_sarsa(make, kind, data):
+def test_any_bootstraps_result_is_learned_as_by_rlaxs_expected_sarsa(make, kind, data):
     """Any probabilities over the next actions, with any shifts of them and any bonus."""
     name, configuration = VALUES[kind]
     value = make("value", name, **configuration)
@@ -271,7 +271,7 @@ def test_whatever_a_bootstrap_answers_is_learned_as_by_rlaxs_expected_sarsa(make
     np.testing.assert_allclose(gradient, expected_gradient, **TOLERANCE)
 
 
-def test_every_value_and_every_bootstrap_is_held_against_rlax():
+def test_every_value_and_every_bootstrap_is_compared_with_rlax():
     assert {name for name, _ in VALUES.values()} == set(registry.names("value"))
     assert set(BOOTSTRAPS) == set(registry.names("bootstrap"))
     assert set(LOSSES) == {(kind, bootstrap) for kind in VALUES for bootstrap in BOOTSTRAPS}

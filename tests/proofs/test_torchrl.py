@@ -162,7 +162,7 @@ def test_independent_draws_fit_torchrls_probabilities(monkeypatch, alpha):
     assert ((ours - theirs) ** 2 / (ours + theirs)).sum() < limit
 
 
-def test_where_the_conventions_differ():
+def test_the_conventions_differ_as_documented():
     """Before anything was learned from p is 1 here, and 1 + ε there."""
     both = Both(1, alpha=1.0, epsilon=0.5)
     assert both.ours.masses.root == 1

@@ -17,7 +17,7 @@ def parameters(seed):
 
 
 def follow(target, online, followed, num_episodes=25, length=20):
-    """Follows through episodes of an update a step."""
+    """Follows through episodes with an update per step."""
     before = Progress()
     for step in range(1, num_episodes * length + 1):
         after = Progress(step, step // length, step)
@@ -70,7 +70,7 @@ def test_two_networks_that_are_equal_stay_equal(make, name):
     assert equal(online, followed)
 
 
-def test_nothing_happens_where_nothing_has_passed(make, name):
+def test_nothing_happens_without_progress(make, name):
     target = make("target", name)
     online, followed = parameters(0), parameters(1)
     for step in range(40):

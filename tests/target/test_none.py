@@ -6,7 +6,7 @@ from dqn_lab.schedule import Progress
 from dqn_lab.target.none import NoTarget
 
 
-def test_there_is_no_network_of_its_own():
+def test_there_is_no_target_network():
     assert NoTarget().has_network is False
 
 

@@ -70,7 +70,7 @@ def test_an_atom_is_shared_by_its_neighbours(atom, expected):
     assert project(tensor([[atom]]), tensor([[1.0]]), SUPPORT).tolist() == [expected]
 
 
-def test_what_several_atoms_bring_is_added_up():
+def test_the_shares_of_several_atoms_are_added_up():
     """¼ of (½, ½, 0) from 5, ½ of (0, ½, ½) from 15 and ¼ of (0, 0, 1) from 30."""
     projected = project(tensor([[5.0, 15.0, 30.0]]), tensor([[0.25, 0.5, 0.25]]), SUPPORT)
     assert projected.tolist() == [[0.125, 0.375, 0.5]]
@@ -127,7 +127,7 @@ def test_a_terminal_transition_is_worth_its_reward_alone():
 def test_the_target_is_the_mixture_of_the_shifted_next_actions():
     """The bonus makes 1 + 1 = 2 of the reward.
 
-    Action 0 (¼) is sure of 10 and shifted by 6: 2 + ½ · 16 = 10; action 1 (¾) is sure of 0 and shifted by −4: 0.
+    Action 0 (¼) has all mass at 10 and is shifted by 6: 2 + ½ · 16 = 10; action 1 (¾) has it at 0, shifted by −4: 0.
     """
     masses = tensor([[[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]])
     bootstrap = Bootstrapped(tensor([[0.25, 0.75]]), tensor([[6.0, -4.0]]), tensor([1.0]))

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("name", registry.names("value"))
 
 @pytest.fixture
 def case(make, name):
-    """A value with everything that an update hands it."""
+    """A value, and everything that an update passes to it."""
     value, generator = make("value", name), torch.Generator().manual_seed(0)
 
     def normal(*shape):
@@ -56,7 +56,7 @@ def test_q_values_drop_the_last_axis_whatever_stands_before(case):
     torch.testing.assert_close(case.value.q_values(case.outputs[None]), q_values[None])
 
 
-def test_every_transition_is_judged(case):
+def test_every_transition_has_a_loss_and_a_priority(case):
     judged = judge(case)
     assert [field.shape for field in judged] == [(B,)] * 3
     assert all(field.isfinite().all() for field in judged)
@@ -85,7 +85,7 @@ def test_a_step_down_the_gradient_lowers_the_loss(case):
     assert moved.loss.sum() < judge(case).loss.sum()
 
 
-def test_a_minibatch_is_judged_as_it_is_within_its_batch(case):
+def test_a_minibatchs_losses_are_those_within_its_batch(case):
     target, whole, rows = target_of(case), judge(case), torch.tensor([4, 0, 3])
     part = case.value.loss(case.outputs[rows], case.transition.action[rows], target[rows], None)
     for one, all_of_them in zip(part, whole, strict=True):
@@ -125,7 +125,7 @@ def test_one_transition_or_one_action_is_enough(case, size, num_actions):
 
 
 def test_acting_first_does_not_hinder_learning(case):
-    """Engines act in inference mode, and what is made there cannot carry a gradient later."""
+    """Engines act in inference mode, and tensors made there cannot have a gradient later."""
     with torch.inference_mode():
         case.value.q_values(case.outputs)
     outputs = case.outputs.clone().requires_grad_()

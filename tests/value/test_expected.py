@@ -79,7 +79,7 @@ def test_squared_error_has_no_kappa(make):
     assert make("value", "expected", kappa=0.1).loss(OUTPUTS, ACTION, TAKEN, None).loss.tolist() == [9.0, 4.0]
 
 
-def test_with_all_actions_the_others_are_to_stay_what_they_were(make):
+def test_with_all_actions_the_targets_of_the_others_are_their_old_values(make):
     target = targets(make("value", "expected", all_actions=True), current=lambda: OUTPUTS)
     assert target.tolist() == [[1.0, 5.0], [1.0, 5.0]]
 

@@ -158,7 +158,7 @@ def test_a_row_depends_on_its_own_observation_and_fractions_only(quantiles):
 
 
 def test_dueling_advantages_have_mean_zero_at_every_fraction(quantiles):
-    """What is left of the mean over actions is the stream of values alone."""
+    """The mean over actions is the stream of values alone."""
     network = quantiles(dueling=True)
     noise = draw(network)
     before = network(OBS, noise).mean(1)
@@ -231,7 +231,7 @@ def test_auto_leaves_it_to_torch_and_says_why(configure):
     assert (choice.name, choice.rejected["fused"]) == ("torch", reason)
 
 
-def test_online_selector_and_target_have_fractions_of_their_own(configure):
+def test_online_selector_and_target_have_their_own_fractions(configure):
     agent = build(configure(*SMALL)).agent
     noise = agent.draw_noise(16)
     assert [part.rows.shape for part in noise[1:]] == [(16, 8), (16, 32), (16, 8)]

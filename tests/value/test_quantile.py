@@ -116,7 +116,7 @@ def test_the_loss_by_hand(make):
 
 
 def test_the_kappa_asked_for_is_used_and_divided_by(make):
-    """τ = ½, δ = 3, κ = 2: ½ · 2 (3 − 1) / 2 = 1; without the division it were 2."""
+    """τ = ½, δ = 3, κ = 2: ½ · 2 (3 − 1) / 2 = 1; without the division it would be 2."""
     value = make("value", "quantile", num_quantiles=1, kappa=2)
     judged = value.loss(tensor([[[0.0]]]), tensor([0]), tensor([[[3.0], [1.0]]]), None)
     assert judged.loss.tolist() == [1.0]
@@ -132,7 +132,7 @@ def test_samples_count_by_their_weights(make):
 
 @pytest.mark.parametrize("kappa", [0.3, 1.0, 5.0])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_mixture_is_judged_as_plain_loops_do(make, seed, kappa):
+def test_the_loss_of_a_mixture_is_that_of_plain_loops(make, seed, kappa):
     value = make("value", "quantile", num_quantiles=5, kappa=kappa)
     outputs, next_outputs, transition, bootstrap = random_case(seed)
     judged = value.loss(outputs, transition.action, value.target(transition, next_outputs, bootstrap, None), None)

@@ -19,19 +19,19 @@ from dqn_lab.analysis.figures.style import CONTROL, SOFT, Layout, Look, Looks, c
 from dqn_lab.analysis.figures.text import shorten, width, wrap
 
 Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
-MAX_LINES = 2  # more variants than this get a small plot each: three bands on one another turn brown
+MAX_LINES = 2  # with more variants, each gets a small plot: three overlapping bands turn brown
 MAX_POINTS = 200  # of a line
 
 
 def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metric: str, control: str | None) -> Figure:
-    """Draws each variant's mean over steps, in its band; one plot, or a plot for each of more than two variants.
+    """Draws each variant's mean over steps with its band: in one plot, or in a plot each for more than two variants.
 
     Args:
         curves: `variant, step, mean, low, high`.
-        looks: of each variant, in the order to draw.
-        layout: of the figure.
-        metric: what the vertical axis is.
-        control: stands behind every other variant if each has a plot of its own.
+        looks: each variant's, in the order to draw.
+        layout: the figure's.
+        metric: names the vertical axis.
+        control: drawn behind every other variant if each has a plot of its own.
 
     Returns:
         the figure.
@@ -40,7 +40,9 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
     last = float(curves["step"].max())
     curves = _thin(curves)
     if len(names) > MAX_LINES:
-        figure, plots = _apart(curves, names, looks, layout, _curve, f"{metric}, over environment steps", control)
+        figure, plots = _small_multiples(
+            curves, names, looks, layout, _curve, f"{metric}, over environment steps", control
+        )
         _set_steps(plots[0], last, 2)
         _from_zero(plots[0])
         return figure
@@ -63,7 +65,7 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
 
 
 def _thin(bands: pd.DataFrame) -> pd.DataFrame:
-    """Keeps so many rows of each variant as a line can show, the first and the last among them."""
+    """Keeps about `MAX_POINTS` rows of each variant, including the first and the last."""
     place, size = (
         bands.groupby("variant", observed=True).cumcount(),
         bands.groupby("variant", observed=True)["variant"].transform("size"),
@@ -77,7 +79,7 @@ def _curve(axes: Axes, curve: pd.DataFrame, look: Look, faint: bool = False) -> 
 
 
 def _from_zero(axes: Axes) -> None:
-    """Begins the axis at 0 where little is lost by it."""
+    """Starts the axis at 0 if that takes little room."""
     low, high = axes.get_ylim()
     if 0 < low < high / 2:
         axes.set_ylim(0, high)
@@ -91,7 +93,7 @@ def _set_steps(axes: Axes, last: float, number: int) -> None:
 
 
 def _thousands(step: float, _: int | None = None) -> str:
-    """Writes 50,000 as 50k, where nothing is lost by it."""
+    """Writes 50,000 as 50k."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if step >= size:
             return f"{step / size:g}{letter}"
@@ -112,16 +114,16 @@ def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) ->
 
 
 def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
-    """Moves points on a line apart, as little as brings each `gap` away from the next, and keeps their order.
+    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, in the same order.
 
     Args:
-        places: where each would be.
-        gap: between neighbours.
-        low: none lies below.
-        high: none lies above, if there is room.
+        places: where each one would be.
+        gap: the least distance between neighbours.
+        low: the lower limit.
+        high: the upper limit, if there is room.
 
     Returns:
-        where each goes.
+        where each one goes.
     """
     names = sorted(places, key=lambda name: places[name])
     found = np.array([places[name] for name in names])
@@ -136,7 +138,7 @@ def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> 
     return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
 
 
-def _apart(
+def _small_multiples(
     data: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, draw: Draw, label: str, control: str | None
 ) -> tuple[Figure, list[Axes]]:
     """Draws a small plot for each variant on shared axes, with the control in grey behind it."""
@@ -173,19 +175,19 @@ def _grid(number: int, layout: Layout, columns: int) -> tuple[Figure, list[Axes]
 
 
 def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: str, control: str | None) -> Figure:
-    """Draws which share of a variant's runs ended at a value or above it, with a band.
+    """Draws the share of a variant's runs that ended at or above each value, with a band.
 
     Args:
         bands: `variant, score, fraction, low, high`, scores ascending.
-        looks: of each variant.
-        layout: of the figure.
-        label: of the horizontal axis.
-        control: stands behind every other variant if each has a plot of its own.
+        looks: each variant's.
+        layout: the figure's.
+        label: the horizontal axis's.
+        control: drawn behind every other variant if each has a plot of its own.
 
     Returns:
         the figure.
     """
-    # a run of a score is counted up to it: the share holds from the score before, excluded, to this one, included
+    # a run counts up to its score: a share holds from the previous score (excluded) to its own (included)
     data, title = bands.rename(columns={"score": "at"}), "runs that ended there or above"
     figure, plots = _stairs(data, looks, layout, "pre", title, label, control)
     plots[0].xaxis.set_major_locator(round_ticks(5 if len(plots) == 1 else 3))
@@ -193,13 +195,13 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
 
 
 def reached(bands: pd.DataFrame, looks: Looks, layout: Layout, *, control: str | None) -> Figure:
-    """Draws which share of a variant's runs has reached the threshold by each step, with a band.
+    """Draws the share of a variant's runs that have reached the threshold by each step, with a band.
 
     Args:
         bands: `variant, step, fraction, low, high`, steps ascending.
-        looks: of each variant.
-        layout: of the figure.
-        control: stands behind every other variant if each has a plot of its own.
+        looks: each variant's.
+        layout: the figure's.
+        control: drawn behind every other variant if each has a plot of its own.
 
     Returns:
         the figure.
@@ -227,7 +229,7 @@ def _stairs(
         )
 
     if len(names) > MAX_LINES:
-        figure, plots = _apart(bands, names, looks, layout, draw, f"{title}, over {label}", control)
+        figure, plots = _small_multiples(bands, names, looks, layout, draw, f"{title}, over {label}", control)
     else:
         rows = legend_rows(names, layout)
         figure, axes = canvas(layout, 2.7 + 0.2 * rows, top=0.35 + 0.2 * rows, left=0.5)
@@ -243,7 +245,7 @@ def _stairs(
 
 
 def _extend(band: pd.DataFrame, first: float, last: float) -> pd.DataFrame:
-    """Carries a staircase of 100 % on to the edge of the axes: it stays there."""
+    """Extends a staircase at 100 % to the edge of the axes, because it stays there."""
     ends = band.iloc[[0, -1]].assign(at=[first, last])
     keep = (ends["fraction"] == 1) & (ends["at"] != band["at"].iloc[[0, -1]])
     return pd.concat([ends[:1][keep[:1]], band, ends[1:][keep[1:]]])

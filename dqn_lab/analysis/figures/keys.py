@@ -1,4 +1,4 @@
-"""Figures of what a result depends on: one key's values, or two."""
+"""Figures of how a result depends on one key or two."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str, t
 
     Args:
         table: the key, `mean, mean_low, mean_high, p10`, a row per value, in order.
-        layout: of the figure.
+        layout: the figure's.
         key: its name.
-        metric: what the vertical axis is.
+        metric: names the vertical axis.
         tenth: whether the 10th percentile is drawn.
 
     Returns:
@@ -47,10 +47,10 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
 
     Args:
         table: `first, second, mean, mean_low, mean_high`.
-        looks: of each value of the second key, as text, in order.
-        layout: of the figure.
+        looks: one for each value of the second key, as text, in order.
+        layout: the figure's.
         keys: their names.
-        metric: what the vertical axis is.
+        metric: names the vertical axis.
 
     Returns:
         the figure.
@@ -62,7 +62,7 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
     places = dict(zip(values, _axis(axes, values, keys[0]), strict=True))
     for number, (value, look) in enumerate(looks.items()):
         part = table[table["second"].map(name) == value]
-        nudge = (number - (len(looks) - 1) / 2) * 0.012  # intervals of one place beside each other, not on each other
+        nudge = (number - (len(looks) - 1) / 2) * 0.012  # so that intervals at one place do not overlap
         here = axes.transData.transform([(places[first], 0) for first in part["first"]])
         moved = here + np.array([nudge * axes.bbox.width, 0])
         across = axes.transData.inverted().transform(moved)[:, 0]
@@ -74,11 +74,11 @@ def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tupl
 
 
 def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> Figure:
-    """Writes the mean of each pair of values into a cell, the darker the larger.
+    """Writes the mean of each pair of values into a cell; a darker cell has a larger mean.
 
     Args:
         table: `first, second, mean`.
-        layout: of the figure.
+        layout: the figure's.
         keys: their names.
 
     Returns:
@@ -104,7 +104,7 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> F
 
 
 def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
-    """Says where a key's values go: by their logarithm, by their size, or one after another."""
+    """Returns where a key's values go on the axis: by logarithm, by size, or one after another."""
     axes.set_xlabel(key, loc="right")
     axes.grid(axis="x", visible=False)
     numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
@@ -120,7 +120,7 @@ def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
 
 
 def place(value: object) -> tuple[bool, float, str]:
-    """Says where a value stands among a key's: numbers by their size, even written, before words."""
+    """Returns the order of a key's value: numbers by size, even if they are text, before words."""
     try:
         return False, float(str(value)), ""
     except ValueError:

@@ -1,4 +1,4 @@
-"""Figures of a row a variant: differences, shares, and every run's result."""
+"""Figures with a row per variant: differences, shares, and every run's result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_DOTS = 1_000  # in a figure
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A variant's number with its interval, NaN if it has none; a hollow point is an undecided difference."""
+    """A variant's value and interval, NaN if it has none; a hollow point is an undecided difference."""
 
     variant: str
     value: float
@@ -31,15 +31,15 @@ class Estimate:
 def intervals(
     rows: Sequence[Estimate], looks: Looks, layout: Layout, *, label: str, zero: str | None = None, share: bool = False
 ) -> Figure:
-    """Draws a point and its interval for each variant, with the numbers in words.
+    """Draws a point and its interval for each variant, with the numbers as text.
 
     Args:
         rows: in the order to draw.
-        looks: of each variant.
-        layout: of the figure.
-        label: of the axis.
-        zero: what the line at 0 stands for, if there is to be one.
-        share: the values are shares of 1.
+        looks: each variant's.
+        layout: the figure's.
+        label: the axis's.
+        zero: the label of the line at 0; None for no line.
+        share: whether the values are shares of 1.
 
     Returns:
         the figure.
@@ -75,14 +75,14 @@ def _towards_the_middle(axes: Axes) -> str:
 def outcomes(
     runs: Mapping[str, Sequence[float]], means: Sequence[Estimate], looks: Looks, layout: Layout, *, label: str
 ) -> Figure:
-    """Draws every run's final result as a dot, a row a variant, with the mean and its interval.
+    """Draws every run's final result as a dot, in a row per variant, with the mean and its interval.
 
     Args:
-        runs: each variant's results; of more than `MAX_DOTS` in all, evenly many from the least to the greatest.
-        means: of the variants, in the order to draw.
-        looks: of each variant.
-        layout: of the figure.
-        label: of the axis.
+        runs: each variant's results; at most `MAX_DOTS` in all are drawn, at even ranks from the least to the greatest.
+        means: the variants', in the order to draw.
+        looks: each variant's.
+        layout: the figure's.
+        label: the axis's.
 
     Returns:
         the figure.
@@ -104,7 +104,7 @@ def outcomes(
 def _rows(
     rows: Sequence[Estimate], layout: Layout, above_height: float, beside_height: float, top: float
 ) -> tuple[Figure, Axes, bool]:
-    """Makes axes with room for names beside the rows, or above them where they would take too much."""
+    """Makes axes with room for names beside the rows, or above them if they are too long."""
     longest, words = max(width(row.variant) for row in rows), max(len(row.text) for row in rows)
     above = layout.narrow or longest > 26
     left = 0.15 if above else 0.2 + 0.08 * longest

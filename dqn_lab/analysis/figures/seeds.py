@@ -15,9 +15,9 @@ from dqn_lab.analysis.curves import Curve, each_run
 from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks, even_places
 from dqn_lab.analysis.figures.text import shorten
 
-MAX_POINTS = 32  # of a curve some forty pixels wide
+MAX_POINTS = 32  # of a curve about forty pixels wide
 MAX_CURVES = 200  # of all variants together
-HEADER = 0.75  # of a variant's name, in rows
+HEADER = 0.75  # the height of a variant's name, in rows
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,11 @@ def collect(
     Args:
         evaluations: `run, variant, seed, step, return_mean`.
         scores: a row per run, with the metric.
-        metric: what to order by.
-        variants: in the order to draw.
+        metric: the score to order by.
+        variants: the variants, in the order to draw.
 
     Returns:
-        each variant's curves; of more than `MAX_CURVES` in all, evenly many from the best to the worst.
+        each variant's curves; at most `MAX_CURVES` in all, at even ranks from the best to the worst.
     """
     about, curves = each_run(evaluations[["run", "variant", "seed", "step", "return_mean"]], "return_mean")
     score = dict(zip(zip(scores["run"], scores["variant"].astype(str), strict=True), scores[metric], strict=True))
@@ -60,12 +60,12 @@ def collect(
 def seeds(
     curves: Mapping[str, Sequence[SeedCurve]], looks: Looks, layout: Layout, *, low: float, high: float
 ) -> Figure:
-    """Draws a small curve for every run, all on the same axes, a block a variant.
+    """Draws a small curve for every run, all on the same scale, in a block per variant.
 
     Args:
-        curves: of each variant, in the order to draw.
-        looks: of each variant.
-        layout: of the figure.
+        curves: each variant's, in the order to draw.
+        looks: each variant's.
+        layout: the figure's.
         low: the value at the bottom of each small plot.
         high: the value at its top.
 

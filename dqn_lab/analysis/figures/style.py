@@ -1,4 +1,4 @@
-"""How figures look, and how they become SVG and PNG that are the same bytes for the same data."""
+"""The look of figures, and their rendering as SVG and PNG: the same data give the same bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 
 from dqn_lab.analysis.figures.text import lacking, quiet, set_fonts, shorten, width
 
-# name: (on white paper, on dark paper); the page calls them by name, files hold the first
+# name: (on white paper, on dark paper); the page refers to them by name, files have the first
 COLOURS = {
     "paper": ("#ffffff", "#15181c"),
     "ink": ("#1b1f24", "#e9ebee"),
@@ -44,7 +44,7 @@ STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "path.simplify": False,
-    "text.parse_math": False,  # a label is a label, with whatever signs
+    "text.parse_math": False,  # labels are plain text, whatever characters they contain
     "text.color": INK,
     "figure.facecolor": PAPER,
     "axes.facecolor": "none",
@@ -69,7 +69,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """How wide a figure is, in inches, and whether what stands beside the axes must go above them."""
+    """A figure's width in inches, and whether labels go above the axes instead of beside them."""
 
     name: str
     width: float
@@ -93,7 +93,7 @@ Looks = Mapping[str, Look]
 
 
 def looks(variants: Sequence[str], control: str | None) -> dict[str, Look]:
-    """Assigns the neutral colour to the control, and to every other variant one that no neighbour has."""
+    """Assigns the neutral colour to the control, and to every other variant a colour that no neighbour has."""
     others = [variant for variant in variants if variant != control]
     styles = ["-", (0, (4, 1.6)), (0, (1.2, 1.6)), (0, (6, 1.5, 1.2, 1.5))]
     found = {name: Look(HUES[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}
@@ -122,7 +122,7 @@ def render(draw: Draw, name: str) -> Rendered:
 
     Args:
         draw: makes the figure in a layout.
-        name: makes ids inside the SVG differ from those of the page's other figures.
+        name: makes the ids inside the SVG unique on the page.
 
     Returns:
         the wide figure's files, and both layouts for the page.
@@ -187,13 +187,13 @@ def canvas(layout: Layout, height: float, **margins: float) -> tuple[Figure, Axe
 
 
 def even_places(number: int, most: int) -> list[int]:
-    """Picks so many of a number of places at most, evenly, the first and the last among them."""
+    """Picks at most `most` of `number` places, evenly spaced, including the first and the last."""
     chosen: list[int] = np.linspace(0, number - 1, min(number, most)).round().astype(int).tolist()
     return chosen
 
 
 def round_ticks(number: int) -> MaxNLocator:
-    """Puts at most so many ticks at numbers that are round to people."""
+    """Returns a locator that puts at most `number` ticks at round numbers."""
     return MaxNLocator(number, steps=[1, 2, 2.5, 5, 10])
 
 

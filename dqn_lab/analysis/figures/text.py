@@ -1,4 +1,4 @@
-"""Labels in figures: how wide they are, how they are cut, and which installed font has their characters."""
+"""Labels in figures: their width, how they are shortened, and which installed font has their characters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INVISIBLE = ("Cc", "Cf", "Mn", "Zs")  # categories whose characters need no glyp
 
 
 def width(label: str) -> int:
-    """Counts the columns a label takes: two for a Hangul syllable or an ideograph, none for a combining sign."""
+    """Counts the columns a label takes: two for a Hangul syllable or an ideograph, none for a combining character."""
     return sum(_columns(sign) for sign in label)
 
 
@@ -28,7 +28,7 @@ def _columns(sign: str) -> int:
 
 
 def shorten(label: str, columns: int) -> str:
-    """Cuts a label that takes more than so many columns."""
+    """Shortens a label to at most `columns` columns."""
     if width(label) <= columns:
         return label
     kept, taken = "", 1
@@ -41,7 +41,7 @@ def shorten(label: str, columns: int) -> str:
 
 
 def wrap(label: str, columns: int, lines: int = 2) -> str:
-    """Breaks a label at its spaces into so many lines at most, and cuts what does not fit."""
+    """Breaks a label at its spaces into at most `lines` lines, and shortens what does not fit."""
     found = [""]
     for word in label.split(" "):
         longer = f"{found[-1]} {word}".lstrip()
@@ -83,7 +83,7 @@ def _has(path: str, sign: str) -> bool:
 
 @lru_cache
 def _families(signs: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Picks fonts, each the one that has most of what is still missing; returns what is missing in the end, too."""
+    """Picks fonts one by one, each with most of the characters still missing; also returns those that none has."""
     families: list[str] = []
     fonts = {
         font.name: font.fname
@@ -109,7 +109,7 @@ def _readable(path: str, sign: str) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ignores warnings of characters without a glyph: in an SVG they are text, and `set_fonts` tells of the others."""
+    """Ignores warnings of missing glyphs: an SVG holds text, and `set_fonts` returns what a PNG would lack."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")

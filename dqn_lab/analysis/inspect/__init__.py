@@ -1,1 +1,1 @@
-"""A page with what a policy has learned: the arrays that it is made of, the figures, and the writing."""
+"""A page that shows what a policy has learned: its data, its figures, and how it is written."""

@@ -24,7 +24,7 @@ def colours(count: int) -> list[str]:
 
 
 def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
-    """Draws each action's Q-value along an episode, and the discounted return that really followed."""
+    """Draws each action's Q-value along an episode, and the discounted return that actually followed."""
     walk, names = insight.walk, insight.action_names
     lines = [*names, "followed"] + (["… and the last Q beyond the cut"] if walk.truncated else [])
     rows = _legend_rows(lines, layout)
@@ -44,14 +44,14 @@ def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
 
 
 def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits) -> Figure:
-    """Draws max Q over two dimensions, lines of equal value, and the episode's way through it."""
+    """Draws max Q over two dimensions, with lines of equal value and the episode's path."""
     figure, axes = _plane_axes(insight, plane, layout)
     values = plane.q_values.max(-1)
     image = axes.imshow(values, origin="lower", extent=_extent(plane), aspect="auto", cmap="viridis",
                         vmin=limits[0], vmax=limits[1], interpolation="bilinear")  # fmt: skip
     if values.max() > values.min():
         axes.contour(plane.x, plane.y, values, levels=7, colors=PAPER, linewidths=0.5, alpha=0.55)
-    _way(axes, insight.walk, plane)
+    _draw_path(axes, insight.walk, plane)
     bar = figure.colorbar(image, ax=axes, pad=0.02, fraction=0.05, aspect=24)
     bar.outline.set_visible(False)
     axes.set_title("V(s) = max Q(s, a)", loc="left", fontsize=9, color=SOFT, pad=6)
@@ -59,13 +59,13 @@ def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits
 
 
 def policy(insight: Insight, plane: Plane, layout: Layout) -> Figure:
-    """Draws the greedy action over two dimensions, and the episode's way through it."""
+    """Draws the greedy action over two dimensions, with the episode's path."""
     figure, axes = _plane_axes(insight, plane, layout)
     count = len(insight.action_names)
     shades = ListedColormap(colours(count))
     axes.imshow(plane.q_values.argmax(-1), origin="lower", extent=_extent(plane), aspect="auto", cmap=shades,
                 vmin=-0.5, vmax=count - 0.5, interpolation="nearest", alpha=0.55)  # fmt: skip
-    _way(axes, insight.walk, plane)
+    _draw_path(axes, insight.walk, plane)
     marks = [Patch(color=colour, alpha=0.55) for colour in colours(count)]
     columns = 2 if layout.narrow else 4
     axes.legend(marks, list(insight.action_names), loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns,
@@ -139,7 +139,7 @@ def chart(insight: Insight, charts: Sequence[Chart], layout: Layout) -> Figure:
 
 
 def _mark(axes: Axes, place: tuple[float, float], name: str, size: float) -> None:
-    """Draws an arrow for an action that is a direction, its first letter for another."""
+    """Draws an arrow for an action that is a direction, and the first letter of any other."""
     x, y = place
     if name not in _ARROWS:
         axes.text(x, y, name[:1].upper(), ha="center", va="center", fontsize=8, fontweight="bold", color="#b3450a")
@@ -162,7 +162,7 @@ def _extent(plane: Plane) -> tuple[float, float, float, float]:
     return float(plane.x[0]), float(plane.x[-1]), float(plane.y[0]), float(plane.y[-1])
 
 
-def _way(axes: Axes, walk: Walk, plane: Plane) -> None:
+def _draw_path(axes: Axes, walk: Walk, plane: Plane) -> None:
     x, y = (walk.obs[:, dimension] for dimension in plane.dimensions)
     axes.plot(x, y, color="#ffffff", lw=2.6, alpha=0.7)
     axes.plot(x, y, color="#d0312d", lw=1.1)

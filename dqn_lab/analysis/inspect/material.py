@@ -1,4 +1,4 @@
-"""What is known of a policy, as arrays: computed with the networks at hand, drawn without them."""
+"""What a policy has learned, as arrays: computed where the networks are, drawn without them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Walk:
     """One greedy episode of T steps.
 
     Args:
-        seed: of the episode.
+        seed: the episode's.
         obs: flattened, [T + 1, D].
         q_values: [T + 1, A].
         actions: [T].
@@ -41,7 +41,7 @@ class Walk:
 
     @property
     def completed(self) -> Array:
-        """The same with the largest Q-value of the last state for what the time limit cut off, [T + 1]."""
+        """The same, plus the last state's largest Q-value for the rewards that a time limit cut off, [T + 1]."""
         return self._sum(float(self.q_values[-1].max()) if self.truncated else 0.0)
 
     def _sum(self, last: float) -> Array:
@@ -60,7 +60,7 @@ class Plane:
         dimensions: two indices, the horizontal one first.
         x, y: where, [N] and [M].
         q_values: [M, N, A].
-        held: what the other dimensions are, [D].
+        held: the state that gives the other dimensions' values, [D].
     """
 
     dimensions: tuple[int, int]
@@ -81,7 +81,7 @@ class Distribution:
 
 @dataclass(frozen=True, kw_only=True)
 class Chart:
-    """A map of states, as the environment draws it: for each state where it is, its action and its value.
+    """A map of states, as the environment draws it, with each state's place, greedy action and value.
 
     Args:
         title: which states.
@@ -105,7 +105,7 @@ class Features:
     values: Array
 
     def effective_rank(self, rest: float = 0.01) -> int:
-        """Returns the least number of singular values that sum to all but a hundredth of them.
+        """Returns the least number of singular values whose sum is at least 1 − `rest` of the total.
 
         Kumar, Agarwal, Ghosh, Levine 2021, "Implicit Under-Parameterization Inhibits Data-Efficient Deep Reinforcement
         Learning", https://arxiv.org/abs/2010.14498.
@@ -116,7 +116,7 @@ class Features:
         return int(np.searchsorted(np.cumsum(singular) / singular.sum(), 1 - rest) + 1)
 
     def dormant(self, threshold: float = 0.025) -> float:
-        """Returns the share of units whose mean size is at most `threshold` of the mean over all units.
+        """Returns the share of units whose mean absolute value is at most `threshold` times the mean over all units.
 
         Sokar, Agarwal, Castro, Evci 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning",
         https://arxiv.org/abs/2302.12902.
@@ -127,7 +127,7 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True)
 class Insight:
-    """All that a page shows of one policy."""
+    """Everything that a page shows of one policy."""
 
     label: str
     task: str

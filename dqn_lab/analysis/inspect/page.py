@@ -1,4 +1,4 @@
-"""The page: its figures, its table, its words, and the writing of it whole or not at all."""
+"""The page: its figures, its table and its sentences, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """A figure of the page: one picture, or the same of several policies."""
+    """A figure of the page: one picture, or one for each of several policies."""
 
     name: str
     title: str
@@ -46,19 +46,19 @@ def write_inspection(insights: Sequence[Insight], out: Path, command: str) -> Pa
     """Writes `index.html`, `figures/` and `tables/`, whole or not at all.
 
     Args:
-        insights: of one policy or several of one task.
+        insights: one policy's, or those of several policies of one task.
         out: the directory; an earlier page there is replaced.
-        command: that makes the page again.
+        command: makes the page again.
 
     Returns:
         the page.
 
     Raises:
         AnalysisError: `out` holds other things.
-        OSError: it cannot be written; what was there before is still there.
+        OSError: it cannot be written; an earlier page is still there.
     """
     if out.exists() and not _is_ours(out):
-        raise AnalysisError(f"{out}: is there already, and is no inspection; name another place with --out")
+        raise AnalysisError(f"{out}: exists already and is not an inspection; choose another directory with --out")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
         fresh = Path(scratch) / "new"
@@ -96,7 +96,7 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
     light, dark = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
     css = (HERE.parent / "report" / "page.css").read_text(encoding="utf-8")
     page = loader.get_template("page.html.jinja").render(
-        insights=insights, figures=blocks, headings=headings, rows=rows, said=[_said(one) for one in insights],
+        insights=insights, figures=blocks, headings=headings, rows=rows, sentences=[_sentence(one) for one in insights],
         command=command, light=light, dark=dark, css=css,
     )  # fmt: skip
     (directory / "index.html").write_text(page, encoding="utf-8")
@@ -107,22 +107,22 @@ def _suffix(number: int, insights: Sequence[Insight]) -> str:
 
 
 def over_estimation(insight: Insight) -> float:
-    """Returns the mean of max Q less the discounted return that followed, over an episode's states but the last."""
+    """Returns the mean of max Q minus the discounted return that followed, over an episode's states except the last."""
     walk = insight.walk
     return float((walk.q_values.max(1) - walk.completed)[:-1].mean())
 
 
-def _said(insight: Insight) -> str:
+def _sentence(insight: Insight) -> str:
     walk, over = insight.walk, over_estimation(insight)
     scale = float(np.abs(walk.completed[:-1]).mean())
     if abs(over) < 1e-6:
-        return f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the values are what followed."
+        return f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the values equal the returns."
     how = "over-estimates" if over > 0 else "under-estimates"
     share = f" ({abs(over) / scale:.0%})" if scale else ""
-    rest = ", the last state's own value standing for what the time limit cut off" if walk.truncated else ""
+    rest = ", counting the last state's value for what the time limit cut off" if walk.truncated else ""
     return (
-        f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the network {how} what followed by "
-        f"{abs(over):.3g} on average{share}{rest}."
+        f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the network {how} the return that "
+        f"followed by {abs(over):.3g} on average{share}{rest}."
     )
 
 
@@ -139,7 +139,7 @@ def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
 
 
 def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
-    """Yields every figure that the policies have something for; what they share has one scale."""
+    """Yields every figure that the policies have data for; pictures of one figure have the same scale."""
     walks = [insight.walk for insight in insights]
     every = np.concatenate([part.ravel() for walk in walks for part in (walk.q_values, walk.followed, walk.completed)])
     margin = 0.05 * (every.max() - every.min() or 1.0)
@@ -193,7 +193,7 @@ def _block(insights: Sequence[Insight], name: str, title: str, caption: str, dra
         def drawn(layout: Layout, insight: Insight = insight) -> Figure:
             return draw(insight, layout)
 
-        alt = f"{title}: {insight.label}. {_said(insight) if name == 'q_values' else caption}"
+        alt = f"{title}: {insight.label}. {_sentence(insight) if name == 'q_values' else caption}"
         pictures.append(Picture(label=insight.label, file=file, alt=alt, rendered=render(drawn, f"inspect-{file}")))
     return Block(name=name, title=title, caption=caption, pictures=pictures)
 

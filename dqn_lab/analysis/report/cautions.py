@@ -12,7 +12,7 @@ from dqn_lab.analysis.report.metrics import count_seeds, percent
 from dqn_lab.analysis.report.provenance import progress
 from dqn_lab.analysis.sentence import quoted
 
-FEW = 30  # seeds, the convention's least
+FEW = 30  # seeds; with fewer, a caveat is printed
 MOST_NAMED = 10  # variants in a caveat
 BUILDS = {
     "git.commit": "commits",
@@ -23,12 +23,12 @@ BUILDS = {
 
 
 def of_page(material: Material) -> Iterator[str]:
-    """Says what concerns the whole page: what is missing, left out, or mixed."""
+    """Yields the caveats of the whole page: what is missing, left out, or mixed."""
     said, unfinished = progress(material)
     if unfinished:
         yield (
             f"{said}. Only completed runs count: means, intervals and verdicts may still change, and if runs fail for "
-            "a reason, those that are left flatter their variant."
+            "a reason, the others make their variant look better than it is."
         )
     if material.skipped:
         directories = "directory" if len(material.skipped) == 1 else "directories"
@@ -52,7 +52,7 @@ def _of_builds(material: Material) -> Iterator[str]:
 
 
 def of_section(found: Evidence) -> Iterator[str]:
-    """Says what concerns one environment: empty results, few seeds, unequal experience."""
+    """Yields the caveats of one environment: empty results, few seeds, unequal experience."""
     metric = found.material.metric
     empty = found.scores[(found.scores["status"] == "completed") & found.scores[metric.name].isna()]
     if len(empty):
@@ -70,7 +70,7 @@ def of_section(found: Evidence) -> Iterator[str]:
 
 
 def _of_seeds(found: Evidence) -> Iterator[str]:
-    """Says what so many seeds may have missed, and whether the intervals allow for it."""
+    """Yields what this many seeds may have missed, and whether the intervals allow for it."""
     if not len(found.summary):
         return
     seeds = int(found.summary["seeds"].min())
@@ -97,7 +97,7 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
 
 
 def _planned(found: Evidence) -> list[str]:
-    """Lists the variants that should be here, those that have no run yet included."""
+    """Lists the variants that should be here, including those without a run so far."""
     material = found.material
     if material.narrowed or len(material.tasks) > 1 or len(material.sweeps) != 1:
         planned = list(found.looks)
@@ -115,6 +115,6 @@ def _of_comparison(found: Evidence) -> Iterator[str]:
             f"{steps.max():,.0f}): final results are not at equal experience. The learning curves are, step by step."
         )
     if metric.name == "best_return":
-        yield "The policy scored was selected by its evaluations on the way; the final policy is the primary result."
+        yield "The policy scored was selected by evaluations during training; the final policy is the primary result."
     if len(found.looks) > 1 and found.control is None and material.control is not None:
         yield f"{quoted(material.control)} has no runs here, and no other control was declared."

@@ -1,4 +1,4 @@
-"""Which runs a report shows at play: the median one of each variant, named as such."""
+"""The films of a report: each variant's median run, named as such."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Clip:
     """A short film of one run.
 
     Args:
-        variant: that it stands for.
-        caption: which of its runs it is, and why that one.
-        source: the film, as the address that a page has it at.
+        variant: the variant it stands for.
+        caption: which run it is, and why that one.
+        source: the film as a `data:` address.
     """
 
     variant: str
@@ -33,7 +33,7 @@ def make_clips(material: Material, task: str, shoot: Shoot) -> Iterator[Clip]:
 
     Args:
         material: the runs.
-        task: whose.
+        task: the environment.
         shoot: films a run.
 
     Raises:

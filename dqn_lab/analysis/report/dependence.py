@@ -1,4 +1,4 @@
-"""Figures of what a result depends on: one key's values, or two."""
+"""Which figures show how a result depends on one key or two."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dqn_lab.analysis.report.plan import Plan
 
 
 def dependence(found: Evidence) -> Iterator[Plan]:
-    """Shows what the result depends on, if one key of numbers varies, or two keys of anything."""
+    """Shows how the result depends on what varies: one numeric key, or any two keys."""
     own = found.counted[~found.counted["is_reference"].astype(bool)]
     swept = [key for key in found.material.swept if key in own and own[key].nunique(dropna=False) > 1]
     metric = found.material.metric
@@ -57,8 +57,8 @@ def _interaction(found: Evidence, table: pd.DataFrame, names: tuple[str, str]) -
     yield Plan(
         name="interaction",
         title=f"{names[0]} and {names[1]} together",
-        caption=f"Mean {metric.title} with its 95 % interval. Where the lines are parallel, the one does not change "
-        "what the other does.",
+        caption=f"Mean {metric.title} with its 95 % interval. Where the lines are parallel, one key does not change "
+        "the effect of the other.",
         alt=f"Mean {metric.title} by {names[0]} and {names[1]}: {said}.",
         draw=lambda layout: keys.interaction(cells, looks(values, None), layout, keys=names, metric=metric.title),
         data=table,
@@ -66,7 +66,7 @@ def _interaction(found: Evidence, table: pd.DataFrame, names: tuple[str, str]) -
     yield Plan(
         name="heat_map",
         title=f"Mean {metric.title} of each pair",
-        caption="The same means as numbers; the stronger the colour, the larger.",
+        caption="The same means as numbers; a stronger colour is a larger mean.",
         alt="The same numbers as in the figure before, as a grid.",
         draw=lambda layout: keys.heat_map(cells, layout, keys=names),
     )

@@ -1,4 +1,4 @@
-"""One environment's numbers: what its figures, tables and sentences are made of."""
+"""One environment's numbers, from which its figures, tables and sentences are made."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Evidence:
     """One environment's numbers.
 
     Args:
-        material: of the report.
+        material: the report's.
         task: the environment.
         scores: a row per run, the metric empty unless the run is completed.
         counted: the rows that have a score.
-        evaluations: of this environment's runs, finished or not.
-        summary: of each variant, as `summarize` returns it; empty if no run has a score.
-        compared: against the control, as `compare` returns it; None if there is nothing to compare.
+        evaluations: those of this environment's runs, finished or not.
+        summary: one row per variant, as `summarize` returns it; empty if no run has a score.
+        compared: the variants against the control, as `compare` returns it; None if there is nothing to compare.
         control: the variant compared with, if it is there.
-        control_reason: why it is this one.
+        control_reason: why this one.
         threshold: a run succeeds at this score or above; None if there is none.
-        bounds: of the metric, infinite where unknown; None if both are.
-        looks: of each variant, in order.
-        shown: the variants in the figures: all, or of many the control and those with the best means.
+        bounds: the metric's, infinite if unknown; None if both are.
+        looks: each variant's, in order.
+        shown: the variants in the figures: all, or if there are many, the control and those with the best means.
     """
 
     material: Material
@@ -83,7 +83,7 @@ def examine(material: Material, task: str) -> Evidence:
 
 
 def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool) -> list[str]:
-    """Picks the variants that there is room for in figures, in their order."""
+    """Picks the variants for the figures, which have room for `MAX_SHOWN`, in their order."""
     if len(variants) <= MAX_SHOWN:
         return variants
     means = summary.set_index(summary["variant"].astype(str))["mean"] if len(summary) else pd.Series(dtype=float)
@@ -93,7 +93,7 @@ def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwar
 
 
 def _control(material: Material, variants: list[str]) -> tuple[str | None, str]:
-    """Says what one environment's variants are compared with: never with another than the one that was declared."""
+    """Returns one environment's control and the reason; never another control than the declared one."""
     if material.control in variants:
         return material.control, material.control_reason
     if (own := declared_here(material.sweeps, variants)) is not None:
@@ -104,7 +104,7 @@ def _control(material: Material, variants: list[str]) -> tuple[str | None, str]:
 
 
 def _with_results(scores: pd.DataFrame, metric: str, least: int) -> pd.DataFrame:
-    """Keeps the variants of at least so many results."""
+    """Keeps the variants with at least `least` results."""
     count = scores[metric].notna().groupby(scores["variant"].astype(str)).sum()
     kept = scores[scores["variant"].isin(count.index[count >= least])].copy()
     kept["variant"] = kept["variant"].cat.remove_unused_categories()
@@ -118,12 +118,12 @@ def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd
     summary = summarize(kept, metric, threshold=threshold)
     summary.loc[summary["seeds"] < 2, ["mean_low", "mean_high", "iqm_low", "iqm_high"]] = (
         np.nan
-    )  # of one run, no spread
+    )  # one run has no spread
     return summary
 
 
 def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:
-    """Compares the variants of at least two results: one has no spread to judge by."""
+    """Compares the variants with at least two results: one has no spread to judge by."""
     kept = _with_results(scores[~scores["is_reference"] | (scores["variant"] == control)], metric, 2)
     variants = kept["variant"].cat.categories
     if control is None or control not in variants or len(variants) < 2:
@@ -132,7 +132,7 @@ def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: M
 
 
 def _threshold(material: Material, task: str) -> float | None:
-    """Says which return succeeds: the one asked for, else the one from which on the task counts as solved."""
+    """Returns the score from which on a run succeeds: the one asked for, else the one that solves the task."""
     if material.threshold is not None or not material.metric.solves:
         return material.threshold
     found = find_task(task)

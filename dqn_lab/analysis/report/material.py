@@ -25,21 +25,21 @@ EVALUATIONS: Final = "evaluations"
 
 @dataclass(frozen=True, kw_only=True)
 class Material:
-    """Everything that is known before anything is computed.
+    """Everything that a report loads, before it computes anything.
 
     Args:
-        name: of the sweep, or of the sweeps.
-        question: in words.
+        name: the sweep's name, or the sweeps'.
+        question: the question in words.
         metric: the one compared.
         control: the variant that the others are compared with.
         control_reason: why that one.
-        scores: a row per run, the reference's included; `task` says which environment.
+        scores: a row per run, including the reference's; `task` says which environment.
         evaluations: a row per greedy evaluation, `task` and `variant` as in `scores`; None if there are none.
         swept: the keys that differ.
-        sweeps: what is known of each sweep.
+        sweeps: each sweep's record.
         skipped: the runs left out, and why.
-        threshold: as asked for.
-        narrowed: only two of the variants were asked for.
+        threshold: the one asked for, if any.
+        narrowed: whether only two of the variants were asked for.
     """
 
     name: str
@@ -82,7 +82,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     order = _order(scores.assign(variant=labels), sweeps, swept)
     scores["variant"] = pd.Categorical(labels, categories=order, ordered=True)
     if evaluations is not None:
-        evaluations = _like(evaluations, scores, order)
+        evaluations = _relabelled(evaluations, scores, order)
         scores = _with_area(scores, evaluations)
     metric = find_metric(options.metric or _declared(sweeps) or "final_return", scores)
     if options.against:
@@ -104,10 +104,10 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
 
 
 def _tabulate_evaluations(found: Found) -> tuple[pd.DataFrame | None, dict[str, str]]:
-    """Loads the learning curves that exist; runs that keep none have their results in their records.
+    """Loads the learning curves that exist; runs without one still have results in their records.
 
     Returns:
-        the rows, and why those of a run that has some are not among them.
+        the rows, and for each run whose curve cannot be read, the reason.
     """
     none = f"has no {EVALUATIONS}.csv"
     try:
@@ -119,7 +119,7 @@ def _tabulate_evaluations(found: Found) -> tuple[pd.DataFrame | None, dict[str, 
 
 
 def _visible(sweep: Sweep) -> Sweep:
-    """Makes a sweep's labels those of the report."""
+    """Escapes a sweep's labels as the report does."""
     return replace(
         sweep,
         control=None if sweep.control is None else visible(sweep.control),
@@ -134,7 +134,7 @@ def _declared(sweeps: Sequence[Sweep]) -> str | None:
 
 
 def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
-    """Names variants without their task, which has its own section, and with their sweep if two would clash."""
+    """Labels variants without their task, which has its own section, and with their sweep if two would clash."""
     labels = scores["variant"].astype(str)
     if scores["task"].nunique() > 1:
         labels = labels.map(lambda label: _without_task(str(label)))
@@ -168,8 +168,8 @@ def _sortable(value: Any) -> tuple[int, float, str]:
     return 1, 0.0, str(value)
 
 
-def _like(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Labels evaluations as the scores are; both list a run's variants in the same order."""
+def _relabelled(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
+    """Gives evaluations the labels of the scores; both list a run's variants in the same order."""
     shown = scores[["run", "variant"]].astype(str)
     shown["place"] = shown.groupby("run").cumcount()
     found = evaluations.astype({"run": str, "task": str})
@@ -188,7 +188,7 @@ def _with_area(scores: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
     areas = []
     finished = evaluations[evaluations["run"].isin(scores.loc[scores["status"] == "completed", "run"])]
     for _, part in finished.groupby("task", sort=False):
-        with contextlib.suppress(AnalysisError):  # runs of a single evaluation span no steps
+        with contextlib.suppress(AnalysisError):  # runs with a single evaluation span no steps
             areas.append(area_under_curve(part)[["run", "mean_value"]].drop_duplicates("run"))
     if not areas:
         return scores
@@ -198,9 +198,7 @@ def _with_area(scores: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
 def _with_reference(scores: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
     if "task" not in reference:
         if scores["task"].nunique() > 1:
-            raise AnalysisError(
-                "--against: the reference must say which environment it is of, in a column `environment`"
-            )
+            raise AnalysisError("--against: the reference must name each run's environment, in a column `environment`")
         reference = reference.assign(task=scores["task"].iloc[0])
     names = [*scores["variant"].cat.categories, *dict.fromkeys(reference["variant"])]
     both = pd.concat([scores.astype({"variant": str}), reference], ignore_index=True)

@@ -1,4 +1,4 @@
-"""What a report can compare, and what each number is."""
+"""What a report can compare, and how numbers are written."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ ENOUGH = 5  # seeds; with fewer, quartiles, percentiles and distributions mean n
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A score of a run: its column, its words, and which end is the good one."""
+    """A score of a run: its column, its description, and which direction is better."""
 
     name: str
     title: str
     meaning: str
     higher_is_better: bool = True
     is_return: bool = True
-    solves: bool = True  # whether what a task counts as solved is said of it
+    solves: bool = True  # whether the task's threshold applies to it
 
 
 METRICS = {
     metric.name: metric
     for metric in (
         Metric("final_return", "final return", "mean greedy return of the final policy, over fresh episodes"),
-        Metric("best_return", "selected return", "mean greedy return, over fresh episodes, of the policy that did "
-               "best on the way: selected, so it flatters"),
+        Metric("best_return", "selected return", "mean greedy return, over fresh episodes, of the policy with the "
+               "best evaluation during training: selected, so it flatters"),
         Metric("last_100", "training return", "mean return of the last 100 training episodes, while exploring"),
         Metric("mean_return", "return over the whole run", "area under the run's greedy learning curve divided by its "
                "steps, over the steps that nine in ten runs share", solves=False),
@@ -56,12 +56,12 @@ def find_metric(name: str, scores: pd.DataFrame) -> Metric:
 
 
 def count_seeds(count: int) -> str:
-    """Writes how many seeds."""
+    """Writes a number of seeds."""
     return "1 seed" if count == 1 else f"{count:,} seeds"
 
 
 def number(value: float, signed: bool = False) -> str:
-    """Writes a number as people read it: four digits or so, a real minus sign."""
+    """Writes a number for people: about four digits, a real minus sign."""
     if math.isnan(value):
         return "–"
     size = abs(value)
@@ -70,5 +70,5 @@ def number(value: float, signed: bool = False) -> str:
 
 
 def percent(value: float) -> str:
-    """Writes a share of 1 in hundredths."""
+    """Writes a share of 1 as a percentage."""
     return "–" if math.isnan(value) else f"{100 * value:.0f} %"

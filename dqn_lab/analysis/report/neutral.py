@@ -1,4 +1,4 @@
-"""Text that others chose, made harmless: labels, questions and values may hold anything."""
+"""Makes text from outside harmless: labels, questions and values may contain anything."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pandas as pd
 
 # control characters, line separators, marks that reorder text, halves of surrogate pairs, and what XML does not allow
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\uffff]")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # a spreadsheet takes such a cell for one
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # a spreadsheet treats a cell that begins so as a formula
 
 
 def visible(text: str) -> str:
-    """Writes control characters as their codes: none is allowed in SVG, and some reorder or break lines."""
+    """Writes control characters as their codes: SVG allows none, and some reorder or break lines."""
     return CONTROLS.sub(lambda sign: sign[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Writes a frame as CSV in which no cell of text is a formula: a spreadsheet leaves alone what begins with '."""
+    """Writes a frame as CSV without formulas: a leading ' makes a spreadsheet treat a cell as text."""
     words = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name].dtype)]
     safe = frame.assign(**{str(name): frame[name].astype(object).map(_plain) for name in words})
     return safe.rename(columns=_plain).to_csv(index=False, lineterminator="\n")
@@ -34,6 +34,6 @@ def unquoted(cell: str) -> str:
 
 
 def markdown(cell: str) -> str:
-    """Writes text that Markdown shows as it is: no HTML, link, emphasis or cell of its own."""
+    """Escapes text so that Markdown shows it as it is: no HTML, links, emphasis or table cells."""
     escaped = re.sub(r"([\\`*\[\]<>|~&])", r"\\\1", visible(cell))
     return re.sub(r"(?i)\b(https?|ftp|mailto)(?=:)|\bwww(?=\.)", r"\g<0>\\", escaped)

@@ -1,4 +1,4 @@
-"""The page: HTML made from sections, with nothing that a browser must fetch."""
+"""The page: HTML made from sections; a browser fetches nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.sections import Section
 
 HERE = Path(__file__).parent
-MOST_ROWS = 500  # of a table, and of what was left out
+MOST_ROWS = 500  # of a table, and of the list of what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,16 +22,16 @@ class Page:
     """What stands on the page around the sections.
 
     Args:
-        name: of the sweep.
+        name: the sweep's.
         question: the headline.
-        progress: how many of its runs are there.
-        unfinished: whether some are not.
+        progress: how many of its runs are completed.
+        unfinished: whether some are missing.
         cautions: the caveats on the data.
         sections: one for each environment.
         variants: each variant's overrides, or the keys that tell it apart.
-        commands: that made the runs.
-        versions: of the software that they ran with.
-        shared: the configuration that all have in common.
+        commands: those that made the runs.
+        versions: those of the software that made them.
+        shared: the configuration that all runs share.
         skipped: runs left out, and why.
     """
 
@@ -66,10 +66,10 @@ def _theme(which: int) -> str:
 
 
 def slug(text: str) -> str:
-    """Makes a name that is safe in a file's name, an id and an address."""
+    """Makes a name that is safe in a file name, an id and an address."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-") or "section"
 
 
 def _wrap(text: str) -> str:
-    """Lets long names break where they are made of parts, and keeps a number and its % together."""
+    """Lets long names break between their parts, and keeps a number and its % together."""
     return re.sub(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])", "\u200b", text).replace(" %", "\u00a0%")

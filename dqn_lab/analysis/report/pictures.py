@@ -1,13 +1,15 @@
-"""Which figures an environment's numbers give, and what each says in words."""
+"""Which figures an environment's numbers allow, and each figure's text."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis import distribution, learning_curves, reached_curves, steps_to_threshold
+from dqn_lab.analysis._processes import do_all
 from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import render
@@ -19,16 +21,17 @@ from dqn_lab.analysis.sentence import quoted
 
 
 def draw_all(found: Evidence) -> list[Picture]:
-    """Draws every figure that there are numbers for."""
+    """Draws every figure for which there are numbers."""
     plans = [*_curves(found), *_differences(found), *_outcomes(found), *_distribution(found), *_successes(found),
              *_reached(found), *dependence(found), *_seeds(found)]  # fmt: skip
-    if len(found.scores) == 1:  # a single run is its curve
+    if len(found.scores) == 1:  # a single run has only its curve
         plans = [plan for plan in plans if plan.name == "learning_curves"]
     prefix = "".join(letter if letter.isalnum() else "-" for letter in found.task)
+    drawn = do_all([partial(render, plan.draw, f"{prefix}-{plan.name}") for plan in plans])
     return [
         Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_only(found, plan)}", alt=plan.alt,
-                data=plan.data, rendered=render(plan.draw, f"{prefix}-{plan.name}"))
-        for plan in plans
+                data=plan.data, rendered=rendered)
+        for plan, rendered in zip(plans, drawn, strict=True)
     ]  # fmt: skip
 
 
@@ -36,7 +39,8 @@ def _only(found: Evidence, plan: Plan) -> str:
     """Says which variants a figure leaves out."""
     if len(found.shown) == len(found.looks) or plan.name in ("sensitivity", "interaction", "heat_map"):
         return ""
-    return f" Of {len(found.looks)} variants only the control and those with the best means; the tables have all."
+    number_of = len(found.looks)
+    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables have all."
 
 
 def _finished(found: Evidence) -> pd.DataFrame:
@@ -55,12 +59,12 @@ def _curves(found: Evidence) -> Iterator[Plan]:
     ends = "; ".join(f"{quoted(name)} {number(row['mean'])}" for name, row in last.iterrows() if name in found.shown)
     few, most = int(data["seeds"].min()), int(data["seeds"].max())
     seeds_of = count_seeds(most) if few == most else f"{few} to {most} seeds"
-    what = "Greedy return of one run" if len(found.scores) == 1 else f"Mean greedy return over {seeds_of} a variant"
+    what = "Greedy return of one run" if len(found.scores) == 1 else f"Mean greedy return over {seeds_of} per variant"
     more = ", with its pointwise 95 % band." if most > 1 else "."
     if len(last) > curves.MAX_LINES and found.control in found.shown:
         more += " Grey: the control."
     if last["step"].min() < 0.95 * evaluations["step"].max():
-        more += " A curve ends where fewer than nine in ten of its runs go on."
+        more += " A curve ends where fewer than nine in ten of its runs continue."
     yield Plan(
         name="learning_curves",
         title="Learning curves",
@@ -121,7 +125,9 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
         f"{quoted(row.variant)} mean {number(row.value)}, {len(results[row.variant])} runs" for row in means
     )
     total, some = sum(len(results[row.variant]) for row in means), rows.MAX_DOTS // len(means)
-    dots = "A dot is a run" if max(map(len, results.values())) <= some else f"A dot is a run, {some} a variant at most"
+    dots = (
+        "A dot is a run" if max(map(len, results.values())) <= some else f"A dot is a run, at most {some} per variant"
+    )
     mean = "; the diamond is their mean, with its 95 % interval." if total > len(means) else "."
     yield Plan(
         name="outcomes",
@@ -192,7 +198,7 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {found.threshold:g}",
         caption="The share of runs with an evaluation at or above it by then (Turnbull's estimate, 95 % band; a run "
-        "that stops earlier counts up to its end, and a line ends where few runs go on). Reaching it once is easier "
+        "that stops earlier counts up to its end, and a line ends where few runs continue). Reaching it once is easier "
         "than ending there.",
         alt=f"Share of runs that have reached {found.threshold:g} over environment steps; in the end: {said}.",
         draw=lambda layout: curves.reached(data, found.shown, layout, control=found.control),
@@ -207,7 +213,7 @@ def _seeds(found: Evidence) -> Iterator[Plan]:
     shown = found.evaluations[found.evaluations["variant"].isin(list(found.shown))]
     runs = seeds.collect(shown, found.scores, metric.name, list(found.shown))
     kept, there = sum(map(len, runs.values())), shown[["run", "variant"]].drop_duplicates().shape[0]
-    some = "" if kept == there else f" Of {there:,} runs, {kept} at equal distances in that order."
+    some = "" if kept == there else f" Of {there:,} runs, {kept} are shown, evenly spaced in that order."
     values = shown["return_mean"][np.isfinite(shown["return_mean"])]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     low = min(0.0, low) if low > -0.2 * high else low

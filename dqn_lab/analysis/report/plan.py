@@ -11,7 +11,7 @@ from dqn_lab.analysis.figures.style import Draw, Rendered
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure with its heading, what to look for in it, what it shows in words, and the numbers behind it."""
+    """A figure with its heading, its caption, a description in words, and the numbers behind it."""
 
     name: str
     title: str
@@ -22,7 +22,7 @@ class Picture:
 
     @property
     def files(self) -> dict[str, str]:
-        """The kinds of files it has, and how their names end."""
+        """The kinds of files it has, and their suffixes."""
         kinds = {"SVG": "svg", "PNG": "png", "CSV": "csv"}
         absent = {"png"} if self.rendered.png is None else set()
         absent |= {"csv"} if self.data is None else set()

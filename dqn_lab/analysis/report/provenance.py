@@ -1,4 +1,4 @@
-"""Where a report's numbers come from: progress, commands, versions, and what they share."""
+"""Where a report's numbers come from: progress, commands, versions, and the shared configuration."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_
 
 
 def progress(material: Material) -> tuple[str, bool]:
-    """Says how many of the planned runs are completed and what became of the others, and whether any is missing."""
+    """Describes how many of the planned runs are completed and the state of the others; also whether any is missing."""
     runs = material.runs.drop_duplicates("directory")
     counts = runs["status"].value_counts()
     planned = max(_planned(material), len(runs))
     done = int(counts.get("completed", 0))
     others = [f"{counts[status]} {status}" for status in ("failed", "interrupted", "running") if status in counts]
     if absent := planned - len(runs):
-        others.append(f"{absent} not there yet")
+        others.append(f"{absent} not begun")
     if planned == done == 1:
         return "1 run, completed", False
     said = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
@@ -30,7 +30,7 @@ def progress(material: Material) -> tuple[str, bool]:
 
 
 def _planned(material: Material) -> int:
-    """Counts the jobs of the sweeps, of two variants only where no more are asked for; the rest is what is there."""
+    """Counts the jobs of the sweeps (of the compared variants only, with --compare) and all runs outside sweeps."""
     variants = {str(name).rpartition(": ")[2] for name in material.scores["variant"].unique()}
     jobs = {
         (sweep.directory, job["directory"])
@@ -53,7 +53,7 @@ def commands(material: Material) -> list[str]:
 
 
 def variants(material: Material) -> dict[str, str]:
-    """Returns each variant's overrides if a sweep lists them, else the keys that tell it apart from the others."""
+    """Returns each variant's overrides if a sweep lists them, else the keys that distinguish it."""
     there = {str(name) for name in material.scores["variant"].unique()}
     listed = {label for sweep in material.sweeps for label in sweep.variants}
     firsts = material.runs.drop_duplicates("variant")
@@ -76,13 +76,13 @@ def _is_missing(value: Any) -> bool:
 
 
 def versions(material: Material) -> dict[str, str]:
-    """Says what the runs ran with; several values with the number of runs of each."""
+    """Returns the versions, hosts and times of the runs; if they differ, with the number of runs for each."""
     runs = material.runs.drop_duplicates("directory")
     columns = [str(column) for column in runs if str(column).startswith("versions.")]
-    found = {column.removeprefix("versions."): _tell(runs[column]) for column in columns}
+    found = {column.removeprefix("versions."): _values_text(runs[column]) for column in columns}
     for column, name in (("git.commit", "git commit"), ("engine", "engine"), ("host", "host")):
         if column in runs and runs[column].notna().any():
-            found[name] = _tell(runs[column])
+            found[name] = _values_text(runs[column])
     started = runs["started"].dropna().astype(str) if "started" in runs else pd.Series(dtype=str)
     if len(started):
         found["started"] = started.min() if started.min() == started.max() else f"{started.min()} to {started.max()}"
@@ -91,7 +91,7 @@ def versions(material: Material) -> dict[str, str]:
     return found
 
 
-def _tell(values: pd.Series[Any]) -> str:
+def _values_text(values: pd.Series[Any]) -> str:
     counts = values.dropna().astype(str).value_counts(sort=False)
     if len(counts) == 1:
         return str(counts.index[0])
@@ -99,7 +99,7 @@ def _tell(values: pd.Series[Any]) -> str:
 
 
 def shared(material: Material) -> dict[str, str]:
-    """Lists the configuration keys whose value all runs have."""
+    """Returns the configuration keys that have the same value in all runs."""
     runs = material.runs
     keys = [key for key in map(str, runs) if key not in BOOKKEEPING and not key.startswith(("versions.", "logger."))]
     return {key: _plain(runs[key]) for key in keys if runs[key].astype(str).nunique() == 1}

@@ -1,4 +1,4 @@
-"""What is asked: the question in words, and the variant that the others are compared with."""
+"""The question in words, and the control."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import pandas as pd
 from dqn_lab.analysis import AnalysisError, Sweep
 from dqn_lab.analysis.sentence import quoted
 
-TASKS = ("env", "env.id", "env.name")  # the keys that say which task a run has
+TASKS = ("env", "env.id", "env.name")  # the keys that name a run's task
 DECLARED = "named by the sweep beforehand"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a person may ask for.
+    """What a report can be asked for.
 
     Args:
-        metric: to compare; None: the sweep's own, else `final_return`.
+        metric: the metric to compare; None: the sweep's own, else `final_return`.
         control: the variant that the others are compared with; None: the sweep's own, else the first.
         threshold: a run succeeds at this return or above; None: what the task counts as solved.
         compare: two variants, or directories of one variant each; the second is compared with the first.
@@ -35,7 +35,7 @@ class Options:
 
 
 def find_variant(scores: pd.DataFrame, word: str) -> str:
-    """Finds the variant that a word means: its own name, or a sweep of one variant by its name or directory."""
+    """Finds a variant by its name, or by the name or directory of a sweep with only that variant."""
     variants = [str(name) for name in scores["variant"].cat.categories]
     if word in variants:
         return word
@@ -50,13 +50,13 @@ def find_variant(scores: pd.DataFrame, word: str) -> str:
 
 
 def declared_here(sweeps: Sequence[Sweep], variants: Sequence[str]) -> str | None:
-    """Returns the first of some variants that a sweep named as its control beforehand."""
+    """Returns the first of the variants that a sweep declares as its control."""
     declared = {sweep.control for sweep in sweeps if sweep.control is not None}
     return next((name for name in variants if name in declared or name.partition(": ")[2] in declared), None)
 
 
 def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Options) -> tuple[str | None, str]:
-    """Says what the others are compared with, and why."""
+    """Returns the control and the reason for it."""
     variants = [str(name) for name in scores["variant"].cat.categories]
     if options.control is not None:
         return find_variant(scores, options.control), "as asked for"
@@ -70,14 +70,14 @@ def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Optio
             (name for name in references if name == f"{own} (reference)"), references[0]
         ), "the stored reference"
     if own is None and len(sweeps) == 1 and declared:
-        own = declared.pop()  # it has no runs yet, which is for the report to say
+        own = declared.pop()  # it has no runs yet; the report says so
     if own is not None:
         return own, DECLARED
     return (variants[0], "the first; --control names another") if len(variants) > 1 else (None, "")
 
 
 def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str], options: Options) -> str:
-    """Takes the sweep's own question, or makes one from what differs."""
+    """Returns the sweep's own question, or makes one from what differs."""
     variants = [str(name) for name in scores["variant"].cat.categories]
     if options.compare:
         return f"Does {quoted(variants[1])} differ from {quoted(variants[0])}?"

@@ -1,4 +1,4 @@
-"""Stored results to compare with: small files of one row per run."""
+"""Stored results to compare with: files with one row per run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def read_reference(path: Path, metric: str) -> pd.DataFrame:
     """Reads results per run from a CSV file, such as a report's own `tables/runs.csv`, or from JSON of the same rows.
 
     Args:
-        path: of the file.
+        path: the file.
         metric: a column that it must have, next to `seed`; `variant`, `environment` and `status` are optional.
 
     Returns:
-        its rows, as those of runs: `variant` says that they are the reference's.
+        its rows in the form of runs; `variant` marks them as the reference's.
 
     Raises:
-        AnalysisError: no such file, not such a file, or a column that is missing.
+        AnalysisError: there is no such file, it cannot be read, or a column is missing.
     """
     try:
         text = io.BytesIO(read_regular(path))

@@ -1,4 +1,4 @@
-"""What a report shows of one environment: the answer, and every figure and table beneath it."""
+"""What a report shows of one environment: the answer, its figures and its tables."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Section:
 
 
 def make_section(material: Material, task: str, shoot: Shoot | None = None) -> Section:
-    """Computes and draws what there is to say about one environment, and films its variants if told how."""
+    """Computes and draws one environment's section, and films its variants if `shoot` is given."""
     found = examine(material, task)
     shown = pictures.draw_all(found)
     made = []
@@ -90,11 +90,11 @@ def _describe(found: Evidence, row: dict[Any, Any]) -> str:
 
 
 def _about(found: Evidence) -> str:
-    """Says how the answer is to be read: metric, seeds, intervals, control."""
+    """Describes how to read the answer: metric, seeds, intervals, control."""
     metric, counts = found.material.metric, list(found.summary["seeds"]) if len(found.summary) else [0]
     few, many = min(counts), max(counts)
     seeds = count_seeds(few) if few == many else f"{few} to {many} seeds"
-    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} a variant."
+    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} per variant."
     if many > 1:
         text += f" 95 % intervals of means: Bayesian bootstrap or Student's, the wider{_bounds(found)}."
     if found.compared is None:
@@ -108,7 +108,7 @@ def _about(found: Evidence) -> str:
 
 
 def _bounds(found: Evidence) -> str:
-    """Says between which bounds the intervals of means were computed."""
+    """Describes the bounds within which the intervals of means were computed."""
     if found.bounds is None:
         return ""
     low, high = (f"{end:,g}".replace("-", "−") if math.isfinite(end) else "" for end in found.bounds)

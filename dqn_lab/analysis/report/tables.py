@@ -1,4 +1,4 @@
-"""Tables: numbers in full for machines, and in words for people."""
+"""Tables: full numbers in CSV, rounded ones for people."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Table:
     """A table in both forms.
 
     Args:
-        name: of its files.
+        name: the name of its files.
         title: its caption.
-        frame: what the CSV file holds.
-        columns: what people see: a heading, and how a row is written under it.
+        frame: the content of the CSV file.
+        columns: for people: each heading, and how to write a row's cell under it.
     """
 
     name: str
@@ -35,21 +35,21 @@ class Table:
 
     @property
     def headings(self) -> list[str]:
-        """What stands above the columns."""
+        """The column headings."""
         return list(self.columns)
 
     @property
     def cells(self) -> list[list[str]]:
-        """What people see, row by row."""
+        """The cells for people, row by row."""
         rows: Sequence[Row] = self.frame.to_dict("records")  # type: ignore[assignment]
         return [[write(row) for write in self.columns.values()] for row in rows]
 
     def csv(self) -> str:
-        """Writes the numbers in full."""
+        """Writes the full numbers as CSV."""
         return csv(self.frame)
 
     def markdown(self) -> str:
-        """Writes what people see."""
+        """Writes the cells for people as Markdown."""
         escaped = [[markdown(cell) for cell in row] for row in [self.headings, *self.cells]]
         escaped.insert(1, ["---"] * len(self.headings))
         return f"{markdown(self.title)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
@@ -110,18 +110,18 @@ def _both_seeds(row: Row) -> str:
 
 
 def explained(row: Row) -> str:
-    """Writes the verdict, and whether only rare failures prevent one."""
+    """Writes the verdict, and says if only possible rare failures prevent one."""
     why = ": too few seeds to rule out rare failures" if row["reason"] == "rare failures" else ""
     return f"{row['verdict']}{why}"
 
 
 def p_value(value: float) -> str:
-    """Writes a p-value with as many digits as it deserves."""
+    """Writes a p-value to three decimals."""
     return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def runs(scores: pd.DataFrame, metric: Metric) -> Table:
-    """Makes the table of every run: what `--against` reads again."""
+    """Makes the table of every run, which `--against` can read."""
     names = {"variant": "variant", "seed": "seed", "status": "status", "task": "environment"}
     wanted = [*names, metric.name, "final_return", "best_return", "last_100", "final_step", "run"]
     here = [name for name in dict.fromkeys(wanted) if name in scores]

@@ -1,4 +1,4 @@
-"""Writes a report's directory: all of it, or nothing."""
+"""Writes a report's directory, whole or not at all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MARK = '<meta name="generator" content="dqn_lab report">'
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What was written: the page, the question, each environment's answer, and how many runs there are."""
+    """What was written: the page, the question, each environment's answer, and the runs' progress."""
 
     index: Path
     question: str
@@ -38,7 +38,7 @@ def write_report(
     options: Options | None = None,
     shoot: Shoot | None = None,
 ) -> Report:
-    """Writes `index.html`, `figures/` and `tables/` of what some paths hold.
+    """Writes `index.html`, `figures/` and `tables/` about the runs under some paths.
 
     Args:
         paths: sweeps, runs, or directories above them.
@@ -50,8 +50,8 @@ def write_report(
         what was written, and what it says.
 
     Raises:
-        AnalysisError: the paths hold nothing to report, an option names what is not there, or `out` holds other things.
-        OSError: it cannot be written; what was there before is still there.
+        AnalysisError: there are no runs, an option names something unknown, or `out` holds other things.
+        OSError: it cannot be written; an earlier report is still there.
     """
     options = options or Options()
     material = gather(paths, options)
@@ -74,7 +74,7 @@ def write_report(
 
 
 def _replace(target: Path, fresh: Path) -> None:
-    """Puts a directory in the place of another; if killed in between, the next report puts the old one back."""
+    """Replaces a directory; if the process is killed in between, the next report restores the old one."""
     if target.exists():
         old = target.with_name(f".{target.name}-old-{os.getpid()}")
         target.rename(old)
@@ -85,7 +85,7 @@ def _replace(target: Path, fresh: Path) -> None:
 
 
 def _clean_up(target: Path) -> None:
-    """Removes what killed processes left beside a report; an old report whose place is empty is put back."""
+    """Removes what killed processes left beside a report; restores an old report if there is no other."""
     for left in sorted(target.parent.glob(f".{glob.escape(target.name)}-*-*")):
         _, kind, process = left.name.rsplit("-", 2)
         if kind not in ("new", "old") or not process.isdigit() or _runs(int(process)):
@@ -114,7 +114,7 @@ def _refuse_other_things(target: Path) -> None:
     except (OSError, UnicodeDecodeError):
         ours = target.is_dir() and not any(target.iterdir())
     if not ours:
-        raise AnalysisError(f"{target}: exists and is not a report; name another place with --out")
+        raise AnalysisError(f"{target}: exists and is not a report; choose another directory with --out")
 
 
 def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> None:

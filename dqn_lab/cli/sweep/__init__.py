@@ -1,4 +1,4 @@
-"""`sweep`: a question's variants × seeds; completed jobs are not run again."""
+"""`sweep`: trains a question's variants × seeds; completed jobs are not run again."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_intermixed_args(argv)
     if args.name is None:
         return list_questions()
-    os.environ.update(ONE_THREAD)  # read by libraries when they are first imported, here and in workers
+    os.environ.update(ONE_THREAD)  # libraries read it when they are first imported, here and in workers
     from dqn_lab.cli import _directories, _index, _interrupt
     from dqn_lab.cli._about import COMMAND, command
     from dqn_lab.cli._compose import composer
     from dqn_lab.cli.sweep.run import sweep
 
     os.environ[COMMAND] = command()
-    _interrupt.listen()
     try:
-        _directories.add_directories(args.config_dir)
-        warn(*_index.read().problems)
-        with composer():
-            return sweep(find_question(args.name), args)
+        with _interrupt.listening():
+            _directories.add_directories(args.config_dir)
+            warn(*_index.read().problems)
+            with composer():
+                return sweep(find_question(args.name), args)
     except ConfigError as error:
         return fail(*error.problems)
     except OSError as error:
@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a question's name, or the path of a yaml file")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE",
-        help="for every run, as in `train`; seed='range(1000,1100)' gives the seeds, hydra/launcher=… what runs them",
+        help="for every run, as in `train`; seed='range(1000,1100)' sets the seeds, hydra/launcher=… how they are run",
     )  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="the question's short form: fewer seeds, shorter runs")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs and what would be skipped; run nothing")

@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a table that redraws itself, or plain lines in a pipe."""
+"""What a running sweep shows: a table that redraws itself, or plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from dqn_lab.cli._display import LINES, say
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record
 
-EVERY = 1.0  # seconds between two looks at the directories
+EVERY = 1.0  # seconds between two checks of the directories
 
 
 class Board:
-    """Follows the jobs of a sweep through the `run.json` of each, whatever runs them and wherever.
+    """Follows a sweep's jobs through their `run.json`, whatever runs them.
 
     Args:
         title: the question.
-        jobs: all of the sweep, those that are done already included.
+        jobs: all of the sweep's jobs, including completed ones.
         directory: the sweep's.
     """
 
@@ -43,13 +43,13 @@ class Board:
         self.started = time.perf_counter()
 
     def look(self) -> None:
-        """Reads what has changed since the last look."""
+        """Reads what has changed since the last check."""
         for name, status in self.status.items():
             if status == "completed":
                 continue
             try:
                 changed = (self.directory / name / RUN).stat().st_mtime_ns
-                if self.seen.get(name) == changed and status != "running":  # its process may be gone
+                if self.seen.get(name) == changed and status != "running":  # the process of a running job may have died
                     continue
                 record = read_record(self.directory / name)
             except (OSError, ValueError):
@@ -63,15 +63,15 @@ class Board:
                     self.thresholds[name] = threshold
 
     def count(self, status: str) -> int:
-        """Counts the runs of a status."""
+        """Counts the runs with a status."""
         return sum(each == status for each in self.status.values())
 
     def done(self) -> int:
-        """Counts the runs that ended, well or not."""
+        """Counts the runs that have ended, for any reason."""
         return len(self.status) - self.count("waiting") - self.count("running")
 
     def so_far(self) -> str:
-        """Says how many jobs have ended and, once some have since the start, estimates the time that is left."""
+        """Says how many jobs have ended and, once one has since the start, estimates the time left."""
         words = f"{self.done()} of {len(self.status)} jobs"
         ended, seconds = self.done() - self.before, time.perf_counter() - self.started
         if not ended or self.done() == len(self.status):
@@ -88,19 +88,19 @@ class Board:
         return variants
 
     def mean(self, names: Iterable[str]) -> str:
-        """Returns the mean final return of those runs that are completed."""
+        """Returns the mean final return of the completed runs."""
         scores = [self.scores[name] for name in names if name in self.scores]
         return f"{fmean(scores):.1f}" if scores else "–"
 
     def words(self) -> str:
-        """Says how far the sweep is, in a line."""
+        """Describes the sweep's progress in a line."""
         counts = ", ".join(f"{self.count(status)} {status}" for status in ("running", "failed", "interrupted")
                            if self.count(status))  # fmt: skip
         means = "  ".join(f"{label}: {self.mean(names)}" for label, names in self.variants().items())
         return f"{self.so_far()}{f' ({counts})' if counts else ''}  {means}"
 
     def table(self) -> Table:
-        """Draws how far each variant is, in few columns, so that labels have room on a narrow terminal."""
+        """Draws each variant's progress in few columns, so that labels have room on a narrow terminal."""
         table = Table(title=escape(self.title), caption=self.so_far(), box=box.SIMPLE_HEAD)
         table.add_column("variant", overflow="fold")
         failed = {status for status in ("failed", "interrupted") if self.count(status)}
@@ -117,7 +117,7 @@ class Board:
         """Returns a line for each run that did not complete.
 
         Args:
-            errors: why one failed, where its record does not say so.
+            errors: why a run failed, if its record does not say so.
         """
         lines = []
         for name, status in self.status.items():
@@ -141,8 +141,8 @@ def summary(board: Board) -> list[str]:
 
 
 def _threshold(config: Mapping[str, Any]) -> float | None:
-    """Returns the return from which Gymnasium calls an environment solved, if it says so."""
-    import gymnasium  # when there is a run to score
+    """Returns the return from which on Gymnasium calls an environment solved, if it defines one."""
+    import gymnasium  # imported once there is a run to score
 
     try:
         return gymnasium.spec(config["env"]["id"]).reward_threshold
@@ -151,7 +151,7 @@ def _threshold(config: Mapping[str, Any]) -> float | None:
 
 
 class Watch:
-    """Shows a board, from a thread of its own, while a launcher is busy."""
+    """Shows a board from its own thread while a launcher is busy."""
 
     def __init__(self, board: Board, console: Console) -> None:
         self.board, self.console = board, console

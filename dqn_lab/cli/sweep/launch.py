@@ -1,4 +1,4 @@
-"""Hydra's launchers, given jobs that were composed beforehand."""
+"""Runs jobs that were composed beforehand with Hydra's launchers."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from dqn_lab.records import RUN, read_record
 if TYPE_CHECKING:
     from dqn_lab.types import T
 
-PATIENCE = 10.0  # seconds that interrupted runs have to save what they have come to
-TRIES = 3  # of workers that die before any run has begun
+PATIENCE = 10.0  # seconds that interrupted runs have to save their state
+TRIES = 3  # how often workers may die before any run has begun
 
 
 class Prepared(ConfigLoaderImpl):
-    """Loads a job's configuration from the one that was composed for its variant before the first job started.
+    """Makes a job's configuration from its variant's, which was composed before the first job started.
 
-    Hydra's own loader composes each job in its worker: a tenth of a second, from files that may have changed meanwhile.
+    Hydra's own loader composes each job in its worker, which takes 0.1 s and reads files that may have changed.
 
     Args:
         search_path: Hydra's own.
-        composed: the configurations by their overrides, without the last two: the seed and the job's directory.
+        composed: the configurations by their overrides, without the last two, the seed and the job's directory.
     """
 
     def __init__(self, search_path: ConfigSearchPath, composed: dict[tuple[str, ...], DictConfig]) -> None:
@@ -47,7 +47,7 @@ class Prepared(ConfigLoaderImpl):
         self.composed = composed
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Returns what Hydra's loader does for overrides that end in a seed and a directory."""
+        """Returns what Hydra's own loader would, for overrides that end in a seed and a directory."""
         *shared, seed, subdir = sweep_overrides
         config = with_seed(self.composed[tuple(shared)], int(seed.partition("=")[2]), subdir)
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
@@ -58,9 +58,9 @@ def job(config: DictConfig) -> str | None:
     """Runs one job in the directory that Hydra made for it.
 
     Returns:
-        why it failed, in one line, if it did; its run.json says so too, if there is one.
+        why it failed, in one line; None if it did not. Its run.json, if there is one, says so too.
     """
-    from dqn_lab.cli import _jobs  # torch is imported when a sweep is known to be right
+    from dqn_lab.cli import _jobs  # torch is imported once a sweep is known to be right
 
     hydra = HydraConfig.get()
     try:
@@ -83,11 +83,11 @@ def master(launch: Sequence[str]) -> DictConfig:
 def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path) -> dict[str, str]:
     """Runs jobs with the launcher that the configuration names.
 
-    A launcher whose worker was killed gives up. The jobs that were running are then run again, each by itself, so that
-    one that kills its worker takes no other with it.
+    If a worker is killed, its launcher gives up. The jobs that were running are then run again one by one, so that a
+    job that kills its worker affects no other.
 
     Returns:
-        why a job failed, by its directory, where no run.json says so.
+        why jobs failed, by directory, if their run.json does not say so.
     """
     search_path = GlobalHydra.instance().config_loader().get_search_path()
     loader = Prepared(search_path, plan.composed)
@@ -123,13 +123,13 @@ def _launch(config: DictConfig, loader: Prepared, jobs: list[Job], directory: Pa
 
 
 def num_workers(config: DictConfig, num_jobs: int) -> int:
-    """Returns how many of some jobs run at a time on this machine; 1 if the launcher does not say."""
+    """Returns how many jobs run at a time on this machine; 1 if the launcher does not say."""
     asked = config.hydra.launcher.get("n_jobs") or 1  # joblib's: −1 for all cores, −2 for all but one
     return min(num_jobs, asked if asked > 0 else max(1, (os.cpu_count() or 1) + 1 + asked))
 
 
 def batches(config: DictConfig, jobs: list[T]) -> Iterator[tuple[int, list[T]]]:
-    """Splits jobs if a launcher would start them all at once, or the person says how many go together."""
+    """Splits jobs into batches if `max_batch_size` is set, or if a launcher would start them all at once."""
     size = config.hydra.sweeper.get("max_batch_size")
     if size is None and str(config.hydra.launcher._target_).endswith("submitit_launcher.LocalLauncher"):
         size = os.cpu_count()
@@ -139,7 +139,7 @@ def batches(config: DictConfig, jobs: list[T]) -> Iterator[tuple[int, list[T]]]:
 
 
 def close(jobs: Sequence[Job], directory: Path) -> None:
-    """Has the runs that are going on in other processes of this machine stop where they can be resumed, and waits."""
+    """Asks the running jobs on this machine to stop where they can be resumed, and waits for them."""
     told: set[int] = set()
     deadline = time.monotonic() + PATIENCE
     while (left := _running(jobs, directory)) and time.monotonic() < deadline:
@@ -151,7 +151,7 @@ def close(jobs: Sequence[Job], directory: Path) -> None:
 
 
 def _running(jobs: Sequence[Job], directory: Path) -> set[int]:
-    """Returns the processes of the runs on this machine that are going on, but for this process."""
+    """Returns the processes of the running jobs on this machine, except this process."""
     found: set[int] = set()
     for path in {directory / each.directory for each in jobs}:
         try:

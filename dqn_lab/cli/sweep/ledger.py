@@ -1,4 +1,4 @@
-"""A sweep's directory: its `sweep.json`, and how far each job has come."""
+"""A sweep's directory: its `sweep.json`, and the state of each job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved_states
 
-CIRCUMSTANCES = ("started", "versions", "git")  # of whoever asked; each run's record has its own
+CIRCUMSTANCES = ("started", "versions", "git")  # the asking process's; each run's record has its own
 
 
 def read_ledger(directory: Path) -> dict[str, Any] | None:
@@ -24,11 +24,11 @@ def read_ledger(directory: Path) -> dict[str, Any] | None:
     except OSError as error:
         raise ConfigError(f"{directory / SWEEP}: {error.strerror}") from error
     except ValueError as error:
-        raise ConfigError(f"{error}; move it away, and the sweep writes a new one") from error
+        raise ConfigError(f"{error}; move it away and the sweep will write a new one") from error
 
 
 def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) -> dict[str, Any]:
-    """Adds seeds and variants to what a directory holds already; returns the old content if there is nothing to add.
+    """Adds new seeds and variants to an existing `sweep.json`; returns the old content if there are none.
 
     Raises:
         ConfigError: it holds another sweep, or this one with other overrides.
@@ -41,7 +41,7 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     for label, overrides in new["variants"].items():
         if old["variants"].get(label, overrides) != overrides:
             was = " ".join(old["variants"][label])
-            raise ConfigError(f"{directory}: variant {label!r} was [{was}] there; {elsewhere}")
+            raise ConfigError(f"{directory}: variant {label!r} is [{was}] there; {elsewhere}")
     rows = {(row["variant"], row["seed"]): row for row in [*old["jobs"], *new["jobs"]]}
     order = [*new["variants"], *(label for label in old["variants"] if label not in new["variants"])]
     added = len(rows) > len(old["jobs"]) and old.get("command") != new["command"]
@@ -56,7 +56,7 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
 
 
 def state(job: Job, directory: Path) -> str:
-    """Returns how far a job has come: `new`, `completed`, `running`, or why it has to be run again."""
+    """Returns a job's state: `new`, `completed`, `running`, or why it must be run again."""
     path = directory / job.directory
     if not (path / RUN).exists():
         return "new"
@@ -70,5 +70,5 @@ def state(job: Job, directory: Path) -> str:
 
 
 def goes_on(job: Job, directory: Path) -> bool:
-    """Returns whether a job's run was interrupted and has a checkpoint, from which it is resumed."""
+    """Returns whether a job's run was interrupted and has a checkpoint to resume from."""
     return state(job, directory) == "interrupted" and bool(saved_states(directory / job.directory))

@@ -1,4 +1,4 @@
-"""What a sweep has to run: every variant composed and built, every job with its identity and its directory."""
+"""The plan of a sweep: every variant composed and built, every job with its identity and directory."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Job:
 
     Args:
         variant: the label of its variant.
-        seed: its own.
-        hash: of its configuration: its identity.
+        seed: its seed.
+        hash: the hash of its configuration, which identifies it.
         directory: its name under the sweep's directory.
-        overrides: as Hydra's launchers take them; the last two are the seed and the directory.
+        overrides: for Hydra's launchers; the last two are the seed and the directory.
     """
 
     variant: str
@@ -38,7 +38,7 @@ class Job:
     overrides: tuple[str, ...]
 
     def row(self) -> dict[str, Any]:
-        """Returns what `sweep.json` says about it."""
+        """Returns its entry in `sweep.json`."""
         return {"variant": self.variant, "seed": self.seed, "hash": self.hash, "directory": self.directory}
 
 
@@ -55,9 +55,9 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
     """Composes and builds every variant, and lists the jobs.
 
     Args:
-        question: what is asked.
-        launch: overrides of Hydra's own part.
-        typed: overrides for every run, from the command line.
+        question: the question.
+        launch: the overrides of Hydra's own part.
+        typed: the overrides for every run, from the command line.
 
     Raises:
         ConfigError: one line per problem, with the variants that have it.
@@ -79,7 +79,11 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
             jobs += _jobs_of(label, question.variants[label], shared, hashes)
     problems.refuse()
     composed = dict(configs.values())
-    return Plan(jobs=_share(jobs), composed=composed, warnings=[*warnings.lines(), *_twins(jobs, typed)])
+    return Plan(
+        jobs=_share_directories(jobs),
+        composed=composed,
+        warnings=[*warnings.lines(), *_identical_variants(jobs, typed)],
+    )
 
 
 def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
@@ -89,7 +93,7 @@ def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
         raise ConfigError(*(f"{text}: is what {question.name} compares" for text in found))
 
 
-def _twins(jobs: list[Job], typed: list[str]) -> list[str]:
+def _identical_variants(jobs: list[Job], typed: list[str]) -> list[str]:
     """Finds variants that are the same.
 
     Raises:
@@ -102,7 +106,7 @@ def _twins(jobs: list[Job], typed: list[str]) -> list[str]:
     pairs = [(first.setdefault(tuple(own), label), label) for label, own in hashes.items()]
     same = [f"variants {one!r} and {other!r} are the same runs" for one, other in pairs if one != other]
     if same and typed:
-        raise ConfigError(*(f"{text}: {', '.join(typed)} sets what would tell them apart" for text in same))
+        raise ConfigError(*(f"{text}: {', '.join(typed)} removes their difference" for text in same))
     return same
 
 
@@ -114,16 +118,16 @@ def _identities(config: DictConfig, validated: Mapping[str, Any], seeds: list[in
 
 
 def _interpolates(config: DictConfig) -> bool:
-    """Returns whether a value may depend on the seed, which only an interpolation can."""
+    """Returns whether a value may depend on the seed: only an interpolation can."""
     own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     return "${" in json.dumps(OmegaConf.to_container(own, resolve=False))
 
 
 def with_seed(config: DictConfig, seed: int, subdir: str | None = None) -> DictConfig:
-    """Copies a variant's configuration with another seed: what composing it again would give, a hundred times as fast.
+    """Copies a variant's configuration with another seed; the same as composing it again, but a hundred times as fast.
 
     Args:
-        config: composed from overrides that end in a seed.
+        config: a configuration composed from overrides that end in a seed.
         seed: the new one.
         subdir: the override that names the job's directory.
     """
@@ -147,8 +151,8 @@ def _jobs_of(label: str, own: list[str], shared: tuple[str, ...], hashes: Mappin
         yield Job(variant=label, seed=seed, hash=known_by, directory=directory, overrides=overrides)
 
 
-def _share(jobs: list[Job]) -> list[Job]:
-    """Lets jobs with the same configuration share one directory: they are one run."""
+def _share_directories(jobs: list[Job]) -> list[Job]:
+    """Makes jobs with the same configuration share one directory: they are one run."""
     first: dict[str, Job] = {}
     for job in jobs:
         first.setdefault(job.hash, job)

@@ -1,4 +1,4 @@
-"""A question: the file under `sweeps/` that asks it, read and checked."""
+"""Questions: yaml files such as those in `sweeps/`, read and checked."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class _File(_Strict):
 
 @dataclass(frozen=True, kw_only=True)
 class Search:
-    """A search in place of variants: what is tried, how often, and how many trials at a time."""
+    """A search in place of variants: the parameters, the number of trials, and how many run at a time."""
 
     params: dict[str, str]
     num_trials: int
@@ -64,17 +64,17 @@ class Search:
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """A question with everything that its answer needs.
+    """A question and everything needed to answer it.
 
     Args:
-        name: of the file.
-        question: in words.
+        name: the file's name.
+        question: the question in words.
         base: the overrides of every run.
         variants: the overrides of each variant, by its label.
         control: the variant that the others are compared with; None in a search.
-        metric: the primary one, declared beforehand.
-        seeds: of every variant.
-        search: what to try, if there are no variants.
+        metric: the primary metric, declared beforehand.
+        seeds: the seeds of every variant.
+        search: the search, if there are no variants.
     """
 
     name: str
@@ -91,8 +91,8 @@ def read_question(path: Path, quick: bool) -> Question:
     """Reads a question's file.
 
     Args:
-        path: of the file.
-        quick: ask it the quick way: fewer seeds, shorter runs.
+        path: the file.
+        quick: whether to use the short form: fewer seeds, shorter runs.
 
     Raises:
         ConfigError: one line per problem.
@@ -133,16 +133,16 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
 
 
 def _check_metric(metric: str, is_search: bool) -> None:
-    from dqn_lab.analysis.report.metrics import METRICS  # with pandas, which few questions need so early
+    from dqn_lab.analysis.report.metrics import METRICS  # imports pandas, which few questions need this early
 
     if metric not in METRICS:
         raise ConfigError(f"metric={metric}: no such metric; {nearest(metric, METRICS)}")
     if is_search:
-        raise ConfigError(f"metric={metric}: a search is for {DEFAULT_METRIC}")
+        raise ConfigError(f"metric={metric}: a search can only maximise {DEFAULT_METRIC}")
 
 
 def _own(where: str, overrides: list[str]) -> list[str]:
-    """Makes sure that overrides are for runs.
+    """Checks that a file's overrides are for runs.
 
     Raises:
         ConfigError: one of them is set elsewhere in a sweep.
@@ -150,7 +150,7 @@ def _own(where: str, overrides: list[str]) -> list[str]:
     for text in overrides:
         key = _overrides.key(text)
         if key == "seed" or key.startswith(("hydra.", "hydra/")):
-            other = "seeds: says which" if key == "seed" else "write it after the sweep's name on the command line"
+            other = "set it under seeds:" if key == "seed" else "write it after the sweep's name on the command line"
             raise ConfigError(f"{where}: {text}: {other}")
     return [_overrides.adding(text) for text in overrides]
 
@@ -184,12 +184,12 @@ def _combinations(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Typed:
-    """What a person typed after a question's name.
+    """The overrides typed after a question's name.
 
     Args:
-        launch: Hydra's own overrides: how jobs are launched.
-        base: for every run.
-        seeds: in place of the question's, or None.
+        launch: Hydra's own, which decide how jobs are launched.
+        base: those for every run.
+        seeds: seeds that replace the question's, or None.
     """
 
     launch: list[str]
@@ -198,7 +198,7 @@ class Typed:
 
 
 def read_typed(overrides: list[str]) -> Typed:
-    """Sorts what was typed.
+    """Sorts the overrides typed after a question's name.
 
     Raises:
         ConfigError: one line for each override that cannot be read.
@@ -224,8 +224,8 @@ def read_typed(overrides: list[str]) -> Typed:
 
 
 def _single(text: str) -> str:
-    """Makes sure that an override has one value."""
+    """Checks that an override has one value."""
     text = _overrides.adding(text)
     if _overrides.is_sweep(text):
-        raise ConfigError(f"{text}: a sweep's values are in its file; for a grid use `train -m`")
+        raise ConfigError(f"{text}: several values belong in the question's file; for a grid use `train -m`")
     return text

@@ -1,4 +1,4 @@
-"""A sweep from its question to its summary."""
+"""Runs a sweep, from its question to its summary."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import safe_name, set_aside, write_sweep
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
-SHOWN = 10  # jobs that failed, in the summary
-SETTLED = ("completed", "running")  # what is not run again
+SHOWN = 10  # failed jobs listed in the summary
+SETTLED = ("completed", "running")  # states of jobs that are not run again
 LONGEST = 160  # characters of a directory's name
 
 
@@ -44,7 +44,7 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
     """Reads a question, plans its jobs, and runs those that are not done yet.
 
     Args:
-        path: of the question's file.
+        path: the question's file.
         args: `overrides`, `quick`, `dry_run`, `report` and `dir`, as typed.
 
     Returns:
@@ -52,7 +52,7 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
 
     Raises:
         ConfigError: one line per problem; nothing was written.
-        KeyboardInterrupt: the sweep was interrupted; every run's record says how it stands.
+        KeyboardInterrupt: the sweep was interrupted; every run's record has its status.
     """
     question, typed = read_question(path, args.quick), read_typed(args.overrides)
     question = dataclasses.replace(question, seeds=typed.seeds or question.seeds)
@@ -74,7 +74,7 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
     with _exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
-            ledger = add_to(read_ledger(directory), described, directory)  # another sweep may have ended just now
+            ledger = add_to(read_ledger(directory), described, directory)  # another sweep may just have ended
             write_sweep(directory, ledger)
             _worker.begin_workers(str(config.hydra.launcher._target_))
         if question.search:
@@ -83,7 +83,7 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
-    """Returns the directory of a question, a different one for other overrides."""
+    """Returns a question's default directory, which depends on the overrides."""
     words = [f"{name}{'_quick' if quick else ''}", *(text.lstrip("+") for text in typed)]
     return Path("outputs", "sweeps", safe_name(",".join(words))[:LONGEST])
 
@@ -106,7 +106,7 @@ def _exclusively(directory: Path) -> Iterator[None]:
 
 
 def _describe(question: Question, plan: Plan, typed: list[str]) -> dict[str, Any]:
-    """Returns what `sweep.json` says."""
+    """Returns the content of `sweep.json`."""
     here = about()
     return {
         "name": question.name,
@@ -127,7 +127,7 @@ def _describe(question: Question, plan: Plan, typed: list[str]) -> dict[str, Any
 def _show_plan(question: Question, plan: Plan, directory: Path) -> int:
     if question.search:
         trials = f"{question.search.num_trials} trials, {len(question.seeds)} seeds each"
-        print(f"{trials}; those that {shown(directory)} holds already are not run again")
+        print(f"{trials}; trials already in {shown(directory)} are not run again")
         return 0
     words = {"new": "run", "completed": "skip: completed", "running": "skip: running", "resumed": "resume"}
     states = _states(plan, directory)
@@ -144,8 +144,8 @@ def _is_left(job: Job, directory: Path) -> bool:
 
 def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> int:
     """Runs the jobs that are not completed; returns the exit code."""
-    waiting = _clear_the_way(plan, directory)
-    waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants compare early
+    waiting = _prepare_directories(plan, directory)
+    waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
     try:
         if waiting:
@@ -160,13 +160,13 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
-    """Returns how far each job has come, by its directory; `resumed` is one that goes on where it was interrupted."""
+    """Returns each job's state by its directory; `resumed` if it continues where it was interrupted."""
     jobs = once(plan.jobs)
     return {job.directory: "resumed" if goes_on(job, directory) else state(job, directory) for job in jobs}
 
 
-def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
-    """Sets aside what failed, or was interrupted and cannot go on; returns the jobs to run."""
+def _prepare_directories(plan: Plan, directory: Path) -> list[Job]:
+    """Sets aside failed runs and interrupted ones that cannot continue; returns the jobs to run."""
     jobs, states = once(plan.jobs), _states(plan, directory)
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
     again = [job for job in waiting if states[job.directory] not in ("new", "resumed")]
@@ -181,7 +181,7 @@ def _clear_the_way(plan: Plan, directory: Path) -> list[Job]:
 
 
 def _show(board: Board, directory: Path, errors: dict[str, str], hint: bool) -> int:
-    """Prints what came out and, as a hint, what to type next; returns 1 if a job did not complete."""
+    """Prints the results and, as a hint, what to type next; returns 1 if a job did not complete."""
     board.look()
     bad = board.problems(errors)
     lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]

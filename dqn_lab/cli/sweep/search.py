@@ -1,4 +1,4 @@
-"""A search in place of variants: Optuna proposes, and a trial is judged by the mean over its seeds."""
+"""Searches with Optuna: a trial's score is the mean over its seeds."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ from dqn_lab.records import (
     write_sweep,
 )
 
-MOST_CHECKED = 50  # values of a key that are composed before the search
-BEST = 5  # trials that are shown at the end
-LOOK = 1.0  # seconds between two looks at a run of another worker
+MOST_CHECKED = 50  # values per key that are tried out before the search
+BEST = 5  # trials shown at the end
+LOOK = 1.0  # seconds between two checks of another worker's run
 
 
 def check_search(question: Question, search: Search, launch: list[str], typed: list[str]) -> DictConfig:
-    """Builds one trial, and composes what Hydra's sweeper needs.
+    """Composes trials with every value, builds one, and composes Hydra's own configuration.
 
     Raises:
         ConfigError: one line per problem.
@@ -60,8 +60,8 @@ def check_search(question: Question, search: Search, launch: list[str], typed: l
         "hydra.sweeper.direction=maximize",
         f"hydra.sweeper.n_trials={search.num_trials}",
         f"hydra.sweeper.n_jobs={search.num_parallel}",
-        "hydra.sweeper.sampler.seed=0",  # the same proposals again, so that an interrupted search continues
-        "hydra.sweeper.max_failure_rate=1.0",  # a trial that fails is one that failed
+        "hydra.sweeper.sampler.seed=0",  # the same proposals each time, so that an interrupted search continues
+        "hydra.sweeper.max_failure_rate=1.0",  # failed trials do not end the search
         "hydra.sweep.subdir='.trials/${hydra.job.num}'",
     ])  # fmt: skip
     _jobs.prepare(trial)
@@ -69,7 +69,7 @@ def check_search(question: Question, search: Search, launch: list[str], typed: l
 
 
 def _trials_that_try_every_value(params: Mapping[str, str]) -> Iterator[list[str]]:
-    """Lists few trials in which each value occurs once or more."""
+    """Yields as few trials as contain every value."""
     values = {key: _overrides.tried_values(key, text)[:MOST_CHECKED] for key, text in params.items()}
     for number in range(max(map(len, values.values()))):
         yield [f"{key}={tried[min(number, len(tried) - 1)]}" for key, tried in values.items()]
@@ -80,10 +80,10 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
 
     Args:
         config: Hydra's part.
-        question: what is asked, of which seeds.
-        search: what is tried.
-        typed: overrides for every run.
-        ledger: what `sweep.json` says before the first trial.
+        question: the question and its seeds.
+        search: the search.
+        typed: the overrides for every run.
+        ledger: the content of `sweep.json` before the first trial.
     """
     directory = Path(config.hydra.sweep.dir)
     write_sweep(directory, {**ledger, **_trials(read_ledger(directory))})
@@ -96,9 +96,9 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
     shared = _overrides.merge(question.base, typed, ["display=none"])
     try:
         sweeper.sweep([*shared, *(f"{key}={text}" for key, text in search.params.items())])
-    except ValueError as error:  # Optuna's, where there is no best trial
+    except ValueError as error:  # raised by Optuna if there is no best trial
         fail(str(error), code=1)
-    finally:  # what has run is the sweep's, however it ends
+    finally:  # record what has run, however the search ends
         found = collect(directory, keys)
         write_sweep(directory, {**ledger, **found})
     return _show(found, directory)
@@ -109,14 +109,14 @@ def _trials(ledger: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: Path, num_trials: int) -> float:
-    """Runs one trial: each seed in a directory of its own; what is completed already is read.
+    """Runs one trial, each seed in its own directory; completed runs are read instead.
 
     Args:
-        config: the trial's, as Hydra's sweeper composed it.
-        keys: what is searched over.
-        seeds: of every trial.
+        config: the trial's configuration, composed by Hydra's sweeper.
+        keys: the keys that are searched over.
+        seeds: the seeds of every trial.
         directory: the sweep's.
-        num_trials: of the search.
+        num_trials: the number of trials of the search.
 
     Returns:
         the mean over seeds of the final policy's mean return.
@@ -136,9 +136,9 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
 
 
 def _completed(path: Path) -> dict[str, Any] | None:
-    """Returns the record of a run that completed; sets aside one that did not and cannot go on."""
+    """Returns a completed run's record; sets aside a run that is not completed and cannot continue."""
     try:
-        while (record := read_record(path))["status"] == "running":  # the same values, in another worker
+        while (record := read_record(path))["status"] == "running":  # another worker is running the same values
             time.sleep(LOOK)
     except ValueError:
         record = {"status": "damaged"}
@@ -151,7 +151,7 @@ def _completed(path: Path) -> dict[str, Any] | None:
 
 
 def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
-    """Lists the trials that a directory holds as the variants and jobs of `sweep.json`."""
+    """Lists a directory's trials as the variants and jobs of `sweep.json`."""
     variants: dict[str, list[str]] = {}
     jobs = []
     for path in sorted(directory.glob(f"*/{RUN}")):
@@ -185,7 +185,7 @@ def _show(found: dict[str, Any], directory: Path) -> int:
             scores.setdefault(job["variant"], []).append(final_return(record))
     means = {label: fmean(values) for label, values in scores.items()}
     best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
-    say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: run it again on other seeds")
+    say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
     for label in best:
         say(f"{label}  mean final return {means[label]:.1f} over {len(scores[label])} runs")
     return int(not best)

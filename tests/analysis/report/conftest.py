@@ -1,4 +1,4 @@
-"""Makes runs that were never trained: what a report needs of them, in milliseconds."""
+"""Makes runs without training, with what a report needs, in milliseconds."""
 
 import copy
 import csv
@@ -81,7 +81,7 @@ def write_sweep(directory, variants, seeds=range(4), level=lambda variant, seed:
 
 
 def declare(directory, variants, *, question, control, seeds, metric="final_return"):
-    """Writes the `sweep.json` of runs that are there, and of those that are not yet."""
+    """Writes the `sweep.json` of existing and planned runs."""
     jobs = []
     for label, prefix in variants.items():
         for seed in seeds:
@@ -119,7 +119,7 @@ def sweep(tmp_path):
 
 @pytest.fixture
 def cli(capsys, monkeypatch, tmp_path):
-    """Calls `python -m dqn_lab report WORDS…`; gives exit code, output and errors."""
+    """Calls `python -m dqn_lab report WORDS…`; returns exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
 
     def call(*words):

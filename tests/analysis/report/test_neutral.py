@@ -1,4 +1,4 @@
-"""Labels that others chose do no harm in a page, a spreadsheet or Markdown."""
+"""Malicious labels do no harm in a page, a spreadsheet or Markdown."""
 
 import io
 import xml.etree.ElementTree as ET

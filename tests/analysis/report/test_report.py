@@ -1,4 +1,4 @@
-"""The report command: what it writes, and what it says of bad input."""
+"""The report command: what it writes, and its errors on bad input."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def test_a_plain_multirun_gives_a_page_with_figures_and_tables(cli, sweep):
         "Difference from “target.interval=1”",
         "Every seed",
         "Sensitivity to target.interval",
-        "5 seeds a variant",
+        "5 seeds per variant",
     ):
         assert words in page.text
     for name in ("learning_curves", "differences", "outcomes", "distribution", "success_rates", "sensitivity", "seeds"):
@@ -103,7 +103,7 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     make.declare(tmp_path / "s", variants, question="How often?", control="seldom", seeds=range(10))
     outcome = cli(tmp_path / "s")
     assert "question  How often?" in outcome.out
-    assert "runs      6 of 20 runs; 1 failed, 13 not there yet" in outcome.out
+    assert "runs      6 of 20 runs; 1 failed, 13 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
     assert "Few seeds: 3 seeds may show nothing of an outcome" in text
@@ -139,7 +139,7 @@ def test_one_variant_is_described(cli, make, tmp_path):
     assert "2 of 4 runs reach 475" in outcome.out
 
 
-def test_environments_have_sections_of_their_own_and_it_is_said_so(cli, make, tmp_path):
+def test_each_environment_has_its_own_section_and_the_page_says_so(cli, make, tmp_path):
     variants = [
         {"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)
     ]
@@ -162,7 +162,7 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
         assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
 
 
-def test_pairs_that_are_not_all_there_are_no_interaction(cli, make, tmp_path):
+def test_an_incomplete_grid_has_no_interaction_figure(cli, make, tmp_path):
     variants = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
     make.sweep(tmp_path / "s", variants, range(3), make.noisy)
     assert cli(tmp_path / "s").code == 0
@@ -177,7 +177,7 @@ def test_numbers_beside_a_word_come_in_the_order_of_their_size(cli, make, tmp_pa
     assert list(dict.fromkeys(table["buffer.capacity"].astype(str))) == ["9", "10", "100", "null"]
 
 
-def test_a_label_may_hold_signs_that_mean_something_elsewhere(cli, make, tmp_path):
+def test_a_label_may_contain_special_characters(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(2), make.noisy)
     variants = {"a $5 \\frac": "target.interval=1", "$x$": "target.interval=10"}
     make.declare(tmp_path / "s", variants, question="Which?", control="$x$", seeds=range(2))
@@ -185,13 +185,13 @@ def test_a_label_may_hold_signs_that_mean_something_elsewhere(cli, make, tmp_pat
     assert ">a $5 \\frac</text>" in (tmp_path / "s" / "report" / "figures" / "outcomes.svg").read_text()
 
 
-def test_a_control_that_has_not_run_is_replaced_by_no_other(cli, make, tmp_path):
+def test_a_control_without_runs_is_not_replaced(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
     variants = {"one": "target.interval=1", "ten": "target.interval=10", "never": "target.interval=999"}
     make.declare(tmp_path / "s", variants, question="Which?", control="never", seeds=range(3))
     outcome = cli(tmp_path / "s")
     assert "answer    No answer: “never”, the control, has no runs here." in outcome.out
-    assert "runs      6 of 9 runs; 3 not there yet" in outcome.out
+    assert "runs      6 of 9 runs; 3 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "“never” has no runs here, and no other control was declared." in text
     assert not (tmp_path / "s" / "report" / "tables" / "comparison.csv").exists()
@@ -206,7 +206,7 @@ def test_a_curve_that_cannot_be_read_is_listed_and_its_result_counts(cli, sweep)
     assert pd.read_csv(sweep / "report" / "tables" / "results.csv")["seeds"].tolist() == [5, 5, 5]
 
 
-def test_no_curve_that_can_be_read_is_said_and_none_that_was_kept_is_not(cli, sweep):
+def test_unreadable_curves_are_reported_and_missing_ones_are_not(cli, sweep):
     for path in sweep.glob("*/evaluations.csv"):
         path.write_text("step,episode\n100,1\n")
     assert cli(sweep).code == 0
@@ -232,14 +232,14 @@ def test_a_reference_keeps_what_did_not_complete(cli, make, sweep, tmp_path):
     assert table["seeds"]["target.interval=10 (reference)"] == 5
 
 
-def test_what_counts_as_solved_is_said_of_final_returns_only(cli, sweep):
+def test_the_task_threshold_applies_to_final_returns_only(cli, sweep):
     cli(sweep, "--metric", "mean_return")
     assert not (sweep / "report" / "figures" / "success_rates.svg").exists()
     cli(sweep)
     assert (sweep / "report" / "figures" / "success_rates.svg").exists()
 
 
-def test_many_variants_are_drawn_apart(cli, make, tmp_path):
+def test_many_variants_get_a_plot_each(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in range(1, 10)], range(4), make.noisy)
     assert cli(tmp_path / "s").code == 0
     assert "Grey: the control." in Page(tmp_path / "s" / "report" / "index.html").text
@@ -295,7 +295,7 @@ def test_compare_takes_the_directories_of_two_sweeps(cli, make, tmp_path):
     assert table["difference"].item() == pytest.approx(100)
 
 
-def test_a_reports_runs_are_a_reference_for_another(cli, make, sweep, tmp_path):
+def test_a_reports_runs_can_be_the_reference_of_another(cli, make, sweep, tmp_path):
     cli(sweep, "--out", tmp_path / "old")
     outcome = cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
     assert outcome.code == 0
@@ -314,7 +314,7 @@ def test_the_threshold_can_be_chosen(cli, make, tmp_path):
     assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")["successes"]) == [2, 2]
 
 
-def test_a_metric_can_be_chosen_and_the_lesser_one_is_better_where_it_is(cli, make, tmp_path):
+def test_a_metric_can_be_chosen_and_lower_may_be_better(cli, make, tmp_path):
     for value, seconds in ((1, 10.0), (10, 99.0)):
         for seed in range(5):
             config = make.configure(seed=seed, **{"target.interval": value})
@@ -419,7 +419,7 @@ def test_help_loads_neither_pandas_nor_matplotlib():
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 
 
-def test_what_made_the_runs_is_on_the_page(cli, sweep):
+def test_the_page_names_commands_and_versions(cli, sweep):
     cli(sweep)
     text = Page(sweep / "report" / "index.html").text
     record = json.loads(next(sweep.glob("*/run.json")).read_text())
@@ -427,8 +427,8 @@ def test_what_made_the_runs_is_on_the_page(cli, sweep):
     assert record["git"]["commit"] in text
 
 
-def test_few_seeds_are_told_what_the_intervals_allow_for(cli, make, tmp_path):
-    """Intervals of means allow for what few seeds missed where bounds are known, as on CartPole."""
+def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make, tmp_path):
+    """Intervals of means allow for what few seeds missed if bounds are known, as on CartPole."""
     for name, changes, allowed in (
         ("known", {}, "The intervals of the means allow for such outcomes;"),
         ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for such outcomes;"),
@@ -464,7 +464,7 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     assert "with the bounds of the return built in (it lies between −10 and 600)" in text
 
 
-def test_labels_that_attack_are_shown_and_do_nothing(cli, make, tmp_path):
+def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path):
     labels = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>|x", "목표\x07", "\u202e\t"]
     variants = [{"target.interval": value} for value in range(1, len(labels) + 1)]
     make.sweep(tmp_path / "s", variants, range(2), make.noisy)
@@ -481,7 +481,7 @@ def test_labels_that_attack_are_shown_and_do_nothing(cli, make, tmp_path):
     assert not set(results) & {"\x07", "\u202e", "\t"}
 
 
-def test_few_seeds_hide_what_would_mean_nothing(cli, make, tmp_path):
+def test_figures_that_mean_nothing_with_few_seeds_are_left_out(cli, make, tmp_path):
     variants = [{"target.interval": value} for value in (1, 10, 100)]
     for seeds, shown in ((4, False), (5, True)):
         directory = make.sweep(tmp_path / str(seeds), variants, range(seeds), make.noisy)
@@ -506,15 +506,15 @@ def test_a_single_run_has_a_name_and_a_curve_and_no_interval(cli, make, tmp_path
     assert curve["low"].isna().all()
 
 
-def test_of_very_many_runs_a_page_shows_some_and_the_tables_have_all(cli, make, tmp_path, monkeypatch):
+def test_with_very_many_runs_the_page_shows_some_and_the_tables_all(cli, make, tmp_path, monkeypatch):
     monkeypatch.setattr("dqn_lab.analysis.report.evidence.MAX_SHOWN", 3)
     monkeypatch.setattr("dqn_lab.analysis.report.page.MOST_ROWS", 6)
     monkeypatch.setattr("dqn_lab.analysis.figures.seeds.MAX_CURVES", 6)
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 2, 3, 4)], range(5), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "Of 4 variants only the control and those with the best means; the tables have all." in text
+    assert "Of 4 variants, only the control and those with the best means are shown; the tables have all." in text
     assert "The first 6 of 20 rows; the CSV file has all." in text
-    assert "Of 15 runs, 6 at equal distances in that order." in text
+    assert "Of 15 runs, 6 are shown, evenly spaced in that order." in text
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")) == 4
