@@ -18,7 +18,13 @@ import platformdirs
 from numba.core import caching
 
 _log = logging.getLogger(__name__)
-_SOURCES = ("_numba.py", "*/_kernels.py", "engine/fused/*.py")  # the kernels' source files
+_SOURCES = (
+    "_numba.py",
+    "_function.py",
+    "*/_*kernels.py",
+    "engine/fused/*.py",
+    "env/compiled/*.py",
+)  # the kernels' source files
 CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: kernels take several times as long
 # No "fastmath": it lets the compiler reorder sums in one compilation and not in another, so that a kernel just compiled
 # and one read from disk could differ in the last bit. Kernels state themselves what is to be fused or reordered.
@@ -86,7 +92,7 @@ def prepare(function: Any, *arguments: Any) -> Any:
         return function
     with _cache_lock() as directory:
         if directory is not None and next(directory.rglob("*.nbc"), None) is None:
-            _log.warning("compiling for this machine, once: about ten seconds")
+            _log.warning("compiling for this machine, once: about twenty seconds")
         try:
             function.compile(signature)
         except OSError as error:  # it was compiled, but could not be cached

@@ -79,17 +79,18 @@ class Agent:
         self.max_reward = max_reward
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
+        self._minibatch_rng = streams("replay" if minibatch_size is None else "minibatch")  # made at once if it is used
         self._acting = engine.acting if isinstance(engine, ActsFast) else engine.q_values
         self._online_noise, self._target_noise = noise_source(engine.online), noise_source(engine.target)
         self._draws_noise = self._online_noise is not None or minibatch_size is not None
-        self._uniforms, self._replay_rng = Uniforms(streams("exploration")), streams("replay")
-        self._draws: list[NDArray[np.float64]] = []  # of the next batches, the next one last
+        self.uniforms, self._replay_rng = Uniforms(streams("exploration")), streams("replay")
+        self.draws, self.num_drawn = np.zeros((BLOCK, batch_size)), BLOCK  # of the next batches, and how many are used
 
     def act(self, obs: Any, progress: Progress, env_index: int = 0) -> int:
         """Chooses an action at observation [*O]."""
         if self._online_noise is not None:
-            return self.exploration.select(lambda: self._noisy_q_values(obs), self._uniforms, env_index, progress)
-        return self.exploration.select(lambda: self._acting(obs[None])[0], self._uniforms, env_index, progress)
+            return self.exploration.select(lambda: self._noisy_q_values(obs), self.uniforms, env_index, progress)
+        return self.exploration.select(lambda: self._acting(obs[None])[0], self.uniforms, env_index, progress)
 
     def observe(
         self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool, env_index: int = 0
@@ -119,17 +120,14 @@ class Agent:
             if updates:
                 now, previous = progress_of((before.step, before.episode, count)), now
                 self.target.follow(*self.engine.parameters, previous, now)
-            if not self._draws:
-                self._draws.extend(self._replay_rng.random((BLOCK, self.batch_size))[::-1])
-            batch = self.buffer.sample(self._draws.pop())
+            batch = self.buffer.sample(self._next_draws())
             noise = self.draw_noise(len(batch.indices)) if self._draws_noise else _NO_NOISE
             epsilon = 0.0 if self.epsilon is None else self.epsilon(before)
             if self.diagnostics is not None:
                 self.diagnostics.before_update(batch, noise, epsilon)
             update = self.engine.update(batch, noise, self.lr(before), epsilon)
             if not math.isfinite(update.loss):
-                where = f"in episode {before.episode}, step {before.step + 1}"
-                raise TrainingError(f"the loss became {update.loss} {where}: {_reason(batch)}")
+                raise loss_error(update.loss, before, batch)
             self.buffer.update_priorities(batch.indices, update.priorities)
             if self.diagnostics is not None:
                 self.diagnostics.after_update()
@@ -139,6 +137,14 @@ class Agent:
             after = progress_of((after.step, after.episode, count))
         self.target.follow(*self.engine.parameters, now, after)
         return after, updates
+
+    def _next_draws(self) -> NDArray[np.float64]:
+        if self.num_drawn == BLOCK:
+            self._replay_rng.random(out=self.draws)
+            self.num_drawn = 0
+        self.num_drawn += 1
+        draws: NDArray[np.float64] = self.draws[self.num_drawn - 1]
+        return draws
 
     def greedy(self, obs: Any) -> Array:
         """Returns the Q-values [B, A] of observations [B, *O] without noise, as evaluation uses them."""
@@ -152,9 +158,10 @@ class Agent:
     def draw_noise(self, batch_size: int) -> Noise:
         """Draws all the random numbers of one update."""
         minibatches = None
-        if self.minibatch_size is not None and self.minibatch_size < batch_size:
-            order = self.streams("minibatch").permutation(batch_size)
-            minibatches = [order[i : i + self.minibatch_size] for i in range(0, batch_size, self.minibatch_size)]
+        size = self.minibatch_size
+        if size is not None and size < batch_size:
+            order = self._minibatch_rng.permutation(batch_size)
+            minibatches = [order[i : i + size] for i in range(0, batch_size, size)]
         return Noise(
             minibatches,
             self._draw(self._online_noise, batch_size, "online"),
@@ -168,13 +175,14 @@ class Agent:
     def state_dict(self) -> dict[str, Any]:
         """Returns everything that acting and learning depend on."""
         return {
-            "draws": np.array(self._draws[::-1]).reshape(-1, self.batch_size),
+            "draws": self.draws[self.num_drawn :].copy(),
             **{name: part.state_dict() for name, part in self._parts().items()},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
-        self._draws = [*state["draws"][::-1].copy()]
+        self.num_drawn = BLOCK - len(state["draws"])
+        self.draws[self.num_drawn :] = state["draws"]
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
 
@@ -183,10 +191,16 @@ class Agent:
             "engine": self.engine,
             "buffer": self.buffer,
             "exploration": self.exploration,
-            "uniforms": self._uniforms,
+            "uniforms": self.uniforms,
             "streams": self.streams,
             **({} if self.diagnostics is None else {"diagnostics": self.diagnostics}),
         }
+
+
+def loss_error(loss: float, before: Progress, batch: Batch) -> TrainingError:
+    """Returns the error that a loss is not finite, after the step from `before` on."""
+    where = f"in episode {before.episode}, step {before.step + 1}"
+    return TrainingError(f"the loss became {loss} {where}: {_reason(batch)}")
 
 
 def _reason(batch: Batch) -> str:

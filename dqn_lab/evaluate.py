@@ -11,6 +11,8 @@ import gymnasium
 import numpy as np
 
 from dqn_lab import interrupt
+from dqn_lab.hooks import HasUpdateKernel
+from dqn_lab.rollout._wrappers import Wrapped, is_known, take_apart
 from dqn_lab.seeding import seed_sequence
 from dqn_lab.types import Array, TrainingError
 
@@ -74,6 +76,7 @@ def evaluate(
     make_env: Callable[[], gymnasium.Env[Any, Any]],
     rng: np.random.Generator,
     num_episodes: int,
+    engine: object = None,
 ) -> Iterator[Episode]:
     """Plays greedy episodes, each from a fresh seed, some side by side.
 
@@ -84,6 +87,8 @@ def evaluate(
         make_env: makes environments separate from the training environment.
         rng: the generator of the seeds.
         num_episodes: how many.
+        engine: of which `q_values` are; the same episodes are played in compiled code if it and the environment have
+            kernels.
 
     Yields:
         the episodes in the order of their seeds.
@@ -96,8 +101,10 @@ def evaluate(
     together = math.ceil(num_episodes / math.ceil(num_episodes / TOGETHER))  # about the same number each time
     with contextlib.ExitStack() as stack:
         envs = [stack.enter_context(contextlib.closing(make_env())) for _ in range(together)]
+        compiled = isinstance(engine, HasUpdateKernel) and is_known(envs[0])
         for start in range(0, num_episodes, together):
-            yield from _play(q_values, envs, seeds[start : start + together])
+            some = seeds[start : start + together]
+            yield from _play_compiled(engine, envs, some) if compiled else _play(q_values, envs, some)
 
 
 def _play(
@@ -130,6 +137,62 @@ def _places(env: gymnasium.Env[Any, Any]) -> Array:
     """Allocates observations for `TOGETHER` episodes: always as many, because batch size affects rounding."""
     space = env.observation_space
     return np.zeros((TOGETHER, *(space.shape or ())), space.dtype)
+
+
+def _play_compiled(engine: Any, envs: Sequence[gymnasium.Env[Any, Any]], seeds: list[int]) -> list[Episode]:
+    """Does what `_play` does in compiled code, but for ties."""
+    from dqn_lab._function import Function
+    from dqn_lab.rollout import _greedy_kernels as kernels  # numba is imported by those who use it
+
+    ties = [np.random.default_rng(seed_sequence(seed, "ties")) for seed in seeds]
+    q_values = engine.q_values_kernel(TOGETHER)
+    values, seen = q_values[1][:2]
+    for i, seed in enumerate(seeds):
+        seen[i] = np.ravel(envs[i].reset(seed=seed)[0])
+    parts = [take_apart(env) for env in envs[: len(seeds)]]
+    own = [(part.inner.state, part.inner.draws, part.inner.obs) for part in parts]
+    states, draws, raw = map(np.array, zip(*own, strict=True))
+    step = Function(parts[0].inner.kernels[1], states[0], 0, draws[0], raw[0])
+    counts, scores = np.zeros((len(seeds), 5), np.int64), np.zeros(len(seeds))
+    counts[:, kernels.RUNNING] = 1
+    limit = parts[0].checked.limit  # of evaluation alone
+    longest = int(min(parts[0].limit, math.inf if limit is None else limit.steps))
+    arguments = counts, scores, q_values, states, draws, raw, step, longest, *parts[0][5:]
+    play = Function(kernels.play, *arguments).call_quickly
+    while (why := _go_on(play, arguments, parts)) != kernels.FINISHED:
+        interrupt.check()
+        running = counts[:, kernels.RUNNING] == 1
+        if limit is not None and running.any():
+            limit.reached(int(counts[running, kernels.LENGTH].max()))  # which says that it goes on
+        if why == kernels.TIED:
+            for i in np.flatnonzero(running & (counts[:, kernels.DECIDED] == 0)).tolist():
+                counts[i, kernels.ACTION], counts[i, kernels.DECIDED] = greedy(values[i], ties[i]), 1
+    if limit is not None and longest < parts[0].limit and counts[:, kernels.CUT_OFF].any():
+        limit.reached(longest)  # which says that it was cut off
+    lengths = counts[:, kernels.LENGTH].tolist()
+    return [Episode(*episode) for episode in zip(seeds, scores.tolist(), lengths, strict=True)]
+
+
+def _go_on(play: Callable[..., tuple[int, int, float]], arguments: tuple[Any, ...], parts: Sequence[Wrapped]) -> int:
+    """Has compiled code go on; returns why it stopped.
+
+    Raises:
+        TrainingError: an environment raised, or returned what it must not.
+    """
+    from dqn_lab.rollout import _greedy_kernels as kernels
+
+    counts, seen = arguments[0], arguments[2][1][1]
+    try:
+        why, i, reward = play(*arguments)
+    except Exception as error:  # an environment's: no other kernel raises
+        running = counts[:, kernels.RUNNING] == 1
+        num_steps = int(counts[running, kernels.LENGTH].min())  # those before the one that raised have one more
+        raise parts[0].checked.explain(None, 0.0, error, num_steps) from error
+    if why in (kernels.REWARD_UNFIT, kernels.OBSERVATION_UNFIT):
+        space = parts[i].checked.observation_space
+        obs = None if why == kernels.REWARD_UNFIT else seen[i].reshape(space.shape).astype(space.dtype)
+        raise parts[i].checked.explain(obs, reward, None, int(counts[i, kernels.LENGTH]))
+    return why
 
 
 def greedy(q_values: Array, rng: np.random.Generator) -> int:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Choice, NetworkNoise, Purpose
+from dqn_lab.types import Array, Choice, Kernel, NetworkNoise, Purpose, Transition
 
 if TYPE_CHECKING:
     import torch
@@ -172,6 +172,41 @@ class RestorableEnv(Protocol):
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+@runtime_checkable
+class HasKernel(Protocol):
+    """An exploration, a buffer or a target that a compiled rollout can run.
+
+    A class that overrides a method of its contract below the class that has `kernel` is run from Python.
+    """
+
+    def kernel(self) -> Kernel: ...
+
+
+@runtime_checkable
+class HasUpdateKernel(Protocol):
+    """An engine whose kernels other compiled code can call; `FusedEngine` says how."""
+
+    @property
+    def flat(self) -> tuple[Array, Array]: ...  # both networks' parameters
+
+    def q_values_kernel(self, batch_size: int) -> tuple[Any, ...]: ...
+    def update_kernel(self, memory: Transition[Array], batch_size: int) -> tuple[Any, ...]: ...
+
+
+@runtime_checkable
+class SteppedByKernels(Protocol):
+    """An environment (unwrapped) that compiled code can step; `env.compiled.base.CompiledEnv` is the base class."""
+
+    kernels: tuple[Any, Any]  # reset(state, draws, obs), step(state, action, draws, obs) -> reward, terminated
+    state: Array
+    draws: Array
+    obs: Array
+
+    def connect(self) -> None:
+        """Has `draws` stand for the environment's present generator."""
+        ...
 
 
 def noise_source(network: object) -> DrawsNoise | None:

@@ -25,6 +25,7 @@ NOT_THE_RUN = (
     "rollout",
     "checkpoint",
     "env.return_bounds",
+    "env.implementation",
 )  # they change no result, and so not a job's identity
 MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, in addition to `NOT_THE_RUN`
 LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values that leave an older run's identity as it was

@@ -172,14 +172,14 @@ class Run:
     def stride(self, stride: Stride) -> None:
         """Records the training episodes that ended in a stride."""
         self._check_place()
+        if stride.episodes:
+            rate = (stride.after.step - self.measured_step) / max((now := time.perf_counter()) - self.measured, 1e-9)
+            resumed, seconds = len(self.record.get("resumed", ())), now - self.started
+            self.measured, self.measured_step = now, stride.after.step
         for row in stride.episodes:
             self.logs.write("episodes", row)
-            now = time.perf_counter()
-            rate = (stride.after.step - self.measured_step) / max(now - self.measured, 1e-9)
-            resumed, seconds = len(self.record.get("resumed", ())), now - self.started
             timing = {"seconds": seconds, "steps_per_second": rate, "resumed": resumed}
             self.logs.write("timing", {"episode": row["episode"], "step": row["step"], **timing})
-            self.measured, self.measured_step = now, stride.after.step
             self.returns.append(float(row["return"] or 0.0))
         self.display.stride(stride)
 
@@ -226,9 +226,9 @@ class Run:
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},
             "status": "running",
-            "host": about.get("host"),
-            "pid": about.get("pid"),
+            **{key: about.get(key) for key in ("host", "pid")},
             "resumed": [*(old.get("resumed") or []), again],
+            "rollout": self.experiment.choices["rollout"]._asdict(),
             "config": self.experiment.config,
         }
         self._save_record()

@@ -7,8 +7,9 @@ import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
 from annotated_types import Ge, Gt
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
@@ -49,6 +50,11 @@ class Every:
         self.interval, self.unit = interval, unit
         self.first = interval if first is None else first
         self._position = _POSITION[unit]
+
+    @property
+    def numbers(self) -> tuple[int, int, int]:
+        """The same for compiled code: the interval, the first occasion, and which number of a `Progress` is counted."""
+        return self.interval, self.first, self._position
 
     def due(self, before: Progress, after: Progress) -> bool:
         """Returns whether an occasion lies in (before, after]."""
@@ -140,3 +146,38 @@ def rate(value: Rate) -> Callable[[Progress], float]:
 def rises(value: object) -> bool:
     """Returns whether a configured rate is a ramp that ends above its start."""
     return isinstance(value, dict) and value["end"] > value["start"]
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A schedule that depends on one unit of progress."""
+
+    unit: Unit
+
+
+class Curve:
+    """A schedule as a table, for compiled code: its values at some count of its unit, and at those that follow.
+
+    Args:
+        schedule: a `Constant`, or `Counted`.
+    """
+
+    def __init__(self, schedule: Callable[[Progress], float]) -> None:
+        self.schedule = schedule
+        component: object = schedule
+        self.position = _POSITION[component.unit] if isinstance(component, Counted) else None
+        self.values = np.full(1 if self.position is None else 4096, schedule(Progress()))
+        self.start = np.array([self.position or 0, -len(self.values)])  # which count, and the first one in the table
+
+    def cover(self, before: Progress, after: Progress) -> None:
+        """Sees that the table reaches from one point to another; its length, or less, apart."""
+        position = self.position
+        if position is None:
+            return
+        first, last = int(self.start[1]), int(self.start[1]) + len(self.values) - 1
+        if not first <= before[position] <= after[position] <= last:
+            self.start[1] = before[position]
+            for i in range(len(self.values)):
+                point = [*before]
+                point[position] += i
+                self.values[i] = self.schedule(Progress(*point))

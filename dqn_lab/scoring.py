@@ -106,7 +106,8 @@ class Scoring:
         rng, episodes = self.experiment.streams.fresh(f"evaluation {name}"), []
         try:
             self.count(0, num_episodes)
-            for episode in evaluate(self.experiment.agent.greedy, self.experiment.make_env, rng, num_episodes):
+            agent, make_env = self.experiment.agent, self.experiment.make_env
+            for episode in evaluate(agent.greedy, make_env, rng, num_episodes, agent.engine):
                 episodes.append(episode)
                 self.count(len(episodes), num_episodes)
         except Exception as error:

@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dqn_lab.types import Kernel
+
 if TYPE_CHECKING:
     import torch
+
+    from dqn_lab.schedule import Progress
 
 BLOCK = 512  # uniform numbers drawn together
 
@@ -81,6 +85,21 @@ class Uniforms:
         if not self._left:
             self._left = self._generator.random(BLOCK).tolist()
         return self._left.pop()
+
+    def kernel(self) -> Kernel:
+        """Returns the stream for compiled code: `_function.next_uniform` takes the state."""
+        from dqn_lab._function import source_of_draws
+
+        block, left = np.zeros(BLOCK), np.zeros(1, np.int64)
+
+        def enter(before: Progress, after: Progress) -> None:
+            left[0] = len(self._left)
+            block[: left[0]] = self._left
+
+        def leave() -> None:
+            self._left = block[: left[0]].tolist()
+
+        return Kernel((), (block, left, source_of_draws(self._generator)), enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the numbers drawn and not yet used; the generator's own state belongs to its `Streams`."""

@@ -63,12 +63,13 @@ def task_name(config: Mapping[str, Any]) -> str:
         config: the configuration, with dotted keys.
     """
     name = config.get("env.id") or config.get("env.name") or "unknown"
-    plain = (  # the last three change learning or statistics, but not the returns
+    plain = (  # all but the names change learning, computing or statistics, but not the returns
         "env.id",
         "env.name",
         "env.truncation_terminates",
         "env.rescale",
         "env.return_bounds",
+        "env.implementation",
     )
     given = [f"{key[4:]}={value}" for key, value in config.items() if key.startswith("env.") and key not in plain]
     changed = [text for text in given if not text.endswith("=None")]

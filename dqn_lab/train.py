@@ -18,7 +18,6 @@ from dqn_lab.seeding import Streams
 from dqn_lab.types import Choice, Logger, Rollout, Stride, Table
 
 SHARE = 0.05  # share of the time that checkpoints by the clock may take
-LONGEST = 256  # steps of a stride at most, so that observers hear of long episodes
 
 
 class Due:
@@ -54,11 +53,7 @@ class Due:
         """Returns how far the next stride may go, in each unit."""
         occasions = [every.next(progress) for every in (self.evaluations, self.checkpoints) if every is not None]
         first = Progress(*map(min, zip(NEVER, *occasions, strict=True)))
-        return Progress(
-            min(self.budget.step, first.step, progress.step + LONGEST),
-            min(self.budget.episode, first.episode),
-            first.updates,
-        )
+        return Progress(min(self.budget.step, first.step), min(self.budget.episode, first.episode), first.updates)
 
     def evaluation(self, progress: Progress) -> bool:
         """Returns whether to evaluate now."""

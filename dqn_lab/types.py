@@ -130,6 +130,15 @@ class Choice(NamedTuple):
     rejected: Mapping[str, str]  # why not, for each other name
 
 
+class Kernel(NamedTuple):
+    """A component in compiled code, for a compiled rollout. It has the same state as the component, or a copy of it."""
+
+    functions: tuple[Any, ...]  # of `_numba.kernel`: the group's compiled contract, in its order
+    state: tuple[Any, ...]  # arrays and numbers; the last argument of each function
+    enter: Callable[[Progress, Progress], None]  # before a stride between these points: brings `state` up to date
+    leave: Callable[[], None]  # after it: brings the component up to date
+
+
 class QValues(Protocol):
     """Q-values at both ends of a batch, each computed on first use. Gradients do not flow through them."""
 
@@ -265,7 +274,7 @@ class Rollout(Stateful, Protocol):
     progress: Progress
 
     def advance(self, until: Progress) -> Stride:
-        """Acts, observes and learns, for at least one step: to an episode's end, or to `until` in any of its units."""
+        """Acts, observes and learns: for one step at least, and at most to `until` in any of its units."""
         ...
 
     def close(self) -> None: ...

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parents[1] / "dqn_lab"
 GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")  # floor 1
 UPPER_GROUPS = ("engine", "rollout", "diagnostics")
 FLOORS = {
-    **dict.fromkeys(("_damage", "_memory", "_nearest", "_numba", "_paths", "_plugins", "_validation"), 0),
+    **dict.fromkeys(("_damage", "_function", "_memory", "_nearest", "_numba", "_paths", "_plugins", "_validation"), 0),
     **dict.fromkeys(("errors", "hooks", "records", "registry", "schedule", "seeding", "tasks", "types"), 0),
     **dict.fromkeys(("interrupt", "locks", "statefile"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,

@@ -22,6 +22,7 @@ NEEDS = {  # what an option must be put together with, where the default run wil
     ("network", "nature_cnn"): ("env.id=Pictures-v0",),
     ("network", "minatar_cnn"): ("env.id=Pictures-v0", "++env.kwargs.shape=[10,10,4]", "++env.kwargs.dtype=bool"),
     ("network", "table"): ("env=frozen_lake",),
+    ("rollout", "compiled"): ("env.implementation=compiled",),
 }
 NETWORKS = {"atari": "nature_cnn", "minatar": "minatar_cnn"}  # of a folder's environments
 SMALL = {"capacity": 100}  # in place of the memory that a paper's settings need

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import functools
 import sys
 
 import gymnasium
 import numpy as np
 import pytest
 
+from dqn_lab.build import build
+from dqn_lab.env.checked import Limit
 from dqn_lab.evaluate import Episode, evaluate, greedy, summarize
 from dqn_lab.types import TrainingError
 
@@ -111,3 +114,37 @@ def test_a_summary_of_four_returns():
 def test_no_global_randomness_is_used(check_global_randomness):
     with check_global_randomness():
         play([1.0, 1.0])
+
+
+@pytest.mark.parametrize("overrides", [
+    (), ("env=acrobot",), ("env=mountain_car", "env.rescale=true"), ("env.max_episode_steps=20",),
+    ("network.hidden=[1]",), ("network.dueling=true", "env.truncation_terminates=true"),
+], ids=",".join)  # fmt: skip
+def test_compiled_code_plays_the_same_episodes(configure, overrides):
+    """Ties included: a network of one dead unit does not know one action from another."""
+    experiment = build(configure("logger=csv", "env.implementation=compiled", *overrides))
+    agent = experiment.agent
+    if "network.hidden=[1]" in overrides:
+        agent.engine.online.load_state_dict({k: 0 * v for k, v in agent.engine.online.state_dict().items()})
+    played = [
+        list(evaluate(agent.greedy, experiment.make_env, np.random.default_rng(3), 37, engine))
+        for engine in (None, agent.engine)
+    ]
+    assert played[0] == played[1]
+    assert len({episode.length for episode in played[0]}) > 1 or "env" in overrides[0]
+
+
+@pytest.mark.parametrize("overrides", [
+    ("evaluation.max_steps=30",), ("evaluation.max_steps=30", "env.max_episode_steps=30"),
+    ("evaluation.max_steps=null",),
+], ids=",".join)  # fmt: skip
+def test_compiled_code_says_the_same_of_episodes_that_are_cut_off(configure, caplog, overrides):
+    experiment = build(configure("logger=csv", "env=mountain_car", "env.implementation=compiled", *overrides))
+    agent, make_env, said = experiment.agent, experiment.make_env, []
+    for engine in (None, agent.engine):
+        made = functools.partial(make_env.func, make_env.args[0], Limit(experiment.config["evaluation"]["max_steps"]))
+        episodes = list(evaluate(agent.greedy, made, np.random.default_rng(3), 5, engine))
+        said.append((episodes, list(caplog.messages)))
+        caplog.clear()
+    assert said[0] == said[1]
+    assert len(said[0][1]) == (overrides == ("evaluation.max_steps=30",))

@@ -19,7 +19,9 @@ from dqn_lab.interrupt import Interrupted, asked, check, listening, shut
 from dqn_lab.records import read_record, saved_states
 from dqn_lab.run import Run
 
-SHORT = ("logger=csv", "episodes=null", "steps=200", "evaluation.interval=null", "evaluation.final_num_episodes=1")
+SHORT = ("logger=csv", "episodes=null", "steps=200", "evaluation.final_num_episodes=1")
+SELDOM = ("rollout=python", "evaluation.interval=null")  # a stride is an episode
+OFTEN = ("evaluation.interval=20", "evaluation.unit=steps", "evaluation.num_episodes=1")  # a stride is 20 steps
 
 
 @pytest.fixture(autouse=True)
@@ -152,8 +154,9 @@ class Watcher(Quiet):
 @pytest.mark.parametrize(
     "numbers", [[signal.SIGINT] * 2, [signal.SIGINT, signal.SIGTERM], [signal.SIGTERM] * 10, [signal.SIGUSR1]]
 )
-def test_a_run_that_is_interrupted_twice_is_saved_once_and_says_so(configure, tmp_path, numbers):
-    run = Run(build(configure(*SHORT)), tmp_path / "run", {})
+@pytest.mark.parametrize("strides", [SELDOM, ("rollout=compiled", "env.implementation=compiled", *OFTEN)])
+def test_a_run_that_is_interrupted_twice_is_saved_once_and_says_so(configure, tmp_path, numbers, strides):
+    run = Run(build(configure(*SHORT, *strides)), tmp_path / "run", {})
     with pytest.raises(Interrupted) as caught:
         run.execute(Watcher(lambda: raise_signals(*numbers)))
     assert caught.value.number == numbers[0]
@@ -163,7 +166,7 @@ def test_a_run_that_is_interrupted_twice_is_saved_once_and_says_so(configure, tm
 
 
 def test_a_run_that_cannot_save_as_it_is_interrupted_is_interrupted(configure, tmp_path, monkeypatch, caplog):
-    run = Run(build(configure(*SHORT)), tmp_path / "run", {})
+    run = Run(build(configure(*SHORT, *SELDOM)), tmp_path / "run", {})
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")

@@ -1,174 +1,183 @@
-"""Prioritised replay in compiled code: a tree's nodes, priorities, and importance weights.
+"""What is remembered and how it is drawn, in compiled code.
 
-A tree is one flat array: its leaves, then the nodes above them, level by level. A level's nodes are
-families of `FANOUT` siblings; the parent of node i is node i // FANOUT of the next level.
+The contract: `append(obs, action, reward, next_obs, terminated, truncated, state)`; `ready(batch_size, state)`;
+`sample(draws, rows, weights, state)`, which fills `rows` [B] and, unless all are 1, `weights` [B], and returns how many
+of each it filled; `update_priorities(rows, priorities, state)`, which returns whether they are fit.
+
+A state begins with (memory, counts, windows): the stored transitions with observations as [N, I]; where the next one
+goes, how many there are, how many steps were appended, and whether the last one is fresh; the windows in flight, as
+`_compiled.py` makes them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import math
 
 import numpy as np
-from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
+from dqn_lab._function import value_at
 from dqn_lab._numba import inline, kernel
+from dqn_lab.buffer._tree_kernels import find, put, rank, weigh
 
-FANOUT = 8  # a family of siblings fills a cache line
-
-
-@intrinsic
-def prefetch(typing: Any, array: Any, index: Any) -> Any:
-    """Asks the processor to load array[index] into its cache, without waiting for it."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        made = context.make_array(array)(context, builder, args[0])
-        address = builder.bitcast(
-            cgutils.get_item_pointer2(context, builder, made.data, [], [], "C", [args[1]], False, False),
-            ir.IntType(8).as_pointer(),
-        )
-        word = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [address.type, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-        builder.call(function, [address, word(0), word(3), word(1)])  # to read, to keep, data
-        return context.get_dummy_value()
-
-    return types.none(array, types.intp), lower
-
-
-@kernel
-def put(nodes, starts, minimum, indices, values):
-    """Sets leaves, then recomputes the nodes above them from their children.
-
-    Args:
-        nodes: float64, changed in place.
-        starts: int64 [levels + 1], where each level begins in `nodes`, then where the last level ends.
-        minimum: whether a node is the least of its children; else it is their sum.
-        indices: int64 [B].
-        values: float64 [B]; of several values for one leaf, the last one counts.
-    """
-    for i in range(len(indices)):
-        nodes[indices[i]] = values[i]
-    share = FANOUT
-    for level in range(len(starts) - 2):
-        before = -1
-        for i in range(len(indices)):
-            parent = indices[i] // share
-            if parent != before:  # leaves drawn in order often share a parent
-                _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
-            before = parent
-        share *= FANOUT
-
-
-@kernel
-def rebuild(nodes, starts, minimum):
-    """Computes every node from its children; the arguments are those of `put`."""
-    for level in range(len(starts) - 2):
-        for parent in range((starts[level + 1] - starts[level]) // FANOUT):
-            _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
-
-
-@kernel
-def find(nodes, starts, fractions, stratified, leaves, masses):
-    """Finds the leaves at which the running sum of all leaves passes given fractions of their total, and their values.
-
-    All searches go down one level together, choose without branching, and prefetch what they read next, so that the
-    processor waits for many nodes at a time.
-
-    Args:
-        nodes, starts: a tree of sums, in which some leaf is above 0.
-        fractions: float64 [B], in [0, 1].
-        stratified: whether fraction i is of the i-th of B equal parts of the total; else it is of the total.
-        leaves: int64 [B], filled.
-        masses: float64 [B], filled.
-    """
-    top = len(starts) - 2
-    whole = 0.0
-    for node in range(starts[top], starts[top + 1]):
-        whole += nodes[node]
-    for i in range(len(fractions)):
-        leaves[i] = 0
-        masses[i] = whole * ((i + fractions[i]) / len(fractions) if stratified else fractions[i])
-    for level in range(top, -1, -1):
-        for i in range(len(fractions)):
-            first = starts[level] + leaves[i] * FANOUT
-            before = reached = 0.0
-            chosen = 0
-            for node in range(first, first + FANOUT):
-                reached += nodes[node]
-                passed = reached <= masses[i]
-                chosen += passed
-                before = reached if passed else before
-            masses[i] -= before
-            if chosen == FANOUT:
-                chosen, masses[i] = _last(nodes, first)
-            leaves[i] = leaves[i] * FANOUT + chosen
-            if level:
-                prefetch(nodes, starts[level - 1] + leaves[i] * FANOUT)
-    for i in range(len(fractions)):
-        masses[i] = nodes[leaves[i]]
+HEAD, SIZE, WRITTEN, STEPS, FRESH, READ = range(6)  # of the counts
 
 
 @inline
-def _last(nodes, first):
-    """Returns the last sibling above 0 and its value, for when rounding led beyond the siblings' sum."""
-    for child in range(FANOUT - 1, -1, -1):
-        if nodes[first + child] > 0:
-            return child, nodes[first + child]
-    return 0, nodes[first]
-
-
-@kernel
-def rank(td_errors, epsilon, exponent, masses):
-    """Fills in (|δ| + ε)^α.
-
-    Args:
-        td_errors: |δ|, float64 [B].
-        epsilon: ε.
-        exponent: α.
-        masses: float64 [B], filled.
+def store(obs, action, reward, next_obs, terminated, truncated, state):
+    """Takes in one step, and stores the transitions that it completes.
 
     Returns:
-        the least and the largest |δ|; NaN if any is NaN.
+        their number; where they are is in the windows' last array.
     """
-    low, high = np.inf, -np.inf
-    for i in range(len(td_errors)):
-        td_error = td_errors[i]
-        if td_error != td_error:
-            return td_error, td_error
-        low, high = min(low, td_error), max(high, td_error)
-        masses[i] = (td_error + epsilon) ** exponent
-    return low, high
-
-
-@kernel
-def weigh(masses, least, exponent, weights):
-    """Fills in (p / p_least)^−β: the importance weights (N · P)^−β divided by the largest; N and Σ p cancel out.
-
-    Args:
-        masses: p, float64 [B].
-        least: the smallest p, which gets weight 1; 0 for the smallest of `masses`.
-        exponent: β.
-        weights: float32 [B], filled.
-    """
-    if least == 0:
-        least = masses[0]
-        for i in range(1, len(masses)):
-            least = min(least, masses[i])
-    for i in range(len(masses)):
-        weights[i] = (masses[i] / least) ** -exponent
+    memory, counts, windows = state[0], state[1], state[2]
+    counts[STEPS] += 1
+    counts[FRESH] = 1
+    all_obs, actions, rewards, waiting, powers, places = windows
+    n_step, completed = len(actions), 0
+    if n_step == 1:
+        places[0] = _put(obs, action, reward, next_obs, 0.0 if terminated else powers[1], memory, counts)
+        return 1
+    first, length = waiting[0], waiting[1] + 1
+    last = (first + length - 1) % n_step
+    for i in range(len(obs)):
+        all_obs[last, i] = obs[i]
+    actions[last], rewards[last] = action, reward
+    while length == n_step or (length > 0 and (terminated or truncated)):
+        total = 0.0
+        for i in range(length - 1, -1, -1):
+            total = rewards[(first + i) % n_step] + powers[1] * total
+        discount = 0.0 if terminated else powers[length]
+        places[completed] = _put(all_obs[first], actions[first], total, next_obs, discount, memory, counts)
+        first, length, completed = (first + 1) % n_step, length - 1, completed + 1
+    waiting[0], waiting[1] = first, length
+    return completed
 
 
 @inline
-def _combine(nodes, first, parent, minimum):
-    """Sets a node to the sum or the least of its children."""
-    combined = nodes[first]
-    if minimum:
-        for child in range(first + 1, first + FANOUT):
-            combined = min(combined, nodes[child])
-    else:
-        for child in range(first + 1, first + FANOUT):
-            combined += nodes[child]
-    nodes[parent] = combined
+def _put(obs, action, reward, next_obs, discount, memory, counts):
+    """Stores one transition and returns where."""
+    all_obs, actions, rewards, all_next_obs, discounts = memory
+    row = counts[HEAD]
+    for i in range(len(obs)):
+        all_obs[row, i], all_next_obs[row, i] = obs[i], next_obs[i]
+    actions[row], rewards[row], discounts[row] = action, reward, discount
+    counts[HEAD] = 0 if row + 1 == len(actions) else row + 1
+    counts[SIZE] = min(counts[SIZE] + 1, len(actions))
+    counts[WRITTEN] += 1
+    return row
+
+
+@kernel
+def append(obs, action, reward, next_obs, terminated, truncated, state):
+    """Takes in one step, and stores the transitions that it completes."""
+    store(obs, action, reward, next_obs, terminated, truncated, state)
+
+
+@kernel
+def ready(batch_size, state):
+    """Returns whether a whole batch is stored."""
+    return state[1][SIZE] >= batch_size
+
+
+@kernel
+def sample_uniform(draws, rows, weights, state):
+    """Draws a batch from uniform numbers in [0, 1), [B]; without replacement if there is room to note what moved.
+
+    The last array of the state is 0, 1, … capacity − 1, and is left so: a shuffle moves only what it touches.
+    """
+    size, order = state[1][SIZE], state[3]
+    if len(order) == 0:
+        for i in range(len(draws)):
+            rows[i] = np.int64(draws[i] * np.float64(size))
+        bring_near(rows[: len(draws)], state)
+        return len(draws), 0
+    for i in range(len(draws)):
+        other = i + np.int64(draws[i] * (size - i))
+        rows[i] = order[other]
+        order[other] = order[i]
+    for i in range(len(draws)):
+        other = i + np.int64(draws[i] * (size - i))
+        order[other] = other
+    bring_near(rows[: len(draws)], state)
+    return len(draws), 0
+
+
+@inline
+def bring_near(rows, state):
+    """Reads something of every transition of a batch, all at once: an update would wait for one after the other.
+
+    That took a third of a step. Instructions to prefetch do little: processors leave out those that need a page walk.
+    """
+    all_obs, actions, rewards, all_next_obs, discounts = state[0]
+    total = 0.0
+    for i in range(len(rows)):
+        row = rows[i]
+        total += all_obs[row, 0] + all_next_obs[row, 0] + rewards[row] + discounts[row] + actions[row]
+    state[1][READ] = total == 0  # so that a compiler does not leave it out
+
+
+@kernel
+def keep_priorities(rows, priorities, state):
+    """Has no priorities."""
+    return True
+
+
+@kernel
+def ready_once(batch_size, state):
+    """Returns whether there is a transition that was not learned from yet."""
+    return state[1][FRESH] == 1
+
+
+@kernel
+def sample_latest(draws, rows, weights, state):
+    """Returns the one transition, whatever was drawn."""
+    state[1][FRESH], rows[0] = 0, 0
+    return 1, 0
+
+
+@kernel
+def append_prioritized(obs, action, reward, next_obs, terminated, truncated, state):
+    """Takes in one step; the transitions that it completes get the largest priority that any ever had."""
+    completed = store(obs, action, reward, next_obs, terminated, truncated, state)
+    (_, exponent, _), largest, (_, masses) = state[5], state[6], state[8]
+    for i in range(completed):
+        masses[i] = largest[0] ** exponent
+    _put_masses(state[2][5][:completed], masses[:completed], state)
+
+
+@kernel
+def sample_prioritized(draws, rows, weights, state):
+    """Draws a batch in proportion to its masses, with its importance weights."""
+    (nodes, starts), (least_nodes, least_starts), (_, _, stratified) = state[3], state[4], state[5]
+    (values, start), (_, masses), least = state[7], state[8], 0.0
+    find(nodes, starts, draws, stratified, rows[: len(draws)], masses[: len(draws)])
+    if len(least_nodes):
+        least = least_nodes[least_starts[-2]]
+        for node in range(least_starts[-2], least_starts[-1]):
+            least = min(least, least_nodes[node])
+    bring_near(rows[: len(draws)], state)
+    exponent = value_at(values, start, (state[1][STEPS], np.int64(0), np.int64(0)))
+    weigh(masses[: len(draws)], least, exponent, weights[: len(draws)])
+    return len(draws), len(draws)
+
+
+@kernel
+def take_priorities(rows, priorities, state):
+    """Takes the |δ| of transitions just learned from, unless one is negative or not finite."""
+    (epsilon, exponent, _), largest, (td_errors, masses) = state[5], state[6], state[8]
+    for i in range(len(rows)):
+        td_errors[i] = priorities[i]
+    low, high = rank(td_errors[: len(rows)], epsilon, exponent, masses[: len(rows)])
+    if not (low >= 0 and low <= high and high < math.inf):
+        return False
+    largest[0] = max(largest[0], high + epsilon)
+    _put_masses(rows, masses[: len(rows)], state)
+    return True
+
+
+@inline
+def _put_masses(rows, masses, state):
+    (nodes, starts), (least_nodes, least_starts) = state[3], state[4]
+    put(nodes, starts, False, rows, masses)
+    if len(least_nodes):
+        put(least_nodes, least_starts, True, rows, masses)

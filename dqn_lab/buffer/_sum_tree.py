@@ -19,21 +19,21 @@ class Tree:
 
     def __init__(self, capacity: int, *, minimum: bool = False) -> None:
         from dqn_lab import _numba  # imported on use, because it takes long
-        from dqn_lab.buffer import _kernels
+        from dqn_lab.buffer import _tree_kernels
 
         self.minimum, self.empty = minimum, np.inf if minimum else 0.0
-        fanout = _kernels.FANOUT
+        fanout = _tree_kernels.FANOUT
         sizes = [-(-capacity // fanout) * fanout]  # whole families of siblings
         while sizes[-1] > fanout:
             sizes.append(-(-sizes[-1] // fanout**2) * fanout)
         self.nodes = np.full(sum(sizes), self.empty)
         self.levels = np.split(self.nodes, np.cumsum(sizes)[:-1])  # views, the leaves first
         self.leaves = self.nodes[:capacity]
-        self._shape = self.nodes, np.cumsum([0, *sizes])
+        self.shape = self.nodes, np.cumsum([0, *sizes])  # as kernels take it: the nodes, and where each level begins
         indices, values = np.empty(0, np.int64), np.empty(0)
-        self._put = _numba.prepare(_kernels.put, *self._shape, minimum, indices, values)
-        self._rebuild = _numba.prepare(_kernels.rebuild, *self._shape, minimum)
-        self._find = _numba.prepare(_kernels.find, *self._shape, values, minimum, indices, values)
+        self._put = _numba.prepare(_tree_kernels.put, *self.shape, minimum, indices, values)
+        self._rebuild = _numba.prepare(_tree_kernels.rebuild, *self.shape, minimum)
+        self._find = _numba.prepare(_tree_kernels.find, *self.shape, values, minimum, indices, values)
 
     @property
     def root(self) -> float:
@@ -43,13 +43,13 @@ class Tree:
 
     def put(self, indices: NDArray[np.int64], values: NDArray[np.float64]) -> None:
         """Sets leaves [B]; of several values for one leaf, the last one counts."""
-        self._put(*self._shape, self.minimum, indices, values)
+        self._put(*self.shape, self.minimum, indices, values)
 
     def fill(self, values: NDArray[np.float64]) -> None:
         """Sets the first leaves, and clears all others."""
         self.nodes.fill(self.empty)
         self.leaves[: len(values)] = values
-        self._rebuild(*self._shape, self.minimum)
+        self._rebuild(*self.shape, self.minimum)
 
 
 class SumTree(Tree):
@@ -74,5 +74,5 @@ class SumTree(Tree):
             leaves, [B], all above 0, and their values, [B].
         """
         leaves, values = np.empty(len(fractions), np.int64), np.empty(len(fractions))
-        self._find(*self._shape, fractions, stratified, leaves, values)
+        self._find(*self.shape, fractions, stratified, leaves, values)
         return leaves, values

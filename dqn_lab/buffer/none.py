@@ -9,10 +9,12 @@ import numpy as np
 from gymnasium import Space
 from numpy.typing import NDArray
 
+from dqn_lab.buffer._compiled import make_kernel
 from dqn_lab.buffer._ring import Ring
 from dqn_lab.buffer._windows import Windows
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch
+from dqn_lab.schedule import Progress
+from dqn_lab.types import Array, Batch, Kernel
 
 
 @register("buffer", "none")
@@ -65,6 +67,19 @@ class NoReplay:
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Has no priorities."""
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code, for environment 0."""
+        from dqn_lab.buffer import _kernels  # numba is imported by those who use it
+
+        def enter(counts: NDArray[np.int64], before: Progress, after: Progress) -> None:
+            counts[_kernels.FRESH] = self.fresh
+
+        def leave(counts: NDArray[np.int64]) -> None:
+            self.fresh = bool(counts[_kernels.FRESH])
+
+        functions = "append", "ready_once", "sample_latest", "keep_priorities"
+        return make_kernel(functions, self.ring, self.windows, (), enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the transition, and whether it is fresh."""

@@ -12,11 +12,12 @@ from gymnasium import Space
 from numpy.typing import NDArray
 from typing_extensions import TypedDict
 
+from dqn_lab.buffer._compiled import make_kernel
 from dqn_lab.buffer._sum_tree import SumTree, Tree
 from dqn_lab.buffer.uniform import Uniform, stored
 from dqn_lab.registry import register
-from dqn_lab.schedule import Constant, Linear, Progress, progress_of
-from dqn_lab.types import Array, Batch
+from dqn_lab.schedule import Constant, Curve, Linear, Progress, progress_of
+from dqn_lab.types import Array, Batch, Kernel
 
 TREE_BYTES = 10  # per transition: a double-precision leaf, and its share of the nodes above
 Exponent = Annotated[float, Ge(0), Le(1)]
@@ -81,11 +82,11 @@ class Prioritized(Uniform):
         self.least = Tree(capacity, minimum=True) if normalize == "buffer" else None
         self.largest = 1.0  # the largest p so far
         from dqn_lab import _numba  # imported on use, because it takes long
-        from dqn_lab.buffer import _kernels
+        from dqn_lab.buffer import _tree_kernels
 
         numbers = np.empty(0)
-        self._rank = _numba.prepare(_kernels.rank, numbers, 0.0, 0.0, numbers)
-        self._weigh = _numba.prepare(_kernels.weigh, numbers, 0.0, 0.0, numbers.astype(np.float32))
+        self._rank = _numba.prepare(_tree_kernels.rank, numbers, 0.0, 0.0, numbers)
+        self._weigh = _numba.prepare(_tree_kernels.weigh, numbers, 0.0, 0.0, numbers.astype(np.float32))
         self.num_steps = 0  # steps appended, in all environments
         self._place, self._mass = np.zeros(1, np.int64), np.zeros(1)  # the newest transition's
 
@@ -140,6 +141,28 @@ class Prioritized(Uniform):
         self.masses.put(indices, masses)
         if self.least is not None:
             self.least.put(indices, masses)
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code, for environment 0."""
+        from dqn_lab.buffer import _kernels  # numba is imported by those who use it
+
+        curve, largest = Curve(self.importance_exponent), np.zeros(1)
+        scratch = np.empty(self.ring.capacity), np.empty(self.ring.capacity)
+
+        def enter(counts: NDArray[np.int64], before: Progress, after: Progress) -> None:
+            counts[_kernels.STEPS], largest[0] = self.num_steps, self.largest
+            last = self.num_steps + after.step - before.step
+            curve.cover(Progress(self.num_steps), Progress(last))
+
+        def leave(counts: NDArray[np.int64]) -> None:
+            self.num_steps, self.largest = int(counts[_kernels.STEPS]), float(largest[0])
+
+        settings = self.priority_epsilon, self.priority_exponent, self.stratified
+        none = np.empty(0), np.empty(0, np.int64)
+        least = self.least.shape if self.least else none
+        more = self.masses.shape, least, settings, largest, (curve.values, curve.start), scratch
+        functions = "append_prioritized", "ready", "sample_prioritized", "take_priorities"
+        return make_kernel(functions, self.ring, self.windows, more, enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the stored transitions, the unfinished windows, and what the next draws depend on."""

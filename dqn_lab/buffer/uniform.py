@@ -10,10 +10,11 @@ from annotated_types import Gt
 from gymnasium import Space
 from numpy.typing import NDArray
 
+from dqn_lab.buffer._compiled import make_kernel
 from dqn_lab.buffer._ring import Ring
 from dqn_lab.buffer._windows import Windows
 from dqn_lab.registry import register
-from dqn_lab.types import Array, Batch
+from dqn_lab.types import Array, Batch, Kernel
 
 
 @register("buffer", "uniform")
@@ -100,6 +101,12 @@ class Uniform:
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Has no priorities."""
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code, for environment 0."""
+        order = np.arange(0 if self.replacement else self.ring.capacity)
+        functions = "append", "ready", "sample_uniform", "keep_priorities"
+        return make_kernel(functions, self.ring, self.windows, (order,))
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the stored transitions and the unfinished windows."""

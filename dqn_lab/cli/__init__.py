@@ -22,6 +22,7 @@ COMMANDS = {
     "inspect": "show what it learned on a page: values, policy, distributions",
     "explain": "show a run's or composition's algorithm: pseudo-code, formulas, papers",
     "report": "answer a sweep's question on one page, with figures and tables",
+    "warm": "compile everything that runs need, before they do: for images and clusters",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 

@@ -138,7 +138,8 @@ def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episod
     """Plays greedy episodes from seeds that depend on `seed` alone; None is the run's own seed."""
     from dqn_lab.evaluate import evaluate
 
-    return evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, _rng(policy, seed), num_episodes)
+    agent, make_env = policy.experiment.agent, policy.experiment.make_env
+    return evaluate(agent.greedy, make_env, _rng(policy, seed), num_episodes, agent.engine)
 
 
 def seeds(policy: Policy, num_episodes: int, seed: int | None) -> list[int]:

@@ -9,7 +9,7 @@ import logging
 import math
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE",
-        help="steps, episodes, evaluation.…, checkpoint.…, logger, display; other keys would change the past",
+        help="steps, episodes, evaluation.…, checkpoint.…, logger, display, rollout; other keys would change the past",
     )  # fmt: skip
     add_trust(parser)
     return parser
@@ -105,8 +105,20 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     if not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to continue from; run it again")
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
-    experiment = build(config if engine == config["engine"]["name"] else {**config, "engine": {"name": engine}})
+    experiment = build(
+        {
+            **config,
+            "engine": config["engine"] if engine == config["engine"]["name"] else {"name": engine},
+            "env": _as_it_was(config["env"], record["config"]["env"]),
+        }
+    )
     return dataclasses.replace(experiment, config=config)
+
+
+def _as_it_was(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an environment's configuration for the implementation whose state was saved: the only one there was."""
+    older = "implementation" in env and "implementation" not in recorded
+    return {**env, "implementation": "gymnasium"} if older else env
 
 
 def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -117,7 +129,7 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     """
     from dqn_lab.cli import _compose, _overrides
 
-    allowed = (*MAY_CHANGE, "checkpoint", "display")
+    allowed = (*MAY_CHANGE, "checkpoint", "display", "rollout")
     config = copy.deepcopy(recorded)
     refused = [text for text in overrides if _overrides.key(text).split(".")[0] not in allowed]
     if refused:

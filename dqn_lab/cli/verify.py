@@ -108,7 +108,8 @@ def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
     policy = load_policy(args.run, "final", args.trust)
     experiment, recorded = policy.experiment, record["scores"]["final"]
     rng = experiment.streams.fresh("evaluation final")
-    episodes = evaluate(experiment.agent.greedy, experiment.make_env, rng, experiment.final_num_episodes)
+    agent, number = experiment.agent, experiment.final_num_episodes
+    episodes = evaluate(agent.greedy, experiment.make_env, rng, number, agent.engine)
     for name, now in summarize(list(episodes)).items():
         if recorded[name] != now:
             yield f"{name} of the final policy: {recorded[name]} is recorded, now it is {now}"

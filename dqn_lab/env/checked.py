@@ -58,7 +58,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def __init__(self, env: gymnasium.Env[Any, Any], limit: Limit | None = None) -> None:
         super().__init__(env)
-        self.limit, self._steps = limit, 0
+        self.limit, self.num_steps = limit, 0
         space = env.observation_space
         self._shape, self._dtype = space.shape or (), np.dtype(space.dtype)
         self._is_short = self._dtype.kind == "f" and len(self._shape) == 1 and self._shape[0] <= SHORT
@@ -74,7 +74,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             TrainingError: the environment raised, or its observation is not in its observation space.
         """
-        self._steps = 0
+        self.num_steps = 0
         try:
             obs, info = self.env.reset(seed=seed, options=options)
         except (Exception, SystemExit) as error:
@@ -98,15 +98,38 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except (TypeError, ValueError):
             number = math.nan
         if not -LARGEST <= number <= LARGEST:
-            where = self._where()
-            raise TrainingError(f"the environment returned the reward {_short(reward)} in {where}; must be finite")
-        self._steps += 1
+            raise self._reward_error(reward)
+        self.num_steps += 1
         if self.limit and not (terminated or truncated):
-            truncated = self.limit.reached(self._steps)
+            truncated = self.limit.reached(self.num_steps)
         return self._observation(obs), number, terminated, truncated, info
 
+    def explain(self, obs: Array | None, reward: float, error: BaseException | None, num_steps: int) -> TrainingError:
+        """Returns what `reset` or `step` raises, for compiled code that does their checks itself.
+
+        Args:
+            obs: what is unfit; None if that is the reward, or something was raised.
+            reward: which is unfit if there is neither `obs` nor `error`.
+            error: what the environment raised.
+            num_steps: of the episode before the one that failed; −1 if its reset failed.
+        """
+        self.num_steps = num_steps + (obs is not None)
+        if error is not None:
+            return _raised(self._where() if num_steps >= 0 else "reset", error)
+        if obs is None:
+            return self._reward_error(reward)
+        try:
+            self._observation(obs)
+        except TrainingError as found:
+            return found
+        raise AssertionError(obs)
+
     def _where(self) -> str:
-        return f"step {self._steps + 1} of an episode"
+        return f"step {self.num_steps + 1} of an episode"
+
+    def _reward_error(self, reward: Any) -> TrainingError:
+        where = self._where()
+        return TrainingError(f"the environment returned the reward {_short(reward)} in {where}; must be finite")
 
     def _observation(self, obs: Any) -> Array:
         try:
@@ -117,7 +140,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             if not (self._is_short and math.isfinite(sum(array.tolist()))):
                 self._check_values(array)
         except ValueError as error:
-            where = f"step {self._steps} of an episode" if self._steps else "reset"
+            where = f"step {self.num_steps} of an episode" if self.num_steps else "reset"
             returned = f"the environment returned the observation {_short(obs)} in {where}"
             raise TrainingError(f"{returned}; {error}") from error
         return array

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import math
 from collections.abc import Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import gymnasium
 import numpy as np
@@ -17,11 +18,13 @@ from numpy.typing import NDArray
 from pydantic import AllowInfNan
 
 from dqn_lab._nearest import nearest
+from dqn_lab.env import compiled
 from dqn_lab.registry import register
 
 EXTRAS = {"MinAtar": ("minatar.gym", "minatar"), "ALE": ("ale_py", "atari")}  # namespace: what brings it, and its extra
 
 
+Implementation = Literal["auto", "compiled", "gymnasium"]
 ReturnBounds = Annotated[list[Annotated[float, AllowInfNan(False)]], MinLen(2), MaxLen(2)] | None
 
 
@@ -93,6 +96,9 @@ class Gymnasium:
     Args:
         id: a registered environment, or `module:Name-v0` to import a module first; `MinAtar/…` and `ALE/…` are
             registered where their packages are installed.
+        implementation: `compiled` for the package's own of Gymnasium's classic control and toy text, which returns the
+            same to the bit and is faster; `gymnasium` for the original; `auto` for the compiled one where there is one.
+            Pictures are always drawn by the original.
         max_episode_steps: the time limit; null for the environment's own.
         truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
             the last state is taken to be worth nothing. Standard DQN bootstraps from it.
@@ -109,13 +115,18 @@ class Gymnasium:
         self,
         *,
         id: str = "CartPole-v1",
+        implementation: Implementation = "gymnasium",
         max_episode_steps: Annotated[int, Gt(0)] | None = None,
         truncation_terminates: bool = False,
         rescale: bool = False,
         return_bounds: ReturnBounds = None,
         kwargs: dict[str, Any] = {},  # noqa: B006 (never changed)
     ) -> None:
+        problem = compiled.obstacle(id, kwargs)
+        if implementation == "compiled" and problem:
+            raise ValueError(f"implementation=compiled: {problem}")
         self.id = id
+        self.is_compiled = implementation != "gymnasium" and not problem
         self.max_episode_steps = max_episode_steps
         self.truncation_terminates = truncation_terminates
         self.rescale = rescale
@@ -132,7 +143,7 @@ class Gymnasium:
         _register(self.id)
         try:
             env = gymnasium.make(
-                self.id,
+                _compiled_spec(self.id) if self.is_compiled and render_mode is None else self.id,
                 max_episode_steps=self.max_episode_steps,
                 disable_env_checker=True,  # it would check every step of a training run
                 **rendering,
@@ -189,6 +200,13 @@ def _leaves(space: gymnasium.Space[Any]) -> Iterator[gymnasium.Space[Any]]:
             yield from _leaves(part)
     else:
         yield space
+
+
+def _compiled_spec(id: str) -> Any:
+    """Returns Gymnasium's description of an environment, that names the compiled one."""
+    spec: Any = copy.deepcopy(gymnasium.spec(id))
+    spec.entry_point = compiled.find_class(id)
+    return spec
 
 
 def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from dqn_lab.exploration._compiled import make_kernel
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Array, Draw
+from dqn_lab.types import Array, Draw, Kernel
 
 
 class EpsilonGreedy:
@@ -44,6 +45,10 @@ class EpsilonGreedy:
     def report(self, progress: Progress) -> dict[str, float]:
         """Returns the current ε."""
         return {"epsilon": self.epsilon(progress)}
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code."""
+        return make_kernel("select_epsilon_greedy", self.epsilon)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns nothing: ε is a function of progress."""

@@ -8,10 +8,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
+from dqn_lab.exploration._compiled import make_kernel
 from dqn_lab.records import value_text
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress, Rate, rate, rises
-from dqn_lab.types import Array, Draw
+from dqn_lab.types import Array, Draw, Kernel
 
 
 def softmax_weights(q_values: Sequence[float], temperature: float) -> list[float]:
@@ -64,6 +67,10 @@ class Boltzmann:
     def report(self, progress: Progress) -> dict[str, float]:
         """Returns the current temperature."""
         return {"temperature": self.temperature(progress)}
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code."""
+        return make_kernel("select_boltzmann", self.temperature, np.zeros(self.num_actions))
 
     def state_dict(self) -> dict[str, Any]:
         """Returns nothing: the temperature is a function of progress."""

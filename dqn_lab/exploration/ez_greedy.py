@@ -9,9 +9,10 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
+from dqn_lab.exploration._compiled import make_kernel
 from dqn_lab.registry import register
 from dqn_lab.schedule import Linear, Progress, Unit
-from dqn_lab.types import Array, Draw
+from dqn_lab.types import Array, Draw, Kernel
 
 
 def zeta_distribution(mu: float, longest: int) -> NDArray[np.float64]:
@@ -86,6 +87,18 @@ class EZGreedy:
     def report(self, progress: Progress) -> dict[str, float]:
         """Returns the current ε."""
         return {"epsilon": self.epsilon(progress)}
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code, for environment 0."""
+
+        def enter(under_way: NDArray[np.int64]) -> None:
+            under_way[:] = (1, *self.repeated[0]) if 0 in self.repeated else 0
+
+        def leave(under_way: NDArray[np.int64]) -> None:
+            there, action, left = under_way.tolist()
+            self.repeated = {0: (action, left)} if there else {}
+
+        return make_kernel("select_ez_greedy", self.epsilon, self.durations, enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns the current repetitions; ε is a function of progress."""

@@ -1,4 +1,4 @@
-"""The fastest rollout that supports the composition."""
+"""The rollout that is chosen for a composition."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from dqn_lab.types import Choice
 
 @register("rollout", "auto")
 class Auto:
-    """Chooses the fastest rollout that supports the composition; all of them give the same bytes."""
+    """Chooses `python`, which runs every composition; `compiled`, with the same bytes, has to be asked for."""
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:
         """Returns the rollout's name for a validated configuration, and why it is this one."""
-        return Choice("python", "runs every composition", {})
+        return Choice("python", "runs every composition", {"compiled": "has to be asked for"})

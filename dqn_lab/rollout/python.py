@@ -17,6 +17,8 @@ from dqn_lab.rollout._replay import Recording
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.types import Array, Row, Stride, TrainingError
 
+LONGEST = 256  # steps of a stride, so that whoever watches a long episode hears of it
+
 
 @register("rollout", "python")
 class PythonRollout:
@@ -42,7 +44,7 @@ class PythonRollout:
     def advance(self, until: Progress) -> Stride:
         """Acts, steps, observes and learns: to the episode's end, or to `until` in any of its units.
 
-        It ends early where the process is asked to stop.
+        It ends early where it gets long, or the process is asked to stop.
 
         Raises:
             TrainingError: the environment raised or returned what it must not, or a loss was not finite.
@@ -50,7 +52,7 @@ class PythonRollout:
         env = self._env()
         obs = self._reset(env) if self.obs is None else self.obs
         agent, tally, before = self.agent, self.tally, self.progress
-        progress, (last_step, _, last_update), ended = before, until, False
+        progress, last_step, last_update, ended = before, min(until.step, before.step + LONGEST), until.updates, False
         asked, actions = interrupt.asked, list[int]()
         while not ended and (
             progress is before
@@ -61,7 +63,7 @@ class PythonRollout:
                 next_obs, reward, terminated, truncated, _ = env.step(action)
                 reward = float(reward)
             except TrainingError as error:
-                raise _located(error, progress) from error
+                raise located(error, progress) from error
             actions.append(action)
             agent.observe(obs, action, reward, next_obs, terminated, truncated)
             ended = terminated or truncated
@@ -88,7 +90,7 @@ class PythonRollout:
                 self.recording.begin(env, first)
             obs: Array = env.reset(seed=self.seed if first else None)[0]
         except TrainingError as error:
-            raise _located(error, self.progress) from error
+            raise located(error, self.progress) from error
         return obs
 
     def _end_episode(self) -> Row:
@@ -141,5 +143,6 @@ class PythonRollout:
         self.agent.load_state_dict(saved["agent"])
 
 
-def _located(error: TrainingError, progress: Progress) -> TrainingError:
+def located(error: TrainingError, progress: Progress) -> TrainingError:
+    """Returns an environment's error with where in the run it was."""
     return TrainingError(f"{error} (episode {progress.episode}, step {progress.step + 1} of the run)")

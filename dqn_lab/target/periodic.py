@@ -11,6 +11,8 @@ from torch import Tensor
 
 from dqn_lab.registry import register
 from dqn_lab.schedule import Every, Progress, Unit
+from dqn_lab.target._compiled import make_kernel
+from dqn_lab.types import Kernel
 
 
 @register("target", "periodic")
@@ -44,3 +46,7 @@ class Periodic:
         with torch.no_grad():
             for mine, theirs in zip(target, online, strict=True):
                 mine.copy_(theirs)
+
+    def kernel(self) -> Kernel:
+        """Returns the same in compiled code."""
+        return make_kernel("follow_periodic", self.every)

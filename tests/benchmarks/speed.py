@@ -73,6 +73,7 @@ def measure(engine, steps, parts=False, **others):
     from dqn_lab.train import train
 
     torch.set_num_threads(1)
+    others = {**others, **({"rollout": {"name": "python"}} if parts else {})}
     experiment = build(validate({**REFERENCE, **others, "engine": {"name": engine}, "steps": steps}))
     stopwatch, agent, rollout = Stopwatch(), experiment.agent, experiment.rollout
     with tempfile.TemporaryDirectory() as directory:
@@ -80,7 +81,7 @@ def measure(engine, steps, parts=False, **others):
         run.display = Quiet()
         for logger in experiment.loggers:
             logger.open(run.directory, {}, experiment.columns)
-        if parts:
+        if parts:  # of the Python rollout: in compiled code nothing stands between them
             env = experiment.make_env()
             rollout.make_env = lambda: env
             for owner, method, part in [
@@ -147,6 +148,26 @@ def environment(steps):
         if env.step(1)[2]:
             env.reset()
     return (time.perf_counter() - started) / steps * 1e6
+
+
+def compiled_environment(steps):
+    """Times the compiled environment alone, called from compiled code."""
+    import numba
+
+    from dqn_lab.env.compiled.cartpole import CartPoleEnv, reset, step
+
+    @numba.njit
+    def run(state, draws, obs, count):
+        for _ in range(count):
+            if step(state, 1, draws, obs)[1]:
+                reset(state, draws, obs)
+
+    env = CartPoleEnv()
+    env.reset(seed=0)
+    run(env.state, env.draws, env.obs, 1)
+    started = time.perf_counter()
+    run(env.state, env.draws, env.obs, 100 * steps)
+    return (time.perf_counter() - started) / (100 * steps) * 1e6
 
 
 def peer(command, steps):
@@ -277,30 +298,35 @@ def main():
 
 
 ENGINES = ("torch", "fused")
+MORE_OF_IT = "the same, double, dueling, prioritized, n_step=3"
+ORIGINAL = {"env": {"name": "gymnasium", "implementation": "gymnasium"}}
 PROGRAMS = {
-    "dqn_lab, engine=fused": lambda steps: measure("fused", 5 * steps)[0],
-    "the same, logged to wandb too": lambda steps: measure("fused", 5 * steps, **WANDB)[0],
-    "the same, double, dueling, prioritized, n_step=3": lambda steps: measure("fused", 5 * steps, **MORE)[0],
+    "dqn_lab": lambda steps: measure("fused", 20 * steps)[0],
+    "the same, logged to wandb too": lambda steps: measure("fused", 20 * steps, **WANDB)[0],
+    MORE_OF_IT: lambda steps: measure("fused", 20 * steps, **MORE)[0],
+    "dqn_lab, rollout=python": lambda steps: measure("fused", 5 * steps, rollout={"name": "python"}, **ORIGINAL)[0],
     "dqn_lab, engine=torch": lambda steps: measure("torch", steps)[0],
     "bare eager loop": bare,  # the same environment, network and optimiser calls
     "environment": lambda steps: environment(5 * steps),
+    "compiled environment": compiled_environment,
 }
 
 
 def print_table(figures, parts):
-    fused = figures["dqn_lab, engine=fused"]
+    fused = figures["dqn_lab"]
     print(f"\n{'what':<64} {'µs a step, median':>18} {'lowest – highest':>20}")
     for name, values in figures.items():
         print(f"{name:<64} {statistics.median(values):>18.1f} {min(values):>12.1f} – {max(values):.1f}")
     print()
     if "update floor" in figures:
-        floors = [sum(pair) for pair in zip(figures["environment"], figures["update floor"], strict=True)]
-        print_ratio("a step against environment + update floor", fused, floors)
+        floors = [sum(pair) for pair in zip(figures["compiled environment"], figures["update floor"], strict=True)]
+        print_ratio("a step against compiled environment + update floor", fused, floors)
+    print_ratio("a step of double, dueling, prioritized, n_step=3", figures[MORE_OF_IT], fused)
     for name, values in figures.items():
-        if name.startswith(("peer", "bare", "dqn_lab, engine=torch")):
+        if name.startswith(("peer", "bare", "dqn_lab, ")):
             print_ratio(f"steps/s against {name}", values, fused)
         if name.startswith("peer"):
-            more = figures["the same, double, dueling, prioritized, n_step=3"]
+            more = figures[MORE_OF_IT]
             print_ratio("  of double, dueling, prioritized, n_step=3", values, more)
     print("\nby part, timed inside one run each (a timing costs about a microsecond), medians:")
     print(f"  {'':<14} " + " ".join(f"{name:>8}" for name in parts))

@@ -55,8 +55,11 @@ def stop(monkeypatch):
 
 
 @pytest.mark.parametrize("overrides", [(), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150")])
-@pytest.mark.parametrize("safe_points", [(1,), (12,), (3, 25, 9)])
-def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, overrides, safe_points):
+@pytest.mark.parametrize(("rollout", "safe_points"), [
+    ("python", (1,)), ("python", (12,)), ("python", (3, 7, 4)), ("compiled", (1,)), ("compiled", (3, 2, 1)),
+])  # fmt: skip
+def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, overrides, rollout, safe_points):
+    overrides = (*overrides, f"rollout={rollout}", "env.implementation=compiled")
     train("whole", *overrides)
     for number, safe_point in enumerate(safe_points):
         stop(safe_point)
@@ -73,6 +76,41 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, over
     assert len(record["resumed"]) == len(safe_points)
     with Path("stopped/timing.csv").open() as file:
         assert [row["resumed"] for row in csv.DictReader(file)][-1] == str(len(safe_points))
+
+
+ROLLOUTS = ("rollout=python", "rollout=compiled")
+
+
+@pytest.mark.parametrize("overrides", [
+    (), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150"),
+    ("env=acrobot", "env.max_episode_steps=90"), ("checkpoint.unit=episodes", "checkpoint.interval=3"),
+], ids=",".join)  # fmt: skip
+@pytest.mark.parametrize("rollouts", [ROLLOUTS, ROLLOUTS[::-1]], ids=",".join)
+def test_a_run_of_one_rollout_is_continued_by_the_other(train, cli, stop, overrides, rollouts):
+    first, second = rollouts
+    train("whole", first, "env.implementation=compiled", *overrides)
+    stop(4)
+    train("stopped", first, "env.implementation=compiled", *overrides, code=143)
+    stop(-1)
+    outcome = cli("resume", "stopped", second)
+    assert outcome.code == 0, outcome.err
+    assert results("stopped") == results("whole")
+    assert read_record(Path("stopped"))["rollout"]["name"] == second.partition("=")[2]
+    assert cli("verify", "stopped").code == 0
+
+
+def test_an_older_run_goes_on_in_the_environment_that_it_was_saved_of(train, cli, stop):
+    """Before there was another implementation, its configuration did not say which."""
+    train("whole", "env.implementation=gymnasium")
+    stop(3)
+    train("run", "env.implementation=gymnasium", code=143)
+    stop(-1)
+    record = json.loads(Path("run/run.json").read_text())
+    del record["config"]["env"]["implementation"]
+    Path("run/run.json").write_text(json.dumps(record))
+    outcome = cli("resume", "run")
+    assert outcome.code == 0, outcome.err
+    assert results("run") == results("whole")
 
 
 def die(directory, num_states):
@@ -119,7 +157,7 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
 
 def test_overrides_that_do_not_change_the_past_are_allowed(train, cli, stop):
     train("whole")
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     words = ("evaluation.num_episodes=1", "checkpoint.interval=50", "display=lines", "logger=[csv,tensorboard]")
@@ -141,7 +179,7 @@ def test_tensorboard_shows_no_point_twice(train, cli, tmp_path):
 
 
 def refusals(train, cli, stop):
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     train("done")
@@ -173,7 +211,7 @@ def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, sa
 
 
 def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     claim = Claim(tmp_path / "run", "")
@@ -184,9 +222,9 @@ def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
 
 
 def test_a_checkpoint_of_another_run_is_not_taken(train, cli, stop):
-    stop(12)
+    stop(3)
     train("run", code=143)
-    stop(12)
+    stop(3)
     train("other", "optimizer.lr=0.01", code=143)
     stop(-1)
     shutil.rmtree("run/checkpoint")
@@ -239,7 +277,7 @@ def test_the_final_policy_alone_can_be_verified(train, cli):
 
 
 def test_only_a_completed_run_is_verified(train, cli, stop):
-    stop(12)
+    stop(3)
     train("run", code=143)
     stop(-1)
     outcome = cli("verify", "run")

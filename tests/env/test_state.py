@@ -67,7 +67,7 @@ def test_what_was_saved_is_a_copy():
 
 def test_a_wrapper_or_a_subclass_that_nobody_knows_is_not_taken_for_exact():
     """It may have a state of its own."""
-    with Gymnasium(rescale=False).make() as env:
+    with Gymnasium(implementation="gymnasium").make() as env:
         assert state.is_exact(env)
         assert not state.is_exact(gymnasium.wrappers.RecordEpisodeStatistics(env))
 

@@ -71,6 +71,8 @@ class FusedEngine:
         self._lr = optimizer.lr(Progress())
         self._no_weights = np.empty(0, self._params.dtype)
         self._memory: Transition[Array] | None = None
+        self._evaluate: Any = None  # the two kernels as compiled code calls them
+        self._learn: Any = None
         self._allocate, self._prepare, self._update = workspace.allocate, _numba.prepare, kernels.update
         self._reserve(1)
         out = np.empty((1, self._num_actions), self._params.dtype)
@@ -107,6 +109,42 @@ class FusedEngine:
         rows = batch.rows if batch.memory is self._memory else self._read(batch, rest)
         loss, q_value = self._update(*self._arrays, rows, *rest)
         return Update(loss, q_value, priorities, num_updates)
+
+    @property
+    def flat(self) -> tuple[Array, Array]:
+        """Both networks' parameters, flat; one array if there is no target network."""
+        return self._params, self._target_params
+
+    def q_values_kernel(self, batch_size: int) -> tuple[Any, ...]:
+        """Hands over a function and its arguments: the first are Q-values [B, A], the second observations [B, I].
+
+        They may be others after an update, or after another call of this.
+        """
+        from dqn_lab._function import Function
+
+        if batch_size > len(self._rows):
+            self._reserve(batch_size)
+        out, rows = np.empty((batch_size, self._num_actions), self._params.dtype), self._rows[:batch_size]
+        arguments = out, self._seen[:batch_size], rows, rows, self._params, self._plan, self._space
+        self._evaluate = self._evaluate or Function(self._q_values, *arguments)
+        return self._evaluate, arguments
+
+    def update_kernel(self, memory: Transition[Array], batch_size: int) -> tuple[Any, ...]:
+        """Hands over what `update.call_update` takes, for batches of up to this size; valid as `q_values_kernel` is.
+
+        Args:
+            memory: what is stored, observations as [N, I].
+            batch_size: the largest.
+        """
+        from dqn_lab._function import Function
+
+        if batch_size > len(self._rows):
+            self._reserve(batch_size)
+        if self._learn is None:
+            rows, priorities = np.zeros(1, np.int64), np.zeros(1, self._params.dtype)
+            rest = (rows, self._no_weights, rows, 1, 0.0, *self._held, self._space, priorities)
+            self._learn = Function(self._update, *memory, *rest)
+        return self._learn, tuple(memory), self._held, self._space
 
     def _reserve(self, batch_size: int) -> None:
         """Makes room for batches of up to this size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dqn_lab._function import call
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.layers import clear
@@ -66,3 +67,10 @@ def end_step(params, state, lr, plan, settings, space):
     """Takes a step along the gradient that `backward` has summed up since `begin_step`."""
     collect(state[2], plan, space)
     descend(params, state[2], state[0], state[1], lr, plan, settings)
+
+
+@inline
+def call_update(handed, rows, weights, order, minibatch_size, lr, priorities):
+    """Calls an update that `FusedEngine.kernels` handed over; returns loss and Q(s, a), averaged over the batch."""
+    update, memory, held, space = handed
+    return call(update, (*memory, rows, weights, order, minibatch_size, lr, *held, space, priorities))

@@ -1,0 +1,63 @@
+"""`warm`: compiles the kernels beforehand."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from dqn_lab.cli import fail
+from dqn_lab.cli._parser import Parser
+
+EACH = (
+    "logger=csv", "rollout=compiled", "env.implementation=compiled", "env.max_episode_steps=20",
+    "train.learning_starts=8", "train.batch_size=8",
+)  # fmt: skip
+TABULAR = ("network=table", "engine=torch", "rollout=python")
+COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between them
+    "the default": (),
+    "n-step returns, Boltzmann exploration, Polyak averaging": (
+        "buffer.n_step=3", "exploration=boltzmann", "target=polyak",
+    ),
+    "prioritized replay, ez-greedy exploration": ("buffer=prioritized", "exploration=ez_greedy"),
+    "no replay, no target network": ("buffer=none", "target=none"),
+    "acrobot": ("env=acrobot",),
+    "mountain_car": ("env=mountain_car",),
+    "toy text": ("env=frozen_lake", *TABULAR),
+}  # fmt: skip
+
+
+def main(argv: list[str]) -> int:
+    """Compiles what is not on disk yet, with a line for each composition; returns the exit code."""
+    description = "Compiles all kernels of the fused engine and the compiled rollout, and keeps them on disk."
+    Parser(prog="python -m dqn_lab warm", description=description).parse_args(argv)
+    from dqn_lab import _numba  # numba is imported when there is something to compile
+
+    directory = _numba.cache_directory()
+    if directory is None:
+        return fail("there is no place to keep compiled kernels; NUMBA_CACHE_DIR can name one", code=1)
+    logging.getLogger("dqn_lab").setLevel(logging.ERROR)
+    print(f"in {directory}")
+    for number, (name, overrides) in enumerate(COMPOSITIONS.items(), 1):
+        print(f"{number}/{len(COMPOSITIONS)}  {name} …", end="", flush=True)
+        started = time.perf_counter()
+        _run(overrides)
+        print(f" {time.perf_counter() - started:.1f} s", flush=True)
+    return 0
+
+
+def _run(overrides: tuple[str, ...]) -> None:
+    """Takes some steps, learns from them, and evaluates the policy."""
+    import numpy as np
+
+    from dqn_lab.build import build, validate
+    from dqn_lab.cli import _compose
+    from dqn_lab.evaluate import evaluate
+    from dqn_lab.schedule import NEVER
+
+    with _compose.composer():
+        experiment = build(validate(_compose.plain(_compose.compose_config([*EACH, *overrides]))))
+    while experiment.rollout.progress.step < 40:
+        experiment.rollout.advance(NEVER._replace(step=40))
+    agent = experiment.agent
+    list(evaluate(agent.greedy, experiment.make_env, np.random.default_rng(0), 2, agent.engine))
+    experiment.rollout.close()

@@ -1,0 +1,54 @@
+"""Why a composition is not for the compiled rollout."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dqn_lab import registry
+from dqn_lab.hooks import Chooses, HasKernel, HasUpdateKernel
+from dqn_lab.rollout._wrappers import take_apart
+from dqn_lab.schedule import Constant, Counted
+
+CONTRACT = {  # what a kernel stands for, by group
+    "exploration": ("select", "end_episode"),
+    "buffer": ("append", "ready", "sample", "update_priorities"),
+    "target": ("follow",),
+}
+
+
+def obstacles(config: Mapping[str, Any]) -> Iterator[str]:
+    """Yields, for a validated configuration, which parts cannot be compiled and why: `key=value: reason`."""
+    engine = registry.lookup("engine", config["engine"]["name"])
+    name = engine.choose(config).name if isinstance(engine, Chooses) else config["engine"]["name"]
+    if not isinstance(registry.lookup("engine", name), HasUpdateKernel):
+        yield f"engine={name}: its updates are called from Python"
+    if config["diagnostics"]["name"] != "none":
+        yield f"diagnostics={config['diagnostics']['name']}: it looks at every update"
+    for group, members in CONTRACT.items():
+        component = registry.lookup(group, config[group]["name"])
+        if not isinstance(component, HasKernel):
+            yield f"{group}={config[group]['name']}: it has no kernel"
+        elif overridden := [member for member in members if _depth(component, member) < _depth(component, "kernel")]:
+            yield f"{group}={config[group]['name']}: its own {', '.join(overridden)} is not what its kernel does"
+    yield from _schedule_obstacles(config)
+    factory = registry.create("env", config["env"])
+    with registry.blame("env", config["env"]), contextlib.closing(factory.make()) as env:
+        try:
+            take_apart(env)
+        except ValueError as error:
+            yield f"env={config['env']['name']}: {error}"
+
+
+def _depth(component: type, member: str) -> int:
+    """Returns how far up a class's bases a member is defined."""
+    return next(depth for depth, owner in enumerate(component.__mro__) if member in vars(owner))
+
+
+def _schedule_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
+    exploration = registry.create("exploration", config["exploration"], 2)
+    own = [value for value in vars(exploration).values() if callable(value)]
+    for schedule in own:
+        if not isinstance(schedule, (Constant, Counted)):
+            yield f"exploration={config['exploration']['name']}: its schedule does not say its unit"

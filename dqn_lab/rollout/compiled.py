@@ -1,0 +1,124 @@
+"""Environment, agent and loop compiled: whole stretches of a run in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import astuple
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+
+from dqn_lab.agent import Agent, loss_error
+from dqn_lab.hooks import Reports
+from dqn_lab.registry import register
+from dqn_lab.rollout._episode import Tally, episode_row
+from dqn_lab.rollout._obstacles import obstacles
+from dqn_lab.rollout.python import PythonRollout, located
+from dqn_lab.schedule import Progress, progress_of
+from dqn_lab.types import Batch, Row, StateError, Stride
+
+if TYPE_CHECKING:
+    from dqn_lab.rollout._parts import Parts
+
+LONGEST = 1024  # steps of a stride: some hundredths of a second, so that Ctrl-C and whoever watches are heard
+
+
+@register("rollout", "compiled")
+class CompiledRollout(PythonRollout):
+    """Goes through many steps in one call of compiled code: the same bytes as `python`, several times as fast.
+
+    Everything stays in the objects of the Python rollout, whose state this one's is; a stride begins by handing their
+    arrays over and ends by writing back what is not shared.
+
+    Args:
+        agent: acts and learns; its engine, buffer, exploration and target must have kernels.
+        make_env: makes the environment, which must have kernels.
+        seed: of the environment's first reset; later episodes continue with its own generator.
+        reporters: the parts that add columns to an episode's row; with any, a stride ends with its episode.
+    """
+
+    @staticmethod
+    def check(config: Mapping[str, Any]) -> Iterator[str]:
+        """The environment, the exploration, the buffer and the target must have kernels, and the engine be `fused`."""
+        for obstacle in obstacles(config):
+            yield f"rollout=compiled: {obstacle}; rollout=python runs it"
+
+    def __init__(
+        self, agent: Agent, make_env: Callable[[], gymnasium.Env[Any, Any]], seed: int, reporters: Sequence[Reports]
+    ) -> None:
+        super().__init__(agent, make_env, seed, reporters)
+        self.parts: Parts | None = None
+        self.failure: Exception | None = None
+
+    def advance(self, until: Progress) -> Stride:
+        """Acts, steps, observes and learns, through any number of episodes, to `until` or not as far.
+
+        Raises:
+            TrainingError: the environment raised or returned what it must not, or a loss was not finite.
+        """
+        if self.failure is not None:
+            raise self.failure
+        env, before = self._env(), self.progress
+        if self.parts is None:
+            from dqn_lab.rollout._parts import Parts  # numba is imported by those who use it
+
+            self.parts = Parts(self.agent, env, LONGEST)
+        if self.obs is None and not before.episode:  # the first reset has a seed, and is Python's
+            self.obs = self._reset(env)
+        if self.reporters:
+            until = until._replace(episode=min(until.episode, before.episode + 1))
+        self.failure = self._play(self.parts, until)
+        if self.failure is not None and self.progress == before:
+            raise self.failure
+        return Stride(before, self.progress, self._rows(self.parts, before))
+
+    def _play(self, parts: Parts, until: Progress) -> Exception | None:
+        """Hands over where the run is, goes on, and takes back where it is then; returns what stopped it."""
+        parts.enter(self.progress, astuple(self.tally), self.obs)
+        raised: Exception | None = None
+        why, number = 0, 0.0
+        try:
+            why, number = parts.play(until)
+        except Exception as error:  # the environment's: no other kernel raises
+            raised = error
+        self.progress, sums, self.obs = parts.leave()
+        self.tally = _tally(sums)
+        return self._explain(parts, why, number, raised) if why or raised else None
+
+    def _rows(self, parts: Parts, before: Progress) -> list[Row]:
+        """Makes the rows of the episodes that ended since a point of the run."""
+        rows = []
+        for *sums, step, updates in parts.ended[: self.progress.episode - before.episode].tolist():
+            end = progress_of((int(step), self.start.episode + 1, int(updates)))
+            rows.append(episode_row(_tally(sums), self.start, end, self.agent.exploration, self.reporters))
+            self.start = end
+        return rows
+
+    def _explain(self, parts: Parts, why: int, number: float, raised: Exception | None) -> Exception:
+        """Returns what the Python rollout would have raised."""
+        from dqn_lab.rollout import _kernels
+
+        rows, _, _, priorities = parts.room
+        if why == _kernels.LOSS_NOT_FINITE:
+            return loss_error(number, self.progress, Batch(parts.memory, None, rows, rows))
+        if why == _kernels.PRIORITY_UNFIT:
+            low, high = priorities.min(), priorities.max()
+            return ValueError(f"priorities from {low} to {high}: must be finite and at least 0")
+        error = located(parts.env_error(why, number, raised), self.progress)
+        error.__cause__ = raised
+        return error
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything that the rest of the run depends on.
+
+        Raises:
+            StateError: the environment cannot be saved, or the next step has failed already.
+        """
+        if self.failure is not None:
+            raise StateError(f"the step after it failed: {self.failure}")
+        return super().state_dict()
+
+
+def _tally(sums: list[float]) -> Tally:
+    score, length, loss, q_value, num_batches = sums
+    return Tally(score, int(length), loss, q_value, int(num_batches))

@@ -1,0 +1,204 @@
+"""The compiled rollout gives the bytes of the Python one: rows, and the whole state, however it is cut into strides."""
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from dqn_lab.build import build
+from dqn_lab.evaluate import evaluate
+from dqn_lab.schedule import NEVER
+from dqn_lab.statefile import Rows
+from dqn_lab.types import StateError, TrainingError
+from tests.env import faulty as faulty  # which registers its environments
+from tests.rollout.compositions import at_random, pairwise
+
+STEPS = 260
+COMPILED = "env.implementation=compiled"
+
+
+def play(rolling, until, length, rows=None):
+    """Advances in strides of so many steps at most; returns the episodes' rows."""
+    rows = [] if rows is None else rows
+    while (step := rolling.progress.step) < until:
+        rows += rolling.advance(NEVER._replace(step=min(until, step + length))).episodes
+    return rows
+
+
+def assert_same(one, other, where="state"):
+    """Sees that two states are the same to the bit."""
+    assert type(one) is type(other), where
+    if isinstance(one, dict):
+        assert one.keys() == other.keys(), where
+        for key in one:
+            assert_same(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, (list, tuple)):
+        assert len(one) == len(other), where
+        for i, pair in enumerate(zip(one, other, strict=True)):
+            assert_same(*pair, f"{where}[{i}]")
+    elif isinstance(one, Rows):
+        assert one.written == other.written, where
+        assert one.array.tobytes() == other.array.tobytes(), where
+    elif isinstance(one, torch.Tensor):
+        assert one.numpy().tobytes() == other.numpy().tobytes(), where
+    elif isinstance(one, np.ndarray):
+        assert (one.dtype, one.shape, one.tobytes()) == (other.dtype, other.shape, other.tobytes()), where
+    else:
+        assert repr(one) == repr(other), where
+
+
+def compare(configure, overrides, lengths=(97, 41), steps=STEPS):
+    """Runs a composition in both rollouts, and a third time handing over from one to the other in mid-episode."""
+    rollouts = [build(configure(f"rollout={name}", *overrides)).rollout for name in ("python", "compiled")]
+    rows = [play(rolling, steps, length) for rolling, length in zip(rollouts, lengths, strict=True)]
+    assert repr(rows[0]) == repr(rows[1])
+    states = [rolling.state_dict() for rolling in rollouts]
+    assert_same(*states)
+    python, compiled = (
+        build(configure(f"rollout={name}", *overrides, "seed=99")).rollout for name in ("python", "compiled")
+    )
+    python.load_state_dict(states[1])
+    compiled.load_state_dict(states[0])
+    assert repr(play(python, steps + 60, 1000)) == repr(play(compiled, steps + 60, 1))
+    assert_same(python.state_dict(), compiled.state_dict())
+    return rows[0]
+
+
+@pytest.mark.parametrize("overrides", pairwise()[::2], ids=",".join)
+def test_every_composition_gives_the_same_bytes(configure, overrides):
+    compare(configure, overrides)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100))
+def test_compositions_at_random_give_the_same_bytes(configure, seed):
+    compare(configure, at_random(seed))
+
+
+def test_the_tutorial_gives_the_same_bytes(configure):
+    compare(configure, ("experiment=tutorial", COMPILED, "logger=csv"))
+
+
+def test_a_stride_holds_many_episodes(configure):
+    rolling = build(configure("rollout=compiled", COMPILED, "logger=csv")).rollout
+    stride = rolling.advance(NEVER._replace(step=256))
+    assert [row["episode"] for row in stride.episodes] == list(range(stride.after.episode))
+    assert stride.after.episode > 3
+    assert stride.after.step == 256
+
+
+@pytest.mark.parametrize(("field", "value"), [("episode", 4), ("updates", 31), ("step", 77)])
+def test_a_stride_stops_where_it_was_asked_to(configure, field, value):
+    rolling = build(
+        configure("rollout=compiled", COMPILED, "logger=csv", "train.learning_starts=8", "train.batch_size=8")
+    ).rollout
+    while rolling.progress._asdict()[field] < value:
+        stride = rolling.advance(NEVER._replace(**{field: value}))
+    assert stride.after._asdict()[field] == value
+
+
+def test_a_loss_that_is_not_finite_is_the_same_error_at_the_same_step(configure):
+    errors, rows = [], []
+    for name in ("python", "compiled"):
+        rolling = build(
+            configure(f"rollout={name}", COMPILED, "logger=csv", "optimizer=sgd", "optimizer.lr=1e6")
+        ).rollout
+        rows.append([])
+        with pytest.raises(TrainingError, match="the loss became") as caught:
+            play(rolling, 10_000, 100, rows[-1])
+        errors.append((type(caught.value), str(caught.value), rolling.progress))
+    assert errors[0] == errors[1]
+    assert repr(rows[0]) == repr(rows[1])
+
+
+def failing(configure, name, env_id="Faulty-v0", **kwargs):
+    """Builds a rollout whose environment makes a mistake."""
+    learning = "train.learning_starts=20", "train.batch_size=8", "network.hidden=[8]"
+    config = configure(f"rollout={name}", "env.implementation=auto", "logger=csv", *learning)
+    config["env"] |= {"id": env_id, "kwargs": kwargs}
+    return build(config)
+
+
+SAID = {
+    "nan": r"returned the observation \[.*nan\] in step 12 of an episode; must be finite \(episode 1, step 42 of",
+    "inf": r"returned the observation \[-inf .*\] in step 12 of an episode; must be finite \(episode 1, step 42 of",
+    "reward": r"returned the reward nan in step 12 of an episode; must be finite \(episode 1, step 42 of",
+    "large": r"returned the reward 1e\+39 in step 12 of an episode; must be finite \(episode 1, step 42 of",
+    "raise": r"raised in step 12 of an episode: RuntimeError: the wheel came off \(episode 1, step 42 of the run\)",
+    "reset": r"returned the observation \[.*nan\] in reset; must be finite \(episode 2, step 61 of the run\)",
+    "raise in reset": r"raised in reset: RuntimeError: the wheel came off \(episode 2, step 61 of the run\)",
+}
+
+
+@pytest.mark.parametrize("mistake", SAID)
+def test_what_an_environment_must_not_return_is_the_same_error_at_the_same_step(configure, mistake):
+    errors, rows = [], []
+    for name, length in (("python", 1000), ("compiled", 1000), ("compiled", 1)):
+        rolling, found = failing(configure, name, mistake=mistake).rollout, []
+        with pytest.raises(TrainingError, match=SAID[mistake]) as caught:
+            play(rolling, 1000, length, found)
+        errors.append((str(caught.value), rolling.progress))
+        rows.append(repr(found))
+    assert errors[0] == errors[1] == errors[2]
+    assert rows[0] == rows[1] == rows[2]
+
+
+def test_nothing_is_saved_of_a_step_that_failed(configure):
+    """What it has changed already is no state to go on from."""
+    rolling = failing(configure, "compiled", mistake="nan").rollout
+    assert rolling.advance(NEVER).after.step == 41
+    with pytest.raises(StateError, match=r"the step after it failed: the environment returned the observation"):
+        rolling.state_dict()
+    with pytest.raises(TrainingError, match="must be finite"):
+        rolling.advance(NEVER)
+
+
+@pytest.mark.parametrize("mistake", ["nan", "reward", "large", "raise"])
+def test_evaluation_makes_the_same_error_of_it(configure, mistake):
+    experiment, errors = failing(configure, "compiled", mistake=mistake, episode=1), []
+    for engine in (None, experiment.agent.engine):
+        with pytest.raises(TrainingError, match=r"in step 12 of an episode") as caught:
+            list(evaluate(experiment.agent.greedy, experiment.make_env, np.random.default_rng(0), 5, engine))
+        errors.append(str(caught.value))
+    assert errors[0] == errors[1]
+
+
+@pytest.mark.parametrize("name", ["python", "compiled"])
+def test_a_state_that_there_is_not_is_refused(configure, name):
+    rolling = failing(configure, name, env_id="Places-v0").rollout
+    with pytest.raises(
+        TrainingError, match=r"returned the observation \[10\] in step 7 of an episode; must be in Multi"
+    ):
+        play(rolling, 100, 100)
+
+
+def test_an_environment_with_a_step_of_its_own_is_stepped_from_python(configure):
+    with pytest.raises(ValueError, match=r"Own has a step or a reset of its own, beside its kernels; rollout=python"):
+        configure("rollout=compiled", "logger=csv", "env.id=tests.env.faulty:Own-v0")
+
+
+REASONS = [
+    (("engine=torch", COMPILED), "engine=torch: its updates are called from Python"),
+    (("env.implementation=gymnasium",), "env=gymnasium: CartPoleEnv is stepped from Python"),
+    (("experiment=rainbow", "engine=torch", COMPILED), "engine=torch"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "reason"), REASONS)
+def test_what_it_cannot_run_is_refused_in_one_line(configure, overrides, reason):
+    with pytest.raises(ValueError, match=f"^rollout=compiled: {reason}") as caught:
+        configure("rollout=compiled", "logger=csv", *overrides)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_covering_compositions_cover_every_pair():
+    from tests.rollout.compositions import CHOICES, COMMON
+
+    compositions = pairwise()
+    words = {group: [choice for choice in choices if choice] for group, choices in CHOICES.items()}
+    for (_, some), (_, others) in itertools.combinations(words.items(), 2):
+        for one, other in itertools.product(some, others):
+            wanted = {*one, *other} - {word for word in (*one, *other) if word.startswith("train.m")}
+            if "buffer=none" not in wanted:
+                assert any(wanted <= {*composition} - {*COMMON} for composition in compositions), wanted
