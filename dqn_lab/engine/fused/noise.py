@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from dqn_lab._function import call, draw_normals, draw_single
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, store
 from dqn_lab.engine.fused.workspace import part
 
 
@@ -20,18 +23,23 @@ def draw(params, purpose, plan, space):
     if not plan[layout.NOISE_SIZE]:
         return
     noise, out = part(space, plan, layout.NOISE), part(space, plan, layout.DRAWN)
-    for i in range(len(params)):
-        out[i] = params[i]
-    start = purpose * plan[layout.NOISE_SIZE]
+    start, end = purpose * plan[layout.NOISE_SIZE], np.int64(0)
     for layer in range(plan[layout.NUM_LAYERS]):
         inputs, outputs, weight, bias, sigma = _places(plan, layer)
         for row in range(outputs):
             into, of = _noise_places(plan, layer, row, start)
             to, by, factor = weight + row * inputs, sigma + row * inputs, noise[of]
-            for i in range(inputs):
-                out[to + i] += params[by + i] * (factor * noise[into + i])
-            out[bias + row] += params[sigma + outputs * inputs + row] * factor
-        start = _noise_places(plan, layer, outputs, start)[1]
+            for i in range(0, inputs - inputs % lanes(out), lanes(out)):
+                scaled = load(params, by + i) * load(noise, into + i)
+                store(out, to + i, multiply_add(fill(factor), scaled, load(params, to + i)))
+            for i in range(inputs - inputs % lanes(out), inputs):
+                out[to + i] = params[to + i] + params[by + i] * noise[into + i] * factor
+            out[bias + row] = params[bias + row] + params[sigma + outputs * inputs + row] * factor
+        for i in range(bias + outputs, sigma):  # of a norm
+            out[i] = params[i]
+        start, end = _noise_places(plan, layer, outputs, start)[1], sigma + (inputs + 1) * outputs
+    for i in range(end, len(params)):  # of an embedding
+        out[i] = params[i]
 
 
 @inline
@@ -45,7 +53,9 @@ def spread_gradient(grad, plan, space):
         for row in range(outputs):
             into, of = _noise_places(plan, layer, row, start)
             at, to, factor = weight + row * inputs, sigma + row * inputs, noise[of]
-            for i in range(inputs):
+            for i in range(0, inputs - inputs % lanes(grad), lanes(grad)):
+                store(grad, to + i, load(grad, at + i) * (fill(factor) * load(noise, into + i)))
+            for i in range(inputs - inputs % lanes(grad), inputs):
                 grad[to + i] = grad[at + i] * (factor * noise[into + i])
             grad[sigma + outputs * inputs + row] = grad[bias + row] * factor
         start = _noise_places(plan, layer, outputs, start)[1]
