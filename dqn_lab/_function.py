@@ -106,6 +106,36 @@ def source_of_draws(generator: np.random.Generator) -> NDArray[np.int64]:
     return np.array([*functions, interface.state_address], np.int64)
 
 
+def source_of_noise(generator: np.random.Generator) -> NDArray[np.int64]:
+    """Returns `source_of_draws`, and behind it the function that draws normal numbers and what it draws from.
+
+    Raises:
+        AttributeError: numpy does not export that function here.
+    """
+    import numpy.random._generator as library  # as numpy's documentation of its C interface does
+
+    function = ctypes.cast(ctypes.CDLL(library.__file__).random_standard_normal_fill_f, ctypes.c_void_p).value
+    interface: Any = generator.bit_generator.ctypes
+    return np.array([*source_of_draws(generator), function, interface.bit_generator.value], np.int64)
+
+
+@intrinsic
+def draw_normals(typing: Any, source: Any, out: Any) -> Any:
+    """Fills an array of float32 from `source_of_noise`, as `generator.standard_normal(len(out), np.float32)` does."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        made, filled = (
+            context.make_array(kind)(context, builder, arg) for kind, arg in zip(sig.args, args, strict=True)
+        )
+        function, state = (builder.load(builder.gep(made.data, [ir.Constant(ir.IntType(64), i)])) for i in (3, 4))
+        size, pointer = builder.extract_value(filled.shape, 0), ir.IntType(8).as_pointer()
+        kind = ir.FunctionType(ir.VoidType(), [pointer, size.type, filled.data.type]).as_pointer()
+        builder.call(builder.inttoptr(function, kind), [builder.inttoptr(state, pointer), size, filled.data])
+        return context.get_dummy_value()
+
+    return types.none(source, out), lower
+
+
 @intrinsic
 def draw(typing: Any, source: Any) -> Any:
     """Returns the next uniform number in [0, 1) from `source_of_draws`, the one that `generator.random()` would."""
@@ -132,6 +162,12 @@ def _draw(context: Any, builder: Any, sig: Any, args: Any, which: int, result: A
     pointer = ir.IntType(8).as_pointer()
     kind = ir.FunctionType(result, [pointer]).as_pointer()
     return builder.call(builder.inttoptr(function, kind), [builder.inttoptr(state, pointer)])
+
+
+@inline
+def draw_single(source):
+    """Returns the next uniform number in [0, 1) in single precision, as `generator.random(dtype=np.float32)` does."""
+    return np.float32(draw_bits(source) >> np.uint32(8)) * np.float32(2.0**-24)
 
 
 @inline

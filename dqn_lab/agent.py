@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,8 @@ class Agent:
         self._minibatch_rng = streams("replay" if minibatch_size is None else "minibatch")  # made at once if it is used
         self._acting = engine.acting if isinstance(engine, ActsFast) else engine.q_values
         self._online_noise, self._target_noise = noise_source(engine.online), noise_source(engine.target)
+        for purpose in () if self._online_noise is None else get_args(Purpose):
+            streams(f"{purpose} noise")  # made at once, so that a state has them whether they were drawn from or not
         self._draws_noise = self._online_noise is not None or minibatch_size is not None
         self.uniforms, self._replay_rng = Uniforms(streams("exploration")), streams("replay")
         self.draws, self.num_drawn = np.zeros((BLOCK, batch_size)), BLOCK  # of the next batches, and how many are used

@@ -125,13 +125,13 @@ def learn(before, after, clock, tally, buffer, target, update, learning):
 
     Args:
         learning: the largest reward; when updates are due; their number; the batch's size and the minibatches', 0 for
-            none; the learning rate's `Curve`; a block of draws, [batches, B], and where more come from; the same for
-            minibatches; room for rows, weights, order and priorities, [B] each.
+            none; `Curve`s of the learning rate and of the ε that the bootstrap uses; a block of draws, [batches,
+            B], and where more come from; the same for minibatches; room for rows, weights, order and priorities, [B].
 
     Returns:
         why it stopped, the last loss, and how many updates there are now.
     """
-    _, every, num_updates, batch_size, minibatch_size, lr, block, source, minibatch_source, room = learning
+    _, every, num_updates, batch_size, minibatch_size, lr, epsilon, block, source, minibatch_source, room = learning
     rows, weights, order, priorities = room
     follow, online, target_network, target_state = target
     now, count, loss, made = before, before[UPDATES], 0.0, 0
@@ -146,9 +146,9 @@ def learn(before, after, clock, tally, buffer, target, update, learning):
             if 0 < minibatch_size < size:
                 shuffle(order[:size], minibatch_source)
                 minibatch = minibatch_size
-            rate = value_at(lr[0], lr[1], before)
+            rate, explored = value_at(lr[0], lr[1], before), value_at(epsilon[0], epsilon[1], before)
             done = call_update(
-                update, rows[:size], weights[:weighted], order[:size], minibatch, rate, priorities[:size]
+                update, rows[:size], weights[:weighted], order[:size], minibatch, rate, explored, priorities[:size]
             )
             loss = np.float64(done[0])
             if not math.isfinite(loss):

@@ -9,9 +9,10 @@ from typing import Any, cast
 import gymnasium
 import numpy as np
 
-from dqn_lab._function import Function, source_of_draws
+from dqn_lab._function import Function, source_of_draws, source_of_noise
 from dqn_lab.agent import Agent
-from dqn_lab.hooks import HasKernel, HasUpdateKernel
+from dqn_lab.engine.fused.layout import PURPOSES
+from dqn_lab.hooks import HasKernel, HasUpdateKernel, noise_source
 from dqn_lab.rollout import _kernels
 from dqn_lab.rollout._wrappers import take_apart
 from dqn_lab.schedule import Curve, Progress
@@ -40,6 +41,8 @@ class Parts:
         self.obs: Array = np.zeros((2, math.prod(space.shape or ())), space.dtype)  # the current one, and the next
         self.clock, self.tally = np.zeros(3, np.int64), np.zeros(_kernels.TALLY)
         self.progress, self.ended = np.zeros(3, np.int64), np.zeros((longest, _kernels.TALLY + 2))
+        self.sources = _noise_sources(agent)
+        self.epsilon = self.exploration.state[:2] if agent.epsilon is not None else (np.zeros(1), np.array([0, -1]))
         numbers = self._engine()[0][1][0].dtype
         self.room = np.zeros(size, np.int64), np.zeros(size, numbers), np.arange(size), np.zeros(size, numbers)
         self.with_kernels = self.uniforms, self.exploration, self.buffer, self.target
@@ -51,8 +54,8 @@ class Parts:
         max_reward = math.inf if agent.max_reward is None else agent.max_reward
         lr = self.lr.values, self.lr.start
         self.learning = (
-            max_reward, agent.learning.numbers, agent.num_updates, size, agent.minibatch_size or 0, lr, agent.draws,
-            *sources, self.room,
+            max_reward, agent.learning.numbers, agent.num_updates, size, agent.minibatch_size or 0, lr, self.epsilon,
+            agent.draws, *sources, self.room,
         )  # fmt: skip
         self._play = Function(_kernels.play, *self._arguments(POINT)).call_quickly
 
@@ -107,8 +110,9 @@ class Parts:
         return *changing, env, exploration, buffer, target, engine, self.learning
 
     def _engine(self) -> tuple[Any, Any]:
-        update = self.engine.update_kernel(self.memory, self.agent.batch_size)  # first, because it may make room
-        return self.engine.q_values_kernel(1), update
+        size = self.agent.batch_size
+        update = self.engine.update_kernel(self.memory, size, self.sources)  # first, because it may make room
+        return self.engine.q_values_kernel(1, self.sources), update
 
     def _env(self) -> tuple[Any, ...]:
         """Returns what `act` takes as `env`."""
@@ -148,6 +152,13 @@ def _furthest(before: Progress, num_steps: int, agent: Agent) -> Progress:
     minibatches = -(-agent.batch_size // (agent.minibatch_size or agent.batch_size))
     updates = num_steps * agent.num_updates * minibatches
     return Progress(before.step + num_steps, before.episode + num_steps, before.updates + updates)
+
+
+def _noise_sources(agent: Agent) -> Array:
+    """Returns by what the networks' noise is drawn, [purposes, 5]; nothing where they have none."""
+    if noise_source(agent.engine.online) is None:
+        return np.zeros((0, 5), np.int64)
+    return np.stack([source_of_noise(agent.streams(f"{purpose} noise")) for purpose in PURPOSES])
 
 
 def _kernel(part: Any) -> Kernel:

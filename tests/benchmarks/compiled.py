@@ -1,7 +1,7 @@
-"""Prints what an update costs as a compiled graph against eager torch, and what compiling costs.
+"""Prints what an update costs in eager torch, as a compiled graph and in fused kernels, and what compiling costs.
 
 Over the recipes for CartPole, and over the default run with one choice changed; the update alone, drawn batches given.
-Both engines run in turn in rounds, and the figures are medians of the processor's time, which others on the machine
+All engines run in turn in rounds, and the figures are medians of the processor's time, which others on the machine
 disturb less than the clock's. Compiling is timed likewise, the compiler's processes included: first with an empty
 cache, then in a new process with the cache that the first one left. A process's first graph, here one of next to
 nothing, takes longer than its others: inductor is imported, and headers are compiled.
@@ -33,7 +33,8 @@ COMPOSITIONS = {
     "activation=silu": ("network.activation=silu",),
     "train.minibatch_size=32": ("train.minibatch_size=32",),
 }
-ENGINES = ("torch", "compiled")
+ENGINES = ("torch", "compiled", "fused")
+PAIRS = ("torch", "compiled"), ("compiled", "fused")
 
 
 def processor_seconds():
@@ -62,7 +63,7 @@ def prepare(name, engine_name):
 
 def measure(name, rounds):
     """Returns seconds of compiling, and microseconds an update of each engine in each round."""
-    engines = {engine: prepare(name, engine) for engine in ENGINES}
+    engines = {engine: prepare(name, engine) for engine in ENGINES if engine != "fused" or "silu" not in name}
     for _, update in engines.values():
         update(0)
     started = processor_seconds()
@@ -115,17 +116,23 @@ def main():
         for name, costs in zip(("nothing", *args.only), another_process(args.only, args.rounds, cache), strict=True):
             seconds[name] = [costs["seconds"]]
             if "torch" in costs:
-                theirs, ours = (statistics.median(costs[engine]) for engine in ENGINES)
-                each = [one / other for one, other in zip(costs["torch"], costs["compiled"], strict=True)]
-                ratios[name] = statistics.median(each)
-                spread = f"{min(each):.1f} – {max(each):.1f}"
-                row = f"torch {theirs:6.0f} µs, compiled {ours:5.0f} µs, ratio {ratios[name]:5.2f} ({spread})"
-                print(f"{name:<27} {row}", flush=True)
+                row = [f"{engine} {statistics.median(costs[engine]):5.0f} µs" for engine in ENGINES if engine in costs]
+                for slow, fast in PAIRS:
+                    if fast in costs:
+                        each = [one / other for one, other in zip(costs[slow], costs[fast], strict=True)]
+                        ratios[slow, fast, name] = statistics.median(each)
+                        row.append(
+                            f"{slow} / {fast} {statistics.median(each):5.2f} ({min(each):.1f} – {max(each):.1f})"
+                        )
+                print(f"{name:<27} {', '.join(row)}", flush=True)
         for name, costs in zip(seconds, another_process(args.only, 0, cache), strict=True):
             seconds[name].append(costs["seconds"])
-    recipes = [ratio for name, ratio in ratios.items() if name in RECIPES]
-    for what, group in (("the recipes", recipes), ("all", ratios.values())):
-        print(f"geometric mean of the ratios, {what}: {statistics.geometric_mean(group):.2f}" if group else "")
+    for pair in PAIRS:
+        for what, names in (("the recipes", RECIPES), ("all", COMPOSITIONS)):
+            group = [ratio for (*of, name), ratio in ratios.items() if (*of,) == pair and name in names]
+            if group:
+                mean = statistics.geometric_mean(group)
+                print(f"geometric mean of {' / '.join(pair)}, {what}: {mean:.2f}")
     print()
     print(f"{'seconds to compile':<27} {'empty cache':>12} {'from disk':>12}")
     for name, (cold, warm) in seconds.items():

@@ -48,11 +48,12 @@ def test_after_warm_no_run_compiles_anything(tmp_path):
     shown, (code, made) = dqn_lab(tmp_path, "warm")
     assert code == 0
     assert {"play", "update", "step", "select_boltzmann", "sample_prioritized"} <= set(made)
-    assert "7/7  toy text" in shown
+    assert "10/10  toy text" in shown
     for overrides in [
         (),
         ("buffer=prioritized", "exploration=ez_greedy"),
         ("env=acrobot", "target=polyak", "steps=200"),
+        ("experiment=rainbow", "steps=1100", "rollout=compiled", "env.implementation=compiled"),
     ]:
         _, (code, made) = dqn_lab(tmp_path, *RUN, *overrides, f"hydra.run.dir={len(overrides)}")
         assert (code, made) == (0, [])

@@ -8,13 +8,13 @@ from dqn_lab.engine.auto import MIN_COMPILED_STEPS, gradient_steps
 from dqn_lab.engine.fused import FusedEngine
 from dqn_lab.types import Choice
 
-LONG = ("value=categorical", "episodes=null", f"steps={MIN_COMPILED_STEPS + 1000}")
+LONG = ("network.activation=silu", "episodes=null", f"steps={MIN_COMPILED_STEPS + 1000}")
 
 
 @pytest.mark.parametrize(("overrides", "missing", "name"), [
-    (LONG, None, "compiled"), (LONG, "none here", "torch"), (("value=categorical",), None, "compiled"),
-    (("value=categorical", "episodes=100"), None, "torch"),
-    (("value=categorical", "episodes=null", f"steps={MIN_COMPILED_STEPS}"), None, "torch"),
+    (LONG, None, "compiled"), (LONG, "none here", "torch"), (("network.activation=silu",), None, "compiled"),
+    (("network.activation=silu", "episodes=100"), None, "torch"),
+    (("network.activation=silu", "episodes=null", f"steps={MIN_COMPILED_STEPS}"), None, "torch"),
     ((*LONG, "train.interval=2"), None, "torch"),
     ((*LONG, "train.interval=2", "train.num_updates=2"), None, "compiled"),
     ((*LONG, "episodes=100"), None, "torch"),
@@ -31,10 +31,9 @@ def test_auto_compiles_where_the_declared_length_pays_for_it(configure, monkeypa
 
 @pytest.mark.parametrize(("overrides", "missing", "rejected"), [
     ((), None, {"compiled": "slower than fused", "torch": "slower than fused"}),
-    (LONG, None, {"fused": "value.name=categorical", "torch": "slower than compiled"}),
-    (LONG, "no C++ compiler", {"fused": "value.name=categorical", "compiled": "no C++ compiler"}),
-    ((*LONG, "steps=100"), None, {"fused": "value.name=categorical", "compiled": "36 gradient steps are declared"}),
-    ((*LONG, "bootstrap=expected_sarsa"), None, {"fused": "bootstrap.name=expected_sarsa"}),
+    (LONG, None, {"fused": "network.activation=silu", "torch": "slower than compiled"}),
+    (LONG, "no C++ compiler", {"fused": "network.activation=silu", "compiled": "no C++ compiler"}),
+    ((*LONG, "steps=100"), None, {"fused": "network.activation=silu", "compiled": "36 gradient steps are declared"}),
     (("network.name=dqn_lab.network.mlp:MLP",), None, {"compiled": "network=dqn_lab.network.mlp:MLP"}),
 ])  # fmt: skip
 def test_auto_says_why_it_did_not_choose_the_others(configure, monkeypatch, overrides, missing, rejected):
@@ -55,6 +54,8 @@ def test_gradient_steps_are_counted_as_declared(configure):
 @pytest.mark.parametrize("overrides", [
     (), ("experiment=tutorial",), ("experiment=cartpole",), ("bootstrap=double", "value=huber", "target=polyak"),
     ("buffer=none", "target=none", "optimizer=rmsprop"), ("network.layer_norm=true", "network.activation=tanh"),
+    ("experiment=c51",), ("experiment=qr_dqn",), ("experiment=iqn",), ("experiment=rainbow",),
+    ("bootstrap=expected_sarsa", "optimizer=radam"), ("optimizer=nadam",), ("optimizer=rmsprop_centered",),
     ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true", "env=mountain_car"),
 ])  # fmt: skip
 def test_auto_is_fused_where_the_kernels_know_everything(configure, overrides):

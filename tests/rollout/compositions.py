@@ -13,10 +13,14 @@ CHOICES: dict[str, list[tuple[str, ...]]] = {
     ],
     "network": [
         ("network.hidden=[8]",), (), ("network.layer_norm=true", "network.hidden=[12,9]"), ("network.dueling=true",),
-        ("network.activation=tanh", "network.hidden=[16]"),
+        ("network.activation=tanh", "network.hidden=[16]"), ("network.noisy=true",),
+        ("network.noisy=true", "network.dueling=true", "network.layer_norm=true"),
     ],
-    "value": [(), ("value=huber",), ("value.all_actions=true",)],
-    "bootstrap": [(), ("bootstrap=double",), ("bootstrap=munchausen",)],
+    "value": [
+        (), ("value=huber",), ("value.all_actions=true",), ("value=categorical",), ("value=quantile",),
+        ("value=implicit_quantile",),
+    ],
+    "bootstrap": [(), ("bootstrap=double",), ("bootstrap=munchausen",), ("bootstrap=expected_sarsa",)],
     "buffer": [
         ("buffer.capacity=90",), ("buffer.n_step=3", "buffer.capacity=90"), ("buffer.replacement=false",),
         ("buffer=prioritized", "buffer.capacity=90"),
@@ -24,7 +28,8 @@ CHOICES: dict[str, list[tuple[str, ...]]] = {
         ("buffer=prioritized", "buffer.importance_exponent=0.5", "buffer.priority_exponent=1.0"), ("buffer=none",),
     ],
     "optimizer": [
-        (), ("optimizer=adamw", "optimizer.max_grad_norm=1.0"), ("optimizer=keras_adam",), ("optimizer=sgd",),
+        (), ("optimizer=nadam",), ("optimizer=radam",), ("optimizer=rmsprop_centered",),
+        ("optimizer=adamw", "optimizer.max_grad_norm=1.0"), ("optimizer=keras_adam",), ("optimizer=sgd",),
         ("optimizer=rmsprop", "optimizer.lr={start: 1e-3, end: 0.0, duration: 150, unit: steps}"),
         ("optimizer.lr={start: 1e-3, end: 1e-4, duration: 100, unit: updates}", "optimizer.max_grad_value=0.1"),
     ],
@@ -45,6 +50,7 @@ CHOICES: dict[str, list[tuple[str, ...]]] = {
         ("train.minibatch_size=3", "train.max_reward=0.5"), ("train.batch_size=19", "train.minibatch_size=19"),
     ],
 }  # fmt: skip
+NOT_GREEDY = {"network.noisy=true", "exploration=boltzmann", "exploration=ez_greedy"}  # expected_sarsa needs ε
 COMMON = ("logger=csv", "engine=fused", "env.implementation=compiled", "train.learning_starts=20", "train.batch_size=8")
 
 
@@ -79,6 +85,8 @@ def at_random(seed: int) -> tuple[str, ...]:
 def overrides(chosen: dict[str, int]) -> tuple[str, ...]:
     """Returns the overrides of some choices, without those that do not go together."""
     words = [word for group, i in chosen.items() for word in CHOICES[group][i]]
+    if NOT_GREEDY & {*words}:
+        words = [word for word in words if word != "bootstrap=expected_sarsa"]
     if "buffer=none" in words:
         words = [word for word in words if not word.startswith(("train.minibatch", "train.num_updates"))]
     return (*COMMON, *words)

@@ -20,6 +20,8 @@ def fill_mixture(q_values, action, rows, plan, settings, space):
     probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
     num_actions, temperature = plan[layout.NUM_ACTIONS], q_values.dtype.type(settings[layout.TEMPERATURE])
     soft, selector = plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN, _selector(plan)
+    epsilon = settings[layout.EPSILON] if plan[layout.BOOTSTRAP] == layout.EXPECTED_SARSA else 0.0
+    each, more = q_values.dtype.type(epsilon / num_actions), q_values.dtype.type(1 - epsilon)
     for sample in range(len(rows)):
         to = sample * num_actions
         if soft:
@@ -31,7 +33,7 @@ def fill_mixture(q_values, action, rows, plan, settings, space):
         else:
             greedy = _greedy(q_values, selector * len(rows) * num_actions + to, num_actions)
             for a in range(num_actions):
-                shift[to + a], probabilities[to + a] = 0, a == greedy
+                shift[to + a], probabilities[to + a] = 0, each + more if a == greedy else each
     _fill_bonus(q_values, action, rows, plan, settings, space)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import nn
 
 from dqn_lab.engine.fused import layout, support
 from dqn_lab.engine.fused.plan import flatten, make_plan, make_settings
+from dqn_lab.hooks import noise_source
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress
 from dqn_lab.types import Array, Batch, Bootstrap, NetworkNoise, Noise, Optimizer, Transition, Update, Value
@@ -60,23 +62,27 @@ class FusedEngine:
         kernels = import_module(f"dqn_lab.engine.fused.{names['value.name']}")
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
+        self._draws_noise = noise_source(online) is not None
         self._plan = make_plan(names, online, value, optimizer)
         flat = flatten(online, self._plan)
         flat_target = flat if target is online else flatten(target, self._plan)
         self.parameters = [flat], [flat_target]
         self._params, self._target_params = flat.numpy(), flat_target.numpy()
         self._state = np.zeros((3, len(flat)), self._params.dtype)  # two moments and the gradient
-        settings = make_settings(value, bootstrap, optimizer)
-        self._held = self._params, self._target_params, self._state, self._plan, settings
+        self._settings = make_settings(value, bootstrap, optimizer)
+        self._composition = self._plan, self._settings
+        self._held = self._params, self._target_params, self._state, *self._composition
         self._lr = optimizer.lr(Progress())
         self._no_weights = np.empty(0, self._params.dtype)
         self._memory: Transition[Array] | None = None
-        self._evaluate: Any = None  # the two kernels as compiled code calls them
+        self._evaluate: Any = None  # the kernels as compiled code calls them
+        self._act: Any = None
         self._learn: Any = None
+        self._drawn = np.zeros(self._plan[layout.NOISE_SIZE], np.float32)  # room for noise
         self._allocate, self._prepare, self._update = workspace.allocate, _numba.prepare, kernels.update
         self._reserve(1)
         out = np.empty((1, self._num_actions), self._params.dtype)
-        acting = (out, *self._single, self._rows, self._params, self._plan, self._space)
+        acting = (out, *self._single, self._rows, self._params, *self._composition, self._space)
         self._q_values = _numba.prepare(kernels.q_values, *acting)
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
@@ -87,7 +93,9 @@ class FusedEngine:
         seen, rows = self._single if batch_size == 1 else (self._seen[:batch_size], self._rows[:batch_size])
         seen[:] = obs if obs.ndim == 2 else obs.reshape(batch_size, -1)
         out = np.empty((batch_size, self._num_actions), self._params.dtype)
-        self._q_values(out, seen, rows, rows, self._params, self._plan, self._space)
+        if self._draws_noise:
+            self._hear(layout.ACTING, noise, batch_size)
+        self._q_values(out, seen, rows, rows, self._params, *self._composition, self._space)
         return out
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
@@ -106,6 +114,9 @@ class FusedEngine:
         weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype, copy=False)
         priorities = np.empty(batch_size, self._params.dtype)
         rest = (weights, order, size, self._lr if lr is None else lr, *self._held, self._space, priorities)
+        self._settings[layout.EPSILON] = epsilon
+        for purpose, own in enumerate(noise[1:]) if self._draws_noise else ():
+            self._hear(purpose, own, batch_size)
         rows = batch.rows if batch.memory is self._memory else self._read(batch, rest)
         loss, q_value = self._update(*self._arrays, rows, *rest)
         return Update(loss, q_value, priorities, num_updates)
@@ -115,26 +126,38 @@ class FusedEngine:
         """Both networks' parameters, flat; one array if there is no target network."""
         return self._params, self._target_params
 
-    def q_values_kernel(self, batch_size: int) -> tuple[Any, ...]:
+    def q_values_kernel(self, batch_size: int, sources: Array | None = None) -> tuple[Any, ...]:
         """Hands over a function and its arguments: the first are Q-values [B, A], the second observations [B, I].
 
         They may be others after an update, or after another call of this.
+
+        Args:
+            batch_size: B.
+            sources: by what noise is drawn, see `noise.draw_noise`; None for no noise.
         """
         from dqn_lab._function import Function
 
         if batch_size > len(self._rows):
             self._reserve(batch_size)
         out, rows = np.empty((batch_size, self._num_actions), self._params.dtype), self._rows[:batch_size]
-        arguments = out, self._seen[:batch_size], rows, rows, self._params, self._plan, self._space
+        self._hear(layout.ACTING, None, batch_size)
+        arguments = out, self._seen[:batch_size], rows, rows, self._params, *self._composition, self._space
         self._evaluate = self._evaluate or Function(self._q_values, *arguments)
-        return self._evaluate, arguments
+        if sources is None or not self._draws_noise:
+            return self._evaluate, arguments
+        from dqn_lab.engine.fused.noise import act
 
-    def update_kernel(self, memory: Transition[Array], batch_size: int) -> tuple[Any, ...]:
+        noisy = *arguments, self._evaluate, (sources, self._drawn)
+        self._act = self._act or Function(act, *noisy)
+        return self._act, noisy
+
+    def update_kernel(self, memory: Transition[Array], batch_size: int, sources: Array) -> tuple[Any, ...]:
         """Hands over what `update.call_update` takes, for batches of up to this size; valid as `q_values_kernel` is.
 
         Args:
             memory: what is stored, observations as [N, I].
             batch_size: the largest.
+            sources: by what noise is drawn, see `noise.draw_noise`.
         """
         from dqn_lab._function import Function
 
@@ -144,7 +167,7 @@ class FusedEngine:
             rows, priorities = np.zeros(1, np.int64), np.zeros(1, self._params.dtype)
             rest = (rows, self._no_weights, rows, 1, 0.0, *self._held, self._space, priorities)
             self._learn = Function(self._update, *memory, *rest)
-        return self._learn, tuple(memory), self._held, self._space
+        return self._learn, tuple(memory), self._held, self._space, (sources, self._drawn)
 
     def _reserve(self, batch_size: int) -> None:
         """Makes room for batches of up to this size."""
@@ -153,6 +176,23 @@ class FusedEngine:
         self._seen = np.zeros((batch_size, num_observed), self._params.dtype)
         self._single = self._seen[:1], self._rows[:1]
         self._space = self._allocate(self._plan, batch_size, self._params.dtype)
+        begin, size = self._plan[layout.NOISE], self._plan[layout.NOISE_SIZE]
+        self._noise = self._space[begin : begin + len(layout.PURPOSES) * size].reshape(len(layout.PURPOSES), size)
+        counts = np.cumsum([0, *self._plan[layout.COUNTS : layout.COUNTS + len(layout.PURPOSES)]])
+        self._places = [slice(*pair) for pair in pairwise(counts)]
+        begin, size = self._plan[layout.FRACTIONS], batch_size * counts[-1] * (self._plan[layout.NUM_COSINES] > 0)
+        self._fractions = self._space[begin : begin + size].reshape(-1, counts[-1])
+
+    def _hear(self, purpose: int, noise: NetworkNoise[Array] | None, batch_size: int) -> None:
+        """Writes a forward pass's noise where the kernels read it: none is 0, and midpoints for fractions."""
+        shared, rows = noise or (None, None)
+        if self._noise.size:
+            self._noise[purpose] = 0 if shared is None else shared
+        if self._fractions.size:
+            place = self._places[purpose]
+            number = place.stop - place.start
+            midpoints = (2 * np.arange(number) + 1) / (2 * number)
+            self._fractions[:batch_size, place] = midpoints if rows is None else rows
 
     def _read(self, batch: Batch, rest: tuple[Any, ...]) -> Array:
         """Sets the arrays that the kernel reads, and returns the batch's rows in them.
@@ -174,11 +214,11 @@ class FusedEngine:
 
     def state_dict(self) -> dict[str, Any]:
         """Returns both networks' parameters and the optimiser's state."""
-        moments = torch.from_numpy(self._state[:2].copy())
+        moments, product = torch.from_numpy(self._state[:2].copy()), float(self._settings[layout.MOMENTUM_PRODUCT])
         return {
             "online": self.online.state_dict(),
             "target": self.target.state_dict(),
-            "optimizer": {"moments": moments, "step": int(self._plan[layout.NUM_UPDATES])},
+            "optimizer": {"moments": moments, "step": int(self._plan[layout.NUM_UPDATES]), "product": product},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -187,6 +227,7 @@ class FusedEngine:
         self.target.load_state_dict(state["target"])
         self._state[:2] = state["optimizer"]["moments"].numpy()
         self._plan[layout.NUM_UPDATES] = state["optimizer"]["step"]
+        self._settings[layout.MOMENTUM_PRODUCT] = state["optimizer"]["product"]
 
 
 def _is_readable(field: Array) -> bool:

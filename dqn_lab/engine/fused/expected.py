@@ -5,20 +5,96 @@ from __future__ import annotations
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.bootstrap import fill_mixture, fill_soft_mean
-from dqn_lab.engine.fused.layout import CHUNK, TILE
-from dqn_lab.engine.fused.network import (
-    backward,
-    clear_gradient,
-    forward,
-    num_values,
-    observe,
-    output_place,
-    output_width,
-)
-from dqn_lab.engine.fused.update import begin_step, end_step, evaluate, run_passes
+from dqn_lab.engine.fused.layout import TILE
+from dqn_lab.engine.fused.network import backward, forward, num_values, output_place, output_width
+from dqn_lab.engine.fused.simd import view
+from dqn_lab.engine.fused.update import copy_outputs, make_descend, make_evaluate, make_run_passes
 from dqn_lab.engine.fused.workspace import part
 
-q_values = evaluate  # the outputs themselves
+
+@inline
+def target(action, reward, discount, rows, plan, settings, space):
+    """TARGET[b] = reward + bonus + discount · Σ π (Q + shift), [B].
+
+    With `ALL_ACTIONS` it is [B, A], and the target of an action not taken is its output before the update.
+
+    Args:
+        action, reward, discount: of all that is stored.
+        rows: [B], where the batch's transitions are.
+    """
+    q, goals = part(space, plan, layout.PASS_Q_VALUES), part(space, plan, layout.TARGET)
+    probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
+    mean, bonus, number = part(space, plan, layout.MEAN), part(space, plan, layout.BONUS), space.dtype.type
+    num_actions, everything = plan[layout.NUM_ACTIONS], plan[layout.ALL_ACTIONS]
+    soft, size = plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN, len(rows) * num_actions
+    if soft:
+        fill_soft_mean(q, action, rows, plan, settings, space)
+    else:
+        fill_mixture(q, action, rows, plan, settings, space)
+    for sample in range(len(rows)):
+        row, first = rows[sample], sample * num_actions
+        if soft:
+            goal = number(reward[row] + bonus[sample] + discount[row] * mean[sample])
+        else:
+            exact = 0.0  # in double precision; NaN if a Q-value is not finite
+            for a in range(first, first + num_actions):
+                exact += probabilities[a] * (q[layout.TARGET_NEXT * size + a] + shift[a])
+            goal = number(reward[row] + bonus[sample] + discount[row] * exact)
+        if everything:
+            for a in range(first, first + num_actions):
+                goals[a] = q[layout.ONLINE_OBS * size + a]
+        goals[first + action[row] if everything else sample] = goal
+
+
+@inline
+def judge(action, rows, samples, share, weights, plan, settings, space, priorities):
+    """Sums loss and Q(s, a), notes |δ|, and fills `GRADIENT` with that of `share` of the loss at the outputs in `LAST`.
+
+    The loss is δ² or Huber's, of the action taken; with `ALL_ACTIONS` the mean over all of them.
+
+    Args:
+        action, rows: see `target`.
+        samples: of the batch, whose outputs these are.
+        share: of the loss, in the mean that the gradient is of.
+        weights: [B], or empty where all are 1.
+        priorities: [B], filled.
+    """
+    dy, outputs = part(space, plan, layout.GRADIENT), part(space, plan, layout.LAST)
+    goals, kappa = part(space, plan, layout.TARGET), space.dtype.type(settings[layout.KAPPA])
+    everything, num_actions, number = plan[layout.ALL_ACTIONS], plan[layout.NUM_ACTIONS], space.dtype.type
+    sum_loss = sum_q_value = number(0)
+    huber, width, values = plan[layout.HUBER], output_width(layout.ONLINE, plan), num_values(plan)
+    if everything:
+        share /= num_actions
+    for j in range(len(samples)):
+        sample, at = samples[j], output_place(j, width, values)
+        taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
+        goal = sample * num_actions if everything else sample - taken  # goals[goal + a] is action a's
+        for a in range(0 if everything else taken, num_actions if everything else taken + 1):
+            error = goals[goal + a] - outputs[at + a * TILE]
+            if huber:
+                inside = error if abs(error) <= kappa else (kappa if error > 0 else -kappa)
+                loss += inside * error - inside * inside / 2
+            else:
+                inside = 2 * error
+                loss += error * error
+            dy[at + a * TILE] = -inside * weight * share
+        sum_loss += weight * (loss / num_actions if everything else loss)
+        sum_q_value += outputs[at + taken * TILE]
+        priorities[sample] = abs(goals[goal + taken] - outputs[at + taken * TILE])
+    return sum_loss, sum_q_value
+
+
+evaluate = make_evaluate(forward, copy_outputs)
+run_passes = make_run_passes(evaluate)
+descend = make_descend(forward, backward, judge)
+
+
+@kernel
+def q_values(out, obs, rows, order, params, plan, settings, space):
+    """out[b] = Q-values at obs[rows[b]], [B, A]; see `evaluate` for the rest."""
+    to, kept = out.reshape(-1), view(space, 0, 0)
+    evaluate(to, kept, obs, rows, order, params, layout.ACTING, plan, settings, space)
 
 
 @kernel
@@ -42,95 +118,8 @@ def update(
     Returns:
         loss and Q(s, a), averaged over the batch.
     """
-    run_passes(obs, next_obs, rows, order, online, target_network, plan, space)
+    run_passes(obs, next_obs, rows, order, online, target_network, plan, settings, space)
     target(action, reward, discount, rows, plan, settings, space)
-    nothing = online.dtype.type(0)
-    loss = q_value = nothing
-    for start in range(0, len(rows), minibatch_size):
-        samples, step_loss, step_q_value = order[start : start + minibatch_size], nothing, nothing
-        begin_step(state[2], plan, space)
-        for first in range(0, len(samples), CHUNK * TILE):
-            chunk = samples[first : first + CHUNK * TILE]
-            tiles = observe(obs, rows, chunk, plan, space)
-            forward(online, plan, space, tiles)
-            clear_gradient(plan, space, tiles)
-            share = online.dtype.type(1) / len(samples)
-            judged = loss_gradient(action, rows, chunk, share, weights, plan, settings, space, priorities)
-            step_loss, step_q_value = step_loss + judged[0], step_q_value + judged[1]
-            backward(online, state[2], plan, space, tiles)
-        end_step(online, state, lr, plan, settings, space)
-        loss, q_value = loss + step_loss, q_value + step_q_value
-    return loss / len(rows), q_value / len(rows)
-
-
-@inline
-def target(action, reward, discount, rows, plan, settings, space):
-    """TARGET[b] = reward + bonus + discount · Σ π (Q + shift), [B].
-
-    With `ALL_ACTIONS` it is [B, A], and the target of an action not taken is its output before the update.
-
-    Args:
-        action, reward, discount: of all that is stored.
-        rows: [B], where the batch's transitions are.
-    """
-    outputs, goals = part(space, plan, layout.PASS_OUTPUTS), part(space, plan, layout.TARGET)
-    probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
-    mean, bonus, number = part(space, plan, layout.MEAN), part(space, plan, layout.BONUS), space.dtype.type
-    num_actions, everything = plan[layout.NUM_ACTIONS], plan[layout.ALL_ACTIONS]
-    soft, size = plan[layout.BOOTSTRAP] == layout.MUNCHAUSEN, len(rows) * num_actions
-    if soft:
-        fill_soft_mean(outputs, action, rows, plan, settings, space)
-    else:
-        fill_mixture(outputs, action, rows, plan, settings, space)
-    for sample in range(len(rows)):
-        row, first = rows[sample], sample * num_actions
-        if soft:
-            goal = number(reward[row] + bonus[sample] + discount[row] * mean[sample])
-        else:
-            exact = 0.0  # in double precision; NaN if a Q-value is not finite
-            for a in range(first, first + num_actions):
-                exact += probabilities[a] * (outputs[layout.TARGET_NEXT * size + a] + shift[a])
-            goal = number(reward[row] + bonus[sample] + discount[row] * exact)
-        if everything:
-            for a in range(first, first + num_actions):
-                goals[a] = outputs[layout.ONLINE_OBS * size + a]
-        goals[first + action[row] if everything else sample] = goal
-
-
-@inline
-def loss_gradient(action, rows, samples, share, weights, plan, settings, space, priorities):
-    """Sums loss and Q(s, a), notes |δ|, and fills `GRADIENT` with that of `share` of the loss at the outputs in `LAST`.
-
-    The loss is δ² or Huber's, of the action taken; with `ALL_ACTIONS` the mean over all of them.
-
-    Args:
-        action, rows: see `target`.
-        samples: of the batch, whose outputs these are.
-        share: of the loss, in the mean that the gradient is of.
-        weights: [B], or empty where all are 1.
-        priorities: [B], filled.
-    """
-    dy, outputs = part(space, plan, layout.GRADIENT), part(space, plan, layout.LAST)
-    goals, kappa = part(space, plan, layout.TARGET), space.dtype.type(settings[layout.KAPPA])
-    everything, num_actions, number = plan[layout.ALL_ACTIONS], plan[layout.NUM_ACTIONS], space.dtype.type
-    sum_loss = sum_q_value = number(0)
-    huber, width, values = plan[layout.HUBER], output_width(plan), num_values(plan)
-    if everything:
-        share /= num_actions
-    for j in range(len(samples)):
-        sample, at = samples[j], output_place(j, width, values)
-        taken, weight, loss = action[rows[sample]], weights[sample] if len(weights) else number(1), number(0)
-        goal = sample * num_actions if everything else sample - taken  # goals[goal + a] is action a's
-        for a in range(0 if everything else taken, num_actions if everything else taken + 1):
-            error = goals[goal + a] - outputs[at + a * TILE]
-            if huber:
-                inside = error if abs(error) <= kappa else (kappa if error > 0 else -kappa)
-                loss += inside * error - inside * inside / 2
-            else:
-                inside = 2 * error
-                loss += error * error
-            dy[at + a * TILE] = -inside * weight * share
-        sum_loss += weight * (loss / num_actions if everything else loss)
-        sum_q_value += outputs[at + taken * TILE]
-        priorities[sample] = abs(goals[goal + taken] - outputs[at + taken * TILE])
-    return sum_loss, sum_q_value
+    return descend(
+        obs, action, rows, weights, order, minibatch_size, lr, online, state, plan, settings, space, priorities
+    )

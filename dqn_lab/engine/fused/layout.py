@@ -11,41 +11,54 @@ from typing import Any
 
 # what an entry of the plan may be
 RELU, TANH = range(2)  # activations
-MAX, DOUBLE, MUNCHAUSEN = range(3)  # bootstraps
-ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD = range(5)  # optimizers
+MAX, DOUBLE, MUNCHAUSEN, EXPECTED_SARSA = range(4)  # bootstraps
+MIXTURES = (MUNCHAUSEN, EXPECTED_SARSA)  # the bootstraps that give several next actions a share
+ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD, NADAM, RADAM, RMSPROP_CENTERED = range(8)  # optimizers
 TARGET_NEXT, ONLINE_NEXT, ONLINE_OBS, TARGET_OBS, NUM_PASSES = range(5)  # forward passes before the first step
+PURPOSES = "online", "selector", "target", "acting"  # of forward passes, which have noise of their own
+ONLINE, SELECTOR, TARGET_NOISE, ACTING = range(4)
+LOSS, Q_VALUE, PRIORITY, JUDGEMENTS = range(4)  # of a sample
 
-# the plan (int64): the composition; the gradient steps taken so far; which forward passes are needed; where each part
-# of the workspace begins, and the last one ends; from `LAYERS` on a row of `FIELDS` for each linear layer; and, if
-# states are read as one-hot, from `plan[STATES]` on a row of `STATE_FIELDS` for each number of an observation
+# the plan (int64): the composition, in which `NUM_MIXED` is the number of next actions whose distributions a target can
+# be a mixture of, all or one; the gradient steps taken so far; how many samples go forward and backward before the next
+# do; for each purpose of a forward pass how many outputs an action has, K, or as many as fractions; which passes are
+# needed; where each part of the workspace begins, and the last one ends; from `LAYERS` on a row of `FIELDS` for each
+# linear layer, an embedding's the last; and, if states are read as one-hot, from `plan[STATES]` on a row of
+# `STATE_FIELDS` for each number of an observation
 (
-    ACTIVATION, LAYER_NORM, DUELING, BOOTSTRAP, OPTIMIZER, NESTEROV, HUBER, ALL_ACTIONS,
-    NUM_ACTIONS, NUM_OUTPUTS, TARGET_SIZE, NUM_UPDATES, NUM_LAYERS, STATES, PASSES,
-) = range(15)  # fmt: skip
+    ACTIVATION, LAYER_NORM, DUELING, BOOTSTRAP, OPTIMIZER, NESTEROV, DISTRIBUTION, HUBER, ALL_ACTIONS,
+    NUM_ACTIONS, NUM_OUTPUTS, NUM_MIXED, TARGET_SIZE, NUM_UPDATES, NUM_LAYERS, NOISE_SIZE, NUM_COSINES, CHUNK_SIZE,
+    STATES, COUNTS,
+) = range(20)  # fmt: skip
+PASSES = COUNTS + len(PURPOSES)
 PARTS = PASSES + NUM_PASSES
 (
-    PASS_OUTPUTS, PASS_Q_VALUES, PROBABILITIES, NEXT_SHIFT, MEAN, BONUS, TARGET,
+    PASS_Q_VALUES, NEXT_OUTPUTS, PROBABILITIES, NEXT_SHIFT, MEAN, BONUS, TARGET, TAKEN, GOAL, JUDGED, NOISE, DRAWN,
+    FRACTIONS, TAUS, PAIR_TAUS, COSINES, EMBEDDED, PAIRS, PAIR_OUTPUTS, PAIR_GRADIENT,
     BLOCKS, ZEROS, HIDDEN, NORMAL, NORM_SCALE, LAST, GRADIENT, NEXT_GRADIENT, TURNED, PARTS_END,
-) = range(PARTS, PARTS + 17)  # fmt: skip
+) = range(PARTS, PARTS + 30)  # fmt: skip
 LAYERS = PARTS_END + 1
-# a layer: its features, where its parameters begin, where the gradient of its weight is summed up, and how many
-# features the layers before it have
-INPUTS, OUTPUTS, WEIGHT, BIAS, GAIN, SHIFT, BLOCK, FEATURES, FIELDS = range(9)
+# a layer: its features, where its parameters begin (σ: the weight's, then the bias's), where the gradient
+# of its weight is summed up, and how many features the layers before it have
+INPUTS, OUTPUTS, WEIGHT, BIAS, GAIN, SHIFT, SIGMA, BLOCK, FEATURES, FIELDS = range(10)
 # a number that is a state: the first of its inputs, its least value, and how many values it can have
 FIRST_INPUT, LEAST, NUM_VALUES, STATE_FIELDS = range(4)
 
-# the settings (float64)
+# the settings (float64); the last two change: the policy's ε, and the product of nadam's shares of momentum so far
 SETTINGS = (
-    "beta1", "beta2", "eps", "weight_decay", "momentum", "max_grad_value", "max_grad_norm",
-    "kappa", "scale", "temperature", "clip",
+    "beta1", "beta2", "eps", "weight_decay", "momentum", "momentum_decay", "max_grad_value", "max_grad_norm",
+    "kappa", "v_min", "v_max", "scale", "temperature", "clip", "epsilon", "momentum_product",
 )  # fmt: skip
-BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM, MAX_GRAD_VALUE, MAX_GRAD_NORM, KAPPA, SCALE, TEMPERATURE, CLIP = range(11)
+(
+    BETA1, BETA2, EPS, WEIGHT_DECAY, MOMENTUM, MOMENTUM_DECAY, MAX_GRAD_VALUE, MAX_GRAD_NORM,
+    KAPPA, V_MIN, V_MAX, SCALE, TEMPERATURE, CLIP, EPSILON, MOMENTUM_PRODUCT,
+) = range(16)  # fmt: skip
 
 TILE = 16  # samples that the kernels work on together; two vectors of float32, four of float64
 CHUNK = 4  # tiles that go forward and backward before the next do: few enough to stay in the nearest cache
 
 
-def layer_rows(widths: Sequence[int], layer_norm: bool) -> list[list[int]]:
+def layer_rows(widths: Sequence[int], layer_norm: bool, noisy: bool, num_cosines: int = 0) -> list[list[int]]:
     """Returns a row of the plan for each linear layer: the one description of how parameters lie in a flat array.
 
     They have the order of `torch.nn.Module.parameters`. A dueling network's streams are one last layer, the value's
@@ -54,6 +67,8 @@ def layer_rows(widths: Sequence[int], layer_norm: bool) -> list[list[int]]:
     Args:
         widths: features from the observation to the outputs.
         layer_norm: whether hidden layers are normalised, by a gain and a shift for each feature.
+        noisy: whether weights and biases have a σ each.
+        num_cosines: inputs of the embedding that features are multiplied by; 0 for none.
     """
     rows, place, block, features = [], 0, 0, 0
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -61,16 +76,32 @@ def layer_rows(widths: Sequence[int], layer_norm: bool) -> list[list[int]]:
         gain = bias + outputs
         normalised = layer_norm and layer < len(widths) - 2
         shift = gain + outputs * normalised
-        rows.append([inputs, outputs, place, bias, gain, shift, block, features])
-        place = shift + outputs * normalised
+        sigma = shift + outputs * normalised
+        rows.append([inputs, outputs, place, bias, gain, shift, sigma, block, features])
+        place = sigma + (inputs + 1) * outputs * noisy
         block += round_up(inputs) * outputs
         features += inputs
+    if num_cosines:
+        bias = place + num_cosines * widths[-2]
+        rows.append([num_cosines, widths[-2], place, bias, *3 * [bias + widths[-2]], block, 0])
     return rows
+
+
+def num_linear(plan: Any) -> int:
+    """Returns how many linear layers there are, with the embedding."""
+    return int(plan[NUM_LAYERS] + (plan[NUM_COSINES] > 0))
 
 
 def linear_layers(plan: Any) -> Any:
     """Returns the plan's rows of linear layers, [layers, FIELDS]."""
-    return plan[LAYERS : LAYERS + plan[NUM_LAYERS] * FIELDS].reshape(-1, FIELDS)
+    return plan[LAYERS : LAYERS + num_linear(plan) * FIELDS].reshape(-1, FIELDS)
+
+
+def num_parameters(plan: Any) -> int:
+    """Returns how many parameters a network has."""
+    last = linear_layers(plan)[-1]
+    noisy = plan[NOISE_SIZE] > 0 and not plan[NUM_COSINES]
+    return int(last[SIGMA] + (last[INPUTS] + 1) * last[OUTPUTS] * noisy)
 
 
 def num_observed(plan: Any) -> int:

@@ -51,20 +51,30 @@ def observe(obs, rows, samples, plan, space):
 
 
 @inline
-def forward(params, plan, space, tiles):
+def forward(params, samples, purpose, plan, space):
     """Computes the outputs of the observations that `observe` copied: `LAST`, [tiles, A · K, TILE].
 
     With dueling K rows of values come before them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
 
     Args:
         params: the network's, flat.
-        tiles: as `observe` returned them.
+        samples: whose observations these are.
+        purpose: of the pass; here it makes no difference.
     """
+    tiles = (len(samples) + TILE - 1) // TILE
+    propagate(params, plan[layout.NUM_LAYERS], plan, space, tiles)
+    if plan[layout.DUELING]:
+        join_streams(part(space, plan, layout.LAST), plan[layout.NUM_ACTIONS], plan[layout.NUM_OUTPUTS], tiles)
+
+
+@inline
+def propagate(params, num_layers, plan, space, tiles):
+    """Goes through the first layers; what the last of all layers computes is in `LAST`, other features in `HIDDEN`."""
     x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
     scale, result = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.LAST)
     last, samples, one = plan[layout.NUM_LAYERS] - 1, tiles * TILE, np.int64(1)
-    for layer in range(last + 1):
-        row, inputs, outputs, begin, end = _places(plan, layer, samples)
+    for layer in range(num_layers):
+        row, inputs, outputs, begin, end = places(plan, layer, samples)
         weight = view(params, plan[row + layout.WEIGHT], inputs * outputs)
         bias, size = view(params, plan[row + layout.BIAS], outputs), samples * outputs
         y = view(x, end, size) if layer < last else view(result, 0, size)
@@ -75,12 +85,10 @@ def forward(params, plan, space, tiles):
                 gain, shift = plan[row + layout.GAIN], plan[row + layout.SHIFT]
                 normalise(y, kept, inverse, view(params, gain, outputs), view(params, shift, outputs), outputs, tiles)
             activate(y, plan[layout.ACTIVATION])
-    if plan[layout.DUELING]:
-        join_streams(result, plan[layout.NUM_ACTIONS], plan[layout.NUM_OUTPUTS], tiles)
 
 
 @inline
-def _places(plan, layer, samples):
+def places(plan, layer, samples):
     """Returns a layer's row in the plan, its features, and where in `HIDDEN` its inputs and its outputs begin."""
     row = layout.LAYERS + layer * layout.FIELDS
     inputs, begin = plan[row + layout.INPUTS], samples * plan[row + layout.FEATURES]
@@ -89,14 +97,14 @@ def _places(plan, layer, samples):
 
 @inline
 def num_values(plan):
-    """Returns how many rows of values come before a tile's outputs: K with dueling."""
-    return plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]
+    """Returns how many rows of values come before a tile's outputs: K with dueling, none among those of fractions."""
+    return 0 if plan[layout.NUM_COSINES] else plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]
 
 
 @inline
-def output_width(plan):
+def output_width(purpose, plan):
     """Returns how many rows a tile of `LAST` has, the values included."""
-    return num_values(plan) + plan[layout.NUM_ACTIONS] * plan[layout.NUM_OUTPUTS]
+    return num_values(plan) + plan[layout.NUM_ACTIONS] * plan[layout.COUNTS + purpose]
 
 
 @inline
@@ -106,30 +114,37 @@ def output_place(j, width, values):
 
 
 @inline
-def clear_gradient(plan, space, tiles):
+def clear_gradient(num_samples, plan, space):
     """Sets the gradient at the outputs to 0."""
-    clear(view(part(space, plan, layout.GRADIENT), 0, tiles * TILE * output_width(plan)))
+    tiles = (num_samples + TILE - 1) // TILE
+    clear(view(part(space, plan, layout.GRADIENT), 0, tiles * TILE * output_width(layout.ONLINE, plan)))
 
 
 @inline
-def backward(params, grad, plan, space, tiles):
+def backward(params, grad, num_samples, plan, space):
     """Adds to the gradient of every parameter; of the linear layers' weights in `BLOCKS`, until `collect`.
 
     Args:
         params: as `forward` was given them.
         grad: like params.
-        tiles: how many there are in `GRADIENT`, the gradient at the outputs in `LAST`.
+        num_samples: how many there are in `GRADIENT`, the gradient at the outputs in `LAST`.
     """
-    x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
-    scale, turned = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.TURNED)
-    blocks, zeros = part(space, plan, layout.BLOCKS), part(space, plan, layout.ZEROS)
-    dy, dx = part(space, plan, layout.GRADIENT), part(space, plan, layout.NEXT_GRADIENT)
-    last, samples, one, tile = plan[layout.NUM_LAYERS] - 1, tiles * TILE, np.int64(1), np.int64(TILE)
+    tiles = (num_samples + TILE - 1) // TILE
     if plan[layout.DUELING]:
-        part_streams(dy, plan[layout.NUM_ACTIONS], plan[layout.NUM_OUTPUTS], tiles)
-    for layer in range(last, -1, -1):
-        row, inputs, outputs, begin, end = _places(plan, layer, samples)
-        size, across = samples * outputs, (inputs + TILE - 1) // TILE
+        part_streams(part(space, plan, layout.GRADIENT), plan[layout.NUM_ACTIONS], plan[layout.NUM_OUTPUTS], tiles)
+    propagate_back(params, grad, plan[layout.NUM_LAYERS], plan, space, tiles)
+
+
+@inline
+def propagate_back(params, grad, num_layers, plan, space, tiles):
+    """Goes back through the first layers, from `GRADIENT` at the features that the last of these computed."""
+    x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
+    scale, zeros = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.ZEROS)
+    dy, dx = part(space, plan, layout.GRADIENT), part(space, plan, layout.NEXT_GRADIENT)
+    last, samples, one = plan[layout.NUM_LAYERS] - 1, tiles * TILE, np.int64(1)
+    for layer in range(num_layers - 1, -1, -1):
+        row, inputs, outputs, begin, end = places(plan, layer, samples)
+        size = samples * outputs
         if layer < last:
             derive(dy, view(x, end, size), plan[layout.ACTIVATION])
             if plan[layout.LAYER_NORM]:
@@ -137,10 +152,7 @@ def backward(params, grad, plan, space, tiles):
                 gain, shift = plan[row + layout.GAIN], plan[row + layout.SHIFT]
                 gain_grad, shift_grad = view(grad, gain, outputs), view(grad, shift, outputs)
                 denormalise(dy, kept, inverse, view(params, gain, outputs), gain_grad, shift_grad, outputs, tiles)
-        sum_samples(view(grad, plan[row + layout.BIAS], outputs), dy, outputs, tiles)
-        turn(turned, view(x, begin, samples * inputs + TILE * TILE), inputs, tiles)
-        block = view(blocks, plan[row + layout.BLOCK], across * TILE * outputs)
-        product(block, view(zeros, 0, 0), dy, tile, outputs * TILE, one, turned, outputs, tiles, tile, across)
+        differentiate(grad, layer, dy, view(x, begin, samples * inputs + TILE * TILE), plan, space, tiles)
         if layer:
             weight = view(params, plan[row + layout.WEIGHT], inputs * outputs)
             product(dx, zeros, weight, one, one, inputs, dy, inputs, one, outputs, tiles)
@@ -148,11 +160,28 @@ def backward(params, grad, plan, space, tiles):
 
 
 @inline
+def differentiate(grad, layer, dy, x, plan, space, tiles):
+    """Adds to the gradient of a linear layer's parameters.
+
+    Args:
+        dy: the gradient at what it computed, [tiles, outputs, TILE].
+        x: from what it computed that, [tiles, inputs, TILE], and a tile more.
+    """
+    blocks, turned = part(space, plan, layout.BLOCKS), part(space, plan, layout.TURNED)
+    row, inputs, outputs, _, _ = places(plan, layer, 0)
+    across, one, tile = (inputs + TILE - 1) // TILE, np.int64(1), np.int64(TILE)
+    sum_samples(view(grad, plan[row + layout.BIAS], outputs), dy, outputs, tiles)
+    turn(turned, x, inputs, tiles)
+    block = view(blocks, plan[row + layout.BLOCK], across * TILE * outputs)
+    product(block, view(blocks, 0, 0), dy, tile, outputs * TILE, one, turned, outputs, tiles, tile, across)
+
+
+@inline
 def collect(grad, plan, space):
     """Copies the gradient of the linear layers' weights from `BLOCKS` to its place in grad."""
     blocks = part(space, plan, layout.BLOCKS)
-    for layer in range(plan[layout.NUM_LAYERS]):
-        place, inputs, outputs, _, _ = _places(plan, layer, 0)
+    for layer in range(plan[layout.NUM_LAYERS] + (plan[layout.NUM_COSINES] > 0)):
+        place, inputs, outputs, _, _ = places(plan, layer, 0)
         weight, block = plan[place + layout.WEIGHT], plan[place + layout.BLOCK]
         whole = inputs - inputs % lanes(grad)
         for row in range(outputs):

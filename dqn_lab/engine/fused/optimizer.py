@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from dqn_lab._numba import inline
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, total
 
 
 @inline
-def descend(params, grad, first, second, learning_rate, plan, settings):
+def take_step(params, grad, first, second, learning_rate, plan, settings):
     """Takes one step, and counts it.
 
     Args:
@@ -37,16 +39,59 @@ def descend(params, grad, first, second, learning_rate, plan, settings):
         _average(first, second, settings, grad)
         for i in range(len(params)):
             params[i] = params[i] * shrink - rate * first[i] / (math.sqrt(second[i]) * correction + eps)
+    elif rule == layout.NADAM:
+        _average(first, second, settings, grad)
+        _step_nadam(params, grad, first, second, learning_rate, number, settings)
+    elif rule == layout.RADAM:
+        _average(first, second, settings, grad)
+        _step_radam(params, first, second, learning_rate, number, settings)
     elif rule == layout.RMSPROP:
         keep, take = dtype(settings[layout.BETA2]), dtype(1 - settings[layout.BETA2])
         for i in range(len(params)):
             second[i] = keep * second[i] + take * grad[i] * grad[i]
             first[i] = momentum * first[i] + grad[i] / (math.sqrt(second[i]) + eps)
             params[i] -= lr * first[i]
+    elif rule == layout.RMSPROP_CENTERED:
+        _average(first, second, settings, grad)
+        for i in range(len(params)):
+            variance = second[i] - first[i] * first[i]
+            params[i] -= lr * grad[i] / math.sqrt((dtype(0) if variance < 0 else variance) + eps)
     else:
         for i in range(len(params)):
             first[i] = momentum * first[i] + grad[i]
             params[i] -= lr * (grad[i] + momentum * first[i] if plan[layout.NESTEROV] else first[i])
+
+
+@inline
+def _step_nadam(params, grad, first, second, learning_rate, number, settings):
+    """Moves parameters by a mean of the gradient and its first moment; torch keeps the shares' product in float32."""
+    dtype, decay, beta1 = params.dtype.type, settings[layout.MOMENTUM_DECAY], settings[layout.BETA1]
+    share = beta1 * (1 - 0.5 * 0.96 ** (number * decay))
+    next_share = beta1 * (1 - 0.5 * 0.96 ** ((number + 1) * decay))
+    product = np.float64(np.float32(settings[layout.MOMENTUM_PRODUCT] * share))
+    settings[layout.MOMENTUM_PRODUCT] = product
+    of_grad = dtype(learning_rate * (1 - share) / (1 - product))
+    of_first = dtype(learning_rate * next_share / (1 - product * next_share))
+    correction, eps = dtype(1 / math.sqrt(1 - settings[layout.BETA2] ** number)), dtype(settings[layout.EPS])
+    for i in range(len(params)):
+        params[i] -= (of_grad * grad[i] + of_first * first[i]) / (math.sqrt(second[i]) * correction + eps)
+
+
+@inline
+def _step_radam(params, first, second, learning_rate, number, settings):
+    """Moves parameters along the first moment, and divides it by the root of the second as soon as that is known."""
+    dtype, beta2, most = params.dtype.type, settings[layout.BETA2], 2 / (1 - settings[layout.BETA2]) - 1
+    known = most - 2 * number * beta2**number / (1 - beta2**number)
+    rate, eps = learning_rate / (1 - settings[layout.BETA1] ** number), dtype(settings[layout.EPS])
+    if known > 5:
+        trust = math.sqrt((known - 4) * (known - 2) * most / ((most - 4) * (most - 2) * known))
+        scaled = dtype(rate * trust * math.sqrt(1 - beta2**number))
+        for i in range(len(params)):
+            params[i] -= scaled * first[i] / (math.sqrt(second[i]) + eps)
+    else:
+        plain = dtype(rate)
+        for i in range(len(params)):
+            params[i] -= plain * first[i]
 
 
 @inline

@@ -68,7 +68,8 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
     return builder.gep(made.data, [index])
 
 
-def _call(builder: Any, name: str, *args: Any) -> Any:
+def call_intrinsic(builder: Any, name: str, *args: Any) -> Any:
+    """Calls one of LLVM's functions of vectors."""
     kind = args[0].type
     function_type = ir.FunctionType(kind, [kind] * len(args))
     suffix = f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
@@ -102,6 +103,16 @@ def view(typing: Any, array: Any, start: Any, size: Any) -> Any:
         return lower_view(context, builder, array, *args)
 
     return array(array, types.intp, types.intp), lower
+
+
+@intrinsic
+def either(typing: Any, condition: Any, one: Any, other: Any) -> Any:
+    """Returns one array if a condition holds, the other if not."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(args[0], args[1], args[2])
+
+    return one(types.boolean, one, one), lower
 
 
 @intrinsic
@@ -158,7 +169,7 @@ def multiply_add(typing: Any, a: Any, b: Any, c: Any) -> Any:
     """Returns a · b + c, rounded once."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call(builder, "llvm.fma", *args)
+        return call_intrinsic(builder, "llvm.fma", *args)
 
     return a(a, b, c), lower
 
@@ -168,7 +179,7 @@ def root(typing: Any, a: Any) -> Any:
     """Returns √a."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _call(builder, "llvm.sqrt", *args)
+        return call_intrinsic(builder, "llvm.sqrt", *args)
 
     return a(a), lower
 
@@ -199,6 +210,26 @@ def positive(typing: Any, a: Any) -> Any:
         return builder.select(builder.fcmp_ordered(">", args[0], zero), one, zero)
 
     return a(a), lower
+
+
+@intrinsic
+def larger(typing: Any, a: Any, b: Any) -> Any:
+    """Returns b where b > a, and a elsewhere."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered(">", args[1], args[0]), args[1], args[0])
+
+    return a(a, b), lower
+
+
+@intrinsic
+def smaller(typing: Any, a: Any, b: Any) -> Any:
+    """Returns b where b < a, and a elsewhere."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", args[1], args[0]), args[1], args[0])
+
+    return a(a, b), lower
 
 
 @intrinsic

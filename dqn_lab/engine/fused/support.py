@@ -10,17 +10,21 @@ import torch
 from dqn_lab import registry
 from dqn_lab.engine.fused import layout
 from dqn_lab.types import Bootstrap, Optimizer, Value
+from dqn_lab.value._fractions import FractionNetwork
 
 SUPPORTED: dict[str, dict[Any, int | None]] = {  # key of a configuration: its values, by what the kernels know them
     "network.name": {"mlp": None},
     "network.activation": {"relu": layout.RELU, "tanh": layout.TANH},
-    "network.noisy": {False: None},
-    "value.name": {"expected": None},
-    "bootstrap.name": {"max": layout.MAX, "double": layout.DOUBLE, "munchausen": layout.MUNCHAUSEN},
+    "network.noisy": {False: None, True: None},
+    "value.name": {"expected": None, "categorical": None, "quantile": None, "implicit_quantile": None},
+    "bootstrap.name": {
+        "max": layout.MAX, "double": layout.DOUBLE, "munchausen": layout.MUNCHAUSEN,
+        "expected_sarsa": layout.EXPECTED_SARSA,
+    },
     "buffer.name": {"uniform": None, "prioritized": None, "none": None},
     "optimizer.name": {
         "adam": layout.ADAM, "adamw": layout.ADAMW, "keras_adam": layout.KERAS_ADAM, "rmsprop": layout.RMSPROP,
-        "sgd": layout.SGD,
+        "sgd": layout.SGD, "nadam": layout.NADAM, "radam": layout.RADAM, "rmsprop_centered": layout.RMSPROP_CENTERED,
     },
     "device": {"cpu": None},
 }  # fmt: skip
@@ -56,13 +60,19 @@ def identify(
     Raises:
         ValueError: the kernels do not run one of them.
     """
+    network = perceptron(network)
     parts = {"network": network, "value": value, "bootstrap": bootstrap, "optimizer": optimizer}
     values = {f"{group}.name": _name(group, part) for group, part in parts.items()}
     _refuse({**values, "device": str(device)})
-    activations = {type(layer).__name__.lower() for layer in network.layers} - {"linear", "layernorm"}
+    activations = {type(layer).__name__.lower() for layer in network.layers} - {"linear", "noisylinear", "layernorm"}
     own = {"network.noisy": bool(network.noise_size), "network.activation": ", ".join(sorted(activations))}
     _refuse(own)
     return {**values, **own}
+
+
+def perceptron(network: Any) -> Any:
+    """Returns the multilayer perceptron in a network that takes fractions, or the network itself."""
+    return network.network if isinstance(network, FractionNetwork) else network
 
 
 def _refuse(values: Mapping[str, Any]) -> None:

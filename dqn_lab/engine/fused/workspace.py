@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from dqn_lab.engine.fused import layout
-from dqn_lab.engine.fused.layout import CHUNK, TILE, round_up
+from dqn_lab.engine.fused.layout import TILE, round_up
 from dqn_lab.engine.fused.simd import element, lower_view
 
 Array = NDArray[Any]
@@ -20,25 +20,43 @@ def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
     """Returns how many numbers each part has for batches of up to this size."""
     rows = layout.linear_layers(plan)
     inputs, outputs = rows[:, layout.INPUTS], rows[:, layout.OUTPUTS]
-    per_action, samples = batch_size * plan[layout.NUM_ACTIONS], CHUNK * TILE
-    widest, hidden = max(inputs.max(), outputs[-1]), samples * inputs.sum()
+    last, embeds, noisy = rows[plan[layout.NUM_LAYERS] - 1], plan[layout.NUM_COSINES] > 0, plan[layout.NOISE_SIZE] > 0
+    per_action, samples = batch_size * plan[layout.NUM_ACTIONS], plan[layout.CHUNK_SIZE]
+    counts = plan[layout.COUNTS : layout.COUNTS + len(layout.PURPOSES)]
+    apart = counts.max() * plan[layout.DISTRIBUTION]  # outputs that are no Q-values
+    pairs = samples * counts.max() * embeds  # of samples and fractions
+    width = max(last[layout.OUTPUTS], plan[layout.NUM_ACTIONS] * apart)
+    widest, hidden = max(inputs.max(), width), samples * inputs.sum()
     return {
-        layout.PASS_OUTPUTS: layout.NUM_PASSES * per_action * plan[layout.NUM_OUTPUTS],  # [passes, B, A, K]
         layout.PASS_Q_VALUES: layout.NUM_PASSES * per_action,  # [passes, B, A]
+        layout.NEXT_OUTPUTS: per_action * apart,  # [B, A, K]
         layout.PROBABILITIES: per_action,  # [B, A]
         layout.NEXT_SHIFT: per_action,  # [B, A]
         layout.MEAN: batch_size,  # [B]
         layout.BONUS: batch_size,  # [B]
         layout.TARGET: batch_size * plan[layout.TARGET_SIZE],  # [B, …]
+        layout.TAKEN: samples * apart,
+        layout.GOAL: samples * plan[layout.TARGET_SIZE] * plan[layout.DISTRIBUTION],
+        layout.JUDGED: samples * layout.JUDGEMENTS * plan[layout.DISTRIBUTION],
+        layout.NOISE: len(layout.PURPOSES) * plan[layout.NOISE_SIZE],
+        layout.DRAWN: layout.num_parameters(plan) * noisy,
+        layout.FRACTIONS: batch_size * counts.sum() * embeds,
+        layout.TAUS: pairs,
+        layout.PAIR_TAUS: pairs,
+        layout.COSINES: pairs * plan[layout.NUM_COSINES] + TILE * TILE * embeds,
+        layout.EMBEDDED: pairs * last[layout.INPUTS],
+        layout.PAIRS: (pairs * last[layout.INPUTS]) + TILE * TILE * embeds,
+        layout.PAIR_OUTPUTS: pairs * last[layout.OUTPUTS],
+        layout.PAIR_GRADIENT: pairs * last[layout.INPUTS],
         layout.BLOCKS: (round_up(inputs) * outputs).sum(),
         layout.ZEROS: widest,
         layout.HIDDEN: hidden + TILE * TILE,  # a tile more, because features are turned tile by tile
         layout.NORMAL: hidden,
         layout.NORM_SCALE: samples * len(rows),
-        layout.LAST: samples * outputs[-1],
+        layout.LAST: samples * width,
         layout.GRADIENT: samples * widest,
         layout.NEXT_GRADIENT: samples * widest,
-        layout.TURNED: samples * round_up(widest),
+        layout.TURNED: max(samples, pairs) * round_up(widest),
     }
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, assume, settings
 from hypothesis import strategies as st
 
 from dqn_lab import registry
+from dqn_lab.hooks import AdaptsNetwork, noise_source
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import Batch, Noise, Transition
 
@@ -43,16 +44,21 @@ class Composition(NamedTuple):
     minibatch_size: int | None = None
     weighted: bool = False
     memory: int | None = None  # transitions that batches are rows of; None: each batch is its own memory
+    epsilon: float = 0.0  # of the policy
     sync: int = 10  # updates from one copy to the target network to the next
     seed: int = 0
 
     def networks(self, dtype):
         """Builds the online and the target network; one for both where it is shared."""
         space = Box(-1, 1, self.obs) if self.space is None else self.space
-        online, target = (
-            create("network", self.network, space, self.num_actions, 1, generator).to(dtype)
-            for generator in (torch_generator(self.seed, "online"), torch_generator(self.seed, "target"))
-        )
+        value = create("value", self.value)
+
+        def network(name):
+            generator = torch_generator(self.seed, name)
+            made = create("network", self.network, space, self.num_actions, value.num_outputs, generator)
+            return (value.adapt(made, generator) if isinstance(value, AdaptsNetwork) else made).to(dtype)
+
+        online, target = network("online"), network("target")
         return online, online if self.shared else target
 
     def build(self, name, dtype):
@@ -83,6 +89,7 @@ class Composition(NamedTuple):
     def batches(self, dtype, number=100):
         """Yields batches, and the noise of their updates."""
         rng, array, size = np.random.default_rng(self.seed), ARRAY[dtype], self.batch_size
+        source = noise_source(self.networks(dtype)[0])
         memory = None if self.memory is None else self.draw(self.memory, rng, array)
         for _ in range(number):
             weights = rng.uniform(0.2, 1, size).astype(np.float32).astype(array) if self.weighted else None
@@ -92,7 +99,8 @@ class Composition(NamedTuple):
                 rows = rng.integers(self.memory, size=size)
                 batch = Batch(memory, weights, rows, rows)
             order, step = rng.permutation(size), self.minibatch_size
-            yield batch, Noise(step and [order[i : i + step] for i in range(0, size, step)])
+            own = [source and source.draw_noise(rng, size, purpose) for purpose in ("online", "selector", "target")]
+            yield batch, Noise(step and [order[i : i + step] for i in range(0, size, step)], *own)
 
     def follow(self, engine, number):
         """Copies the online network where it is time to."""
@@ -103,7 +111,7 @@ class Composition(NamedTuple):
         """Lets an engine learn from all batches, its target network following now and then."""
         updates = []
         for number, (batch, noise) in enumerate(self.batches(dtype)):
-            updates.append(engine.update(batch, noise))
+            updates.append(engine.update(batch, noise, epsilon=self.epsilon))
             self.follow(engine, number)
         return updates
 
@@ -148,6 +156,9 @@ optimizers = st.one_of(
     rule("adamw", betas=betas, eps=eps, weight_decay=st.floats(0, 0.1)),
     rule("keras_adam", betas=betas, eps=eps),
     rule("rmsprop", alpha=st.floats(0.5, 0.999), momentum=fraction, eps=eps),
+    rule("nadam", betas=betas, eps=eps, momentum_decay=st.floats(0, 0.1)),
+    rule("radam", betas=betas, eps=eps),
+    rule("rmsprop_centered", decay=st.floats(0.5, 0.999), eps=st.sampled_from([1e-5, 1e-3, 1e-2])),
     rule("sgd", momentum=fraction),
     rule("sgd", momentum=st.floats(0.1, 0.95), nesterov=st.just(True)),
 )
@@ -157,20 +168,31 @@ networks = st.fixed_dictionaries({
     "activation": st.sampled_from(["relu", "tanh"]),
     "layer_norm": st.booleans(),
     "dueling": st.booleans(),
+    "noisy": st.booleans(),
     "init": st.sampled_from(["fan_in_uniform", "glorot_uniform"]),
 })  # fmt: skip
-bootstraps = st.sampled_from([{"name": "max"}, {"name": "double"}]) | st.fixed_dictionaries({
+bootstraps = st.sampled_from([{"name": name} for name in ("max", "double", "expected_sarsa")]) | st.fixed_dictionaries({
     "name": st.just("munchausen"),
     "scale": st.floats(0, 1),
     "temperature": st.floats(0.01, 3),
     "clip": st.floats(-3, 0),
 })  # fmt: skip
-values = st.fixed_dictionaries({
-    "name": st.just("expected"),
-    "loss": st.sampled_from(["squared", "huber"]),
-    "kappa": st.floats(0.1, 3),
-    "all_actions": st.booleans(),
-})  # fmt: skip
+kappa, count = st.floats(0.1, 3), st.integers(1, 12)
+
+
+def value(name, **fields):
+    return st.fixed_dictionaries({"name": st.just(name), **fields})
+
+
+values = st.one_of(
+    value("expected", loss=st.sampled_from(["squared", "huber"]), kappa=kappa, all_actions=st.booleans()),
+    value("categorical", num_atoms=st.integers(2, 55), v_min=st.floats(-5, -0.5), v_max=st.floats(0.5, 5)),
+    value("quantile", num_quantiles=st.integers(1, 20), kappa=kappa),
+    value(
+        "implicit_quantile", num_quantiles=count, num_target_quantiles=count, num_policy_quantiles=count,
+        num_cosines=st.integers(1, 40), kappa=kappa,
+    ),
+)  # fmt: skip
 
 
 @st.composite
@@ -188,6 +210,7 @@ def compositions(draw):
         minibatch_size=draw(st.none() | st.integers(-(-batch_size // 4), batch_size)),
         weighted=draw(st.booleans()),
         memory=draw(st.none() | st.integers(1, 200)),
+        epsilon=draw(st.floats(0, 1)),
         sync=draw(st.integers(1, 40)),
         seed=draw(st.integers(0, 2**32 - 1)),
     )

@@ -17,6 +17,8 @@ from dqn_lab.engine.fused.plan import make_settings
 from dqn_lab.engine.fused.workspace import allocate
 from tests.engine.fused.compositions import Composition, create, few
 
+EPSILON = 0.3
+
 
 @kernel
 def mixture(q_values, action, rows, plan, settings, space):
@@ -36,11 +38,12 @@ def answer(fill, bootstrap, q_values, action):
     space, stored = allocate(plan, batch_size, np.float64), np.empty(batch_size, np.int64)
     stored[rows] = action
     settings = make_settings(engine.value, engine.bootstrap, create("optimizer", {"name": "adam"}))
+    settings[layout.EPSILON] = EPSILON
     fill(q_values.reshape(-1), stored, rows, plan, settings, space)
     return lambda part, *shape: space[plan[part] :][: np.prod(shape)].reshape(shape)
 
 
-bootstraps = st.sampled_from([{"name": "max"}, {"name": "double"}]) | st.fixed_dictionaries({
+bootstraps = st.sampled_from([{"name": name} for name in ("max", "double", "expected_sarsa")]) | st.fixed_dictionaries({
     "name": st.just("munchausen"), "temperature": st.floats(0.01, 3), "clip": st.floats(-3, 0),
 })  # fmt: skip
 
@@ -58,7 +61,7 @@ def test_probabilities_shift_and_bonus_are_those_of_torch(bootstrap, num_actions
     passes = dict(
         zip(["target_next", "online_next", "online_obs", "target_obs"], torch.from_numpy(q_values), strict=True)
     )
-    expected = create("bootstrap", bootstrap)(SimpleNamespace(**passes), torch.from_numpy(action))
+    expected = create("bootstrap", bootstrap)(SimpleNamespace(**passes, epsilon=EPSILON), torch.from_numpy(action))
     part = answer(mixture, bootstrap, q_values, action)
     np.testing.assert_allclose(part(layout.PROBABILITIES, 33, num_actions), expected.probabilities, rtol=0, atol=1e-12)
     np.testing.assert_allclose(part(layout.NEXT_SHIFT, 33, num_actions), expected.shift, rtol=0, atol=1e-12)

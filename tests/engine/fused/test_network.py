@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dqn_lab._numba import kernel
-from dqn_lab.engine.fused import FusedEngine, layout
+from dqn_lab.engine.fused import FusedEngine, layout, support
 from dqn_lab.engine.fused.layout import CHUNK, TILE
 from dqn_lab.engine.fused.network import (
     backward,
@@ -22,10 +22,13 @@ from dqn_lab.engine.fused.network import (
     output_place,
     output_width,
 )
+from dqn_lab.engine.fused.noise import draw, spread_gradient
 from dqn_lab.engine.fused.plan import flatten, make_plan
-from dqn_lab.engine.fused.update import begin_step, evaluate
+from dqn_lab.engine.fused.simd import either, view
+from dqn_lab.engine.fused.update import begin_step, copy_outputs, make_evaluate
 from dqn_lab.engine.fused.workspace import allocate, part
 from dqn_lab.seeding import torch_generator
+from dqn_lab.types import NetworkNoise
 from tests.engine.fused.compositions import ARRAY, compositions, create, few, jitter, many, networks
 
 
@@ -41,12 +44,16 @@ def gradient(engine):
     return torch.cat([parameter.grad.flatten() for parameter in engine.parameters[0]]).numpy()
 
 
-def has_kinks(engine, obs):
+def has_kinks(engine, obs, noise=None):
     """Tells whether an observation comes as near to where a relu bends as rounding may carry it across."""
     near = []
     watch = lambda module, inputs: near.append(((inputs[0] != 0) & (inputs[0].abs() < 1e-5)).any().item())  # noqa: E731
-    handles = [module.register_forward_pre_hook(watch) for module in engine.online.layers if type(module) is nn.ReLU]
-    engine.q_values(obs)
+    network = support.perceptron(engine.online)
+    handles = [module.register_forward_pre_hook(watch) for module in network.layers if type(module) is nn.ReLU]
+    if network is not engine.online:
+        embed = lambda module, inputs, outputs: watch(module, (outputs,))  # noqa: E731
+        handles.append(engine.online.embedding.register_forward_hook(embed))
+    engine.q_values(obs, noise)
     for handle in handles:
         handle.remove()
     return any(near)
@@ -71,7 +78,9 @@ def test_gradients_in_single_precision_are_those_of_torch(composition):
     engine, fused = (composition.build(name, torch.float32) for name in ("torch", "fused"))
     exact = composition.build("torch", torch.float64)
     ((batch, noise),), ((batch64, _),) = (composition.batches(dtype, 1) for dtype in (torch.float32, torch.float64))
-    assume(not has_kinks(exact, batch64.transition.obs) and not has_kinks(exact, batch64.transition.next_obs))
+    assume(
+        not has_kinks(exact, batch64.transition.obs, noise.online) and not has_kinks(exact, batch64.transition.next_obs)
+    )
     assume(not has_ties(exact, batch64.transition.next_obs))
     for each in (engine, fused):
         each.update(batch, noise)
@@ -105,21 +114,36 @@ def test_q_values_of_a_row_depend_on_nothing_but_the_row(composition, dtype, num
     np.testing.assert_array_equal(fused.q_values(obs)[place], fused.q_values(obs[place : place + 1])[0])
 
 
+evaluate = make_evaluate(forward, copy_outputs)
+
+
+@kernel
+def outputs_at(out, obs, rows, order, params, plan, settings, space):
+    """Fills in outputs, [B · A · K]."""
+    kept = view(space, 0, 0)
+    evaluate(out, kept, obs, rows, order, params, layout.ONLINE, plan, settings, space)
+
+
 @kernel
 def differentiate(dy, obs, rows, order, params, grad, plan, space):
     """Fills the gradient of Σ dy · outputs, [B, A · K] each."""
     begin_step(grad, plan, space)
+    draw(params, layout.ONLINE, plan, space)
+    drawn = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), params)
     gradient = part(space, plan, layout.GRADIENT)
     for start in range(0, len(order), CHUNK * TILE):
         chunk = order[start : start + CHUNK * TILE]
-        tiles = observe(obs, rows, chunk, plan, space)
-        forward(params, plan, space, tiles)
-        clear_gradient(plan, space, tiles)
+        observe(obs, rows, chunk, plan, space)
+        forward(drawn, chunk, layout.ONLINE, plan, space)
+        clear_gradient(len(chunk), plan, space)
         for j in range(len(chunk)):
             for i in range(dy.shape[1]):
-                gradient[output_place(j, output_width(plan), num_values(plan)) + i * TILE] = dy[chunk[j], i]
-        backward(params, grad, plan, space, tiles)
+                gradient[output_place(j, output_width(layout.ONLINE, plan), num_values(plan)) + i * TILE] = dy[
+                    chunk[j], i
+                ]
+        backward(drawn, grad, len(chunk), plan, space)
     collect(grad, plan, space)
+    spread_gradient(grad, plan, space)
 
 
 @few
@@ -130,15 +154,20 @@ def test_any_number_of_outputs_goes_forward_and_backward_as_in_torch(
     """Those of a dueling network have a value each."""
     space, generator, rng = Box(-1, 1, (4,)), torch_generator(seed, "network"), np.random.default_rng(seed)
     network = create("network", configuration, space, num_actions, num_outputs, generator).double()
-    names = {"network.activation": configuration["activation"], "bootstrap.name": "max", "optimizer.name": "adam"}
+    names = {"value.name": "expected", "network.activation": configuration["activation"]}
+    names |= {"bootstrap.name": "max", "optimizer.name": "adam"}
     plan = make_plan(names, network, create("value", {"name": "expected"}), create("optimizer", {"name": "adam"}))
     params = flatten(network, plan).numpy()
     space, rows, order = allocate(plan, size, np.float64), rng.permutation(size), rng.permutation(size)
     obs, dy = rng.normal(size=(size, 4)), rng.normal(size=(size, num_actions * num_outputs))
     out, grad = np.empty_like(dy), np.empty_like(params)
-    evaluate(out, obs, rows, order, params, plan, space)
+    settings, noise = np.zeros(len(layout.SETTINGS)), None
+    if network.noise_size:
+        noise = NetworkNoise(torch.from_numpy(network.draw_noise(rng, size, "online").shared))
+        space[plan[layout.NOISE] :][: network.noise_size] = noise.shared  # the first purpose is `ONLINE`
+    outputs_at(out.reshape(-1), obs, rows, order, params, plan, settings, space)
     differentiate(dy, obs, rows, order, params, grad, plan, space)
-    outputs = network(torch.from_numpy(obs[rows])).flatten(1)
+    outputs = network(torch.from_numpy(obs[rows]), noise).flatten(1)
     np.testing.assert_allclose(out, outputs.detach(), rtol=1e-10, atol=1e-10)
     (outputs * torch.from_numpy(dy)).sum().backward()
     for parameter in network.parameters():

@@ -59,22 +59,28 @@ from dqn_lab._numba import cache_directory
 from tests.engine.fused.compositions import ARRAY, Composition
 
 dtype, done = getattr(torch, {dtype!r}), 0
-optimizers = [{{"name": "adam", "max_grad_norm": 1.0}}, {{"name": "rmsprop", "max_grad_value": 0.1}}, {{"name": "sgd"}}]
+optimizers = [{{"name": "adam", "max_grad_norm": 1.0}}, {{"name": "rmsprop", "max_grad_value": 0.1}}, {{"name": "sgd"}},
+              {{"name": "nadam"}}, {{"name": "radam"}}, {{"name": "rmsprop_centered"}}]
 shapes = product([1, 5, 19], [1, 3, 18], [[1], [17, 8], [33, 1, 40]], [1, 16, 65, 130])
-switches = list(product(["max", "double", "munchausen"], ["relu", "tanh"], *[[False, True]] * 6))
+switches = list(product(["max", "double", "munchausen", "expected_sarsa"], ["relu", "tanh"], *[[False, True]] * 6))
 for seed, (inputs, num_actions, hidden, batch_size) in enumerate(shapes):
     switch = switches[seed * 67 % len(switches)]
     bootstrap, activation, layer_norm, dueling, all_actions, huber, weighted, shared = switch
+    value = {{"name": "expected", "loss": "huber" if huber else "squared", "all_actions": all_actions}}
+    if seed % 3 == 2:
+        value = [{{"name": "categorical", "v_min": -2.0, "v_max": 2.0, "num_atoms": 2 + seed % 7}},
+                 {{"name": "quantile", "num_quantiles": 1 + seed % 17}},
+                 {{"name": "implicit_quantile", "num_quantiles": 3, "num_cosines": 1 + seed % 17}}][seed // 3 % 3]
     composition = Composition(
         (inputs,), None, num_actions,
-        {{"name": "mlp", "hidden": hidden, "activation": activation, "layer_norm": layer_norm, "dueling": dueling}},
-        {{"name": "expected", "loss": "huber" if huber else "squared", "all_actions": all_actions}},
-        {{"name": bootstrap}}, shared, optimizers[seed % 3], batch_size, -(-batch_size // 3) if seed % 2 else None,
+        {{"name": "mlp", "hidden": hidden, "activation": activation, "layer_norm": layer_norm, "dueling": dueling,
+          "noisy": seed % 5 == 0}}, value,
+        {{"name": bootstrap}}, shared, optimizers[seed % 6], batch_size, -(-batch_size // 3) if seed % 2 else None,
         weighted, memory=40 if seed % 4 else None, seed=seed,
     )
     engine = composition.build("fused", dtype)
     for batch, noise in composition.batches(dtype, 2):
-        engine.update(batch, noise)
+        engine.update(batch, noise, epsilon=0.1)
         engine.q_values(batch.transition.obs)
     done += 1
 print(json.dumps([done, cache_directory().name]))

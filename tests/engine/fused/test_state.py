@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from dqn_lab.engine.fused import support
 from tests.engine.fused.compositions import Composition, flat
 
 
@@ -27,7 +28,7 @@ def resume(composition, engine, through):
 
 
 @pytest.mark.parametrize("through", ["pickle", "torch.save"])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "keras_adam", "rmsprop", "sgd"])
+@pytest.mark.parametrize("optimizer", support.SUPPORTED["optimizer.name"])
 @pytest.mark.parametrize("shared", [False, True])
 def test_a_state_that_was_saved_goes_on_bit_for_bit(through, optimizer, shared):
     composition = Composition(optimizer={"name": optimizer}, shared=shared, batch_size=8)

@@ -15,7 +15,6 @@ from tests.engine.fused.compositions import CPU, Composition, create
 @pytest.mark.parametrize(("override", "problem"), [
     ("network.activation=silu", "network.activation=silu"),
     ("network.activation=gelu", "network.activation=gelu"),
-    ("network.noisy=true", "network.noisy=true, only false"),
     ("device=cpu:0", "device=cpu:0"),
     ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
     ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer.name=dqn_lab.optimizer.adam:Adam"),
@@ -36,7 +35,7 @@ def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(confi
     assert problem in choice.rejected["fused"]
 
 
-@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}, {"noisy": True}])
+@pytest.mark.parametrize("choice", [{"activation": "silu"}, {"activation": "gelu"}])
 def test_an_engine_built_past_the_check_refuses_too(choice):
     with pytest.raises(ConfigError):
         Composition(network={"name": "mlp", **choice}).build("fused", torch.float32)

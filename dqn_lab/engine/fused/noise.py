@@ -1,0 +1,119 @@
+"""Noisy layers in compiled code: to a network they are plain ones, whose parameters are drawn for each pass.
+
+`NOISE` [purposes, D] has what is drawn for an update and for acting, and 0 where there is to be none. `FRACTIONS`
+[B, …] has what an implicit quantile network draws, for each purpose as many numbers in a row as there are fractions.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dqn_lab._function import call, draw_normals, draw_single
+from dqn_lab._numba import inline, kernel
+from dqn_lab.engine.fused import layout
+from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, store
+from dqn_lab.engine.fused.workspace import part
+
+
+@inline
+def draw(params, purpose, plan, space):
+    """Fills `DRAWN` with a network's parameters as noise has them, μ + σ ⊙ ε; nothing without noisy layers."""
+    if not plan[layout.NOISE_SIZE]:
+        return
+    noise, out = part(space, plan, layout.NOISE), part(space, plan, layout.DRAWN)
+    start, end = purpose * plan[layout.NOISE_SIZE], np.int64(0)
+    for layer in range(plan[layout.NUM_LAYERS]):
+        inputs, outputs, weight, bias, sigma = _places(plan, layer)
+        for row in range(outputs):
+            into, of = _noise_places(plan, layer, row, start)
+            to, by, factor = weight + row * inputs, sigma + row * inputs, noise[of]
+            for i in range(0, inputs - inputs % lanes(out), lanes(out)):
+                scaled = load(params, by + i) * load(noise, into + i)
+                store(out, to + i, multiply_add(fill(factor), scaled, load(params, to + i)))
+            for i in range(inputs - inputs % lanes(out), inputs):
+                out[to + i] = params[to + i] + params[by + i] * noise[into + i] * factor
+            out[bias + row] = params[bias + row] + params[sigma + outputs * inputs + row] * factor
+        for i in range(bias + outputs, sigma):  # of a norm
+            out[i] = params[i]
+        start, end = _noise_places(plan, layer, outputs, start)[1], sigma + (inputs + 1) * outputs
+    for i in range(end, len(params)):  # of an embedding
+        out[i] = params[i]
+
+
+@inline
+def spread_gradient(grad, plan, space):
+    """Fills in the gradient of every σ from that of its μ, of the forward pass for `ONLINE`."""
+    noise, start = part(space, plan, layout.NOISE), layout.ONLINE * plan[layout.NOISE_SIZE]
+    if not plan[layout.NOISE_SIZE]:
+        return
+    for layer in range(plan[layout.NUM_LAYERS]):
+        inputs, outputs, weight, bias, sigma = _places(plan, layer)
+        for row in range(outputs):
+            into, of = _noise_places(plan, layer, row, start)
+            at, to, factor = weight + row * inputs, sigma + row * inputs, noise[of]
+            for i in range(0, inputs - inputs % lanes(grad), lanes(grad)):
+                store(grad, to + i, load(grad, at + i) * (fill(factor) * load(noise, into + i)))
+            for i in range(inputs - inputs % lanes(grad), inputs):
+                grad[to + i] = grad[at + i] * (factor * noise[into + i])
+            grad[sigma + outputs * inputs + row] = grad[bias + row] * factor
+        start = _noise_places(plan, layer, outputs, start)[1]
+
+
+@inline
+def _places(plan, layer):
+    """Returns a layer's numbers of inputs and outputs, and where its weight, its bias and its σ begin."""
+    row = layout.LAYERS + layer * layout.FIELDS
+    parameters = plan[row + layout.WEIGHT], plan[row + layout.BIAS], plan[row + layout.SIGMA]
+    return plan[row + layout.INPUTS], plan[row + layout.OUTPUTS], *parameters
+
+
+@inline
+def _noise_places(plan, layer, row, start):
+    """Returns where the noise of a row's inputs begins, and where that of its output is.
+
+    A dueling network's last layer is two, of which each has noise of its own for the same inputs.
+    """
+    inputs, outputs, _, _, _ = _places(plan, layer)
+    first = plan[layout.NUM_OUTPUTS] if plan[layout.DUELING] and layer == plan[layout.NUM_LAYERS] - 1 else outputs
+    second = row >= first and first < outputs
+    return start + second * (inputs + first), start + (1 + second) * inputs + row
+
+
+@inline
+def fraction_places(purpose, plan):
+    """Returns where in a row of `FRACTIONS` those of a purpose begin, and how many numbers such a row has."""
+    first = width = 0
+    for other in range(len(layout.PURPOSES)):
+        first += plan[layout.COUNTS + other] if other < purpose else 0
+        width += plan[layout.COUNTS + other]
+    return first, width
+
+
+@inline
+def draw_noise(purpose, num_rows, noise, plan, space):
+    """Draws a forward pass's noise as its network does in Python.
+
+    Args:
+        num_rows: of the forward pass.
+        noise: for each purpose by what it is drawn, [purposes, 5] (see `source_of_noise`); room for it, [D].
+    """
+    sources, room = noise
+    kept, start = part(space, plan, layout.NOISE), purpose * plan[layout.NOISE_SIZE]
+    if plan[layout.NOISE_SIZE]:
+        draw_normals(sources[purpose], room)
+        for i in range(plan[layout.NOISE_SIZE]):
+            kept[start + i] = math.copysign(math.sqrt(abs(room[i])), room[i])
+    if plan[layout.NUM_COSINES]:
+        fractions, (first, width) = part(space, plan, layout.FRACTIONS), fraction_places(purpose, plan)
+        for row in range(num_rows):
+            for i in range(plan[layout.COUNTS + purpose]):
+                fractions[row * width + first + i] = draw_single(sources[purpose])
+
+
+@kernel
+def act(out, obs, rows, order, params, plan, settings, space, q_values, noise):
+    """Draws noise, then calls a value's `q_values`."""
+    draw_noise(layout.ACTING, len(rows), noise, plan, space)
+    call(q_values, (out, obs, rows, order, params, plan, settings, space))

@@ -1,0 +1,55 @@
+"""Exponentials, logarithms, sines and cosines of vectors, against numpy's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from dqn_lab._numba import kernel
+from dqn_lab.engine.fused.elementary import cosine, exponential, logarithm, sine
+from dqn_lab.engine.fused.simd import lanes, load, store
+
+
+@kernel
+def apply(x, exponentials, logarithms, sines, cosines):
+    for i in range(0, len(x), lanes(x)):
+        store(exponentials, i, exponential(load(x, i)))
+        store(logarithms, i, logarithm(load(x, i)))
+        store(sines, i, sine(load(x, i)))
+        store(cosines, i, cosine(load(x, i)))
+
+
+def answers(x, dtype):
+    given = np.resize(np.asarray(x, dtype), -(-len(x) // 8) * 8)
+    results = [np.empty_like(given) for _ in range(4)]
+    apply(given, *results)
+    return [given[: len(x)], *(result[: len(x)] for result in results)]
+
+
+@pytest.mark.parametrize(("dtype", "most", "wide"), [(np.float32, 87, np.float64), (np.float64, 708, np.longdouble)])
+def test_they_are_right_to_about_one_rounding(dtype, most, wide):
+    rng, eps = np.random.default_rng(0), np.finfo(dtype).eps
+    given, exponentials, *_ = answers(np.concatenate([rng.uniform(-most, most, 10**5), rng.normal(size=10**5)]), dtype)
+    np.testing.assert_allclose(exponentials, np.exp(given.astype(wide)).astype(wide), rtol=1.5 * eps)
+    positive = np.concatenate([np.exp(rng.uniform(-most, most, 10**5)), rng.uniform(0.5, 2, 10**5), [1.0]])
+    given, _, logarithms, *_ = answers(positive, dtype)
+    np.testing.assert_allclose(logarithms, np.log(given.astype(wide)), rtol=2 * eps, atol=0)
+    given, *_, sines, cosines = answers(rng.uniform(-math.pi / 2, math.pi / 2, 10**5), dtype)
+    np.testing.assert_allclose(sines, np.sin(given.astype(wide)), rtol=2 * eps, atol=0)
+    np.testing.assert_allclose(cosines, np.cos(given.astype(wide)), rtol=0, atol=2 * eps)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_lies_beyond_is_the_nearest_there_is_and_what_is_no_number_stays_none(dtype):
+    strange = np.array([0x7FF8000000000123], np.uint64).view(np.float64)[0]
+    _, exponentials, logarithms, sines, _ = answers([np.nan, strange, -np.inf, np.inf, -1e4, 1e4, 0.0], dtype)
+    for result in (exponentials, logarithms, sines):
+        assert np.isnan(result[:2]).all()
+    assert (exponentials[2:5:2] > 0).all()
+    assert (exponentials[2:5:2] < 1e-37).all()
+    assert np.isfinite(exponentials[3:6:2]).all()
+    assert (exponentials[3:6:2] > 1e37).all()
+    assert exponentials[6] == 1
+    assert np.isfinite(logarithms[6])  # so that 0 · log 0 is 0
