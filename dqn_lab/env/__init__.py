@@ -1,1 +1,1 @@
-"""Which task."""
+"""The task."""

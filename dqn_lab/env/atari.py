@@ -1,4 +1,4 @@
-"""Games of the Atari 2600, seen as the deep Q-network sees them."""
+"""Atari 2600 games, preprocessed as for the deep Q-network."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from dqn_lab.registry import register
 class Atari:
     """Makes a game of the Arcade Learning Environment, preprocessed by Gymnasium's own wrappers.
 
-    Frames are grey, `screen_size` pixels wide and high, each the maximum of the last two that the machine drew; the
-    last `frame_stack` of them are observed together, uint8 [frame_stack, screen_size, screen_size], the first one
-    repeated when an episode begins (Mnih et al. 2015, https://doi.org/10.1038/nature14236). Chance comes in by sticky
-    actions, and lost lives end no episode (Machado et al. 2018, "Revisiting the Arcade Learning Environment",
-    https://arxiv.org/abs/1709.06009). Rewards are the game's own; `train.max_reward` clips what is learned from.
+    Frames are grey, `screen_size` pixels wide and high, each the maximum of the last two that the machine drew. An
+    observation is the last `frame_stack` frames, uint8 [frame_stack, screen_size, screen_size]; at an episode's
+    beginning the first frame is repeated (Mnih et al. 2015, https://doi.org/10.1038/nature14236). Sticky actions make
+    the game random, and a lost life does not end an episode (Machado et al. 2018, "Revisiting the Arcade Learning
+    Environment", https://arxiv.org/abs/1709.06009). Rewards are the game's own;
+    `train.max_reward` clips them for learning.
 
     Needs `pip install "dqn-lab[atari]"`.
 
     Args:
-        id: of the game, `ALE/…-v5`.
-        frame_skip: frames of the machine for each action, which is repeated.
+        id: the game's id, `ALE/…-v5`.
+        frame_skip: frames for which each action is repeated.
         frame_stack: frames observed together.
-        screen_size: of a frame, in pixels.
-        noop_max: at most as many actions that do nothing begin an episode, a random number; Mnih's 30, or 0 for none.
-        repeat_action_probability: of a frame's action being the one before; Machado's ¼, or Mnih's 0.
-        max_frames: of the machine in an episode, which is cut off then: half an hour.
+        screen_size: the side of a frame, in pixels.
+        noop_max: the largest number of no-op actions at an episode's start, drawn at random; Mnih's 30, or 0 for none.
+        repeat_action_probability: probability that a frame repeats the previous action; Machado's ¼, or Mnih's 0.
+        max_frames: frames after which an episode is cut off; the default is half an hour of play.
         truncation_terminates: as for other environments.
         return_bounds: as for other environments.
 
@@ -53,7 +54,7 @@ class Atari:
         return_bounds: ReturnBounds = None,
     ) -> None:
         if not id.startswith("ALE/"):
-            raise ValueError(f"id={id}: must be a game of the Arcade Learning Environment, ALE/Breakout-v5 say")
+            raise ValueError(f"id={id}: must be a game of the Arcade Learning Environment, such as ALE/Breakout-v5")
         self.frame_skip, self.frame_stack = frame_skip, frame_stack
         self.screen_size, self.noop_max = screen_size, noop_max
         self.game = Gymnasium(
@@ -71,7 +72,7 @@ class Atari:
         """Makes a fresh environment.
 
         Args:
-            render_mode: Gymnasium's; null for none.
+            render_mode: Gymnasium's render mode; None for none.
         """
         frames = AtariPreprocessing(
             self.game.make(render_mode), self.noop_max, self.frame_skip, self.screen_size, grayscale_obs=True

@@ -1,4 +1,4 @@
-"""An environment whose mistakes are reported as its own, at the step that made them."""
+"""Checks what an environment returns, and reports its mistakes at the step at which they happen."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from dqn_lab.types import Array, TrainingError
 
 _log = logging.getLogger(__name__)
 LARGEST = float(np.finfo(np.float32).max)  # rewards are stored as float32
-SHORT = 64  # numbers of an observation that Python sums up faster than numpy
+SHORT = 64  # numbers up to which Python sums an observation faster than numpy
 PATIENCE = 5.0  # seconds that closing an environment may take
-LONG = 10_000  # steps of an evaluation episode, after which a person is told that it goes on
+LONG = 10_000  # steps of an evaluation episode after which a warning says that it goes on
 
 
 _hanging: set[type] = set()  # environments whose close has not returned
 
 
 class Limit:
-    """The longest evaluation episode. It tells a person once of a long one, and once of one that it cuts off.
+    """The limit of evaluation episodes. It warns once about a long episode, and once about one that it cuts off.
 
     Args:
-        steps: of an episode; None for no limit.
+        steps: the longest episode; None for no limit.
     """
 
     def __init__(self, steps: int | None) -> None:
@@ -36,7 +36,7 @@ class Limit:
         self._told: set[bool] = set()
 
     def reached(self, steps: int) -> bool:
-        """Returns whether an episode that has not ended after so many steps is cut off."""
+        """Returns whether to cut off an episode that has not ended after this many steps."""
         over = steps >= self.steps
         if (over or steps >= LONG) and over not in self._told:
             self._told.add(over)
@@ -47,12 +47,12 @@ class Limit:
 
 
 class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Checks what an environment returns; whatever is wrong with it becomes a `TrainingError` of one line.
+    """Checks what an environment returns; any mistake becomes a `TrainingError` of one line.
 
-    Every observation becomes a new array, because some environments return one array again and again.
+    Every observation is copied, because some environments reuse one array.
 
     Args:
-        env: any environment whose observations are one array or one number.
+        env: an environment whose observations are one array or one number.
         limit: truncates episodes that do not end.
     """
 
@@ -62,7 +62,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         space = env.observation_space
         self._shape, self._dtype = space.shape or (), np.dtype(space.dtype)
         self._is_short = self._dtype.kind == "f" and len(self._shape) == 1 and self._shape[0] <= SHORT
-        self._states: list[range] = []  # the values that each number of a state can have
+        self._states: list[range] = []  # the possible values of each number of a state
         if isinstance(space, (Discrete, MultiDiscrete)):
             sizes = np.ravel(space.n if isinstance(space, Discrete) else space.nvec)
             for start, size in zip(np.ravel(space.start).tolist(), sizes.tolist(), strict=True):
@@ -136,7 +136,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             array = np.array(obs)
             if array.shape != self._shape or array.dtype is not self._dtype:
                 self._check_type(array)
-            # if a sum is finite, so is every number of it: the quickest way to see that of a few
+            # if the sum is finite, every number is: the quickest check for a few numbers
             if not (self._is_short and math.isfinite(sum(array.tolist()))):
                 self._check_values(array)
         except ValueError as error:
@@ -146,10 +146,10 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return array
 
     def _check_type(self, array: Array) -> None:
-        """Refuses another shape, and numbers that the space's type does not have.
+        """Refuses another shape, and numbers of another type than the space's.
 
         Raises:
-            ValueError: says how it must be.
+            ValueError: the message says what it must be.
         """
         if array.dtype.kind not in "biuf":
             raise ValueError("must be numbers")
@@ -159,10 +159,10 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise ValueError(f"its type is {array.dtype}, must be {self._dtype} as in the observation space")
 
     def _check_values(self, array: Array) -> None:
-        """Refuses numbers that the space does not have.
+        """Refuses numbers that are not in the space.
 
         Raises:
-            ValueError: says how they must be.
+            ValueError: the message says what they must be.
         """
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             raise ValueError("must be finite")
@@ -172,7 +172,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                     raise ValueError(f"must be in {self.observation_space}")
 
     def close(self) -> None:
-        """Closes the environment; a failure is a warning, and so is taking too long, after which nobody waits again."""
+        """Closes the environment; warns if that fails or takes too long, and does not wait for its kind again."""
         closing, kind = threading.Thread(target=self._close, daemon=True), type(self.unwrapped)
         closing.start()
         closing.join(0 if kind in _hanging else PATIENCE)
@@ -190,12 +190,12 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 def make_checked(
     make: Callable[..., gymnasium.Env[Any, Any]], limit: Limit | None = None, render_mode: str | None = None
 ) -> Checked:
-    """Makes an environment that is checked.
+    """Makes a checked environment.
 
     Args:
-        make: makes the environment, with a render mode if one is given.
+        make: makes the environment; called with a render mode if one is given.
         limit: as for `Checked`.
-        render_mode: Gymnasium's; None for none.
+        render_mode: Gymnasium's render mode; None for none.
 
     Raises:
         TrainingError: the environment's constructor raised.
@@ -213,7 +213,7 @@ def _raised(where: str, error: BaseException) -> TrainingError:
 
 
 def _short(value: Any) -> str:
-    """Writes what an environment returned on one line, cut short."""
+    """Writes a value that an environment returned on one short line."""
     text = np.array2string(value, threshold=8) if isinstance(value, np.ndarray) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= 100 else f"{text[:100]}…"

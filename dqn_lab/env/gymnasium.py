@@ -1,4 +1,4 @@
-"""Any environment of Gymnasium."""
+"""Any Gymnasium environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from dqn_lab._nearest import nearest
 from dqn_lab.env import compiled
 from dqn_lab.registry import register
 
-EXTRAS = {"MinAtar": ("minatar.gym", "minatar"), "ALE": ("ale_py", "atari")}  # namespace: what brings it, and its extra
+EXTRAS = {
+    "MinAtar": ("minatar.gym", "minatar"),
+    "ALE": ("ale_py", "atari"),
+}  # namespace: the module that registers it, and the extra that contains it
 
 
 Implementation = Literal["auto", "compiled", "gymnasium"]
@@ -40,7 +43,7 @@ def in_order(return_bounds: list[float] | None) -> list[float] | None:
 
 
 class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Reports an episode cut by a time limit as terminated: its last state is worth nothing."""
+    """Reports truncation by a time limit as termination, so that the last state's value is 0."""
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         obs, reward, terminated, truncated, info = self.env.step(action)
@@ -48,7 +51,7 @@ class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Actions(Discrete):
-    """Checks actions faster if they are Python integers: classic control checks the action at every step."""
+    """Checks Python integers faster than `Discrete`: classic control checks the action at every step."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -59,7 +62,7 @@ class Actions(Discrete):
 
 
 class StatesAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """Returns a `Tuple` or `Dict` of states as a vector of whole numbers."""
+    """Converts a `Tuple` or `Dict` of states to a vector of integers."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -73,7 +76,7 @@ class StatesAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
 
 
 class Flattened(gymnasium.ObservationWrapper[Any, Any, Any]):
-    """Returns a `Tuple` or `Dict` as Gymnasium flattens it: one vector of float32, states as one-hot."""
+    """Flattens a `Tuple` or `Dict` as Gymnasium does: to one vector of float32, with states as one-hot."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
@@ -91,24 +94,24 @@ class Gymnasium:
     """Makes a Gymnasium environment with discrete actions (Towers et al. 2024, https://arxiv.org/abs/2407.17032).
 
     Observations are a `Box`, `Discrete`, `MultiDiscrete` or `MultiBinary`. A `Dict` or `Tuple` of these becomes one
-    vector: of whole numbers if it holds `Discrete` only, else of float32, flattened as Gymnasium does it.
+    vector: of integers if it contains only `Discrete`, else of float32, flattened as Gymnasium does.
 
     Args:
         id: a registered environment, or `module:Name-v0` to import a module first; `MinAtar/…` and `ALE/…` are
-            registered where their packages are installed.
+            registered if their packages are installed.
         implementation: `compiled` for the package's own of Gymnasium's classic control and toy text, which returns the
             same to the bit and is faster; `gymnasium` for the original; `auto` for the compiled one where there is one.
             Pictures are always drawn by the original.
         max_episode_steps: the time limit; null for the environment's own.
         truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
-            the last state is taken to be worth nothing. Standard DQN bootstraps from it.
+            the last state's value is 0. Standard DQN bootstraps from it.
         rescale: whether observations are rescaled so that their bounds, which must be finite, become −1 and 1.
-        return_bounds: the least and the greatest undiscounted return that an episode can have, [low, high]; null for
-            what the lab knows of the environment. Training does not use it; intervals and verdicts do.
+        return_bounds: the least and the greatest possible undiscounted return of an episode, [low, high]; null for the
+            built-in ones. Used by intervals and verdicts, not by training.
         kwargs: the environment's own keyword arguments.
 
     Raises:
-        ValueError: there is no such environment, its spaces are not supported, or the bounds are not in order.
+        ValueError: there is no such environment, its spaces are not supported, or low is not less than high.
     """
 
     def __init__(
@@ -137,9 +140,11 @@ class Gymnasium:
         """Makes a fresh environment.
 
         Args:
-            render_mode: Gymnasium's; null for none.
+            render_mode: Gymnasium's render mode; None for none.
         """
-        rendering = {} if render_mode is None else {"render_mode": render_mode}  # not every environment knows the word
+        rendering = (
+            {} if render_mode is None else {"render_mode": render_mode}
+        )  # some environments do not accept the argument
         _register(self.id)
         try:
             env = gymnasium.make(
@@ -167,7 +172,7 @@ class Gymnasium:
         return TruncationTerminates(env) if self.truncation_terminates else env
 
     def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-        """Makes sure that an agent can act there, and that what it observes is one array."""
+        """Checks that an agent can act in the environment, and that observations are one array."""
         actions, observations = env.action_space, env.observation_space
         if not isinstance(actions, Discrete) or actions.start != 0:
             raise ValueError(f"id={self.id}: actions are {actions}; supported: Discrete, from 0")
@@ -186,7 +191,7 @@ class Gymnasium:
 
 
 def _parts(space: gymnasium.Space[Any]) -> Iterator[tuple[Any, gymnasium.Space[Any]]]:
-    """Yields the parts of a `Dict` or `Tuple` by their keys; nothing for any other space."""
+    """Yields the parts of a `Dict` or `Tuple` with their keys; nothing for other spaces."""
     if isinstance(space, Dict):
         yield from space.spaces.items()
     elif isinstance(space, Tuple):
@@ -194,7 +199,7 @@ def _parts(space: gymnasium.Space[Any]) -> Iterator[tuple[Any, gymnasium.Space[A
 
 
 def _leaves(space: gymnasium.Space[Any]) -> Iterator[gymnasium.Space[Any]]:
-    """Yields the spaces that a `Dict` or `Tuple` is made of, at any depth; any other space itself."""
+    """Yields the spaces in a `Dict` or `Tuple`, at any depth; any other space itself."""
     if isinstance(space, (Dict, Tuple)):
         for _, part in _parts(space):
             yield from _leaves(part)
@@ -221,7 +226,7 @@ def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """Rescales observations so that their bounds are −1 and 1.
 
     Raises:
-        ValueError: they are not finite.
+        ValueError: the bounds are not finite.
     """
     space = env.observation_space
     if not isinstance(space, Box) or not np.issubdtype(space.dtype, np.floating) or not space.is_bounded():
@@ -230,7 +235,7 @@ def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Removes the wrapper that checks at every step that there was a reset: every rollout begins with one."""
+    """Removes the wrapper that checks for a reset at every step: every rollout begins with one."""
     if isinstance(env, OrderEnforcing):
         return env.env
     inner = env
@@ -242,7 +247,7 @@ def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
 
 
 def _known(id: str) -> list[str]:
-    """Lists the environments that might be meant: those that a named module registers, or all."""
+    """Lists the environments to suggest: those that a named module registers, or all."""
     module, _, _ = id.partition(":")
     origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
     modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
@@ -252,7 +257,7 @@ def _known(id: str) -> list[str]:
 
 
 def _register(id: str) -> None:
-    """Registers the environments of an installed package that Gymnasium does not know by itself."""
+    """Registers the environments of an installed package that Gymnasium does not find by itself."""
     namespace = id.partition("/")[0]
     if namespace not in EXTRAS or any(spec.namespace == namespace for spec in gymnasium.registry.values()):
         return
@@ -261,6 +266,6 @@ def _register(id: str) -> None:
         module = importlib.import_module(module_name)
     except ImportError as error:
         raise ValueError(f'id={id}: needs an extra: pip install "dqn-lab[{extra}]" ({error})') from error
-    register_envs = getattr(module, "register_envs", None)  # others register as they are imported
+    register_envs = getattr(module, "register_envs", None)  # other packages register their environments when imported
     if register_envs:
         register_envs()

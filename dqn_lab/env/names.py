@@ -1,4 +1,4 @@
-"""What people call the numbers that are observed, and the actions."""
+"""Names of the observed numbers and of the actions."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import gymnasium
 
 
 class Names(NamedTuple):
-    """Names of an environment's own."""
+    """An environment's own names."""
 
-    dimensions: tuple[str, ...] = ()  # of an observed vector
+    dimensions: tuple[str, ...] = ()  # of the observed vector
     actions: tuple[str, ...] = ()
-    plane: tuple[int, int] | None = None  # the two dimensions that say most
+    plane: tuple[int, int] | None = None  # the two most informative dimensions
 
 
 _WAYS = ("left", "down", "right", "up")
@@ -36,7 +36,7 @@ NAMES = {  # by the class of the unwrapped environment
 
 
 def find_names(env: gymnasium.Env[object, object]) -> Names:
-    """Returns an environment's names: its own where people have some, else numbers."""
+    """Returns an environment's names: the usual ones if there are any, else numbers."""
     found = NAMES.get(type(env.unwrapped).__name__, Names())
     shape = env.observation_space.shape or ()
     size = shape[0] if len(shape) == 1 else 0

@@ -1,4 +1,4 @@
-"""An environment in mid-episode as plain values, for the environments whose state can be set."""
+"""Saves and restores environments in mid-episode, for environments whose state can be set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dqn_lab.hooks import RestorableEnv
 
 _CLASSIC_CONTROL = ("state", "steps_beyond_terminated")
 _TOY_TEXT = ("s", "lastaction", "fickle_step", "taxi_orientation")
-FIELDS = {  # class of the unwrapped environment: the attributes that its future depends on, beside its generator
+FIELDS = {  # class of the unwrapped environment: the attributes that its future depends on, besides its generator
     "gymnasium.envs.classic_control.cartpole.CartPoleEnv": _CLASSIC_CONTROL,
     "gymnasium.envs.classic_control.acrobot.AcrobotEnv": _CLASSIC_CONTROL,
     "gymnasium.envs.classic_control.mountain_car.MountainCarEnv": _CLASSIC_CONTROL,
@@ -29,14 +29,14 @@ STATELESS = (Checked, OrderEnforcing, RescaleObservation, Flattened, StatesAsVec
 
 
 def is_exact(env: gymnasium.Env[Any, Any]) -> bool:
-    """Returns whether `save` and `load` can put an environment where it was, its wrappers included."""
+    """Returns whether `save` and `load` restore an environment exactly, its wrappers included."""
     known = all(isinstance(wrapper, (TimeLimit, *STATELESS)) for wrapper in _wrappers(env))
     inner = env.unwrapped
     return known and (isinstance(inner, RestorableEnv) or _name(inner) in (*FIELDS, MINATAR))
 
 
 def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """Returns what the future of an environment that `is_exact` depends on, as arrays and plain values."""
+    """Returns the state of an environment that `is_exact`, as arrays and plain values."""
     elapsed = [wrapper._elapsed_steps for wrapper in _time_limits(env)]
     inner: Any = env.unwrapped
     if isinstance(inner, RestorableEnv):
@@ -48,7 +48,7 @@ def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
 
 
 def load(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> None:
-    """Puts an environment like the one that was saved where that one was."""
+    """Restores a saved state in an environment of the same kind."""
     for wrapper, elapsed in zip(_time_limits(env), state["elapsed"], strict=True):
         wrapper._elapsed_steps = elapsed
     inner: Any = env.unwrapped
@@ -64,10 +64,10 @@ def load(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> None:
 
 
 def save_origin(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """Returns what the next reset without a seed, and the episode after it, depend on, as far as can be known.
+    """Returns what the next reset without a seed and the episode after it depend on, as far as is known.
 
-    That is Gymnasium's generator and, of an Atari game, the emulator with its own. Its state is of use only before a
-    reset: it does not include the action that a sticky one repeats.
+    That is Gymnasium's generator and, for an Atari game, the emulator with its own generator. The emulator's state is
+    useful only before a reset, because it lacks the previous action, which a sticky action repeats.
     """
     inner: Any = env.unwrapped
     generator = inner.np_random
@@ -79,7 +79,7 @@ def save_origin(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
 
 
 def load_origin(env: gymnasium.Env[Any, Any], origin: Mapping[str, Any]) -> None:
-    """Puts an environment where the next reset begins the episode that began after `save_origin`."""
+    """Restores an origin, so that the next reset begins the episode that began after `save_origin`."""
     inner: Any = env.unwrapped
     if "generator" in origin:
         inner.np_random.bit_generator.state = origin["generator"]
@@ -108,7 +108,7 @@ def _save_minatar(game: Any) -> dict[str, Any]:
 
 
 def _load_minatar(game: Any, state: Mapping[str, Any]) -> None:
-    game.seed(0)  # from then on the game shares its wrapper's generator
+    game.seed(0)  # makes the game share its wrapper's generator
     game.random.set_state(state["generator"])
     game.last_action = state["last_action"]
     for name, value in state["fields"].items():
@@ -117,7 +117,7 @@ def _load_minatar(game: Any, state: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Returns an array as a copy, a tuple as a list of plain numbers, anything else as it is."""
+    """Copies an array, converts a tuple to a list of numbers, and returns anything else as it is."""
     if isinstance(value, tuple):
         return [float(item) for item in value]
     return value.copy() if _is_array(value) else value.item() if isinstance(value, np.generic) else value

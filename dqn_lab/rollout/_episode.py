@@ -1,4 +1,4 @@
-"""The training episode under way: what is summed over it, and the row that it becomes."""
+"""The current training episode: its sums, and its row at the end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dqn_lab.types import Exploration, Row, Update
 
 @dataclass(slots=True)
 class Tally:
-    """Sums over one training episode; plain numbers, so that its `state_dict` is itself."""
+    """Sums over one training episode, all plain numbers."""
 
     score: float = 0.0  # the undiscounted return
     length: int = 0
@@ -43,7 +43,7 @@ class Tally:
 def episode_row(
     tally: Tally, start: Progress, end: Progress, exploration: Exploration, reporters: Sequence[Reports]
 ) -> Row:
-    """Builds an ended episode's row; exploration reports as of the episode's start, other parts as of its end."""
+    """Builds a finished episode's row; exploration reports as of the episode's start, other parts as of its end."""
     row: dict[str, float | int | None] = {
         "episode": start.episode,
         "step": end.step,

@@ -1,4 +1,4 @@
-"""An episode that can be played again: how environments are restored whose state cannot be set."""
+"""Restores environments whose state cannot be set, by playing an episode again."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from dqn_lab.types import Array, StateError, one_line
 
 
 class Recording:
-    """The episode under way, or the last one when it has ended: what it began with, its actions, and what came of them.
+    """The current episode, or the last one if it has ended: its origin, its actions, and their result.
 
-    Playing it again puts a fresh environment where this one is, generators included. Whether it did so shows in the
-    last observation and in the sum of the rewards.
+    Playing it again brings a fresh environment to the same state, generators included; the last observation and the
+    sum of the rewards are compared to check this.
 
     Args:
-        env: which it is of.
-        seed: of the run's first reset.
+        env: the environment that is recorded.
+        seed: the seed of the run's first reset.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], seed: int) -> None:
@@ -35,22 +35,21 @@ class Recording:
         self._checked = False
 
     def begin(self, env: gymnasium.Env[Any, Any], first: bool) -> None:
-        """Notes what the reset that follows depends on."""
+        """Records what the next reset depends on."""
         self.origin, self.actions = None if first else state.save_origin(env), []
 
     def extend(self, actions: Sequence[int], obs: Array, score: float) -> None:
-        """Adds the actions of a stride, the observation that it ended with, and the return so far."""
+        """Adds the actions of a stride, its last observation, and the return so far."""
         self.actions += actions
         self.obs, self.score = obs, score
 
     def check(self, make_env: Callable[[], gymnasium.Env[Any, Any]]) -> None:
-        """Plays an episode again once in a run, in an environment of its own: better refused now than at the resume.
+        """Plays an episode again once per run, in a separate environment: better to fail now than when resuming.
 
-        The first episode shows little, because its seed is known. A process that is asked to stop has no time for it,
-        and leaves it.
+        The first episode proves little, because its seed is known. A process that is asked to stop skips it.
 
         Raises:
-            StateError: it came out differently.
+            StateError: the episode came out differently.
         """
         if self._checked or self.origin is None or interrupt.asked.number is not None:
             if self._refusal is not None:
@@ -60,7 +59,7 @@ class Recording:
         try:
             with contextlib.closing(make_env()) as env:
                 self.play(env, patiently=False)
-        except Exception as error:  # there may be no second environment
+        except Exception as error:  # making a second environment may fail
             self._refusal = error if isinstance(error, StateError) else self._refuse(f"making another {_failed(error)}")
             raise self._refusal from error
 
@@ -68,17 +67,17 @@ class Recording:
         """Plays the episode again.
 
         Args:
-            env: a fresh one.
-            patiently: to its end, even if the process is asked to stop.
+            env: a fresh environment.
+            patiently: whether to play to the end even if the process is asked to stop.
 
         Raises:
-            StateError: it came out differently.
+            StateError: the episode came out differently.
         """
         try:
             obs, score = self._play(env, patiently)
-        except Exception as error:  # the environment's own, or of a state that is not its
+        except Exception as error:  # raised by the environment, or by a state of another one
             raise self._refuse(f"playing its episode again {_failed(error)}") from error
-        if obs.tobytes() != self.obs.tobytes() or repr(score) != repr(self.score):  # NaN is like NaN
+        if obs.tobytes() != self.obs.tobytes() or repr(score) != repr(self.score):  # repr, so that NaN equals NaN
             raise self._refuse("its episode came out differently when it was played again")
 
     def _play(self, env: gymnasium.Env[Any, Any], patiently: bool) -> tuple[Array, float]:
@@ -93,7 +92,7 @@ class Recording:
         return obs, score
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all of it, as arrays and plain values."""
+        """Returns the recording as arrays and plain values."""
         return {"origin": self.origin, "actions": np.array(self.actions, int), "obs": self.obs, "score": self.score}
 
     def load_state_dict(self, saved: Mapping[str, Any]) -> None:

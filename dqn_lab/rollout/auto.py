@@ -15,5 +15,5 @@ class Auto:
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:
-        """Returns the rollout's name for a validated configuration, and why it is this one."""
+        """Returns the rollout for a validated configuration, and the reason."""
         return Choice("python", "runs every composition", {"compiled": "has to be asked for"})

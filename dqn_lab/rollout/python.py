@@ -26,9 +26,9 @@ class PythonRollout:
 
     Args:
         agent: acts and learns.
-        make_env: makes the environment, when it is first needed; it is `Checked`.
-        seed: of the environment's first reset; later episodes continue with its own generator.
-        reporters: the parts that add columns to an episode's row, beside the exploration.
+        make_env: makes the environment, a `Checked` one, when it is first needed.
+        seed: the seed of the environment's first reset; later episodes continue with its own generator.
+        reporters: the parts, besides the exploration, that add columns to an episode's row.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PythonRollout:
         self.tally = Tally()
         self.obs: Array | None = None  # None between episodes
         self.env: gymnasium.Env[Any, Any] | None = None
-        self.recording: Recording | None = None  # of an environment whose state cannot be set
+        self.recording: Recording | None = None  # only for an environment whose state cannot be set
 
     def advance(self, until: Progress) -> Stride:
         """Acts, steps, observes and learns: to the episode's end, or to `until` in any of its units.
@@ -47,7 +47,7 @@ class PythonRollout:
         It ends early where it gets long, or the process is asked to stop.
 
         Raises:
-            TrainingError: the environment raised or returned what it must not, or a loss was not finite.
+            TrainingError: the environment raised or returned something invalid, or a loss was not finite.
         """
         env = self._env()
         obs = self._reset(env) if self.obs is None else self.obs

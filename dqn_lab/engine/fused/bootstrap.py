@@ -1,7 +1,7 @@
-"""What stands for the next state's value, in compiled code: the `bootstrap` group.
+"""The `bootstrap` group in compiled code: how the next state's value is estimated.
 
-Arguments are the same everywhere: `q_values` [passes, B, A], of which those that are needed are filled; the `action` of
-all that is stored; `rows` [B], where the batch's transitions are; the plan, the settings and the workspace.
+The arguments are the same everywhere: `q_values` [passes, B, A], filled for the passes that are needed; the `action` of
+all stored transitions; `rows` [B], the batch's places among them; the plan, the settings and the workspace.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def fill_soft_mean(q_values, action, rows, plan, settings, space):
 
 @inline
 def _fill_bonus(q_values, action, rows, plan, settings, space):
-    """BONUS[b] = α clip(τ log π(a|s), clip, 0) with munchausen, and 0 with others."""
+    """BONUS[b] = α clip(τ log π(a|s), clip, 0) with munchausen, otherwise 0."""
     bonus, num_actions, number = part(space, plan, layout.BONUS), plan[layout.NUM_ACTIONS], q_values.dtype.type
     if plan[layout.BOOTSTRAP] != layout.MUNCHAUSEN:
         clear(bonus)
@@ -64,13 +64,13 @@ def _fill_bonus(q_values, action, rows, plan, settings, space):
 
 @inline
 def _selector(plan):
-    """Returns the forward pass whose Q-values select the next action: the online network's with double."""
+    """Returns the pass whose Q-values select the next action: with double the online network's, else the target's."""
     return layout.ONLINE_NEXT if plan[layout.BOOTSTRAP] == layout.DOUBLE else layout.TARGET_NEXT
 
 
 @inline
 def _greedy(q, first, number):
-    """Returns which of some of q is the largest, the first of several; NaN is larger than all, as in torch."""
+    """Returns the index of the largest of some of q, the first of several; NaN counts as the largest, as in torch."""
     best = first
     for a in range(first + 1, first + number):
         best = a if not q[a] <= q[best] and q[best] == q[best] else best

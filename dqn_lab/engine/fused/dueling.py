@@ -1,4 +1,4 @@
-"""The streams of a dueling network in compiled code: joined after the forward pass, parted before the backward one.
+"""The streams of a dueling network in compiled code: joined after the forward pass, split before the backward pass.
 
 A dueling network's outputs are K values, one for each of an action's outputs, then the A · K advantages.
 """
@@ -12,13 +12,13 @@ from dqn_lab.engine.fused.simd import fill, lanes, load, store
 
 @inline
 def join_streams(outputs, num_actions, num_outputs, tiles):
-    """Makes the advantages A, which follow the values V, V + A − mean A, output by output.
+    """Replaces the advantages A, stored after the values V, with V + A − mean A, for each output separately.
 
     Args:
         outputs: [tiles, (1 + A) · K, TILE].
         num_actions: A.
         num_outputs: K.
-        tiles: how many.
+        tiles: the number of tiles.
     """
     step = num_outputs * TILE
     size = (1 + num_actions) * step
@@ -32,7 +32,7 @@ def join_streams(outputs, num_actions, num_outputs, tiles):
 
 @inline
 def part_streams(dy, num_actions, num_outputs, tiles):
-    """Makes the gradient at V + A − mean A that at A, and puts that at V before it; the arguments are the same."""
+    """Turns the gradient at V + A − mean A into that at A, and writes that at V before it; same arguments."""
     step = num_outputs * TILE
     size = (1 + num_actions) * step
     for tile in range(0, tiles * size, size):

@@ -1,4 +1,4 @@
-"""The engine that hands a whole update to compiled code."""
+"""The engine that runs a whole update in compiled code."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class FusedEngine:
     """Runs an update as compiled kernels, in place on the networks' own memory.
 
     Each network's parameters become views of one flat array: what the kernels write is what the module, a checkpoint
-    and a target network's copy read. The engine owns the optimiser's moments; there is no `torch.optim` object. Held to
-    `torch` by tests: in float64 to 1e-10.
+    and a target network's copy read. The engine owns the optimiser's moments; there is no `torch.optim` object. Tests
+    compare it with `torch`: equal to 1e-10 in float64.
 
     Args:
         online: a multilayer perceptron.
-        target: the target network; the online one itself where there is none.
+        target: the target network; the online network itself if there is no target network.
         value: how a return is represented.
-        bootstrap: what stands for the next state's value.
-        optimizer: how a gradient becomes a step.
+        bootstrap: estimates the next state's value.
+        optimizer: turns gradients into steps.
         device: the CPU.
 
     Raises:
@@ -56,7 +56,7 @@ class FusedEngine:
         device: torch.device,
     ) -> None:
         names = support.identify(online, value, bootstrap, optimizer, device)
-        from dqn_lab import _numba  # numba is imported by those who use it
+        from dqn_lab import _numba  # imported on use, because it takes long
         from dqn_lab.engine.fused import workspace
 
         kernels = import_module(f"dqn_lab.engine.fused.{names['value.name']}")
@@ -110,7 +110,7 @@ class FusedEngine:
             num_updates, size = len(noise.minibatches), len(noise.minibatches[0])
             order = np.concatenate(noise.minibatches)
             if [*range(0, batch_size, size)] != [*np.cumsum([0, *map(len, noise.minibatches[:-1])])]:
-                raise ValueError("minibatches must all have one size, but for the last, which may be smaller")
+                raise ValueError("all minibatches must have the same size, except the last, which may be smaller")
         weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype, copy=False)
         priorities = np.empty(batch_size, self._params.dtype)
         rest = (weights, order, size, self._lr if lr is None else lr, *self._held, self._space, priorities)
@@ -170,7 +170,7 @@ class FusedEngine:
         return self._learn, tuple(memory), self._held, self._space, (sources, self._drawn)
 
     def _reserve(self, batch_size: int) -> None:
-        """Makes room for batches of up to this size."""
+        """Allocates the workspace for batches up to this size."""
         self._num_actions, num_observed = self._plan[layout.NUM_ACTIONS], layout.num_observed(self._plan)
         self._rows = np.arange(batch_size)
         self._seen = np.zeros((batch_size, num_observed), self._params.dtype)
@@ -197,7 +197,7 @@ class FusedEngine:
     def _read(self, batch: Batch, rest: tuple[Any, ...]) -> Array:
         """Sets the arrays that the kernel reads, and returns the batch's rows in them.
 
-        They are the memory's own, and are kept, unless the kernel cannot read these: then they are a copy of the batch.
+        They are the memory's own arrays, which are remembered, or a copy of the batch if the kernel cannot read those.
         """
         readable = all(map(_is_readable, batch.memory)) and batch.memory.action.dtype == np.int64
         fields, rows = batch.memory, batch.rows

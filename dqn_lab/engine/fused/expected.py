@@ -48,14 +48,14 @@ def target(action, reward, discount, rows, plan, settings, space):
 
 @inline
 def judge(action, rows, samples, share, weights, plan, settings, space, priorities):
-    """Sums loss and Q(s, a), notes |δ|, and fills `GRADIENT` with that of `share` of the loss at the outputs in `LAST`.
+    """Sums loss and Q(s, a), records |δ|, and fills `GRADIENT`: of `share` times the loss, at the outputs in `LAST`.
 
     The loss is δ² or Huber's, of the action taken; with `ALL_ACTIONS` the mean over all of them.
 
     Args:
         action, rows: see `target`.
-        samples: of the batch, whose outputs these are.
-        share: of the loss, in the mean that the gradient is of.
+        samples: the batch's samples whose outputs these are.
+        share: the weight of each loss in the mean whose gradient is taken.
         weights: [B], or empty where all are 1.
         priorities: [B], filled.
     """
@@ -105,12 +105,12 @@ def update(
     """Computes the targets of a whole batch, then takes a gradient step on each minibatch of it.
 
     Args:
-        obs, action, reward, next_obs, discount: all that is stored, observations as [N, I].
-        rows: [B], where the batch's transitions are.
-        weights: [B], or empty where all are 1.
+        obs, action, reward, next_obs, discount: all stored transitions, observations as [N, I].
+        rows: [B], the places of the batch's transitions.
+        weights: [B], or empty if all are 1.
         order: [B], the samples in the order in which minibatches of `minibatch_size` take them.
         lr: the learning rate.
-        online, target_network: their parameters, flat; one array where there is no target network.
+        online, target_network: their parameters, flat; the same array if there is no target network.
         state: [3, parameters]: the optimiser's two moments, and the last gradient.
         plan, settings, space: see `layout.py`.
         priorities: [B], filled.

@@ -1,8 +1,8 @@
-"""What a multilayer perceptron's layers are made of, in compiled code.
+"""The operations of a multilayer perceptron's layers in compiled code.
 
 The batch is cut into tiles of `TILE` samples, and a layer's m features are stored as [tiles, m, TILE]: samples lie
-beside each other, a vector operation does the same for each, and a sample's result does not depend on what else is in
-the batch. What pads the last tile is finite, and its gradient 0. Arrays are of one dimension; a comment or an
+side by side, a vector operation does the same for each, and a sample's result does not depend on the rest of the
+batch. The padding of the last tile is finite, and its gradient is 0. Arrays are of one dimension; a comment or an
 argument's shape says what they mean.
 """
 
@@ -17,7 +17,7 @@ from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, positive,
 NORM_EPS = 1e-5  # of torch.nn.LayerNorm
 
 
-# Twelve sums at a time: more than hide the latency of multiply_add. Where there are no six rows left the last one is
+# Twelve sums at a time, enough to hide the latency of multiply_add. If fewer than six rows are left, the last one is
 # computed several times, to the same result.
 @inline
 def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, inner, tiles):
@@ -25,7 +25,7 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
 
     Args:
         out: [tiles, rows, TILE].
-        bias: [rows], or empty: then what is in `out` already is added to.
+        bias: [rows], or empty to add to what `out` contains already.
         left: a matrix of `rows` rows, its columns numbered by o and i, laid out by the three steps.
         right: [tiles, outer · inner, TILE].
     """
@@ -74,13 +74,13 @@ def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, i
 
 @inline
 def _pair(array, at):
-    """Returns two vectors that lie one behind the other."""
+    """Returns two adjacent vectors."""
     return load(array, at), load(array, at + lanes(array))
 
 
 @inline
 def _put(array, at, a, b):
-    """Writes two vectors one behind the other."""
+    """Writes two adjacent vectors."""
     store(array, at, a)
     store(array, at + lanes(array), b)
 
@@ -118,7 +118,7 @@ def derive(dy, y, activation):
 def normalise(x, normal, scale, weight, bias, width, tiles):
     """Sets x to weight · (x − mean) / √(variance + ε) + bias, over each sample's features.
 
-    Keeps the normal form [tiles, width, TILE] and 1/√… [tiles, TILE] for `denormalise`.
+    Keeps the normalised x [tiles, width, TILE] and 1/√… [tiles, TILE] for `denormalise`.
     """
     number = x.dtype.type
     share, eps, one = fill(number(1) / number(width)), fill(number(NORM_EPS)), fill(number(1))
@@ -142,7 +142,7 @@ def normalise(x, normal, scale, weight, bias, width, tiles):
 
 @inline
 def denormalise(dy, normal, scale, weight, weight_grad, bias_grad, width, tiles):
-    """Makes the gradient at `normalise`'s result, in place, the one at its argument; adds the parameters' to theirs."""
+    """Turns the gradient at `normalise`'s result into that at its argument, in place; adds to the parameters'."""
     number, wide = dy.dtype.type, lanes(dy)
     share = fill(number(1) / number(width))
     for feature in range(width):

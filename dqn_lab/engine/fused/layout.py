@@ -1,6 +1,6 @@
-"""How a composition is written down for the kernels: what each entry of their arrays means.
+"""How a composition is encoded for the kernels: the meaning of each entry of their arrays.
 
-Beside the legend of `types.py`, I stands for a network's inputs: an observation's numbers.
+In addition to the letters of `types.py`, I is the number of a network's inputs.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LAYERS = PARTS_END + 1
 # a layer: its features, where its parameters begin (σ: the weight's, then the bias's), where the gradient
 # of its weight is summed up, and how many features the layers before it have
 INPUTS, OUTPUTS, WEIGHT, BIAS, GAIN, SHIFT, SIGMA, BLOCK, FEATURES, FIELDS = range(10)
-# a number that is a state: the first of its inputs, its least value, and how many values it can have
+# a number of a state: its first input, its least value, and the number of its possible values
 FIRST_INPUT, LEAST, NUM_VALUES, STATE_FIELDS = range(4)
 
 # the settings (float64); the last two change: the policy's ε, and the product of nadam's shares of momentum so far
@@ -55,7 +55,7 @@ SETTINGS = (
 ) = range(16)  # fmt: skip
 
 TILE = 16  # samples that the kernels work on together; two vectors of float32, four of float64
-CHUNK = 4  # tiles that go forward and backward before the next do: few enough to stay in the nearest cache
+CHUNK = 4  # tiles that go forward and backward together: few enough to stay in the nearest cache
 
 
 def layer_rows(widths: Sequence[int], layer_norm: bool, noisy: bool, num_cosines: int = 0) -> list[list[int]]:
@@ -105,10 +105,10 @@ def num_parameters(plan: Any) -> int:
 
 
 def num_observed(plan: Any) -> int:
-    """Returns how many numbers an observation has: as many as there are inputs, unless they are read as one-hot."""
+    """Returns how many numbers an observation has: as many as the inputs, unless they become one-hot."""
     return int((len(plan) - plan[STATES]) // STATE_FIELDS if plan[STATES] else plan[LAYERS + INPUTS])
 
 
 def round_up(number: Any) -> Any:
-    """Returns the smallest multiple of `TILE` that is not below an integer, or an array of them."""
+    """Rounds an integer, or an array of them, up to a multiple of `TILE`."""
     return -(-number // TILE) * TILE

@@ -1,6 +1,6 @@
-"""A multilayer perceptron forward and backward in compiled code.
+"""The forward and backward pass of a multilayer perceptron in compiled code.
 
-Nothing here depends on a network's shape, which the plan has: everything is compiled once for float32 and once for
+The network's shape is in the plan, so everything is compiled only once for float32 and once for
 float64. `layers.py` says how activations are stored, `layout.layer_rows` how parameters are.
 """
 
@@ -23,8 +23,8 @@ def observe(obs, rows, samples, plan, space):
 
     Args:
         obs: [N, I]; for states [N, numbers].
-        rows: [B], where in `obs` the batch is.
-        samples: which of the batch, at most `CHUNK` tiles of them.
+        rows: [B], the batch's places in `obs`.
+        samples: the batch's samples to copy, at most `CHUNK` tiles.
 
     Returns:
         the number of tiles.
@@ -54,7 +54,7 @@ def observe(obs, rows, samples, plan, space):
 def forward(params, samples, purpose, plan, space):
     """Computes the outputs of the observations that `observe` copied: `LAST`, [tiles, A · K, TILE].
 
-    With dueling K rows of values come before them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
+    With dueling, K rows of values come before them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
 
     Args:
         params: the network's, flat.

@@ -1,4 +1,4 @@
-"""How a gradient becomes a step, in compiled code: the `optimizer` group, in place on flat arrays."""
+"""The `optimizer` group in compiled code: turns a gradient into a step, in place on flat arrays."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def take_step(params, grad, first, second, learning_rate, plan, settings):
         layout.ADAM,
         layout.ADAMW,
         layout.KERAS_ADAM,
-    ):  # Keras adds ε before it corrects the second moment, the others after
+    ):  # Keras adds ε before correcting the second moment, the others after
         shrink = dtype(1 - learning_rate * settings[layout.WEIGHT_DECAY]) if rule == layout.ADAMW else dtype(1)
         rest, spread = 1 - settings[layout.BETA1] ** number, math.sqrt(1 - settings[layout.BETA2] ** number)
         rate = dtype(learning_rate * spread / rest) if rule == layout.KERAS_ADAM else dtype(learning_rate / rest)
@@ -107,7 +107,7 @@ def _average(first, second, settings, grad):
 
 @inline
 def _clip_values(grad, max_value):
-    """Takes each number of a gradient to the nearer of ± `max_value` where it lies beyond, and leaves what is none."""
+    """Clips each number of a gradient to ± `max_value`; leaves NaN."""
     if max_value == math.inf:
         return
     limit = grad.dtype.type(max_value)
@@ -130,6 +130,6 @@ def _clip(grad, max_norm):
     for i in range(whole, len(grad)):
         norm += grad[i] * grad[i]
     factor = max_norm / (math.sqrt(norm) + 1e-6)
-    if not factor >= 1:  # a norm that is no number spoils the gradient, as it does there
+    if not factor >= 1:  # also if the norm is NaN, which then spreads to the gradient, as in torch
         for i in range(len(grad)):
             grad[i] *= grad.dtype.type(factor)

@@ -1,4 +1,4 @@
-"""A composition as the kernels read it, made of its objects: see `layout.py`."""
+"""Encodes a composition's objects for the kernels: see `layout.py`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from dqn_lab.value._fractions import FractionNetwork
 
 
 def make_plan(names: dict[str, Any], network: Any, value: Any, optimizer: Optimizer) -> Array:
-    """Writes a composition down, but for where the workspace's parts begin.
+    """Encodes a composition, except for where the workspace's parts begin.
 
     Args:
-        names: what `support.identify` calls its parts.
+        names: its parts' names from `support.identify`.
     """
     codes = {key: SUPPORTED[key][name] for key, name in names.items()}
     num_cosines, counts = vars(value).get("num_cosines", 0), vars(value).get("counts", {})
@@ -72,7 +72,7 @@ def _target_size(value: str, num_judged: int, num_outputs: int, num_mixed: int) 
 
 
 def make_settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> Array:
-    """Writes a composition's numbers down; 0 for those that it does not have."""
+    """Returns a composition's settings; 0 for those that it does not have."""
     parts = {name: number for part in (value, bootstrap, optimizer) for name, number in vars(part).items()}
     parts["beta1"], parts["beta2"] = parts.get("betas") or 2 * (parts.get("decay", parts.get("alpha", 0.0)),)
     parts["momentum_product"] = 1.0
@@ -81,7 +81,7 @@ def make_settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> A
 
 
 def flatten(network: Any, plan: Array) -> Tensor:
-    """Makes a network's parameters views of one flat array as the plan has it, and returns that."""
+    """Makes a network's parameters views of one flat array in the plan's layout, and returns the array."""
     flat = torch.empty(sum(parameter.numel() for parameter in network.parameters()), dtype=perceptron(network).dtype)
     for parameter, place in _places(network, plan):
         view = flat[place : place + parameter.numel()].view_as(parameter)
@@ -90,7 +90,7 @@ def flatten(network: Any, plan: Array) -> Tensor:
 
 
 def _states(network: Any) -> Array:
-    """Returns a row of the plan for each number of an observation that the network reads as one-hot."""
+    """Returns a row of the plan for each number of an observation that becomes one-hot inputs."""
     if network.states is None:
         return np.empty((0, layout.STATE_FIELDS), np.int64)
     numbers, values = network.states.cpu().numpy()
@@ -99,14 +99,14 @@ def _states(network: Any) -> Array:
 
 
 def _widths(network: Any) -> list[int]:
-    """Returns the features of each layer; a dueling network's last two are one."""
+    """Returns the features of each layer; a dueling network's two last layers count as one."""
     linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
     widths = [linear[0].in_features, *(layer.out_features for layer in linear)]
     return widths if network.head.value is None else [*widths[:-2], sum(widths[-2:])]
 
 
 def _places(network: Any, plan: Array) -> Iterator[tuple[Tensor, int]]:
-    """Yields each parameter and where it begins; the second of two linear layers that are one row follows the first."""
+    """Yields each parameter and where it begins; if two linear layers share a row, the second follows the first."""
     rows = iter(layout.linear_layers(plan))
     row, filled = next(rows), 0
     if isinstance(network, FractionNetwork):

@@ -1,7 +1,7 @@
-"""Vectors of the processor as numba values: the one thing that loops over arrays cannot say.
+"""The processor's vectors as numba values, which loops over arrays cannot express.
 
-A compiler keeps a sum in a register only where it can prove that what it writes is not what it reads next. Here sums
-are values, so that a product of matrices runs near the processor's peak. Arrays are of one dimension, of float32 or
+A compiler keeps a sum in a register only if it can prove that a write does not change what it reads next. Here sums
+are values, so a matrix product runs near the processor's peak. Arrays are of one dimension, of float32 or
 float64. Bounds are checked only if `CHECK_BOUNDS` is set: otherwise a load beyond an array's end reads what lies there.
 """
 
@@ -19,11 +19,11 @@ from numba.np.arrayobj import populate_array
 
 from dqn_lab._numba import CHECK_BOUNDS
 
-BITS = 256  # on processors with narrower registers a vector is some of them
+BITS = 256  # on processors with narrower registers, a vector takes several of them
 
 
 class Vector(types.Type):
-    """The type of `BITS` of floating-point numbers; vectors add, subtract, multiply and divide number by number."""
+    """The type of `BITS` bits of floating-point numbers; arithmetic on vectors is elementwise."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype, self.lanes = dtype, BITS // dtype.bitwidth
@@ -55,7 +55,7 @@ for _operation, _instruction in {"add": "fadd", "sub": "fsub", "mul": "fmul", "t
 
 
 def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any, count: Any = 1) -> Any:
-    """Returns the address of array[index], from where on `count` numbers are used."""
+    """Returns the address of array[index], from which `count` numbers will be used."""
     made = context.make_array(array_type)(context, builder, array)
     if CHECK_BOUNDS:
         count = count if isinstance(count, ir.Value) else ir.Constant(index.type, count)
@@ -88,7 +88,7 @@ def element(context: Any, builder: Any, array_type: Any, array: Any, index: Any)
 
 
 def lower_view(context: Any, builder: Any, array_type: Any, array: Any, start: Any, size: Any) -> Any:
-    """Makes the array that is array[start : start + size]."""
+    """Makes the view array[start : start + size]."""
     whole, made = (context.make_array(array_type)(context, builder, *given) for given in ((array,), ()))
     data, strides = _address(context, builder, array_type, array, start, size), builder.extract_value(whole.strides, 0)
     populate_array(made, data, [size], [strides], whole.itemsize, whole.meminfo, whole.parent)
@@ -143,7 +143,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
 @intrinsic
 def spread(typing: Any, array: Any, index: Any) -> Any:
-    """Returns a vector full of array[index]."""
+    """Returns a vector with every number equal to array[index]."""
     vector = Vector(array.dtype)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -155,7 +155,7 @@ def spread(typing: Any, array: Any, index: Any) -> Any:
 
 @intrinsic
 def fill(typing: Any, number: Any) -> Any:
-    """Returns a vector full of a number."""
+    """Returns a vector with every number equal to the given one."""
     vector = Vector(number)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -186,7 +186,7 @@ def root(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def total(typing: Any, a: Any) -> Any:
-    """Returns the sum of a vector's numbers: of its halves, of their halves, and so on."""
+    """Returns the sum of a vector's numbers, added pairwise by halves."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         (vector,), half = args, a.lanes // 2
@@ -202,7 +202,7 @@ def total(typing: Any, a: Any) -> Any:
 
 @intrinsic
 def positive(typing: Any, a: Any) -> Any:
-    """Returns 1 where a > 0, and 0 elsewhere."""
+    """Returns 1 where a > 0, else 0."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = args[0].type
@@ -257,7 +257,7 @@ def transpose(typing: Any, out: Any, to: Any, source: Any, at: Any, step: Any) -
 
         rows = [builder.load(pointer(args[2], args[3], row), align=source.dtype.bitwidth // 8) for row in range(size)]
         half = size // 2
-        while half:  # squares of this size change places across the diagonal
+        while half:  # swaps squares of this size across the diagonal
             for row in (row for row in range(size) if not row & half):
                 pair = rows[row], rows[row + half]
                 upper = [lane + size - half if lane & half else lane for lane in range(size)]

@@ -1,4 +1,4 @@
-"""What the kernels support: one table, from which the check, its help, the plan and a constructor's refusal derive."""
+"""What the kernels support: one table, from which the check, the help, the plan and the errors derive."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dqn_lab.engine.fused import layout
 from dqn_lab.types import Bootstrap, Optimizer, Value
 from dqn_lab.value._fractions import FractionNetwork
 
-SUPPORTED: dict[str, dict[Any, int | None]] = {  # key of a configuration: its values, by what the kernels know them
+SUPPORTED: dict[str, dict[Any, int | None]] = {  # key of a configuration: its supported values, with their codes
     "network.name": {"mlp": None},
     "network.activation": {"relu": layout.RELU, "tanh": layout.TANH},
     "network.noisy": {False: None, True: None},
@@ -36,14 +36,14 @@ def describe() -> str:
 
 
 def refusals(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yields why the kernels do not run what some keys of a configuration are, one line a key."""
+    """Yields why the kernels do not run a configuration, one line per key."""
     for key, value in values.items():
         if value not in SUPPORTED[key]:
             yield f"does not run {key}={_words([value])}, only {_words(SUPPORTED[key])}; engine=torch does"
 
 
 def configured(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what a configuration has for the table's keys; other components' keys are left to their names."""
+    """Returns a configuration's values for the table's keys; of unsupported components only the names."""
     values = {}
     for key in SUPPORTED:
         group, _, name = key.partition(".")
@@ -55,7 +55,7 @@ def configured(config: Mapping[str, Any]) -> dict[str, Any]:
 def identify(
     network: Any, value: Value, bootstrap: Bootstrap, optimizer: Optimizer, device: torch.device
 ) -> dict[str, Any]:
-    """Returns what a configuration of these objects would have for the table's keys.
+    """Returns the values of the table's keys that describe these objects.
 
     Raises:
         ValueError: the kernels do not run one of them.
@@ -81,7 +81,7 @@ def _refuse(values: Mapping[str, Any]) -> None:
 
 
 def _name(group: str, component: Any) -> str:
-    """Returns the name that the table has for a component; that of its class if it has none."""
+    """Returns a component's name in the table, or its class's name if it has none."""
     names = {registry.lookup(group, name): name for name in SUPPORTED[f"{group}.name"]}
     return str(names.get(type(component), type(component).__name__))
 

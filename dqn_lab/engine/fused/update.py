@@ -1,4 +1,4 @@
-"""The parts of an update that every value shares: forward passes over a batch, and gradient steps."""
+"""What the updates of all values share: forward passes over a batch, and gradient steps."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def make_evaluate(forward: Any, reduce: Any) -> Any:
             outputs: [B · A · K], filled with the outputs themselves; or empty.
             obs: [N, I].
             rows: [B].
-            order: [B], the order in which 0 … B − 1 are taken.
+            order: [B], the order in which the samples 0 … B − 1 are processed.
             params: the network's, flat.
             purpose: of the forward pass.
             plan, settings: the composition, as `layout.py` has it.
@@ -79,7 +79,7 @@ def make_run_passes(evaluate: Any) -> Any:
         """
         q_values, next_outputs = part(space, plan, layout.PASS_Q_VALUES), part(space, plan, layout.NEXT_OUTPUTS)
         size = len(rows) * plan[layout.NUM_ACTIONS]
-        for which in range(layout.NUM_PASSES):  # one call in a loop is one to compile
+        for which in range(layout.NUM_PASSES):  # a call in a loop is compiled only once
             if plan[layout.PASSES + which]:
                 out = view(q_values, which * size, size)
                 keeps = plan[layout.DISTRIBUTION] and which == layout.TARGET_NEXT
@@ -146,7 +146,7 @@ def begin_step(grad, plan, space):
 
 @inline
 def end_step(params, state, lr, plan, settings, space):
-    """Takes a step along the gradient that `backward` has summed up since `begin_step`."""
+    """Takes a step with the gradient that `backward` has summed since `begin_step`."""
     collect(state[2], plan, space)
     spread_gradient(state[2], plan, space)
     take_step(params, state[2], state[0], state[1], lr, plan, settings)

@@ -1,4 +1,4 @@
-"""Where the kernels keep what they compute on the way: parts of one flat array, whose names are in `layout.py`."""
+"""The kernels' scratch memory: parts of one flat array, whose names are in `layout.py`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
-    """Returns how many numbers each part has for batches of up to this size."""
+    """Returns the size of each part for batches up to this size."""
     rows = layout.linear_layers(plan)
     inputs, outputs = rows[:, layout.INPUTS], rows[:, layout.OUTPUTS]
     last, embeds, noisy = rows[plan[layout.NUM_LAYERS] - 1], plan[layout.NUM_COSINES] > 0, plan[layout.NOISE_SIZE] > 0
@@ -50,7 +50,7 @@ def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
         layout.PAIR_GRADIENT: pairs * last[layout.INPUTS],
         layout.BLOCKS: (round_up(inputs) * outputs).sum(),
         layout.ZEROS: widest,
-        layout.HIDDEN: hidden + TILE * TILE,  # a tile more, because features are turned tile by tile
+        layout.HIDDEN: hidden + TILE * TILE,  # one tile more, because features are transposed tile by tile
         layout.NORMAL: hidden,
         layout.NORM_SCALE: samples * len(rows),
         layout.LAST: samples * width,
@@ -61,9 +61,9 @@ def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
 
 
 def allocate(plan: Array, batch_size: int, dtype: np.dtype[np.floating]) -> Array:
-    """Makes a workspace for batches of up to this size, and writes into the plan where its parts begin.
+    """Allocates a workspace for batches up to this size, and writes into the plan where its parts begin.
 
-    Parts begin where a cache line does.
+    Parts begin at cache lines.
     """
     sizes = part_sizes(plan, batch_size)
     ends = np.cumsum([0, *(round_up(sizes[which]) for which in range(layout.PARTS, layout.PARTS_END))])
