@@ -19,9 +19,20 @@ FLAGS = {
     "resume": ("--help", "--trust"),
     "verify": ("--evaluate", "--help", "--trust"),
     "evaluate": ("--csv", "--episodes", "--help", "--policy", "--seed", "--trust"),
-    "report": ("--against", "--compare", "--control", "--help", "--metric", "--open", "--out", "--threshold"),
+    "play": ("--episodes", "--fps", "--help", "--policy", "--seed", "--trust"),
+    "record": (
+        "--episodes", "--fps", "--gif", "--grid", "--help", "--out", "--policy", "--seed", "--tiles", "--trust",
+        "--width",
+    ),
+    "inspect": ("--dims", "--episodes", "--help", "--open", "--out", "--policy", "--seed", "--trust"),
+    "explain": ("--config-dir", "--help", "--html", "--trust"),
+    "report": (
+        "--against", "--compare", "--control", "--help", "--metric", "--open", "--out", "--threshold", "--trust",
+        "--videos",
+    ),
     "components": ("--config-dir", "--help"),
-}
+    "warm": ("--help",),
+}  # fmt: skip
 FUNCTION = """_dqn_lab() {
     local IFS=$'\\n'
     COMPREPLY=($(COMP_LINE="${COMP_LINE:0:COMP_POINT}" dqn-lab -sc query=bash 2>/dev/null))
@@ -66,7 +77,7 @@ def _answers(words: list[str]) -> Iterator[str]:
         found: Iterable[str] = [*COMMANDS, "--help", "--version"]
     elif word.startswith("-"):
         found = FLAGS.get(command, ())
-    elif typed and typed[-1] in ("--config-dir", "--dir", "--out", "--csv", "--against"):
+    elif typed and typed[-1] in ("--config-dir", "--dir", "--out", "--csv", "--against", "--html"):
         found = _files(word)
     elif command == "components":
         found = (*GROUPS, "experiment", "sweep")

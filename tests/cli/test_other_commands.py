@@ -3,12 +3,15 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from dqn_lab.cli import COMMANDS, _completion, _index
 
 
 def test_evaluate_prints_the_mean_and_writes_nothing(cli, finished):
@@ -146,6 +149,7 @@ def test_bash_completes(tmp_path):
     ("train", "--help"), ("-sc", "query=bash"), ("sweep",), ("components", "experiment"),
 ])  # fmt: skip
 def test_help_and_completion_import_neither_torch_nor_hydra(words):
+    _index.read()  # the first command after a change of the code makes the index
     code = (
         f"import sys; from dqn_lab.cli import main\ntry: main({list(words)})\nexcept SystemExit: pass\n"
         "assert not {'torch', 'hydra', 'gymnasium', 'pandas'} & set(sys.modules)"
@@ -174,3 +178,8 @@ def test_help_shows_the_keys_of_what_is_chosen(cli):
     assert "  target.tau=0.005\n" in out
     assert "target.unit=updates" in out
     assert "  evaluation.num_episodes=10\n" in out
+
+
+@pytest.mark.parametrize("command", [name for name in COMMANDS if name != "train"])
+def test_completion_knows_the_flags_of_every_command(cli, command):
+    assert sorted({*re.findall(r"--[a-z-]+", cli(command, "--help").out)}) == [*_completion.FLAGS[command]]
