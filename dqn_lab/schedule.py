@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
 from annotated_types import Ge, Gt
 from pydantic import ConfigDict, with_config
 from typing_extensions import TypedDict
@@ -163,6 +162,8 @@ class Curve:
     """
 
     def __init__(self, schedule: Callable[[Progress], float]) -> None:
+        import numpy as np  # mistyped commands are answered without it
+
         self.schedule = schedule
         component: object = schedule
         self.position = _POSITION[component.unit] if isinstance(component, Counted) else None

@@ -93,7 +93,5 @@ def test_other_bootstraps_are_handed_none(configure):
     assert build(configure("bootstrap=max", "exploration=constant")).agent.epsilon is None
 
 
-def test_the_kernels_leave_it_to_torch(configure):
-    with pytest.raises(ConfigError, match=r"engine=fused: does not run bootstrap\.name=expected_sarsa"):
-        configure("bootstrap=expected_sarsa", "engine=fused")
-    assert build(configure("bootstrap=expected_sarsa", "episodes=100")).choices["engine"].name == "torch"
+def test_auto_chooses_the_kernels_for_it(configure):
+    assert build(configure("bootstrap=expected_sarsa", "episodes=100")).choices["engine"].name == "fused"

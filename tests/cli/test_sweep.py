@@ -236,7 +236,7 @@ def test_a_directory_holds_one_sweep(ask):
     assert other.code == 2
     assert "/here: holds a sweep over [episodes=6 " in other.err
     changed = ask("seed=0", "--dir", "here", variants="{a: [target.interval=2]}", control="a")
-    assert "/here: variant 'a' was [target.interval=1] there; choose another directory" in changed.err
+    assert "/here: variant 'a' is [target.interval=1] there; choose another directory" in changed.err
 
 
 def test_without_a_name_the_questions_are_listed(cli):

@@ -61,6 +61,7 @@ def pairwise(seed: int = 0) -> list[tuple[str, ...]]:
         frozenset({(a, i), (b, j)})
         for a, b in itertools.combinations(groups, 2)
         for i, j in itertools.product(range(len(CHOICES[a])), range(len(CHOICES[b])))
+        if len(_kept({a: i, b: j})) == 2
     }
     found = []
     while left:
@@ -68,7 +69,8 @@ def pairwise(seed: int = 0) -> list[tuple[str, ...]]:
         for _ in range(30):
             a_pair = dict(rng.choice(sorted(map(sorted, left))))
             candidate = {group: a_pair.get(group, rng.randrange(len(CHOICES[group]))) for group in groups}
-            covered = {frozenset(pair) for pair in itertools.combinations(candidate.items(), 2)} & left
+            covered = {frozenset(pair) for pair in itertools.combinations(_kept(candidate).items(), 2)}
+            covered &= left
             candidates.append((len(covered), sorted(candidate.items()), covered))
         _, chosen, covered = max(candidates, key=lambda candidate: candidate[:2])
         left -= covered
@@ -84,9 +86,14 @@ def at_random(seed: int) -> tuple[str, ...]:
 
 def overrides(chosen: dict[str, int]) -> tuple[str, ...]:
     """Returns the overrides of some choices, without those that do not go together."""
-    words = [word for group, i in chosen.items() for word in CHOICES[group][i]]
-    if NOT_GREEDY & {*words}:
-        words = [word for word in words if word != "bootstrap=expected_sarsa"]
+    words = [word for group, i in _kept(chosen).items() for word in CHOICES[group][i]]
     if "buffer=none" in words:
         words = [word for word in words if not word.startswith(("train.minibatch", "train.num_updates"))]
     return (*COMMON, *words)
+
+
+def _kept(chosen: dict[str, int]) -> dict[str, int]:
+    """Leaves out `expected_sarsa` where the policy's probabilities are not those of ε-greedy."""
+    words = {word for group, i in chosen.items() for word in CHOICES[group][i]}
+    clash = NOT_GREEDY & words and "bootstrap=expected_sarsa" in words
+    return {group: i for group, i in chosen.items() if not (clash and group == "bootstrap")}

@@ -65,7 +65,10 @@ def compare(configure, overrides, lengths=(97, 41), steps=STEPS):
     return rows[0]
 
 
-@pytest.mark.parametrize("overrides", pairwise()[::2], ids=",".join)
+@pytest.mark.parametrize("overrides", [
+    pytest.param(overrides, id=",".join(overrides), marks=[pytest.mark.slow] if number % 4 else [])
+    for number, overrides in enumerate(pairwise())
+])  # fmt: skip
 def test_every_composition_gives_the_same_bytes(configure, overrides):
     compare(configure, overrides)
 

@@ -225,10 +225,8 @@ def test_the_same_seed_gives_the_same_bytes_in_every_composition(configure, tmp_
     assert tables[0][0].count(b"\n") > 2
 
 
-def test_auto_leaves_it_to_torch_and_says_why(configure):
-    reason = "does not run value.name=implicit_quantile, only expected; engine=torch does"
-    choice = build(configure(*SMALL)).choices["engine"]
-    assert (choice.name, choice.rejected["fused"]) == ("torch", reason)
+def test_auto_chooses_the_kernels_for_it(configure):
+    assert build(configure(*SMALL)).choices["engine"].name == "fused"
 
 
 def test_online_selector_and_target_have_their_own_fractions(configure):

@@ -56,6 +56,7 @@ def test_minibatches_of_any_sizes_are_taken_as_they_are_or_refused(minibatches):
     assert distance(fused.online, engine.online) < 1e-10
 
 
+@pytest.mark.slow
 @few
 @given(compositions())
 def test_in_single_precision_a_hundred_updates_lose_no_more_than_those_of_torch(composition):

@@ -102,7 +102,8 @@ def test_what_leaves_an_array_by_one_number_is_caught():
         assert (inside, beyond) == (False, True), name
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_stay_within_their_arrays(dtype):
     """Whatever they do, with sizes that fill no vector, tile or chunk; each part of the workspace is an array."""
     done, directory = run(COMPOSITIONS.format(dtype=dtype))
