@@ -56,7 +56,8 @@ def stop(monkeypatch):
 
 @pytest.mark.parametrize("overrides", [(), ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=150")])
 @pytest.mark.parametrize(("rollout", "safe_points"), [
-    ("python", (1,)), ("python", (12,)), ("python", (3, 7, 4)), ("compiled", (1,)), ("compiled", (3, 2, 1)),
+    ("python", (1,)), ("python", (12,)), ("python", (3, 7, 4)), pytest.param("compiled", (1,), marks=pytest.mark.slow),
+    ("compiled", (3, 2, 1)),
 ])  # fmt: skip
 def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, overrides, rollout, safe_points):
     overrides = (*overrides, f"rollout={rollout}", "env.implementation=compiled")

@@ -36,7 +36,10 @@ def rows(configure, directory, *overrides):
         return list(csv.DictReader(file))
 
 
-@pytest.mark.parametrize("composition", COMPOSITIONS)
+@pytest.mark.parametrize("composition", [
+    pytest.param(name, marks=[pytest.mark.slow] if "quantiles" in name or name == "iqn" else [])
+    for name in COMPOSITIONS
+])  # fmt: skip
 def test_measuring_changes_no_number(configure, tmp_path, composition):
     words = (*COMPOSITIONS[composition], *SHORT)
     plain = rows(configure, tmp_path / "plain", *words)

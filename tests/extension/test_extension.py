@@ -133,7 +133,9 @@ BROKEN = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("group", BROKEN)
+@pytest.mark.parametrize("group", [
+    pytest.param(group, marks=[] if group in ("value", "network", "logger") else [pytest.mark.slow]) for group in BROKEN
+])  # fmt: skip
 def test_a_component_of_the_wrong_shape_ends_a_command_before_its_run(tmp_path, group):
     """Built and used once on a scratch copy: one line, exit code 2, and no directory."""
     body, said = BROKEN[group]

@@ -66,7 +66,7 @@ def compare(configure, overrides, lengths=(97, 41), steps=STEPS):
 
 
 @pytest.mark.parametrize("overrides", [
-    pytest.param(overrides, id=",".join(overrides), marks=[pytest.mark.slow] if number % 4 else [])
+    pytest.param(overrides, id=",".join(overrides), marks=[pytest.mark.slow] if number % 8 else [])
     for number, overrides in enumerate(pairwise())
 ])  # fmt: skip
 def test_every_composition_gives_the_same_bytes(configure, overrides):
