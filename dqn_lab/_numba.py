@@ -18,13 +18,14 @@ import platformdirs
 from numba.core import caching
 
 _log = logging.getLogger(__name__)
+# the kernels' source files
 _SOURCES = (
     "_numba.py",
     "_function.py",
     "*/_*kernels.py",
     "engine/fused/*.py",
     "env/compiled/*.py",
-)  # the kernels' source files
+)
 CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: kernels take several times as long
 # No "fastmath": it lets the compiler reorder sums in one compilation and not in another, so that a kernel just compiled
 # and one read from disk could differ in the last bit. Kernels state themselves what is to be fused or reordered.

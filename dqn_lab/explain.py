@@ -15,6 +15,7 @@ from dqn_lab.records import value_text
 from dqn_lab.schedule import Every, Progress
 from dqn_lab.types import ConfigError
 
+# what an algorithm is made of
 PARTS = (
     "network",
     "value",
@@ -23,7 +24,7 @@ PARTS = (
     "optimizer",
     "target",
     "exploration",
-)  # what an algorithm is made of
+)
 COMPARED = (*PARTS, "train", "discount")
 
 

@@ -20,11 +20,12 @@ from dqn_lab.types import Array
 
 Picture = NDArray[np.uint8]  # [height, width, 3]
 EXTRA = 'pip install "dqn-lab[video]"'
+# the variables that tell Linux programs where to open windows
 DISPLAYS = (
     "DISPLAY",
     "WAYLAND_DISPLAY",
     "SDL_VIDEODRIVER",
-)  # the variables that tell Linux programs where to open windows
+)
 LEAST_SIDE = 240  # pixels; smaller pictures are enlarged by a whole factor
 PAPER, INK, SOFT = (21, 24, 28), (233, 235, 238), (163, 172, 184)
 GAP = 8  # pixels between pictures side by side

@@ -20,13 +20,14 @@ if TYPE_CHECKING:  # importing it would import numpy
     from dqn_lab.types import Table
 
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
+# they change no result, and so not a job's identity
 NOT_THE_RUN = (
     "display",
     "rollout",
     "checkpoint",
     "env.return_bounds",
     "env.implementation",
-)  # they change no result, and so not a job's identity
+)
 MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, in addition to `NOT_THE_RUN`
 LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values that leave an older run's identity as it was
     "diagnostics": {"name": "none"},

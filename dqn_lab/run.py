@@ -144,8 +144,9 @@ class Run:
             self._leave(safely=isinstance(error, Interrupted) and error.safe)
             raise
         except (Exception, SystemExit) as error:
-            code = error.code if isinstance(error, SystemExit) else None
-            ended = TrainingError(f"code in the run called exit({code})") if isinstance(error, SystemExit) else error
+            ended = error
+            if isinstance(error, SystemExit):
+                ended = TrainingError(f"code in the run called exit({error.code})")
             self.record["error"] = one_line(ended)
             _log.info("failed at %s", self.progress, exc_info=error)
             raise ended from error

@@ -104,9 +104,8 @@ class Bar(_Live):
     def __init__(self, experiment: Experiment, console: Console) -> None:
         super().__init__(experiment)
         narrow = console.width < 100
-        self.room = (
-            max(0, console.width - 26) if narrow else None
-        )  # beside a short bar, the percentage and the time left
+        # beside a short bar, the percentage and the time left
+        self.room = max(0, console.width - 26) if narrow else None
         self.bar = rich_progress.Progress(
             rich_progress.BarColumn(bar_width=8 if narrow else None),
             rich_progress.TaskProgressColumn(),
@@ -241,9 +240,8 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:
     """Returns the names in a configuration that import code from outside the package: `module:Name`."""
-    parts = [
-        part for part in config.values() if isinstance(part, Mapping)
-    ]  # loggers are one level deeper, and are not needed to play
+    # loggers are one level deeper, and are not needed to play
+    parts = [part for part in config.values() if isinstance(part, Mapping)]
     names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
     return {name for name in names if ":" in name}
 

@@ -17,10 +17,11 @@ from torch import Tensor
 
 _log = logging.getLogger(__name__)
 SMALL = 2**16  # multiplications; a smaller product is faster inlined in the graph than as a library call
+# no pool of compiler processes; sizes are checked by the caller
 _OPTIONS = {
     "compile_threads": 1,
     "size_asserts": False,
-}  # no pool of compiler processes; sizes are checked by the caller
+}
 _compiler: Any = torch.compiler
 _graphs: dict[str, Callable[..., Any]] = {}  # of this process; its runs often share one composition
 

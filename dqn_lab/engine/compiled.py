@@ -201,9 +201,8 @@ class _Bound(nn.Module):
 
     def __init__(self, network: nn.Module, tensors: Iterator[Tensor]) -> None:
         super().__init__()
-        self.call = functools.partial(
-            functional_call, network
-        )  # in a partial, so that the network's own parameters are not registered here
+        # in a partial, so that the network's own parameters are not registered here
+        self.call = functools.partial(functional_call, network)
         names = dict(network.named_parameters())
         self.tensors = {name: next(tensors) for name in _tensors(network)}
         for name, parameter in names.items():

@@ -21,10 +21,11 @@ from dqn_lab._nearest import nearest
 from dqn_lab.env import compiled
 from dqn_lab.registry import register
 
+# namespace: the module that registers it, and the extra that contains it
 EXTRAS = {
     "MinAtar": ("minatar.gym", "minatar"),
     "ALE": ("ale_py", "atari"),
-}  # namespace: the module that registers it, and the extra that contains it
+}
 
 
 Implementation = Literal["auto", "compiled", "gymnasium"]
@@ -142,9 +143,8 @@ class Gymnasium:
         Args:
             render_mode: Gymnasium's render mode; None for none.
         """
-        rendering = (
-            {} if render_mode is None else {"render_mode": render_mode}
-        )  # some environments do not accept the argument
+        # some environments do not accept the argument
+        rendering = {} if render_mode is None else {"render_mode": render_mode}
         _register(self.id)
         try:
             env = gymnasium.make(

@@ -78,9 +78,8 @@ class MLP(TrunkAndHead):
             layers.append(_ACTIVATIONS[activation]())
         head = Head(hidden[-1], num_actions, num_outputs, make, hidden=None, dueling=dueling)
         super().__init__(nn.Sequential(*layers), head, hidden[-1])
-        self.states: (
-            Tensor | None
-        )  # [2, inputs]: which number of the state an input reads, and the value for which it is 1
+        # [2, inputs]: which number of the state an input reads, and the value for which it is 1
+        self.states: Tensor | None
         self.register_buffer("states", states, persistent=False)
 
     @staticmethod

@@ -30,9 +30,8 @@ class _CenteredRMSprop(torch.optim.Optimizer):
                     state.update(g=torch.zeros_like(parameter), s=torch.zeros_like(parameter))
                 state["g"].lerp_(parameter.grad, 1 - group["decay"])
                 state["s"].lerp_(parameter.grad.square(), 1 - group["decay"])
-                variance = torch.addcmul(state["s"], state["g"], state["g"], value=-1).clamp_(
-                    min=0
-                )  # rounding may make it negative
+                # rounding may make it negative
+                variance = torch.addcmul(state["s"], state["g"], state["g"], value=-1).clamp_(min=0)
                 parameter.sub_(group["lr"] * parameter.grad / variance.add_(group["eps"]).sqrt_())
 
 

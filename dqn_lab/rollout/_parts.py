@@ -47,9 +47,8 @@ class Parts:
         self.room = np.zeros(size, np.int64), np.zeros(size, numbers), np.arange(size), np.zeros(size, numbers)
         self.with_kernels = self.uniforms, self.exploration, self.buffer, self.target
         self.fixed = self._env(), *self._functions()
-        others = (
-            "replay" if agent.minibatch_size is None else "minibatch"
-        )  # which is not drawn from without minibatches
+        # which is not drawn from without minibatches
+        others = "replay" if agent.minibatch_size is None else "minibatch"
         sources = [source_of_draws(agent.streams(name)) for name in ("replay", others)]
         max_reward = math.inf if agent.max_reward is None else agent.max_reward
         lr = self.lr.values, self.lr.start

@@ -116,9 +116,8 @@ def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd
     if not len(kept):
         return kept[:0]
     summary = summarize(kept, metric, threshold=threshold)
-    summary.loc[summary["seeds"] < 2, ["mean_low", "mean_high", "iqm_low", "iqm_high"]] = (
-        np.nan
-    )  # one run has no spread
+    # one run has no spread
+    summary.loc[summary["seeds"] < 2, ["mean_low", "mean_high", "iqm_low", "iqm_high"]] = np.nan
     return summary
 
 

@@ -85,11 +85,8 @@ def _soften(plan, space):
 @inline
 def _project(sample, mixed, rows, reward, discount, plan, settings, space):
     """Divides the mass of each atom of a next action between its two neighbours on the support."""
-    goals, masses, bonus = (
-        part(space, plan, layout.TARGET),
-        part(space, plan, layout.TAKEN),
-        part(space, plan, layout.BONUS),
-    )
+    goals, masses = part(space, plan, layout.TARGET), part(space, plan, layout.TAKEN)
+    bonus = part(space, plan, layout.BONUS)
     probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
     size, lane, number, (low, step) = plan[layout.NUM_OUTPUTS], sample % TILE, space.dtype.type, atoms(plan, settings)
     place = sample * plan[layout.NUM_ACTIONS] + next_action(sample, mixed, plan, space)
@@ -113,12 +110,8 @@ def judge(action, rows, samples, share, weights, plan, settings, space, prioriti
     """Does what `expected.judge` does: the loss is −Σ target log p, the priority KL(target ‖ p)."""
     tiles = gather_taken(action, rows, samples, plan, space)
     x, goal, judged = part(space, plan, layout.TAKEN), part(space, plan, layout.GOAL), part(space, plan, layout.JUDGED)
-    size, room, number, (low, step) = (
-        plan[layout.NUM_OUTPUTS],
-        plan[layout.CHUNK_SIZE],
-        space.dtype.type,
-        atoms(plan, settings),
-    )
+    size, room, number = plan[layout.NUM_OUTPUTS], plan[layout.CHUNK_SIZE], space.dtype.type
+    low, step = atoms(plan, settings)
     nothing = fill(number(0))
     for j in range(0, tiles * TILE, lanes(x)):
         begin = j // TILE * size * TILE + j % TILE

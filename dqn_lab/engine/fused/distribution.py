@@ -100,11 +100,8 @@ def scatter_taken(action, rows, samples, share, weights, plan, space, priorities
     Returns:
         the sums of loss and Q(s, a).
     """
-    dy, taken, judged = (
-        part(space, plan, layout.GRADIENT),
-        part(space, plan, layout.TAKEN),
-        part(space, plan, layout.JUDGED),
-    )
+    dy, taken = part(space, plan, layout.GRADIENT), part(space, plan, layout.TAKEN)
+    judged = part(space, plan, layout.JUDGED)
     size, width, values = plan[layout.COUNTS + layout.ONLINE], output_width(layout.ONLINE, plan), num_values(plan)
     number, room = space.dtype.type, plan[layout.CHUNK_SIZE]
     sum_loss = sum_q_value = number(0)
