@@ -119,7 +119,7 @@ class Gymnasium:
         self,
         *,
         id: str = "CartPole-v1",
-        implementation: Implementation = "gymnasium",
+        implementation: Implementation = "auto",
         max_episode_steps: Annotated[int, Gt(0)] | None = None,
         truncation_terminates: bool = False,
         rescale: bool = False,

@@ -189,6 +189,13 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("overrides", "reason"), REASONS)
+def test_auto_says_why_it_is_python(configure, overrides, reason):
+    choice = build(configure("rollout=auto", "logger=csv", *overrides)).choices["rollout"]
+    assert choice.name == "python"
+    assert choice.rejected["compiled"].startswith(reason)
+
+
+@pytest.mark.parametrize(("overrides", "reason"), REASONS)
 def test_what_it_cannot_run_is_refused_in_one_line(configure, overrides, reason):
     with pytest.raises(ValueError, match=f"^rollout=compiled: {reason}") as caught:
         configure("rollout=compiled", "logger=csv", *overrides)
