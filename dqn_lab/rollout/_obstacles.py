@@ -10,6 +10,7 @@ from dqn_lab import registry
 from dqn_lab.hooks import Chooses, HasKernel, HasUpdateKernel
 from dqn_lab.rollout._wrappers import take_apart
 from dqn_lab.schedule import Constant, Counted
+from dqn_lab.types import ConfigError
 
 CONTRACT = {  # what a kernel stands for, by group
     "exploration": ("select", "end_episode"),
@@ -19,7 +20,15 @@ CONTRACT = {  # what a kernel stands for, by group
 
 
 def obstacles(config: Mapping[str, Any]) -> Iterator[str]:
-    """Yields, for a validated configuration, which parts cannot be compiled and why: `key=value: reason`."""
+    """Yields, for a validated configuration, which parts cannot be compiled and why: `key=value: reason`.
+
+    The environment is made, to see, only if nothing else stands in the way: it may need what is not installed.
+    """
+    found = [*_component_obstacles(config), *_schedule_obstacles(config)]
+    yield from found or _env_obstacles(config)
+
+
+def _component_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
     engine = registry.lookup("engine", config["engine"]["name"])
     name = engine.choose(config).name if isinstance(engine, Chooses) else config["engine"]["name"]
     if not isinstance(registry.lookup("engine", name), HasUpdateKernel):
@@ -32,13 +41,21 @@ def obstacles(config: Mapping[str, Any]) -> Iterator[str]:
             yield f"{group}={config[group]['name']}: it has no kernel"
         elif overridden := [member for member in members if _depth(component, member) < _depth(component, "kernel")]:
             yield f"{group}={config[group]['name']}: its own {', '.join(overridden)} is not what its kernel does"
-    yield from _schedule_obstacles(config)
-    factory = registry.create("env", config["env"])
-    with registry.blame("env", config["env"]), contextlib.closing(factory.make()) as env:
+
+
+def _env_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
+    name = config["env"]["name"]
+    try:
+        with registry.blame("env", config["env"]):
+            env = registry.create("env", config["env"]).make()
+    except ConfigError as error:  # which building it reports
+        yield f"env={name}: cannot be made: {error}"
+        return
+    with contextlib.closing(env):
         try:
             take_apart(env)
         except ValueError as error:
-            yield f"env={config['env']['name']}: {error}"
+            yield f"env={name}: {error}"
 
 
 def _depth(component: type, member: str) -> int:
