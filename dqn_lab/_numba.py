@@ -7,14 +7,22 @@ import functools
 import hashlib
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import filelock
-import numba
 import platformdirs
+
+if "scipy.linalg" not in sys.modules:  # numba asks whether it is there, for linear algebra that no kernel calls
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # not importing it saves a tenth of a run's start
+    try:
+        import numba.np.arraymath
+    finally:
+        del sys.modules["scipy.linalg"]
+import numba
 from numba.core import caching
 
 _log = logging.getLogger(__name__)

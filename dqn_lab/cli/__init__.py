@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -10,6 +11,7 @@ import sys
 from dqn_lab import __version__
 
 LONGEST = 2_000  # characters of an error message
+RARELY = 100_000  # new objects between garbage collections: what is imported stays, and looking through it took a third
 WARNED = "DQN_LAB_WARNED"  # the warnings already printed, for workers to inherit
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
@@ -46,6 +48,7 @@ _status = ""
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
+    gc.set_threshold(RARELY, *gc.get_threshold()[1:])
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ε still shows a run
