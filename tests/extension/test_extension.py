@@ -199,14 +199,13 @@ def test_a_plugin_that_cannot_be_loaded_is_named_and_left_out(tmp_path, value, s
     assert line.startswith(f"warning: plugin bad ({value}) is left out: {said}")
 
 
-@pytest.mark.parametrize("rollout", ["compiled", "python"])
-def test_a_compiled_environment_of_ones_own_joins_the_compiled_rollout(directory_run, rollout):
-    words = ("env=walk", "+env.kwargs.distance=4", f"rollout={rollout}", f"hydra.run.dir={rollout}", *QUICK)
-    done = dqn_lab("train", "--config-dir", "my_lab", *words, "episodes=20", cwd=directory_run)
-    assert done.returncode == 0, done.stderr
-    record = json.loads((directory_run / rollout / "run.json").read_text())
-    assert record["rollout"]["name"] == rollout
-    if rollout == "python":
-        one, other = ((directory_run / name / "episodes.csv").read_bytes() for name in ("compiled", "python"))
-        assert one == other
-        assert len(one.splitlines()) == 21
+def test_a_compiled_environment_of_ones_own_joins_the_compiled_rollout(directory_run):
+    for rollout in ("compiled", "python"):
+        words = ("env=walk", "+env.kwargs.distance=4", f"rollout={rollout}", f"hydra.run.dir={rollout}", *QUICK)
+        done = dqn_lab("train", "--config-dir", "my_lab", *words, "episodes=20", cwd=directory_run)
+        assert done.returncode == 0, done.stderr
+        record = json.loads((directory_run / rollout / "run.json").read_text())
+        assert record["rollout"]["name"] == rollout
+    one, other = ((directory_run / name / "episodes.csv").read_bytes() for name in ("compiled", "python"))
+    assert one == other
+    assert len(one.splitlines()) == 21
