@@ -15,6 +15,13 @@ from dqn_lab._nearest import nearest
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
+PLAIN = {  # what pydantic says, in the words of whoever writes a command line
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid boolean": "true or false",
+    " after validation": "",
+}
+
 
 def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
     """Validates `values` strictly, except that integers may be written `1e6`.
@@ -101,9 +108,13 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         return f"{key}={shown}: must be a list, as in {key}=[{shown}]"
     if detail["type"] == "dict_type":
         return f"{key}={shown}: must be a mapping, as in {key}={{name: 1}}"
+    if detail["type"] in ("model_type", "model_attributes_type") and (names := _fields(model, path)):
+        keys = ", ".join(f"{key}.{name}" for name in names)
+        return f"{key}={shown}: {key} is a section, whose keys are set one by one: {keys}"
     message = detail["msg"].partition(" should ")[2] or detail["msg"]
     message = f"must {message}" if message != detail["msg"] else message
-    message = message.replace(" after validation", "")
+    for pydantic, plain in PLAIN.items():
+        message = message.replace(pydantic, plain)
     if detail["type"] == "literal_error":
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         message = nearest(str(detail["input"]), choices)

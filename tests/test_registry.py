@@ -137,13 +137,13 @@ def test_an_integer_may_be_written_as_a_whole_float(written):
 
 @pytest.mark.parametrize(("value", "shown"), [(True, "true"), (1.5, "1.5"), ("7", "7"), (None, "null")])
 def test_a_value_that_is_not_an_integer_is_refused(value, shown):
-    assert refused("buffer", name="uniform", capacity=value) == (f"buffer.capacity={shown}: must be a valid integer",)
+    assert refused("buffer", name="uniform", capacity=value) == (f"buffer.capacity={shown}: must be a whole number",)
 
 
 @pytest.mark.parametrize("value", [1, 0, "true"])
 def test_a_value_that_is_not_a_boolean_is_refused(value):
     assert refused("buffer", name="uniform", replacement=value) == (
-        f"buffer.replacement={value}: must be a valid boolean",
+        f"buffer.replacement={value}: must be true or false",
     )
 
 
