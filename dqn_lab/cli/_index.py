@@ -27,6 +27,7 @@ from dqn_lab.cli import status
 from dqn_lab.cli._models import model_of
 
 LARGEST = 10_000_000  # bytes that the cache file may have
+KEPT = 16  # cache files: several installations share the directory
 
 
 class Component(BaseModel):
@@ -114,7 +115,7 @@ def read() -> Index:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the cache and removes older ones, or changes nothing."""
+    """Replaces the cache and removes the oldest of many, or changes nothing."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -123,9 +124,9 @@ def _write(path: Path, text: str) -> None:
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
-        for old in path.parent.glob("components-*.json"):
-            if old != path:
-                old.unlink(missing_ok=True)
+        written = sorted(path.parent.glob("components-*.json"), key=lambda known: known.stat().st_mtime)
+        for old in written[:-KEPT]:
+            old.unlink(missing_ok=True)
 
 
 def _digest() -> str:

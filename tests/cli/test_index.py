@@ -1,6 +1,7 @@
 """What is known of components without importing them: the same as after importing them, whatever the cache holds."""
 
 import json
+import os
 import random
 import subprocess
 import sys
@@ -51,14 +52,17 @@ def test_no_cache_directory_is_needed(cache):
     assert _index.read().components["target"].keys() == {"none", "periodic", "polyak"}
 
 
-def test_an_index_of_other_sources_is_removed(cache):
+def test_of_many_indexes_the_oldest_are_removed(cache):
     cache.mkdir()
-    (cache / "components-old.json").write_text("{}")
     (cache / "kernels-1").mkdir()
+    for age in range(20):
+        (cache / f"components-{age}.json").write_text("{}")
+        os.utime(cache / f"components-{age}.json", (1e9 - age, 1e9 - age))
     _index.read()
-    names = sorted(path.name for path in cache.iterdir())
-    assert len(names) == 2
-    assert names[1] == "kernels-1"
+    left = {path.name for path in cache.iterdir()}
+    assert {f"components-{age}.json" for age in range(15)} < left
+    assert {f"components-{age}.json" for age in range(15, 20)}.isdisjoint(left)
+    assert len(left) == 1 + 15 + 1
 
 
 @pytest.mark.parametrize(("group", "values"), [
