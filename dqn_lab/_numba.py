@@ -24,6 +24,7 @@ if "scipy.linalg" not in sys.modules:  # numba asks whether it is there, for lin
         del sys.modules["scipy.linalg"]
 import numba
 from numba.core import caching
+from numba.core.dispatcher import Dispatcher
 
 _log = logging.getLogger(__name__)
 # the kernels' source files
@@ -43,8 +44,39 @@ _config: Any = numba.config
 _njit: Any = numba.njit
 _cache_file: Any = caching.IndexDataCacheFile
 
-# for functions that only kernels call
-inline: Callable[[Any], Any] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+_inline: Callable[[Any], Any] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+
+
+def inline(function: Any) -> Any:
+    """Compiles a function that only kernels call."""
+    return _inline(_named(function))
+
+
+def _named(function: Any) -> Any:
+    """Adds what a function captures to its name, because symbols of equal names are taken for the same code.
+
+    numba numbers the functions of a process, so that two functions of a name differ; but kernels read from disk were
+    numbered in other processes, and the linker would let one kernel call what another one captured.
+    """
+    if function.__closure__ and (captured := [_name_of(cell.cell_contents) for cell in function.__closure__]):
+        digest = hashlib.sha256(repr(captured).encode()).hexdigest()[:8]
+        function.__qualname__ = f"{function.__qualname__}_{digest}"
+    return function
+
+
+def _name_of(value: Any) -> str:
+    """Names what a function captures, in the same way in every process.
+
+    Raises:
+        TypeError: it is neither a compiled function, a plain value, nor a tuple of these.
+    """
+    if isinstance(value, Dispatcher):
+        return f"{value.py_func.__module__}.{value.py_func.__qualname__}"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_name_of, value))})"
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return repr(value)
+    raise TypeError(f"a kernel captures {value!r}: must be a compiled function, a plain value, or a tuple of these")
 
 
 @functools.cache
@@ -76,6 +108,7 @@ def source_files(package: Path) -> list[Path]:
 
 def kernel(function: Any) -> Any:
     """Compiles a function for each type it is called with, and caches the result on disk if possible."""
+    function = _named(function)
     directory, before = cache_directory(), _config.CACHE_DIR
     if directory is None:
         return _njit(**_OPTIONS)(function)

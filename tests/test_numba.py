@@ -228,3 +228,52 @@ def imported(path):
                 name = f"{module.removeprefix('dqn_lab.').replace('.', '/')}.py"
                 if (PACKAGE / name).is_file():
                     yield name
+
+
+def capture(value):
+    @_numba.inline
+    def kernel(x):
+        return value * x
+
+    return kernel.py_func.__qualname__
+
+
+def test_kernels_that_capture_different_things_have_different_names():
+    """The linker takes symbols of equal names for the same code, and a kernel read from disk was named elsewhere."""
+    names = [capture(2), capture(3), capture(outermost(2)), capture(outermost(3)), capture((outermost(2), 3))]
+    assert len(set(names)) == 5
+    assert names[2] == capture(outermost(2))
+    with pytest.raises(TypeError, match="a kernel captures <object"):
+        capture(object())
+
+
+def outermost(value):
+    @_numba.inline
+    def kernel(x):
+        return x + value
+
+    return kernel
+
+
+MANY = """
+import sys
+from dqn_lab.cli import main
+for value in sys.argv[1:]:
+    words = ["episodes=12", "evaluation.final_num_episodes=2", "logger=csv", "display=none", "train.batch_size=8"]
+    try:
+        main(["train", *words, f"value={value}", f"hydra.run.dir={len(sys.argv)}/{value}"])
+    except SystemExit as exited:
+        assert not exited.code, exited.code
+"""
+
+
+@pytest.mark.slow
+def test_kernels_of_two_values_from_disk_do_not_call_each_others_functions(tmp_path):
+    """Each value's kernels are compiled in a process of its own, and read from disk by one that runs all."""
+    values = ("expected", "categorical", "quantile", "huber")
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
+    for several in (*((value,) for value in values), values):
+        subprocess.run([sys.executable, "-c", MANY, *several], cwd=tmp_path, env=environment, check=True, timeout=600)
+    for value in values:
+        alone, together = (tmp_path / str(number) / value / "episodes.csv" for number in (2, 5))
+        assert alone.read_bytes() == together.read_bytes()

@@ -55,8 +55,9 @@ class Notebook(Quiet):
 
     def stride(self, stride: Stride) -> None:
         """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94` for every episode that ended."""
-        value = next(iter(self.parameter(stride.after).values()), 0.0)
         for row in stride.episodes:
+            end = Progress(int(row["step"] or 0), int(row["episode"] or 0) + 1, int(row["updates"] or 0))
+            value = next(iter(self.parameter(end).values()), 0.0)
             say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
 
 
