@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -23,6 +24,8 @@ from dqn_lab.settings import RunValues
 from dqn_lab.tasks import return_bounds
 from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer, Value
+
+_log = logging.getLogger(__name__)
 
 
 def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +113,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     target = registry.create("target", config["target"])
     optimizer = registry.create("optimizer", config["optimizer"])
-    choices = {group: choose(group, config) for group in ("engine", "rollout")}
+    choices = _choose_and_say(config)
     engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
     diagnostics = _build_diagnostics(config, engine, env_factory.make)
     agent = Agent(
@@ -179,6 +182,15 @@ def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.En
         film.open_stage(make_env).close()
     except film.RenderError as error:
         raise ConfigError(f"evaluation.video=true: {error}") from error
+
+
+def _choose_and_say(config: Mapping[str, Any]) -> dict[str, Choice]:
+    """Chooses engine and rollout; logs a warning if one that was asked for cannot run here."""
+    choices = {group: choose(group, config) for group in ("engine", "rollout")}
+    for group, choice in choices.items():
+        if (asked := config[group]["name"]) in choice.rejected:
+            _log.warning("%s=%s: %s; %s=%s is used", group, asked, choice.rejected[asked], group, choice.name)
+    return choices
 
 
 def choose(group: str, config: Mapping[str, Any]) -> Choice:

@@ -45,9 +45,7 @@ class CompiledEngine:
         missing = obstacle(torch.device(config["device"]))
         if missing is None:
             return Choice("compiled", "asked for", {})
-        reason = f"engine=compiled: {missing}"
-        _log.warning("%s; engine=torch is used", reason)
-        return Choice("torch", reason, {"compiled": missing})
+        return Choice("torch", f"engine=compiled: {missing}", {"compiled": missing})
 
     def __init__(
         self,
