@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from dqn_lab.records import write_atomically
 SUFFIXES = (".mp4", ".gif")
 GIF_FPS = 25  # at most; every second picture of a faster film is left out
 GIF_COLOURS = 64
+# half the work of x264's own preset for two thirds more bytes; with one thread they do not depend on the machine
+X264 = {"preset": "superfast", "threads": "1"}
 SAMPLE = 64  # pictures of a GIF from which its colours are taken
 
 
@@ -31,7 +34,6 @@ def check_writer(suffix: str) -> None:
     if suffix == ".mp4":
         try:
             import av
-            import imageio.v3  # noqa: F401
 
             av.codec.Codec("libx264", "w")
         except (ImportError, ValueError) as error:
@@ -76,18 +78,27 @@ def _shrunk(pictures: Iterable[Picture], width: int | None) -> Iterator[Picture]
 
 
 def _write_mp4(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
-    import imageio.v3 as imageio
+    import av
 
-    count, memory = 0, io.BytesIO()
-    writer: Any
-    with imageio.imopen(memory, "w", plugin="pyav", extension=".mp4") as writer:
-        writer.init_video_stream("libx264", fps=fps, pixel_format="yuv420p")
-        for picture in pictures:
-            odd = [(0, side % 2) for side in picture.shape[:2]]  # browsers need H.264 with even sides
-            writer.write_frame(np.pad(picture, (*odd, (0, 0)), mode="edge") if any(map(sum, odd)) else picture)
-            count += 1
+    count, memory = 0, io.BytesIO()  # an mp4 is written with jumps back to its beginning
+    with av.open(memory, "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=fps, options=X264)
+        stream.pix_fmt = "yuv420p"
+        for count, picture in enumerate(map(_even, pictures), start=1):
+            if count == 1:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = count - 1, Fraction(1, fps)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
     file.write(memory.getvalue())
     return count
+
+
+def _even(picture: Picture) -> Picture:
+    """Repeats the last row and column of odd sides: browsers need H.264 with even ones."""
+    odd = [(0, side % 2) for side in picture.shape[:2]]
+    return np.pad(picture, (*odd, (0, 0)), mode="edge") if any(map(sum, odd)) else picture
 
 
 def _write_gif(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:

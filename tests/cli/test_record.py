@@ -66,7 +66,7 @@ def test_a_run_that_cannot_be_filmed_does_not_begin(cli, tmp_path, monkeypatch):
     assert outcome.problems == [
         "error: evaluation.video=true: this environment has no render_mode rgb_array: it does not draw itself"
     ]
-    monkeypatch.setitem(__import__("sys").modules, "imageio.v3", None)
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
     outcome = cli("train", *QUICK, "evaluation.video=true", "hydra.run.dir=dark")
     assert outcome.code == 2
     assert 'pip install "dqn-lab[video]"' in outcome.err
