@@ -77,12 +77,14 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
         ConfigError: one line for each override that does not fit, all together.
     """
     problems, remaining = _explain.unreadable(overrides)
+    misspelt, remaining = _explain.misspelt(remaining, lambda others: _compose_or_default(tuple(others)))
+    problems += misspelt
     while isinstance(found := _attempt(tuple(remaining)), Exception):
         culprit = _culprit(remaining, found)
         others = [item for item in remaining if item != culprit]
         problems.append(_explain.explain(found, culprit, functools.partial(_compose_or_default, tuple(others))))
         if culprit is None:
-            raise ConfigError(*problems) from found
+            raise ConfigError(*_as_typed(problems, overrides)) from found
         remaining = others
     try:
         _check_launching(found)
@@ -92,11 +94,20 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     except OmegaConfBaseException as error:
         problems.append(_explain.interpolation(error))
     if problems:
-        raise ConfigError(*problems)
+        raise ConfigError(*_as_typed(problems, overrides))
     with read_write(found.hydra), open_dict(found.hydra):
         found.hydra.job.num, found.hydra.job.id = number, str(number)
     _attempt.cache_clear()  # the caller may change the result, which is cached
     return found
+
+
+def _as_typed(problems: list[str], overrides: list[str]) -> list[str]:
+    """Sorts lines by the override that each begins with; the others come last."""
+
+    def place(line: str) -> int:
+        return next((i for i, text in enumerate(overrides) if line.startswith(f"{text}:")), len(overrides))
+
+    return sorted(problems, key=place)
 
 
 def _check_launching(config: DictConfig) -> None:

@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab._nearest import nearest
+from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._extras import missing_extra
-from dqn_lab.cli._options import options
+from dqn_lab.cli._options import choices, keys, options, run_keys
 from dqn_lab.errors import ConfigError
 
 SYNONYMS = {  # other libraries' name: our names, of which the composition's first counts
@@ -41,6 +42,34 @@ def unreadable(overrides: list[str]) -> tuple[list[str], list[str]]:
         problem = _unreadable(text)
         (readable if problem is None else problems).append(text if problem is None else problem)
     return problems, readable
+
+
+def misspelt(overrides: list[str], composed: Callable[[list[str]], DictConfig]) -> tuple[list[str], list[str]]:
+    """Finds the overrides whose keys do not exist, without composing them only to see Hydra refuse them.
+
+    Args:
+        overrides: each of them can be read.
+        composed: composes overrides.
+
+    Returns:
+        a line for each of them, and the other overrides.
+    """
+    typed = {key: value for key, equals, value in (text.partition("=") for text in overrides) if equals}
+    chosen, own = choices(typed), {*run_keys(), *GROUPS, "hydra", "experiment"}
+
+    def is_unlikely(override: str) -> bool:
+        first, *others = override.partition("=")[0].split(".")
+        if not re.fullmatch(r"\w+", first) or options(first):
+            known = [keys(first, option) for option in chosen.get(first, ())]
+            return len(others) == 1 and all(known) and bool(known) and not any(others[0] in each for each in known)
+        return first not in own
+
+    suspects = [text for text in overrides if is_unlikely(text)]
+    others = [text for text in overrides if text not in suspects]
+    config = composed(others) if suspects else None
+    found = {text: config and _no_key(_overrides.key(text), text, config) for text in suspects}
+    lines = [f"{text}: {line}" for text, line in found.items() if line]
+    return lines, [text for text in overrides if not found.get(text)]
 
 
 def together(overrides: list[str]) -> list[str]:

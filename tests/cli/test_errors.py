@@ -4,6 +4,9 @@ import os
 
 import pytest
 
+from dqn_lab.cli import _compose
+from dqn_lab.errors import ConfigError
+
 MISTAKES = {
     "netwrok=mlp24": "netwrok=mlp24: no such key; did you mean network?",
     "network=mlp42": "network=mlp42: no such option; did you mean mlp",
@@ -243,3 +246,14 @@ def test_a_second_multirun_in_a_directory_says_only_that(cli, quick, tmp_path):
     assert outcome.out == ""
     assert [line.partition(": ")[0] for line in outcome.err.splitlines()] == ["error", "error"]
     assert all(line.endswith("holds a run already") for line in outcome.err.splitlines())
+
+
+@pytest.mark.parametrize("override", ["netwrok=mlp24", "target.intervall=10"])
+def test_a_misspelt_key_costs_one_composition(monkeypatch, override):
+    """Composing takes most of the time that such a mistake takes."""
+    composed = []
+    real = _compose.compose
+    monkeypatch.setattr(_compose, "compose", lambda *args, **kwargs: composed.append(args) or real(*args, **kwargs))
+    with _compose.composer(), pytest.raises(ConfigError, match="no such key; did you mean"):
+        _compose.compose_config(["seed=1", override])
+    assert [words for _, words in composed] == [["seed=1"]]
