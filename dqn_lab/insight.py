@@ -61,7 +61,8 @@ class _Look:
 
     def walk(self, seed: int) -> Walk:
         """Plays a greedy episode."""
-        limit = self.config["train"]["max_reward"] or np.inf
+        clipped = self.config["train"]["max_reward"]
+        limit = clipped or np.inf
         with contextlib.closing(self.make_env()) as env:
             moments = list(watch(self.agent.greedy, env, seed))
         return Walk(
@@ -71,6 +72,7 @@ class _Look:
             actions=np.array([moment.action for moment in moments[:-1]], np.int64),
             rewards=np.clip([moment.reward for moment in moments[1:]], -limit, limit),
             discount=self.config["discount"],
+            clipped=clipped,
             truncated=moments[-1].truncated and not moments[-1].terminated,
         )
 

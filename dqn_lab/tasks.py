@@ -84,7 +84,12 @@ def return_bounds(env: Mapping[str, Any]) -> list[float] | None:
     """
     if env.get("return_bounds") is not None:
         return list(env["return_bounds"])
-    keys = {f"env.{key}": value for key, value in env.items() if key != "kwargs"}
-    keys |= {f"env.kwargs.{key}": value for key, value in env.get("kwargs", {}).items()}
-    task = find_task(task_name(keys))
+    task = task_of(env)
     return list(task.bounds) if task else None
+
+
+def task_of(env: Mapping[str, Any]) -> Task | None:
+    """Looks up the task of an environment's configuration; None if it is unknown."""
+    keys = {f"env.{key}": value for key, value in env.items() if key != "kwargs"}
+    keys |= {f"env.kwargs.{key}": value for key, value in (env.get("kwargs") or {}).items()}
+    return find_task(task_name(keys))

@@ -1,5 +1,8 @@
 """What `inspect` computes, against numbers worked by hand on a chain of three states, and on networks made up."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from torch import nn
 
 from dqn_lab import insight
 from dqn_lab.analysis.inspect.material import Features, Walk
-from dqn_lab.analysis.inspect.page import over_estimation
+from dqn_lab.analysis.inspect.page import _sentence, over_estimation
 from dqn_lab.build import build
 
 
@@ -154,3 +157,12 @@ def test_a_walks_return_is_a_plain_sum():
     walk = Walk(seed=0, obs=np.zeros((3, 1)), q_values=np.zeros((3, 2)), actions=np.zeros(2, int),
                 rewards=np.array([1.0, 2.0]), discount=0.9, truncated=False)  # fmt: skip
     assert walk.followed == pytest.approx([1 + 0.9 * 2, 2.0, 0.0])
+
+
+def test_the_page_says_that_rewards_are_clipped(configure):
+    walk = insight._Look(build(configure(*TABLE, "train.max_reward=0.5"))).walk(0)
+    assert np.abs(walk.rewards).max() == walk.clipped == 0.5
+    assert _sentence(SimpleNamespace(label="final", walk=walk)).endswith(
+        "Its rewards are clipped to ±0.5, as in learning."
+    )
+    assert "clipped" not in _sentence(SimpleNamespace(label="final", walk=replace(walk, clipped=None)))

@@ -11,13 +11,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich import progress as rich_progress
-from rich.console import Console
-
 from dqn_lab.cli import status
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from dqn_lab.train import Experiment
     from dqn_lab.types import Row, Stride
 
@@ -103,6 +102,8 @@ class Bar(_Live):
     """A progress bar that redraws itself in place."""
 
     def __init__(self, experiment: Experiment, console: Console) -> None:
+        from rich import progress as rich_progress  # imported once there is a run to show
+
         super().__init__(experiment)
         narrow = console.width < 100
         # beside a short bar, the percentage and the time left
@@ -111,13 +112,12 @@ class Bar(_Live):
             rich_progress.BarColumn(bar_width=8 if narrow else None),
             rich_progress.TaskProgressColumn(),
             rich_progress.TextColumn("{task.description}"),
-            rich_progress.TimeRemainingColumn(compact=True),
-            rich_progress.TextColumn("left"),
+            rich_progress.TextColumn("{task.fields[left]}"),
             console=console,
             auto_refresh=False,
             expand=not narrow,
         )
-        self.task = self.bar.add_task("starting", total=1.0)
+        self.task = self.bar.add_task("starting", total=1.0, left="")
         self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
         self.paused = self.shown = self.started
 
@@ -147,7 +147,19 @@ class Bar(_Live):
         self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
         self.drawn, self.drawn_step = now, self.progress.step
         words = self.words(self.rate, self.room)
-        self.bar.update(self.task, completed=self.share(), description=words, refresh=True)
+        self.bar.update(self.task, completed=self.share(), description=words)
+        self.bar.update(self.task, left=self._left(), refresh=True)
+
+    def _left(self) -> str:
+        """Estimates the time left in training; nothing once it has ended, and only evaluations remain."""
+        seconds = self.bar.tasks[0].time_remaining
+        if self.share() >= 1:
+            return ""
+        if seconds is None:
+            return "-:-- left"
+        minutes, seconds = divmod(int(seconds), 60)
+        hours, minutes = divmod(minutes, 60)
+        return f"{f'{hours}:' if hours else ''}{minutes:02d}:{seconds:02d} left"
 
     def playing(self, played: int, total: int) -> None:
         """Counts the episodes; their time does not count towards the run's speed."""
@@ -205,6 +217,8 @@ def _evaluated(row: Row, label: str) -> str:
 
 def make_display(kind: str, experiment: Experiment) -> Any:
     """Makes the display called `kind`; `auto` is a bar on a terminal and lines elsewhere."""
+    from rich.console import Console  # imported once there is a run to show
+
     console = Console()
     if kind == "notebook":
         return Notebook(experiment.agent.exploration.report)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab._nearest import nearest
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import add_trust
+from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import RUN, read_record, value_text
 
@@ -33,8 +35,18 @@ def carry_out(work: Callable[[], None], out: Path | None) -> int:
     except (ValueError, TrainingError) as error:
         return fail(str(error))
     except OSError as error:
-        return fail(f"{out or error.filename}: cannot be written: {error.strerror}")
+        return fail(_failed(error, out))
     return 0
+
+
+def _failed(error: OSError, out: Path | None) -> str:
+    """Says which file an operation failed on; a full disk names none, and a file beside `out` is about to become it."""
+    at = None if error.filename is None else Path(os.fsdecode(error.filename))
+    if at is None or (
+        out is not None and (at == out or at.parent == out.parent or at in out.parents or out in at.parents)
+    ):
+        return f"{out or 'the output'}: cannot be written: {error.strerror}"
+    return f"{at}: {error.strerror}"
 
 
 def add_policy(parser: argparse.ArgumentParser) -> None:
@@ -50,11 +62,13 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
     """Opens one of a run's policies.
 
     Raises:
-        ValueError: there is no such run or policy, or it needs code that is not trusted.
+        ConfigError: there is no such run.
+        ValueError: there is no such policy, or it needs code that is not trusted.
     """
     from dqn_lab.checkpoint import policy_names
     from dqn_lab.cli.evaluate import load_policy
 
+    check_run(directory)
     read_record(directory)
     there = policy_names(directory)
     if not there:

@@ -15,7 +15,8 @@ from rich.progress import track
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._display import outside_names
-from dqn_lab.cli._parser import Parser, add_trust, natural, positive
+from dqn_lab.cli._parser import Parser, natural, positive
+from dqn_lab.cli._policies import add_policy, open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
@@ -50,19 +51,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
     parser.add_argument("--episodes", type=positive, default=100, metavar="N", help="number of episodes (default: 100)")
-    parser.add_argument("--policy", choices=("final", "best"), default="final", help="(default: final)")
+    add_policy(parser)
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="write a row per episode: episode, seed, return, length"
     )
-    add_trust(parser)
     return parser
 
 
 def _evaluate(args: argparse.Namespace) -> None:
     if args.csv:
         _check_file(args.csv)
-    policy = load_policy(args.run, args.policy, args.trust)
+    policy = open_policy(args.run, args.policy, args.trust)
     from dqn_lab.evaluate import summarize
 
     playing, console = play(policy, args.episodes, args.seed), Console(stderr=True)
@@ -116,7 +116,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
 
     Args:
         directory: the run's.
-        name: `final` or `best`.
+        name: `final`, `best`, or one saved during training, `step_…`.
         trust: import the code outside of dqn_lab that the run's configuration names.
 
     Raises:

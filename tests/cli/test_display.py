@@ -32,6 +32,24 @@ def test_a_bar_fits_its_terminal_and_keeps_what_matters_most(configure, width, n
         assert text in line
 
 
+def test_a_bar_shows_no_time_left_once_only_evaluations_remain(configure):
+    screen = io.StringIO()
+    bar = Bar(
+        build(configure("logger=csv", "steps=100", "episodes=null")),
+        Console(file=screen, width=120, force_terminal=True),
+    )
+    with bar:
+        bar.stride(Stride(Progress(), Progress(50, 2, 0), ()))
+        bar._draw(bar.drawn + 1)
+        assert "left" in screen.getvalue()
+        bar.stride(Stride(Progress(50, 2, 0), Progress(100, 4, 0), ()))
+        bar._draw(bar.drawn + 1)
+        screen.truncate(0)
+        bar._draw(bar.drawn + 1)
+        assert "100%" in screen.getvalue()
+        assert "left" not in screen.getvalue()
+
+
 def test_words_without_a_limit_are_whole(configure):
     bar = Bar(build(configure("logger=csv")), Console(file=io.StringIO(), width=120))
     bar.stride(Stride(Progress(), NEVER._replace(step=5, episode=1, updates=0), ()))

@@ -1,7 +1,9 @@
 """`record` and `play`, and films made while a run trains: the episodes that are evaluated, and no byte changed."""
 
+import errno
 import itertools
 import json
+from pathlib import Path
 
 import av
 import gymnasium
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dqn_lab.cli._policies import carry_out
 from dqn_lab.evaluate import evaluate
 
 
@@ -47,6 +50,12 @@ def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
     assert videos == {"step_100.mp4", "step_200.mp4", "final.mp4"}
     kept = {path.stem for path in (tmp_path / "seen" / "checkpoint").glob("step_*")}
     assert kept == {"step_0", "step_200"}
+    outcome = cli("evaluate", f"{tmp_path}/seen", "--policy", "step_200", "--episodes", "1")
+    assert "step_200 policy (step 200), greedy, 1 episodes" in outcome.out
+    outcome = cli("evaluate", f"{tmp_path}/seen", "--policy", "step_100")
+    assert outcome.err.startswith(
+        f"error: --policy=step_100: {tmp_path}/seen has no such policy; did you mean step_200"
+    )
 
 
 def test_a_filmed_evaluation_is_its_first_episode(cli, tmp_path):
@@ -135,7 +144,7 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
         ("run", "other"): "2 runs: --grid shows several side by side",
         ("run", "other", "--grid"): "--grid: the runs are of different tasks: CartPole-v1, Acrobot-v1",
         ("dark",): "this environment has no render_mode rgb_array: it does not draw itself",
-        ("nothing",): "nothing: no run here",
+        ("nothing",): "nothing: no such directory",
         ("empty",): "empty: this run has saved no policy yet",
         ("run", "--policy", "finall"): "--policy=finall: run has no such policy; did you mean final",
         ("run", "--out", "there.mp4"): "--out there.mp4: exists already",
@@ -222,3 +231,16 @@ def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
     assert outcome.code == 2
     assert outcome.err.startswith("error: --videos: this environment has no render_mode rgb_array")
     assert not (tmp_path / "dark" / "report").exists()
+
+
+@pytest.mark.parametrize(("path", "line"), [
+    (None, "a/film.mp4: cannot be written: No space left on device"),
+    ("a/.film.mp4.part", "a/film.mp4: cannot be written: No space left on device"),
+    ("run/run.json", "run/run.json: No space left on device"),
+])  # fmt: skip
+def test_only_an_output_that_fails_cannot_be_written(capsys, path, line):
+    def work():
+        raise OSError(errno.ENOSPC, "No space left on device", path)
+
+    assert carry_out(work, Path("a/film.mp4")) == 2
+    assert capsys.readouterr().err == f"error: {line}\n"

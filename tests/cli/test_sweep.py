@@ -8,14 +8,18 @@ import subprocess
 import sys
 import time
 from importlib.util import find_spec
+from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
 
 from dqn_lab import interrupt, records
 from dqn_lab.cli.sweep import search
+from dqn_lab.cli.sweep.board import Board
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
+from dqn_lab.records import write_record
+from dqn_lab.tasks import find_task, task_name
 
 SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
 FILE = """# Does it work?
@@ -494,3 +498,17 @@ seeds: range(0, 2)
     before = written(home)
     assert ask(text=text).code == 0
     assert written(home) == before
+
+
+@pytest.mark.parametrize(("env", "threshold"), [
+    ({"name": "gymnasium", "id": "CartPole-v1"}, 475.0),
+    ({"name": "gymnasium", "id": "CartPole-v1", "max_episode_steps": 100}, None),
+    ({"name": "gymnasium", "id": "LunarLander-v3"}, None),
+])  # fmt: skip
+def test_the_board_and_the_report_agree_on_what_is_solved(tmp_path, env, threshold):
+    record = {"status": "completed", "config": {"env": env, "seed": 1}, "scores": {"final": {"return_mean": 90.0}}}
+    write_record(tmp_path / "one", record)
+    found = Board("?", [SimpleNamespace(variant="a", directory="one")], tmp_path)
+    assert found.thresholds.get("one") == threshold
+    known = find_task(task_name({f"env.{key}": value for key, value in env.items()}))
+    assert (known and known.threshold) == threshold

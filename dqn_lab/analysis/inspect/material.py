@@ -23,6 +23,7 @@ class Walk:
         actions: [T].
         rewards: as they are learned from, [T].
         discount: γ.
+        clipped: the greatest size of a learned reward, if larger ones are clipped to it; None if none are.
         truncated: whether the time limit ended it, so that rewards beyond the end are missing.
     """
 
@@ -33,6 +34,7 @@ class Walk:
     rewards: Array
     discount: float
     truncated: bool
+    clipped: float | None = None
 
     @property
     def followed(self) -> Array:

@@ -115,14 +115,16 @@ def over_estimation(insight: Insight) -> float:
 def _sentence(insight: Insight) -> str:
     walk, over = insight.walk, over_estimation(insight)
     scale = float(np.abs(walk.completed[:-1]).mean())
+    clipped = "" if walk.clipped is None else f" Its rewards are clipped to ±{walk.clipped:g}, as in learning."
     if abs(over) < 1e-6:
-        return f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the values equal the returns."
+        steps = f"{len(walk.actions):,} steps"
+        return f"{insight.label}: along a greedy episode of {steps} the values equal the returns.{clipped}"
     how = "over-estimates" if over > 0 else "under-estimates"
     share = f" ({abs(over) / scale:.0%})" if scale else ""
     rest = ", counting the last state's value for what the time limit cut off" if walk.truncated else ""
     return (
         f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the network {how} the return that "
-        f"followed by {abs(over):.3g} on average{share}{rest}."
+        f"followed by {abs(over):.3g} on average{share}{rest}.{clipped}"
     )
 
 

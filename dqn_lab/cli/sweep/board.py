@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -19,6 +18,7 @@ from rich.table import Table
 from dqn_lab.cli._display import LINES, say
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record
+from dqn_lab.tasks import task_of
 
 EVERY = 1.0  # seconds between two checks of the directories
 
@@ -59,8 +59,9 @@ class Board:
             if record["status"] == "completed":
                 if not math.isnan(score := final_return(record)):
                     self.scores[name] = score
-                if (threshold := _threshold(record["config"])) is not None:
-                    self.thresholds[name] = threshold
+                task = task_of(record["config"]["env"])
+                if task is not None and task.threshold is not None:
+                    self.thresholds[name] = task.threshold
 
     def count(self, status: str) -> int:
         """Counts the runs with a status."""
@@ -138,16 +139,6 @@ def summary(board: Board) -> list[str]:
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
         lines.append(f"{label:<{width}}mean final return {board.mean(names)} over {len(done)} runs{success}")
     return lines
-
-
-def _threshold(config: Mapping[str, Any]) -> float | None:
-    """Returns the return from which on Gymnasium calls an environment solved, if it defines one."""
-    import gymnasium  # imported once there is a run to score
-
-    try:
-        return gymnasium.spec(config["env"]["id"]).reward_threshold
-    except (KeyError, gymnasium.error.Error):
-        return None
 
 
 class Watch:
