@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from dqn_lab.hooks import Continues, ShowsVideo
-from dqn_lab.types import Logger, Row, Table, one_line
+from dqn_lab.types import ConfigError, Logger, Row, Table, TrainingError, one_line
 
 _log = logging.getLogger(__name__)
 
@@ -34,8 +35,9 @@ class Logs:
         for name, logger in self.loggers.items():
             if name in positions and isinstance(logger, Continues):
                 logger.resume(positions[name])
-            logger.open(directory, config, self.columns)
-            about.update(logger.info())
+            with _blamed(name):
+                logger.open(directory, config, self.columns)
+                about.update(logger.info())
         return about
 
     def write(self, table: Table, row: Row) -> None:
@@ -47,8 +49,9 @@ class Logs:
         unknown = row.keys() - set(self.columns[table])
         if unknown:
             raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {self.columns[table]}")
-        for logger in self.loggers.values():
-            logger.write(table, row)
+        for name, logger in self.loggers.items():
+            with _blamed(name):
+                logger.write(table, row)
 
     def show_video(self, path: Path, step: int) -> None:
         """Passes the film of an evaluation to the loggers that take films."""
@@ -67,3 +70,18 @@ class Logs:
                 logger.close(status, summary)
             except Exception as error:
                 _log.warning("closing %s: %s", name, one_line(error))
+
+
+@contextlib.contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    """Names the logger in an error that does not say where it comes from.
+
+    Raises:
+        TrainingError: the logger raised.
+    """
+    try:
+        yield
+    except (OSError, ConfigError, TrainingError):
+        raise
+    except Exception as error:
+        raise TrainingError(f"logger={name}: {one_line(error)}") from error

@@ -14,7 +14,7 @@ import torch
 from dqn_lab import registry
 from dqn_lab.build import build
 from dqn_lab.schedule import NEVER, Progress
-from dqn_lab.types import ConfigError, Logger, TrainingError
+from dqn_lab.types import ConfigError, Exploration, Logger, TrainingError
 
 LONGEST = 10_000  # environment steps of a trial
 
@@ -49,7 +49,7 @@ def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
     parts = _culprits(error, outside)
     group = parts[0].partition("=")[0]
     said = " ".join(f"{type(error).__name__}: {error}".split())
-    hint = f"`components {group}` prints what a {group} needs"
+    hint = f"`components {group}` prints what {'an' if group[0] in 'aeiou' else 'a'} {group} needs"
     return ConfigError(f"{', '.join(parts)}: failed in a trial before the run: {said}; {hint}")
 
 
@@ -70,20 +70,36 @@ def _play(config: Mapping[str, Any]) -> None:
     train = {**config["train"], "learning_starts": 1, "interval": 1, "num_updates": 1}
     scratch = build({**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}})
     for logger in scratch.loggers:
-        if not isinstance(logger, Logger):
-            raise TypeError(f"{type(logger).__name__} lacks a member of a logger")
+        absent = [name for name in vars(Logger) if not name.startswith("_") and not hasattr(logger, name)]
+        if absent:
+            raise TypeError(f"{type(logger).__name__} has no {', '.join(absent)}")
     rollout, agent = scratch.rollout, scratch.agent
+    env = scratch.make_env()
+    _explore(agent.exploration, int(env.action_space.n))  # type: ignore[attr-defined]
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     with contextlib.closing(rollout):
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
-    agent.exploration.report(Progress())
     agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
-    env = scratch.make_env()
     try:
         agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
     finally:
         env.close()
+
+
+def _explore(exploration: Exploration, num_actions: int) -> None:
+    """Lets an exploration choose an action and report.
+
+    Raises:
+        TypeError: the action is none of the environment's, or the report has other columns than declared.
+    """
+    action = exploration.select(lambda: np.zeros(num_actions, np.float32), random.random, 0, Progress())
+    if not isinstance(action, int | np.integer) or not 0 <= action < num_actions:
+        raise TypeError(f"select returned {action!r}; must be a whole number, 0 to {num_actions - 1}")
+    row = exploration.report(Progress())
+    if set(row) != set(exploration.columns):
+        declared = ", ".join(exploration.columns) or "none"
+        raise TypeError(f"report returned {', '.join(row) or 'nothing'}; its columns are {declared}")
 
 
 def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:

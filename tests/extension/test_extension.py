@@ -15,7 +15,8 @@ QUICK = ("episodes=6", "evaluation.num_episodes=2", "evaluation.final_num_episod
 
 
 def dqn_lab(*words, cwd, path=""):
-    environment = {**os.environ, "PYTHONPATH": str(path)}
+    places = [str(path), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, places))}
     command = [sys.executable, "-m", "dqn_lab", *map(str, words)]
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True)
 
@@ -129,7 +130,10 @@ BROKEN = {
         "        super().__init__(); self.w = nn.Parameter(g and nn.init.zeros_(__import__('torch').empty(a, k)))\n"
         "    def forward(self, obs): return self.w.detach().expand(len(obs), -1, -1)\n", "",
     ),
-    "logger": ("class Mine:\n    def open(self, directory, config, columns): ...\n", "TypeError: Mine lacks a member"),
+    "logger": (
+        "class Mine:\n    def open(self, directory, config, columns): ...\n",
+        "TypeError: Mine has no write, close, info",
+    ),
 }  # fmt: skip
 
 
@@ -144,7 +148,7 @@ def test_a_component_of_the_wrong_shape_ends_a_command_before_its_run(tmp_path, 
     assert done.returncode == 2, done.stdout
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"error: {group}=my_part:Mine: failed in a trial before the run: {said}")
-    assert line.endswith(f"`components {group}` prints what a {group} needs")
+    assert line.endswith(f"`components {group}` prints what {'an' if group[0] in 'aeo' else 'a'} {group} needs")
     assert not (tmp_path / "outputs").exists()
 
 
@@ -209,3 +213,50 @@ def test_a_compiled_environment_of_ones_own_joins_the_compiled_rollout(directory
     one, other = ((directory_run / name / "episodes.csv").read_bytes() for name in ("compiled", "python"))
     assert one == other
     assert len(one.splitlines()) == 21
+
+
+class Exploration:
+    """One that does as it is told."""
+
+    columns = ()
+
+    def __init__(self, action=0, row=()):
+        self.action, self.row = action, dict.fromkeys(row, 0.0)
+
+    def select(self, q_values, draw, env_index, progress):
+        return self.action
+
+    def report(self, progress):
+        return self.row
+
+
+@pytest.mark.parametrize(("exploration", "said"), [
+    (Exploration(7), r"select returned 7; must be a whole number, 0 to 1"),
+    (Exploration(0.5), r"select returned 0\.5; must be a whole number, 0 to 1"),
+    (Exploration(1, ["a"]), r"report returned a; its columns are none"),
+])  # fmt: skip
+def test_a_trial_asks_an_exploration_for_an_action_and_a_report(exploration, said):
+    from dqn_lab.trial import _explore
+
+    with pytest.raises(TypeError, match=said):
+        _explore(exploration, 2)
+    _explore(Exploration(1), 2)
+
+
+def test_an_error_names_the_logger_that_raised_it(tmp_path):
+    from dqn_lab.logs import Logs
+    from dqn_lab.types import TrainingError
+
+    class Broken:
+        def open(self, directory, config, columns): ...
+
+        def info(self):
+            return {}
+
+        def write(self, table, row):
+            raise RuntimeError("no such luck")
+
+    logs = Logs({"mine": Broken()}, {"episodes": ("step",)})
+    logs.open(tmp_path, {}, {})
+    with pytest.raises(TrainingError, match="logger=mine: RuntimeError: no such luck"):
+        logs.write("episodes", {"step": 1})
