@@ -11,23 +11,23 @@ import os
 import warnings
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import _jobs, _overrides
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import make_display
+from dqn_lab.cli._policies import open_policy
+from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._workplace import as_config_error, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, load_policy, play
 from dqn_lab.cli.resume import imports_of, prepare
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.cli.train import make_directory
-from dqn_lab.records import read_record, value_text
+from dqn_lab.records import read_record
 from dqn_lab.types import Array, ConfigError, Table
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Kind = Literal["final", "best"]
 
 
 class Run:
@@ -44,6 +44,7 @@ class Run:
     def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
         self.directory, self.trust = Path(directory), trust
         with as_config_error():
+            check_run(self.directory)
             read_record(self.directory)
 
     @property
@@ -89,12 +90,17 @@ class Run:
         return frame
 
     def policy(self, obs: Any) -> int:
-        """Returns the final policy's greedy action at an observation [*O]."""
+        """Returns the final policy's greedy action at an observation: [*O], or as the environment's own `Dict`.
+
+        Raises:
+            ConfigError: it is not an observation, or the run has no policy.
+        """
         return int(self.q_values(obs).argmax())
 
     def q_values(self, obs: Any) -> Array:
-        """Returns the final policy's Q-values [A] at an observation [*O]."""
-        return self._final.q_values(obs)
+        """Returns the final policy's Q-values [A] at an observation, as `policy` takes it."""
+        with as_config_error():
+            return self._final.q_values(obs)
 
     @functools.cached_property
     def _final(self) -> Policy:
@@ -135,7 +141,7 @@ def train(
     Traceback (most recent call last):
     dqn_lab.errors.ConfigError: netwrok=mlp64: no such key; did you mean network? choices: seed, ...
     """
-    words = [_overrides.adding(text) for text in (*overrides, *(f"{key}={_quoted(keys[key])}" for key in keys))]
+    words = [_overrides.adding(text) for text in _overrides.spell(overrides, keys)]
     called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
     with workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
         config = compose_config(words)
@@ -177,7 +183,7 @@ def resume(
     """
     if not isinstance(run, Run):
         run = load(run, trust)
-    words = [*overrides, *(f"{key}={_quoted(value)}" for key, value in keys.items())]
+    words = _overrides.spell(overrides, keys)
     called = [repr(str(run.directory)), *map(repr, words)]
     trust = trust or run.trust
     with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
@@ -202,7 +208,7 @@ def load(directory: str | os.PathLike[str], trust: bool = False) -> Run:
 
     >>> load(tmp / "nowhere")
     Traceback (most recent call last):
-    dqn_lab.errors.ConfigError: ...nowhere: no run here (there is no readable run.json)
+    dqn_lab.errors.ConfigError: ...nowhere: no such directory...
     """
     return Run(directory, trust)
 
@@ -211,7 +217,7 @@ def evaluate(
     run: Run | str | os.PathLike[str],
     *,
     episodes: int = 100,
-    policy: Kind = "final",
+    policy: str = "final",
     seed: int | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
@@ -220,7 +226,7 @@ def evaluate(
     Args:
         run: the run, or its directory.
         episodes: how many, at least 1.
-        policy: the `final` one, or the `best` by evaluations during training.
+        policy: the `final` one, the `best` by evaluations during training, or one saved during training, `step_…`.
         seed: the episodes'; None for the run's own.
         trust: import the Python code outside of dqn_lab that the run's configuration names.
 
@@ -241,7 +247,7 @@ def evaluate(
     if episodes < 1:
         raise ConfigError(f"episodes={episodes}: must be at least 1")
     with as_config_error():
-        loaded = load_policy(run.directory, policy, run.trust or trust)
+        loaded = open_policy(run.directory, policy, run.trust or trust)
     rows = [(number, *each) for number, each in enumerate(play(loaded, episodes, seed))]
     return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
 
@@ -273,7 +279,7 @@ def sweep(
     from dqn_lab.analysis import load_configs
     from dqn_lab.cli.sweep.run import run_sweep
 
-    words = [*overrides, *(f"{key}={_quoted(value)}" for key, value in keys.items())]
+    words = _overrides.spell(overrides, keys)
     args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
     called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
     with workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
@@ -281,8 +287,3 @@ def sweep(
     frame = load_configs(place)
     frame.attrs["directory"] = str(place)
     return frame
-
-
-def _quoted(value: Any) -> str:
-    """Writes a keyword's value as that of an override."""
-    return _overrides.quote(value) if isinstance(value, str) and not value.isidentifier() else value_text(value)

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium
 import nbformat
@@ -18,6 +19,9 @@ from nbclient import NotebookClient
 import dqn_lab
 from dqn_lab import api
 from dqn_lab.cli import main
+from dqn_lab.cli._overrides import spell
+from dqn_lab.env.encode import encode
+from dqn_lab.env.gymnasium import Gymnasium
 
 QUICK = {"logger": "csv", "display": "none", "episodes": 6}
 FEW = ("evaluation.num_episodes=2", "evaluation.final_num_episodes=2")
@@ -54,6 +58,7 @@ def test_modules_do_not_take_the_place_of_functions():
     assert dqn_lab.train is api.train
     assert dqn_lab.evaluate is api.evaluate
     assert {"train", "load", "evaluate", "sweep", "ConfigError"} <= set(dir(dqn_lab))
+    assert not {"Any", "sys", "importlib", "annotations"} & set(dir(dqn_lab))
     with pytest.raises(AttributeError, match="no attribute 'trian'"):
         _ = dqn_lab.trian
 
@@ -133,7 +138,7 @@ def test_a_mistake_has_the_commands_text_and_leaves_nothing(tmp_path, capsys, wo
 
 
 def test_other_mistakes_are_configuration_errors_too(tmp_path):
-    with pytest.raises(dqn_lab.ConfigError, match="no run here"):
+    with pytest.raises(dqn_lab.ConfigError, match="no such directory"):
         dqn_lab.load("nowhere")
     with pytest.raises(dqn_lab.ConfigError, match="no such question; did you mean target_network"):
         dqn_lab.sweep("target_netwrok")
@@ -204,3 +209,46 @@ def test_a_notebook_works(tmp_path):
     assert "<table" in outputs[2][-1]["data"]["text/html"]
     assert outputs[3][-1]["data"]["text/plain"] in ("0", "1")
     assert outputs[4][0]["text"].startswith("netwrok=mlp64: no such key; did you mean network?")
+
+
+@pytest.mark.parametrize(("overrides", "keys", "said"), [
+    (({"steps": 10},), {}, "{'steps': 10}: an override is text"),
+    ((["steps=10"],), {}, r"\['steps=10'\]: an override is text"),
+    ((), {"env": object}, "env=<class 'object'>: must be a number, text"),
+])  # fmt: skip
+def test_what_no_configuration_can_hold_is_named(overrides, keys, said):
+    with pytest.raises(dqn_lab.ConfigError, match=said):
+        dqn_lab.train(*overrides, **keys)
+    assert not list(Path().iterdir())
+
+
+def test_python_values_are_spelled_as_overrides():
+    schedule = {"start": 1e-3, "end": 0, "unit": "steps"}
+    keys = {"optimizer.lr": schedule, "network.hidden": (8, 8), "steps": None, "env.id": "A b", "clamp": True}
+    assert spell(["seed=1"], keys) == [
+        "seed=1", "optimizer.lr={start:0.001,end:0,unit:steps}", "network.hidden=[8,8]", "steps=null",
+        "env.id='A b'", "clamp=true",
+    ]  # fmt: skip
+
+
+class Parts(gymnasium.Env):
+    """Observes a number beside a state."""
+
+    observation_space = gymnasium.spaces.Dict(
+        {"at": gymnasium.spaces.Box(-1, 1, (1,)), "side": gymnasium.spaces.Discrete(2)}
+    )
+
+    def __init__(self):
+        self.action_space = gymnasium.spaces.Discrete(2)
+
+
+def test_an_observation_may_be_as_the_environment_returns_it():
+    env = Gymnasium(id="Parts-v0").make()
+    assert encode(env, {"at": [0.5], "side": 1}).tolist() == [0.5, 0.0, 1.0]
+    assert encode(env, [0.5, 0.0, 1.0]).tolist() == [0.5, 0.0, 1.0]
+    for wrong in ({"at": [0.5]}, [0.5], "abc", [["a"]], None):
+        with pytest.raises(ValueError, match="obs="):
+            encode(env, wrong)
+
+
+gymnasium.register("Parts-v0", Parts)

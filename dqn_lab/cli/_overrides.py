@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Number
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -11,6 +13,7 @@ from hydra.core.override_parser.types import IntervalSweep
 from hydra.errors import HydraException
 
 from dqn_lab.errors import ConfigError
+from dqn_lab.records import value_text
 
 
 def key(override: str) -> str:
@@ -109,3 +112,33 @@ def refuse_environment(values: Any, key: str = "") -> None:
         raise ConfigError(
             f"{key}={values}: run.json would hold the variable's value; let the component read os.environ"
         )
+
+
+def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
+    """Lists overrides as text, with those that Python gave as keywords.
+
+    Raises:
+        ConfigError: something is neither.
+    """
+    if wrong := [each for each in overrides if not isinstance(each, str)]:
+        raise ConfigError(f"{wrong[0]!r}: an override is text, as in 'network=mlp64'; or a keyword: steps=1_000")
+    return [*overrides, *(f"{key}={_spell_value(key, value)}" for key, value in keys.items())]
+
+
+def _spell_value(key: str, value: Any) -> str:
+    """Writes a keyword's value as that of an override.
+
+    Raises:
+        ConfigError: no configuration can have it.
+    """
+    if isinstance(value, str):
+        return value if value.isidentifier() else quote(value)
+    if isinstance(value, Mapping):
+        return f"{{{','.join(f'{name}:{_spell_value(key, each)}' for name, each in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_spell_value(key, each) for each in value)}]"
+    if isinstance(value, os.PathLike):
+        return quote(os.fspath(value))
+    if value is not None and not isinstance(value, (bool, Number)):
+        raise ConfigError(f"{key}={value!r}: must be a number, text, True, False, None, or a list or dict of these")
+    return value_text(value)

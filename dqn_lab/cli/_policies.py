@@ -88,7 +88,7 @@ def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:
     for path in paths:
         inside = [path] if (path / RUN).is_file() else sorted(record.parent for record in path.glob(f"**/{RUN}"))
         if not inside:
-            raise ConfigError(f"{path}: no run here (there is no readable {RUN})")
+            check_run(path)
         found.update(dict.fromkeys(inside))
     if len(found) > at_most:
         raise ConfigError(f"{len(found)} runs: at most {at_most} fit side by side; name fewer")

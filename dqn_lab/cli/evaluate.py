@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
+import functools
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import track
@@ -22,6 +25,7 @@ from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
 
 if TYPE_CHECKING:
+    import gymnasium
     import numpy as np
 
     from dqn_lab.evaluate import Episode
@@ -96,18 +100,29 @@ def _check_file(path: Path) -> None:
         raise ValueError(f"--csv {path}: the directory cannot be written to")
 
 
-class Policy(NamedTuple):
+@dataclass(frozen=True)
+class Policy:
     """A trained policy, ready to play."""
 
     config: dict[str, Any]
     experiment: Experiment
     step: int  # the run's, when it was saved
 
-    def q_values(self, obs: Any) -> Array:
-        """Returns the Q-values [A] at an observation [*O]."""
-        import numpy as np
+    @functools.cached_property
+    def env(self) -> gymnasium.Env[Any, Any]:
+        """An environment, closed, that converts observations."""
+        with contextlib.closing(self.experiment.make_env()) as env:
+            return env
 
-        q_values: Array = self.experiment.agent.greedy(np.asarray(obs)[None])[0]
+    def q_values(self, obs: Any) -> Array:
+        """Returns the Q-values [A] at an observation: [*O], or as the environment's own `Dict` or `Tuple`.
+
+        Raises:
+            ValueError: it is not an observation.
+        """
+        from dqn_lab.env.encode import encode
+
+        q_values: Array = self.experiment.agent.greedy(encode(self.env, obs)[None])[0]
         return q_values
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
+from dqn_lab.cli._runs import check_run
 from dqn_lab.records import read_record, write_atomically
 from dqn_lab.types import ConfigError
 
@@ -76,6 +77,7 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
         word = next(word for word in args.what if "=" not in word)
         raise ConfigError(f"{word}: must be one run's directory, or overrides of the form key=value")
     if run is not None:
+        check_run(run)
         record = read_record(run)
         check_trust(record["config"], record, args.trust)
         config = validate(record["config"])

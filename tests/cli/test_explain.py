@@ -45,7 +45,7 @@ def test_a_custom_component_is_explained_from_its_directory(cli):
 def test_bad_input_is_one_line(cli, tmp_path):
     (tmp_path / "file").touch()
     for words, problem in {
-        ("nothing",): "nothing: no run here",
+        ("nothing",): "nothing: no such directory",
         ("netwrok=mlp24",): "netwrok=mlp24: no such key; did you mean network",
         ("a", "b"): "a: must be one run's directory, or overrides of the form key=value",
         ("target.interval=0",): "target.interval=0: must be greater than 0",

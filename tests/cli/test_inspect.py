@@ -50,7 +50,7 @@ def test_what_cannot_be_inspected_is_said_in_one_line(cli, tmp_path):
         shutil.copy(path, tmp_path / "wrong" / "checkpoint" / path.name)
     before = sorted(tmp_path.rglob("*"))
     for words, problem in {
-        ("nothing",): "nothing: no run here",
+        ("nothing",): "nothing: no such directory",
         ("run", "other"): "different tasks: CartPole-v1, Acrobot-v1; inspect one at a time",
         ("run", "--dims", "9", "0"): "--dims 9: no such dimension; choices: 0 or cart_position",
         ("run", "--dims", "0"): "--dims 0: must be two different dimensions, or all",
