@@ -25,8 +25,11 @@ SYNONYMS = {  # other libraries' name: our names, of which the composition's fir
     "total_timesteps": ("steps",), "num_steps": ("steps",), "target_update_interval": ("target.interval",),
     "train_freq": ("train.interval",), "gradient_steps": ("num_updates",), "hidden_size": ("hidden",),
     "net_arch": ("hidden",), "env_id": ("env.id",), "model": ("network",), "algo": ("experiment",),
-    "recipe": ("experiment",),
+    "recipe": ("experiment",), "agent": ("experiment",), "algorithm": ("experiment",), "policy": ("network",),
+    "hidden_sizes": ("hidden",), "layers": ("hidden",), "exploration_fraction": ("duration", "decay"),
+    "max_steps": ("steps",), "eval_freq": ("evaluation.interval",), "n_eval_episodes": ("evaluation.num_episodes",),
 }  # fmt: skip
+MOST_HOLDERS = 3
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -121,6 +124,8 @@ def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
         return "is not KEY=VALUE, as in seed=3 or network=mlp64"
     if not plain_key:
         return "is not KEY=VALUE; a key is made of letters, digits, dots and underscores"
+    if re.search(r"\s[\w./+]+=", value):
+        return "several in one; give each by itself"
     if " " in value and " " not in value.strip("[]{}'\""):
         return f"write it without spaces: {key}={value.replace(' ', '')}"
     return f"its value cannot be read; put quotes around text with special characters: \"{key}='…'\""
@@ -177,7 +182,9 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     choices = sorted({*options(group), *(error.options or ())}, key=lambda option: ("/" in option, option))
     what = f"{group}={name}" if value.startswith("[") or group != key else f"{key}={value}"
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
-    return f"{where}{what}: no such option; {nearest(name, choices)}"
+    custom = f"; a custom one is named in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
+    empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
+    return f"{where}{what}: no such option; {nearest(name, choices)}{custom}{empty}"
 
 
 def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
@@ -185,6 +192,8 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
         return f"exists already; write it without +: {culprit.lstrip('+')}"
     if elsewhere := _elsewhere(key, config):
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
+    if holders := _holders(key):
+        return f"no such key here; did you mean {' or '.join(holders)}?"
     wrong, siblings = _siblings(key, config)
     if siblings is not None:
         return f"no such key; {nearest(wrong, siblings)}"
@@ -199,6 +208,19 @@ def _elsewhere(key: str, config: DictConfig) -> list[str]:
     leaves = [f"{group}.{leaf}" for group in own for leaf in config[group]] + [str(name) for name in config]
     words = SYNONYMS.get(key, (key,))
     return [leaf for word in words for leaf in leaves if word in (leaf, leaf.partition(".")[2]) and leaf != key]
+
+
+def _holders(key: str) -> list[str]:
+    """Finds options that are not chosen: that have the key (`tau`, `target.tau`), or that are called like it."""
+    group, dot, leaf = key.rpartition(".")
+    found = []
+    for each in [group] if dot else GROUPS:
+        others = options(each)
+        having = [name for name in others if each != "logger" and "/" not in name and leaf in keys(each, name)]
+        found += [f"{each}={name} {each}.{leaf}=…" for name in having]
+        if not dot and leaf in others:
+            found.append(f"{each}={leaf}")
+    return found[:MOST_HOLDERS]
 
 
 def _set_whole(key: str, config: DictConfig) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-import importlib
+import importlib.util
 import math
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
@@ -26,7 +26,7 @@ EXTRAS = {
     "MinAtar": ("minatar.gym", "minatar"),
     "ALE": ("ale_py", "atari"),
 }
-
+PARTS = ("box2d",)  # extras of the same name as Gymnasium's
 
 Implementation = Literal["auto", "compiled", "gymnasium"]
 ReturnBounds = Annotated[list[Annotated[float, AllowInfNan(False)]], MinLen(2), MaxLen(2)] | None
@@ -155,9 +155,16 @@ class Gymnasium:
                 **self.kwargs,
             )
         except gymnasium.error.UnregisteredEnv as error:
+            hint = "" if ":" in self.id else "; a custom one is env.id=MODULE:NAME"
             raise ValueError(
-                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _known(self.id))}"
+                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _known(self.id))}{hint}"
             ) from error
+        except gymnasium.error.DependencyNotInstalled as error:
+            extra = next((extra for extra in PARTS if f"gymnasium[{extra}]" in str(error)), None)
+            need = f'needs an extra: pip install "dqn-lab[{extra}]"' if extra else " ".join(str(error).split())
+            raise ValueError(f"id={self.id}: {need}") from error
+        except ModuleNotFoundError as error:
+            raise ValueError(f"id={self.id}: {_missing(self.id, error)}") from error
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
@@ -254,6 +261,14 @@ def _known(id: str) -> list[str]:
                for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
     own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
     return own or [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
+
+
+def _missing(id: str, error: ModuleNotFoundError) -> str:
+    """Says which module is missing: the one that an environment's id names, or one that is imported there."""
+    module, colon, _ = id.partition(":")
+    if colon and importlib.util.find_spec(module.partition(".")[0]) is None:
+        return f"no module {module!r} in the directory given with --config-dir and the installed packages"
+    return str(error).partition(". Environment registration")[0]
 
 
 def _register(id: str) -> None:

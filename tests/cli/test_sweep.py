@@ -357,6 +357,7 @@ def test_every_mistake_in_a_sweep_is_reported_at_once(ask):
 @pytest.mark.parametrize(("name", "expected"), [
     ("target_intervall", "target_intervall: no such question; did you mean target_interval?"),
     ("nowhere.yaml", "nowhere.yaml: no such file"),
+    ("nowhere.ymal", "nowhere.ymal: no such file"),
 ])  # fmt: skip
 def test_a_question_that_does_not_exist_is_named(cli, name, expected):
     outcome = cli("sweep", name)

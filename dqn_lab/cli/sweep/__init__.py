@@ -82,14 +82,16 @@ def find_question(name: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    from dqn_lab._nearest import nearest
+    from dqn_lab._nearest import did_you_mean, nearest
 
     found = _questions()
     if name in found:
         return found[name]
     path = Path(name)
-    if path.suffix in (".yaml", ".yml"):
-        if not path.is_file():
-            raise ConfigError(f"{name}: no such file")
+    if path.suffix in (".yaml", ".yml") and path.is_file():
         return path
+    if path.suffix:
+        there = [str(each) for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        what = "is not a yaml file" if path.is_file() else "no such file"
+        raise ConfigError(f"{name}: {what}; {did_you_mean(name, there)}".rstrip("; "))
     raise ConfigError(f"{name}: no such question; {nearest(name, found)}")

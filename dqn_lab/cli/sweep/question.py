@@ -103,6 +103,8 @@ def read_question(path: Path, quick: bool) -> Question:
 
 def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
     values = check("", _File, found)
+    if quick and "quick" not in found:
+        raise ConfigError("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
     values["base"] = _own("base", values["base"])
     values["variants"] = {label: _own(f"variants.{label}", own) for label, own in values["variants"].items()}
     values["quick"]["base"] = _own("quick.base", values["quick"]["base"])
