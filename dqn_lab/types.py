@@ -188,7 +188,9 @@ class Value(Protocol):
 class Bootstrap(Protocol):
     """How the next state's value is estimated."""
 
-    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped: ...
+    def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
+        """Estimates the values of a batch's next states; the actions taken are [B]."""
+        ...
 
 
 class Buffer(Stateful, Protocol):

@@ -21,7 +21,7 @@ OTHERS = {  # groups without a protocol in `types.py`
     "env": ["make(render_mode: str | None = None) -> gymnasium.Env"],
     "network": ["is a torch.nn.Module", "forward(obs: Tensor) -> Tensor  # [B, *O] to [B, A, K]"],
 }
-LETTERS = "B batch, A actions, K outputs per action, O an observation's shape"
+LETTERS = {"B": "batch", "A": "actions", "K": "outputs per action", "O": "an observation's shape"}
 
 
 def describe_all() -> Index:
@@ -52,6 +52,15 @@ def describe(component: type) -> Component:
 
 def _contract(group: str) -> Iterator[str]:
     """Lists the constructor and the members that a group's components need."""
+    lines = list(_members(group))
+    yield from lines
+    shapes = " ".join(re.findall(r"\[[^\[\]]*\]", " ".join(lines)))
+    used = [f"{letter} {meaning}" for letter, meaning in LETTERS.items() if re.search(rf"\b{letter}\b", shapes)]
+    if used:
+        yield f"({', '.join(used)})"
+
+
+def _members(group: str) -> Iterator[str]:
     longest = max((_supplied(registry.lookup(group, name)) for name in registry.names(group)), key=len)
     yield f"__init__({', '.join([*longest, '*', 'PARAMETER: TYPE = DEFAULT', '…'])})"
     yield from OTHERS.get(group, [])
@@ -64,7 +73,6 @@ def _contract(group: str) -> Iterator[str]:
                 yield f"{name}: {inspect.signature(member.fget).return_annotation}"  # type: ignore[arg-type]
             elif inspect.isfunction(member) and (name == "__call__" or not name.startswith("_")):
                 yield f"{name}{_signature(member)}{_comment(member)}"
-    yield f"({LETTERS})"
 
 
 def _supplied(component: type) -> list[str]:
@@ -80,7 +88,7 @@ def _signature(method: Any) -> str:
 
 
 def _comment(method: Any) -> str:
-    first = (inspect.getdoc(method) or "").partition("\n\n")[0]
+    first = inspect.cleandoc(method.__doc__ or "").partition("\n\n")[0]
     return f"  # {' '.join(first.split())}" if first else ""
 
 

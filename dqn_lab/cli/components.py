@@ -73,9 +73,16 @@ def _describe_group(group: str) -> None:
     }
     for name, component in components.items():
         presets = [option for option, of in names.items() if of == name]
-        _describe(group, name, component, presets)
-    print(f"A custom {group}: a class with these members, named by `name: module:Class` in DIR/{group}/NAME.yaml, with")
-    print("its module in DIR (--config-dir DIR); dqn_lab/README.md has an example")
+        _describe(group, name, component, presets, _package(group, presets))
+    where = f"named by `name: module:Class` in DIR/{group}/NAME.yaml, with its module in DIR (--config-dir DIR)"
+    first = "; that file begins with the line `# @package logger.NAME`" if group == "logger" else ""
+    print(
+        wrapped(
+            f"A custom {group}: a class with these members, {where}{first}. dqn_lab/README.md has an example; "
+            "dqn_lab/types.py has the types.",
+            2,
+        )
+    )
     for line in _index.read().contracts[group]:
         print(wrapped(f"  {line}", 6))
 
@@ -98,7 +105,15 @@ def _outside(group: str, names: set[str]) -> dict[str, Component]:
     return {name: describe(registry.lookup(group, name)) for name in sorted(names)}
 
 
-def _describe(group: str, name: str, component: Component, presets: list[str]) -> None:
+def _package(group: str, presets: list[str]) -> str:
+    """Returns what a component's keys begin with: each logger has its own name in front, as its file says."""
+    if group != "logger" or not presets:
+        return group
+    text = _options.options(group)[presets[0]].read_text("utf-8", errors="replace")
+    return text.partition("@package")[2].partition("\n")[0].strip() or group
+
+
+def _describe(group: str, name: str, component: Component, presets: list[str], package: str) -> None:
     summary, *paragraphs = component.doc.partition("Args:\n")[0].partition("Raises:\n")[0].strip().split("\n\n")
     print(wrapped(f"{name}: {' '.join(summary.split())}", 2))
     for paragraph in paragraphs:
@@ -107,7 +122,7 @@ def _describe(group: str, name: str, component: Component, presets: list[str]) -
     print(wrapped(f"  options: {'  '.join(f'{group}={preset}' for preset in presets) or '(none; needs a yaml)'}", 4))
     for key, parameter in (component.fields or {}).get("properties", {}).items():
         default = "required" if "default" not in parameter else f"default {value_text(parameter['default'])}"
-        print(f"  {group}.{key}: {_type(parameter)}; {default}")
+        print(f"  {package}.{key}: {_type(parameter)}; {default}")
         if key in component.arguments:
             print(wrapped(f"      {component.arguments[key]}", 6))
     for label, text in (("constraints", component.constraints), ("warnings", component.warnings)):
