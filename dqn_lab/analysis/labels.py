@@ -14,7 +14,7 @@ from dqn_lab import records as disk
 UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that do not change the experiment
 MANY_KEYS = 3  # keys in a label at most
 TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
-DATE = re.compile(r"/\d{4}-\d\d-\d\d$")  # a directory named after a date
+DATE = re.compile(r"/\d{4}-\d\d-\d\d(_\d\d-\d\d-\d\d)?$")  # a directory named after a date
 MISSING = object()  # the value of a key that a configuration lacks
 Config = Mapping[str, Any]  # dotted keys, without the uninteresting ones; lists as text
 
@@ -46,6 +46,8 @@ def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
         parents.setdefault(os.path.dirname(path), set()).add(id(config))
     alone = all(len(distinct) == 1 for distinct in parents.values())
     if alone and not any(DATE.search(parent) for parent in parents):
+        if len(configs) == 1 and not TYPED.fullmatch(os.path.basename(*configs)):  # it was given a name by hand
+            return {path: os.path.basename(path) for path in configs}
         names = short_names(parents)
         return {path: names[os.path.dirname(path)] for path in configs}
     distinct = {id(config): config for config in configs.values()}

@@ -14,17 +14,17 @@ LONGEST = 2_000  # characters of an error message
 RARELY = 100_000  # new objects between garbage collections: what is imported stays, and looking through it took a third
 WARNED = "DQN_LAB_WARNED"  # the warnings already printed, for workers to inherit
 COMMANDS = {
-    "train": "train a DQN: `train network=mlp24 target.interval=10`, `train -m seed='range(10)'`",
-    "sweep": "ask a question: variants × seeds on all cores; without a name, list the questions",
-    "resume": "continue an interrupted run where it stopped, or extend a completed one",
+    "train": "train a DQN: `train network=mlp24`, `train -m seed='range(10)'`",
+    "sweep": "ask a question: variants × seeds; without a name, list them",
+    "resume": "continue an interrupted run, or extend a completed one",
     "verify": "run a run again and compare every byte of its results",
-    "evaluate": "play greedy episodes with a run's policy and print their mean return",
+    "evaluate": "play greedy episodes with a run's policy; print the mean return",
     "play": "watch a run's policy play, in a window",
     "record": "film a policy: an mp4 or a GIF, several side by side with --grid",
     "inspect": "show what it learned on a page: values, policy, distributions",
-    "explain": "show a run's or composition's algorithm: pseudo-code, formulas, papers",
+    "explain": "show the algorithm of a run or of a composition, with papers",
     "report": "answer a sweep's question on one page, with figures and tables",
-    "warm": "compile everything that runs need, before they do: for images and clusters",
+    "warm": "compile everything beforehand, for images and clusters",
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 
@@ -38,7 +38,8 @@ commands:
 options:
   --help      this text; `COMMAND --help` explains a command
   --version   the version
-  -sc install=bash | zsh | fish    shell completion: eval "$(dqn-lab -sc install=bash)"
+  -sc install=SHELL   completion, for bash, zsh or fish:
+                      eval "$(dqn-lab -sc install=bash)"
 
 first run:  python -m dqn_lab train
 """

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import status
+from dqn_lab.cli._text import fitting
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -238,9 +239,9 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines = [("trained", f"{counts} in {seconds:,.0f} s")]
     if "last_100" in scores:
         number = min(LAST, progress["episode"])
-        lines.append(("training", f"mean return of the last {number} episodes {scores['last_100']:.1f}, exploring"))
+        lines.append(("training", f"mean return of the last {number} episodes {scores['last_100']:z.1f}, exploring"))
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
-    if "selected" in scores:
+    if "selected" in scores and scores["selected"]["step"] != progress["step"]:  # else it is the final policy
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
     if not progress["updates"]:
         starts = record["config"]["train"]["learning_starts"]
@@ -248,9 +249,10 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines += [("engine", record["engine"]["name"]), *(("", text) for text in _rejected(record["engine"]["rejected"]))]
     trust = " --trust" if outside_names(record["config"]) else ""
     place = shlex.quote(directory)
-    lines += [("files", directory), ("next", f"python -m dqn_lab report {place}")]
-    lines += [("", f"python -m dqn_lab evaluate {place}{trust}")]
-    say("\n" + "\n".join(f"{label:<9} {text}" for label, text in lines))
+    to_copy = [("files", directory), ("next", f"python -m dqn_lab report {place}")]
+    to_copy += [("", f"python -m dqn_lab evaluate {place}{trust}")]
+    shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]
+    say("\n" + "\n".join([*shown, *(f"{label:<9} {text}" for label, text in to_copy)]))
 
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:
@@ -277,4 +279,4 @@ def _rejected(reasons: Mapping[str, str]) -> list[str]:
 
 
 def _mean(score: dict[str, Any]) -> str:
-    return f"{score['return_mean']:.1f} ± {score['return_std']:.1f} over {score['episodes']} fresh episodes"
+    return f"{score['return_mean']:z.1f} ± {score['return_std']:.1f} over {score['episodes']} fresh episodes"

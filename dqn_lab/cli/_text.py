@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
 
 WIDEST, NARROWEST = 110, 40  # columns
@@ -14,3 +15,8 @@ def wrapped(text: str, indent: int) -> str:
     return textwrap.fill(
         text, max(width, NARROWEST), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
     )
+
+
+def fitting(text: str, indent: int) -> str:
+    """Wraps a paragraph on a terminal; leaves it one line in a pipe, for programs that read it."""
+    return wrapped(text, indent) if sys.stdout.isatty() else text

@@ -13,6 +13,7 @@ from typing import Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, directory
+from dqn_lab.cli._text import fitting
 
 SECONDS, WIDTH = 10, 320  # greatest length, and width in pixels, of a variant's film
 
@@ -51,9 +52,9 @@ def write(
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", code=1)
-    print(f"question  {report.question}")
+    print(fitting(f"question  {report.question}", 10))
     for task, answer in report.answers.items():
-        print(f"answer    {f'{task}: ' if len(report.answers) > 1 else ''}{answer}")
+        print(fitting(f"answer    {f'{task}: ' if len(report.answers) > 1 else ''}{answer}", 10))
     print(f"runs      {report.progress}\nreport    {report.index}")
     if show:
         import webbrowser

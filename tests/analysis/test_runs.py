@@ -108,6 +108,17 @@ def test_runs_in_a_dated_directory_are_named_by_their_overrides(make_run, tmp_pa
     assert load_configs(tmp_path)["variant"].value_counts().to_dict() == {"default": 2, "experiment=cartpole": 1}
 
 
+def test_seeds_in_a_dated_directory_are_named_by_their_other_overrides(make_run, tmp_path):
+    for seed in (1, 2):
+        make_run(f"2026-11-28_10-00-00/seed={seed},steps=600-0123abc{seed}", seed=seed)
+    assert load_configs(tmp_path)["variant"].tolist() == ["steps=600", "steps=600"]
+
+
+def test_a_single_run_is_named_by_the_directory_that_it_was_given(make_run, tmp_path):
+    make_run("outputs/mine")
+    assert load_configs(tmp_path / "outputs" / "mine")["variant"].tolist() == ["mine"]
+
+
 def test_the_same_run_twice_counts_once(make_run, tmp_path):
     make_run("grid/a", status="interrupted")
     make_run("grid/b", display="bar", logger={})

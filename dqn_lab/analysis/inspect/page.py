@@ -120,7 +120,7 @@ def _sentence(insight: Insight) -> str:
         steps = f"{len(walk.actions):,} steps"
         return f"{insight.label}: along a greedy episode of {steps} the values equal the returns.{clipped}"
     how = "over-estimates" if over > 0 else "under-estimates"
-    share = f" ({abs(over) / scale:.0%})" if scale else ""
+    share = f" ({100 * abs(over) / scale:.0f} %)" if scale else ""
     rest = ", counting the last state's value for what the time limit cut off" if walk.truncated else ""
     return (
         f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the network {how} the return that "
@@ -134,9 +134,10 @@ def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
     for insight in insights:
         features = insight.features
         rank = "–" if features is None else f"{features.effective_rank()} of {features.values.shape[1]}"
-        dormant = "–" if features is None else f"{features.dormant():.0%}"
-        returns = f"{insight.returns.mean():.4g} ± {insight.returns.std():.3g}"
-        rows.append([insight.label, f"{insight.step:,}", returns, f"{over_estimation(insight):+.3g}", rank, dormant])
+        dormant = "–" if features is None else f"{100 * features.dormant():.0f} %"
+        returns = f"{insight.returns.mean():.4g} ± {insight.returns.std():.3g}".replace("-", "−")
+        over = f"{over_estimation(insight):+.3g}".replace("-", "−")
+        rows.append([insight.label, f"{insight.step:,}", returns, over, rank, dormant])
     return headings, rows
 
 

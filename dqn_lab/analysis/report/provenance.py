@@ -102,7 +102,7 @@ def shared(material: Material) -> dict[str, str]:
     """Returns the configuration keys that have the same value in all runs."""
     runs = material.runs
     keys = [key for key in map(str, runs) if key not in BOOKKEEPING and not key.startswith(("versions.", "logger."))]
-    return {key: _plain(runs[key]) for key in keys if runs[key].astype(str).nunique() == 1}
+    return {key: _plain(runs[key]) for key in keys if runs[key].astype(str).nunique(dropna=False) == 1}
 
 
 def _plain(values: pd.Series[Any]) -> str:
