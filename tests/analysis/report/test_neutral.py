@@ -2,6 +2,7 @@
 
 import io
 import xml.etree.ElementTree as ET
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import looks, render
 from dqn_lab.analysis.figures.text import shorten, width, wrap
 from dqn_lab.analysis.report.neutral import csv, markdown, unquoted, visible
+from dqn_lab.analysis.report.provenance import shared
 
 
 @pytest.mark.parametrize(("text", "shown"), [
@@ -60,3 +62,8 @@ def test_text_stays_text_in_an_svg_and_a_png_without_its_glyphs_is_not_made(recw
     assert "private \ue123" in "".join(ET.fromstring(odd.svg).itertext())
     assert draw("plain ε").png.startswith(b"\x89PNG")
     assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_a_key_that_some_runs_lack_is_not_shared():
+    runs = pd.DataFrame({"buffer.stratified": [None, True], "buffer.n_step": [1, 1], "steps": [None, None]})
+    assert shared(SimpleNamespace(runs=runs)) == {"buffer.n_step": "1", "steps": "null"}
