@@ -74,8 +74,8 @@ def rebuild(nodes, starts, minimum):
 def find(nodes, starts, fractions, stratified, leaves, masses):
     """Finds the leaves at which the running sum of all leaves passes given fractions of their total, and their values.
 
-    All searches go down one level together, choose without branching, and prefetch what they read next, so that the
-    processor waits for many nodes at a time.
+    All searches go down one level together, four at a time in the processor's vectors, and prefetch what they read
+    next, so that the processor waits for many nodes at a time.
 
     Args:
         nodes, starts: a tree of sums, in which some leaf is above 0.
@@ -84,31 +84,97 @@ def find(nodes, starts, fractions, stratified, leaves, masses):
         leaves: int64 [B], filled.
         masses: float64 [B], filled.
     """
-    top = len(starts) - 2
+    top, size = len(starts) - 2, len(fractions)
     whole = 0.0
     for node in range(starts[top], starts[top + 1]):
         whole += nodes[node]
-    for i in range(len(fractions)):
+    for i in range(size):
         leaves[i] = 0
-        masses[i] = whole * ((i + fractions[i]) / len(fractions) if stratified else fractions[i])
+        masses[i] = whole * ((i + fractions[i]) / size if stratified else fractions[i])
     for level in range(top, -1, -1):
-        for i in range(len(fractions)):
-            first = starts[level] + leaves[i] * FANOUT
-            before = reached = 0.0
-            chosen = 0
-            for node in range(first, first + FANOUT):
-                reached += nodes[node]
-                passed = reached <= masses[i]
-                chosen += passed
-                before = reached if passed else before
-            masses[i] -= before
-            if chosen == FANOUT:
-                chosen, masses[i] = _last(nodes, first)
-            leaves[i] = leaves[i] * FANOUT + chosen
-            if level:
-                prefetch(nodes, starts[level - 1] + leaves[i] * FANOUT)
-    for i in range(len(fractions)):
+        for i in range(0, size - size % 4, 4):
+            beyond = _descend_four(nodes, starts[level], leaves, masses, i)
+            for j in range(i, i + 4 if beyond else i):
+                _turn_back(nodes, starts[level], leaves, masses, j, beyond >> (j - i) & 1)
+        for i in range(size - size % 4, size):
+            beyond = _descend(nodes, starts[level], leaves, masses, i)
+            _turn_back(nodes, starts[level], leaves, masses, i, beyond)
+        for i in range(size if level else 0):
+            prefetch(nodes, starts[level - 1] + leaves[i] * FANOUT)
+    for i in range(size):
         masses[i] = nodes[leaves[i]]
+
+
+@inline
+def _descend(nodes, start, leaves, masses, i):
+    """Takes a search down to the child at which the running sum passes its mass, and subtracts the sum before that.
+
+    Returns:
+        whether rounding led beyond all children.
+    """
+    first, before, reached, chosen = start + leaves[i] * FANOUT, 0.0, 0.0, 0
+    for node in range(first, first + FANOUT):
+        reached += nodes[node]
+        passed = reached <= masses[i]
+        chosen += passed
+        before = reached if passed else before
+    masses[i] -= before
+    leaves[i] = leaves[i] * FANOUT + chosen
+    return chosen == FANOUT
+
+
+@intrinsic
+def _descend_four(typing: Any, nodes: Any, start: Any, leaves: Any, masses: Any, i: Any) -> Any:
+    """Does what `_descend` does for four searches from i on, to the bit; returns a bit for each."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word, index = ir.IntType(64), ir.IntType(32)
+        longs, doubles = ir.VectorType(word, 4), ir.VectorType(ir.DoubleType(), 4)
+
+        def pointer(which: int, at: Any, kind: Any) -> Any:
+            made = context.make_array(sig.args[which])(context, builder, args[which])
+            return builder.bitcast(builder.gep(made.data, [at]), kind.as_pointer())
+
+        def fanout_times(vector: Any) -> Any:
+            return builder.mul(vector, ir.Constant(longs, [FANOUT] * 4))
+
+        leaf_at, mass_at = pointer(2, args[4], longs), pointer(3, args[4], doubles)
+        leaf, mass = fanout_times(builder.load(leaf_at, align=8)), builder.load(mass_at, align=8)
+        firsts = [builder.add(args[1], builder.extract_element(leaf, ir.Constant(index, lane))) for lane in range(4)]
+        reached = before = ir.Constant(doubles, [0.0] * 4)
+        chosen = ir.Constant(longs, [0] * 4)
+        for half in range(0, FANOUT, 4):
+            halves = [pointer(0, builder.add(first, ir.Constant(word, half)), doubles) for first in firsts]
+            for child in _transpose(builder, [builder.load(at, align=8) for at in halves]):
+                reached = builder.fadd(reached, child)
+                passed = builder.fcmp_ordered("<=", reached, mass)
+                chosen = builder.sub(chosen, builder.sext(passed, longs))
+                before = builder.select(passed, reached, before)
+        builder.store(builder.fsub(mass, before), mass_at, align=8)
+        builder.store(builder.add(leaf, chosen), leaf_at, align=8)
+        beyond = builder.icmp_signed("==", chosen, ir.Constant(longs, [FANOUT] * 4))
+        return builder.zext(builder.bitcast(beyond, ir.IntType(4)), word)
+
+    return types.int64(nodes, types.intp, leaves, masses, types.intp), lower
+
+
+def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
+    """Returns the columns of four vectors of four numbers."""
+
+    def shuffle(one: Any, other: Any, *order: int) -> Any:
+        return builder.shuffle_vector(one, other, ir.Constant(ir.VectorType(ir.IntType(32), 4), order))
+
+    pairs = [shuffle(*rows[i : i + 2], *order) for order in ((0, 4, 2, 6), (1, 5, 3, 7)) for i in (0, 2)]
+    return [shuffle(*pairs[i : i + 2], *order) for order in ((0, 1, 4, 5), (2, 3, 6, 7)) for i in (0, 2)]
+
+
+@inline
+def _turn_back(nodes, start, leaves, masses, i, beyond):
+    """Leads a search that went beyond all children to the last of them that is above 0."""
+    if beyond:
+        family = leaves[i] // FANOUT - 1
+        chosen, masses[i] = _last(nodes, start + family * FANOUT)
+        leaves[i] = family * FANOUT + chosen
 
 
 @inline

@@ -53,6 +53,21 @@ def test_leaves_are_found_by_hand():
     assert numbered().find(np.array(masses) / 153)[0].tolist() == leaves
 
 
+@given(st.integers(1, 700), st.integers(1, 9), st.integers(0, 99))
+def test_several_searches_find_together_what_each_finds_alone(capacity, number, seed):
+    """Four at a time go down in vectors, the rest one by one; rounding leads some of them beyond the last leaf."""
+    tree, rng = SumTree(capacity), np.random.default_rng(seed)
+    masses = rng.random(capacity) ** 40 * rng.integers(0, 2, capacity)
+    masses[seed % capacity] += 1e-9
+    tree.fill(masses)
+    fractions = rng.choice([0.0, 0.1, 1 - 2**-53, 1.0, rng.random()], number)
+    leaves, values = tree.find(fractions)
+    alone = [tree.find(fractions[i : i + 1]) for i in range(number)]
+    assert leaves.tolist() == [leaf for ((leaf,), _) in alone]
+    assert values.tolist() == [value for (_, (value,)) in alone]
+    assert values.min() > 0
+
+
 def test_a_tree_of_minima_by_hand():
     tree = Tree(17, minimum=True)
     tree.put(np.array([0, 1, 16]), np.array([4.0, 3.0, 5.0]))
