@@ -13,6 +13,7 @@ EACH = (
     "train.learning_starts=8", "train.batch_size=8",
 )  # fmt: skip
 TABULAR = ("network=table", "engine=torch", "rollout=python")
+NOISY = ("network.noisy=true", "exploration=none")
 COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between them
     "the default": (),
     "n-step returns, Boltzmann exploration, Polyak averaging": (
@@ -20,9 +21,13 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between t
     ),
     "prioritized replay, ez-greedy exploration": ("buffer=prioritized", "exploration=ez_greedy"),
     "no replay, no target network": ("buffer=none", "target=none"),
-    "categorical values, a noisy network": ("value=categorical", "network.noisy=true", "exploration=none"),
+    "noisy layers": NOISY,
+    "categorical values": ("value=categorical",),
+    "categorical values, noisy layers, prioritized replay": ("value=categorical", "buffer=prioritized", *NOISY),
     "quantile values": ("value=quantile",),
+    "quantile values, noisy layers": ("value=quantile", *NOISY),
     "implicit quantile values": ("value=implicit_quantile",),
+    "implicit quantile values, noisy layers": ("value=implicit_quantile", *NOISY),
     "acrobot": ("env=acrobot",),
     "mountain_car": ("env=mountain_car",),
     "toy text": ("env=frozen_lake", *TABULAR),

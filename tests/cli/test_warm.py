@@ -48,7 +48,7 @@ def test_after_warm_no_run_compiles_anything(tmp_path):
     shown, (code, made) = dqn_lab(tmp_path, "warm")
     assert code == 0
     assert {"play", "update", "step", "select_boltzmann", "sample_prioritized"} <= set(made)
-    assert "10/10  toy text" in shown
+    assert "14/14  toy text" in shown
     for overrides in [
         (),
         ("buffer=prioritized", "exploration=ez_greedy"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from itertools import pairwise
 from typing import Any
 
@@ -58,8 +57,9 @@ class FusedEngine:
         names = support.identify(online, value, bootstrap, optimizer, device)
         from dqn_lab import _numba  # imported on use, because it takes long
         from dqn_lab.engine.fused import workspace
+        from dqn_lab.engine.fused.update import make_kernels
 
-        kernels = import_module(f"dqn_lab.engine.fused.{names['value.name']}")
+        q_values, update = make_kernels(names["value.name"], names["network.noisy"])
         self.online, self.target = online, target
         self.value, self.bootstrap = value, bootstrap
         self._draws_noise = noise_source(online) is not None
@@ -78,12 +78,13 @@ class FusedEngine:
         self._evaluate: Any = None  # the kernels as compiled code calls them
         self._act: Any = None
         self._learn: Any = None
+        self._learn_noisily: Any = None
         self._drawn = np.zeros(self._plan[layout.NOISE_SIZE], np.float32)  # room for noise
-        self._allocate, self._prepare, self._update = workspace.allocate, _numba.prepare, kernels.update
+        self._allocate, self._prepare, self._update = workspace.allocate, _numba.prepare, update
         self._reserve(1)
         out = np.empty((1, self._num_actions), self._params.dtype)
         acting = (out, *self._single, self._rows, self._params, *self._composition, self._space)
-        self._q_values = _numba.prepare(kernels.q_values, *acting)
+        self._q_values = _numba.prepare(q_values, *acting)
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Returns the online network's expected values [B, A] at observations [B, *O]."""
@@ -163,11 +164,16 @@ class FusedEngine:
 
         if batch_size > len(self._rows):
             self._reserve(batch_size)
-        if self._learn is None:
-            rows, priorities = np.zeros(1, np.int64), np.zeros(1, self._params.dtype)
-            rest = (rows, self._no_weights, rows, 1, 0.0, *self._held, self._space, priorities)
-            self._learn = Function(self._update, *memory, *rest)
-        return self._learn, tuple(memory), self._held, self._space, (sources, self._drawn)
+        noise: tuple[Any, ...] = ()
+        rows, priorities = np.zeros(1, np.int64), np.zeros(1, self._params.dtype)
+        arguments = *memory, rows, self._no_weights, rows, 1, 0.0, *self._held, self._space, priorities
+        self._learn = self._learn or Function(self._update, *arguments)
+        if self._draws_noise:
+            from dqn_lab.engine.fused.noise import learn
+
+            noise = self._learn, (sources, self._drawn)
+            self._learn_noisily = self._learn_noisily or Function(learn, *arguments, *noise)
+        return self._learn_noisily or self._learn, tuple(memory), self._held, self._space, noise
 
     def _reserve(self, batch_size: int) -> None:
         """Allocates the workspace for batches up to this size."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dqn_lab._numba import inline, kernel
+from dqn_lab._numba import inline
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.bootstrap import fill_mixture, fill_soft_mean
 from dqn_lab.engine.fused.layout import TILE
 from dqn_lab.engine.fused.network import backward, forward, num_values, output_place, output_width
-from dqn_lab.engine.fused.simd import view
-from dqn_lab.engine.fused.update import copy_outputs, make_descend, make_evaluate, make_run_passes
+from dqn_lab.engine.fused.update import Parts, copy_outputs
 from dqn_lab.engine.fused.workspace import part
 
 
@@ -85,41 +84,4 @@ def judge(action, rows, samples, share, weights, plan, settings, space, prioriti
     return sum_loss, sum_q_value
 
 
-evaluate = make_evaluate(forward, copy_outputs)
-run_passes = make_run_passes(evaluate)
-descend = make_descend(forward, backward, judge)
-
-
-@kernel
-def q_values(out, obs, rows, order, params, plan, settings, space):
-    """out[b] = Q-values at obs[rows[b]], [B, A]; see `evaluate` for the rest."""
-    to, kept = out.reshape(-1), view(space, 0, 0)
-    evaluate(to, kept, obs, rows, order, params, layout.ACTING, plan, settings, space)
-
-
-@kernel
-def update(
-    obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
-    online, target_network, state, plan, settings, space, priorities,
-):  # fmt: skip
-    """Computes the targets of a whole batch, then takes a gradient step on each minibatch of it.
-
-    Args:
-        obs, action, reward, next_obs, discount: all stored transitions, observations as [N, I].
-        rows: [B], the places of the batch's transitions.
-        weights: [B], or empty if all are 1.
-        order: [B], the samples in the order in which minibatches of `minibatch_size` take them.
-        lr: the learning rate.
-        online, target_network: their parameters, flat; the same array if there is no target network.
-        state: [3, parameters]: the optimiser's two moments, and the last gradient.
-        plan, settings, space: see `layout.py`.
-        priorities: [B], filled.
-
-    Returns:
-        loss and Q(s, a), averaged over the batch.
-    """
-    run_passes(obs, next_obs, rows, order, online, target_network, plan, settings, space)
-    target(action, reward, discount, rows, plan, settings, space)
-    return descend(
-        obs, action, rows, weights, order, minibatch_size, lr, online, state, plan, settings, space, priorities
-    )
+PARTS = Parts(forward, backward, copy_outputs, target, judge)

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from dqn_lab._numba import inline, kernel
+from dqn_lab._numba import inline
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.dueling import join_streams, part_streams
 from dqn_lab.engine.fused.elementary import cosine, sine
@@ -21,7 +21,7 @@ from dqn_lab.engine.fused.network import differentiate, places, propagate, propa
 from dqn_lab.engine.fused.noise import fraction_places
 from dqn_lab.engine.fused.quantile import make_judge, mean, target
 from dqn_lab.engine.fused.simd import fill, lanes, load, positive, store, view
-from dqn_lab.engine.fused.update import make_descend, make_evaluate, make_run_passes
+from dqn_lab.engine.fused.update import Parts
 from dqn_lab.engine.fused.workspace import part
 
 
@@ -154,26 +154,4 @@ def divide(dx, count, num_samples, plan, space):
             dx[at] = dx[at] * x[to] if embedded[at] > 0 else 0
 
 
-evaluate = make_evaluate(forward, mean)
-run_passes = make_run_passes(evaluate)
-descend = make_descend(forward, backward, make_judge(tau))
-
-
-@kernel
-def q_values(out, obs, rows, order, params, plan, settings, space):
-    """out[b] = Q-values at obs[rows[b]], [B, A]; see `evaluate` for the rest."""
-    to, kept = out.reshape(-1), view(space, 0, 0)
-    evaluate(to, kept, obs, rows, order, params, layout.ACTING, plan, settings, space)
-
-
-@kernel
-def update(
-    obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
-    online, target_network, state, plan, settings, space, priorities,
-):  # fmt: skip
-    """Does what `expected.update` does."""
-    run_passes(obs, next_obs, rows, order, online, target_network, plan, settings, space)
-    target(action, reward, discount, rows, plan, settings, space)
-    return descend(
-        obs, action, rows, weights, order, minibatch_size, lr, online, state, plan, settings, space, priorities
-    )
+PARTS = Parts(forward, backward, mean, target, make_judge(tau))

@@ -19,9 +19,7 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def draw(params, purpose, plan, space):
-    """Fills `DRAWN` with a network's parameters as noise has them, μ + σ ⊙ ε; nothing without noisy layers."""
-    if not plan[layout.NOISE_SIZE]:
-        return
+    """Fills `DRAWN` with a network's parameters as noise has them, μ + σ ⊙ ε."""
     noise, out = part(space, plan, layout.NOISE), part(space, plan, layout.DRAWN)
     start, end = purpose * plan[layout.NOISE_SIZE], np.int64(0)
     for layer in range(plan[layout.NUM_LAYERS]):
@@ -46,8 +44,6 @@ def draw(params, purpose, plan, space):
 def spread_gradient(grad, plan, space):
     """Fills in the gradient of every σ from that of its μ, of the forward pass for `ONLINE`."""
     noise, start = part(space, plan, layout.NOISE), layout.ONLINE * plan[layout.NOISE_SIZE]
-    if not plan[layout.NOISE_SIZE]:
-        return
     for layer in range(plan[layout.NUM_LAYERS]):
         inputs, outputs, weight, bias, sigma = _places(plan, layer)
         for row in range(outputs):
@@ -59,6 +55,16 @@ def spread_gradient(grad, plan, space):
                 grad[to + i] = grad[at + i] * (factor * noise[into + i])
             grad[sigma + outputs * inputs + row] = grad[bias + row] * factor
         start = _noise_places(plan, layer, outputs, start)[1]
+
+
+@inline
+def draw_nothing(params, purpose, plan, space):
+    """Is what `draw` is if no layer is noisy."""
+
+
+@inline
+def spread_nothing(grad, plan, space):
+    """Is what `spread_gradient` is if no layer is noisy."""
 
 
 @inline
@@ -117,3 +123,15 @@ def act(out, obs, rows, order, params, plan, settings, space, q_values, noise):
     """Draws noise, then calls a value's `q_values`."""
     draw_noise(layout.ACTING, len(rows), noise, plan, space)
     call(q_values, (out, obs, rows, order, params, plan, settings, space))
+
+
+@kernel
+def learn(
+    obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
+    online, target_network, state, plan, settings, space, priorities, update, noise,
+):  # fmt: skip
+    """Draws noise, then calls a value's `update`, and returns what that does."""
+    for purpose in range(layout.ACTING):
+        draw_noise(purpose, len(rows), noise, plan, space)
+    batch = obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr
+    return call(update, (*batch, online, target_network, state, plan, settings, space, priorities))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from dqn_lab._numba import inline, kernel
+from dqn_lab._numba import inline
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.bootstrap import fill_mixture
 from dqn_lab.engine.fused.distribution import gather_taken, next_action, scatter_taken, zero_or_none
 from dqn_lab.engine.fused.layout import TILE
 from dqn_lab.engine.fused.network import backward, forward, num_values, output_place, output_width
-from dqn_lab.engine.fused.simd import fill, lanes, larger, load, multiply_add, smaller, store, view
-from dqn_lab.engine.fused.update import make_descend, make_evaluate, make_run_passes
+from dqn_lab.engine.fused.simd import fill, lanes, larger, load, multiply_add, smaller, store
+from dqn_lab.engine.fused.update import Parts
 from dqn_lab.engine.fused.workspace import part
 
 
@@ -117,26 +117,4 @@ def make_judge(fraction: Any) -> Any:
     return judge
 
 
-evaluate = make_evaluate(forward, mean)
-run_passes = make_run_passes(evaluate)
-descend = make_descend(forward, backward, make_judge(midpoint))
-
-
-@kernel
-def q_values(out, obs, rows, order, params, plan, settings, space):
-    """out[b] = Q-values at obs[rows[b]], [B, A]; see `evaluate` for the rest."""
-    to, kept = out.reshape(-1), view(space, 0, 0)
-    evaluate(to, kept, obs, rows, order, params, layout.ACTING, plan, settings, space)
-
-
-@kernel
-def update(
-    obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
-    online, target_network, state, plan, settings, space, priorities,
-):  # fmt: skip
-    """Does what `expected.update` does."""
-    run_passes(obs, next_obs, rows, order, online, target_network, plan, settings, space)
-    target(action, reward, discount, rows, plan, settings, space)
-    return descend(
-        obs, action, rows, weights, order, minibatch_size, lr, online, state, plan, settings, space, priorities
-    )
+PARTS = Parts(forward, backward, mean, target, make_judge(midpoint))

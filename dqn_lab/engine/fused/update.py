@@ -1,28 +1,117 @@
-"""What the updates of all values share: forward passes over a batch, and gradient steps."""
+"""The two kernels of a value, `q_values` and `update`: forward passes over a batch, and gradient steps."""
 
 from __future__ import annotations
 
-from typing import Any
+import functools
+from importlib import import_module
+from types import FunctionType
+from typing import Any, NamedTuple
 
 from dqn_lab._function import call
-from dqn_lab._numba import inline
+from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
 from dqn_lab.engine.fused.layers import clear
 from dqn_lab.engine.fused.layout import TILE
 from dqn_lab.engine.fused.network import clear_gradient, collect, num_values, observe, output_place, output_width
-from dqn_lab.engine.fused.noise import draw, draw_noise, spread_gradient
+from dqn_lab.engine.fused.noise import draw, draw_nothing, spread_gradient, spread_nothing
 from dqn_lab.engine.fused.optimizer import take_step
 from dqn_lab.engine.fused.simd import either, view
 from dqn_lab.engine.fused.workspace import part
 
 
-def make_evaluate(forward: Any, reduce: Any) -> Any:
+class Parts(NamedTuple):
+    """A value's own functions, of which its kernels are made.
+
+    Args:
+        forward: of observations that were copied, it fills `LAST` with the network's outputs.
+        backward: goes back from the gradient at these outputs.
+        reduce: of the outputs in `LAST`, it fills in the Q-values of some samples.
+        target: fills `TARGET`; its arguments are those of `expected.target`.
+        judge: of some samples, whose outputs are in `LAST`, it fills in the priorities and the gradient, and returns
+            the sums of loss and Q(s, a); its arguments are those of `expected.judge`.
+    """
+
+    forward: Any
+    backward: Any
+    reduce: Any
+    target: Any
+    judge: Any
+
+
+@functools.cache
+def make_kernels(value: str, noisy: bool) -> tuple[Any, Any]:
+    """Makes `q_values` and `update` of a value.
+
+    Args:
+        value: the name of its file, which has its `PARTS`.
+        noisy: whether some of the network's layers are.
+    """
+    parts: Parts = import_module(f"dqn_lab.engine.fused.{value}").PARTS
+    noise = (draw, spread_gradient) if noisy else (draw_nothing, spread_nothing)
+    evaluate = make_evaluate(parts, noise[0])
+    own = {"evaluate": evaluate, "run_passes": make_run_passes(evaluate), "target": parts.target}
+    own["descend"] = make_descend(parts, *noise)
+    place = f"{value}{'.noisy' if noisy else ''}"
+    return _make_kernel(_q_values, "q_values", place, own), _make_kernel(_update, "update", place, own)
+
+
+def _make_kernel(function: Any, name: str, place: str, own: dict[str, Any]) -> Any:
+    """Compiles a copy of a function in which some global names are a value's own.
+
+    On disk, numba tells kernels apart by their qualified names; it would not find a closure again.
+    """
+    copy = FunctionType(function.__code__, {**globals(), **own}, name)
+    copy.__qualname__, copy.__doc__ = f"{place}.{name}", function.__doc__
+    return kernel(copy)
+
+
+evaluate: Any = None  # the value's own, in copies of the two functions that follow
+run_passes: Any = None
+target: Any = None
+descend: Any = None
+
+
+def _q_values(out, obs, rows, order, params, plan, settings, space):
+    """out[b] = Q-values at obs[rows[b]], [B, A]; see `evaluate` for the rest."""
+    to, kept = out.reshape(-1), view(space, 0, 0)
+    evaluate(to, kept, obs, rows, order, params, layout.ACTING, plan, settings, space)
+
+
+def _update(
+    obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
+    online, target_network, state, plan, settings, space, priorities,
+):  # fmt: skip
+    """Computes the targets of a whole batch, then takes a gradient step on each minibatch of it.
+
+    Args:
+        obs, action, reward, next_obs, discount: all stored transitions, observations as [N, I].
+        rows: [B], the places of the batch's transitions.
+        weights: [B], or empty if all are 1.
+        order: [B], the samples in the order in which minibatches of `minibatch_size` take them.
+        lr: the learning rate.
+        online, target_network: their parameters, flat; the same array if there is no target network.
+        state: [3, parameters]: the optimiser's two moments, and the last gradient.
+        plan, settings, space: see `layout.py`.
+        priorities: [B], filled.
+
+    Returns:
+        loss and Q(s, a), averaged over the batch.
+    """
+    run_passes(obs, next_obs, rows, order, online, target_network, plan, settings, space)
+    target(action, reward, discount, rows, plan, settings, space)
+    return descend(
+        obs, action, rows, weights, order, minibatch_size, lr, online, state, plan, settings, space, priorities
+    )
+
+
+def make_evaluate(parts: Parts, draw: Any) -> Any:
     """Makes what evaluates a network at observations.
 
     Args:
-        forward: the network's own function: of observations that were copied, it fills `LAST` with the outputs.
-        reduce: the value's own function of the outputs in `LAST`; fills `q_values` for some samples.
+        parts: the value's own functions.
+        draw: that of `noise.py`, or `draw_nothing`.
     """
+    forward, _, reduce, _, _ = parts
 
     @inline
     def evaluate(q_values, outputs, obs, rows, order, params, purpose, plan, settings, space):
@@ -40,11 +129,11 @@ def make_evaluate(forward: Any, reduce: Any) -> Any:
             space: the workspace.
         """
         draw(params, purpose, plan, space)
-        params = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), params)
+        used = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), params)
         for start in range(0, len(rows), plan[layout.CHUNK_SIZE]):
             samples = order[start : start + plan[layout.CHUNK_SIZE]]
             observe(obs, rows, samples, plan, space)
-            forward(params, samples, purpose, plan, space)
+            forward(used, samples, purpose, plan, space)
             reduce(q_values, samples, purpose, plan, settings, space)
             if len(outputs):
                 copy_outputs(outputs, samples, purpose, plan, settings, space)
@@ -100,14 +189,14 @@ def _purpose(which):
     return layout.ONLINE if which == layout.ONLINE_OBS else layout.TARGET_NOISE
 
 
-def make_descend(forward: Any, backward: Any, judge: Any) -> Any:
+def make_descend(parts: Parts, draw: Any, spread_gradient: Any) -> Any:
     """Makes what takes a gradient step on each minibatch of a batch.
 
     Args:
-        forward, backward: the network's own.
-        judge: the value's own function: of some samples, whose outputs are in `LAST`, it fills in the priorities and
-            the gradient, and returns the sums of loss and Q(s, a); its arguments are those of `expected.judge`.
+        parts: the value's own functions.
+        draw, spread_gradient: those of `noise.py`, or `draw_nothing` and `spread_nothing`.
     """
+    forward, backward, _, _, judge = parts
 
     @inline
     def descend(
@@ -120,17 +209,19 @@ def make_descend(forward: Any, backward: Any, judge: Any) -> Any:
             samples, step_loss, step_q_value = order[start : start + minibatch_size], nothing, nothing
             begin_step(grad, plan, space)
             draw(online, layout.ONLINE, plan, space)
-            params = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), online)
+            used = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), online)
             for first in range(0, len(samples), plan[layout.CHUNK_SIZE]):
                 chunk = samples[first : first + plan[layout.CHUNK_SIZE]]
                 observe(obs, rows, chunk, plan, space)
-                forward(params, chunk, layout.ONLINE, plan, space)
+                forward(used, chunk, layout.ONLINE, plan, space)
                 clear_gradient(len(chunk), plan, space)
                 share = online.dtype.type(1) / len(samples)
                 judged = judge(action, rows, chunk, share, weights, plan, settings, space, priorities)
                 step_loss, step_q_value = step_loss + judged[0], step_q_value + judged[1]
-                backward(params, grad, len(chunk), plan, space)
-            end_step(online, state, lr, plan, settings, space)
+                backward(used, grad, len(chunk), plan, space)
+            collect(grad, plan, space)
+            spread_gradient(grad, plan, space)
+            take_step(online, grad, state[0], state[1], lr, plan, settings)
             loss, q_value = loss + step_loss, q_value + step_q_value
         return loss / len(rows), q_value / len(rows)
 
@@ -145,19 +236,8 @@ def begin_step(grad, plan, space):
 
 
 @inline
-def end_step(params, state, lr, plan, settings, space):
-    """Takes a step with the gradient that `backward` has summed since `begin_step`."""
-    collect(state[2], plan, space)
-    spread_gradient(state[2], plan, space)
-    take_step(params, state[2], state[0], state[1], lr, plan, settings)
-
-
-@inline
 def call_update(handed, rows, weights, order, minibatch_size, lr, epsilon, priorities):
-    """Draws noise, and calls an update that `FusedEngine.update_kernel` handed over; returns what that does."""
+    """Calls an update that `FusedEngine.update_kernel` handed over; returns what that does."""
     update, memory, held, space, noise = handed
-    plan, settings = held[3], held[4]
-    settings[layout.EPSILON] = epsilon
-    for purpose in range(layout.ACTING):
-        draw_noise(purpose, len(rows), noise, plan, space)
-    return call(update, (*memory, rows, weights, order, minibatch_size, lr, *held, space, priorities))
+    held[4][layout.EPSILON] = epsilon
+    return call(update, (*memory, rows, weights, order, minibatch_size, lr, *held, space, priorities, *noise))

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch import nn
 
-from dqn_lab._numba import kernel
+from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import FusedEngine, layout, support
 from dqn_lab.engine.fused.layout import CHUNK, TILE
 from dqn_lab.engine.fused.network import (
@@ -25,7 +25,7 @@ from dqn_lab.engine.fused.network import (
 from dqn_lab.engine.fused.noise import draw, spread_gradient
 from dqn_lab.engine.fused.plan import flatten, make_plan
 from dqn_lab.engine.fused.simd import either, view
-from dqn_lab.engine.fused.update import begin_step, copy_outputs, make_evaluate
+from dqn_lab.engine.fused.update import Parts, begin_step, copy_outputs, make_evaluate
 from dqn_lab.engine.fused.workspace import allocate, part
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import NetworkNoise
@@ -114,7 +114,14 @@ def test_q_values_of_a_row_depend_on_nothing_but_the_row(composition, dtype, num
     np.testing.assert_array_equal(fused.q_values(obs)[place], fused.q_values(obs[place : place + 1])[0])
 
 
-evaluate = make_evaluate(forward, copy_outputs)
+@inline
+def draw_if_noisy(params, purpose, plan, space):
+    """Draws if some layer is noisy."""
+    if plan[layout.NOISE_SIZE]:
+        draw(params, purpose, plan, space)
+
+
+evaluate = make_evaluate(Parts(forward, backward, copy_outputs, None, None), draw_if_noisy)
 
 
 @kernel
@@ -128,7 +135,7 @@ def outputs_at(out, obs, rows, order, params, plan, settings, space):
 def differentiate(dy, obs, rows, order, params, grad, plan, space):
     """Fills the gradient of Σ dy · outputs, [B, A · K] each."""
     begin_step(grad, plan, space)
-    draw(params, layout.ONLINE, plan, space)
+    draw_if_noisy(params, layout.ONLINE, plan, space)
     drawn = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), params)
     gradient = part(space, plan, layout.GRADIENT)
     for start in range(0, len(order), CHUNK * TILE):
@@ -143,7 +150,8 @@ def differentiate(dy, obs, rows, order, params, grad, plan, space):
                 ]
         backward(drawn, grad, len(chunk), plan, space)
     collect(grad, plan, space)
-    spread_gradient(grad, plan, space)
+    if plan[layout.NOISE_SIZE]:
+        spread_gradient(grad, plan, space)
 
 
 @few
