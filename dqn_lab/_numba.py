@@ -26,10 +26,13 @@ import numba
 from numba.core import caching
 from numba.core.dispatcher import Dispatcher
 
+from dqn_lab._inline import InlineCompiler
+
 _log = logging.getLogger(__name__)
 # the kernels' source files
 _SOURCES = (
     "_numba.py",
+    "_inline.py",
     "_function.py",
     "*/_*kernels.py",
     "engine/fused/*.py",
@@ -44,7 +47,9 @@ _config: Any = numba.config
 _njit: Any = numba.njit
 _cache_file: Any = caching.IndexDataCacheFile
 
-_inline: Callable[[Any], Any] = _njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS)
+_inline: Callable[[Any], Any] = _njit(
+    pipeline_class=InlineCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS
+)
 
 
 def inline(function: Any) -> Any:
