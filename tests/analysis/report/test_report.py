@@ -525,6 +525,7 @@ def test_figures_that_mean_nothing_with_few_seeds_are_left_out(cli, make, tmp_pa
         cli(directory)
         text = Page(directory / "report" / "index.html").text
         assert ("10th percentile" in text.partition("How to read this")[0]) == shown
+        assert ("IQM is the mean" in text) == shown
         assert ("Distribution of the final return" in text) == shown
 
 
@@ -538,6 +539,7 @@ def test_a_single_run_has_a_name_and_a_curve_and_no_interval(cli, make, tmp_path
     assert "1 run, completed" in text
     assert "Greedy return of one run." in text
     assert "One seed says little" in text
+    assert "P(better)" not in text
     assert [path.stem for path in sorted((run / "report" / "figures").glob("*.svg"))] == ["learning_curves"]
     curve = pd.read_csv(run / "report" / "tables" / "learning_curves.csv")
     assert curve["low"].isna().all()
