@@ -192,9 +192,11 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
         return f"exists already; write it without +: {culprit.lstrip('+')}"
     if elsewhere := _elsewhere(key, config):
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
-    if holders := _holders(key):
-        return f"no such key here; did you mean {' or '.join(holders)}?"
     wrong, siblings = _siblings(key, config)
+    if holders := _holders(key):
+        own = [name for name in siblings or () if name != "name"]
+        others = f" choices here: {', '.join(own)}" if "." in key and own else ""
+        return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:
         return f"no such key; {nearest(wrong, siblings)}"
     if (whole := _set_whole(key, config)) is not None:

@@ -32,7 +32,8 @@ MISTAKES = {
     "hidden=64": "hidden=64: no such key; did you mean network.hidden?",
     "hidden_sizes=64": "hidden_sizes=64: no such key; did you mean network.hidden?",
     "tau=0.01": "tau=0.01: no such key here; did you mean target=polyak target.tau=…?",
-    "target.tau=0.01": "target.tau=0.01: no such key here; did you mean target=polyak target.tau=…?",
+    "target.tau=0.01":
+        "target.tau=0.01: no such key here; did you mean target=polyak target.tau=…? choices here: interval, unit",
     "double=true": "double=true: no such key here; did you mean bootstrap=double?",
     "wandb=false": "wandb=false: no such key here; did you mean logger=wandb?",
     "logger=none": "logger=none: no such option; choices: csv, tensorboard, wandb; for none, logger=[]",

@@ -160,7 +160,7 @@ def test_a_recipes_option_may_be_exchanged(cli, quick, tmp_path):
     assert record["config"]["target"] == {"name": "periodic", "interval": 10, "unit": "episodes"}
     assert record["config"]["buffer"]["n_step"] == 5
     refused = cli("train", "experiment=cartpole", "target=periodic", "target.tau=0.5", *quick)
-    assert refused.err.startswith("error: target.tau=0.5: no such key; choices: interval, unit")
+    assert refused.err.startswith("error: target.tau=0.5: no such key here; did you mean target=polyak target.tau")
 
 
 def test_an_environments_own_arguments_need_no_plus(cli, quick, tmp_path):
