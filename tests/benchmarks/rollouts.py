@@ -22,6 +22,7 @@ STATES = {  # uniform between these, or a number of states
     "MountainCar-v0": ([-1.2, -0.07], [0.6, 0.07]),
     "FrozenLake-v1": 16, "CliffWalking-v1": 48, "Taxi-v4": 500,
 }  # fmt: skip
+BLOCK = 10_000  # states drawn at once
 
 
 def compositions(number):
@@ -56,27 +57,37 @@ def environments(number):
         ours, theirs = compiled.find_class(name)(), gymnasium.make(name, disable_env_checker=True).unwrapped
         rng, different, largest = np.random.default_rng(0), 0, 0
         ours.reset(seed=0), theirs.reset(seed=0)
-        for _ in range(number):
-            put(ours, theirs, limits, rng)
-            action = int(rng.integers(theirs.action_space.n))
-            one, other = ours.step(action)[:4], theirs.step(action)[:4]
-            if not (np.array_equal(one[0], other[0]) and one[1:] == other[1:]):
-                different += 1
-                largest = max(largest, distance(one[0], other[0]))
+        for done in range(0, number, BLOCK):
+            states, actions = draw(limits, theirs.action_space.n, rng)
+            for state, action in zip(states[: number - done], actions, strict=False):
+                put(ours, theirs, state)
+                one, other = ours.step(action)[:4], theirs.step(action)[:4]
+                if not (same_bits(one[0], other[0]) and one[1:] == other[1:]):
+                    different += 1
+                    largest = max(largest, distance(one[0], other[0]))
         print(f"{name:<16} {number:>10,} {different:>8,} {largest:>24}", flush=True)
         differ += different
     return differ
 
 
-def put(ours, theirs, limits, rng):
-    """Puts both in one random state; their generators go on side by side."""
-    if isinstance(limits, int):
-        theirs.s = int(rng.integers(limits))
-        ours.state[0] = theirs.s
+def draw(limits, num_actions, rng):
+    """Returns a block of random states, and an action for each."""
+    one = isinstance(limits, int)
+    states = rng.integers(limits, size=BLOCK).tolist() if one else rng.uniform(*limits, (BLOCK, len(limits[0])))
+    return states, rng.integers(num_actions, size=BLOCK).tolist()
+
+
+def put(ours, theirs, state):
+    """Puts both in one state; their generators go on side by side."""
+    if isinstance(state, int):
+        theirs.s = ours.state[0] = state
         return
-    state = rng.uniform(*limits)
     theirs.state, theirs.steps_beyond_terminated = state, None
     ours.state[: len(state)] = state
+
+
+def same_bits(one, other):
+    return one == other if isinstance(one, int) else (one.dtype, one.tobytes()) == (other.dtype, other.tobytes())
 
 
 def distance(one, other):
