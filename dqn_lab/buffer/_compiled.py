@@ -34,7 +34,8 @@ def make_kernel(
     """
     from dqn_lab.buffer import _kernels  # numba is imported by those who use it
 
-    memory = tuple(array if array.ndim == 1 else array.reshape(ring.capacity, -1) for array in ring.arrays)
+    obs, next_obs = (array.reshape(ring.capacity, -1) for array in (ring.arrays.obs, ring.arrays.next_obs))
+    memory = tuple(ring.arrays._replace(obs=obs, next_obs=next_obs))
     counts = np.zeros(6, np.int64)
     own, read, write = _windows_state(windows, ring)
 

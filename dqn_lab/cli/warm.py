@@ -30,7 +30,9 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between t
     "implicit quantile values, noisy layers": ("value=implicit_quantile", *NOISY),
     "acrobot": ("env=acrobot",),
     "mountain_car": ("env=mountain_car",),
-    "toy text": ("env=frozen_lake", *TABULAR),
+    "toy text": ("env=frozen_lake",),
+    "toy text, prioritized replay": ("env=frozen_lake", "buffer=prioritized"),
+    "toy text, a table": ("env=frozen_lake", *TABULAR),
 }  # fmt: skip
 
 

@@ -1,11 +1,15 @@
 """Kills runs with `kill -9` at random moments, again and again, and compares what comes out with an uninterrupted run.
 
     python tests/benchmarks/torture.py --kills 1000
+    python tests/benchmarks/torture.py --kills 1000 --rollout compiled
+    python tests/benchmarks/torture.py --kills 1000 --rollout either
 
-Each composition is trained once without interruption. Then it is trained in a process that is killed at a random
-moment, resumed in another one, killed again, and so on until it completes; a checkpoint is written every few steps, so
-that many kills fall into one. Every byte of `episodes.csv` and `evaluations.csv` must be the same. The table counts the
-kills, the runs that had to begin again (there was no checkpoint yet), and the runs that did not come out equal.
+Each composition is trained once without interruption, by the Python rollout. Then it is trained in a process that is
+killed at a random moment, resumed in another one, killed again, and so on until it completes; with `--rollout either`,
+each process draws its rollout. A checkpoint is written every few steps, so that many kills fall into one. Every byte of
+`episodes.csv` and `evaluations.csv` must be the same. The table counts the kills; those of them that left a file half
+written; those that came before a process had saved anything; the runs that had to begin again (there was no checkpoint
+yet); and the runs that did not come out equal.
 """
 
 from __future__ import annotations
@@ -16,10 +20,12 @@ import importlib.util
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -28,10 +34,15 @@ from dqn_lab.cli import _compose
 from dqn_lab.cli._display import Quiet
 from dqn_lab.records import RUN, read_record, saved_states
 from dqn_lab.run import Run
+from dqn_lab.types import ConfigError
 
 SMALL = ("logger=csv", "episodes=null", "train.learning_starts=64", "train.batch_size=32", "evaluation.interval=300",
          "evaluation.unit=steps", "evaluation.num_episodes=2", "evaluation.final_num_episodes=3",
          "checkpoint.interval=37", "checkpoint.unit=steps")  # fmt: skip
+COMPILED = ("rollout=compiled", "env.implementation=compiled")
+ROLLOUTS = {  # from which a process draws its own
+    "python": [("rollout=python",)], "compiled": [COMPILED], "either": [COMPILED, ("rollout=python", COMPILED[1])],
+}  # fmt: skip
 COMPOSITIONS: dict[str, tuple[str, ...]] = {
     "default": ("steps=1500",),
     "tutorial": ("experiment=tutorial", "steps=800"),
@@ -40,20 +51,23 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {
     "frozen_lake": ("env=frozen_lake", "network=table", "engine=torch", "steps=500"),
     "taxi": ("env=taxi", "network=table", "engine=torch", "steps=500", "exploration=boltzmann"),
     "cliff_walking": ("env=cliff_walking", "network=table", "engine=torch", "steps=500"),
+    "states": ("env=frozen_lake", "steps=1200"),
     "prioritized, n-step": ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=400", "steps=1200"),
     "prioritized, whole": ("experiment=prioritized", "buffer.normalize=buffer", "engine=torch", "steps=400"),
     "small ring": ("buffer.capacity=200", "buffer.n_step=5", "steps=1500", "exploration=ez_greedy"),
     "no buffer": ("buffer=none", "target=none", "optimizer=sgd", "optimizer.lr=1e-4", "steps=800"),
     "munchausen": ("bootstrap=munchausen", "optimizer=rmsprop", "steps=1200"),
-    "rainbow": ("experiment=rainbow", "engine=torch", "train.interval=20", "steps=600"),
-    "iqn": ("experiment=iqn", "engine=torch", "train.interval=20", "steps=600"),
-    "qr_dqn": ("experiment=qr_dqn", "engine=torch", "train.interval=20", "steps=600"),
+    "rainbow": ("experiment=rainbow", "steps=1200"),
+    "iqn": ("experiment=iqn", "steps=600"),
+    "qr_dqn": ("experiment=qr_dqn", "steps=1200"),
+    "rainbow, torch": ("experiment=rainbow", "engine=torch", "train.interval=20", "steps=600"),
     "tensorboard": ("logger=[csv,tensorboard]", "steps=600"),
     "minatar": ("env=minatar/seaquest", "network=minatar_cnn", "engine=torch", "train.interval=20", "steps=800"),
     "lunar_lander": ("env=lunar_lander", "steps=1200"),
     "atari": ("env=atari/breakout", "env.noop_max=30", "env.screen_size=36", "network=nature_cnn", "engine=torch",
               "buffer.capacity=1000", "train.interval=50", "steps=400", "env.max_frames=240"),
 }  # fmt: skip
+COLUMNS = ("kills", "in a write", "saved nothing", "begun again", "runs", "not equal")
 EXTRAS = {"minatar": "minatar", "lunar_lander": "Box2D", "atari": "ale_py"}  # composition: the package that it needs
 
 
@@ -99,33 +113,38 @@ def _child(config: dict[str, object], directory: Path) -> None:
     os._exit(0)
 
 
-def torture(config: dict[str, object], folder: Path, longest: float, rng: random.Random, kills: int) -> tuple[int, int]:
+def torture(
+    configs: Sequence[dict[str, object]], folder: Path, longest: float, rng: random.Random, kills: int
+) -> Counter[str]:
     """Kills one run until it has completed, or so many kills are spent; then lets it complete.
 
     Args:
-        config: of the run.
+        configs: of the run; each process draws one.
         folder: where its directory is made.
         longest: seconds that it takes when it is left alone.
         rng: draws the moments.
         kills: at most.
 
     Returns:
-        how often it was killed, and how often it had to begin again.
+        how often it was killed, and when, and how often it had to begin again.
     """
-    directory, killed, again = folder / "run", 0, 0
+    directory, counts = folder / "run", Counter[str]()
     while True:
-        with child(config, directory) as process:
-            process.join(longest * rng.random() ** 2 if killed < kills else 60)
+        before = saved_states(directory)
+        with child(rng.choice(configs), directory) as process:
+            process.join(longest * rng.random() ** 2 if counts["kills"] < kills else 60)
             if process.exitcode is None:
                 os.kill(process.pid or 0, signal.SIGKILL)
-                killed += 1
+                counts["kills"] += 1
             elif process.exitcode != 0:
                 raise RuntimeError(f"a run failed: {directory}")
         if process.exitcode == 0:
-            return killed, again
+            return counts
+        counts["in a write"] += any(directory.rglob(".*.part")) or any(directory.rglob(".tmp*"))
+        counts["saved nothing"] += saved_states(directory) == before
         if not saved_states(directory) and directory.exists():
-            directory.rename(folder / f"attempt{killed}")
-            again += 1
+            directory.rename(folder / f"attempt{counts['kills']}")
+            counts["begun again"] += 1
 
 
 def main() -> None:
@@ -133,35 +152,48 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=1000, metavar="N", help="in all (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")
     parser.add_argument("--only", default="", metavar="WORD", help="compositions whose name holds it")
+    parser.add_argument("--rollout", choices=ROLLOUTS, default="python", help="(default: python)")
     args = parser.parse_args()
-    rng = random.Random(args.seed)
-    chosen = {name: overrides for name, overrides in COMPOSITIONS.items() if args.only in name}
-    for name in [name for name in chosen if name in EXTRAS and importlib.util.find_spec(EXTRAS[name]) is None]:
-        print(f"{name}: left out, because {EXTRAS[name]} is not installed")
-        del chosen[name]
-    print(f"{'composition':<22}{'kills':>7}{'begun again':>13}{'runs':>6}{'not equal':>11}")
-    total = [0, 0, 0, 0]
-    for number, (name, overrides) in enumerate(chosen.items()):
+    chosen = {}
+    for name, overrides in COMPOSITIONS.items():
+        if name in EXTRAS and importlib.util.find_spec(EXTRAS[name]) is None:
+            print(f"{name}: left out, because {EXTRAS[name]} is not installed")
+        elif args.only in name:
+            with contextlib.suppress(ConfigError):  # which only Python runs
+                chosen[name] = [configured((*overrides, *rollout)) for rollout in ROLLOUTS[args.rollout]]
+    print(f"{'composition':<22}" + "".join(f"{column:>15}" for column in COLUMNS))
+    rng, total = random.Random(args.seed), Counter[str]()
+    for number, (name, configs) in enumerate(chosen.items()):
         wanted = args.kills * (number + 1) // len(chosen) - args.kills * number // len(chosen)
-        counts = [0, 0, 0, 0]
-        config = configured(overrides)
-        with tempfile.TemporaryDirectory() as place:
-            reference = Path(place) / "reference"
-            carry_on(configured(overrides), reference)  # compiles what the others share
-            expected = tables(reference)
+        counts = torture_runs(name, configs, wanted, rng)
+        total += counts
+        print(f"{name:<22}" + "".join(f"{counts[column]:>15}" for column in COLUMNS), flush=True)
+    print(f"{'all':<22}" + "".join(f"{total[column]:>15}" for column in COLUMNS))
+
+
+def torture_runs(name: str, configs: Sequence[dict[str, object]], kills: int, rng: random.Random) -> Counter[str]:
+    """Kills runs of one composition, so many times in all; counts what came of them."""
+    counts = Counter[str]()
+    with tempfile.TemporaryDirectory() as place:
+        reference, longest = Path(place) / "reference", 0.0
+        carry_on(configured((*COMPOSITIONS[name], "rollout=python")), reference)
+        expected = tables(reference)
+        for number, config in enumerate(configs):
+            carry_on(config, Path(place) / f"compiled{number}")  # what the others share
             began = time.monotonic()
-            with child(config, Path(place) / "timed") as process:
+            with child(config, Path(place) / f"timed{number}") as process:
                 process.join()
-            longest = time.monotonic() - began
-            while counts[0] < wanted:
-                folder = Path(place) / f"run{counts[2]}"
-                folder.mkdir()
-                killed, again = torture(config, folder, longest, rng, wanted - counts[0])
-                equal = tables(folder / "run") == expected
-                counts = [counts[0] + killed, counts[1] + again, counts[2] + 1, counts[3] + (not equal)]
-        total = [old + new for old, new in zip(total, counts, strict=True)]
-        print(f"{name:<22}{counts[0]:>7}{counts[1]:>13}{counts[2]:>6}{counts[3]:>11}", flush=True)
-    print(f"{'all':<22}{total[0]:>7}{total[1]:>13}{total[2]:>6}{total[3]:>11}")
+            longest = max(longest, time.monotonic() - began)
+        while counts["kills"] < kills:
+            folder = Path(place) / f"run{counts['runs']}"
+            folder.mkdir()
+            counts += torture(configs, folder, longest, rng, kills - counts["kills"])
+            counts["runs"] += 1
+            if tables(folder / "run") != expected:
+                counts["not equal"] += 1
+                print(f"not equal: {name}, run {counts['runs']}", file=sys.stderr, flush=True)
+                shutil.copytree(folder, tempfile.mkdtemp(prefix="torture"), dirs_exist_ok=True)
+    return counts
 
 
 if __name__ == "__main__":

@@ -48,12 +48,15 @@ def test_after_warm_no_run_compiles_anything(tmp_path):
     shown, (code, made) = dqn_lab(tmp_path, "warm")
     assert code == 0
     assert {"play", "update", "step", "select_boltzmann", "sample_prioritized"} <= set(made)
-    assert "14/14  toy text" in shown
-    for overrides in [
-        (),
-        ("buffer=prioritized", "exploration=ez_greedy"),
-        ("env=acrobot", "target=polyak", "steps=200"),
-        ("experiment=rainbow", "steps=1100", "rollout=compiled", "env.implementation=compiled"),
-    ]:
-        _, (code, made) = dqn_lab(tmp_path, *RUN, *overrides, f"hydra.run.dir={len(overrides)}")
+    assert "16/16  toy text" in shown
+    for number, overrides in enumerate(
+        [
+            (),
+            ("buffer=prioritized", "exploration=ez_greedy"),
+            ("env=acrobot", "target=polyak", "steps=200"),
+            ("env=taxi", "rollout=compiled", "env.implementation=compiled"),
+            ("experiment=rainbow", "steps=1100", "rollout=compiled", "env.implementation=compiled"),
+        ]
+    ):
+        _, (code, made) = dqn_lab(tmp_path, *RUN, *overrides, f"hydra.run.dir={number}")
         assert (code, made) == (0, [])

@@ -10,6 +10,8 @@ CHOICES: dict[str, list[tuple[str, ...]]] = {
         ("env.max_episode_steps=40",), ("env.max_episode_steps=23", "env.truncation_terminates=true"),
         ("env=acrobot", "env.max_episode_steps=30"), ("env=mountain_car", "env.max_episode_steps=30"),
         ("env=mountain_car", "env.max_episode_steps=30", "env.rescale=true"), ("+env.kwargs.sutton_barto_reward=true",),
+        ("env=frozen_lake",), ("env=cliff_walking", "env.max_episode_steps=25"),
+        ("env=taxi", "env.max_episode_steps=30", "env.truncation_terminates=true"),
     ],
     "network": [
         ("network.hidden=[8]",), (), ("network.layer_norm=true", "network.hidden=[12,9]"), ("network.dueling=true",),
