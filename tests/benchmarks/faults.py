@@ -61,7 +61,8 @@ class Faults:
         self.folder = folder
         with _compose.composer():
             config = validate(_compose.plain(_compose.compose_config([*SHORT])))
-        build(config).agent.learn  # noqa: B018 (compiles what the others share)
+        self.experiment = build(config)
+        self._child(folder / "first", ())  # imports and compiles what the others share
         self.experiment = build(config)
         self.begin(folder / "reference")
         self.expected = {name: (folder / "reference" / f"{name}.csv").read_bytes() for name in TABLES}
