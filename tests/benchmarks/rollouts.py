@@ -43,6 +43,8 @@ def compositions(number):
         except AssertionError as error:
             differ += 1
             print(f"{' '.join(at_random(seed))}: {str(error).splitlines()[0]}", flush=True)
+        if seed % 50 == 49:
+            print(f"{seed - 999} of {number} compositions", file=sys.stderr, flush=True)
     print(f"{number} compositions, {differ} of which differ in a row or in the state", flush=True)
     return differ
 

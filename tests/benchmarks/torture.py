@@ -44,26 +44,26 @@ ROLLOUTS = {  # from which a process draws its own
     "python": [("rollout=python",)], "compiled": [COMPILED], "either": [COMPILED, ("rollout=python", COMPILED[1])],
 }  # fmt: skip
 COMPOSITIONS: dict[str, tuple[str, ...]] = {
-    "default": ("steps=1500",),
+    "default": ("steps=700",),
     "tutorial": ("experiment=tutorial", "steps=800"),
-    "acrobot": ("env=acrobot", "steps=1200", "exploration=linear", "target=polyak"),
-    "mountain_car": ("env=mountain_car", "steps=1200", "exploration=piecewise", "target.unit=updates"),
+    "acrobot": ("env=acrobot", "steps=700", "exploration=linear", "target=polyak"),
+    "mountain_car": ("env=mountain_car", "steps=700", "exploration=piecewise", "target.unit=updates"),
     "frozen_lake": ("env=frozen_lake", "network=table", "engine=torch", "steps=500"),
     "taxi": ("env=taxi", "network=table", "engine=torch", "steps=500", "exploration=boltzmann"),
     "cliff_walking": ("env=cliff_walking", "network=table", "engine=torch", "steps=500"),
-    "states": ("env=frozen_lake", "steps=1200"),
-    "prioritized, n-step": ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=400", "steps=1200"),
+    "states": ("env=frozen_lake", "steps=700"),
+    "prioritized, n-step": ("experiment=prioritized", "buffer.n_step=3", "buffer.capacity=400", "steps=700"),
     "prioritized, whole": ("experiment=prioritized", "buffer.normalize=buffer", "engine=torch", "steps=400"),
-    "small ring": ("buffer.capacity=200", "buffer.n_step=5", "steps=1500", "exploration=ez_greedy"),
+    "small ring": ("buffer.capacity=200", "buffer.n_step=5", "steps=700", "exploration=ez_greedy"),
     "no buffer": ("buffer=none", "target=none", "optimizer=sgd", "optimizer.lr=1e-4", "steps=800"),
-    "munchausen": ("bootstrap=munchausen", "optimizer=rmsprop", "steps=1200"),
-    "rainbow": ("experiment=rainbow", "steps=1200"),
+    "munchausen": ("bootstrap=munchausen", "optimizer=rmsprop", "steps=700"),
+    "rainbow": ("experiment=rainbow", "steps=700"),
     "iqn": ("experiment=iqn", "steps=600"),
-    "qr_dqn": ("experiment=qr_dqn", "steps=1200"),
+    "qr_dqn": ("experiment=qr_dqn", "steps=700"),
     "rainbow, torch": ("experiment=rainbow", "engine=torch", "train.interval=20", "steps=600"),
     "tensorboard": ("logger=[csv,tensorboard]", "steps=600"),
     "minatar": ("env=minatar/seaquest", "network=minatar_cnn", "engine=torch", "train.interval=20", "steps=800"),
-    "lunar_lander": ("env=lunar_lander", "steps=1200"),
+    "lunar_lander": ("env=lunar_lander", "steps=700"),
     "atari": ("env=atari/breakout", "env.noop_max=30", "env.screen_size=36", "network=nature_cnn", "engine=torch",
               "buffer.capacity=1000", "train.interval=50", "steps=400", "env.max_frames=240"),
 }  # fmt: skip
@@ -73,9 +73,10 @@ EXTRAS = {"minatar": "minatar", "lunar_lander": "Box2D", "atari": "ale_py"}  # c
 
 def configured(overrides: Sequence[str]) -> dict[str, object]:
     """Composes and validates a configuration."""
-    limit = () if any(text.startswith("env=atari/") for text in overrides) else ("env.max_episode_steps=60",)
+    atari = any(text.startswith("env=atari/") for text in overrides)
+    env = () if atari else ("env.max_episode_steps=60", "env.implementation=gymnasium")
     with _compose.composer():
-        return validate(_compose.plain(_compose.compose_config([*SMALL, *limit, *overrides])))
+        return validate(_compose.plain(_compose.compose_config([*SMALL, *env, *overrides])))
 
 
 def carry_on(config: dict[str, object], directory: Path) -> None:
@@ -161,14 +162,14 @@ def main() -> None:
         elif args.only in name:
             with contextlib.suppress(ConfigError):  # which only Python runs
                 chosen[name] = [configured((*overrides, *rollout)) for rollout in ROLLOUTS[args.rollout]]
-    print(f"{'composition':<22}" + "".join(f"{column:>15}" for column in COLUMNS))
+    print(f"{'composition':<22}" + "".join(f"{column:>15}" for column in COLUMNS), flush=True)
     rng, total = random.Random(args.seed), Counter[str]()
     for number, (name, configs) in enumerate(chosen.items()):
         wanted = args.kills * (number + 1) // len(chosen) - args.kills * number // len(chosen)
         counts = torture_runs(name, configs, wanted, rng)
         total += counts
         print(f"{name:<22}" + "".join(f"{counts[column]:>15}" for column in COLUMNS), flush=True)
-    print(f"{'all':<22}" + "".join(f"{total[column]:>15}" for column in COLUMNS))
+    print(f"{'all':<22}" + "".join(f"{total[column]:>15}" for column in COLUMNS), flush=True)
 
 
 def torture_runs(name: str, configs: Sequence[dict[str, object]], kills: int, rng: random.Random) -> Counter[str]:
