@@ -40,9 +40,11 @@ class MLP(TrunkAndHead):
         dueling: whether outputs are a value plus each action's advantage over their mean (Wang et al. 2016, "Dueling
             Network Architectures for Deep Reinforcement Learning", https://arxiv.org/abs/1511.06581). Each stream
             is one linear layer on the last hidden layer; in the paper each has its own hidden layer.
-        noisy: whether every linear layer has factorised noise of a learned size (Fortunato et al. 2018, "Noisy
+        noisy: whether linear layers have factorised noise of a learned size (Fortunato et al. 2018, "Noisy
             Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
             network, each batch; off in evaluation. The noise explores by itself: use `exploration=none`.
+        noisy_layers: which layers `noisy` makes noisy: `all`, as in the paper, or those of the `head`, behind the last
+            hidden layer; two streams if it is dueling.
         noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
     Raises:
@@ -62,18 +64,19 @@ class MLP(TrunkAndHead):
         init: Literal["fan_in_uniform", "glorot_uniform"] = "fan_in_uniform",
         dueling: bool = False,
         noisy: bool = False,
+        noisy_layers: Literal["all", "head"] = "all",
         noisy_sigma: Annotated[float, Ge(0)] = 0.5,
     ) -> None:
         num_inputs, states = _inputs(observation_space)
         widths = [num_inputs, *hidden, (num_actions + dueling) * num_outputs]
         check_size(sum(map(math.prod, pairwise(widths))) * (1 + noisy), f"hidden={hidden}")
 
-        def make(fan_in: int, fan_out: int) -> nn.Linear:
+        def make(fan_in: int, fan_out: int, noisy: bool = noisy) -> nn.Linear:
             return linear(fan_in, fan_out, generator, init, noisy_sigma if noisy else None)
 
         layers: list[nn.Module] = []
         for fan_in, fan_out in pairwise(widths[:-1]):
-            layers.append(make(fan_in, fan_out))
+            layers.append(make(fan_in, fan_out, noisy and noisy_layers == "all"))
             layers.extend([nn.LayerNorm(fan_out)] if layer_norm else [])
             layers.append(_ACTIVATIONS[activation]())
         head = Head(hidden[-1], num_actions, num_outputs, make, hidden=None, dueling=dueling)

@@ -78,6 +78,20 @@ def test_every_layer_of_a_noisy_perceptron_is_noisy_and_begins_as_the_plain_one(
     assert drawn.shared.shape == ((4 + 8) + (8 + 6) + (6 + 3) + (6 + 6),)
 
 
+@pytest.mark.parametrize("dueling", [False, True])
+def test_noise_may_be_in_the_head_alone(make, dueling):
+    network = make(
+        "network", "mlp", Box(-1, 1, (4,)), 2, 3, torch_generator(0, "network"), hidden=[8, 6], dueling=dueling,
+        noisy=True, noisy_layers="head",
+    )  # fmt: skip
+    linears = [layer for layer in network.layers if isinstance(layer, torch.nn.Linear)]
+    assert [isinstance(layer, NoisyLinear) for layer in linears] == [False, False, *[True] * (1 + dueling)]
+    obs, noise = torch.ones(1, 4), network.draw_noise(np.random.default_rng(0), 1, "acting")
+    assert noise.shared.shape == ((6 + 6) + dueling * (6 + 3),)
+    assert torch.equal(network.features(obs, torch.from_numpy(noise.shared)), network.features(obs))
+    assert not torch.equal(network(obs, NetworkNoise(torch.from_numpy(noise.shared))), network(obs))
+
+
 def test_the_gradient_is_that_of_finite_differences(make):
     network = make(
         "network", "mlp", Box(-1, 1, (3,)), 2, 2, torch_generator(0, "network"), hidden=[4], activation="tanh",

@@ -16,6 +16,7 @@ CHOICES: dict[str, list[tuple[str, ...]]] = {
     "network": [
         ("network.hidden=[8]",), (), ("network.layer_norm=true", "network.hidden=[12,9]"), ("network.dueling=true",),
         ("network.activation=tanh", "network.hidden=[16]"), ("network.noisy=true",),
+        ("network.noisy=true", "network.noisy_layers=head"),
         ("network.noisy=true", "network.dueling=true", "network.layer_norm=true"),
     ],
     "value": [

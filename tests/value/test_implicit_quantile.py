@@ -254,7 +254,8 @@ def test_a_policy_is_saved_with_its_embedding(configure, tmp_path):
 def test_a_network_that_takes_no_fractions_is_refused(configure):
     with pytest.raises(ConfigError) as error:
         configure("value=implicit_quantile", "network.name=torch.nn:Identity", "~network.hidden", *(
-            f"~network.{key}" for key in ("activation", "layer_norm", "init", "dueling", "noisy", "noisy_sigma")
+            f"~network.{key}"
+            for key in ("activation", "layer_norm", "init", "dueling", "noisy", "noisy_layers", "noisy_sigma")
         ))  # fmt: skip
     (line,) = error.value.problems
     assert line.startswith("value=implicit_quantile: network=torch.nn:Identity takes no fractions; mlp")

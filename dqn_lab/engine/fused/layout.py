@@ -21,15 +21,15 @@ LOSS, Q_VALUE, PRIORITY, JUDGEMENTS = range(4)  # of a sample
 
 # the plan (int64): the composition, in which `NUM_MIXED` is the number of next actions whose distributions a target can
 # be a mixture of, all or one; the gradient steps taken so far; how many samples go forward and backward before the next
-# do; for each purpose of a forward pass how many outputs an action has, K, or as many as fractions; which passes are
-# needed; where each part of the workspace begins, and the last one ends; from `LAYERS` on a row of `FIELDS` for each
-# linear layer, an embedding's the last; and, if states are read as one-hot, from `plan[STATES]` on a row of
-# `STATE_FIELDS` for each number of an observation
+# do; how many layers come before the first noisy one; for each purpose of a forward pass how many outputs an action
+# has, K, or as many as fractions; which passes are needed; where each part of the workspace begins, and the last one
+# ends; from `LAYERS` on a row of `FIELDS` for each linear layer, an embedding's the last; and, if states are read as
+# one-hot, from `plan[STATES]` on a row of `STATE_FIELDS` for each number of an observation
 (
     ACTIVATION, LAYER_NORM, DUELING, BOOTSTRAP, OPTIMIZER, NESTEROV, DISTRIBUTION, HUBER, ALL_ACTIONS,
     NUM_ACTIONS, NUM_OUTPUTS, NUM_MIXED, TARGET_SIZE, NUM_UPDATES, NUM_LAYERS, NOISE_SIZE, NUM_COSINES, CHUNK_SIZE,
-    STATES, COUNTS,
-) = range(20)  # fmt: skip
+    STATES, FIRST_NOISY, COUNTS,
+) = range(21)  # fmt: skip
 PASSES = COUNTS + len(PURPOSES)
 PARTS = PASSES + NUM_PASSES
 (
@@ -58,7 +58,7 @@ TILE = 16  # samples that the kernels work on together; two vectors of float32, 
 CHUNK = 4  # tiles that go forward and backward together: few enough to stay in the nearest cache
 
 
-def layer_rows(widths: Sequence[int], layer_norm: bool, noisy: bool, num_cosines: int = 0) -> list[list[int]]:
+def layer_rows(widths: Sequence[int], layer_norm: bool, first_noisy: int, num_cosines: int = 0) -> list[list[int]]:
     """Returns a row of the plan for each linear layer: the one description of how parameters lie in a flat array.
 
     They have the order of `torch.nn.Module.parameters`. A dueling network's streams are one last layer, the value's
@@ -67,7 +67,7 @@ def layer_rows(widths: Sequence[int], layer_norm: bool, noisy: bool, num_cosines
     Args:
         widths: features from the observation to the outputs.
         layer_norm: whether hidden layers are normalised, by a gain and a shift for each feature.
-        noisy: whether weights and biases have a σ each.
+        first_noisy: from which layer on weights and biases have a σ each.
         num_cosines: inputs of the embedding that features are multiplied by; 0 for none.
     """
     rows, place, block, features = [], 0, 0, 0
@@ -78,7 +78,7 @@ def layer_rows(widths: Sequence[int], layer_norm: bool, noisy: bool, num_cosines
         shift = gain + outputs * normalised
         sigma = shift + outputs * normalised
         rows.append([inputs, outputs, place, bias, gain, shift, sigma, block, features])
-        place = sigma + (inputs + 1) * outputs * noisy
+        place = sigma + (inputs + 1) * outputs * (layer >= first_noisy)
         block += round_up(inputs) * outputs
         features += inputs
     if num_cosines:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from dqn_lab._function import call, draw_normals, draw_single
 from dqn_lab._numba import inline, kernel
 from dqn_lab.engine.fused import layout
@@ -21,8 +19,10 @@ from dqn_lab.engine.fused.workspace import part
 def draw(params, purpose, plan, space):
     """Fills `DRAWN` with a network's parameters as noise has them, μ + σ ⊙ ε."""
     noise, out = part(space, plan, layout.NOISE), part(space, plan, layout.DRAWN)
-    start, end = purpose * plan[layout.NOISE_SIZE], np.int64(0)
-    for layer in range(plan[layout.NUM_LAYERS]):
+    start, end = purpose * plan[layout.NOISE_SIZE], _places(plan, plan[layout.FIRST_NOISY])[2]
+    for i in range(end):  # of the layers before the noisy ones
+        out[i] = params[i]
+    for layer in range(plan[layout.FIRST_NOISY], plan[layout.NUM_LAYERS]):
         inputs, outputs, weight, bias, sigma = _places(plan, layer)
         for row in range(outputs):
             into, of = _noise_places(plan, layer, row, start)
@@ -44,7 +44,7 @@ def draw(params, purpose, plan, space):
 def spread_gradient(grad, plan, space):
     """Fills in the gradient of every σ from that of its μ, of the forward pass for `ONLINE`."""
     noise, start = part(space, plan, layout.NOISE), layout.ONLINE * plan[layout.NOISE_SIZE]
-    for layer in range(plan[layout.NUM_LAYERS]):
+    for layer in range(plan[layout.FIRST_NOISY], plan[layout.NUM_LAYERS]):
         inputs, outputs, weight, bias, sigma = _places(plan, layer)
         for row in range(outputs):
             into, of = _noise_places(plan, layer, row, start)

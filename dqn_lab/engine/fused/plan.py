@@ -28,7 +28,8 @@ def make_plan(names: dict[str, Any], network: Any, value: Any, optimizer: Optimi
     num_cosines, counts = vars(value).get("num_cosines", 0), vars(value).get("counts", {})
     network = perceptron(network)
     layer_norm, (num_actions, num_outputs) = nn.LayerNorm in map(type, network.layers), network.head.shape
-    rows = layout.layer_rows(_widths(network), layer_norm, network.noise_size > 0, num_cosines)
+    first_noisy = _first_noisy(network)
+    rows = layout.layer_rows(_widths(network), layer_norm, first_noisy, num_cosines)
     fractions = [counts.get(purpose, num_outputs) for purpose in layout.PURPOSES]
     bootstrap, states = codes["bootstrap.name"], _states(network)
     num_mixed, everything = num_actions if bootstrap in layout.MIXTURES else 1, vars(value).get("all_actions", False)
@@ -53,6 +54,7 @@ def make_plan(names: dict[str, Any], network: Any, value: Any, optimizer: Optimi
         layout.NUM_COSINES: num_cosines,
         layout.CHUNK_SIZE: TILE if num_cosines else CHUNK * TILE,
         layout.NOISE_SIZE: network.noise_size,
+        layout.FIRST_NOISY: first_noisy,
         layout.STATES: LAYERS + len(rows) * FIELDS if len(states) else 0,
         layout.PASSES + layout.TARGET_NEXT: True,
         layout.PASSES + layout.ONLINE_NEXT: bootstrap == layout.DOUBLE,
@@ -96,6 +98,12 @@ def _states(network: Any) -> Array:
     numbers, values = network.states.cpu().numpy()
     _, first, sizes = np.unique(numbers, return_index=True, return_counts=True)
     return np.stack([first, values[first], sizes], 1)
+
+
+def _first_noisy(network: Any) -> int:
+    """Returns how many layers come before the first noisy one: all, if none is."""
+    linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
+    return next((i for i, layer in enumerate(linear) if isinstance(layer, NoisyLinear)), len(linear))
 
 
 def _widths(network: Any) -> list[int]:

@@ -169,6 +169,7 @@ networks = st.fixed_dictionaries({
     "layer_norm": st.booleans(),
     "dueling": st.booleans(),
     "noisy": st.booleans(),
+    "noisy_layers": st.sampled_from(["all", "head"]),
     "init": st.sampled_from(["fan_in_uniform", "glorot_uniform"]),
 })  # fmt: skip
 bootstraps = st.sampled_from([{"name": name} for name in ("max", "double", "expected_sarsa")]) | st.fixed_dictionaries({

@@ -41,6 +41,20 @@ def test_batches_of_more_than_one_chunk_are_added_up(batch_size, minibatch_size)
     assert distance(fused.online, engine.online) < 1e-10
 
 
+@pytest.mark.parametrize("layer_norm", [False, True])
+@pytest.mark.parametrize("dueling", [False, True])
+def test_noise_in_the_head_alone_leaves_the_layers_before_it_plain(dueling, layer_norm):
+    switches = {"noisy": True, "noisy_layers": "head", "dueling": dueling, "layer_norm": layer_norm}
+    composition = Composition(network={"name": "mlp", "hidden": [17, 9], **switches}, bootstrap={"name": "double"})
+    engine, fused = (composition.build(name, torch.float64) for name in ("torch", "fused"))
+    for one, other in zip(*(composition.learn(made, torch.float64) for made in (engine, fused)), strict=True):
+        assert (other.loss, other.q_value) == pytest.approx((one.loss, one.q_value), rel=1e-10)
+    assert distance(fused.online, engine.online) < 1e-10
+    rng = np.random.default_rng(0)
+    obs, noise = composition.observe(5, rng), engine.online.draw_noise(rng, 5, "acting")
+    np.testing.assert_allclose(fused.q_values(obs, noise), engine.q_values(obs, noise), rtol=1e-10)
+
+
 @pytest.mark.parametrize("minibatches", [[2, 10], [7, 1, 4], [4, 5, 3]], ids=str)
 def test_minibatches_of_any_sizes_are_taken_as_they_are_or_refused(minibatches):
     composition = Composition(batch_size=12)
