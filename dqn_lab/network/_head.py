@@ -95,9 +95,9 @@ class TrunkAndHead(nn.Module):
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """With `noisy` the noise explores by itself, and any exploration except `none` is added to it."""
-        name = config["exploration"]["name"]
-        if config["network"].get("noisy") and name != "none":
+        """With `noisy` in all layers the noise explores by itself, and any exploration except `none` is added to it."""
+        name, network = config["exploration"]["name"], config["network"]
+        if network.get("noisy") and network.get("noisy_layers") != "head" and name != "none":
             yield f"network.noisy=true, exploration={name}: both explore; exploration=none leaves it to the noise"
 
     @property

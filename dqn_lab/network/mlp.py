@@ -42,9 +42,9 @@ class MLP(TrunkAndHead):
             is one linear layer on the last hidden layer; in the paper each has its own hidden layer.
         noisy: whether linear layers have factorised noise of a learned size (Fortunato et al. 2018, "Noisy
             Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
-            network, each batch; off in evaluation. The noise explores by itself: use `exploration=none`.
+            network, each batch; off in evaluation. In all layers the noise explores by itself: use `exploration=none`.
         noisy_layers: which layers `noisy` makes noisy: `all`, as in the paper, or those of the `head`, behind the last
-            hidden layer; two streams if it is dueling.
+            hidden layer; two streams if it is dueling. The head's noise explores less: keep a little ε beside it.
         noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
     Raises:

@@ -28,7 +28,7 @@ def on_record(root):
 @pytest.mark.parametrize(("overrides", "expected"), [
     ((), []),
     (("network.noisy=true",), [NOISY]),
-    (("network.noisy=true", "exploration=none"), []),
+    (("network.noisy=true", "exploration=none"), []), (("network.noisy=true", "network.noisy_layers=head"), []),
     (("network.hidden=[8,2]", "network.layer_norm=true"), [NARROW]),
     (("network.hidden=[8,3]", "network.layer_norm=true"), []), (("network.hidden=[8,2]",), []),
     (("bootstrap=munchausen", "buffer.n_step=3"), [LONG]),
@@ -92,5 +92,5 @@ def test_what_is_refused_is_not_warned_of(cli, quick):
 
 
 def test_components_says_what_is_warned_of(cli):
-    assert "warnings: With `noisy` the noise explores by itself" in cli("components", "network").out
+    assert "warnings: With `noisy` in all layers the noise explores by itself" in cli("components", "network").out
     assert "warnings: With buffer.n_step above 1 it is an approximation." in cli("components", "bootstrap").out
