@@ -142,6 +142,12 @@ def test_every_option_key_and_recipe_stands_in_the_readme_of_the_configuration()
             assert set(keys) - {"name"} <= named, path
 
 
+def test_the_table_of_recipes_says_on_which_each_is_built():
+    first = {path.stem: OmegaConf.load(path).defaults[0] for path in (ROOT / "conf" / "experiment").glob("*.yaml")}
+    built = {name: base for name, base in first.items() if isinstance(base, str)}
+    assert dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", TEXTS["conf/README.md"], re.MULTILINE)) == built
+
+
 def test_every_option_of_the_small_groups_stands_in_the_main_readme():
     for group in set(GROUPS) - {"env"}:
         (row,) = [line for line in TEXTS["README.md"].splitlines() if line.startswith(f"| `{group}` |")]
