@@ -43,7 +43,8 @@ def replay(engine, recorded):
 
 @pytest.fixture
 def recorded():
-    return np.load(RECORDED, allow_pickle=False)
+    with np.load(RECORDED, allow_pickle=False) as arrays:
+        yield arrays
 
 
 @pytest.mark.parametrize("name", ["torch", "fused"])

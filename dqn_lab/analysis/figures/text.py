@@ -78,6 +78,8 @@ def _usual() -> str:
 
 @lru_cache(maxsize=10_000)
 def _has(path: str, sign: str) -> bool:
+    if unicodedata.category(sign) == "Co":  # of private use: what a font draws for it is not what is meant
+        return False
     return get_font(path).get_char_index(ord(sign)) != 0
 
 
