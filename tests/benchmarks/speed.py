@@ -25,7 +25,6 @@ from collections import defaultdict
 from pathlib import Path
 
 WARM_UP = 1_000
-NETWORK = ("environment", "act: network", "update")  # what any eager loop pays
 REFERENCE = {
     "episodes": None, "discount": 0.99, "evaluation": {"interval": None},
     "env": {"name": "gymnasium"}, "network": {"name": "mlp"}, "value": {"name": "expected"},
@@ -86,8 +85,8 @@ def measure(engine, steps, parts=False, **others):
             rollout.make_env = lambda: env
             for owner, method, part in [
                 (env, "step", "environment"), (env, "reset", "environment"), (agent, "act", "act"),
-                (agent.engine, "q_values", "act: network"), (agent.buffer, "append", "store"),
-                (agent.buffer, "sample", "sample"), (agent.engine, "update", "update"), (run, "stride", "log"),
+                (agent.buffer, "append", "store"), (agent.buffer, "sample", "sample"),
+                (agent.engine, "update", "update"), (run, "stride", "log"),
             ]:  # fmt: skip
                 stopwatch.wrap(owner, method, part)
         while rollout.progress.step < WARM_UP:
@@ -99,9 +98,7 @@ def measure(engine, steps, parts=False, **others):
             logger.close("completed", {})
     scale = 1e6 / (steps - WARM_UP)
     costs = {part: seconds * scale for part, seconds in stopwatch.seconds.items()}
-    network = costs.pop("act: network", 0.0)
-    costs = {"environment": costs.pop("environment", 0.0), "act: network": network, **costs}
-    costs["act"] = costs.get("act", 0.0) - network
+    costs = {"environment": costs.pop("environment", 0.0), **costs}
     costs["loop"] = whole * scale - sum(costs.values())
     return whole * scale, costs
 
@@ -328,7 +325,7 @@ def print_table(figures, parts):
         if name.startswith("peer"):
             more = figures[MORE_OF_IT]
             print_ratio("  of double, dueling, prioritized, n_step=3", values, more)
-    print("\nby part, timed inside one run each (a timing costs about a microsecond), medians:")
+    print("\nby part of the Python rollout, timed inside one run each (a timing costs about a microsecond), medians:")
     print(f"  {'':<14} " + " ".join(f"{name:>8}" for name in parts))
     for part in parts["fused"][0]:
         medians = [statistics.median(costs.get(part, 0.0) for costs in measured) for measured in parts.values()]
