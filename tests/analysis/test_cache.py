@@ -17,8 +17,10 @@ def grid(make_run, tmp_path):
 @pytest.fixture
 def read(monkeypatch):
     """Lists the CSV files that are read."""
-    names, real = [], tables.read_csv
-    monkeypatch.setattr(tables, "read_csv", lambda path, table: (names.append(path.parent.name), real(path, table))[1])
+    names, real = [], tables._whole_rows
+    monkeypatch.setattr(
+        tables, "_whole_rows", lambda path, table: (names.append(path.parent.name), real(path, table))[1]
+    )
     return names
 
 
@@ -90,3 +92,24 @@ def test_runs_are_read_even_if_no_cache_can_be_written(grid, read, later):
 def test_no_part_of_a_file_is_left_behind(grid, later):
     load(grid)
     assert [path.name for path in (grid / ".analysis").iterdir()] == ["evaluations.parquet"]
+
+
+@pytest.mark.parametrize("odd", ["50,1\n", "\n", "x,1,500.0\n", '"5\n0",1,500.0\n'])
+def test_files_are_read_together_as_each_by_itself(tmp_path, odd):
+    """A torn row, an empty line, a cell that is no number: what one file has leaves the others as they are."""
+    bodies = {"a": "5,1,1.5\n10,2,\n", "b": "5,1,2.5\n" + odd, "c": "5,1,3.5\n", "d": "5,1,\n"}
+    for name, body in bodies.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "evaluations.csv").write_text("step,episode,return_mean\n" + body)
+    alone, reasons = {}, {}
+    for name in bodies:
+        try:
+            alone[tmp_path / name] = tables.read_csv(tmp_path / name / "evaluations.csv", "evaluations").to_pydict()
+        except tables.Unreadable as error:
+            reasons[str(tmp_path / name)] = f"evaluations.csv: {error}"
+    skipped = {}
+    together = tables.read_tables([tmp_path / name for name in bodies], "evaluations", skipped)
+    assert str({path: together[path].to_pydict() for path in alone}) == str(alone)
+    assert together.keys() == alone.keys()
+    assert skipped == reasons
+    assert len(together) >= 3
