@@ -9,6 +9,11 @@ import textwrap
 WIDEST, NARROWEST = 110, 40  # columns
 
 
+def number_of(count: int, what: str) -> str:
+    """Returns `1 run` or `30 runs`."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def wrapped(text: str, indent: int) -> str:
     """Wraps a paragraph, later lines indented, to the terminal's width, or in a pipe to the greatest width."""
     width = min(WIDEST, shutil.get_terminal_size((WIDEST + 1, 0)).columns - 1)

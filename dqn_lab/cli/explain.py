@@ -42,6 +42,8 @@ def main(argv: list[str]) -> int:
         return fail(*error.problems)
     except _compose.ERRORS as error:
         return fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe went away
+        raise
     except OSError as error:
         return fail(f"{args.html or error.filename}: cannot be written: {error.strerror}")
     return 0

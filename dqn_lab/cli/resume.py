@@ -103,7 +103,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     if record["status"] == "completed" and all(config[key] == record["config"][key] for key in ("steps", "episodes")):
         raise ConfigError(f"{directory}: is completed; extend it with steps=… or episodes=…")
     if not saved_states(directory):
-        raise ConfigError(f"{directory}: has no checkpoint to continue from; run it again")
+        raise ConfigError(f"{directory}: has no checkpoint to continue from; remove it and run it again")
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(
         {

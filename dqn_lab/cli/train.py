@@ -23,6 +23,7 @@ from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
 from dqn_lab.cli._display import make_display, say, show_engine, show_summary
 from dqn_lab.cli._problems import Problems
+from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.launch import batches, num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
 from dqn_lab.records import RUN, read_record
@@ -215,7 +216,7 @@ def make_directory(path: Path, bump: bool) -> Path:
             reason = error.strerror if isinstance(error, OSError) else error
             raise ConfigError(f"{candidate}: cannot be written: {reason}") from error
         if (candidate / RUN).exists():
-            raise ConfigError(f"{candidate}: holds a run already")
+            raise ConfigError(f"{candidate}: holds a run already; choose another directory, or remove this one")
         return candidate
     raise ConfigError(f"{path}: exists already, as do the next 998 names")
 
@@ -254,7 +255,8 @@ def _variant_lines(directory: Path) -> list[str]:
     groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
     width = max((len(str(label)) for label in groups.groups), default=0) + 2
     return [
-        f"{label!s:<{width}}mean final return {scores.mean():.1f} over {len(scores)} runs" for label, scores in groups
+        f"{label!s:<{width}}mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}"
+        for label, scores in groups
     ]
 
 

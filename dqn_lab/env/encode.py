@@ -37,4 +37,4 @@ def encode(env: gymnasium.Env[Any, Any], obs: Any) -> Array:
         raise ValueError(f"obs={obs!r}: is not an observation ({type(error).__name__}: {error})") from error
     if array.dtype.kind not in "biuf" or array.shape != space.shape:
         raise ValueError(f"obs={obs!r}: must be numbers of shape {space.shape}, has shape {array.shape}")
-    return array
+    return array.astype(space.dtype, copy=False)

@@ -156,7 +156,10 @@ def test_every_job_of_a_grid_is_checked_before_the_first_starts(cli, tmp_path, w
 def test_a_directory_that_holds_a_run_is_refused(cli, quick, finished):
     before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
     outcome = cli("train", *quick, f"hydra.run.dir='{finished}'")
-    assert (outcome.code, outcome.err) == (2, f"error: {finished}: holds a run already\n")
+    assert (outcome.code, outcome.err) == (
+        2,
+        f"error: {finished}: holds a run already; choose another directory, or remove this one\n",
+    )
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
 
 

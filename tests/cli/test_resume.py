@@ -195,7 +195,7 @@ def refusals(train, cli, stop):
     (["run", "steps=-1"], "steps=-1: must be greater than 0"),
     (["run", "stesp=10"], "stesp=10: would change"),
     (["done"], "done: is completed; extend it with steps=… or episodes=…"),
-    (["bare"], "bare: has no checkpoint to continue from; run it again"),
+    (["bare"], "bare: has no checkpoint to continue from; remove it and run it again"),
 ])  # fmt: skip
 def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, said):
     refusals(train, cli, stop)

@@ -135,7 +135,8 @@ def test_an_image_too_small_is_refused(cnn):
     cnn("nature_cnn", Box(0, 255, (4, 36, 36), np.uint8))
     cnn("minatar_cnn", Box(0, 255, (3, 3, 4), np.uint8))
     for shape, said in {(4, 36, 35): "36 × 35", (84, 84, 4): "84 × 4"}.items():
-        least = rf"^network\.channels=first: images of shape .* are {said}, and must be at least 36 × 36$"
+        hint = r"; are the channels last\?" if shape[2] == 4 else ""
+        least = rf"^network\.channels=first: images of shape .* are {said}, and must be at least 36 × 36{hint}$"
         with pytest.raises(ConfigError, match=least):
             cnn("nature_cnn", Box(0, 255, shape, np.uint8))
 

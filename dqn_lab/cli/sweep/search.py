@@ -18,6 +18,7 @@ from omegaconf import DictConfig
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import say
+from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
 from dqn_lab.cli.sweep.question import Question, Search
@@ -187,5 +188,5 @@ def _show(found: dict[str, Any], directory: Path) -> int:
     best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
     for label in best:
-        say(f"{label}  mean final return {means[label]:.1f} over {len(scores[label])} runs")
+        say(f"{label}  mean final return {means[label]:.1f} over {number_of(len(scores[label]), 'run')}")
     return int(not best)
