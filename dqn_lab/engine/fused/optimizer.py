@@ -68,7 +68,7 @@ def _step_nadam(params, grad, first, second, learning_rate, number, settings):
     dtype, decay, beta1 = params.dtype.type, settings[layout.MOMENTUM_DECAY], settings[layout.BETA1]
     share = beta1 * (1 - 0.5 * 0.96 ** (number * decay))
     next_share = beta1 * (1 - 0.5 * 0.96 ** ((number + 1) * decay))
-    product = np.float64(np.float32(settings[layout.MOMENTUM_PRODUCT] * share))
+    product = np.float64(np.float32(settings[layout.MOMENTUM_PRODUCT]) * np.float32(share))
     settings[layout.MOMENTUM_PRODUCT] = product
     of_grad = dtype(learning_rate * (1 - share) / (1 - product))
     of_first = dtype(learning_rate * next_share / (1 - product * next_share))
