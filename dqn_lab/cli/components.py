@@ -78,8 +78,8 @@ def _describe_group(group: str) -> None:
     first = "; that file begins with the line `# @package logger.NAME`" if group == "logger" else ""
     print(
         wrapped(
-            f"A custom {group}: a class with these members, {where}{first}. dqn_lab/README.md has an example; "
-            "dqn_lab/types.py has the types.",
+            f"A custom {group}: a class with these members, {where}{first}. dqn_lab/README.md shows how a "
+            "component is added; dqn_lab/types.py has the types.",
             2,
         )
     )
