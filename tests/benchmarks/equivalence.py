@@ -1,8 +1,9 @@
-"""Tests whether learning is the same in two engines: fused against torch, seed by seed, over whole runs.
+"""Tests whether learning is the same in two engines, or in two rollouts, over whole runs of many seeds.
 
 Each run's figure is the mean return over its 20,000 training steps of CartPole-v1, every step counting the episode that
-it was part of. Two engines count as equivalent where the 90 % interval of the difference of their means (Welch) lies
-within ±MARGIN: two one-sided tests at 5 % (Schuirmann 1987). The margin was fixed before anything was run.
+it was part of. The two count as equivalent where the 90 % interval of the difference of their means (Welch) lies
+within a margin: two one-sided tests at 5 % (Schuirmann 1987). The margins, in return of 500 at most, were fixed before
+anything was run. Both rollouts, if they are right, give the same figure for each seed.
 
     python tests/benchmarks/equivalence.py --jobs 2 equivalence.csv
 
@@ -14,17 +15,30 @@ import csv
 import multiprocessing
 import os
 from pathlib import Path
+from typing import NamedTuple
 
-MARGIN = 25.0  # of return: a twentieth of the largest
-SEEDS = range(30)
 STEPS = 20_000
-COMPOSITIONS = {
-    "default": [],
-    "tutorial": ["experiment=tutorial"],
-    "double, huber, n_step=3, polyak": [
+GYMNASIUM = ["rollout=python", "env.implementation=gymnasium"]
+
+
+class Comparison(NamedTuple):
+    """A composition, run in two ways."""
+
+    composition: list
+    sides: dict  # overrides, by what they are called
+    num_seeds: int = 30
+    margin: float = 25.0
+
+
+ENGINES = {"fused": ["engine=fused"], "torch": ["engine=torch"]}
+COMPARISONS = {
+    "default": Comparison([], ENGINES),
+    "tutorial": Comparison(["experiment=tutorial"], ENGINES),
+    "double, huber, n_step=3, polyak": Comparison([
         "network=mlp64", "bootstrap=double", "value=huber", "buffer.n_step=3", "target=polyak", "exploration=linear",
         "optimizer.max_grad_norm=10",
-    ],
+    ], ENGINES),
+    "default, rollouts": Comparison([], {"compiled": ["rollout=compiled"], "python": GYMNASIUM}, 100, 15.0),
 }  # fmt: skip
 
 
@@ -42,6 +56,9 @@ class Returns:
     def evaluate(self, progress):
         pass
 
+    def save(self, progress):
+        pass
+
 
 def run(job):
     """Trains once; returns the job and its figure."""
@@ -49,10 +66,11 @@ def run(job):
     from dqn_lab.cli import _compose
     from dqn_lab.train import train
 
-    name, engine, seed = job
-    budget = ["episodes=null", f"steps={STEPS}", "evaluation.interval=null", "logger=csv"]
+    name, side, seed = job
+    comparison, budget = COMPARISONS[name], ["episodes=null", f"steps={STEPS}", "evaluation.interval=null"]
+    overrides = [*comparison.composition, *comparison.sides[side], *budget, "logger=csv", f"seed={seed}"]
     with _compose.composer():
-        config = _compose.compose_config([*COMPOSITIONS[name], *budget, f"engine={engine}", f"seed={seed}"])
+        config = _compose.compose_config(overrides)
     returns, experiment = Returns(), build(validate(_compose.plain(config)))
     train(experiment.rollout, experiment.due, returns)
     return job, returns.total / max(returns.steps, 1)
@@ -62,35 +80,41 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("csv", type=Path)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--only", nargs="+", choices=COMPARISONS, default=[*COMPARISONS])
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     figures = {}
     if args.csv.exists():
         with args.csv.open(newline="", encoding="utf-8") as file:
-            figures = {(name, engine, int(seed)): float(figure) for name, engine, seed, figure in csv.reader(file)}
+            figures = {(name, side, int(seed)): float(figure) for name, side, seed, figure in csv.reader(file)}
+    chosen = {name: COMPARISONS[name] for name in args.only}
     missing = [
-        job for seed in SEEDS for name in COMPOSITIONS for engine in ("fused", "torch")
-        if (job := (name, engine, seed)) not in figures
+        job for name, comparison in chosen.items() for seed in range(comparison.num_seeds) for side in comparison.sides
+        if (job := (name, side, seed)) not in figures
     ]  # fmt: skip
     with args.csv.open("a", newline="", encoding="utf-8") as file, multiprocessing.Pool(args.jobs) as pool:
         for job, figure in pool.imap_unordered(run, missing):
             csv.writer(file).writerow([*job, figure])
             file.flush()
             figures[job] = figure
-    print_table(figures)
+    print_table(figures, chosen)
 
 
-def print_table(figures):
+def print_table(figures, chosen):
     from scipy import stats
 
-    print(f"\n{'composition':<34} {'fused':>7} {'torch':>7} {'difference, 90 % interval':>28}  within ±{MARGIN:g}")
-    for name in COMPOSITIONS:
-        fused, torch = ([figures[name, engine, seed] for seed in SEEDS] for engine in ("fused", "torch"))
-        interval = stats.ttest_ind(fused, torch, equal_var=False).confidence_interval(0.9)
-        means = [sum(values) / len(values) for values in (fused, torch)]
-        verdict = "equivalent" if max(map(abs, interval)) < MARGIN else "undecided"
+    print(f"\n{'composition':<34} {'sides':>20} {'means':>15} {'difference, 90 % interval':>28}  verdict")
+    for name, (_, sides, num_seeds, margin) in chosen.items():
+        one, other = ([figures[name, side, seed] for seed in range(num_seeds)] for side in sides)
+        interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.9)
+        means = [sum(values) / num_seeds for values in (one, other)]
+        verdict = "equivalent" if max(map(abs, interval)) < margin else "undecided"
+        equal = sum(first == second for first, second in zip(one, other, strict=True))
         shown = f"{means[0] - means[1]:+.1f} ({interval.low:+.1f} to {interval.high:+.1f})"
-        print(f"{name:<34} {means[0]:>7.1f} {means[1]:>7.1f} {shown:>28}  {verdict}")
+        print(
+            f"{name:<34} {' / '.join(sides):>20} {means[0]:>7.1f} {means[1]:>7.1f} {shown:>28}  {verdict} within "
+            f"±{margin:g}; {equal} of {num_seeds} seeds equal"
+        )
 
 
 if __name__ == "__main__":
