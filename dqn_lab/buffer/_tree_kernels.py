@@ -16,7 +16,8 @@ from numba.extending import intrinsic
 
 from dqn_lab._numba import inline, kernel
 
-FANOUT = 8  # a family of siblings fills a cache line
+BITS = 3  # of an index among siblings
+FANOUT = 1 << BITS  # a family of siblings fills a cache line
 
 
 @intrinsic
@@ -51,15 +52,13 @@ def put(nodes, starts, minimum, indices, values):
     """
     for i in range(len(indices)):
         nodes[indices[i]] = values[i]
-    share = FANOUT
     for level in range(len(starts) - 2):
         before = -1
         for i in range(len(indices)):
-            parent = indices[i] // share
+            parent = indices[i] >> BITS * (level + 1)  # dividing took a third of the time
             if parent != before:  # leaves drawn in order often share a parent
                 _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
             before = parent
-        share *= FANOUT
 
 
 @kernel
