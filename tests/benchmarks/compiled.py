@@ -68,7 +68,7 @@ def measure(name, rounds):
         update(0)
     started = processor_seconds()
     engines["compiled"][1](1)
-    seconds, costs = processor_seconds() - started, {engine: [] for engine in ENGINES}
+    seconds, costs = processor_seconds() - started, {engine: [] for engine in engines}
     if engines["compiled"][0].fallback:
         raise SystemExit(engines["compiled"][0].fallback)
     for _ in range(rounds):
