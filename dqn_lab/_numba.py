@@ -16,14 +16,14 @@ from typing import Any
 import filelock
 import platformdirs
 
-if "scipy.linalg" not in sys.modules:  # numba asks whether it is there, for linear algebra that no kernel calls
-    sys.modules["scipy.linalg"] = None  # type: ignore[assignment]  # not importing it saves a tenth of a run's start
+if "scipy" not in sys.modules:  # numba asks for its version, and no kernel calls it
+    sys.modules["scipy"] = None  # type: ignore[assignment]  # not importing it makes a run start earlier
     try:
-        import numba.np.arraymath
+        import numba
     finally:
-        del sys.modules["scipy.linalg"]
+        del sys.modules["scipy"]
 import numba
-from numba.core import caching
+from numba.core import caching, runtime
 from numba.core.dispatcher import Dispatcher
 
 from dqn_lab._inline import InlineCompiler
@@ -45,7 +45,9 @@ CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: k
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": CHECK_BOUNDS}
 _config: Any = numba.config
 _njit: Any = numba.njit
+_runtime: Any = runtime
 _cache_file: Any = caching.IndexDataCacheFile
+_function_cache: Any = caching.FunctionCache
 
 _inline: Callable[[Any], Any] = _njit(
     pipeline_class=InlineCompiler, no_cpython_wrapper=True, no_cfunc_wrapper=True, **_OPTIONS
@@ -111,15 +113,27 @@ def source_files(package: Path) -> list[Path]:
     return sorted(path for pattern in _SOURCES for path in package.glob(pattern))
 
 
+class _Cache(_function_cache):  # type: ignore[misc]
+    """Reads kernels from disk without what numba loads before it compiles, which takes a tenth of a run's start."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Returns a kernel for a signature; None if it is not on disk."""
+        _runtime.rtsys.initialize(target_context)  # whose functions a kernel calls to read its arguments
+        with self._guard_against_spurious_io_errors():
+            return self._load_overload(sig, target_context)
+
+
 def kernel(function: Any) -> Any:
     """Compiles a function for each type it is called with, and caches the result on disk if possible."""
     function = _named(function)
     directory, before = cache_directory(), _config.CACHE_DIR
     if directory is None:
         return _njit(**_OPTIONS)(function)
-    _config.CACHE_DIR = str(directory)  # only the decorator reads it
+    _config.CACHE_DIR = str(directory)  # only a cache that is made reads it
     try:
-        return _njit(cache=True, no_cfunc_wrapper=True, **_OPTIONS)(function)
+        compiled = _njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
+        compiled._cache = _Cache(function)
+        return compiled
     except RuntimeError:  # the directory cannot be used after all
         return _njit(**_OPTIONS)(function)
     finally:

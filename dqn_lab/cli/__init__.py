@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import io
@@ -11,7 +12,7 @@ import sys
 from dqn_lab import __version__
 
 LONGEST = 2_000  # characters of an error message
-RARELY = 100_000  # new objects between garbage collections: what is imported stays, and looking through it took a third
+RARELY = 1_000_000  # new objects between garbage collections: what is imported stays, and is not looked through
 WARNED = "DQN_LAB_WARNED"  # the warnings already printed, for workers to inherit
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24`, `train -m seed='range(10)'`",
@@ -50,6 +51,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
     gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+    atexit.register(gc.freeze)  # or Python would look through everything again, several times, before it exits
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ε still shows a run

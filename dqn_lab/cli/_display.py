@@ -218,13 +218,13 @@ def _evaluated(row: Row, label: str) -> str:
 
 def make_display(kind: str, experiment: Experiment) -> Any:
     """Makes the display called `kind`; `auto` is a bar on a terminal and lines elsewhere."""
-    from rich.console import Console  # imported once there is a run to show
-
-    console = Console()
     if kind == "notebook":
         return Notebook(experiment.agent.exploration.report)
     if kind == "none":
         return Quiet()
+    from rich.console import Console  # imported once there is a run to show
+
+    console = Console()
     if kind == "bar" or (kind == "auto" and console.is_terminal):
         return Bar(experiment, console)
     return Lines(experiment)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -10,12 +12,13 @@ import torch
 from dqn_lab import registry
 from dqn_lab.engine._graph import obstacle
 from dqn_lab.engine.fused import support
+from dqn_lab.records import value_text
 from dqn_lab.registry import register
 from dqn_lab.types import Choice
 
 MIN_COMPILED_STEPS = 10_000  # gradient steps from which on compiling (about 15 s, a quarter of that if cached) pays off
 EPISODE = 50  # assumed steps per episode, which are unknown beforehand
-MAX_TANH = 40_000  # hidden units times transitions, beyond which torch computes tanh faster (speed.py --engines)
+MAX_WEIGHTS = 2_500_000  # between hidden layers, beyond which torch's matrix products are faster (speed.py --engines)
 SMALL_NETWORKS = ("mlp",)  # networks for which Python takes most of the time
 
 
@@ -23,10 +26,11 @@ SMALL_NETWORKS = ("mlp",)  # networks for which Python takes most of the time
 class Auto:
     """Chooses the fastest engine that supports the composition: `fused`, `compiled` or `torch`, in this order.
 
-    `fused` is not chosen for wide tanh layers with large batches, which torch computes faster. `compiled` is chosen
-    for multilayer perceptrons on the CPU, of the package's own components, in runs with a declared length of at least
-    10,000 gradient steps, if there is a C++ compiler. The choice depends only on the configuration and on what is
-    installed; `run.json` records it with its reason, and the reason against each faster engine.
+    `fused` is not chosen for networks with more than 2,500,000 weights between hidden layers, which torch computes
+    faster. `compiled` is chosen for multilayer perceptrons on the CPU, of the package's own components, in runs with a
+    declared length of at least 10,000 gradient steps, if there is a C++ compiler. The choice depends only on the
+    configuration and on what is installed; `run.json` records it with its reason, and the reason against each faster
+    engine.
     """
 
     @staticmethod
@@ -48,15 +52,16 @@ def _fused_obstacle(config: Mapping[str, Any]) -> str | None:
     problems = list(support.refusals(support.configured(config)))
     if problems:
         return "; ".join(problems)
-    if _has_much_tanh(config):
-        return f"network.activation=tanh: torch is faster beyond {MAX_TANH:,} hidden units times transitions"
+    if _is_wide(config):
+        hidden = value_text(config["network"]["hidden"])
+        return f"network.hidden={hidden}: torch is faster beyond {MAX_WEIGHTS:,} weights between hidden layers"
     return None
 
 
 def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
     """Returns why `compiled` does not run the composition or does not pay off; None if it does."""
-    if not list(support.refusals(support.configured(config))) and _has_much_tanh(config):
-        return "torch is as fast for large tanh layers"
+    if not list(support.refusals(support.configured(config))) and _is_wide(config):
+        return "torch is as fast for wide layers"
     if config["device"] != "cpu":
         return f"device={config['device']}: chosen for the CPU only"
     names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
@@ -84,7 +89,5 @@ def gradient_steps(config: Mapping[str, Any]) -> int:
     return updates
 
 
-def _has_much_tanh(config: Mapping[str, Any]) -> bool:
-    network, train = config["network"], config["train"]
-    size: int = sum(network["hidden"]) * (train["minibatch_size"] or train["batch_size"])
-    return bool(network["activation"] == "tanh" and size > MAX_TANH)
+def _is_wide(config: Mapping[str, Any]) -> bool:
+    return sum(map(math.prod, pairwise(config["network"]["hidden"]))) > MAX_WEIGHTS

@@ -8,8 +8,9 @@ off. Everything runs in turn on one core; only the ratios within one table mean 
 
 A peer is a command that takes a number of steps and prints `… us/step` for what follows its first 1,000. The floor is
 a C program that prints `… us/update`, compiled here. `--engines` prints another table instead: the update alone, fused
-against torch, over widths and batch sizes; `--startup` how long it takes from the command to a run's first step, its
-first update and its end, against `import torch` alone, and with no kernel compiled yet.
+against torch, over kinds of networks and values, widths and batch sizes (`--kinds`, `--widths`, `--batches`);
+`--startup` how long it takes from the command to a run's first steps and to its end, against `import torch` alone, and
+with no kernel compiled yet.
 """
 
 import argparse
@@ -182,84 +183,94 @@ def compiled(source, directory):
     return shlex.quote(str(program))
 
 
-def update_cost(engine_name, width, batch_size, layer_norm=False, activation="relu"):
-    """Times an engine's update alone; returns microseconds."""
+def update_costs(kind, width, batch_sizes, rounds):
+    """Times both engines' update alone, in turn; yields a batch size and microseconds of CPU time of each engine."""
     import numpy as np
     import torch
 
     from dqn_lab.build import build, validate
-    from dqn_lab.types import Batch, Noise, Transition
+    from dqn_lab.types import Batch, Transition
 
     torch.set_num_threads(1)
-    network = {"name": "mlp", "hidden": [width, width], "layer_norm": layer_norm, "activation": activation}
-    experiment = build(validate({**REFERENCE, "engine": {"name": engine_name}, "network": network, "steps": 1}))
+    network = {"name": "mlp", "hidden": [width, width], **KINDS[kind].get("network", {})}
+    value = KINDS[kind].get("value", REFERENCE["value"])
+    composition = {**REFERENCE, "network": network, "value": value, "steps": 1}
+    agents = [build(validate({**composition, "engine": {"name": name}})).agent for name in ENGINES]
     rng = np.random.default_rng(0)
     numbers = [rng.normal(size=(50_000, *shape)).astype(np.float32) for shape in ((4,), (), (4,), ())]
     memory = Transition(numbers[0], rng.integers(2, size=50_000), numbers[1], numbers[2], numbers[3])
-    engine, noise, times = experiment.agent.engine, Noise(), []
-    for repeat in range(4):
-        started, count = time.perf_counter(), 0
-        while time.perf_counter() - started < (0.05 if repeat == 0 else 0.15):
+
+    def cost(agent, batch_size, seconds):
+        noise, started, count = agent.draw_noise(batch_size), time.process_time(), 0
+        while (taken := time.process_time() - started) < seconds:
             rows = rng.integers(50_000, size=batch_size)
-            engine.update(Batch(memory, None, rows, rows), noise, 1e-5)
+            agent.engine.update(Batch(memory, None, rows, rows), noise, 1e-5)
             count += 1
-        times.append((time.perf_counter() - started) / count * 1e6)
-    return min(times[1:])
+        return taken / count * 1e6
+
+    for batch_size in batch_sizes:
+        for agent in agents:
+            cost(agent, batch_size, 0.05)
+        yield batch_size, [[cost(agent, batch_size, 0.1) for agent in agents] for _ in range(rounds)]
 
 
-def compare_engines():
-    """Prints the update's cost in both engines, in turn, over widths, batch sizes and kinds of hidden layer."""
-    print(f"{'hidden layers':<28} {'batch':>6} {'torch, µs':>10} {'fused, µs':>10} {'ratio':>7}")
-    for layer_norm, activation in [(False, "relu"), (False, "tanh"), (True, "relu")]:
-        for width in (24, 64, 128, 256):
-            for batch_size in (32, 64, 128, 256):
-                theirs, ours = (update_cost(name, width, batch_size, layer_norm, activation) for name in ENGINES)
-                kind = f"2 × {width} {activation}{', layer norm' if layer_norm else ''}"
-                print(f"{kind:<28} {batch_size:>6} {theirs:>10.0f} {ours:>10.1f} {theirs / ours:>6.1f}×", flush=True)
+def compare_engines(kinds, widths, batch_sizes, rounds):
+    """Prints the update's cost in both engines over kinds of networks and values, widths and batch sizes."""
+    print(f"{'hidden layers':<32} {'batch':>6} {'torch, µs':>10} {'fused, µs':>10} {'ratio':>7}")
+    for kind in kinds:
+        for width in widths:
+            for batch_size, costs in update_costs(kind, width, batch_sizes, rounds):
+                theirs, ours = map(statistics.median, zip(*costs, strict=True))
+                ratio = statistics.median(one / other for one, other in costs)
+                name = f"2 × {width} {kind}"
+                print(f"{name:<32} {batch_size:>6} {theirs:>10.0f} {ours:>10.1f} {ratio:>6.2f}×", flush=True)
 
 
+BARE = "import os, torch; os._exit(0)"
 UNTIL = """
 import os
-from dqn_lab import agent, cli
-method = agent.Agent.{method}
-def watched(*args, **kwargs):
-    result = method(*args, **kwargs)
-    if {over}:
-        os._exit(0)
-    return result
-agent.Agent.{method} = watched
+from dqn_lab import cli
+from dqn_lab.cli import _display
+_display.Quiet.stride = lambda self, stride: os._exit(0)
 cli.main()
-"""  # a run's command that ends as soon as something was done
+"""  # a run's command that ends, without leaving tidily, with its first stride: here 65 steps and an update
 
 
 def startup(rounds):
-    """Prints seconds from the command on, in turn: of `import torch`, to a run's first step and update, and its end."""
+    """Prints seconds from the command on, in turn: of `import torch`, to a run's first stride, and to its end."""
     short = (
         "train steps=65 episodes=null train.learning_starts=65 evaluation.interval=null "
         "evaluation.final_num_episodes=1 logger=csv display=none"
     )
-    seconds = defaultdict(list)
+    figures = defaultdict(list)
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as directory:
-            step = UNTIL.format(method="observe", over=True)
-            update = UNTIL.format(method="learn", over="result[1]")
             cold = {"NUMBA_CACHE_DIR": directory}
             for number, (name, program, variables) in enumerate([
-                ("import torch", ["-c", "import torch"], {}),
-                ("the first environment step", ["-c", step], {}),
-                ("the first update", ["-c", update], {}),
+                ("import torch", ["-c", BARE], {}),
+                ("the first environment steps and update", ["-c", UNTIL], {}),
                 ("the end of a run of 65 steps", ["-m", "dqn_lab"], {}),
-                ("the first update, nothing compiled", ["-c", update], cold),
+                ("the first update, nothing compiled", ["-c", UNTIL], cold),
             ]):  # fmt: skip
                 words = [] if name == "import torch" else [*short.split(), f"hydra.run.dir={directory}/{number}"]
-                started = time.perf_counter()
-                subprocess.run(
-                    [sys.executable, *program, *words], check=True, capture_output=True, env={**os.environ, **variables}
-                )
-                seconds[name].append(time.perf_counter() - started)
-    print(f"{'from the command to':<36} {'s, median':>10} {'lowest – highest':>18}")
-    for name, values in seconds.items():
-        print(f"{name:<36} {statistics.median(values):>10.2f} {min(values):>10.2f} – {max(values):.2f}")
+                figures[name].append(seconds_of([sys.executable, *program, *words], {**os.environ, **variables}))
+    print(f"{'from the command to':<40} {'CPU s, median':>14} {'beyond torch':>13} {'seconds':>8}")
+    bare = [cpu for cpu, _ in figures["import torch"]]
+    for name, values in figures.items():
+        cpu, waited = zip(*values, strict=True)
+        beyond = statistics.median(one - other for one, other in zip(cpu, bare, strict=True))
+        print(f"{name:<40} {statistics.median(cpu):>14.2f} {beyond:>13.2f} {statistics.median(waited):>8.2f}")
+
+
+def seconds_of(words, environment):
+    """Runs a command; returns its seconds of CPU time, and those that one waits for it."""
+    started = time.perf_counter()
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, words)
+    return used.ru_utime + used.ru_stime, time.perf_counter() - started
 
 
 def main():
@@ -269,14 +280,20 @@ def main():
     parser.add_argument("--peer", action="append", default=[], metavar="COMMAND")
     parser.add_argument("--floor", metavar="SOURCE")
     parser.add_argument("--engines", action="store_true")
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=[*KINDS], help="rows of --engines")
+    parser.add_argument("--widths", nargs="+", type=int, default=[24, 64, 128, 256, 512], help="rows of --engines")
+    parser.add_argument("--batches", nargs="+", type=int, default=[32, 64, 128, 256], help="rows of --engines")
     parser.add_argument("--startup", action="store_true")
     parser.add_argument("--once", choices=PROGRAMS, help="print one measurement, as a peer's script does")
     args = parser.parse_args()
     if args.once:
         print(f"{PROGRAMS[args.once](args.steps):.1f} us/step")
         return
-    if args.engines or args.startup:
-        compare_engines() if args.engines else startup(args.rounds)
+    if args.engines:
+        compare_engines(args.kinds, args.widths, args.batches, args.rounds)
+        return
+    if args.startup:
+        startup(args.rounds)
         return
     figures, parts = defaultdict(list), {name: [] for name in ENGINES}
     with tempfile.TemporaryDirectory() as directory:
@@ -295,6 +312,16 @@ def main():
 
 
 ENGINES = ("torch", "fused")
+KINDS = {  # of two hidden layers and what is on them, for `--engines`
+    "relu": {},
+    "tanh": {"network": {"activation": "tanh"}},
+    "relu, layer norm": {"network": {"layer_norm": True}},
+    "relu, dueling": {"network": {"dueling": True}},
+    "relu, noisy": {"network": {"noisy": True}},
+    "relu, 51 atoms": {"value": {"name": "categorical", "v_min": 0.0, "v_max": 100.0}},
+    "relu, 200 quantiles": {"value": {"name": "quantile", "num_quantiles": 200}},
+    "relu, implicit quantiles": {"value": {"name": "implicit_quantile"}},
+}
 MORE_OF_IT = "the same, double, dueling, prioritized, n_step=3"
 ORIGINAL = {"env": {"name": "gymnasium", "implementation": "gymnasium"}}
 PROGRAMS = {

@@ -4,7 +4,7 @@ import pytest
 
 from dqn_lab.build import build
 from dqn_lab.engine import compiled
-from dqn_lab.engine.auto import MIN_COMPILED_STEPS, gradient_steps
+from dqn_lab.engine.auto import MIN_COMPILED_STEPS, Auto, gradient_steps
 from dqn_lab.engine.fused import FusedEngine
 from dqn_lab.types import Choice
 
@@ -65,14 +65,22 @@ def test_auto_is_fused_where_the_kernels_know_everything(configure, overrides):
     assert build(configure("engine=fused", *overrides)).choices["engine"] == Choice("fused", "asked for", {})
 
 
-@pytest.mark.parametrize(("batch_size", "minibatch_size", "name"), [
-    (78, None, "fused"), (79, None, "torch"), (256, 78, "fused"), (256, 79, "torch"),
+@pytest.mark.parametrize(("hidden", "name"), [
+    ("[1581,1581]", "fused"), ("[1582,1582]", "torch"), ("[100_000]", "fused"), ("[1000,1000,1500]", "fused"),
+    ("[1000,1000,1501]", "torch"),
 ])  # fmt: skip
-def test_auto_leaves_much_tanh_to_torch(configure, batch_size, minibatch_size, name):
-    """512 hidden units times 78 transitions are 39,936, times 79 are 40,448."""
-    overrides = ["network=mlp256", f"train.batch_size={batch_size}", f"train.minibatch_size={minibatch_size or 'null'}"]
-    assert build(configure("network.activation=tanh", *overrides)).choices["engine"].name == name
-    assert build(configure("network.activation=relu", *overrides)).choices["engine"].name == "fused"
+def test_auto_leaves_wide_networks_to_torch(configure, hidden, name):
+    """1,581² = 2,499,561 weights, and 1,000 · 1,000 + 1,000 · 1,500 = 2,500,000."""
+    choice = Auto.choose(configure(f"network.hidden={hidden}"))
+    assert choice.name == name
+    for other, reason in choice.rejected.items():
+        assert ("slower than" in reason) == (name == "fused"), other
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_auto_is_fused_for_large_batches(configure, activation):
+    config = configure("network=mlp256", f"network.activation={activation}", "train.batch_size=4096")
+    assert Auto.choose(config).name == "fused"
 
 
 def test_auto_is_the_default(configure):

@@ -1,4 +1,4 @@
-"""Exponentials, logarithms, sines and cosines of vectors, for which a processor has no instructions.
+"""Exponentials, logarithms, sines, cosines and hyperbolic tangents of vectors, which no processor has instructions for.
 
 All are polynomials, those of exponentials and logarithms about a power of two that a number's own bits tell, and right
 to about one rounding. What is no number stays none.
@@ -68,6 +68,35 @@ def logarithm(typing: Any, x: Any) -> Any:
         small = builder.fmul(ratio, builder.fsub(series, away))
         small = number.multiply_add(power, number(short_part), small)
         result = number.multiply_add(power, number(long_part), builder.fadd(away, small))
+        return builder.select(builder.fcmp_unordered("uno", given, given), given, result)
+
+    return x(x), lower
+
+
+@intrinsic
+def hyperbolic_tangent(typing: Any, x: Any) -> Any:
+    """Returns tanh x."""
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        fraction, _, (long_part, short_part), terms, _ = _SINGLE if x.dtype == types.float32 else _DOUBLE
+        (given,) = args
+        number = _Numbers(builder, given.type)
+        most = number(20)  # beyond which it is 1, in either type
+        size = call_intrinsic(builder, "llvm.fabs", given)
+        size = builder.select(builder.fcmp_ordered(">", size, most), most, size)
+        double = builder.fadd(size, size)
+        magic = number(1.5 * 2**fraction)  # as in `exponential`
+        shifted = number.multiply_add(double, number(1 / math.log(2)), magic)
+        power = builder.fsub(shifted, magic)
+        rest = number.multiply_add(power, number(-long_part), double)
+        rest = number.multiply_add(power, number(-short_part), rest)
+        # e^rest − 1, which for small x keeps the digits that e^rest has not
+        less_one = builder.fmul(rest, number.polynomial(rest, [1 / math.factorial(i + 1) for i in range(terms)]))
+        scale = builder.add(number.bits(number(1)), builder.shl(number.bits(shifted), number.whole(fraction)))
+        scale = builder.bitcast(scale, given.type)  # 2^power
+        whole = number.multiply_add(scale, less_one, builder.fsub(scale, number(1)))  # e^2|x| − 1
+        result = builder.fdiv(whole, builder.fadd(whole, number(2)))
+        result = call_intrinsic(builder, "llvm.copysign", result, given)
         return builder.select(builder.fcmp_unordered("uno", given, given), given, result)
 
     return x(x), lower

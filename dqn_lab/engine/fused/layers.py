@@ -8,9 +8,8 @@ argument's shape says what they mean.
 
 from __future__ import annotations
 
-import math
-
 from dqn_lab._numba import inline
+from dqn_lab.engine.fused.elementary import hyperbolic_tangent
 from dqn_lab.engine.fused.layout import RELU, TILE
 from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, positive, root, spread, store, total, transpose
 
@@ -99,8 +98,8 @@ def activate(x, activation):
         for i in range(0, len(x), lanes(x)):
             store(x, i, load(x, i) * positive(load(x, i)))
     else:
-        for i in range(len(x)):
-            x[i] = math.tanh(x[i])
+        for i in range(0, len(x), lanes(x)):
+            store(x, i, hyperbolic_tangent(load(x, i)))
 
 
 @inline
@@ -110,8 +109,9 @@ def derive(dy, y, activation):
         for i in range(0, len(y), lanes(y)):
             store(dy, i, load(dy, i) * positive(load(y, i)))
     else:
-        for i in range(len(y)):
-            dy[i] *= 1 - y[i] * y[i]
+        one = fill(y.dtype.type(1))
+        for i in range(0, len(y), lanes(y)):
+            store(dy, i, load(dy, i) * (one - load(y, i) * load(y, i)))
 
 
 @inline
