@@ -5,7 +5,7 @@ A component opts in by having the members; nothing has to be imported or inherit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -138,6 +138,15 @@ class ActsFast(Protocol):
 
 
 @runtime_checkable
+class EvaluatesTarget(Protocol):
+    """An engine with a faster way for the target network's Q-values than its module."""
+
+    def target_q_values(self, obs: Array) -> Array:
+        """Maps observations [B, *O] to expected values [B, A], without noise."""
+        ...
+
+
+@runtime_checkable
 class FallsBack(Protocol):
     """An engine that may hand over to `torch` during a run."""
 
@@ -206,6 +215,26 @@ class SteppedByKernels(Protocol):
 
     def connect(self) -> None:
         """Has `draws` stand for the environment's present generator."""
+        ...
+
+
+@runtime_checkable
+class MeasuresSome(Protocol):
+    """Diagnostics that measure only some batches; a compiled rollout runs the steps that make the others.
+
+    A class that overrides `observe`, `before_update` or `after_update` below the class that has `skip` is run from
+    Python.
+    """
+
+    @property
+    def num_unmeasured(self) -> int: ...  # batches before the next one to be measured
+
+    def begin(self, q_start: Callable[[], float]) -> None:
+        """Called before an episode's first step, unless `observe` is, with max Q at its first observation."""
+        ...
+
+    def skip(self, rewards: Sequence[float], ended: bool, num_batches: int) -> None:
+        """Called after steps of one episode whose batches are not to be measured."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: PT012 (what happens between a signal and its safe point is what is tested)
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 import pytest
 
 from dqn_lab import interrupt
+from dqn_lab.cli import _interrupt
 from dqn_lab.interrupt import Interrupted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent by number")
@@ -64,6 +66,23 @@ def test_a_run_stops_without_a_safe_point_if_none_comes(monkeypatch):
         send(signal.SIGTERM)
         time.sleep(10)
     assert not caught.value.safe
+
+
+def test_an_interruption_that_python_drops_is_raised_again(monkeypatch):
+    """As in a destructor, or where a process is forked."""
+    monkeypatch.setattr(_interrupt, "LOST", 0.1)
+    before = {number: signal.getsignal(number) for number in (*interrupt.heeded(), signal.SIGALRM)}
+    try:
+        with pytest.raises(Interrupted) as caught, _interrupt.listening():
+            with contextlib.suppress(Interrupted):
+                send(signal.SIGTERM)
+                pytest.fail("it was not interrupted")
+            time.sleep(10)
+        assert caught.value.code == 143
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_a_launchers_own_handler_gets_the_signal_afterwards():

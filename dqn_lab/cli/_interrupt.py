@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 from dqn_lab.cli import fail
 from dqn_lab.interrupt import Interrupted, asked, heeded
 
+LOST = 4.0  # seconds until an interruption that has had no effect is raised again
 _raised: Interrupted | None = None  # since this command began to listen
 
 
@@ -33,6 +36,8 @@ def listening() -> Iterator[None]:
         if _raised is None:
             raise
         raise _raised from None
+    finally:
+        _insist(0)
 
 
 @contextlib.contextmanager
@@ -55,12 +60,14 @@ def after(first: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
+        _insist(0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def ignore() -> None:
     """Ignores further signals, which would only disturb the end."""
+    _insist(0)
     for number in heeded():
         signal.signal(number, signal.SIG_IGN)
 
@@ -81,4 +88,18 @@ def _interrupt(number: int, _: object) -> None:
 def _raise(number: int) -> NoReturn:
     global _raised
     asked.heard, _raised = True, Interrupted(number)
+    _insist(LOST)
     raise _raised
+
+
+def _insist(seconds: float) -> None:
+    """Has the interruption raised again and again, because Python drops what is raised in a destructor; 0 ends that."""
+    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+        if seconds:
+            signal.signal(signal.SIGALRM, _raise_again)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+
+
+def _raise_again(number: int, _: object) -> None:
+    if _raised is not None:
+        raise _raised

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dqn_lab.engine.torch import BatchQValues, forward, of_rows
+from dqn_lab.hooks import EvaluatesTarget
 from dqn_lab.types import Array, Batch, Engine, NetworkNoise, Noise, Transition
 from dqn_lab.value.expected import q_learning_target
 
@@ -23,10 +24,12 @@ def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: floa
         the gradient's Euclidean norm before any clipping, and the mean |r + discount · V(s′) − Q(s, a)|, with
         expected Q-values for every value.
     """
-    device = next(engine.online.parameters()).device
+    parameters = [*engine.online.parameters()]
+    device = parameters[0].device
 
     def put(array: Array) -> Tensor:
-        return torch.from_numpy(array).to(device)
+        tensor = torch.from_numpy(array)
+        return tensor if device.type == "cpu" else tensor.to(device)
 
     transition = Transition(*map(put, batch.transition))
     noise = Noise(noise.minibatches, *(_tensors(each, device) for each in noise[1:]))
@@ -42,14 +45,16 @@ def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: floa
         forward(engine.online, transition.obs[rows], own), transition.action[rows], target[rows], own
     )
     loss = judged.loss if batch.weights is None else put(batch.weights)[rows] * judged.loss
-    gradient = torch.autograd.grad(loss.mean(), [*engine.online.parameters()], allow_unused=True)
-    norms = torch.stack([part.norm() for part in gradient if part is not None])
-    return norms.norm().item(), (expected[rows] - judged.q_value).abs().mean().item()
+    gradient = torch.autograd.grad(loss.mean(), parameters, allow_unused=True)
+    norm = nn.utils.get_total_norm([part for part in gradient if part is not None])
+    return norm.item(), (expected[rows] - judged.q_value).abs().mean().item()
 
 
 @torch.no_grad()
 def target_q_values(engine: Engine, obs: Array) -> Array:
     """Returns the target network's expected values [B, A] at observations [B, *O], without noise."""
+    if isinstance(engine, EvaluatesTarget):
+        return engine.target_q_values(obs)
     device = next(engine.target.parameters()).device
     values: Array = engine.value.q_values(forward(engine.target, torch.from_numpy(obs).to(device), None)).cpu().numpy()
     return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import gymnasium
@@ -40,7 +40,7 @@ class Basic:
         discount: float,
         rng: np.random.Generator,
         *,
-        interval: Count = 500,
+        interval: Count = 1000,
     ) -> None:
         self.engine, self.make_env, self.discount, self.rng = engine, make_env, discount, rng
         self.interval = interval
@@ -53,7 +53,21 @@ class Basic:
     def observe(self, obs: Array, reward: float, ended: bool) -> None:
         """Called with every environment step, before any update after it."""
         if self.fresh:
-            self.sums, self.count = {}, 0
+            self.begin(lambda: float(self.engine.q_values(obs[None]).max()))
+        self.skip((reward,), ended, 0)
+
+    @property
+    def num_unmeasured(self) -> int:
+        """Batches before the next one to be measured."""
+        return self.left
+
+    def begin(self, q_start: Callable[[], float]) -> None:
+        """Begins an episode's means."""
+        self.sums, self.count, self.fresh = {}, 0, False
+
+    def skip(self, rewards: Sequence[float], ended: bool, num_batches: int) -> None:
+        """Takes in some steps of an episode and their batches, none of which is to be measured."""
+        self.left -= num_batches
         self.fresh = ended
 
     def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -40,13 +40,17 @@ class Probe(Basic):
         self.actions: Array | None = None  # greedy before an update
         self.q_start, self.score, self.factor = 0.0, 0.0, 1.0
 
-    def observe(self, obs: Array, reward: float, ended: bool) -> None:
-        """Called with every environment step, before any update after it."""
-        if self.fresh:
-            self.q_start, self.score, self.factor = float(self.engine.q_values(obs[None]).max()), 0.0, 1.0
-        super().observe(obs, reward, ended)
-        self.score += self.factor * reward
-        self.factor *= self.discount
+    def begin(self, q_start: Callable[[], float]) -> None:
+        """Begins an episode's means and its discounted return."""
+        super().begin(q_start)
+        self.q_start, self.score, self.factor = q_start(), 0.0, 1.0
+
+    def skip(self, rewards: Sequence[float], ended: bool, num_batches: int) -> None:
+        """Takes in some steps of an episode and their batches, none of which is to be measured."""
+        super().skip(rewards, ended, num_batches)
+        for reward in rewards:
+            self.score += self.factor * reward
+            self.factor *= self.discount
 
     def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None:
         """Measures a batch and the probe states before an update, if a measurement is due."""

@@ -21,7 +21,7 @@ LARGEST = 3.4028234663852886e38  # reward: the largest float32
 
 
 @kernel
-def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, target, engine, learning):
+def play(progress, until, clock, tally, ended, heard, obs, env, exploration, buffer, target, engine, learning):
     """Goes on to a point of a run, or for as many steps as `ended` has rows, but for one step at least.
 
     Args:
@@ -29,6 +29,8 @@ def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, ta
         until: the same three, none of which is to be passed.
         clock, tally: see above; the tally is of the episode under way.
         ended: [episodes, 7], filled with each ended episode's tally, its last step and its last update.
+        heard: by diagnostics, filled: the reward of each step, and max Q at the first observation of each episode that
+            begins here, counted from the one under way, or nothing.
         obs: the current observation, the next one, and the current one as the engine sees it, [1, I].
         env: reset, step, state, draws, the raw observation, the time limit, whether reaching it terminates, by
             which numbers observations are multiplied and which are added, or none, and the bounds of states, or none.
@@ -41,9 +43,15 @@ def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, ta
     Returns:
         why it stopped, and the last loss or, if that is unfit, the last reward.
     """
-    num_ended, last_step = 0, min(until[STEP], progress[STEP] + len(ended))
+    rewards, q_starts = heard
+    num_ended, first_step, last_step = 0, progress[STEP], min(until[STEP], progress[STEP] + len(ended))
     while True:
         before = (progress[STEP], progress[EPISODE], progress[UPDATES])
+        if clock[AWAITS_RESET]:
+            if not reset(clock, obs, env):
+                return OBSERVATION_UNFIT, 0.0
+            if len(q_starts):
+                q_starts[num_ended] = look(obs, engine[0])
         why, over, reward = act(before, clock, obs, env, exploration, buffer, engine[0], learning[0])
         if why != FINISHED:
             return why, reward
@@ -52,6 +60,7 @@ def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, ta
         if why != FINISHED:
             return why, loss
         progress[STEP], progress[EPISODE], progress[UPDATES] = after[STEP], after[EPISODE], updates
+        rewards[before[STEP] - first_step] = reward
         tally[SCORE] += reward
         tally[LENGTH] += 1
         if over:
@@ -65,21 +74,39 @@ def play(progress, until, clock, tally, ended, obs, env, exploration, buffer, ta
 
 
 @inline
+def reset(clock, observations, env):
+    """Begins an episode; returns whether its first observation is fit."""
+    reset_env, _, env_state, env_draws, raw, _, _, factors, summands, bounds = env
+    call(reset_env, (env_state, env_draws, raw))
+    observe(observations[0], raw, factors, summands)
+    clock[ELAPSED] = clock[AWAITS_RESET] = 0
+    return is_fit(observations[0], bounds)
+
+
+@inline
+def look(observations, q_values):
+    """Returns max Q at the current observation."""
+    obs, _, seen = observations
+    for i in range(len(obs)):
+        seen[0, i] = obs[i]
+    function, arguments = q_values
+    call(function, arguments)
+    best = arguments[0][0, 0]
+    for action in range(1, arguments[0].shape[1]):
+        best = max(best, arguments[0][0, action])
+    return np.float64(best)
+
+
+@inline
 def act(progress, clock, observations, env, exploration, buffer, q_values, max_reward):
     """Chooses an action, takes it, and remembers what came of it.
 
     Returns:
         why it stopped, whether the episode is over, as a number, and the reward.
     """
-    reset_env, step_env, env_state, env_draws, raw, limit, limit_terminates, factors, summands, bounds = env
+    _, step_env, env_state, env_draws, raw, limit, limit_terminates, factors, summands, bounds = env
     select, end_episode, draws, exploration_state = exploration
     obs, next_obs, seen = observations
-    if clock[AWAITS_RESET]:
-        call(reset_env, (env_state, env_draws, raw))
-        observe(obs, raw, factors, summands)
-        clock[ELAPSED] = clock[AWAITS_RESET] = 0
-        if not is_fit(obs, bounds):
-            return OBSERVATION_UNFIT, 0, 0.0
     for i in range(len(obs)):
         seen[0, i] = obs[i]
     action = call(select, (q_values, draws, progress, exploration_state))

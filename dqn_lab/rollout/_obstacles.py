@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dqn_lab import registry
-from dqn_lab.hooks import Chooses, HasKernel, HasUpdateKernel
+from dqn_lab.hooks import Chooses, HasKernel, HasUpdateKernel, MeasuresSome
 from dqn_lab.rollout._wrappers import take_apart
 from dqn_lab.schedule import Constant, Counted
 from dqn_lab.types import ConfigError
@@ -17,6 +17,7 @@ CONTRACT = {  # what a kernel stands for, by group
     "buffer": ("append", "ready", "sample", "update_priorities"),
     "target": ("follow",),
 }
+WATCHING = "observe", "before_update", "after_update"  # what diagnostics that `skip` are not called with every time
 
 
 def obstacles(config: Mapping[str, Any]) -> Iterator[str]:
@@ -33,13 +34,14 @@ def _component_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
     name = engine.choose(config).name if isinstance(engine, Chooses) else config["engine"]["name"]
     if not isinstance(registry.lookup("engine", name), HasUpdateKernel):
         yield f"engine={name}: its updates are called from Python"
-    if config["diagnostics"]["name"] != "none":
-        yield f"diagnostics={config['diagnostics']['name']}: it looks at every update"
+    watching = config["diagnostics"]["name"]
+    if watching != "none" and not _measures_some(registry.lookup("diagnostics", watching)):
+        yield f"diagnostics={watching}: it looks at every update"
     for group, members in CONTRACT.items():
         component = registry.lookup(group, config[group]["name"])
         if not isinstance(component, HasKernel):
             yield f"{group}={config[group]['name']}: it has no kernel"
-        elif overridden := [member for member in members if _depth(component, member) < _depth(component, "kernel")]:
+        elif overridden := _overridden(component, members, "kernel"):
             yield f"{group}={config[group]['name']}: its own {', '.join(overridden)} is not what its kernel does"
 
 
@@ -56,6 +58,15 @@ def _env_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
             take_apart(env)
         except ValueError as error:
             yield f"env={name}: {error}"
+
+
+def _measures_some(diagnostics: type) -> bool:
+    return isinstance(diagnostics, MeasuresSome) and not _overridden(diagnostics, WATCHING, "skip")
+
+
+def _overridden(component: type, members: Sequence[str], hook: str) -> list[str]:
+    """Returns which members a class defines below the class that has a hook for compiled code."""
+    return [member for member in members if _depth(component, member) < _depth(component, hook)]
 
 
 def _depth(component: type, member: str) -> int:

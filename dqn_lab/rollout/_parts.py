@@ -40,8 +40,10 @@ class Parts:
         self.shape = space.shape or ()
         self.obs: Array = np.zeros((2, math.prod(space.shape or ())), space.dtype)  # the current one, and the next
         self.clock, self.tally = np.zeros(3, np.int64), np.zeros(_kernels.TALLY)
-        self.progress, self.ended = np.zeros(3, np.int64), np.zeros((longest, _kernels.TALLY + 2))
         self.sources = _noise_sources(agent)
+        self.progress, self.ended = np.zeros(3, np.int64), np.zeros((longest, _kernels.TALLY + 2))
+        num_starts = longest + 1 if agent.diagnostics is not None and not len(self.sources) else 0
+        self.heard = np.zeros(longest), np.zeros(num_starts)
         self.epsilon = self.exploration.state[:2] if agent.epsilon is not None else (np.zeros(1), np.array([0, -1]))
         numbers = self._engine()[0][1][0].dtype
         self.room = np.zeros(size, np.int64), np.zeros(size, numbers), np.arange(size), np.zeros(size, numbers)
@@ -105,7 +107,7 @@ class Parts:
         env, exploration, buffer, target = self.fixed
         engine = self._engine()
         obs = self.obs[0], self.obs[1], engine[0][1][1]
-        changing = self.progress, until, self.clock, self.tally, self.ended, obs
+        changing = self.progress, until, self.clock, self.tally, self.ended, self.heard, obs
         return *changing, env, exploration, buffer, target, engine, self.learning
 
     def _engine(self) -> tuple[Any, Any]:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import gymnasium
 
 from dqn_lab.agent import Agent, loss_error
-from dqn_lab.hooks import Reports
+from dqn_lab.hooks import Reports, noise_source
 from dqn_lab.registry import register
 from dqn_lab.rollout._episode import Tally, episode_row
 from dqn_lab.rollout._obstacles import obstacles
+from dqn_lab.rollout._watch import Watch
 from dqn_lab.rollout.python import PythonRollout, located
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.types import Batch, Row, StateError, Stride
@@ -34,7 +35,7 @@ class CompiledRollout(PythonRollout):
         agent: acts and learns; its engine, buffer, exploration and target must have kernels.
         make_env: makes the environment, which must have kernels.
         seed: of the environment's first reset; later episodes continue with its own generator.
-        reporters: the parts that add columns to an episode's row; with any, a stride ends with its episode.
+        reporters: the parts that add columns to an episode's row; with any but diagnostics, strides end with episodes.
     """
 
     @staticmethod
@@ -47,6 +48,10 @@ class CompiledRollout(PythonRollout):
         self, agent: Agent, make_env: Callable[[], gymnasium.Env[Any, Any]], seed: int, reporters: Sequence[Reports]
     ) -> None:
         super().__init__(agent, make_env, seed, reporters)
+        self.watch = None if agent.diagnostics is None else Watch(agent, agent.diagnostics)
+        # what reports must see the networks at an episode's end; noise would disturb a first look at an episode
+        others = [reporter for reporter in reporters if reporter is not agent.diagnostics]
+        self.crosses = not others and (self.watch is None or noise_source(agent.engine.online) is None)
         self.parts: Parts | None = None
         self.failure: Exception | None = None
 
@@ -63,10 +68,19 @@ class CompiledRollout(PythonRollout):
             from dqn_lab.rollout._parts import Parts  # numba is imported by those who use it
 
             self.parts = Parts(self.agent, env, LONGEST)
-        if self.obs is None and not before.episode:  # the first reset has a seed, and is Python's
-            self.obs = self._reset(env)
-        if self.reporters:
+        if self.watch is not None:
+            measured = self.watch.next_measured(before)
+            if measured == before.step + 1:
+                return super().advance(until._replace(step=measured))
+            until = until._replace(step=min(until.step, measured - 1))
+        if self.obs is None and (not before.episode or (self.watch is not None and not self.crosses)):
+            self.obs = self._reset(env)  # the first reset has a seed
+            if self.watch is not None:
+                self.watch.begin(self.obs)
+        if not self.crosses:
             until = until._replace(episode=min(until.episode, before.episode + 1))
+        if self.watch is not None:
+            self.watch.enter(before.step, self.tally.num_batches, begins=self.obs is None)
         self.failure = self._play(self.parts, until)
         if self.failure is not None and self.progress == before:
             raise self.failure
@@ -89,9 +103,13 @@ class CompiledRollout(PythonRollout):
         """Makes the rows of the episodes that ended since a point of the run."""
         rows = []
         for *sums, step, updates in parts.ended[: self.progress.episode - before.episode].tolist():
-            end = progress_of((int(step), self.start.episode + 1, int(updates)))
-            rows.append(episode_row(_tally(sums), self.start, end, self.agent.exploration, self.reporters))
+            tally, end = _tally(sums), progress_of((int(step), self.start.episode + 1, int(updates)))
+            if self.watch is not None:
+                self.watch.tell(parts, end.step, tally.num_batches, ended=True)
+            rows.append(episode_row(tally, self.start, end, self.agent.exploration, self.reporters))
             self.start = end
+        if self.watch is not None:
+            self.watch.tell(parts, self.progress.step, self.tally.num_batches, ended=False)
         return rows
 
     def _explain(self, parts: Parts, why: int, number: float, raised: Exception | None) -> Exception:

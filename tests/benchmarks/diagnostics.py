@@ -1,4 +1,6 @@
-"""What diagnostics cost: a training step with and without them, measured in turn.
+"""What diagnostics cost: a whole training step with and without them, measured in turn.
+
+A thousand steps are measured at a time, so that each time has one measured batch by default.
 
 python tests/benchmarks/diagnostics.py
 python tests/benchmarks/diagnostics.py experiment=cartpole experiment=rainbow --rounds 30

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from dqn_lab import registry
-from dqn_lab.build import build
+from dqn_lab.build import build, validate
 from dqn_lab.cli._display import Quiet
 from dqn_lab.engine._graph import obstacle
 from dqn_lab.records import identity
@@ -46,6 +46,8 @@ def test_measuring_changes_no_number(configure, tmp_path, composition):
     seen = rows(configure, tmp_path / "seen", *words, "diagnostics=probe", "diagnostics.interval=7")
     own = registry.lookup("diagnostics", "probe").columns
     assert [{key: value for key, value in row.items() if key not in own} for row in seen] == plain
+    rows(configure, tmp_path / "python", *words, "diagnostics=probe", "diagnostics.interval=7", "rollout=python")
+    assert (tmp_path / "python" / "episodes.csv").read_bytes() == (tmp_path / "seen" / "episodes.csv").read_bytes()
     assert list(seen[0])[-len(own) :] == [*own]
     evaluations = [(tmp_path / name / "evaluations.csv").read_bytes() for name in ("plain", "seen")]
     assert evaluations[0] == evaluations[1]
@@ -148,6 +150,23 @@ def test_every_interval_th_batch_is_measured_and_a_row_has_the_means(configure):
     assert measured == [True, False, True, False, True]
     watch.observe(np.array(0), 0.0, True)
     assert watch.report(None)["td_error"] is None  # a new episode, without a measurement
+
+
+class Curious(registry.lookup("diagnostics", "basic")):
+    """Looks at every batch."""
+
+    def before_update(self, batch, noise, epsilon):
+        super().before_update(batch, noise, epsilon)
+        self._add(grad_norm=0.0)
+
+
+def test_diagnostics_that_look_at_every_batch_are_run_from_python(configure):
+    config = configure("diagnostics=basic", "logger=csv")
+    assert build(config).choices["rollout"].name == "compiled"
+    config["diagnostics"] = {"name": f"{__name__}:Curious"}
+    choice = build(validate(config)).choices["rollout"]
+    assert choice.name == "python"
+    assert choice.rejected["compiled"] == f"diagnostics={__name__}:Curious: it looks at every update"
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -83,6 +83,38 @@ def test_the_tutorial_gives_the_same_bytes(configure):
     compare(configure, ("experiment=tutorial", COMPILED, "logger=csv"))
 
 
+MEASURED = {
+    "default": (),
+    "tutorial": ("experiment=tutorial",),
+    "prioritized, n = 3, clipped": ("experiment=prioritized", "buffer.n_step=3", "train.max_reward=0.5"),
+    "rainbow": ("experiment=rainbow", "train.batch_size=8"),
+    "several batches, rarely": ("train.interval=3", "train.num_updates=2", "train.batch_size=8"),
+    "minibatches": ("train.minibatch_size=4", "train.batch_size=8", "train.num_updates=2"),
+    "no replay": ("buffer=none", "train.num_updates=3"),
+    "iqn": ("experiment=iqn", "train.batch_size=8"),
+    "rescaled": ("env=mountain_car", "env.max_episode_steps=30", "env.rescale=true", "train.learning_starts=0"),
+}
+
+
+@pytest.mark.parametrize("option", ["basic", "probe"])
+@pytest.mark.parametrize("interval", [1, 7, 30])
+@pytest.mark.parametrize("composition", [
+    pytest.param(name, marks=[pytest.mark.slow] if name in ("rainbow", "iqn", "rescaled") else []) for name in MEASURED
+])  # fmt: skip
+def test_diagnostics_give_the_same_bytes(configure, composition, interval, option):
+    measuring = f"diagnostics={option}", f"diagnostics.interval={interval}"
+    words = COMPILED, "engine=fused", "logger=csv", "train.learning_starts=20", *MEASURED[composition]
+    found = compare(configure, (*words, *measuring))
+    assert sum(row["grad_norm"] is not None for row in found) > 1
+
+
+def test_a_stride_goes_on_to_the_step_that_is_measured(configure):
+    words = "train.learning_starts=64", "train.batch_size=64", "diagnostics=probe", "diagnostics.interval=100"
+    rolling = build(configure("rollout=compiled", COMPILED, "logger=csv", *words)).rollout
+    ends = [rolling.advance(NEVER._replace(step=400)).after.step for _ in range(8)]
+    assert ends == [63, 64, 163, 164, 263, 264, 363, 364]
+
+
 def test_a_stride_holds_many_episodes(configure):
     rolling = build(configure("rollout=compiled", COMPILED, "logger=csv")).rollout
     stride = rolling.advance(NEVER._replace(step=256))

@@ -88,6 +88,13 @@ class FusedEngine:
 
     def q_values(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Returns the online network's expected values [B, A] at observations [B, *O]."""
+        return self._values_of(self._params, obs, noise)
+
+    def target_q_values(self, obs: Array) -> Array:
+        """Returns the target network's expected values [B, A] at observations [B, *O], without noise."""
+        return self._values_of(self._target_params, obs, None)
+
+    def _values_of(self, params: Array, obs: Array, noise: NetworkNoise[Array] | None) -> Array:
         batch_size = len(obs)
         if batch_size > len(self._rows):
             self._reserve(batch_size)
@@ -96,7 +103,7 @@ class FusedEngine:
         out = np.empty((batch_size, self._num_actions), self._params.dtype)
         if self._draws_noise:
             self._hear(layout.ACTING, noise, batch_size)
-        self._q_values(out, seen, rows, rows, self._params, *self._composition, self._space)
+        self._q_values(out, seen, rows, rows, params, *self._composition, self._space)
         return out
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:

@@ -1,0 +1,61 @@
+"""Diagnostics in a compiled rollout: they are told about a stride when it is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from dqn_lab.agent import Agent
+from dqn_lab.hooks import MeasuresSome
+from dqn_lab.schedule import Progress
+from dqn_lab.types import Array, Diagnostics
+
+if TYPE_CHECKING:
+    from dqn_lab.rollout._parts import Parts
+
+
+class Watch:
+    """Says which step must be Python's, and tells diagnostics about strides of steps that need not be.
+
+    Args:
+        agent: learns.
+        diagnostics: measure some of its batches.
+    """
+
+    def __init__(self, agent: Agent, diagnostics: Diagnostics) -> None:
+        self.agent, self.diagnostics = agent, cast(MeasuresSome, diagnostics)
+
+    def next_measured(self, progress: Progress) -> int:
+        """Returns the first step that may make a batch to be measured."""
+        learning, num_between = self.agent.learning, self.diagnostics.num_unmeasured // self.agent.num_updates
+        return learning.next(progress).step + num_between * learning.interval
+
+    def begin(self, obs: Array) -> None:
+        """Called when an episode begins outside of a stride."""
+        self.diagnostics.begin(lambda: float(self.agent.greedy(obs[None]).max()))
+
+    def enter(self, step: int, num_batches: int, begins: bool) -> None:
+        """Called before a stride, with the batches of its first episode so far, and whether that begins in it."""
+        self.first = self.step = step
+        self.num_batches, self.begins, self.num_told = num_batches, begins, 0
+
+    def tell(self, parts: Parts, step: int, num_batches: int, ended: bool) -> None:
+        """Tells of an episode of a stride, as far as it went.
+
+        Args:
+            parts: what the stride has filled.
+            step: where in the run it was then.
+            num_batches: of the episode by then.
+            ended: whether it ended there.
+        """
+        if step == self.step:
+            return
+        rewards, q_starts = parts.heard
+        if self.begins:
+            q_start = float(q_starts[self.num_told])
+            self.diagnostics.begin(lambda: q_start)
+        rewards = rewards[self.step - self.first : step - self.first]
+        if self.agent.max_reward is not None:
+            rewards = rewards.clip(-self.agent.max_reward, self.agent.max_reward)
+        self.diagnostics.skip(rewards.tolist(), ended, num_batches - self.num_batches)
+        self.step, self.num_batches, self.begins = step, 0, True
+        self.num_told += 1
