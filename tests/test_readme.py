@@ -10,8 +10,8 @@ from omegaconf import OmegaConf
 
 from dqn_lab.cli import COMMANDS, _compose, _hydra, main
 from dqn_lab.cli import report as report_command
+from dqn_lab.cli._grid import check_jobs
 from dqn_lab.cli.evaluate import _parser as evaluate_parser
-from dqn_lab.cli.train import check_jobs
 from dqn_lab.registry import GROUPS
 
 ROOT = Path(__file__).parents[1]
