@@ -19,8 +19,8 @@ from dqn_lab.cli._display import make_display
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
-from dqn_lab.cli.evaluate import Policy, load_policy, play
-from dqn_lab.cli.resume import imports_of, prepare
+from dqn_lab.cli.evaluate import Policy, play
+from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.cli.train import make_directory
 from dqn_lab.records import read_record
@@ -105,7 +105,7 @@ class Run:
     @functools.cached_property
     def _final(self) -> Policy:
         with in_pythons_words():
-            return load_policy(self.directory, "final", self.trust)
+            return open_policy(self.directory, "final", self.trust)
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
@@ -188,7 +188,7 @@ def resume(
     trust = trust or run.trust
     with in_pythons_words(), workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
         experiment = prepare(run.directory, words, trust)
-        for warning in experiment.warnings:
+        for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
         with log_file(run.directory / "train.log"):
             show = functools.partial(make_display, experiment.config["display"])

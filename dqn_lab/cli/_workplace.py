@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,7 +73,7 @@ def in_pythons_words() -> Iterator[None]:
 def _in_pythons_words(text: str) -> str:
     for flag, keyword in KEYWORDS.items():
         text = text.replace(flag, keyword)
-    return text
+    return re.sub(r"`python -m dqn_lab resume [^`]*`", "dqn_lab.resume", text)
 
 
 @contextlib.contextmanager
