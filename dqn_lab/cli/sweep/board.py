@@ -39,9 +39,12 @@ class Board:
         self.scores: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
         self.seen: dict[str, int] = {}
+        self.first: tuple[float, int] | None = (
+            None  # when the first run ended, and how many had by then
+        )
+        self.before = len(jobs)
         self.look()
         self.before = self.done()
-        self.started = time.perf_counter()
 
     def look(self) -> None:
         """Reads what has changed since the last check."""
@@ -63,6 +66,8 @@ class Board:
                 task = task_of(record["config"]["env"])
                 if task is not None and task.threshold is not None:
                     self.thresholds[name] = task.threshold
+        if self.first is None and self.done() > self.before:
+            self.first = time.perf_counter(), self.done()
 
     def count(self, status: str) -> int:
         """Counts the runs with a status."""
@@ -73,12 +78,12 @@ class Board:
         return len(self.status) - self.count("waiting") - self.count("running")
 
     def so_far(self) -> str:
-        """Says how many jobs have ended and, once one has since the start, estimates the time left."""
-        words = f"{self.done()} of {len(self.status)} jobs"
-        ended, seconds = self.done() - self.before, time.perf_counter() - self.started
-        if not ended or self.done() == len(self.status):
+        """Says how many jobs have ended, and estimates the time left without the first of them, which compiles."""
+        words, total = f"{self.done()} of {len(self.status)} jobs", len(self.status)
+        if self.first is None or self.done() in (self.first[1], total):
             return words
-        minutes, seconds = divmod(int(seconds / ended * (len(self.status) - self.done())), 60)
+        seconds, ended = time.perf_counter() - self.first[0], self.done() - self.first[1]
+        minutes, seconds = divmod(int(seconds / ended * (total - self.done())), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{words}, {f'{hours}:{minutes:02d}' if hours else minutes}:{seconds:02d} left"
 
