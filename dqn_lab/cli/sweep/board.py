@@ -39,9 +39,7 @@ class Board:
         self.scores: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
         self.seen: dict[str, int] = {}
-        self.first: tuple[float, int] | None = (
-            None  # when the first run ended, and how many had by then
-        )
+        self.first: tuple[float, int] | None = None  # when the first run ended, and how many had by then
         self.before = len(jobs)
         self.look()
         self.before = self.done()
