@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Array = NDArray[Any]
-Row = Mapping[str, float | int | None]
+Row = Mapping[str, float | int | None]  # a value per column
 Table = Literal["episodes", "evaluations", "timing"]
 Draw = Callable[[], float]  # returns the next of a stream of uniform numbers in [0, 1)
 Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass

@@ -8,6 +8,7 @@ import textwrap
 from pathlib import Path
 
 WIDEST, NARROWEST = 110, 40  # columns
+INDENT = 10  # of a result's later lines, at most
 
 
 def number_of(count: int, what: str) -> str:

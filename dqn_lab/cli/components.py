@@ -85,7 +85,7 @@ def _describe_group(group: str) -> None:
         )
     )
     for line in _index.read().contracts[group]:
-        print(wrapped(f"  {line}", 6))
+        print(wrapped(f"  {line}", 8 if line.startswith(" ") else 6))
 
 
 def _name(path: Path) -> str:

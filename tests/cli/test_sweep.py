@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from dqn_lab import interrupt, records
-from dqn_lab.cli.sweep import board, search
+from dqn_lab.cli.sweep import board, run, search
 from dqn_lab.cli.sweep.board import Board
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
@@ -60,6 +60,13 @@ def written(directory):
 @pytest.fixture
 def home(tmp_path):
     return tmp_path / "outputs" / "sweeps" / "works"
+
+
+def test_variants_take_turns_seed_by_seed_so_that_they_can_be_compared_early(ask, monkeypatch):
+    order = []
+    monkeypatch.setattr(run, "launch", lambda config, plan, jobs, directory: order.extend(jobs) or {})
+    ask()
+    assert [(job.seed, job.variant) for job in order] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
 
 
 def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):

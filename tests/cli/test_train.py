@@ -45,6 +45,7 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
     assert "100%  episode 6" in outcome.out
     assert "over 2 fresh episodes, final policy" in outcome.out
+    assert "not engine=compiled or torch: slower than fused" in outcome.out
     *_, report, evaluate = outcome.out.splitlines()
     assert report == f"next      python -m dqn_lab report {directory}"
     assert evaluate == f"          python -m dqn_lab evaluate {directory}"
