@@ -264,11 +264,11 @@ def sweep(
 
     Args:
         name: a question's name, or the path of a yaml file.
-        overrides: for every run; `"seed=range(5)"` sets the seeds.
+        overrides: for every run.
         quick: the question's short form: fewer seeds, shorter runs.
         directory: where to write; by default one below `outputs/sweeps/`.
         config_dir: a directory of your own options and components.
-        keys: plain keys, for every run.
+        keys: plain keys, for every run; `seed=range(5)` sets the seeds.
 
     Returns:
         one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.

@@ -135,6 +135,7 @@ def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
     assert list(load_configs("grid")["variant"].cat.categories) == table
     material = gather(["grid"], Options())
     assert (material.control, material.control_reason) == (table[0], "the first; --control names another")
+    assert material.question == "What do value and network.hidden change, alone and together?"
     cli("train", "-m", "value=huber", "seed=2,3", "hydra.sweep.dir=grid", *quick)
     assert len(load_configs("grid")) == 10
     assert cli("resume", "grid").err.startswith("error: grid: is not a run; runs below it: grid/")
