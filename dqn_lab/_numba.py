@@ -7,6 +7,7 @@ import functools
 import hashlib
 import logging
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -156,15 +157,16 @@ def prepare(function: Any, *arguments: Any) -> Any:
             _log.warning("compiling for this machine, once: about twenty seconds")
         try:
             function.compile(signature)
-        except OSError as error:  # it was compiled, but could not be cached
-            _log.info("compiled kernels are not kept: %s", error)
         except Exception as error:
+            if signature in function.overloads:  # it was compiled, but could not be cached
+                _log.info("compiled kernels are not kept: %s", error)
+                return function
             damaged = [] if directory is None else _damaged_files(directory)
             if not damaged:
                 raise
             _log.info("compiling anew: %s: %s", type(error).__name__, error)
             for path in damaged:
-                path.unlink(missing_ok=True)
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             function.compile(signature)
     return function
 

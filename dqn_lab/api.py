@@ -18,9 +18,9 @@ from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import make_display
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
-from dqn_lab.cli._workplace import as_config_error, log_file, workplace
-from dqn_lab.cli.evaluate import Policy, load_policy, play
-from dqn_lab.cli.resume import imports_of, prepare
+from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
+from dqn_lab.cli.evaluate import Policy, play
+from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.cli.train import make_directory
 from dqn_lab.records import read_record
@@ -43,7 +43,7 @@ class Run:
 
     def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
         self.directory, self.trust = Path(directory), trust
-        with as_config_error():
+        with in_pythons_words():
             check_run(self.directory)
             read_record(self.directory)
 
@@ -99,13 +99,13 @@ class Run:
 
     def q_values(self, obs: Any) -> Array:
         """Returns the final policy's Q-values [A] at an observation, as `policy` takes it."""
-        with as_config_error():
+        with in_pythons_words():
             return self._final.q_values(obs)
 
     @functools.cached_property
     def _final(self) -> Policy:
-        with as_config_error():
-            return load_policy(self.directory, "final", self.trust)
+        with in_pythons_words():
+            return open_policy(self.directory, "final", self.trust)
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
@@ -143,7 +143,7 @@ def train(
     """
     words = [_overrides.adding(text) for text in _overrides.spell(overrides, keys)]
     called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
-    with workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
+    with in_pythons_words(), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
         config = compose_config(words)
         experiment = _jobs.prepare(config)
         for warning in experiment.warnings:
@@ -186,9 +186,9 @@ def resume(
     words = _overrides.spell(overrides, keys)
     called = [repr(str(run.directory)), *map(repr, words)]
     trust = trust or run.trust
-    with workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
+    with in_pythons_words(), workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
         experiment = prepare(run.directory, words, trust)
-        for warning in experiment.warnings:
+        for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
         with log_file(run.directory / "train.log"):
             show = functools.partial(make_display, experiment.config["display"])
@@ -246,7 +246,7 @@ def evaluate(
         run = load(run, trust)
     if episodes < 1:
         raise ConfigError(f"episodes={episodes}: must be at least 1")
-    with as_config_error():
+    with in_pythons_words():
         loaded = open_policy(run.directory, policy, run.trust or trust)
     rows = [(number, *each) for number, each in enumerate(play(loaded, episodes, seed))]
     return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
@@ -264,11 +264,11 @@ def sweep(
 
     Args:
         name: a question's name, or the path of a yaml file.
-        overrides: for every run; `"seed=range(5)"` sets the seeds.
+        overrides: for every run.
         quick: the question's short form: fewer seeds, shorter runs.
         directory: where to write; by default one below `outputs/sweeps/`.
         config_dir: a directory of your own options and components.
-        keys: plain keys, for every run.
+        keys: plain keys, for every run; `seed=range(5)` sets the seeds.
 
     Returns:
         one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.
@@ -282,7 +282,7 @@ def sweep(
     words = _overrides.spell(overrides, keys)
     args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
     called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
-    with workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
+    with in_pythons_words(), workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
         place, _ = run_sweep(find_question(str(name)), args)
     frame = load_configs(place)
     frame.attrs["directory"] = str(place)

@@ -10,6 +10,9 @@ class ConfigError(ValueError):
         super().__init__("\n".join(problems))
         self.problems = problems
 
+    def _render_traceback_(self) -> list[str]:  # called by IPython: a mistake needs no traceback in a notebook
+        return [f"ConfigError: {self}"]
+
 
 class TrainingError(RuntimeError):
     """Reports, in one line, why a run could not continue."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Array = NDArray[Any]
-Row = Mapping[str, float | int | None]
+Row = Mapping[str, float | int | None]  # a value per column
 Table = Literal["episodes", "evaluations", "timing"]
 Draw = Callable[[], float]  # returns the next of a stream of uniform numbers in [0, 1)
 Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass
@@ -158,8 +158,8 @@ class Stateful(Protocol):
     A state holds arrays, tensors, `statefile.Rows` and plain values only. It is valid until its owner changes.
     """
 
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+    def state_dict(self) -> dict[str, Any]: ...  # all that changes during a run; {} if nothing does
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...  # restores it
 
 
 class Value(Protocol):
@@ -198,29 +198,29 @@ class Buffer(Stateful, Protocol):
 
     def append(
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
-    ) -> None: ...
-    def ready(self, batch_size: int) -> bool: ...
+    ) -> None: ...  # stores one step
+    def ready(self, batch_size: int) -> bool: ...  # whether a batch can be drawn
     def sample(self, draws: NDArray[np.float64]) -> Batch:
         """Draws a batch from uniform numbers in [0, 1), [B]."""
         ...
 
-    def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None: ...
+    def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None: ...  # after each update, [B]
 
 
 class Optimizer(Protocol):
     """How a gradient becomes a step: a description from which an engine makes the optimiser."""
 
-    lr: Callable[[Progress], float]
+    lr: Callable[[Progress], float]  # the learning rate
     max_grad_value: float | None  # each number of the gradient is clipped first …
     max_grad_norm: float | None  # … then its norm
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...  # makes it
 
 
 class Target(Protocol):
     """How the target network follows the online one."""
 
-    has_network: bool
+    has_network: bool  # if not, the online network evaluates itself
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None: ...
 
@@ -228,7 +228,7 @@ class Target(Protocol):
 class Exploration(Stateful, Protocol):
     """How the agent explores. Its columns are part of every episode's row."""
 
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # what `report` returns
 
     def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
         """Chooses an action in an environment; computes the Q-values [A] only when it needs them."""
@@ -238,7 +238,7 @@ class Exploration(Stateful, Protocol):
         """Called when an environment's episode has ended."""
         ...
 
-    def report(self, progress: Progress) -> dict[str, float]: ...
+    def report(self, progress: Progress) -> dict[str, float]: ...  # one number per column, at an episode's start
 
 
 class Engine(Stateful, Protocol):
@@ -287,8 +287,8 @@ class Logger(Protocol):
     """Where metrics go. All rows of a table have the columns it was opened with."""
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None: ...
-    def write(self, table: Table, row: Row) -> None: ...
-    def close(self, status: str, summary: Row) -> None: ...
+    def write(self, table: Table, row: Row) -> None: ...  # adds a row; a column may be missing
+    def close(self, status: str, summary: Row) -> None: ...  # once, with the run's status and final scores
     def info(self) -> dict[str, Any]:
         """Returns what `run.json` should say about this logger."""
         ...

@@ -1,6 +1,7 @@
 """The Python interface: the command line's names, runs and errors, and no global state changed."""
 
 import doctest
+import json
 import logging
 import os
 import subprocess
@@ -20,6 +21,7 @@ import dqn_lab
 from dqn_lab import api
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
+from dqn_lab.cli.sweep.question import read_typed
 from dqn_lab.env.encode import encode
 from dqn_lab.env.gymnasium import Gymnasium
 
@@ -124,7 +126,7 @@ def test_twice_in_one_process_gives_the_same_rows():
 
 @pytest.mark.parametrize(("words", "keys"), [
     (("netwrok=mlp24", "optimizer.lr=-1"), {}), (("network=mlp25",), {}), ((), {"steps": -1}),
-    (("target.interval=1,2",), {}), ((), {"device": "gpu 1"}), (("optimizer.lr=[",), {}),
+    ((), {"device": "gpu 1"}), (("optimizer.lr=[",), {}),
 ])  # fmt: skip
 def test_a_mistake_has_the_commands_text_and_leaves_nothing(tmp_path, capsys, words, keys):
     with pytest.raises(dqn_lab.ConfigError) as caught:
@@ -149,6 +151,46 @@ def test_other_mistakes_are_configuration_errors_too(tmp_path):
         dqn_lab.train(directory=run.directory, **QUICK)
     with pytest.raises(dqn_lab.ConfigError, match="no such directory"):
         dqn_lab.train(config_dir="nowhere", **QUICK)
+
+
+@pytest.mark.parametrize("seed", [range(2), [0, 1], (0, 1), np.arange(2), "range(0,2)", "0,1"])
+def test_several_seeds_are_for_a_sweep_and_a_run_has_one(seed, tmp_path):
+    keys = {"seed": seed}
+    (word,) = spell((), keys)
+    assert read_typed([word]).seeds == [0, 1]
+    with pytest.raises(dqn_lab.ConfigError, match=r"a run has one seed; dqn_lab\.sweep takes several"):
+        dqn_lab.train(**keys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_mistake_is_answered_in_pythons_words(tmp_path):
+    """Keywords in place of the command line's flags."""
+    (tmp_path / "works.yaml").write_text("question: Is it?\nvariants: {a: [], b: [steps=9]}\ncontrol: a\n")
+    run = dqn_lab.train(*FEW, **QUICK)
+    mistakes = {
+        "config_dir=nowhere: no such directory": lambda: dqn_lab.train(config_dir="nowhere"),
+        "(config_dir=DIR)": lambda: dqn_lab.train("network=my_parts:Mine"),
+        "given with config_dir": lambda: dqn_lab.train("env.id=my_envs:Mine-v0"),
+        "dqn_lab.sweep, with a question": lambda: dqn_lab.train("target.interval=1,2"),
+        "quick=True: the file has no": lambda: dqn_lab.sweep("works.yaml", quick=True),
+        "a grid is a question too": lambda: dqn_lab.sweep("works.yaml", "target.interval=1,2"),
+        "policy=frist: ": lambda: dqn_lab.evaluate(run, policy="frist"),
+    }
+    for said, mistake in mistakes.items():
+        with pytest.raises(dqn_lab.ConfigError) as caught:
+            mistake()
+        assert said in str(caught.value)
+        assert "--" not in str(caught.value)
+
+
+def test_a_run_with_code_from_outside_names_the_keyword_that_trusts_it():
+    run = dqn_lab.train(*FEW, **QUICK)
+    path = run.directory / "run.json"
+    record = json.loads(path.read_text())
+    record["config"]["network"] = {"name": "my_parts:Mine"}
+    path.write_text(json.dumps(record))
+    with pytest.raises(dqn_lab.ConfigError, match="if you trust that code, add trust=True"):
+        dqn_lab.load(run.directory).policy([0.0, 0.0, 0.0, 0.0])
 
 
 def test_a_run_that_fails_raises_and_keeps_what_it_has(tmp_path):
@@ -200,15 +242,18 @@ def test_a_notebook_works(tmp_path):
         "run.episodes[['episode', 'return']].tail(1)",
         "run.policy([0.0, 0.0, 0.0, 0.0])",
         "try:\n    dqn_lab.train('netwrok=mlp64')\nexcept dqn_lab.ConfigError as error:\n    print(error)",
+        "dqn_lab.train('netwrok=mlp64')",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
     outputs = [cell.outputs for cell in notebook.cells]
     assert "100%  episode 4" in "".join(out.get("text", "") for out in outputs[1])
     assert "completed, final return" in outputs[1][-1]["data"]["text/plain"]
     assert "<table" in outputs[2][-1]["data"]["text/html"]
     assert outputs[3][-1]["data"]["text/plain"] in ("0", "1")
     assert outputs[4][0]["text"].startswith("netwrok=mlp64: no such key; did you mean network?")
+    assert outputs[5][0]["traceback"][0].startswith("ConfigError: netwrok=mlp64: no such key; did you mean network?")
+    assert len(outputs[5][0]["traceback"]) == 1
 
 
 @pytest.mark.parametrize(("overrides", "keys", "said"), [

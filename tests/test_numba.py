@@ -140,6 +140,16 @@ def test_damaged_files_are_survived(where, kept, tmp_path, files, damage):
     assert finish(start(USE, cache, where))["x"] == RIGHT
 
 
+@pytest.mark.parametrize("files", ["*.nbc", "*.nbi"])
+def test_directories_in_place_of_files_are_survived(where, kept, tmp_path, files):
+    cache = tmp_path / "cache"
+    shutil.copytree(kept, cache)
+    for path in list(cache.rglob(files)):
+        path.unlink()
+        path.mkdir()
+    assert finish(start(USE, cache, where))["x"] == RIGHT
+
+
 WRONG = """
 import json
 import numba

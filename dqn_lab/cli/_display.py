@@ -275,7 +275,7 @@ def _rejected(reasons: Mapping[str, str]) -> list[str]:
     names: dict[str, list[str]] = {}
     for name, reason in reasons.items():
         names.setdefault(reason, []).append(name)
-    return [f"not {', '.join(same)}: {reason}" for reason, same in names.items()]
+    return [f"not engine={' or '.join(same)}: {reason}" for reason, same in names.items()]
 
 
 def _mean(score: dict[str, Any]) -> str:

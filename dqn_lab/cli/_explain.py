@@ -96,9 +96,11 @@ def _unreadable(text: str) -> str | None:
     if not text.isprintable():
         return f"{text}: has a character that cannot be printed"
     try:
-        override = OverridesParser.create().parse_override(text)
+        override = OverridesParser.create().parse_override(_overrides.unquoted(text) if key == "seed" else text)
     except (HydraException, ValueError, RecursionError) as error:
         return f"{text}: {_syntax(text, key, equals, value, str(error))}"
+    if key == "seed" and (override.is_sweep_override() or isinstance(override.value(), list)):
+        return f"{text}: a run has one seed; several need `train -m seed=0,1,2`"
     if override.is_sweep_override():
         return f"{text}: several values need `train -m`; a list is written {key}=[{value}]"
     if not key.strip("+~"):

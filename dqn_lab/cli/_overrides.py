@@ -15,6 +15,8 @@ from hydra.errors import HydraException
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
+QUOTES = "'\""
+
 
 def key(override: str) -> str:
     """Returns an override's key."""
@@ -36,6 +38,12 @@ def quote(value: str) -> str:
     backslash, mark = chr(92), "'"
     escaped = value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark)
     return mark + escaped + mark
+
+
+def unquoted(override: str) -> str:
+    """Drops the quotes around an override's value, which Python and some shells leave there."""
+    key, equals, value = override.partition("=")
+    return f"{key}{equals}{value.strip(QUOTES)}"
 
 
 def is_sweep(override: str) -> bool:
@@ -69,7 +77,7 @@ def tried_values(key: str, text: str) -> list[Any]:
 
 
 def parse_seeds(text: str | list[int]) -> list[int]:
-    """Reads seeds as Hydra writes them: `range(1000,1100)`, `0,1,2`, or a list.
+    """Reads seeds as Hydra writes them: `range(1000,1100)`, `0,1,2`, or a list; in quotes or not.
 
     Raises:
         ConfigError: they are not seeds, or one occurs twice.
@@ -86,7 +94,7 @@ def parse_seeds(text: str | list[int]) -> list[int]:
 
 def _swept(text: str) -> Iterator[Any]:
     try:
-        override = OverridesParser.create().parse_override(f"seed={text.replace(' ', '')}")
+        override = OverridesParser.create().parse_override(unquoted(f"seed={text.replace(' ', '')}"))
         if override.is_sweep_override():
             return iter(list(override.sweep_iterator()))
         value = override.value()
@@ -131,11 +139,12 @@ def _spell_value(key: str, value: Any) -> str:
     Raises:
         ConfigError: no configuration can have it.
     """
+    value = value.tolist() if hasattr(value, "tolist") else value  # numpy's and pandas' numbers and arrays
     if isinstance(value, str):
         return value if value.isidentifier() else quote(value)
     if isinstance(value, Mapping):
         return f"{{{','.join(f'{name}:{_spell_value(key, each)}' for name, each in value.items())}}}"
-    if isinstance(value, (list, tuple)):
+    if isinstance(value, (list, tuple, range)):
         return f"[{','.join(_spell_value(key, each) for each in value)}]"
     if isinstance(value, os.PathLike):
         return quote(os.fspath(value))

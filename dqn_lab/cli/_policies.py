@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,13 +70,26 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
     from dqn_lab.cli.evaluate import load_policy
 
     check_run(directory)
-    read_record(directory)
+    status = read_record(directory)["status"]
     there = policy_names(directory)
-    if not there:
-        raise ValueError(f"{directory}: this run has saved no policy yet")
+    if name not in there and (name == "final" or not there):
+        raise ValueError(f"{directory}: {_without_policy(directory, status, there)}")
     if name not in there:
         raise ValueError(f"--policy={name}: {directory} has no such policy; {nearest(name, there)}")
     return load_policy(directory, name, trust)
+
+
+def _without_policy(directory: Path, status: str, there: Sequence[str]) -> str:
+    """Says why a run has no final policy, or none at all, and what to do."""
+    what = "final policy" if there else "policy"
+    reasons = {
+        "interrupted": f"was interrupted and has no {what}; `python -m dqn_lab resume {shlex.quote(str(directory))}` "
+        "continues it",
+        "running": f"is still running and has no {what} yet",
+        "failed": f"failed and has no {what}",
+    }
+    others = f"; policies here: {', '.join(there)}" if there else ""
+    return f"{reasons.get(status, f'has no {what}')}{others}"
 
 
 def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:

@@ -5,13 +5,23 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
+from pathlib import Path
 
 WIDEST, NARROWEST = 110, 40  # columns
+INDENT = 10  # of a result's later lines, at most
 
 
 def number_of(count: int, what: str) -> str:
     """Returns `1 run` or `30 runs`."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def shown(path: Path) -> str:
+    """Returns a path as a person would type it here: relative, if it is below the current directory."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
 
 
 def wrapped(text: str, indent: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,14 @@ from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import ERRORS, composer
 from dqn_lab.errors import ConfigError
+
+KEYWORDS = {  # what Python calls the command line's flags
+    "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…",
+    "--policy": "policy", "--quick": "quick=True", "--trust": "trust=True",
+    "several need `train -m seed=0,1,2`": "dqn_lab.sweep takes several",
+    "several values need `train -m`": "several values need dqn_lab.sweep, with a question that lists them",
+    "for a grid use `train -m`": "a grid is a question too",
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -49,6 +58,22 @@ def as_config_error() -> Iterator[None]:
         raise
     except ERRORS as error:
         raise ConfigError(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def in_pythons_words() -> Iterator[None]:
+    """Converts errors as `as_config_error` does, and names keywords in place of the command line's flags."""
+    try:
+        with as_config_error():
+            yield
+    except ConfigError as error:
+        raise ConfigError(*map(_in_pythons_words, error.problems)) from None
+
+
+def _in_pythons_words(text: str) -> str:
+    for flag, keyword in KEYWORDS.items():
+        text = text.replace(flag, keyword)
+    return re.sub(r"`python -m dqn_lab resume [^`]*`", "dqn_lab.resume", text)
 
 
 @contextlib.contextmanager

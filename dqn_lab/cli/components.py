@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def _describe_group(group: str) -> None:
         )
     )
     for line in _index.read().contracts[group]:
-        print(wrapped(f"  {line}", 6))
+        print(wrapped(f"  {line}", 8 if line.startswith(" ") else 6))
 
 
 def _name(path: Path) -> str:
@@ -142,10 +143,19 @@ def _type(schema: dict[str, Any]) -> str:
     if "const" in schema:
         return str(schema["const"])
     if schema.get("type") == "array":
-        inner = schema.get("items") or (schema.get("prefixItems") or [{}])[0]
-        return f"list of {_type(inner)}"
+        return _list_type(schema)
     words = {"integer": "integer", "number": "number", "null": "null", "string": "text", "boolean": "true | false",
              "object": "mapping"}  # fmt: skip
     limits = [("exclusiveMinimum", ">"), ("minimum", "≥"), ("exclusiveMaximum", "<"), ("maximum", "≤")]
     bounds = [f"{sign} {schema[key]}" for key, sign in limits if key in schema]
-    return " ".join([words.get(schema.get("type", ""), "any"), ", ".join(bounds)]).strip()
+    return " ".join([words.get(schema.get("type", ""), "any"), " and ".join(bounds)]).strip()
+
+
+def _list_type(schema: dict[str, Any]) -> str:
+    """Describes a list by its items if their number is fixed: `[number, number]`, else `list of numbers`."""
+    inner, least = schema.get("items", {}), schema.get("minItems")
+    items = schema.get("prefixItems") or [inner] * (least if least and least == schema.get("maxItems") else 0)
+    if items:
+        return f"[{', '.join(map(_type, items))}]"
+    many = " or ".join(re.sub(r"^(integer|number)", r"\1s", part) for part in _type(inner).split(" or "))
+    return f"list of ({many})" if " or " in many else f"list of {many}"

@@ -9,15 +9,17 @@ import logging
 import math
 import os
 import shlex
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import fail, status, warn
+from dqn_lab.cli._about import COMMAND
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, StateError
-from dqn_lab.records import MAY_CHANGE, SWEEP, read_record, read_sweep, saved_states
+from dqn_lab.records import MAY_CHANGE, SWEEP, read_record, read_sweep, saved_states, set_aside
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -37,7 +39,7 @@ def main(argv: list[str]) -> int:
     try:
         with _interrupt.listening(), as_config_error(), workplace(command(), imports_of(args.run, args.trust)):
             experiment = prepare(args.run, args.overrides, args.trust)
-            warn(*experiment.warnings)
+            warn(*experiment.warnings, *begin_again(args.run))
             with log_file(args.run / "train.log", terminal=True):
                 return int(math.isnan(carry_out(experiment, args.run)))
     except ConfigError as error:
@@ -55,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab resume",
         description="Continues a run where it stopped: the results are the same, byte for byte, as without the "
-        "interruption. A completed run continues if its budget is raised: steps=200_000. In a sweep's directory, the "
-        "sweep continues.",
+        "interruption. A run without a checkpoint begins again. A completed run continues if its budget is raised: "
+        "steps=200_000. In a sweep's directory, the sweep continues.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")
     parser.add_argument(
@@ -87,7 +89,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
         trust: import the code outside of dqn_lab that the run's configuration names.
 
     Raises:
-        ValueError: there is no run, it has no checkpoint, or the overrides do not fit.
+        ValueError: there is no run, nothing to continue from, or the overrides do not fit.
     """
     from dqn_lab.cli.evaluate import check_trust
 
@@ -102,8 +104,8 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     config = validate(changed)
     if record["status"] == "completed" and all(config[key] == record["config"][key] for key in ("steps", "episodes")):
         raise ConfigError(f"{directory}: is completed; extend it with steps=… or episodes=…")
-    if not saved_states(directory):
-        raise ConfigError(f"{directory}: has no checkpoint to continue from; remove it and run it again")
+    if record["status"] == "completed" and not saved_states(directory):
+        raise ConfigError(f"{directory}: has no checkpoint to continue from; train again with the new budget")
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(
         {
@@ -113,6 +115,25 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
         }
     )
     return dataclasses.replace(experiment, config=config)
+
+
+def begin_again(directory: Path) -> list[str]:
+    """Sets a run without a checkpoint aside, to be run again in its directory; returns a line that says so.
+
+    Raises:
+        ConfigError: its process is still running.
+    """
+    if saved_states(directory):
+        return []
+    record = read_record(directory)
+    if record["status"] == "running":
+        raise ConfigError(f"{directory}: another process is training there")
+    os.environ[COMMAND] = str(record.get("command"))
+    aside = set_aside(directory)
+    directory.mkdir()
+    if (aside / ".hydra").is_dir():
+        shutil.copytree(aside / ".hydra", directory / ".hydra")
+    return [f"{directory}: stopped before its first checkpoint, so it begins again; {aside.name} keeps what it had"]
 
 
 def _as_it_was(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +177,11 @@ def _resume_sweep(args: argparse.Namespace) -> int:
         found = read_sweep(args.run)
     except (ValueError, OSError) as error:
         return fail(str(error))
+    if found and found["question"] is None:  # a grid, whose runs are resumed one by one
+        try:
+            check_run(args.run)
+        except ConfigError as error:
+            return fail(*error.problems)
     code = 0
     for command in str((found or {}).get("command")).split(" && "):
         _, called, words = command.partition(" sweep ")

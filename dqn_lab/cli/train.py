@@ -18,12 +18,11 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from dqn_lab._memory import shared_by
-from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
+from dqn_lab.cli import WARNED, _directories, _grid, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
 from dqn_lab.cli._display import make_display, say, show_engine, show_summary
-from dqn_lab.cli._problems import Problems
-from dqn_lab.cli._text import number_of
+from dqn_lab.cli._text import INDENT, fitting, number_of, shown
 from dqn_lab.cli.sweep.launch import batches, num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
 from dqn_lab.records import RUN, read_record
@@ -88,7 +87,7 @@ def _run_grid(overrides: list[str]) -> int:
     directory = Path(config.hydra.sweep.dir)
     jobs = _hydra.expand(overrides, config)
     with shared_by(num_workers(config, len(jobs or ()))):
-        places = None if jobs is None else check_jobs(jobs, directory)
+        checked = None if jobs is None else _grid.check_jobs(jobs, directory)
     make_directory(directory, bump=False)
     before = _records(directory)
     _worker.begin_workers(str(config.hydra.launcher._target_))
@@ -98,12 +97,15 @@ def _run_grid(overrides: list[str]) -> int:
         )
         sweeper.sweep(_hydra.about_jobs(overrides))
     else:
+        os.environ[NUM_JOBS] = str(len(jobs))
         OmegaConf.save(config, directory / "multirun.yaml")
+        _grid.record(checked or [], directory, is_first=not before)
         for start, batch in batches(config, [_hydra.about_jobs(each) for each in jobs]):
             Plugins.instance().instantiate_launcher(_hydra.context(config), job, config).launch(batch, start)
     # a grid counts only its own jobs, not another multirun's in this directory; a search's are not known beforehand
     found = _records(directory)
-    return _show_jobs(directory, found - before if places is None else {at for at in found if at.parent in places})
+    places = {directory / each.directory for each in checked or ()}
+    return _show_jobs(directory, found - before if checked is None else {at for at in found if at.parent in places})
 
 
 def job(config: DictConfig) -> float:
@@ -164,40 +166,6 @@ def _where(experiment: Experiment, directory: Path) -> str:
     return f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}"
 
 
-def check_jobs(jobs: list[list[str]], sweep: Path) -> set[Path]:
-    """Composes, validates and builds every job of a grid, and prints the warnings.
-
-    Returns:
-        the jobs' directories.
-
-    Raises:
-        ConfigError: one line per problem, with the jobs that have it.
-    """
-    problems = Problems("job", len(jobs))
-    configs: dict[str, DictConfig] = {}
-    for number, overrides in enumerate(jobs, start=1):
-        name = f"{number} ({' '.join(overrides)})"
-        status(f"checking job {number} of {len(jobs)}")
-        with problems.of(name):
-            configs[name] = compose_config(overrides, number - 1)
-    problems.refuse()  # before torch is imported
-    seen: dict[str, str] = {}
-    warnings: list[str] = []
-    for name, config in configs.items():
-        with problems.of(name):
-            warnings += _jobs.prepare(config).warnings
-            directory = str(config.hydra.sweep.subdir)
-            first = seen.setdefault(directory, name)
-            if first != name:
-                raise ConfigError(f"the same as job {first.partition(' ')[0]}")
-            if (sweep / directory / RUN).exists():
-                raise ConfigError(f"{shown(sweep / directory)}: holds a run already")
-    problems.refuse()
-    warn(*warnings)
-    os.environ[NUM_JOBS] = str(len(jobs))
-    return {sweep / directory for directory in seen}
-
-
 def make_directory(path: Path, bump: bool) -> Path:
     """Makes a run's own directory; with `bump`, a number is added to a name that is taken."""
     if not path.name and not path.is_absolute():
@@ -255,14 +223,9 @@ def _variant_lines(directory: Path) -> list[str]:
     groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
     width = max((len(str(label)) for label in groups.groups), default=0) + 2
     return [
-        f"{label!s:<{width}}mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}"
+        fitting(
+            f"{label!s:<{width}}mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}",
+            min(width, INDENT),
+        )
         for label, scores in groups
     ]
-
-
-def shown(path: Path) -> str:
-    """Returns a path as a person would type it here: relative, if it is below the current directory."""
-    try:
-        return str(path.relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)

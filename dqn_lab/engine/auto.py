@@ -65,11 +65,11 @@ def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
     if config["device"] != "cpu":
         return f"device={config['device']}: chosen for the CPU only"
     names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
-    if names["network"] not in SMALL_NETWORKS:
-        return f"network={names['network']}: compiling gains little for it"
     for group, name in names.items():
         if not registry.lookup(group, name).__module__.startswith("dqn_lab."):
             return f"{group}={name}: it may not compile; ask for engine=compiled to try"
+    if names["network"] not in SMALL_NETWORKS:
+        return f"network={names['network']}: compiling gains little for it"
     if (steps := gradient_steps(config)) < MIN_COMPILED_STEPS:
         return f"{steps:,} gradient steps are declared, and compiling pays off from {MIN_COMPILED_STEPS:,}"
     return obstacle(torch.device("cpu"))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import gymnasium
+from gymnasium.spaces import Dict, Tuple, flatdim
+
+from dqn_lab.env.gymnasium import Flattened
 
 
 class Names(NamedTuple):
@@ -36,11 +40,34 @@ NAMES = {  # by the class of the unwrapped environment
 
 
 def find_names(env: gymnasium.Env[object, object]) -> Names:
-    """Returns an environment's names: the usual ones if there are any, else numbers."""
+    """Returns an environment's names: the usual ones, or a `Dict`'s keys, if there are any, else numbers."""
     found = NAMES.get(type(env.unwrapped).__name__, Names())
     shape = env.observation_space.shape or ()
     size = shape[0] if len(shape) == 1 else 0
-    dimensions = found.dimensions if len(found.dimensions) == size else tuple(f"obs_{i}" for i in range(size))
+    named = found.dimensions or tuple(_keys(env))
+    dimensions = named if len(named) == size else tuple(f"obs_{i}" for i in range(size))
     count = int(env.action_space.n)  # type: ignore[attr-defined]
     actions = found.actions if len(found.actions) == count else tuple(f"action {i}" for i in range(count))
     return Names(dimensions, actions, found.plane if size else None)
+
+
+def _keys(env: gymnasium.Env[Any, Any]) -> Iterator[str]:
+    """Yields a name for each number of a flattened observation."""
+    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, Flattened):
+        env = env.env
+    if isinstance(env, Flattened):
+        yield from _flat_names(env.env.observation_space, "")
+
+
+def _flat_names(space: gymnasium.Space[Any], name: str) -> Iterator[str]:
+    """Yields `key`, or `key[i]` where a key has several numbers, in the order in which Gymnasium flattens a space."""
+    if isinstance(space, Dict):
+        parts = [(str(key), part) for key, part in space.spaces.items()]
+    elif isinstance(space, Tuple):
+        parts = [(f"obs_{i}", part) for i, part in enumerate(space.spaces)]
+    else:
+        count = flatdim(space)
+        yield from [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
+        return
+    for key, part in parts:
+        yield from _flat_names(part, f"{name}.{key}" if name else key)

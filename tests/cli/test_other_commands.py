@@ -65,7 +65,13 @@ def test_components_lists_every_group(cli):
 def test_components_explains_a_groups_parameters(cli):
     out = cli("components", "optimizer").out
     assert "optimizer.lr: number > 0 or {start, end, duration, unit}; default 0.001\n      learning rate" in out
-    assert "optimizer.momentum: number ≥ 0, < 1; default 0.0" in out
+    assert "optimizer.momentum: number ≥ 0 and < 1; default 0.0" in out
+    assert "optimizer.betas: [number ≥ 0 and < 1, number ≥ 0 and < 1]; default [0.9, 0.999]" in out
+    shown = cli("components", "network").out + cli("components", "exploration").out + cli("components", "env").out
+    assert "network.hidden: list of integers > 0; " in shown
+    assert "network.low: list of (numbers or null) or null; " in shown
+    assert "exploration.points: list of [integer ≥ 0, number ≥ 0 and ≤ 1]; " in shown
+    assert "env.return_bounds: [number, number] or null; " in shown
     assert "https://arxiv.org/abs/1412.6980" in out
     assert "constraints: train.batch_size" in cli("components", "buffer").out
 

@@ -183,7 +183,7 @@ def refusals(train, cli, stop):
     stop(3)
     train("run", code=143)
     stop(-1)
-    train("done")
+    train("done", "checkpoint.interval=null")
 
 
 @pytest.mark.parametrize(("words", "said"), [
@@ -195,13 +195,10 @@ def refusals(train, cli, stop):
     (["run", "steps=-1"], "steps=-1: must be greater than 0"),
     (["run", "stesp=10"], "stesp=10: would change"),
     (["done"], "done: is completed; extend it with steps=… or episodes=…"),
-    (["bare"], "bare: has no checkpoint to continue from; remove it and run it again"),
+    (["done", "steps=500"], "done: has no checkpoint to continue from; train again with the new budget"),
 ])  # fmt: skip
 def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, said):
     refusals(train, cli, stop)
-    shutil.copytree("run", "bare")
-    for path in states("bare"):
-        path.unlink()
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     outcome = cli("resume", *words)
     assert (outcome.code, len(outcome.problems)) == (2, 1), outcome.err
@@ -209,6 +206,28 @@ def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, sa
     after = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     assert after.keys() - {Path("run/train.log")} <= before.keys()
     assert all(after[path] == content for path, content in before.items() if path.name != "train.log")
+
+
+def test_a_run_that_died_before_its_first_checkpoint_begins_again(train, cli, stop, tmp_path):
+    """From its recorded configuration: the same bytes, its own command, and one line that says so."""
+    train("whole")
+    stop(3)
+    train("run", code=143)
+    stop(-1)
+    die(tmp_path / "run", 0)
+    command = json.loads(Path("run/run.json").read_text())["command"]
+    said = "error: run: was interrupted and has no policy; `python -m dqn_lab resume run` continues it\n"
+    for path in Path("run/checkpoint").glob("*"):
+        path.unlink()
+    assert {cli(name, "run").err for name in ("evaluate", "play", "inspect", "record")} == {said}
+    outcome = cli("resume", "run")
+    assert outcome.code == 0, outcome.err
+    assert outcome.err == (
+        "warning: run: stopped before its first checkpoint, so it begins again; run.attempt1 keeps what it had\n"
+    )
+    assert results("run") == results("whole")
+    assert read_record(Path("run"))["command"] == command
+    assert not cli("evaluate", "run", "--episodes", "1").code
 
 
 def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):

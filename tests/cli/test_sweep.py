@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from dqn_lab import interrupt, records
-from dqn_lab.cli.sweep import search
+from dqn_lab.cli.sweep import board, run, search
 from dqn_lab.cli.sweep.board import Board
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
@@ -60,6 +60,13 @@ def written(directory):
 @pytest.fixture
 def home(tmp_path):
     return tmp_path / "outputs" / "sweeps" / "works"
+
+
+def test_variants_take_turns_seed_by_seed_so_that_they_can_be_compared_early(ask, monkeypatch):
+    order = []
+    monkeypatch.setattr(run, "launch", lambda config, plan, jobs, directory: order.extend(jobs) or {})
+    ask()
+    assert [(job.seed, job.variant) for job in order] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
 
 
 def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):
@@ -499,6 +506,24 @@ seeds: range(0, 2)
     before = written(home)
     assert ask(text=text).code == 0
     assert written(home) == before
+
+
+def test_the_time_left_is_estimated_without_the_first_job_which_compiles(tmp_path, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(board.time, "perf_counter", lambda: now[0])
+    record = {"status": "completed", "config": {"env": {"name": "gymnasium"}, "seed": 1}, "scores": {}}
+    write_record(tmp_path / "0", record)
+    found = Board("?", [SimpleNamespace(variant="a", directory=str(number)) for number in range(6)], tmp_path)
+    said = [found.so_far()]
+    for number, when in enumerate((100.0, 110.0, 120.0, 130.0, 140.0), start=1):
+        write_record(tmp_path / str(number), record)
+        now[0] = when
+        found.look()
+        said.append(found.so_far())
+    assert said == [
+        "1 of 6 jobs", "2 of 6 jobs", "3 of 6 jobs, 0:30 left", "4 of 6 jobs, 0:20 left", "5 of 6 jobs, 0:10 left",
+        "6 of 6 jobs",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("env", "threshold"), [

@@ -10,6 +10,10 @@ import time
 import pandas
 import pytest
 
+from dqn_lab.analysis import load_configs
+from dqn_lab.analysis.report.material import gather
+from dqn_lab.analysis.report.question import Options
+from dqn_lab.cli import _grid
 from dqn_lab.cli.train import make_directory
 
 
@@ -41,6 +45,7 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
     assert "100%  episode 6" in outcome.out
     assert "over 2 fresh episodes, final policy" in outcome.out
+    assert "not engine=compiled or torch: slower than fused" in outcome.out
     *_, report, evaluate = outcome.out.splitlines()
     assert report == f"next      python -m dqn_lab report {directory}"
     assert evaluate == f"          python -m dqn_lab evaluate {directory}"
@@ -116,6 +121,35 @@ def test_a_multirun_says_which_job_of_how_many_and_how_all_went(cli, quick, tmp_
     assert other.endswith(" over 2 runs")
     assert hint.startswith("next      python -m dqn_lab report outputs/sweeps/")
     assert len(list((tmp_path / "outputs" / "sweeps").rglob("episodes.csv"))) == 4
+
+
+def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
+    """Options by their names, and the first variant as typed is the control."""
+    words = ("train", "-m", "value=huber,expected", "network.hidden=[8],[4,4]", "seed=0,1", "hydra.sweep.dir=grid")
+    outcome = cli(*words, *quick)
+    table = [line.partition("  ")[0] for line in outcome.out.splitlines() if "mean final return" in line]
+    assert table == [
+        "value=huber, network.hidden=[8]", "value=huber, network.hidden=[4,4]",
+        "value=expected, network.hidden=[8]", "value=expected, network.hidden=[4,4]",
+    ]  # fmt: skip
+    assert list(load_configs("grid")["variant"].cat.categories) == table
+    material = gather(["grid"], Options())
+    assert (material.control, material.control_reason) == (table[0], "the first; --control names another")
+    assert material.question == "What do value and network.hidden change, alone and together?"
+    cli("train", "-m", "value=huber", "seed=2,3", "hydra.sweep.dir=grid", *quick)
+    assert len(load_configs("grid")) == 10
+    assert cli("resume", "grid").err.startswith("error: grid: is not a run; runs below it: grid/")
+
+
+def test_jobs_that_differ_in_their_seed_are_composed_once(cli, quick, monkeypatch):
+    composed = []
+    compose = _grid.compose_config
+    monkeypatch.setattr(_grid, "compose_config", lambda words, number: composed.append(words) or compose(words, number))
+    outcome = cli("train", "-m", "target.interval=10,0", "seed=range(5)", *quick)
+    assert outcome.err.startswith("error: job 6 (target.interval=0 seed=0 ")
+    assert outcome.err.endswith(") and 4 more: target.interval=0: must be greater than 0\n")
+    assert len(composed) == 1 + 1
+    assert cli("train", "-m", "seed=0,1,-1", "hydra.sweep.dir=grid", *quick).code == 2
 
 
 def test_the_end_of_a_multirun_counts_its_own_jobs_only(cli, quick, tmp_path, monkeypatch):
@@ -261,7 +295,7 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
 def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
-    said = "engine torch, not fused (many times as fast for small networks): does not run network.name=table"
+    said = "engine torch, not fused (many times as fast for small networks): does not run network=table, only mlp\n"
     assert slow.out.startswith(said)
     assert "not fused" not in cli("train", *words).out.splitlines()[0]
 

@@ -44,6 +44,30 @@ def test_a_custom_component_may_add_a_column(directory_run):
     assert [float(row["fill"]) for row in rows] == [int(row["step"]) / 10_000 for row in rows]
 
 
+def test_a_bootstrap_an_exploration_and_a_logger_are_used(directory_run):
+    words = ("bootstrap=softmax", "exploration=unsure", "exploration.duration=20", "logger=[csv,json]")
+    done = dqn_lab("train", "--config-dir", "my_lab", *words, "hydra.run.dir=three", *QUICK[:-1], cwd=directory_run)
+    assert done.returncode == 0, done.stderr
+    with (directory_run / "three" / "episodes.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[0]["margin"]) == 1.0
+    assert float(rows[-1]["margin"]) == 0.0
+    lines = [json.loads(line) for line in (directory_run / "three" / "rows.json").read_text().splitlines()]
+    assert [line["return"] for line in lines if line["table"] == "episodes"] == [float(row["return"]) for row in rows]
+    assert json.loads((directory_run / "three" / "run.json").read_text())["rows"] == "rows.json"
+
+
+def test_the_types_that_a_component_needs_are_printed_with_its_contract(directory_run):
+    groups = ("bootstrap", "exploration", "logger")
+    shown = {group: dqn_lab("components", group, cwd=directory_run).stdout for group in groups}
+    for line in ("target_next: Tensor  # [B, A]", "Bootstrapped: A bootstrap's", "bonus: Tensor  # [B], added to the"):
+        assert line in shown["bootstrap"]
+    assert "Draw = Callable[[], float]  # returns the next" in shown["exploration"]
+    assert "updates: int" in shown["exploration"]
+    assert "Row = Mapping[str, float | int | None]" in shown["logger"]
+    assert 'Table = Literal["episodes", "evaluations", "timing"]' in shown["logger"]
+
+
 def test_a_network_that_ignores_its_generator_is_still_reproducible(directory_run):
     again = dqn_lab(
         "train", "--config-dir", "my_lab", "network=residual", "network.width=16", "buffer=recent",

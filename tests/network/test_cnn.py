@@ -158,7 +158,7 @@ def test_black_and_white_are_told_apart(configure, tmp_path):
 
 
 def test_auto_leaves_images_to_torch_and_says_why(configure):
-    reason = "does not run network.name=minatar_cnn, only mlp; engine=torch does"
+    reason = "does not run network=minatar_cnn, only mlp"
     choice = build(configure(*MINATAR_RUN)).choices["engine"]
     assert (choice.name, choice.rejected["fused"]) == ("torch", reason)
     assert choice.rejected["compiled"] == "network=minatar_cnn: compiling gains little for it"

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dqn_lab.cli._display import LINES, say
-from dqn_lab.cli._text import number_of
+from dqn_lab.cli._text import INDENT, fitting, number_of
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record
 from dqn_lab.tasks import task_of
@@ -39,9 +39,10 @@ class Board:
         self.scores: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
         self.seen: dict[str, int] = {}
+        self.first: tuple[float, int] | None = None  # when the first run ended, and how many had by then
+        self.before = len(jobs)
         self.look()
         self.before = self.done()
-        self.started = time.perf_counter()
 
     def look(self) -> None:
         """Reads what has changed since the last check."""
@@ -63,6 +64,8 @@ class Board:
                 task = task_of(record["config"]["env"])
                 if task is not None and task.threshold is not None:
                     self.thresholds[name] = task.threshold
+        if self.first is None and self.done() > self.before:
+            self.first = time.perf_counter(), self.done()
 
     def count(self, status: str) -> int:
         """Counts the runs with a status."""
@@ -73,12 +76,12 @@ class Board:
         return len(self.status) - self.count("waiting") - self.count("running")
 
     def so_far(self) -> str:
-        """Says how many jobs have ended and, once one has since the start, estimates the time left."""
-        words = f"{self.done()} of {len(self.status)} jobs"
-        ended, seconds = self.done() - self.before, time.perf_counter() - self.started
-        if not ended or self.done() == len(self.status):
+        """Says how many jobs have ended, and estimates the time left without the first of them, which compiles."""
+        words, total = f"{self.done()} of {len(self.status)} jobs", len(self.status)
+        if self.first is None or self.done() in (self.first[1], total):
             return words
-        minutes, seconds = divmod(int(seconds / ended * (len(self.status) - self.done())), 60)
+        seconds, ended = time.perf_counter() - self.first[0], self.done() - self.first[1]
+        minutes, seconds = divmod(int(seconds / ended * (total - self.done())), 60)
         hours, minutes = divmod(minutes, 60)
         return f"{words}, {f'{hours}:{minutes:02d}' if hours else minutes}:{seconds:02d} left"
 
@@ -138,9 +141,8 @@ def summary(board: Board) -> list[str]:
         done = [name for name in names if name in board.scores]
         wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
-        lines.append(
-            f"{label:<{width}}mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
-        )
+        text = f"{label:<{width}}mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
+        lines.append(fitting(text, min(width, INDENT)))
     return lines
 
 

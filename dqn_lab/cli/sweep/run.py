@@ -18,13 +18,13 @@ from dqn_lab._memory import shared_by
 from dqn_lab.cli import _interrupt, _overrides, _worker, report, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._display import say
+from dqn_lab.cli._text import shown
 from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
 from dqn_lab.cli.sweep.ledger import add_to, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question, read_typed
 from dqn_lab.cli.sweep.search import check_search, run_search
-from dqn_lab.cli.train import shown
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import safe_name, set_aside, write_sweep
 

@@ -41,7 +41,7 @@ class FusedEngine:
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
         for problem in support.refusals(support.configured(config)):
-            yield f"engine=fused: {problem}"
+            yield f"engine=fused: {problem}; engine=torch does"
 
     check.__func__.__doc__ = support.describe()  # type: ignore[attr-defined]
 

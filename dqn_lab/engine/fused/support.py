@@ -39,7 +39,7 @@ def refusals(values: Mapping[str, Any]) -> Iterator[str]:
     """Yields why the kernels do not run a configuration, one line per key."""
     for key, value in values.items():
         if value not in SUPPORTED[key]:
-            yield f"does not run {key}={_words([value])}, only {_words(SUPPORTED[key])}; engine=torch does"
+            yield f"does not run {key.removesuffix('.name')}={_words([value])}, only {_words(SUPPORTED[key])}"
 
 
 def configured(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def perceptron(network: Any) -> Any:
 
 def _refuse(values: Mapping[str, Any]) -> None:
     for problem in refusals(values):
-        raise ValueError(problem)
+        raise ValueError(f"{problem}; engine=torch does")
 
 
 def _name(group: str, component: Any) -> str:

@@ -51,7 +51,7 @@ def test_objects_that_the_table_does_not_have_are_refused_by_their_class(group):
     parts = {"network": composition.networks(torch.float32)[0], "value": create("value", {"name": "expected"})}
     parts |= {"bootstrap": create("bootstrap", {"name": "max"}), "optimizer": create("optimizer", {"name": "adam"})}
     assert support.identify(**parts, device=CPU)[f"{group}.name"] in support.SUPPORTED[f"{group}.name"]
-    with pytest.raises(ValueError, match=rf"^does not run {group}\.name=Other, only .*; engine=torch does$"):
+    with pytest.raises(ValueError, match=rf"^does not run {group}=Other, only .*; engine=torch does$"):
         support.identify(**{**parts, group: Other()}, device=CPU)
 
 
@@ -73,3 +73,9 @@ def test_what_kernels_switch_on_has_a_code_of_its_own():
     for key, values in support.SUPPORTED.items():
         codes = [code for code in values.values() if code is not None]
         assert codes == [*range(len(codes))], key
+
+
+def test_reasons_are_told_apart_and_name_options_as_they_are_typed():
+    """Joined on one line they repeat nothing."""
+    reasons = list(support.refusals({"network.name": "table", "device": "cuda"}))
+    assert reasons == ["does not run network=table, only mlp", "does not run device=cuda, only cpu"]

@@ -1,0 +1,38 @@
+"""The names of observed numbers and of actions."""
+
+import gymnasium
+from gymnasium.spaces import Box, Dict, Discrete, Tuple, flatten
+
+from dqn_lab.env.gymnasium import Gymnasium
+from dqn_lab.env.names import find_names
+
+
+class Named(gymnasium.Env):
+    """Observes numbers under keys, one of them in a group."""
+
+    observation_space = Dict(
+        wind=Box(-1, 1, (2,)), light=Box(0, 1, (1,)), room=Discrete(3), pair=Tuple((Discrete(2), Box(0, 1, (1,))))
+    )
+    action_space = Discrete(2)
+
+
+gymnasium.register("Named-v0", Named)
+
+
+def test_flattened_numbers_keep_the_keys_of_a_dict():
+    """In the order in which Gymnasium flattens: each number's name says where its value comes from."""
+    env = Gymnasium(id="Named-v0", truncation_terminates=True).make()
+    names = find_names(env).dimensions
+    obs = {"wind": [0.1, 0.2], "light": [0.3], "room": 1, "pair": (1, [0.4])}
+    values = dict(zip(names, flatten(Named.observation_space, obs).round(1).tolist(), strict=True))
+    assert values == {
+        "pair.obs_0[0]": 0, "pair.obs_0[1]": 1, "pair.obs_1": 0.4, "light": 0.3, "room[0]": 0, "room[1]": 1,
+        "room[2]": 0, "wind[0]": 0.1, "wind[1]": 0.2,
+    }  # fmt: skip
+
+
+def test_a_vector_has_its_environments_names_or_numbers():
+    assert find_names(gymnasium.make("CartPole-v1")).dimensions[2] == "pole_angle"
+    named = gymnasium.spaces.Box(0, 1, (2,))
+    env = gymnasium.wrappers.TransformObservation(gymnasium.make("CartPole-v1"), lambda obs: obs[:2], named)
+    assert find_names(env).dimensions == ("obs_0", "obs_1")
