@@ -13,7 +13,7 @@ from typing import NoReturn
 from dqn_lab.cli import fail
 from dqn_lab.interrupt import Interrupted, asked, heeded
 
-LOST = 4.0  # seconds until an interruption that has had no effect is raised again
+SOON = 0.05  # seconds until an interruption that was dropped is raised again
 _raised: Interrupted | None = None  # since this command began to listen
 
 
@@ -36,8 +36,6 @@ def listening() -> Iterator[None]:
         if _raised is None:
             raise
         raise _raised from None
-    finally:
-        _insist(0)
 
 
 @contextlib.contextmanager
@@ -60,14 +58,12 @@ def after(first: Callable[[], object]) -> Iterator[None]:
     try:
         yield
     finally:
-        _insist(0)
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
 def ignore() -> None:
     """Ignores further signals, which would only disturb the end."""
-    _insist(0)
     for number in heeded():
         signal.signal(number, signal.SIG_IGN)
 
@@ -88,16 +84,17 @@ def _interrupt(number: int, _: object) -> None:
 def _raise(number: int) -> NoReturn:
     global _raised
     asked.heard, _raised = True, Interrupted(number)
-    _insist(LOST)
+    sys.unraisablehook = _raise_dropped
     raise _raised
 
 
-def _insist(seconds: float) -> None:
-    """Has the interruption raised again and again, because Python drops what is raised in a destructor; 0 ends that."""
-    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
-        if seconds:
-            signal.signal(signal.SIGALRM, _raise_again)
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+def _raise_dropped(unraisable: sys.UnraisableHookArgs) -> None:
+    """Has an interruption raised again, soon, if Python must drop it, as in a destructor."""
+    if not isinstance(unraisable.exc_value, Interrupted) or sys.platform == "win32":
+        sys.__unraisablehook__(unraisable)
+    elif threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGALRM, _raise_again)
+        signal.setitimer(signal.ITIMER_REAL, SOON)
 
 
 def _raise_again(number: int, _: object) -> None:

@@ -38,7 +38,9 @@ def cli(capsys, monkeypatch, tmp_path):
         return Outcome(exit_.value.code or 0, captured.out, captured.err)
 
     handlers = {number: signal.getsignal(number) for name in SIGNALS if (number := vars(signal).get(name)) is not None}
+    dropped = sys.unraisablehook
     yield call
+    sys.unraisablehook = dropped
     for number, handler in handlers.items():  # which a command that is interrupted ignores from then on
         signal.signal(number, handler)
 

@@ -446,6 +446,29 @@ def test_the_bytes_are_the_same_whatever_the_launcher_and_the_order(ask, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("launcher", "number"), [
+    pytest.param("submitit_local", signal.SIGUSR2, id="submitit: preempted", marks=pytest.mark.skipif(
+        find_spec("submitit") is None, reason='pip install "dqn-lab[submitit]"')),
+    pytest.param("ray_local", signal.SIGKILL, id="ray: its worker dies", marks=pytest.mark.skipif(
+        find_spec("ray") is None, reason='pip install "dqn-lab[ray]"')),
+])  # fmt: skip
+def test_a_job_that_its_launcher_requeues_is_resumed(ask, tmp_path, launcher, number):
+    base = "episodes=null, steps=60_000, logger=csv, checkpoint.interval=500, checkpoint.unit=steps"
+    assert ask("--dir", "whole", variants="{a: []}", control="a", base=base).code == 0
+    words = [sys.executable, "-m", "dqn_lab", "sweep", "works.yaml", "--dir", "here", f"hydra/launcher={launcher}"]
+    with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 600
+        while not (saved := list((tmp_path / "here").glob("*/checkpoint/*"))) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        run = saved[0].parents[1]
+        os.kill(json.loads((run / "run.json").read_text())["pid"], number)
+        _, errors = process.communicate(timeout=600)
+    assert process.returncode == 0, errors
+    assert "resumed" in json.loads((run / "run.json").read_text())
+    assert written(tmp_path / "here") == written(tmp_path / "whole")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code):
     text = FILE.format(base="episodes=100_000, logger=csv", variants="{a: [], b: [target.interval=2]}", control="a")
