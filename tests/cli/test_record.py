@@ -145,7 +145,7 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
         ("run", "other", "--grid"): "--grid: the runs are of different tasks: CartPole-v1, Acrobot-v1",
         ("dark",): "this environment has no render_mode rgb_array: it does not draw itself",
         ("nothing",): "nothing: no such directory",
-        ("empty",): "empty: this run has saved no policy yet",
+        ("empty",): "empty: has no policy",
         ("run", "--policy", "finall"): "--policy=finall: run has no such policy; did you mean final",
         ("run", "--out", "there.mp4"): "--out there.mp4: exists already",
         ("run", "--out", "a.avi"): ".avi: must be one of .mp4, .gif",

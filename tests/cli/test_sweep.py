@@ -14,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from dqn_lab import interrupt, records
-from dqn_lab.cli.sweep import board, run, search
+from dqn_lab.cli.sweep import board, plan, run, search
 from dqn_lab.cli.sweep.board import Board
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
@@ -354,6 +354,22 @@ def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         search.run_search(config, question, searched, [], {"name": "works"})
     assert [job["directory"] for job in read(place)["jobs"]] == ["one"]
+
+
+def test_a_key_that_no_option_has_is_found_in_the_first_variant(ask, monkeypatch):
+    composed = []
+    compose = plan.compose_config
+    monkeypatch.setattr(plan, "compose_config", lambda words: composed.append(words) or compose(words))
+    outcome = ask("lr=1", "discount=2", "target.intervall=3")
+    assert [line.partition("; ")[0] for line in sorted(outcome.problems)] == [
+        "error: every variant: discount=2: must be less than or equal to 1",
+        "error: every variant: lr=1: no such key",
+        "error: every variant: target.intervall=3: no such key",
+    ]
+    assert len(composed) == 1
+    (line,) = ask("network.bins=3").problems
+    assert line.startswith("error: every variant: network.bins=3: no such key here; did you mean network=table ")
+    assert len(composed) == 1 + 2
 
 
 def test_every_mistake_in_a_sweep_is_reported_at_once(ask):

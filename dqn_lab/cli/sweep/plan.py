@@ -69,6 +69,7 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
         shared = tuple(merge(question.base, typed, own, ["display=none"]))
         with problems.of(repr(label)):
             configs[label] = shared, compose_config([*launch, *shared, f"seed={question.seeds[0]}"])
+        _refuse_unknown(problems, typed)
     problems.refuse()  # before torch is imported
     jobs: list[Job] = []
     for label, (shared, config) in configs.items():
@@ -84,6 +85,17 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
         composed=composed,
         warnings=[*warnings.lines(), *_identical_variants(jobs, typed)],
     )
+
+
+def _refuse_unknown(problems: Problems, typed: list[str]) -> None:
+    """Refuses typed keys that no option has, as soon as one variant was composed: the others need not be.
+
+    Raises:
+        ConfigError: there are some; with every problem of the typed overrides.
+    """
+    found = [problem for problem in problems.found if problem.startswith(tuple(f"{text}:" for text in typed))]
+    if any(": no such key; " in problem for problem in found):
+        raise ConfigError(*(f"every variant: {problem}" for problem in found))
 
 
 def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
