@@ -233,7 +233,7 @@ def test_a_damaged_checkpoint_is_refused_and_never_executed(cli, finished, tmp_p
     outcome = cli("evaluate", finished)
     assert outcome.code == 2
     (line,) = outcome.err.splitlines()
-    assert ("--policy=final: " if damage is os.unlink else "final.safetensors: ") in line
+    assert ("has no final policy; policies here: best" if damage is os.unlink else "final.safetensors: ") in line
     assert not (tmp_path / "hacked").exists()
 
 
