@@ -16,12 +16,12 @@ class Named(gymnasium.Env):
     action_space = Discrete(2)
 
 
-gymnasium.register("Named-v0", Named)
+gymnasium.register("NamedNumbers-v0", Named)
 
 
 def test_flattened_numbers_keep_the_keys_of_a_dict():
     """In the order in which Gymnasium flattens: each number's name says where its value comes from."""
-    env = Gymnasium(id="Named-v0", truncation_terminates=True).make()
+    env = Gymnasium(id="NamedNumbers-v0", truncation_terminates=True).make()
     names = find_names(env).dimensions
     obs = {"wind": [0.1, 0.2], "light": [0.3], "room": 1, "pair": (1, [0.4])}
     values = dict(zip(names, flatten(Named.observation_space, obs).round(1).tolist(), strict=True))

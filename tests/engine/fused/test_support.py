@@ -16,11 +16,11 @@ from tests.engine.fused.compositions import CPU, Composition, create
     ("network.activation=silu", "network.activation=silu"),
     ("network.activation=gelu", "network.activation=gelu"),
     ("device=cpu:0", "device=cpu:0"),
-    ("network.name=dqn_lab.network.mlp:MLP", "network.name=dqn_lab.network.mlp:MLP"),
-    ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer.name=dqn_lab.optimizer.adam:Adam"),
-    ("buffer.name=dqn_lab.buffer.uniform:Uniform", "buffer.name=dqn_lab.buffer.uniform:Uniform"),
-    ("value.name=dqn_lab.value.expected:Expected", "value.name=dqn_lab.value.expected:Expected"),
-    ("bootstrap.name=dqn_lab.bootstrap.double:Double", "bootstrap.name=dqn_lab.bootstrap.double:Double"),
+    ("network.name=dqn_lab.network.mlp:MLP", "network=dqn_lab.network.mlp:MLP"),
+    ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer=dqn_lab.optimizer.adam:Adam"),
+    ("buffer.name=dqn_lab.buffer.uniform:Uniform", "buffer=dqn_lab.buffer.uniform:Uniform"),
+    ("value.name=dqn_lab.value.expected:Expected", "value=dqn_lab.value.expected:Expected"),
+    ("bootstrap.name=dqn_lab.bootstrap.double:Double", "bootstrap=dqn_lab.bootstrap.double:Double"),
 ])  # fmt: skip
 def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(configure, override, problem):
     with pytest.raises(ConfigError) as error:
