@@ -28,19 +28,15 @@ def exponential(typing: Any, x: Any) -> Any:
     """Returns eˣ, for x as far as the type's normal numbers reach; that of the nearest such x beyond."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        fraction, bias, (long_part, short_part), terms, _ = _SINGLE if x.dtype == types.float32 else _DOUBLE
+        fraction, bias, parts, terms, _ = _SINGLE if x.dtype == types.float32 else _DOUBLE
         (given,) = args
         number = _Numbers(builder, given.type)
         least, most = (-bias + 1) * math.log(2), bias * math.log(2)
         bounded = builder.select(builder.fcmp_ordered("<", given, number(least)), number(least), given)
         bounded = builder.select(builder.fcmp_ordered(">", bounded, number(most)), number(most), bounded)
-        magic = number(1.5 * 2**fraction)  # whatever is added to it is rounded to whole numbers, in its last bits
-        shifted = number.multiply_add(bounded, number(1 / math.log(2)), magic)
-        power = builder.fsub(shifted, magic)
-        rest = number.multiply_add(power, number(-long_part), bounded)
-        rest = number.multiply_add(power, number(-short_part), rest)  # at most ½ ln 2 in size
+        power, rest = number.divide(bounded, fraction, parts)
         series = number.polynomial(rest, [1 / math.factorial(i) for i in range(terms + 1)])
-        bits = builder.shl(number.bits(shifted), number.whole(fraction))
+        bits = builder.shl(power, number.whole(fraction))
         result = builder.bitcast(builder.add(number.bits(series), bits), given.type)
         return builder.select(builder.fcmp_unordered("uno", given, given), given, result)
 
@@ -78,21 +74,16 @@ def hyperbolic_tangent(typing: Any, x: Any) -> Any:
     """Returns tanh x."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        fraction, _, (long_part, short_part), terms, _ = _SINGLE if x.dtype == types.float32 else _DOUBLE
+        fraction, _, parts, terms, _ = _SINGLE if x.dtype == types.float32 else _DOUBLE
         (given,) = args
         number = _Numbers(builder, given.type)
         most = number(20)  # beyond which it is 1, in either type
         size = call_intrinsic(builder, "llvm.fabs", given)
         size = builder.select(builder.fcmp_ordered(">", size, most), most, size)
-        double = builder.fadd(size, size)
-        magic = number(1.5 * 2**fraction)  # as in `exponential`
-        shifted = number.multiply_add(double, number(1 / math.log(2)), magic)
-        power = builder.fsub(shifted, magic)
-        rest = number.multiply_add(power, number(-long_part), double)
-        rest = number.multiply_add(power, number(-short_part), rest)
+        power, rest = number.divide(builder.fadd(size, size), fraction, parts)
         # e^rest − 1, which for small x keeps the digits that e^rest has not
         less_one = builder.fmul(rest, number.polynomial(rest, [1 / math.factorial(i + 1) for i in range(terms)]))
-        scale = builder.add(number.bits(number(1)), builder.shl(number.bits(shifted), number.whole(fraction)))
+        scale = builder.add(number.bits(number(1)), builder.shl(power, number.whole(fraction)))
         scale = builder.bitcast(scale, given.type)  # 2^power
         whole = number.multiply_add(scale, less_one, builder.fsub(scale, number(1)))  # e^2|x| − 1
         result = builder.fdiv(whole, builder.fadd(whole, number(2)))
@@ -147,6 +138,18 @@ class _Numbers:
 
     def multiply_add(self, a: Any, b: Any, c: Any) -> Any:
         return call_intrinsic(self.builder, "llvm.fma", a, b, c)
+
+    def divide(self, x: Any, fraction: int, parts: tuple[float, float]) -> tuple[Any, Any]:
+        """Divides by ln 2, the sum of two parts; returns a whole number, in an integer's last bits, and the rest of x.
+
+        The rest is at most ½ ln 2 in size.
+        """
+        magic = self(1.5 * 2**fraction)  # whatever is added to it is rounded to whole numbers, in its last bits
+        shifted = self.multiply_add(x, self(1 / math.log(2)), magic)
+        power = self.builder.fsub(shifted, magic)
+        for part in parts:
+            x = self.multiply_add(power, self(-part), x)
+        return self.bits(shifted), x
 
     def polynomial(self, x: Any, coefficients: Sequence[float]) -> Any:
         """Σ coefficients[i] · xⁱ."""
