@@ -66,6 +66,11 @@ def value_text(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def override_key(override: str) -> str:
+    """Returns an override's key."""
+    return override.lstrip("+~").partition("=")[0]
+
+
 def identity(config: Mapping[str, Any]) -> str:
     """Hashes a validated configuration: the identity of a job."""
     unchanged = [key for key, value in LATER_KEYS.items() if _value(config, key) == value]

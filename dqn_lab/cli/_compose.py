@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 from collections.abc import Iterator
 from typing import Any
@@ -24,6 +25,7 @@ from dqn_lab.cli import _explain, _index, _overrides
 from dqn_lab.cli._directories import directories
 from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.errors import ConfigError
+from dqn_lab.records import override_key
 
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
 PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")  # only these may provide launchers and sweepers
@@ -101,6 +103,31 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     return found
 
 
+def with_seed(config: DictConfig, seed: int, subdir: str | None = None, number: int | None = None) -> DictConfig:
+    """Copies a configuration with another seed; the same as composing it again, but a hundred times as fast.
+
+    Args:
+        config: a configuration composed from overrides one of which is the seed, in plain digits.
+        seed: the new one.
+        subdir: the override that names the job's directory, if that changes.
+        number: of the job, if that changes.
+    """
+    found = copy.deepcopy(config)
+    found.seed = seed
+    with read_write(found.hydra), open_dict(found.hydra):
+        task = OmegaConf.to_container(found.hydra.overrides.task, resolve=False)
+        assert isinstance(task, list)
+        task = [f"seed={seed}" if override_key(text) == "seed" else text for text in task]
+        found.hydra.overrides.task = task
+        found.hydra.job.override_dirname = ",".join(sorted(task))
+        if subdir is not None:
+            found.hydra.sweep.subdir = subdir.partition("=")[2].strip("'")
+            found.hydra.overrides.hydra.append(subdir)
+        if number is not None:
+            found.hydra.job.num, found.hydra.job.id = number, str(number)
+    return found
+
+
 def _as_typed(problems: list[str], overrides: list[str]) -> list[str]:
     """Sorts lines by the override that each begins with; the others come last."""
 
@@ -152,7 +179,7 @@ def _compose_or_default(overrides: tuple[str, ...]) -> DictConfig:
 
 def _culprit(overrides: list[str], error: Exception) -> str | None:
     """Finds the override without which the error disappears or changes."""
-    named = [item for item in overrides if _overrides.key(item) and f"'{_overrides.key(item)}'" in str(error)]
+    named = [item for item in overrides if override_key(item) and f"'{override_key(item)}'" in str(error)]
     for override in [*named, *(item for item in overrides if item not in named)]:
         found = _attempt(tuple(item for item in overrides if item != override))
         if not isinstance(found, Exception) or str(found) != str(error):
@@ -187,7 +214,7 @@ def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: 
         if not isinstance(part, dict) or not isinstance(set_by_recipe, DictConfig) or ":" in str(part.get("name")):
             continue
         known = _index.model(group, str(part.get("name"))).model_fields
-        typed = [_overrides.key(override) for override in hydra.overrides.task]
+        typed = [override_key(override) for override in hydra.overrides.task]
         for key in map(str, set_by_recipe):
             if key not in known and f"{group}.{key}" not in typed:
                 part.pop(key, None)

@@ -79,7 +79,7 @@ def _with(text: str, comment: str) -> str:
 
 def _types(lines: list[str]) -> Iterator[str]:
     """Yields a description of each of the package's types that the lines name, and of those that these name."""
-    aliases = dict(re.findall(r"^(Array|Row|Table|Draw|Purpose) = (.+)$", inspect.getsource(types), re.MULTILINE))
+    aliases = dict(re.findall(r"^([A-Z]\w+) = (.+)$", inspect.getsource(types), re.MULTILINE))
     waiting, seen = list(lines), set[str]()
     while waiting:
         for name in re.findall(r"\b[A-Z]\w+", waiting.pop(0).partition("  # ")[0]):

@@ -17,6 +17,7 @@ from dqn_lab.cli import _overrides
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys
 from dqn_lab.errors import ConfigError
+from dqn_lab.records import override_key
 
 SYNONYMS = {  # other libraries' name: our names, of which the composition's first counts
     "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
@@ -70,7 +71,7 @@ def misspelt(overrides: list[str], composed: Callable[[list[str]], DictConfig]) 
     suspects = [text for text in overrides if is_unlikely(text)]
     others = [text for text in overrides if text not in suspects]
     config = composed(others) if suspects else None
-    found = {text: config and _no_key(_overrides.key(text), text, config) for text in suspects}
+    found = {text: config and _no_key(override_key(text), text, config) for text in suspects}
     lines = [f"{text}: {line}" for text, line in found.items() if line]
     return lines, [text for text in overrides if not found.get(text)]
 
@@ -144,7 +145,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, ConfigError) or culprit is None:
         return text if isinstance(error, (ConfigError, HydraException)) else f"{_kind(error)}: {text}"
-    key, value = _overrides.key(culprit), culprit.partition("=")[2]
+    key, value = override_key(culprit), culprit.partition("=")[2]
     if isinstance(error, MissingConfigException):
         return missing_extra(culprit) or _no_option(error, key, value)
     if isinstance(error, OSError):

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, open_dict, read_write
+from omegaconf import DictConfig
 
-from dqn_lab.cli import _index, _jobs, _overrides, status, warn
+from dqn_lab.cli import _index, _jobs, status, warn
 from dqn_lab.cli._about import about
-from dqn_lab.cli._compose import compose_config, plain
+from dqn_lab.cli._compose import compose_config, plain, with_seed
 from dqn_lab.cli._problems import Problems
 from dqn_lab.cli._text import shown
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, SWEEP, identity, read_sweep, write_sweep
+from dqn_lab.records import RUN, SWEEP, identity, override_key, read_sweep, write_sweep
 
 SEED = re.compile(r"seed=\d{1,9}")
 
@@ -72,7 +71,11 @@ def _composed(jobs: Sequence[list[str]], problems: Problems) -> Iterator[tuple[s
             found = known[shared]
             if isinstance(found, ConfigError):
                 raise found
-            yield name, _with_seed(found, overrides, number) if "seed=" in shared else found
+            if "seed=" in shared:
+                seed = [text.partition("=")[2] for text in overrides if SEED.fullmatch(text)][-1]
+                found = with_seed(found, int(seed), number=number)
+                _index.validate(plain(found))
+            yield name, found
 
 
 def _attempt(overrides: list[str], number: int) -> DictConfig | ConfigError:
@@ -80,18 +83,6 @@ def _attempt(overrides: list[str], number: int) -> DictConfig | ConfigError:
         return compose_config(overrides, number)
     except ConfigError as error:
         return error
-
-
-def _with_seed(config: DictConfig, overrides: list[str], number: int) -> DictConfig:
-    found = copy.deepcopy(config)
-    seed = [text.partition("=")[2] for text in overrides if SEED.fullmatch(text)][-1]
-    found.seed = int(seed)
-    with read_write(found.hydra), open_dict(found.hydra):
-        task = found.hydra.overrides.task
-        found.hydra.overrides.task = [f"seed={seed}" if SEED.fullmatch(text) else text for text in task]
-        found.hydra.job.num, found.hydra.job.id = number, str(number)
-    _index.validate(plain(found))
-    return found
 
 
 def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
@@ -108,11 +99,11 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
     variants: dict[str, list[str]] = {}
     rows = []
     for job in jobs:
-        own = [text for text in job.overrides if text not in common and _overrides.key(text) != "seed"]
+        own = [text for text in job.overrides if text not in common and override_key(text) != "seed"]
         label = ", ".join(text.lstrip("+~") for text in own)
         variants[label] = own
         rows.append({"variant": label, "seed": job.seed, "hash": job.hash, "directory": job.directory})
-    varied = {_overrides.key(text) for own in variants.values() for text in own}
+    varied = {override_key(text) for own in variants.values() for text in own}
     if not is_first:
         _forget(directory)
     elif len(variants) > 1 and not any(key.startswith("env") for key in varied):

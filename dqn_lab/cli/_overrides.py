@@ -13,14 +13,9 @@ from hydra.core.override_parser.types import IntervalSweep
 from hydra.errors import HydraException
 
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import value_text
+from dqn_lab.records import override_key, value_text
 
 QUOTES = "'\""
-
-
-def key(override: str) -> str:
-    """Returns an override's key."""
-    return override.lstrip("+~").partition("=")[0]
 
 
 def adding(override: str) -> str:
@@ -30,7 +25,7 @@ def adding(override: str) -> str:
 
 def merge(*groups: list[str]) -> list[str]:
     """Merges overrides; the last one for a key wins."""
-    return list({key(override): override for override in itertools.chain.from_iterable(groups)}.values())
+    return list({override_key(override): override for override in itertools.chain.from_iterable(groups)}.values())
 
 
 def quote(value: str) -> str:

@@ -35,3 +35,8 @@ def wrapped(text: str, indent: int) -> str:
 def fitting(text: str, indent: int) -> str:
     """Wraps a paragraph on a terminal; leaves it one line in a pipe, for programs that read it."""
     return wrapped(text, indent) if sys.stdout.isatty() else text
+
+
+def labelled(label: str, width: int, text: str) -> str:
+    """Returns a table's line: a label in a column of some width, and what is said of it, as `fitting` wraps it."""
+    return fitting(f"{label:<{width}}{text}", min(width, INDENT))

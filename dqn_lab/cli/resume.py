@@ -19,7 +19,7 @@ from dqn_lab.cli._about import COMMAND
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, StateError
-from dqn_lab.records import MAY_CHANGE, SWEEP, read_record, read_sweep, saved_states, set_aside
+from dqn_lab.records import MAY_CHANGE, SWEEP, override_key, read_record, read_sweep, saved_states, set_aside
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -148,17 +148,17 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     Raises:
         ConfigError: one would change the past.
     """
-    from dqn_lab.cli import _compose, _overrides
+    from dqn_lab.cli import _compose
 
     allowed = (*MAY_CHANGE, "checkpoint", "display", "rollout")
     config = copy.deepcopy(recorded)
-    refused = [text for text in overrides if _overrides.key(text).split(".")[0] not in allowed]
+    refused = [text for text in overrides if override_key(text).split(".")[0] not in allowed]
     if refused:
         reason = f"would change what the run has already done; these may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
     if overrides:
         composed = _compose.plain(_compose.compose_config([*overrides]))
-        for path in (_overrides.key(text).split(".") for text in overrides):
+        for path in (override_key(text).split(".") for text in overrides):
             *groups, name = path
             new, old = composed, config
             for group in groups:

@@ -22,7 +22,7 @@ from dqn_lab.cli import WARNED, _directories, _grid, _hydra, _index, _interrupt,
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
 from dqn_lab.cli._display import make_display, say, show_engine, show_summary
-from dqn_lab.cli._text import INDENT, fitting, number_of, shown
+from dqn_lab.cli._text import labelled, number_of, shown
 from dqn_lab.cli.sweep.launch import batches, num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
 from dqn_lab.records import RUN, read_record
@@ -223,9 +223,6 @@ def _variant_lines(directory: Path) -> list[str]:
     groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
     width = max((len(str(label)) for label in groups.groups), default=0) + 2
     return [
-        fitting(
-            f"{label!s:<{width}}mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}",
-            min(width, INDENT),
-        )
+        labelled(str(label), width, f"mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}")
         for label, scores in groups
     ]

@@ -471,23 +471,13 @@ def test_the_bytes_are_the_same_whatever_the_launcher_and_the_order(ask, tmp_pat
 def test_a_job_that_its_launcher_requeues_is_resumed(ask, tmp_path, launcher, number):
     base = "episodes=null, steps=40_000, logger=csv, checkpoint.interval=500, checkpoint.unit=steps"
     assert ask("--dir", "whole", "seed=0", variants="{a: []}", control="a", base=base).code == 0
-    words = [
-        sys.executable,
-        "-m",
-        "dqn_lab",
-        "sweep",
-        "works.yaml",
-        "seed=0",
-        "--dir",
-        "here",
-        f"hydra/launcher={launcher}",
-    ]
+    launch = f"hydra/launcher={launcher}"
+    words = [sys.executable, "-m", "dqn_lab", "sweep", "works.yaml", "seed=0", "--dir", "here", launch]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 600
-        while (
-            not (saved := list((tmp_path / "here").glob("*/checkpoint/0*.safetensors"))) and time.monotonic() < deadline
-        ):
+        deadline, saved = time.monotonic() + 600, []
+        while not saved and time.monotonic() < deadline:
             time.sleep(0.02)
+            saved = list((tmp_path / "here").glob("*/checkpoint/0*.safetensors"))
         run = saved[0].parents[1]
         os.kill(json.loads((run / "run.json").read_text())["pid"], number)
         _, errors = process.communicate(timeout=600)

@@ -10,6 +10,7 @@ import pandas as pd
 
 from dqn_lab.analysis import AnalysisError, Sweep
 from dqn_lab.analysis.sentence import quoted
+from dqn_lab.records import override_key
 
 TASKS = ("env", "env.id", "env.name")  # the keys that name a run's task
 DECLARED = "named by the sweep beforehand"
@@ -88,7 +89,8 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
         return asked[0]
     if len(variants) == 1:
         return f"How well does {quoted(variants[0])} do?"
-    typed = dict.fromkeys(_key(text) for sweep in sweeps for own in sweep.variants.values() for text in own)  # a grid's
+    grids = [text for sweep in sweeps for own in sweep.variants.values() for text in own]  # as typed
+    typed = dict.fromkeys(map(override_key, grids))
     keys = [key for key in typed or swept if key not in TASKS]
     if scores["sweep"].nunique() == 1 and len(keys) == 1:
         return f"What does {keys[0]} change?"
@@ -97,7 +99,3 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
     names = [quoted(name) for name in variants]
     return f"How do {', '.join(names[:-1])} and {names[-1]} compare?" if len(variants) <= 4 else (
         f"How do these {len(variants)} variants compare?")  # fmt: skip
-
-
-def _key(override: str) -> str:
-    return override.lstrip("+~").partition("=")[0]

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from dqn_lab.cli._display import LINES, say
-from dqn_lab.cli._text import INDENT, fitting, number_of
+from dqn_lab.cli._text import labelled, number_of
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record
 from dqn_lab.tasks import task_of
@@ -141,8 +141,8 @@ def summary(board: Board) -> list[str]:
         done = [name for name in names if name in board.scores]
         wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
-        text = f"{label:<{width}}mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
-        lines.append(fitting(text, min(width, INDENT)))
+        text = f"mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
+        lines.append(labelled(label, width, text))
     return lines
 
 

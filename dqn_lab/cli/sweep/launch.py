@@ -19,9 +19,9 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from dqn_lab.cli import _hydra, _worker
-from dqn_lab.cli._compose import compose_config
+from dqn_lab.cli._compose import compose_config, with_seed
 from dqn_lab.cli.sweep.ledger import state
-from dqn_lab.cli.sweep.plan import Job, Plan, with_seed
+from dqn_lab.cli.sweep.plan import Job, Plan
 from dqn_lab.errors import one_line
 from dqn_lab.records import RUN, read_record
 

@@ -17,7 +17,7 @@ from dqn_lab.cli import _overrides
 from dqn_lab.cli._overrides import merge, parse_seeds
 from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import value_text
+from dqn_lab.records import override_key, value_text
 
 DEFAULT_METRIC = "final_return"
 Overrides = list[str]
@@ -150,7 +150,7 @@ def _own(where: str, overrides: list[str]) -> list[str]:
         ConfigError: one of them is set elsewhere in a sweep.
     """
     for text in overrides:
-        key = _overrides.key(text)
+        key = override_key(text)
         if key == "seed" or key.startswith(("hydra.", "hydra/")):
             other = "set it under seeds:" if key == "seed" else "write it after the sweep's name on the command line"
             raise ConfigError(f"{where}: {text}: {other}")
@@ -207,7 +207,7 @@ def read_typed(overrides: list[str]) -> Typed:
     """
     launch, base, seeds, problems = [], [], None, []
     for text in overrides:
-        key = _overrides.key(text)
+        key = override_key(text)
         try:
             if key == "seed":
                 seeds = parse_seeds(text.partition("=")[2])
@@ -220,7 +220,7 @@ def read_typed(overrides: list[str]) -> Typed:
             problems += [problem.replace("seeds=", "seed=", 1) for problem in error.problems]
     if problems:
         raise ConfigError(*problems)
-    if not any(_overrides.key(text) == "hydra/launcher" for text in launch):
+    if not any(override_key(text) == "hydra/launcher" for text in launch):
         launch.insert(0, "hydra/launcher=joblib")
     return Typed(launch=launch, base=base, seeds=seeds)
 

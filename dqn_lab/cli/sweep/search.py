@@ -27,6 +27,7 @@ from dqn_lab.records import (
     RUN,
     final_return,
     identity,
+    override_key,
     read_record,
     saved_states,
     set_aside,
@@ -123,7 +124,7 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         the mean over seeds of the final policy's mean return.
     """
     hydra = HydraConfig.get()
-    own = [text for text in hydra.overrides.task if _overrides.key(text) in keys]
+    own = [text for text in hydra.overrides.task if override_key(text) in keys]
     scores = []
     with _worker.at_work():
         for seed in seeds:
