@@ -10,6 +10,7 @@ import os
 import sys
 
 from dqn_lab import __version__
+from dqn_lab.cli._text import fitting, wrapped
 
 LONGEST = 2_000  # characters of an error message
 RARELY = 1_000_000  # new objects between garbage collections: what is imported stays, and is not looked through
@@ -29,21 +30,6 @@ COMMANDS = {
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 
-HELP = f"""usage: python -m dqn_lab COMMAND …        (or: dqn-lab COMMAND …)
-
-A bench for deep Q-networks: change one piece, hold the rest, see what it does.
-
-commands:
-{chr(10).join(f"  {name:<12}{about}" for name, about in COMMANDS.items())}
-
-options:
-  --help      this text; `COMMAND --help` explains a command
-  --version   the version
-  -sc install=SHELL   completion, for bash, zsh or fish:
-                      eval "$(dqn-lab -sc install=bash)"
-
-first run:  python -m dqn_lab train
-"""
 _status = ""
 
 
@@ -76,7 +62,7 @@ def fail(*problems: str, code: int = 2) -> int:
     """Prints each problem on one line of stderr and returns the exit code."""
     status()
     for problem in problems:
-        print(f"error: {_printable(problem)}", file=sys.stderr)
+        print(fitting(f"error: {_printable(problem)}", 2, sys.stderr), file=sys.stderr)
     return code
 
 
@@ -92,15 +78,35 @@ def warn(*lines: str) -> None:
     told = os.environ.get(WARNED, "").splitlines()
     for line in dict.fromkeys(lines):
         if line not in told:
-            print(f"warning: {_printable(line)}", file=sys.stderr)
+            print(fitting(f"warning: {_printable(line)}", 2, sys.stderr), file=sys.stderr)
             told.append(line)
     os.environ[WARNED] = "\n".join(told)
+
+
+def _help() -> str:
+    """Returns what this program is, and its commands, as wide as the terminal."""
+    return "\n".join([
+        wrapped("usage: python -m dqn_lab COMMAND …        (or: dqn-lab COMMAND …)", 7),
+        "",
+        wrapped("A bench for deep Q-networks: change one piece, hold the rest, see what it does.", 0),
+        "",
+        "commands:",
+        *(wrapped(f"  {name:<12}{about}", 14) for name, about in COMMANDS.items()),
+        "",
+        "options:",
+        wrapped("  --help      this text; `COMMAND --help` explains a command", 14),
+        "  --version   the version",
+        wrapped("  -sc install=SHELL   completion, for bash, zsh or fish:", 22),
+        '                      eval "$(dqn-lab -sc install=bash)"',
+        "",
+        "first run:  python -m dqn_lab train",
+    ])  # fmt: skip
 
 
 def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments or [""]
     if command in ("-h", "--help", "help"):
-        print(HELP, end="")
+        print(_help())
         return 0
     if command == "--version":
         print(f"dqn_lab {__version__}")
@@ -114,7 +120,7 @@ def _dispatch(arguments: list[str]) -> int:
     if command in COMMANDS:
         return int(importlib.import_module(f"dqn_lab.cli.{command}").main(rest))
     if not command:
-        print(HELP, end="", file=sys.stderr)
+        print(_help(), file=sys.stderr)
         return 2
     from dqn_lab._nearest import nearest
 

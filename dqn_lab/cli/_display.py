@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import status
-from dqn_lab.cli._text import fitting
+from dqn_lab.cli._text import clock, fitting, to_copy
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dqn_lab.types import Row, Stride
 
 REFRESH = 0.1  # seconds
+WHOLE = 114  # columns in which a line about a run fits without being shortened
 LINES = 20  # per run, if the output is not a terminal
 
 
@@ -84,7 +85,7 @@ class _Live(Quiet):
         return self.experiment.due.share(self.progress)
 
     def words(self, rate: float, width: int | None = None) -> str:
-        """Describes progress, returns and speed, in at most `width` characters."""
+        """Describes progress, returns and speed; if a width is given, shortly and in at most so many columns."""
         at, short = self.progress, width is not None
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
@@ -106,17 +107,17 @@ class Bar(_Live):
         from rich import progress as rich_progress  # imported once there is a run to show
 
         super().__init__(experiment)
-        narrow = console.width < 100
+        narrow = console.width < WHOLE
         # beside a short bar, the percentage and the time left
         self.room = max(0, console.width - 26) if narrow else None
         self.bar = rich_progress.Progress(
-            rich_progress.BarColumn(bar_width=8 if narrow else None),
-            rich_progress.TaskProgressColumn(),
-            rich_progress.TextColumn("{task.description}"),
+            # of one width, or it would jump with every number beside it
+            rich_progress.BarColumn(bar_width=8 if narrow else min(30, 8 + console.width - WHOLE)),
+            rich_progress.TaskProgressColumn(text_format="{task.percentage:>3.0f}%"),
+            rich_progress.TextColumn("{task.description}", markup=False),
             rich_progress.TextColumn("{task.fields[left]}"),
             console=console,
             auto_refresh=False,
-            expand=not narrow,
         )
         self.task = self.bar.add_task("starting", total=1.0, left="")
         self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
@@ -129,6 +130,7 @@ class Bar(_Live):
 
     def __exit__(self, *_: object) -> None:
         self._draw(time.perf_counter())
+        self.bar.update(self.task, left="")  # it has ended, also if it was interrupted
         self.bar.stop()
 
     def start(self) -> None:
@@ -156,11 +158,7 @@ class Bar(_Live):
         seconds = self.bar.tasks[0].time_remaining
         if self.share() >= 1:
             return ""
-        if seconds is None:
-            return "-:-- left"
-        minutes, seconds = divmod(int(seconds), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{f'{hours}:' if hours else ''}{minutes:02d}:{seconds:02d} left"
+        return f"{'-:--' if seconds is None else clock(seconds)} left"
 
     def playing(self, played: int, total: int) -> None:
         """Counts the episodes; their time does not count towards the run's speed."""
@@ -175,27 +173,25 @@ class Bar(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints a line above the bar."""
-        self.bar.console.print(_evaluated(row, label))
+        self.bar.console.print(_evaluated(row, label), highlight=False, markup=False)
 
 
 class Lines(_Live):
     """About twenty plain lines per run, for logs and pipes."""
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, width: int | None = None) -> None:
         super().__init__(experiment)
         self.printed = 0.0
+        self.room = width - 20 if width is not None and width < WHOLE else None  # beside the share and the time left
 
     def stride(self, stride: Stride) -> None:
         """Prints a line at the end of an episode for every twentieth of the budget."""
         super().stride(stride)
         if stride.episodes and self.share() - self.printed >= 1 / LINES - 1e-9:
             self.printed = self.share()
-            rate = self.progress.step / (time.perf_counter() - self.started)
-            say(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left")
-
-    def _left(self) -> str:
-        seconds = (time.perf_counter() - self.started) * (1 / self.printed - 1)
-        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+            seconds = time.perf_counter() - self.started
+            left = f"{clock(seconds * (1 / self.printed - 1))} left"
+            say(f"{self.printed:4.0%}  {self.words(self.progress.step / seconds, self.room)}  {left}")
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
@@ -227,7 +223,7 @@ def make_display(kind: str, experiment: Experiment) -> Any:
     console = Console()
     if kind == "bar" or (kind == "auto" and console.is_terminal):
         return Bar(experiment, console)
-    return Lines(experiment)
+    return Lines(experiment, console.width if console.is_terminal else None)
 
 
 def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
@@ -249,10 +245,9 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines += [("engine", record["engine"]["name"]), *(("", text) for text in _rejected(record["engine"]["rejected"]))]
     trust = " --trust" if outside_names(record["config"]) else ""
     place = shlex.quote(directory)
-    to_copy = [("files", directory), ("next", f"python -m dqn_lab report {place}")]
-    to_copy += [("", f"python -m dqn_lab evaluate {place}{trust}")]
     shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]
-    say("\n" + "\n".join([*shown, *(f"{label:<9} {text}" for label, text in to_copy)]))
+    shown += [to_copy("files", directory), to_copy("next", place, "python -m dqn_lab report")]
+    say("\n" + "\n".join([*shown, to_copy("", f"{place}{trust}", "python -m dqn_lab evaluate")]))
 
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:
@@ -263,11 +258,13 @@ def outside_names(config: Mapping[str, Any]) -> set[str]:
     return {name for name in names if ":" in name}
 
 
-def show_engine(experiment: Experiment) -> None:
-    """Says so if `auto` did not choose the fast kernels."""
+def engine_note(experiment: Experiment) -> str:
+    """Returns a line if `auto` did not choose the fast kernels and the display shows such things; else nothing."""
     engine = experiment.choices["engine"]
-    if "fused" in engine.rejected:
-        say(f"engine {engine.name}, not fused (many times as fast for small networks): {engine.rejected['fused']}")
+    if "fused" not in engine.rejected or experiment.config["display"] in ("none", "notebook"):
+        return ""
+    why = engine.rejected["fused"]
+    return fitting(f"engine {engine.name}, not fused (many times as fast for small networks): {why}", 2)
 
 
 def _rejected(reasons: Mapping[str, str]) -> list[str]:

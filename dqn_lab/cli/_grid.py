@@ -1,37 +1,37 @@
-"""The jobs of a grid: each composed and checked before the first starts, and listed in the grid's `sweep.json`."""
+"""The jobs of a grid: each checked before the first starts, listed in the grid's `sweep.json`, and followed."""
 
 from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
+from rich.console import Console
 
-from dqn_lab.cli import _index, _jobs, status, warn
+from dqn_lab.cli import _hydra, _index, _interrupt, _jobs, status, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import compose_config, plain, with_seed
+from dqn_lab.cli._display import engine_note, say
 from dqn_lab.cli._problems import Problems
-from dqn_lab.cli._text import shown
+from dqn_lab.cli._text import shown, to_copy
+from dqn_lab.cli.sweep.board import Board, Watch, show_results
+from dqn_lab.cli.sweep.launch import batches, close
+from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, SWEEP, identity, override_key, read_sweep, write_sweep
+from dqn_lab.records import RUN, SWEEP, identity, override_key, read_sweep, saved_states, write_sweep
 
 SEED = re.compile(r"seed=\d{1,9}")
 
 
-class Job(NamedTuple):
-    """One run of a grid: its overrides as typed, its identity, and its directory's name."""
-
-    overrides: list[str]
-    seed: int
-    hash: str
-    directory: str
-
-
 def check_jobs(jobs: Sequence[list[str]], sweep: Path) -> list[Job]:
-    """Composes, validates and builds every job of a grid, and prints the warnings.
+    """Composes, validates and builds every job of a grid, and prints what is said of them, once each.
 
     Raises:
         ConfigError: one line per problem, with the jobs that have it.
@@ -40,22 +40,49 @@ def check_jobs(jobs: Sequence[list[str]], sweep: Path) -> list[Job]:
     configs = dict(_composed(jobs, problems))
     problems.refuse()  # before torch is imported
     seen: dict[str, str] = {}
-    warnings: list[str] = []
+    warned: list[str] = []
+    notes: list[str] = []
     checked = []
-    for overrides, (name, config) in zip(jobs, configs.items(), strict=True):
+    for overrides, label, (name, config) in zip(jobs, _labels(jobs), configs.items(), strict=True):
         with problems.of(name):
             experiment = _jobs.prepare(config)
-            warnings += experiment.warnings
+            warned += experiment.warnings
+            notes.append(engine_note(experiment))
             directory = str(config.hydra.sweep.subdir)
             first = seen.setdefault(directory, name)
             if first != name:
                 raise ConfigError(f"the same as job {first.partition(' ')[0]}")
             if (sweep / directory / RUN).exists():
                 raise ConfigError(f"{shown(sweep / directory)}: holds a run already")
-            checked.append(Job(overrides, experiment.config["seed"], identity(experiment.config), directory))
+            known_by = identity(experiment.config)
+            checked.append(Job(variant=label, seed=experiment.config["seed"], hash=known_by, directory=directory,
+                               overrides=tuple(overrides)))  # fmt: skip
     problems.refuse()
-    warn(*warnings)
+    warn(*warned)
+    for note in filter(None, dict.fromkeys(notes)):
+        say(note)
     return checked
+
+
+def _labels(jobs: Sequence[list[str]]) -> list[str]:
+    """Returns the label of each job's variant: the overrides that not all jobs have, without the seed, as typed.
+
+    If all jobs are of one variant, its label is what they have in common.
+    """
+    labels = [_label(own) for own in _own(jobs)]
+    if set(labels) == {""}:
+        labels = [_label(text for text in _hydra.about_jobs(job) if override_key(text) != "seed") for job in jobs]
+    return [label or "default" for label in labels]
+
+
+def _own(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Returns the overrides of each job that not all of them have, without the seed."""
+    common = set.intersection(*map(set, jobs))
+    return [[text for text in job if text not in common and override_key(text) != "seed"] for job in jobs]
+
+
+def _label(overrides: Iterable[str]) -> str:
+    return ", ".join(text.lstrip("+~") for text in overrides)
 
 
 def _composed(jobs: Sequence[list[str]], problems: Problems) -> Iterator[tuple[str, DictConfig]]:
@@ -98,11 +125,9 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
     common = set.intersection(*(set(job.overrides) for job in jobs))
     variants: dict[str, list[str]] = {}
     rows = []
-    for job in jobs:
-        own = [text for text in job.overrides if text not in common and override_key(text) != "seed"]
-        label = ", ".join(text.lstrip("+~") for text in own)
-        variants[label] = own
-        rows.append({"variant": label, "seed": job.seed, "hash": job.hash, "directory": job.directory})
+    for job, own in zip(jobs, _own([job.overrides for job in jobs]), strict=True):
+        variants[job.variant] = own
+        rows.append(job.row())
     varied = {override_key(text) for own in variants.values() for text in own}
     if not is_first:
         _forget(directory)
@@ -122,3 +147,65 @@ def _forget(directory: Path) -> None:
         found = read_sweep(directory)
     if found and found.get("question") is None:
         (directory / SWEEP).unlink(missing_ok=True)
+
+
+def run(config: DictConfig, jobs: Sequence[Job], directory: Path, task: Callable[[DictConfig], float]) -> int:
+    """Runs a grid's jobs with Hydra's launcher, shows how far they are, and prints the results.
+
+    Args:
+        config: Hydra's part.
+        jobs: the jobs.
+        directory: the grid's.
+        task: runs one job; shows it only if a display was typed, beside which a table would be in the way.
+
+    Returns:
+        the exit code: 1 if a job did not complete.
+
+    Raises:
+        KeyboardInterrupt: the grid was interrupted; every run's record has its status.
+    """
+    board = Board("", jobs, directory)
+    typed = any(override_key(text) == "display" for job in jobs for text in job.overrides)
+    try:
+        with (
+            _interrupt.after(lambda: close(jobs, directory)),
+            contextlib.nullcontext() if typed else Watch(board, Console()),
+        ):
+            for start, batch in batches(config, [_hydra.about_jobs(list(job.overrides)) for job in jobs]):
+                Plugins.instance().instantiate_launcher(_hydra.context(config), task, config).launch(batch, start)
+    except KeyboardInterrupt as error:
+        _interrupt.ignore()
+        show_results(board, {}, hint=False)
+        _add_hint(error, board)
+        raise
+    board.look()
+    lost = [name for name, status in board.status.items() if status == "waiting"]
+    return show_results(board, dict.fromkeys(lost, f"has no readable {RUN}"))
+
+
+def _add_hint(error: KeyboardInterrupt, board: Board) -> None:
+    """Notes how to continue the first interrupted run, unless the run in this process has noted it for itself."""
+    stopped = [board.directory / name for name, status in board.status.items() if status == "interrupted"]
+    stopped = [path for path in stopped if saved_states(path)]
+    if stopped and not hasattr(error, "__notes__"):
+        if not error.args[0]:
+            error.args = ("interrupted; each interrupted run is resumed by itself",)
+        error.add_note(to_copy("next", shlex.quote(shown(stopped[0])), "python -m dqn_lab resume", sys.stderr))
+
+
+def show_search(directory: Path, found: set[Path]) -> int:
+    """Prints the results of a search, whose jobs are known only afterwards; returns 1 if one did not complete."""
+    from dqn_lab.analysis import load_configs  # pandas is imported once there are results
+
+    labels: dict[str, str] = {}
+    if found:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about unreadable runs, which are listed with the others
+            frame = load_configs(*found)
+        labels = {Path(path).name: str(label) for path, label in zip(frame["directory"], frame["variant"], strict=True)}
+    jobs = [
+        Job(variant=labels.get(path.name, path.name), seed=0, hash="", directory=path.name, overrides=())
+        for path in sorted(found)
+    ]
+    board = Board("", jobs, directory)
+    return show_results(board, dict.fromkeys({path.name for path in found} - set(labels), f"has no readable {RUN}"))

@@ -12,21 +12,15 @@ from dqn_lab.cli._text import wrapped
 from dqn_lab.errors import ConfigError
 
 _dump: Any = yaml.safe_dump
-HEAD = """usage: python -m dqn_lab train [KEY=VALUE …] [GROUP=OPTION …] [FLAG …]
-
-Trains a DQN. Writes metrics as CSV, a record, and the policy to outputs/<date>/<time>_<overrides>/.
-
-Groups (choose with GROUP=OPTION):
-"""
-FLAGS = """
-Flags:
-  --cfg job         print the composed configuration, and run nothing
-  -m                run every combination of values: -m target.interval=1,10,100 seed='range(10)'
-  --config-dir DIR  add a directory with your own options and components
-  --hydra-help      all of Hydra's flags
-
-`python -m dqn_lab components GROUP` explains a group's options and parameters.
-"""
+USAGE = "usage: python -m dqn_lab train [KEY=VALUE …] [GROUP=OPTION …] [FLAG …]"
+ABOUT = "Trains a DQN. Writes metrics as CSV, a record, and the policy to outputs/<date>/<time>_<overrides>/."
+FLAGS = {
+    "--cfg job": "print the composed configuration, and run nothing",
+    "-m": "run every combination of values: -m target.interval=1,10,100 seed='range(10)'",
+    "--config-dir DIR": "add a directory with your own options and components",
+    "--hydra-help": "all of Hydra's flags",
+}
+MORE = "`python -m dqn_lab components GROUP` explains a group's options and parameters."
 
 
 def main(argv: list[str]) -> int:
@@ -35,7 +29,10 @@ def main(argv: list[str]) -> int:
         _options.add_typed_directory(argv)
     except ConfigError as error:
         return fail(*error.problems)
-    print(f"{HEAD}{_groups()}\nKeys and their defaults (change with KEY=VALUE):\n{_keys(argv)}{FLAGS}", end="")
+    print(f"{wrapped(USAGE, 7)}\n\n{wrapped(ABOUT, 0)}\n\nGroups (choose with GROUP=OPTION):\n{_groups()}")
+    print(f"Keys and their defaults (change with KEY=VALUE):\n{_keys(argv)}\nFlags:")
+    print("\n".join(wrapped(f"  {flag:<17} {text}", 20) for flag, text in FLAGS.items()))
+    print(f"\n{wrapped(MORE, 0)}")
     return 0
 
 

@@ -69,8 +69,15 @@ def ignore() -> None:
 
 
 def interrupted(error: KeyboardInterrupt) -> int:
-    """Says that a command was interrupted, and where; returns its exit code."""
-    return fail(str(error) or "interrupted", code=error.code if isinstance(error, Interrupted) else 130)
+    """Says that a command was interrupted, and where; returns its exit code.
+
+    Args:
+        error: its notes are further lines: what to type next.
+    """
+    code = fail(str(error) or "interrupted", code=error.code if isinstance(error, Interrupted) else 130)
+    for line in getattr(error, "__notes__", ()):
+        print(line, file=sys.stderr)
+    return code
 
 
 def _interrupt(number: int, _: object) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
-import textwrap
+import unicodedata
 from pathlib import Path
+from typing import TextIO
 
 WIDEST, NARROWEST = 110, 40  # columns
 INDENT = 10  # of a result's later lines, at most
@@ -16,6 +18,13 @@ def number_of(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def clock(seconds: float) -> str:
+    """Returns a duration as `0:07`, `12:07` or `1:12:07`."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
 def shown(path: Path) -> str:
     """Returns a path as a person would type it here: relative, if it is below the current directory."""
     try:
@@ -24,19 +33,67 @@ def shown(path: Path) -> str:
         return str(path)
 
 
-def wrapped(text: str, indent: int) -> str:
-    """Wraps a paragraph, later lines indented, to the terminal's width, or in a pipe to the greatest width."""
-    width = min(WIDEST, shutil.get_terminal_size((WIDEST + 1, 0)).columns - 1)
-    return textwrap.fill(
-        text, max(width, NARROWEST), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+def columns(text: str) -> int:
+    """Returns how many columns of a terminal a text takes: two for each Korean, Chinese or Japanese letter."""
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text
     )
 
 
-def fitting(text: str, indent: int) -> str:
-    """Wraps a paragraph on a terminal; leaves it one line in a pipe, for programs that read it."""
-    return wrapped(text, indent) if sys.stdout.isatty() else text
+def padded(text: str, width: int) -> str:
+    """Fills a text with spaces to some columns."""
+    return text + " " * (width - columns(text))
+
+
+def wrapped(text: str, indent: int) -> str:
+    """Wraps a paragraph, later lines indented, to the terminal's width, or in a pipe to the greatest width.
+
+    Words are never cut, so that paths and links can be copied.
+    """
+    width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size((WIDEST + 1, 0)).columns - 1))
+    lines, line, gap = [], "", ""
+    for piece in re.findall(r"\s+|\S+", text):
+        if piece.isspace():
+            gap = " " * len(piece)
+            continue
+        if line and columns(line + gap + piece) > width:
+            lines.append(line)
+            line, gap = "", " " * indent
+        line, gap = line + gap + piece, ""
+    return "\n".join([*lines, line])
+
+
+def fitting(text: str, indent: int, stream: TextIO | None = None) -> str:
+    """Wraps a paragraph on a terminal; leaves it one line in a pipe, for programs that read it.
+
+    Args:
+        text: the paragraph.
+        indent: of later lines.
+        stream: where it is printed; None for stdout.
+    """
+    return wrapped(text, indent) if (stream or sys.stdout).isatty() else text
 
 
 def labelled(label: str, width: int, text: str) -> str:
     """Returns a table's line: a label in a column of some width, and what is said of it, as `fitting` wraps it."""
-    return fitting(f"{label:<{width}}{text}", min(width, INDENT))
+    return fitting(f"{padded(label, width)}{text}", min(width, INDENT))
+
+
+def to_copy(label: str, path: str, command: str = "", stream: TextIO | None = None) -> str:
+    r"""Returns a line with a path, or with a command on it, that can be copied.
+
+    If a terminal is too narrow, the path has a line of its own, which a shell reads as the end of the command before
+    it because of the backslash there. If even that is too long, it begins at the left, where the terminal may cut it.
+
+    Args:
+        label: what it is.
+        path: the path, quoted for a shell, with the words that follow it.
+        command: the words before it.
+        stream: where it is printed; None for stdout.
+    """
+    start, width = f"{label:<{INDENT}}{command}".rstrip(), shutil.get_terminal_size().columns
+    line = f"{start} {path}" if command else f"{label:<{INDENT}}{path}"
+    if not (stream or sys.stdout).isatty() or columns(line) <= width:
+        return line
+    indent = INDENT if INDENT + columns(path) <= width else 0
+    return f"{start}{' ' + chr(92) if command else ''}\n{' ' * indent}{path}"

@@ -50,7 +50,8 @@ def _show(group: str | None) -> None:
         for each in GROUPS:
             print(wrapped(f"{each:<12} {_index.read().groups[each]}", 13))
             print(wrapped(" " * 13 + "  ".join(_options.options(each)), 13))
-        print("\npython -m dqn_lab components GROUP explains a group; `experiment` lists recipes, `sweep` questions")
+        more = "python -m dqn_lab components GROUP explains a group; `experiment` lists recipes, `sweep` questions"
+        print(f"\n{wrapped(more, 2)}")
     else:
         _describe_group(group)
 
@@ -63,7 +64,7 @@ def _list_recipes() -> None:
         comments = [line.lstrip("# ") for line in path.read_text("utf-8", errors="replace").splitlines()
                     if line.startswith("#") and "@package" not in line]  # fmt: skip
         print(wrapped(f"{name:<{width}}{(comments or [''])[0].partition(': python -m')[0]}", width))
-    print("\npython -m dqn_lab train experiment=NAME runs one; conf/README.md says more")
+    print(f"\n{wrapped('python -m dqn_lab train experiment=NAME runs one; conf/README.md says more', 2)}")
 
 
 def _describe_group(group: str) -> None:
@@ -123,7 +124,7 @@ def _describe(group: str, name: str, component: Component, presets: list[str], p
     print(wrapped(f"  options: {'  '.join(f'{group}={preset}' for preset in presets) or '(none; needs a yaml)'}", 4))
     for key, parameter in (component.fields or {}).get("properties", {}).items():
         default = "required" if "default" not in parameter else f"default {value_text(parameter['default'])}"
-        print(f"  {package}.{key}: {_type(parameter)}; {default}")
+        print(wrapped(f"  {package}.{key}: {_type(parameter)}; {default}", 4))
         if key in component.arguments:
             print(wrapped(f"      {component.arguments[key]}", 6))
     for label, text in (("constraints", component.constraints), ("warnings", component.warnings)):

@@ -21,6 +21,7 @@ from dqn_lab.cli._display import outside_names
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, open_policy
 from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._text import fitting
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
 
@@ -78,12 +79,13 @@ def _evaluate(args: argparse.Namespace) -> None:
             writer.writerow(("episode", "seed", "return", "length"))
             writer.writerows((number, *episode) for number, episode in enumerate(episodes))
     score, env = summarize(episodes), policy.config["env"]
-    print(
+    line = (
         f"{env.get('id', env['name'])}, {args.policy} policy "
         f"(step {policy.step:,}), greedy, {score['episodes']} episodes: "
         f"{score['return_mean']:.1f} ± {score['return_std']:.1f} "
         f"(from {score['return_min']:g} to {score['return_max']:g})"
     )
+    print(fitting(line, 2))
 
 
 def _check_file(path: Path) -> None:

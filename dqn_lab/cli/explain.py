@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._text import to_copy
 from dqn_lab.records import read_record, write_atomically
 from dqn_lab.types import ConfigError
 
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
         if args.html:
             text = _page(name, explanation).encode()
             write_atomically(args.html, lambda file: file.write(text))
-            print(f"page      {args.html}")
+            print(to_copy("page", str(args.html)))
         else:
             width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
             print("\n".join(_screen(explanation, width)))

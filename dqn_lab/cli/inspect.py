@@ -8,6 +8,7 @@ from pathlib import Path
 from dqn_lab.cli._about import command
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
+from dqn_lab.cli._text import to_copy
 
 MOST = 8  # policies side by side
 
@@ -19,7 +20,7 @@ def main(argv: list[str]) -> int:
 
 
 def _show(page: Path, in_browser: bool) -> None:
-    print(f"page      {page}")
+    print(to_copy("page", str(page)))
     if in_browser:
         import webbrowser
 

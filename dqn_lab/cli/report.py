@@ -13,7 +13,7 @@ from typing import Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, directory
-from dqn_lab.cli._text import fitting
+from dqn_lab.cli._text import fitting, to_copy
 
 SECONDS, WIDTH = 10, 320  # greatest length, and width in pixels, of a variant's film
 
@@ -55,7 +55,7 @@ def write(
     print(fitting(f"question  {report.question}", 10))
     for task, answer in report.answers.items():
         print(fitting(f"answer    {f'{task}: ' if len(report.answers) > 1 else ''}{answer}", 10))
-    print(f"runs      {report.progress}\nreport    {report.index}")
+    print(f"{fitting(f'runs      {report.progress}', 10)}\n{to_copy('report', str(report.index))}")
     if show:
         import webbrowser
 

@@ -7,8 +7,8 @@ import logging
 import math
 import os
 import shlex
+import sys
 import time
-import warnings
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,12 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from dqn_lab._memory import shared_by
-from dqn_lab.cli import WARNED, _directories, _grid, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
+from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
-from dqn_lab.cli._display import make_display, say, show_engine, show_summary
-from dqn_lab.cli._text import labelled, number_of, shown
-from dqn_lab.cli.sweep.launch import batches, num_workers
+from dqn_lab.cli._display import engine_note, make_display, say, show_summary
+from dqn_lab.cli._text import shown, to_copy
+from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
 from dqn_lab.records import RUN, read_record
 
@@ -83,6 +83,8 @@ def _run_one(overrides: list[str]) -> int:
 
 def _run_grid(overrides: list[str]) -> int:
     """Runs a grid's jobs with Hydra's launcher, or a search's with its sweeper; returns the exit code."""
+    from dqn_lab.cli import _grid  # its table takes a moment to import
+
     config = compose_config(_hydra.about_hydra(overrides))
     directory = Path(config.hydra.sweep.dir)
     jobs = _hydra.expand(overrides, config)
@@ -91,45 +93,52 @@ def _run_grid(overrides: list[str]) -> int:
     make_directory(directory, bump=False)
     before = _records(directory)
     _worker.begin_workers(str(config.hydra.launcher._target_))
-    if jobs is None:
-        sweeper = Plugins.instance().instantiate_sweeper(
-            config=config, hydra_context=_hydra.context(config), task_function=job
-        )
-        sweeper.sweep(_hydra.about_jobs(overrides))
-    else:
-        os.environ[NUM_JOBS] = str(len(jobs))
+    if checked is not None:
+        os.environ[NUM_JOBS] = str(len(checked))
         OmegaConf.save(config, directory / "multirun.yaml")
-        _grid.record(checked or [], directory, is_first=not before)
-        for start, batch in batches(config, [_hydra.about_jobs(each) for each in jobs]):
-            Plugins.instance().instantiate_launcher(_hydra.context(config), job, config).launch(batch, start)
-    # a grid counts only its own jobs, not another multirun's in this directory; a search's are not known beforehand
-    found = _records(directory)
-    places = {directory / each.directory for each in checked or ()}
-    return _show_jobs(directory, found - before if checked is None else {at for at in found if at.parent in places})
+        _grid.record(checked, directory, is_first=not before)
+        return _grid.run(config, checked, directory, job)
+    sweeper = Plugins.instance().instantiate_sweeper(
+        config=config, hydra_context=_hydra.context(config), task_function=job
+    )
+    sweeper.sweep(_hydra.about_jobs(overrides))
+    return _grid.show_search(directory, {path.parent for path in _records(directory) - before})
 
 
 def job(config: DictConfig) -> float:
-    """Runs one job of a grid in the directory that Hydra made for it.
+    """Runs one job of a grid or a search in the directory that Hydra made for it.
+
+    With `display=auto`, a grid's jobs print nothing: one table shows them all. A search's print a line at their end.
 
     Returns:
         the final policy's mean return, for sweepers that search; NaN if the job failed.
     """
     hydra = HydraConfig.get()
-    directory = Path(hydra.runtime.output_dir)
-    if NUM_JOBS in os.environ:
-        say(f"\njob {hydra.job.num + 1} of {os.environ[NUM_JOBS]}: {' '.join(hydra.overrides.task)}")
+    directory, total = Path(hydra.runtime.output_dir), os.environ.get(NUM_JOBS)
+    name, words = f"job {hydra.job.num + 1}{f' of {total}' if total else ''}", " ".join(hydra.overrides.task)
     try:
         experiment = _jobs.prepare(config, hydra)
+        shows = experiment.config["display"] not in ("auto", "none")
+        if shows:
+            say(f"\n{name}: {words}")
         warn(*experiment.warnings)
         with _worker.at_work():
-            return carry_out(experiment, directory)
+            score = carry_out(experiment, directory, shows)
     except (ConfigError, StateError) as error:
         fail(f"{error}; {shown(directory)}")
         return math.nan
+    if not total and experiment.config["display"] == "auto":
+        say(f"{name}: {'failed' if math.isnan(score) else f'{score:.1f}'}  {words}")
+    return score
 
 
-def carry_out(experiment: Experiment, directory: Path) -> float:
-    """Runs an experiment and prints the results; a failure is printed and recorded in run.json.
+def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> float:
+    """Runs an experiment; a failure is recorded in run.json.
+
+    Args:
+        experiment: as `prepare` built it.
+        directory: the run's.
+        shows: print what the display asks for, the results and a failure.
 
     Returns:
         the final policy's mean return; NaN if the run failed.
@@ -138,32 +147,38 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
         ConfigError: another process is training there.
         StateError: the run there has no checkpoint to continue from.
     """
-    display, began = experiment.config["display"], time.perf_counter()
-    if display not in ("none", "notebook"):
-        show_engine(experiment)
+    display, began = experiment.config["display"] if shows else "none", time.perf_counter()
+    if shows and (note := engine_note(experiment)):
+        say(note)
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
-        error.args = (_where(experiment, directory),)
+        _say_where(error, experiment, directory)
         raise
     except (ConfigError, StateError):  # it did not begin
         raise
     except Exception as error:
-        fail(f"{one_line(error)}; {shown(directory)}")
+        if shows:
+            fail(f"{one_line(error)}; {shown(directory)}")
         return math.nan
     if display != "none":
         show_summary(record, shown(directory), time.perf_counter() - began)
     return float(record["scores"]["final"]["return_mean"])
 
 
-def _where(experiment: Experiment, directory: Path) -> str:
-    """Says where a run was interrupted, and how to continue it."""
+def _say_where(error: KeyboardInterrupt, experiment: Experiment, directory: Path) -> None:
+    """Makes an interruption say where the run stopped, and how to continue it."""
     progress, place = experiment.rollout.progress, shown(directory)
+    error.args = (f"interrupted at episode {progress.episode:,}, step {progress.step:,}",)
+    completed = False
     with contextlib.suppress(ValueError):
-        if read_record(directory)["status"] == "completed":
-            return f"interrupted after the run had completed; {place}"
-    again = f"; python -m dqn_lab resume {shlex.quote(place)} continues it" if experiment.keep else ""
-    return f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}"
+        completed = read_record(directory)["status"] == "completed"
+    if completed:
+        error.args = ("interrupted after the run had completed",)
+    if experiment.keep and not completed:
+        error.add_note(to_copy("next", shlex.quote(place), "python -m dqn_lab resume", sys.stderr))
+    else:
+        error.add_note(to_copy("files", place, stream=sys.stderr))
 
 
 def make_directory(path: Path, bump: bool) -> Path:
@@ -191,38 +206,3 @@ def make_directory(path: Path, bump: bool) -> Path:
 
 def _records(directory: Path) -> set[Path]:
     return set(directory.rglob(RUN))
-
-
-def _show_jobs(directory: Path, records: set[Path]) -> int:
-    """Lists a multirun's jobs that did not complete; returns 1 if there are any."""
-    statuses = []
-    lines = []
-    for path in sorted(records):
-        try:
-            record = read_record(path.parent)
-        except ValueError as error:
-            record = {"status": "damaged", "error": str(error)}
-        statuses.append(record["status"])
-        if record["status"] != "completed":
-            lines.append(f"  {record['status']}: {path.parent.name}: {record.get('error', '')}")
-    total = int(os.environ.get(NUM_JOBS, len(records)))
-    head = [f"\n{statuses.count('completed')} of {total} jobs completed in {shown(directory)}", *lines]
-    if "completed" in statuses:
-        head += [*_variant_lines(directory), f"next      python -m dqn_lab report {shlex.quote(shown(directory))}"]
-    say("\n".join(head))
-    return int(statuses.count("completed") < total)
-
-
-def _variant_lines(directory: Path) -> list[str]:
-    """Lists the mean final return of each variant of a multirun."""
-    from dqn_lab.analysis import load_configs  # pandas is imported once there are results
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about unreadable runs, which are listed above
-        frame = load_configs(directory)
-    groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
-    width = max((len(str(label)) for label in groups.groups), default=0) + 2
-    return [
-        labelled(str(label), width, f"mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}")
-        for label, scores in groups
-    ]

@@ -13,6 +13,7 @@ from typing import Any
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._text import fitting
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import read_record
 
@@ -38,7 +39,8 @@ def main(argv: list[str]) -> int:
         return fail(f"{args.run}: {error}", code=1)
     except KeyboardInterrupt as error:
         return _interrupt.interrupted(error)
-    print("\n".join([*differences, *_circumstances(record)] if differences else [f"equal: {_what(args, record)}"]))
+    lines = [*differences, *_circumstances(record)] if differences else [f"equal: {_what(args, record)}"]
+    print("\n".join(fitting(line, 2) for line in lines))
     return int(bool(differences))
 
 

@@ -7,6 +7,7 @@ import time
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._text import to_copy
 
 EACH = (
     "logger=csv", "rollout=compiled", "env.implementation=compiled", "env.max_episode_steps=20",
@@ -46,9 +47,9 @@ def main(argv: list[str]) -> int:
     if directory is None:
         return fail("there is no place to keep compiled kernels; NUMBA_CACHE_DIR can name one", code=1)
     logging.getLogger("dqn_lab").setLevel(logging.ERROR)
-    print(f"in {directory}")
+    print(to_copy("kernels", str(directory)))
     for number, (name, overrides) in enumerate(COMPOSITIONS.items(), 1):
-        print(f"{number}/{len(COMPOSITIONS)}  {name} …", end="", flush=True)
+        print(f"{number:>2}/{len(COMPOSITIONS)}  {name} …", end="", flush=True)
         started = time.perf_counter()
         _run(overrides)
         print(f" {time.perf_counter() - started:.1f} s", flush=True)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dqn_lab.build import build
-from dqn_lab.cli._display import Bar
+from dqn_lab.cli._display import Bar, Lines
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import Stride
 
@@ -25,11 +25,54 @@ def test_a_bar_fits_its_terminal_and_keeps_what_matters_most(configure, width, n
         bar.drawn -= 10  # seconds ago
         row = {"episode": 249, "step": 11_500, "return": 187.0}
         bar.stride(Stride(Progress(), Progress(11_500, 250, 11_000), (row,)))
-    last = screen.getvalue().replace("\x1b[2K", "\n").replace("\r", "\n").split("\n")
-    line = next(text for text in reversed(last) if "%" in text)
+        line = last(screen)
     assert len(line.rstrip()) <= width
     for text in needed:
         assert text in line
+    assert "left" not in last(screen)  # it has stopped
+
+
+def last(screen):
+    """Returns the last line with a share that a terminal showed."""
+    lines = screen.getvalue().replace("\x1b[2K", "\n").replace("\r", "\n").split("\n")
+    return next(text for text in reversed(lines) if "%" in text)
+
+
+@pytest.mark.parametrize("width", [80, 110, 120, 200])
+def test_a_bar_does_not_move_what_stands_beside_it(configure, width):
+    """However long the numbers are, the share and all before it stay in their columns."""
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, height=5, force_terminal=True, color_system=None)
+    bar = Bar(build(configure("logger=csv", "steps=100_000", "episodes=null")), console)
+    places = set()
+    with bar:
+        for step, episode, score in ((50, 2, 9.0), (9_999, 99, 123.456), (90_000, 1_000, -1234.5)):
+            row = {"episode": episode, "step": step, "return": score}
+            bar.stride(Stride(Progress(), Progress(step, episode, step), (row,)))
+            bar._draw(bar.drawn + 1)
+            line = last(screen)
+            places.add(line.index("%"))
+            assert len(line.rstrip()) <= width
+    assert len(places) == 1
+
+
+def test_the_lines_of_a_narrow_terminal_fit(configure, capsys):
+    display = Lines(build(configure("experiment=cartpole", "logger=csv")), width=80)
+    row = {"episode": 249, "step": 11_500, "return": 187.0}
+    display.stride(Stride(Progress(), Progress(11_500, 250, 11_000), (row,)))
+    (line,) = capsys.readouterr().out.splitlines()
+    assert len(line) < 80
+    assert "return 187" in line
+    assert line.endswith(" left")
+
+
+def test_an_evaluation_beside_a_bar_is_in_one_colour(configure):
+    """Rich colours numbers by default, which would mean nothing."""
+    screen = io.StringIO()
+    bar = Bar(build(configure("logger=csv")), Console(file=screen, width=80, force_terminal=True))
+    row = {"step": 500, "return_mean": 12.5, "return_std": 1.5, "episodes": 10}
+    bar.evaluation(row, "greedy")
+    assert screen.getvalue() == "step 500, greedy: 12.5 ± 1.5 over 10 episodes\n"
 
 
 def test_a_bar_shows_no_time_left_once_only_evaluations_remain(configure):

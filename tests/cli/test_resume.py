@@ -66,7 +66,7 @@ def test_a_stopped_run_ends_as_if_it_had_not_been_stopped(train, cli, stop, over
         stop(safe_point)
         outcome = cli("resume", "stopped") if number else train("stopped", *overrides, code=143)
         assert outcome.code == 143
-        assert "python -m dqn_lab resume stopped continues it" in outcome.err
+        assert outcome.err.endswith("\nnext      python -m dqn_lab resume stopped\n")
         assert read_record(Path("stopped"))["status"] == "interrupted"
     stop(-1)
     outcome = cli("resume", "stopped")

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pandas
 import pytest
@@ -109,18 +111,74 @@ def test_the_notebooks_line_is_printed_when_asked(cli):
     assert lines[12].endswith(".0, Epsilon: 0.94")
 
 
-def test_a_multirun_says_which_job_of_how_many_and_how_all_went(cli, quick, tmp_path):
-    outcome = cli("train", "-m", "target.interval=1,10", "seed=range(2)", *quick)
-    assert outcome.code == 0
-    assert "job 1 of 4: target.interval=1 seed=0" in outcome.out
-    assert "job 4 of 4: target.interval=10 seed=1" in outcome.out
-    assert "4 of 4 jobs completed in outputs/sweeps/" in outcome.out
-    *_, one, other, hint = outcome.out.splitlines()
+@pytest.mark.parametrize("launcher", ["basic", "joblib"])
+def test_a_grid_shows_how_far_it_is_and_its_results_by_variant(tmp_path, quick, launcher):
+    """None of a single run's lines, however the jobs are run."""
+    flags = (f"hydra/launcher={launcher}", "hydra.sweep.dir=grid", *(w for w in quick if not w.startswith("display")))
+    words = [sys.executable, "-m", "dqn_lab", "train", "-m", "target.interval=1,10", "seed=range(2)", *flags]
+    ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "error" not in ended.stderr
+    *lines, total, one, other, files, hint = ended.stdout.splitlines()
+    assert total == "4 of 4 jobs completed"
     assert one.startswith("target.interval=1   mean final return ")
     assert other.startswith("target.interval=10  mean final return ")
-    assert other.endswith(" over 2 runs")
-    assert hint.startswith("next      python -m dqn_lab report outputs/sweeps/")
-    assert len(list((tmp_path / "outputs" / "sweeps").rglob("episodes.csv"))) == 4
+    assert other.endswith(" over 2 runs  0 of 2 at 475 or more")
+    assert (files, hint) == ("files     grid", "next      python -m dqn_lab report grid")
+    assert lines[-1] == ""
+    assert lines[:-1]
+    assert all(re.match(r" ?\d\d%|100%", line) for line in lines[:-1])
+    assert len(list((tmp_path / "grid").rglob("episodes.csv"))) == 4
+
+
+def test_a_grid_whose_display_is_typed_shows_each_job_as_a_single_run(cli, quick):
+    words = [word for word in quick if not word.startswith("display")]
+    out = cli("train", "-m", "seed=range(2)", *words, "display=lines", "hydra.sweep.dir=grid").out
+    assert "job 1 of 2: seed=0" in out
+    assert "job 2 of 2: seed=1" in out
+    assert out.count("fresh episodes, final policy") == 2
+    assert "jobs (" not in out
+    assert out.endswith("files     grid\nnext      python -m dqn_lab report grid\n")
+
+
+def test_what_is_said_of_all_jobs_is_said_once(cli, quick):
+    words = [word for word in quick if not word.startswith("display")]
+    slow = cli("train", "-m", *words, "experiment=q_learning_cartpole", "steps=200", "seed=range(2)")
+    assert slow.out.count("not fused") == 1
+
+
+def test_a_grid_of_seeds_is_named_by_what_its_jobs_have_in_common(cli, quick):
+    out = cli("train", "-m", "seed=0,1", "network.hidden=[4]", *quick, "hydra.sweep.dir=grid").out
+    (line,) = [line for line in out.splitlines() if "mean final return" in line]
+    assert line.startswith("network.hidden=[4], ")
+
+
+def test_a_job_whose_record_is_gone_is_listed(cli, quick, monkeypatch):
+    from dqn_lab.cli import train
+
+    def without_record(config):
+        score = job(config)
+        for path in Path("grid").glob("*/run.json"):
+            path.write_text("{")
+        return score
+
+    job = train.job
+    monkeypatch.setattr(train, "job", without_record)
+    outcome = cli("train", "-m", "seed=0", *quick, "hydra.sweep.dir=grid")
+    assert outcome.code == 1
+    assert ": has no readable run.json\n" in outcome.out
+    assert "next " not in outcome.out
+
+
+def test_the_results_of_a_search_are_those_of_its_own_runs(cli, quick, capsys):
+    from dqn_lab.cli._grid import show_search
+
+    cli("train", "-m", "optimizer=sgd", "optimizer.lr=1e6,1e-4", *quick, "hydra.sweep.dir=found")
+    Path("found/sweep.json").unlink()
+    (failed, done) = sorted(Path("found").glob("optimizer*"), reverse=True)
+    assert show_search(Path("found"), {failed.absolute(), done.absolute()}) == 1
+    out = capsys.readouterr().out
+    assert "\n1 of 2 jobs completed\n" in out
+    assert f"failed: {failed.name}: the loss became" in out
 
 
 def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
@@ -182,9 +240,10 @@ def test_a_failed_job_does_not_stop_the_others(cli, quick):
     outcome = cli("train", "-m", "optimizer=sgd", "optimizer.lr=1e6,1e-4", *quick)
     assert outcome.code == 1
     assert "1 of 2 jobs completed" in outcome.out
-    assert "failed: optimizer=sgd,optimizer.lr=1000000.0" in outcome.out
-    (line,) = outcome.problems
+    (line,) = [line for line in outcome.out.splitlines() if "failed" in line]
+    assert line.startswith("  failed: optimizer=sgd,optimizer.lr=1000000.0")
     assert "the loss became" in line
+    assert outcome.err == ""
 
 
 def test_a_recipes_option_may_be_exchanged(cli, quick, tmp_path):
@@ -286,8 +345,9 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
         process.send_signal(number)
         _, errors = process.communicate(timeout=30)
     assert process.returncode == code
-    (line,) = errors.splitlines()
+    line, hint = errors.splitlines()
     assert line.startswith("error: interrupted at episode ")
+    assert hint == "next      python -m dqn_lab resume run"
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert rows.read_text().endswith("\n")
 

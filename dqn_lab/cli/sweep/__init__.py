@@ -9,6 +9,7 @@ from pathlib import Path
 from dqn_lab._paths import sweeps_directory
 from dqn_lab.cli import fail, warn
 from dqn_lab.cli._parser import Parser, directory
+from dqn_lab.cli._text import wrapped
 from dqn_lab.errors import ConfigError
 
 ONE_THREAD = dict.fromkeys(
@@ -71,8 +72,8 @@ def list_questions() -> int:
     width = max(map(len, found), default=0) + 2
     for name, path in found.items():
         with path.open(encoding="utf-8") as file:
-            print(f"{name:<{width}}{file.readline().lstrip('# ').strip()}")
-    print("\npython -m dqn_lab sweep NAME [--quick] asks one; see --help")
+            print(wrapped(f"{name:<{width}}{file.readline().lstrip('# ').strip()}", width))
+    print(f"\n{wrapped('python -m dqn_lab sweep NAME [--quick] asks one; see --help', 2)}")
     return 0
 
 

@@ -1,8 +1,9 @@
-"""What a running sweep shows: a table that redraws itself, or plain lines in a pipe."""
+"""What a running sweep or grid shows: a table that redraws itself, or plain lines in a pipe; and its results."""
 
 from __future__ import annotations
 
 import math
+import shlex
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,27 +11,30 @@ from pathlib import Path
 from statistics import fmean
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from dqn_lab.cli._display import LINES, say
-from dqn_lab.cli._text import labelled, number_of
+from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record
 from dqn_lab.tasks import task_of
 
 EVERY = 1.0  # seconds between two checks of the directories
+SHOWN = 10  # failed jobs listed at the end
+AROUND = 7  # lines of a terminal that a table needs beside its rows
 
 
 class Board:
-    """Follows a sweep's jobs through their `run.json`, whatever runs them.
+    """Follows the jobs of a sweep or a grid through their `run.json`, whatever runs them.
 
     Args:
-        title: the question.
-        jobs: all of the sweep's jobs, including completed ones.
-        directory: the sweep's.
+        title: the question; empty if there is none.
+        jobs: all of the jobs, including completed ones.
+        directory: where their directories are.
     """
 
     def __init__(self, title: str, jobs: Sequence[Job], directory: Path) -> None:
@@ -81,9 +85,7 @@ class Board:
         if self.first is None or self.done() in (self.first[1], total):
             return words
         seconds, ended = time.perf_counter() - self.first[0], self.done() - self.first[1]
-        minutes, seconds = divmod(int(seconds / ended * (total - self.done())), 60)
-        hours, minutes = divmod(minutes, 60)
-        return f"{words}, {f'{hours}:{minutes:02d}' if hours else minutes}:{seconds:02d} left"
+        return f"{words}, {clock(seconds / ended * (total - self.done()))} left"
 
     def variants(self) -> dict[str, list[str]]:
         """Returns the runs of each variant."""
@@ -97,16 +99,27 @@ class Board:
         scores = [self.scores[name] for name in names if name in self.scores]
         return f"{fmean(scores):.1f}" if scores else "–"
 
-    def words(self) -> str:
-        """Describes the sweep's progress in a line."""
+    def counts(self) -> str:
+        """Describes the progress in a line, without results."""
         counts = ", ".join(f"{self.count(status)} {status}" for status in ("running", "failed", "interrupted")
                            if self.count(status))  # fmt: skip
+        return f"{self.so_far()}{f' ({counts})' if counts else ''}"
+
+    def words(self) -> str:
+        """Describes the progress in a line, with each variant's mean."""
         means = "  ".join(f"{label}: {self.mean(names)}" for label, names in self.variants().items())
-        return f"{self.so_far()}{f' ({counts})' if counts else ''}  {means}"
+        return f"{self.counts()}  {means}"
+
+    def drawn(self, height: int) -> Group:
+        """Draws the progress for a terminal of some height: as a table, or in a line if there are too many variants."""
+        title = [Text(self.title)] if self.title else []
+        if len(self.variants()) + AROUND > height:
+            return Group(*title, Text(self.counts()))
+        return Group(*title, self.table(), Text(self.so_far()))
 
     def table(self) -> Table:
         """Draws each variant's progress in few columns, so that labels have room on a narrow terminal."""
-        table = Table(title=escape(self.title), caption=self.so_far(), box=box.SIMPLE_HEAD)
+        table = Table(box=box.SIMPLE_HEAD)
         table.add_column("variant", overflow="fold")
         failed = {status for status in ("failed", "interrupted") if self.count(status)}
         for name in ("done", "running", *sorted(failed), "return"):
@@ -128,21 +141,40 @@ class Board:
         for name, status in self.status.items():
             if status in ("failed", "interrupted") or name in errors:
                 reason = errors.get(name) or read_record(self.directory / name).get("error", "")
-                lines.append(f"  {'failed' if name in errors else status}: {name}{f': {reason}' if reason else ''}")
+                what = "failed" if name in errors else status
+                lines.append(fitting(f"  {what}: {name}{f': {reason}' if reason else ''}", 4))
         return lines
+
+
+def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> int:
+    """Prints the results by variant and the jobs that did not complete; returns 1 if there are such jobs.
+
+    Args:
+        board: the jobs.
+        errors: why jobs failed, by directory, if their run.json does not say so.
+        hint: print what to type next, if there are results.
+    """
+    board.look()
+    bad, place = board.problems(errors), shown(board.directory)
+    lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]
+    lines.append(to_copy("files", place))
+    if hint and board.count("completed"):
+        lines.append(to_copy("next", shlex.quote(place), "python -m dqn_lab report"))
+    say("\n" + "\n".join(lines))
+    return int(board.count("completed") < len(board.status))
 
 
 def summary(board: Board) -> list[str]:
     """Returns a line for each variant: its mean final return and how many of its runs succeeded."""
     variants = board.variants()
-    width = max(map(len, variants)) + 2
+    width = max(map(columns, variants), default=0) + 2
     lines = [f"{board.count('completed')} of {len(board.status)} jobs completed"]
     for label, names in variants.items():
         done = [name for name in names if name in board.scores]
         wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
         text = f"mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
-        lines.append(labelled(label, width, text))
+        lines.append(labelled(label, width, text if done else "no results"))
     return lines
 
 
@@ -151,7 +183,8 @@ class Watch:
 
     def __init__(self, board: Board, console: Console) -> None:
         self.board, self.console = board, console
-        self.live = Live(board.table(), console=console, auto_refresh=False) if console.is_terminal else None
+        # what it drew goes away at the end, when the results are printed
+        self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._follow, daemon=True)
         self.printed = board.done()
@@ -159,6 +192,7 @@ class Watch:
     def __enter__(self) -> Watch:
         if self.live:
             self.live.start()
+            self._show()
         self.thread.start()
         return self
 
@@ -176,7 +210,7 @@ class Watch:
     def _show(self) -> None:
         self.board.look()
         if self.live:
-            self.live.update(self.board.table(), refresh=True)
+            self.live.update(self.board.drawn(self.console.height), refresh=True)
         elif (self.board.done() - self.printed) * LINES >= len(self.board.status):
             self.printed = self.board.done()
             say(f"{self.printed / len(self.board.status):4.0%}  {self.board.words()}")

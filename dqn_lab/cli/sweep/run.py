@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,8 @@ from dqn_lab._memory import shared_by
 from dqn_lab.cli import _interrupt, _overrides, _worker, report, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._display import say
-from dqn_lab.cli._text import shown
-from dqn_lab.cli.sweep.board import Board, Watch, summary
+from dqn_lab.cli._text import fitting, shown
+from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
 from dqn_lab.cli.sweep.ledger import add_to, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
@@ -29,7 +28,6 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import safe_name, set_aside, write_sweep
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
-SHOWN = 10  # failed jobs listed in the summary
 SETTLED = ("completed", "running")  # states of jobs that are not run again
 LONGEST = 160  # characters of a directory's name
 
@@ -153,10 +151,10 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
                 errors = launch(config, plan, waiting, directory)
     except KeyboardInterrupt as error:
         _interrupt.ignore()
-        _show(board, directory, errors, hint=False)
+        show_results(board, errors, hint=False)
         error.args = ("interrupted; run the same command again to continue",)
         raise
-    return _show(board, directory, errors, hint)
+    return show_results(board, errors, hint)
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
@@ -176,16 +174,5 @@ def _prepare_directories(plan: Plan, directory: Path) -> list[Job]:
     parts += [f"{count} {what}{' already' if what in SETTLED else ''}" for what in (*SETTLED, "resumed")
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []
-    say(", ".join(parts))
+    say(fitting(", ".join(parts), 2))
     return waiting
-
-
-def _show(board: Board, directory: Path, errors: dict[str, str], hint: bool) -> int:
-    """Prints the results and, as a hint, what to type next; returns 1 if a job did not complete."""
-    board.look()
-    bad = board.problems(errors)
-    lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]
-    place = shown(directory)
-    lines += [f"files     {place}", *([f"next      python -m dqn_lab report {shlex.quote(place)}"] if hint else [])]
-    say("\n" + "\n".join(lines))
-    return int(board.count("completed") < len(board.status))

@@ -1,0 +1,83 @@
+"""Text as wide as the terminal: nothing is cut, and what is copied works."""
+
+import io
+import os
+import subprocess
+
+import pytest
+
+from dqn_lab.cli._text import clock, columns, fitting, labelled, padded, to_copy, wrapped
+
+PATH = "outputs/2026-11-29/09-17-57_steps=8000,episodes=null-5d03030f"
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Makes stdout a terminal of so many columns."""
+
+    def make(width):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setattr("sys.stdout", Terminal())
+
+    return make
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_lines_fit_and_words_stay_whole(terminal, width):
+    terminal(width)
+    text = "error: outputs: is not a run; runs below it: " + ", ".join([PATH[:40]] * 3)
+    lines = fitting(text, 2).splitlines()
+    assert all(len(line) < width for line in lines)
+    assert " ".join(line.strip() for line in lines) == text
+    assert lines[1].startswith("  o")
+
+
+def test_a_pipe_gets_one_line():
+    text = "word " * 100 + "end"
+    assert fitting(text, 2, io.StringIO()) == text
+    assert to_copy("next", "a" * 200, "python -m dqn_lab report", io.StringIO()).count("\n") == 0
+
+
+def test_spaces_between_columns_are_kept(terminal):
+    terminal(80)
+    assert wrapped("  label     text  more", 4) == "  label     text  more"
+
+
+def test_korean_letters_take_two_columns(terminal):
+    terminal(60)
+    assert columns("가나 ab") == 7
+    assert padded("가나", 6) == "가나  "
+    assert labelled("가나", 6, "x") == "가나  x"
+    assert all(columns(line) < 60 for line in wrapped("목표 신경망을 " * 20, 2).splitlines())
+
+
+@pytest.mark.parametrize(("width", "lines"), [
+    (120, [f"next      echo report {PATH}"]),
+    (80, ["next      echo report \\", f"          {PATH}"]),
+    (65, ["next      echo report \\", PATH]),
+])  # fmt: skip
+def test_a_command_is_copied_whole(terminal, width, lines):
+    """A shell reads both lines as one command."""
+    terminal(width)
+    made = to_copy("next", PATH, "echo report")
+    assert made.splitlines() == lines
+    if os.name == "posix":
+        shell = subprocess.run(["sh", "-c", made.removeprefix("next")], capture_output=True, text=True, check=True)
+        assert shell.stdout == f"report {PATH}\n"
+
+
+def test_a_path_has_a_line_of_its_own_if_it_is_long(terminal):
+    terminal(70)
+    assert to_copy("files", PATH) == f"files\n{PATH}"
+    terminal(80)
+    assert to_copy("files", PATH) == f"files     {PATH}"
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (727, "12:07"), (4327, "1:12:07")])
+def test_a_duration_is_written_in_one_way(seconds, text):
+    assert clock(seconds) == text
