@@ -13,14 +13,27 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
+from matplotlib.ticker import FuncFormatter
 
-from dqn_lab.analysis.figures.style import CONTROL, SOFT, Layout, Look, Looks, canvas, legend, legend_rows, round_ticks
-from dqn_lab.analysis.figures.text import shorten, width, wrap
+from dqn_lab.analysis.figures.style import (
+    CONTROL,
+    SOFT,
+    Layout,
+    Look,
+    Looks,
+    canvas,
+    in_percent,
+    legend,
+    legend_rows,
+    round_ticks,
+)
+from dqn_lab.analysis.figures.text import SIZE, fit, inches, wrap
 
 Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
 MAX_LINES = 2  # with more variants, each gets a small plot: three overlapping bands turn brown
+TITLE = 8  # points, of a small plot's name
 MAX_POINTS = 200  # of a line
+BESIDE = 2.5  # inches, of a name beside the end of its line
 
 
 def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metric: str, control: str | None) -> Figure:
@@ -47,7 +60,7 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
         _from_zero(plots[0])
         return figure
     beside = not layout.narrow and len(names) > 1
-    right = min(0.12 + 0.075 * max(map(width, names)), 2.6) if beside else 0.15
+    right = 0.18 + min(max(inches(name, bold=True) for name in names), BESIDE) if beside else 0.15
     rows = 0 if beside or len(names) == 1 else legend_rows(names, layout)
     height = 2.7 + 0.2 * rows if layout.narrow else 3.6
     figure, axes = canvas(layout, height, right=right, top=0.35 + 0.2 * rows)
@@ -108,7 +121,7 @@ def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) ->
     places = spread(ends, 0.062 * (high - low), low, high)
     for name, place in places.items():
         text = axes.annotate(
-            shorten(name, 33), (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
+            fit(name, BESIDE), (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
         )
         text.set(color=looks[name].colour, va="center", fontweight="bold")
 
@@ -144,14 +157,15 @@ def _small_multiples(
     """Draws a small plot for each variant on shared axes, with the control in grey behind it."""
     columns = 2 if layout.narrow else 3 if len(names) in (3, 5, 6) else 4
     figure, plots = _grid(len(names), layout, columns)
+    room = plots[0].get_position().width * layout.width + 0.1
     for place, (name, axes) in enumerate(zip(names, plots, strict=True)):
         if control in names and name != control:
             draw(axes, data[data["variant"] == control], Look(CONTROL, "-"), True)
         draw(axes, data[data["variant"] == name], looks[name], False)
         axes.set_title(
-            wrap(name, int(layout.width / columns / 0.083)),
+            wrap(name, room * SIZE / TITLE),
             loc="left",
-            fontsize=8,
+            fontsize=TITLE,
             color=looks[name].colour,
             fontweight="bold",
         )
@@ -168,7 +182,7 @@ def _grid(number: int, layout: Layout, columns: int) -> tuple[Figure, list[Axes]
     figure = Figure(figsize=(layout.width, height))
     plots = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
     figure.subplots_adjust(left=0.45 / layout.width, right=1 - 0.12 / layout.width, top=1 - 0.36 / height,
-                           bottom=0.5 / height, wspace=0.12, hspace=0.42)  # fmt: skip
+                           bottom=0.5 / height, wspace=0.2, hspace=0.42)  # fmt: skip
     for spare in plots[number:]:
         spare.set_visible(False)
     return figure, list(plots[:number])
@@ -240,7 +254,7 @@ def _stairs(
         legend(axes, {name: looks[name] for name in names}, layout)
         plots = [axes]
     plots[0].set_ylim(-0.02, 1.02)
-    plots[0].yaxis.set_major_formatter(PercentFormatter(1))
+    plots[0].yaxis.set_major_formatter(in_percent())
     return figure, plots
 
 

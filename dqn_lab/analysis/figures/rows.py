@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
 
-from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, round_ticks
-from dqn_lab.analysis.figures.text import shorten, width
+from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, in_percent, round_ticks
+from dqn_lab.analysis.figures.text import fit, inches, shorten
 
 MAX_DOTS = 1_000  # in a figure
+BESIDE = 2.3  # inches: longer names go above their rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ def intervals(
     axes.set_xlabel(label, loc="left")
     if share:
         axes.set_xlim(-0.02, 1.02)
-        axes.xaxis.set_major_formatter(PercentFormatter(1))
+        axes.xaxis.set_major_formatter(in_percent())
     if zero:
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.02 * (high - low)), max(high, 0.02 * (high - low)))
@@ -105,10 +105,11 @@ def _rows(
     rows: Sequence[Estimate], layout: Layout, above_height: float, beside_height: float, top: float
 ) -> tuple[Figure, Axes, bool]:
     """Makes axes with room for names beside the rows, or above them if they are too long."""
-    longest, words = max(width(row.variant) for row in rows), max(len(row.text) for row in rows)
-    above = layout.narrow or longest > 26
-    left = 0.15 if above else 0.2 + 0.08 * longest
-    right = 0.15 if above or not words else 0.25 + 0.072 * words
+    longest, words = (max(inches(text, bold) for text in texts) for texts, bold in
+                      (([row.variant for row in rows], True), ([row.text for row in rows], False)))  # fmt: skip
+    above = layout.narrow or longest > BESIDE
+    left = 0.15 if above else 0.2 + longest
+    right = 0.15 if above or not words else 0.25 + words
     height = above_height if above else beside_height
     figure, axes = canvas(layout, top + 0.45 + height * len(rows), left=left, right=right, top=top)
     axes.set_ylim(len(rows) - 0.5, -0.7 if above else -0.5)
@@ -119,9 +120,9 @@ def _rows(
 
 def _name_row(axes: Axes, place: int, row: Estimate, colour: str, above: bool) -> None:
     height = place - 0.44 if above else place
-    inches = axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
-    room = int((inches - 0.075 * len(row.text)) / 0.09) if above else 26
-    for words, side, bold in ((shorten(row.variant, room), 0, True), (row.text, 1, False)):
+    room = axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
+    room = room - inches(row.text) - 0.1 if above else BESIDE
+    for words, side, bold in ((fit(row.variant, room), 0, True), (row.text, 1, False)):
         if words:
             axes.annotate(
                 words, (side, height), xytext=(0 if above else (-8, 10)[side], 0), textcoords="offset points",

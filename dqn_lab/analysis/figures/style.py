@@ -15,9 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from dqn_lab.analysis.figures.text import lacking, quiet, set_fonts, shorten, width
+from dqn_lab.analysis.figures.text import SIZE, lacking, quiet, set_fonts, shorten, width
 
 # name: (on white paper, on dark paper); the page refers to them by name, files have the first
 COLOURS = {
@@ -42,7 +42,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "dqn_lab",
     "font.family": "sans-serif",
-    "font.size": 9,
+    "font.size": SIZE,
     "path.simplify": False,
     "text.parse_math": False,  # labels are plain text, whatever characters they contain
     "text.color": INK,
@@ -190,6 +190,11 @@ def even_places(number: int, most: int) -> list[int]:
     """Picks at most `most` of `number` places, evenly spaced, including the first and the last."""
     chosen: list[int] = np.linspace(0, number - 1, min(number, most)).round().astype(int).tolist()
     return chosen
+
+
+def in_percent() -> PercentFormatter:
+    """Returns a formatter of shares of 1, written as in the page's text."""
+    return PercentFormatter(1, symbol="\u00a0%")
 
 
 def round_ticks(number: int) -> MaxNLocator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 
-USUAL = "DejaVu Sans"  # comes with matplotlib
+USUAL = "DejaVu Sans"  # comes with matplotlib; wider than most, so that what fits in it fits in a browser's font
+SIZE = 9  # points
 INVISIBLE = ("Cc", "Cf", "Mn", "Zs")  # categories whose characters need no glyph
 
 
@@ -27,6 +29,22 @@ def _columns(sign: str) -> int:
     return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
 
 
+def inches(label: str, bold: bool = False) -> float:
+    """Measures a label at a figure's usual size; a character that the usual font lacks is as wide as an M."""
+    font = get_font(_usual(bold))
+    font.set_size(SIZE, 72)
+    font.set_text("".join(sign if _has(_usual(), sign) else "M" * (_columns(sign) > 0) for sign in label))
+    return float(font.get_width_height()[0]) / 64 / 72
+
+
+def fit(label: str, room: float) -> str:
+    """Shortens a bold label to some inches."""
+    columns = width(label)
+    while columns > 1 and inches(shorten(label, columns), bold=True) > room:
+        columns -= 1
+    return shorten(label, columns)
+
+
 def shorten(label: str, columns: int) -> str:
     """Shortens a label to at most `columns` columns."""
     if width(label) <= columns:
@@ -37,19 +55,19 @@ def shorten(label: str, columns: int) -> str:
         if taken > columns:
             break
         kept += sign
-    return f"{kept.rstrip()}…"
+    return f"{kept.rstrip(' .,=')}…"
 
 
-def wrap(label: str, columns: int, lines: int = 2) -> str:
-    """Breaks a label at its spaces into at most `lines` lines, and shortens what does not fit."""
+def wrap(label: str, room: float, lines: int = 2) -> str:
+    """Breaks a bold label at its spaces into at most `lines` lines of some inches, and shortens what does not fit."""
     found = [""]
     for word in label.split(" "):
         longer = f"{found[-1]} {word}".lstrip()
-        if width(longer) <= columns or not found[-1] or len(found) == lines:
+        if inches(longer, bold=True) <= room or not found[-1] or len(found) == lines:
             found[-1] = longer
         else:
             found.append(word)
-    return "\n".join(shorten(line, columns) for line in found)
+    return "\n".join(fit(line, room) for line in found)
 
 
 def lacking(text: str) -> frozenset[str]:
@@ -72,8 +90,8 @@ def set_fonts(figure: Figure, signs: frozenset[str]) -> str:
 
 
 @lru_cache
-def _usual() -> str:
-    return str(findfont(FontProperties(family=USUAL)))
+def _usual(bold: bool = False) -> str:
+    return str(findfont(FontProperties(family=USUAL, weight="bold" if bold else "normal")))
 
 
 @lru_cache(maxsize=10_000)
@@ -111,8 +129,17 @@ def _readable(path: str, sign: str) -> bool:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ignores warnings of missing glyphs: an SVG holds text, and `set_fonts` returns what a PNG would lack."""
+    """Ignores warnings of missing glyphs: an SVG holds text, and `set_fonts` returns what a PNG would lack.
+
+    Also those of fonts that have no bold face, for which the next one is taken.
+    """
+    log = logging.getLogger("matplotlib.font_manager")
+    level = log.level
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
-        yield
+        log.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            log.setLevel(level)

@@ -69,6 +69,11 @@ def number(value: float, signed: bool = False) -> str:
     return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "−")
 
 
+def plain(value: float) -> str:
+    """Writes a number that a person has chosen, such as a threshold, as it is."""
+    return f"{value:g}".replace("-", "−")
+
+
 def percent(value: float) -> str:
     """Writes a share of 1 as a percentage."""
     return "–" if math.isnan(value) else f"{100 * value:.0f} %"

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from dqn_lab.analysis.figures.style import COLOURS
 from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.sections import Section
 
 HERE = Path(__file__).parent
+NAME = re.compile(r"[=/]|^\W?--\w|\w[._]\w")  # an override, a path, an option, a key
+PART = re.compile(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])|(?<=[a-z][._])(?=[a-z])")  # where a name may break
 MOST_ROWS = 500  # of a table, and of the list of what was left out
 
 
@@ -70,6 +73,15 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-") or "section"
 
 
-def _wrap(text: str) -> str:
-    """Lets long names break between their parts, and keeps a number and its % together."""
-    return re.sub(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])", "\u200b", text).replace(" %", "\u00a0%")
+def _wrap(text: str) -> Markup:
+    """Breaks lines between words, and a long name between its parts only if it does not fit in a line of its own.
+
+    What is copied from the page has no character more. A number and its % stay together.
+    """
+    text = visible(text).replace(" %", "\u00a0%").replace("p, Holm", "p,\u00a0Holm")
+    return Markup("").join(_word(word) if NAME.search(word) else word for word in re.split(r"(\s+)", text))
+
+
+def _word(word: str) -> Markup:
+    parts = PART.split(word)
+    return Markup('<span class="word">{}</span>').format(Markup("<wbr>").join(parts))

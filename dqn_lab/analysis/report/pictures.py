@@ -15,7 +15,7 @@ from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import render
 from dqn_lab.analysis.report.dependence import dependence
 from dqn_lab.analysis.report.evidence import Evidence
-from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, number, percent
+from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, number, percent, plain
 from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import quoted
 
@@ -176,7 +176,7 @@ def _successes(found: Evidence) -> Iterator[Plan]:
     title = found.material.metric.title
     yield Plan(
         name="success_rates",
-        title=f"Runs that succeed: {title} of {found.threshold:g} or above",
+        title=f"Runs that succeed: {title} of {plain(found.threshold)} or above",
         caption="The share of runs, with its Wilson 95 % interval.",
         alt=f"Success rates: {said}.",
         draw=lambda layout: rows.intervals(estimates, found.shown, layout, label="share of runs", share=True),
@@ -196,11 +196,11 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     )
     yield Plan(
         name="steps_to_threshold",
-        title=f"How soon an evaluation reaches {found.threshold:g}",
+        title=f"How soon an evaluation reaches {plain(found.threshold)}",
         caption="The share of runs with an evaluation at or above it by then (Turnbull's estimate, 95 % band; a run "
         "that stops earlier counts up to its end, and a line ends where few runs continue). Reaching it once is easier "
         "than ending there.",
-        alt=f"Share of runs that have reached {found.threshold:g} over environment steps; in the end: {said}.",
+        alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {said}.",
         draw=lambda layout: curves.reached(data, found.shown, layout, control=found.control),
         data=data,
     )

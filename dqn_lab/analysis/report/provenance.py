@@ -87,8 +87,14 @@ def versions(material: Material) -> dict[str, str]:
     if len(started):
         found["started"] = started.min() if started.min() == started.max() else f"{started.min()} to {started.max()}"
     if "wall_seconds" in runs and (seconds := runs["wall_seconds"].sum()) > 0:
-        found["time of all runs"] = f"{seconds / 3600:,.2f} hours" if seconds > 3600 else f"{seconds / 60:,.1f} minutes"
+        found["time of all runs"] = _duration(seconds)
     return found
+
+
+def _duration(seconds: float) -> str:
+    sizes = ((3600, "hours"), (60, "minutes"), (1, "seconds"))
+    size, unit = next((each for each in sizes if seconds >= 2 * each[0]), sizes[-1])
+    return f"{seconds / size:,.1f} {unit}"
 
 
 def _values_text(values: pd.Series[Any]) -> str:

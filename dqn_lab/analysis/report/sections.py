@@ -15,7 +15,7 @@ from dqn_lab.analysis.report.cautions import of_section
 from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import count_seeds, number, percent
+from dqn_lab.analysis.report.metrics import count_seeds, number, percent, plain
 from dqn_lab.analysis.report.plan import Picture
 from dqn_lab.analysis.report.tables import Table, interval
 from dqn_lab.analysis.sentence import quoted
@@ -78,7 +78,7 @@ def _describe(found: Evidence, row: dict[Any, Any]) -> str:
         text = f"{name} has a {metric.title} of {number(row['mean'])}, with one seed"
         if found.threshold is None:
             return f"{text}."
-        return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {found.threshold:g}."
+        return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {plain(found.threshold)}."
     spread = (
         "" if pd.isna(row["mean_low"]) else f", 95 % interval {number(row['mean_low'])} to {number(row['mean_high'])}"
     )
@@ -86,7 +86,7 @@ def _describe(found: Evidence, row: dict[Any, Any]) -> str:
     if found.threshold is None:
         return f"{text}."
     share = interval(row, "success_low", "success_high", percent)
-    return f"{text}; {row['successes']} of {row['seeds']} runs reach {found.threshold:g} (95 % interval {share})."
+    return f"{text}; {row['successes']} of {row['seeds']} runs reach {plain(found.threshold)} (95 % interval {share})."
 
 
 def _about(found: Evidence) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from dqn_lab.analysis.report.metrics import ENOUGH, Metric, number, percent
+from dqn_lab.analysis.report.metrics import ENOUGH, Metric, number, percent, plain
 from dqn_lab.analysis.report.neutral import csv, markdown
 from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
@@ -65,17 +65,17 @@ def interval(row: Row, low: str, high: str, write: Callable[[float], str] = numb
 
 def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
     """Makes the table of each variant's summary, as `summarize` returns it."""
-    enough = bool((summary["seeds"] >= ENOUGH).any())
+    several, enough = bool((summary["seeds"] > 1).any()), bool((summary["seeds"] >= ENOUGH).any())
     columns: dict[str, Callable[[Row], str]] = {
         "variant": lambda row: str(row["variant"]),
         "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
         "mean": lambda row: number(row["mean"]),
-        "95 % interval": lambda row: interval(row, "mean_low", "mean_high"),
+        **({"95 % interval": lambda row: interval(row, "mean_low", "mean_high")} if several else {}),
         "median": partial(_of_enough, "median") if enough else lambda row: number(row["median"]),
         **({"10th percentile": partial(_of_enough, "p10"), "IQM": partial(_of_enough, "iqm")} if enough else {}),
     }
     if threshold is not None:
-        columns[f"runs at {threshold:g} or above"] = lambda row: (
+        columns[f"runs at {plain(threshold)} or above"] = lambda row: (
             f"{row['successes']} of {row['seeds']} ({interval(row, 'success_low', 'success_high', percent)})"
         )
     return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
@@ -134,4 +134,10 @@ def _cell(name: str, row: Row) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
-    return "–" if pd.isna(value) else f"{value:.10g}" if float(value).is_integer() else number(value)
+    return "–" if pd.isna(value) else _written(name, float(value))
+
+
+def _written(name: str, value: float) -> str:
+    """Writes all of a column with the same number of places, so that they stand below one another."""
+    places = {"seed": ".0f", "final_step": ",.0f"}
+    return f"{value:{places[name]}}" if name in places else number(value)

@@ -115,3 +115,43 @@ def test_every_file_that_the_page_links_to_is_there(browser, sweep):
     assert len(links) > 20
     assert [link for link in links if not (report.index.parent / link).is_file()] == []
     page.close()
+
+
+LABELS = {"x": ({},), "the last of them, wide letters: mmmm MMMM wwww": ({"target.interval": 1},),
+          "열 에피소드마다 복사하는 목표 신경망": ({"target.interval": 100},)}  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("width", [1280, 700, 390])
+def test_no_label_is_cut_and_no_table_is_too_wide(browser, make, tmp_path, width, count):
+    """Two variants are named beside their lines, three above their plots; tables of results never scroll sideways."""
+    variants = {label: own[0] for label, own in list(LABELS.items())[:count]}
+    directory = make.sweep(tmp_path / "labels", list(variants.values()), range(5), make.noisy)
+    prefixes = {label: ",".join(f"{k}={v}" for k, v in own.items()) or "plain" for label, own in variants.items()}
+    report = write_report(make.declare(directory, prefixes, question="목표?", control="x", seeds=range(5)))
+    page = browser.new_page(viewport={"width": width, "height": 900})
+    page.goto(report.index.as_uri())
+    cut = page.evaluate(
+        "() => [...document.querySelectorAll('svg')].filter(svg => svg.clientWidth).flatMap(svg => {"
+        "const all = svg.getBoundingClientRect();"
+        "return [...svg.querySelectorAll('text')].filter(text => {const own = text.getBoundingClientRect();"
+        "return own.left < all.left - 1 || own.right > all.right + 1}).map(text => text.textContent)})"
+    )
+    assert cut == []
+    wide = page.evaluate(
+        "() => [...document.querySelectorAll('.numbers .scroll')].filter(each => each.scrollWidth > each.clientWidth)"
+        ".map(each => each.getAttribute('aria-label'))"
+    )
+    assert wide == []
+    page.close()
+
+
+def test_what_is_copied_from_the_page_has_no_invisible_character(browser, make, tmp_path):
+    """A zero-width space within an override would make a command that was pasted fail."""
+    make.sweep(tmp_path / "grid", [{"target.interval": value} for value in (1, 10)], range(5), make.noisy)
+    page = browser.new_page()
+    page.goto(write_report(tmp_path / "grid").index.as_uri())
+    text = page.evaluate("document.body.innerText")
+    assert "target.interval=10" in text
+    assert "\u200b" not in text
+    page.close()

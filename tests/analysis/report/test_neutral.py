@@ -10,9 +10,11 @@ import pytest
 from dqn_lab.analysis.figures import rows
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import looks, render
-from dqn_lab.analysis.figures.text import shorten, width, wrap
+from dqn_lab.analysis.figures.text import fit, inches, shorten, width, wrap
+from dqn_lab.analysis.report.metrics import plain
 from dqn_lab.analysis.report.neutral import csv, markdown, unquoted, visible
-from dqn_lab.analysis.report.provenance import shared
+from dqn_lab.analysis.report.page import _wrap
+from dqn_lab.analysis.report.provenance import shared, versions
 
 
 @pytest.mark.parametrize(("text", "shown"), [
@@ -46,7 +48,36 @@ def test_labels_are_cut_and_broken_by_the_columns_they_take():
     assert (width("목표"), width("abc"), width("e\u0301")) == (4, 3, 1)
     assert shorten("목표 신경망", 6) == "목표…"
     assert shorten("short", 5) == "short"
-    assert wrap("one two three four", 9) == "one two\nthree fo…"
+    assert shorten("optimizer.lr=0.1", 11) == "optimizer…"
+    assert wrap("one two three four", inches("three fo…", bold=True)) == "one two\nthree fo…"
+
+
+def test_a_label_is_measured_by_its_letters():
+    assert inches("mmmm") > 2 * inches("llll")
+    assert inches("bold", bold=True) > inches("bold")
+    assert inches("목표") == pytest.approx(inches("MM"), abs=0.01)
+    assert fit("mmmmmmmm", 0.5) == shorten("mmmmmmmm", 4)
+    assert fit("llll", 0.5) == "llll"
+
+
+def test_a_name_breaks_only_between_its_parts_and_first_between_words():
+    assert _wrap("a b") == "a b"
+    assert _wrap("95 % of <b>") == "95\u00a0% of &lt;b&gt;"
+    assert _wrap("target.interval=10, x") == '<span class="word">target.<wbr>interval=<wbr>10,</span> x'
+    assert _wrap("(the first; --control)") == '(the first; <span class="word">--control)</span>'
+    assert _wrap("lr=1\x07") == '<span class="word">lr=<wbr>1\\x07</span>'
+
+
+@pytest.mark.parametrize(("seconds", "text"), [
+    (0.4, "0.4 seconds"), (60, "60.0 seconds"), (150, "2.5 minutes"), (9000, "2.5 hours"),
+])  # fmt: skip
+def test_a_time_has_a_unit_in_which_it_is_not_zero(seconds, text):
+    runs = pd.DataFrame({"directory": ["a"], "wall_seconds": [seconds]})
+    assert versions(SimpleNamespace(runs=runs))["time of all runs"] == text
+
+
+def test_a_negative_threshold_has_a_minus_sign():
+    assert (plain(-100.0), plain(0.5)) == ("−100", "0.5")
 
 
 def draw(label):

@@ -500,7 +500,7 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     assert "with the bounds of the return built in (it lies between −10 and 600)" in text
 
 
-def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path):
+def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path, caplog):
     labels = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>|x", "목표\x07", "\u202e\t"]
     variants = [{"target.interval": value} for value in range(1, len(labels) + 1)]
     make.sweep(tmp_path / "s", variants, range(2), make.noisy)
@@ -514,6 +514,7 @@ def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path):
         ElementTree.parse(path)
     results = (tmp_path / "s" / "report" / "tables" / "results.csv").read_text()
     assert "\n'=cmd" in results
+    assert "findfont" not in caplog.text
     assert not set(results) & {"\x07", "\u202e", "\t"}
 
 
@@ -540,6 +541,8 @@ def test_a_single_run_has_a_name_and_a_curve_and_no_interval(cli, make, tmp_path
     assert "Greedy return of one run." in text
     assert "One seed says little" in text
     assert "P(better)" not in text
+    assert "95 % interval" not in text
+    assert "12.5 seconds" in text
     assert [path.stem for path in sorted((run / "report" / "figures").glob("*.svg"))] == ["learning_curves"]
     curve = pd.read_csv(run / "report" / "tables" / "learning_curves.csv")
     assert curve["low"].isna().all()
@@ -557,3 +560,18 @@ def test_with_very_many_runs_the_page_shows_some_and_the_tables_all(cli, make, t
     assert "Of 15 runs, 6 are shown, evenly spaced in that order." in text
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")) == 4
+
+
+@only_words
+def test_the_numbers_of_a_column_have_one_form(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(2), lambda variant, seed: 500.0 - seed / 4)
+    cli(tmp_path / "s")
+    table = (tmp_path / "s" / "report" / "tables" / "runs.md").read_text().splitlines()
+    assert [cell.strip() for cell in table[4].split("|")[2:-1]] == [
+        "0",
+        "completed",
+        "500.0",
+        "505.0",
+        "400.0",
+        "8,000",
+    ]
