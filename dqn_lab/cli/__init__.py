@@ -83,7 +83,7 @@ def warn(*lines: str) -> None:
     os.environ[WARNED] = "\n".join(told)
 
 
-def _help() -> str:
+def _overview() -> str:
     """Returns what this program is, and its commands, as wide as the terminal."""
     return "\n".join([
         wrapped("usage: python -m dqn_lab COMMAND …        (or: dqn-lab COMMAND …)", 7),
@@ -106,7 +106,7 @@ def _help() -> str:
 def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments or [""]
     if command in ("-h", "--help", "help"):
-        print(_help())
+        print(_overview())
         return 0
     if command == "--version":
         print(f"dqn_lab {__version__}")
@@ -120,7 +120,7 @@ def _dispatch(arguments: list[str]) -> int:
     if command in COMMANDS:
         return int(importlib.import_module(f"dqn_lab.cli.{command}").main(rest))
     if not command:
-        print(_help(), file=sys.stderr)
+        print(_overview(), file=sys.stderr)
         return 2
     from dqn_lab._nearest import nearest
 

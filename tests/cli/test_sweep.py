@@ -1,5 +1,6 @@
 """`sweep`: what it writes, what it skips, what it runs again, and how it ends."""
 
+import io
 import json
 import os
 import shutil
@@ -12,10 +13,11 @@ from types import SimpleNamespace
 
 import pytest
 from omegaconf import OmegaConf
+from rich.console import Console
 
 from dqn_lab import interrupt, records
 from dqn_lab.cli.sweep import board, plan, run, search
-from dqn_lab.cli.sweep.board import Board
+from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
 from dqn_lab.records import write_record
@@ -579,3 +581,29 @@ def test_the_board_and_the_report_agree_on_what_is_solved(tmp_path, env, thresho
     assert found.thresholds.get("one") == threshold
     known = find_task(task_name({f"env.{key}": value for key, value in env.items()}))
     assert (known and known.threshold) == threshold
+
+
+def test_a_board_is_a_line_where_a_table_does_not_fit(tmp_path):
+    board = Board("Why?", [SimpleNamespace(variant=str(name), directory=str(name)) for name in range(30)], tmp_path)
+    screens = []
+    for height in (40, 30):
+        console = Console(file=io.StringIO(), width=80, height=height, force_terminal=True, color_system=None)
+        console.print(board.drawn(height))
+        screens.append(console.file.getvalue())
+    assert "return" in screens[0]
+    assert len(screens[0].splitlines()) <= 40
+    assert screens[1].splitlines() == ["Why?", "0 of 30 jobs"]
+
+
+def test_what_was_drawn_of_a_board_goes_away_and_its_title_is_not_cut(tmp_path):
+    question = "Does a target network matter, and how should it follow?"
+    board = Board(question, [SimpleNamespace(variant="a", directory="a")], tmp_path)
+    screen = io.StringIO()
+    with Watch(board, Console(file=screen, width=80, height=40, force_terminal=True, color_system=None)):
+        assert f"{question}\n" in screen.getvalue().replace(" \n", "\n")
+    assert screen.getvalue().endswith("\x1b[1A\x1b[2K")
+
+
+def test_a_variant_without_results_says_so(tmp_path):
+    board = Board("?", [SimpleNamespace(variant="목표", directory="a")], tmp_path)
+    assert summary(board) == ["0 of 1 jobs completed", "목표  no results"]

@@ -81,3 +81,17 @@ def test_a_path_has_a_line_of_its_own_if_it_is_long(terminal):
 @pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (727, "12:07"), (4327, "1:12:07")])
 def test_a_duration_is_written_in_one_way(seconds, text):
     assert clock(seconds) == text
+
+
+@pytest.mark.parametrize("width", [60, 80])
+@pytest.mark.parametrize("words", [
+    (), ("sweep",), ("components",), ("components", "buffer"), ("components", "experiment"), ("train", "--help"),
+    ("train", "network=mpl24", "foo=3"), ("no_command",),
+])  # fmt: skip
+def test_no_line_of_help_or_of_an_error_is_wider_than_the_terminal(cli, monkeypatch, width, words):
+    """Except for a single word that is longer."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("dqn_lab.cli.fitting", lambda text, indent, _: wrapped(text, indent))
+    outcome = cli(*words)
+    lines = (outcome.out + outcome.err).splitlines()
+    assert [line for line in lines if columns(line) >= width and len(line.split()) > 1] == []
