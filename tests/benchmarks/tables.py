@@ -26,9 +26,20 @@ WIDTH = 120
 
 def quotation(question):
     """Returns a question's answer, as the report says it, as a quotation."""
+    return said(load_shipped(question), "final_return", question)
+
+
+def early(question):
+    """Returns the answer that the evaluations after a fifth of the steps would give."""
+    evaluations = load_shipped(question, table="evaluations")
+    return said(evaluations[evaluations["step"] == evaluations["step"].max() / 5], "return_mean", question)
+
+
+def said(scores, metric, question):
+    """Returns the report's sentence as a quotation."""
     control = re.search(r"^control: (.*)$", find_question(question).read_text(encoding="utf-8"), re.MULTILINE)[1]
-    said = answer(compare(load_shipped(question), "final_return", control=control))
-    return textwrap.fill(said, WIDTH, initial_indent="> ", subsequent_indent="> ", break_on_hyphens=False)
+    sentence = answer(compare(scores, metric, control=control))
+    return textwrap.fill(sentence, WIDTH, initial_indent="> ", subsequent_indent="> ", break_on_hyphens=False)
 
 
 def variants(question):
@@ -54,7 +65,7 @@ def recipes(questions):
     return results.table([Path(question) for question in questions.split(", ")], threshold=None)
 
 
-PARTS = {"answer": quotation, "variants": variants, "recipes": recipes}
+PARTS = {"answer": quotation, "early": early, "variants": variants, "recipes": recipes}
 
 
 def written(text):
