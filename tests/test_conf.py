@@ -13,10 +13,11 @@ CONF = Path(__file__).parents[1] / "conf"
 OPTIONS = [
     (group, path.relative_to(CONF / group).with_suffix("").as_posix())
     for group in registry.GROUPS
-    for path in sorted((CONF / group).rglob("*.yaml"))
+    for path in sorted((CONF / group).rglob("[!_]*.yaml"))
 ]
 EXPERIMENTS = sorted(
-    path.relative_to(CONF / "experiment").with_suffix("").as_posix() for path in (CONF / "experiment").rglob("*.yaml")
+    path.relative_to(CONF / "experiment").with_suffix("").as_posix()
+    for path in (CONF / "experiment").rglob("[!_]*.yaml")  # those with `_` are shared by recipes
 )
 NEEDS = {  # what an option must be put together with, where the default run will not do
     ("network", "nature_cnn"): ("env.id=Pictures-v0",),

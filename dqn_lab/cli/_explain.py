@@ -183,7 +183,7 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     if missing.startswith(f"{key}/"):
         group, name = key, missing.removeprefix(f"{key}/")
     choices = sorted({*options(group), *(error.options or ())}, key=lambda option: ("/" in option, option))
-    what = f"{group}={name}" if value.startswith("[") or group != key else f"{key}={value}"
+    what = f"{group}={name}" if value.startswith("[") or (group, name) != (key, value) else f"{key}={value}"
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
     custom = f"; a custom one is named in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
     empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""

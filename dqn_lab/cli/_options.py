@@ -14,12 +14,20 @@ from dqn_lab.errors import ConfigError
 
 
 def options(group: str) -> dict[str, Path]:
-    """Lists a group's options and their files, those in folders last; if two have one name, the first counts."""
+    """Lists a group's options and their files, those in folders last; if two have one name, the first counts.
+
+    Files whose name begins with `_` are no options: they hold what several options share.
+    """
+    found = {name: path for name, path in _files(group).items() if not path.name.startswith("_")}
+    return dict(sorted(found.items(), key=lambda item: ("/" in item[0], item[0])))
+
+
+def _files(group: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for directory in directories():
         for path in (directory / group).rglob("*.yaml"):
             found.setdefault(path.relative_to(directory / group).with_suffix("").as_posix(), path)
-    return dict(sorted(found.items(), key=lambda item: ("/" in item[0], item[0])))
+    return found
 
 
 def add_typed_directory(words: list[str]) -> None:
@@ -48,7 +56,7 @@ def choices(typed: Mapping[str, str]) -> dict[str, list[str]]:
     found = _chosen(_default())
     recipe = typed.get("experiment")
     if recipe in options("experiment"):
-        found |= _chosen_by_recipe(options("experiment"), recipe)
+        found |= _chosen_by_recipe(_files("experiment"), recipe)
     found |= {key: value.strip("[]").split(",") for key, value in typed.items()}
     return {group: found.get(group, []) for group in GROUPS}
 

@@ -1,15 +1,14 @@
 """The results that come with the lab can be loaded, and agree with the READMEs."""
 
-import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from dqn_lab.analysis import (
     AnalysisError,
-    answer,
-    compare,
     learning_curves,
     load_configs,
     load_runs,
@@ -20,7 +19,7 @@ from dqn_lab.cli.sweep import find_question
 from dqn_lab.tasks import TASKS
 
 ROOT = Path(__file__).parents[2]
-ANSWERS, RESULTS = ((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in ("sweeps", "tests"))
+ANSWERS = (ROOT / "sweeps" / "README.md").read_text(encoding="utf-8")
 QUOTED, KOREAN = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".github/README.ko.md"))
 QUESTIONS = load_shipped()["question"].tolist()
 RECIPES = ("recipes", "recipes_acrobot", "recipes_mountain_car")
@@ -43,15 +42,15 @@ def test_every_variant_has_its_seeds_and_its_curves(question):
     assert set(curves["variant"]) == set(runs["variant"])
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-def test_the_readme_says_what_the_data_say(question):
-    control = re.search(r"^control: (.*)$", find_question(question).read_text(encoding="utf-8"), re.MULTILINE).group(1)
-    said = answer(compare(load_shipped(question), "final_return", control=control))
-    assert said in quotations(ANSWERS)
+def test_every_answer_is_in_the_readme():
+    assert set(re.findall(r"<!-- answer: (\w+) -->", ANSWERS)) >= set(QUESTIONS) - {"notebook"}
 
 
-def quotations(text):
-    return " ".join(line.removeprefix("> ") for line in text.splitlines() if line.startswith("> "))
+def test_the_readmes_answers_and_tables_are_the_datas():
+    program = ROOT / "tests" / "benchmarks" / "tables.py"
+    ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.count("agrees with the data") == 3
 
 
 def test_the_main_readme_quotes_the_answers():
@@ -82,14 +81,6 @@ def test_the_korean_table_of_deviations_is_the_datas():
     order = ["standard DQN", "64 different transitions", "two steps on halves", "loss over both actions", "Keras' Adam",
              "Glorot weights", "a time limit is an end", "last ε below its end", "the notebook"]  # fmt: skip
     assert [first or second for first, second in written] == [f"{means[name]:.1f}" for name in order]
-
-
-def test_the_readmes_table_of_recipes_is_the_datas():
-    path = Path(__file__).parents[1] / "benchmarks" / "results.py"
-    spec = importlib.util.spec_from_file_location("results", path)
-    results = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(results)
-    assert results.table([Path(name) for name in RECIPES], threshold=None) in RESULTS
 
 
 def test_an_unknown_question_is_answered_with_the_known_ones():
