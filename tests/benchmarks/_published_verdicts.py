@@ -1,9 +1,9 @@
 """How the lab's runs compare with a published number, decided by an interval that fits what was published.
 
 - Mean and standard deviation over a few seeds: the 95 % interval of the difference (Welch), whose few degrees of
-  freedom say how little three seeds tell. If it excludes zero, ours is better or worse. If it lies within a twentieth of
-  the task's range of returns, a margin fixed beforehand, they are equal. Otherwise the difference is undecided. Because
-  three seeds hardly ever decide, a second question needs only their mean: could it be the mean of three of our runs?
+  freedom say how little three seeds tell. If it excludes zero, ours is better or worse. If it lies within a twentieth
+  of the task's range of returns, a margin fixed beforehand, they are equal. Otherwise the difference is undecided.
+  Three seeds hardly ever decide, so a second question needs only their mean: could it be the mean of three of our runs?
 - One run: could it be one of ours?
 - A mean without a spread: could it be the mean of as many of our runs?
 
