@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 
 from dqn_lab.cli.sweep.question import read_question
 from dqn_lab.tasks import TASKS
@@ -165,8 +166,31 @@ def test_the_peers_table_compares_the_seeds_that_both_sides_have(peers, tmp_path
     rows = [f"zoo_dqn/cartpole,{side},{seed},{value},{value},{value}" for side, first in (("dqn_lab", 1), ("peer", 3))
             for seed, value in enumerate(range(first, first + 3))]  # fmt: skip
     path.write_text("\n".join([*rows, "zoo_dqn/cartpole,dqn_lab,3,9.0,9.0,9.0", "zoo_dqn/cartpole,dq"]))
-    found = peers.table(peers.read(path), ["zoo_dqn/cartpole", "zoo_dqn/acrobot"]).splitlines()
+    found = peers.table(peers.read(path)).splitlines()
     assert found[2] == (
         "| `zoo_dqn/cartpole` | final policy | 3 | 2.0 | 4.0 | −2.0 (−3.7 to −0.3) | equivalent within ±25 |"
     )
-    assert found[-1] == "| `zoo_dqn/acrobot` | | 0 | | | | not run |"
+    assert found[-1] == "| `cleanrl_dqn/cartpole` | | 0 | | | | not run |"
+
+
+def test_the_readmes_table_of_peers_is_the_datas(peers):
+    assert peers.table(peers.read(peers.DATA)) in (TESTS / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("side", ["dqn_lab", "peer"])
+def test_both_sides_of_cleanrl_run(peers, side):
+    found = peers.run("cleanrl_dqn/cartpole", side, 0, None, 200)
+    assert set(found) == set(peers.FIGURES)
+    assert 0 < found["training"] <= 200
+    assert 0 < found["final"] <= 500
+
+
+def test_cleanrls_projection_is_the_labs(peers):
+    from dqn_lab.value.categorical import project
+
+    c51 = importlib.import_module("cleanrl_c51").C51
+    generator = torch.Generator().manual_seed(0)
+    masses = torch.rand(8, 101, generator=generator).softmax(-1)
+    atoms = 260 * torch.rand(8, 101, generator=generator) - 130  # some beyond the support
+    atoms[0] = c51.support  # and some on it
+    torch.testing.assert_close(c51.project(atoms, masses), project(atoms, masses, c51.support), atol=1e-5, rtol=0)

@@ -1,8 +1,8 @@
 """Trains DQN with the algorithm of CleanRL's dqn.py, for `peers_learning.py`.
 
 It is written anew after https://github.com/vwxyzjn/cleanrl (commit fe8d8a0), whose own file needs an older Python, in
-the same order and with plain PyTorch: the settings, the network, the replay buffer (a ring, drawn from with
-replacement), then one loop that acts, steps, stores, updates and copies. Steps count from 0: there is an update at
+the same order and with plain PyTorch: the settings, the network and the loss, the replay buffer (a ring, drawn from
+with replacement), then one loop that acts, steps, stores, updates and copies. Steps count from 0: there is an update at
 step 10,010 and at every tenth from then on, and a copy, after the update, at 10,500 and at every 500th. The evaluation
 at the end is not theirs.
 
@@ -22,10 +22,29 @@ CAPACITY, BATCH_SIZE, LR, DISCOUNT = 10_000, 128, 2.5e-4, 0.99
 EPSILON_START, EPSILON_END, EPSILON_STEPS = 1.0, 0.05, 250_000
 
 
-def make_network(env):
+class DQN:
+    """What differs between their dqn.py and c51.py: the network's outputs, Q-values and the loss."""
+
+    num_outputs, eps = 1, 1e-8
+
+    @staticmethod
+    def q_values(outputs):
+        return outputs.squeeze(-1)  # [B, A, 1] to [B, A]
+
+    @classmethod
+    def loss(cls, online, target, batch):
+        obs, action, reward, next_obs, terminated = batch
+        with torch.no_grad():
+            best, _ = cls.q_values(target(next_obs)).max(dim=1)
+            goal = reward + DISCOUNT * best * (1 - terminated)
+        return nn.functional.mse_loss(cls.q_values(online(obs)).gather(1, action).squeeze(1), goal)
+
+
+def make_network(env, num_outputs):
+    num_actions = int(env.action_space.n)
     return nn.Sequential(
         nn.Linear(env.observation_space.shape[0], 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(),
-        nn.Linear(84, env.action_space.n),
+        nn.Linear(84, num_actions * num_outputs), nn.Unflatten(1, (num_actions, num_outputs)),
     )  # fmt: skip
 
 
@@ -52,26 +71,16 @@ class Replay:
         return self.obs, self.action, self.reward, self.next_obs, self.terminated
 
 
-def update(online, target, optimizer, batch):
-    obs, action, reward, next_obs, terminated = batch
-    with torch.no_grad():
-        best, _ = target(next_obs).max(dim=1)
-        goal = reward + DISCOUNT * best * (1 - terminated)
-    loss = nn.functional.mse_loss(online(obs).gather(1, action).squeeze(1), goal)
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def train(task, seed, num_steps):
+def train(algorithm, task, seed, num_steps):
     """Returns the network, and the returns and lengths of the training episodes."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     env = gym.make(task)
     env.action_space.seed(seed)
-    online, target = make_network(env), make_network(env)
+    online, target = (make_network(env, algorithm.num_outputs) for _ in range(2))
     target.load_state_dict(online.state_dict())
-    optimizer, replay = torch.optim.Adam(online.parameters(), lr=LR), Replay(env.observation_space.shape[0])
+    optimizer = torch.optim.Adam(online.parameters(), lr=LR, eps=algorithm.eps)
+    replay = Replay(env.observation_space.shape[0])
     returns, lengths, score, length = [], [], 0.0, 0
     obs, _ = env.reset(seed=seed)
     for step in range(num_steps):
@@ -79,7 +88,7 @@ def train(task, seed, num_steps):
             action = int(env.action_space.sample())
         else:
             with torch.no_grad():
-                action = int(online(torch.from_numpy(obs).unsqueeze(0)).argmax())
+                action = int(algorithm.q_values(online(torch.from_numpy(obs).unsqueeze(0))).argmax())
         next_obs, reward, terminated, truncated, _ = env.step(action)
         replay.add(obs, action, reward, next_obs, terminated)
         obs, score, length = next_obs, score + float(reward), length + 1
@@ -90,23 +99,26 @@ def train(task, seed, num_steps):
             obs, _ = env.reset()
         if step > LEARNING_STARTS:
             if step % TRAIN_INTERVAL == 0:
-                update(online, target, optimizer, replay.sample(rng))
+                loss = algorithm.loss(online, target, replay.sample(rng))
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
             if step % COPY_INTERVAL == 0:
                 target.load_state_dict(online.state_dict())
     return online, returns, lengths
 
 
-def main(name, seed, num_steps=STEPS):
+def main(algorithm, name, seed, num_steps=STEPS):
     torch.set_num_threads(1)
     task = _peers.TASKS[name]
-    network, returns, lengths = train(task, int(seed), int(num_steps))
+    network, returns, lengths = train(algorithm, task, int(seed), int(num_steps))
 
     @torch.no_grad()
     def greedy(obs):
-        return network(torch.from_numpy(obs)).argmax(1).tolist()
+        return algorithm.q_values(network(torch.from_numpy(obs))).argmax(1).tolist()
 
     _peers.print_figures(returns, lengths, _peers.play(greedy, task, int(seed)))
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(DQN, *sys.argv[1:])

@@ -1,15 +1,17 @@
 """Tests whether dqn_lab, with other people's settings, learns as well as their own algorithm run on this machine.
 
 Stable-Baselines3 trains with rl-baselines3-zoo's settings (`sb3_zoo.py`), CleanRL's algorithm with its own
-(`cleanrl_dqn.py`), and dqn_lab with the recipe of the same name in `conf/experiment/published/`. Three figures of a run
-are compared: the final policy's mean return over 100 greedy episodes, the mean return of the last 100 training
-episodes, and the mean return over all training steps. Two sides are equivalent in a figure if the 90 % interval of the
-difference of means (Welch) lies within a twentieth of the task's range of returns, 25 on CartPole, a margin fixed
-beforehand: two one-sided tests at 5 % (Schuirmann 1987). They are different if it lies outside altogether.
+(`cleanrl_dqn.py`, `cleanrl_c51.py`), and dqn_lab with the recipe of the same name in `conf/experiment/published/`.
+Three figures of a run are compared: the final policy's mean return over 100 greedy episodes, the mean return of the
+last 100 training episodes, and the mean return over all training steps, every step counting the episode that it was
+part of. Two sides are equivalent in a figure if the 90 % interval of the difference of means (Welch) lies within a
+twentieth of the task's range of returns, 25 on CartPole, a margin fixed beforehand: two one-sided tests at 5 %
+(Schuirmann 1987). They are different if it lies outside altogether.
 
-    python tests/benchmarks/peers_learning.py --peer-python PYTHON_WITH_SB3 --jobs 2 peers.csv
+    python tests/benchmarks/peers_learning.py --run --peer-python PYTHON_WITH_SB3 --jobs 2
 
 Every run is a process of its own with one thread, and a row of the CSV as soon as it ends: the same command continues.
+Without `--run` only the table is printed.
 """
 
 import argparse
@@ -25,7 +27,10 @@ from pathlib import Path
 import _peers
 
 HERE = Path(__file__).parent
-PROGRAMS = {"zoo_dqn": "sb3_zoo.py", "zoo_qrdqn": "sb3_zoo.py", "cleanrl_dqn": "cleanrl_dqn.py"}
+DATA = HERE.parent / "data" / "peers_learning.csv"
+PROGRAMS = {"zoo_dqn": "sb3_zoo.py", "zoo_qrdqn": "sb3_zoo.py", "cleanrl_dqn": "cleanrl_dqn.py",
+            "cleanrl_c51": "cleanrl_c51.py"}  # fmt: skip
+DEFAULTS = ["zoo_dqn/cartpole", "cleanrl_dqn/cartpole"]
 MARGINS = {"cartpole": 25.0, "acrobot": 25.0, "mountain_car": 10.0}
 RECIPES = [f"{source}/{task}" for source in PROGRAMS for task in MARGINS]
 SIDES = "dqn_lab", "peer"
@@ -38,7 +43,7 @@ def run(recipe, side, seed, python, steps=None):
     if side == "dqn_lab":
         return run_lab(recipe, seed, steps)
     source, task = recipe.split("/")
-    if source == "cleanrl_dqn":
+    if source.startswith("cleanrl"):
         python, recipe = sys.executable, task
     return json.loads(call([python, str(HERE / PROGRAMS[source]), recipe, str(seed), *short]).splitlines()[-1])
 
@@ -83,8 +88,22 @@ def read(path):
     }
 
 
-def table(runs, recipes):
+def train(jobs, path, python, num_processes):
+    """Makes the runs that the CSV does not hold yet."""
+    known = read(path)
+    missing = [job for job in jobs if job not in known]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", newline="", encoding="utf-8") as file, ThreadPool(num_processes) as pool:
+        done = pool.imap_unordered(lambda job: (job, run(*job, python)), missing)
+        for number, (job, found) in enumerate(done, start=1):
+            csv.writer(file, lineterminator="\n").writerow([*job, *(round(found[name], 4) for name in FIGURES)])
+            file.flush()
+            print(f"{number} of {len(missing)}: {' '.join(map(str, job))} {found}", file=sys.stderr)
+
+
+def table(runs):
     """Returns the table in Markdown, of the seeds that both sides have."""
+    recipes = [recipe for recipe in RECIPES if recipe in DEFAULTS or any(key[0] == recipe for key in runs)]
     lines = ["| recipe | figure | seeds | dqn_lab | peer | difference, 90 % | |", "|---" * 7 + "|"]
     for recipe in recipes:
         seeds = [seed for side, seed in {(key[1], key[2]) for key in runs if key[0] == recipe} if side == SIDES[0]]
@@ -122,7 +141,8 @@ def verdict(low, high, margin):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("csv", type=Path)
+    parser.add_argument("csv", type=Path, nargs="?", default=DATA)
+    parser.add_argument("--run", action="store_true", help="train what is missing first")
     parser.add_argument("--peer-python", default=sys.executable, help="has Stable-Baselines3 and sb3-contrib")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seeds", nargs=2, type=int, default=(1000, 1030), metavar=("FIRST", "END"))
@@ -131,17 +151,10 @@ def main():
         "--only", nargs="+", choices=RECIPES, default=defaults, metavar="RECIPE", help=", ".join(RECIPES)
     )
     args = parser.parse_args()
-    runs = read(args.csv)
-    jobs = [(recipe, side, seed) for recipe in args.only for seed in range(*args.seeds) for side in SIDES]
-    missing = [job for job in jobs if job not in runs]
-    args.csv.parent.mkdir(parents=True, exist_ok=True)
-    with args.csv.open("a", newline="", encoding="utf-8") as file, ThreadPool(args.jobs) as pool:
-        for job, found in pool.imap_unordered(lambda job: (job, run(*job, args.peer_python)), missing, chunksize=1):
-            csv.writer(file).writerow([*job, *(round(found[name], 4) for name in FIGURES)])
-            file.flush()
-            runs[job] = found
-            print(f"{len(missing)} runs: {' '.join(map(str, job))} {found}", file=sys.stderr)
-    print(table(runs, args.only))
+    if args.run:
+        jobs = [(recipe, side, seed) for recipe in args.only for seed in range(*args.seeds) for side in SIDES]
+        train(jobs, args.csv, args.peer_python, args.jobs)
+    print(table(read(args.csv)))
 
 
 if __name__ == "__main__":
