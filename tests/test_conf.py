@@ -76,8 +76,9 @@ def test_the_default_run_gives_the_schemas_defaults(configure):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_composes_builds_and_opens_with_its_command(configure, name):
     config = configure(f"experiment={name}")
-    if not any(importlib.util.find_spec(package) is None for package in EXTRAS.get(name.partition("/")[0], [])):
-        build(config | {"buffer": config["buffer"] | SMALL} if "/" in name else config)
+    extras = [package for part in name.split("/") for package in EXTRAS.get(part, [])]
+    if not any(importlib.util.find_spec(package) is None for package in extras):
+        build(config | {"buffer": config["buffer"] | SMALL} if name.startswith("atari/") else config)
     lines = (CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8").splitlines()
     assert lines[0] == "# @package _global_"
     assert f"python -m dqn_lab train experiment={name}" in lines[1]

@@ -12,6 +12,8 @@ import re
 import textwrap
 from pathlib import Path
 
+import peers_learning
+import published
 import results
 
 from dqn_lab.analysis import answer, compare, load_shipped, summarize
@@ -65,7 +67,11 @@ def recipes(questions):
     return results.table([Path(question) for question in questions.split(", ")], threshold=None)
 
 
-PARTS = {"answer": quotation, "early": early, "variants": variants, "recipes": recipes}
+PARTS = {
+    "answer": quotation, "early": early, "variants": variants, "recipes": recipes,
+    "published": lambda _: published.table(published.read()),
+    "peers": lambda _: peers_learning.table(peers_learning.read(peers_learning.DATA)),
+}  # fmt: skip
 
 
 def written(text):
