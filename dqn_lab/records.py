@@ -94,6 +94,11 @@ def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
+def unchangeable(config: Mapping[str, Any]) -> str:
+    """Writes the part of a configuration that may not change when a run is resumed."""
+    return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))
+
+
 def slug(overrides: Iterable[str], known_by: str) -> str:
     """Returns the name of a run's directory: its overrides, made safe and shortened, and its identity."""
     return f"{safe_name(','.join(text.lstrip('+') for text in overrides) or 'default')[:SLUG]}-{known_by}"
