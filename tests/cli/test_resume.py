@@ -183,7 +183,8 @@ def contents(directory):
 @pytest.mark.parametrize("loggers", ["[csv,fussy]", "[fussy,csv]", "[csv,tensorboard,fussy]"])
 def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, tmp_path, loggers):
     """A logger's `open` fails after another's has succeeded."""
-    train("run", "--config-dir", str(fussy), f"logger={loggers}")
+    warned = train("run", "--config-dir", str(fussy), f"logger={loggers}").err
+    assert "warning: logger=fussy: has no `position` and `resume`, so a resumed run opens it anew" in warned
     before = contents(tmp_path / "run")
     Path("broken").touch()
     outcome = cli("resume", "run", "steps=500", "--trust")
