@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from dqn_lab._nearest import nearest
+from dqn_lab._outside import import_outside
 from dqn_lab._paths import GROUPS as GROUPS
 from dqn_lab._plugins import plugins
 from dqn_lab._validation import check
@@ -88,7 +89,7 @@ def unknown(group: str, name: str, known: Iterable[str]) -> ConfigError:
 def _external(group: str, name: str) -> type:
     module_name, _, attribute = name.partition(":")
     try:
-        module: ModuleType = importlib.import_module(module_name)
+        module = import_outside(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise ConfigError(f"{group}.name={name}: {error}") from error

@@ -1,6 +1,7 @@
 """The Python interface: the command line's names, runs and errors, and no global state changed."""
 
 import doctest
+import importlib
 import json
 import logging
 import os
@@ -297,3 +298,65 @@ def test_an_observation_may_be_as_the_environment_returns_it():
 
 
 gymnasium.register("Parts-v0", Parts)
+
+
+@pytest.fixture
+def own_parts(tmp_path):
+    """Writes a directory with a custom exploration, whose ε is the module's `EPSILON`, and a custom environment."""
+    lab = tmp_path / "lab"
+    (lab / "mine").mkdir(parents=True)
+    (lab / "exploration").mkdir()
+    (lab / "exploration" / "own.yaml").write_text("name: mine.parts:Own\n")
+    (lab / "mine" / "parts.py").write_text(
+        "from dqn_lab.exploration.constant import ConstantEpsilon\nfrom mine.numbers import EPSILON\n\n\n"
+        "class Own(ConstantEpsilon):\n    def __init__(self, num_actions):\n"
+        "        super().__init__(num_actions, epsilon=EPSILON)\n"
+    )
+
+    def write(epsilon):
+        (lab / "mine" / "numbers.py").write_text(f"EPSILON = {epsilon}\n")
+        (lab / "my_worlds.py").write_text(
+            "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n\n"
+            f"gymnasium.register('World-v0', CartPoleEnv, max_episode_steps={int(epsilon * 10)})\n"
+        )
+        return lab
+
+    yield write
+    for name in ("mine", "mine.parts", "mine.numbers", "my_worlds"):
+        sys.modules.pop(name, None)
+    gymnasium.registry.pop("World-v0", None)
+
+
+@pytest.mark.filterwarnings("error:.*Overriding")
+def test_a_changed_file_is_loaded_anew_in_the_same_process(own_parts):
+    """The component's module imports the one that changes; the environment's registers itself again."""
+    for epsilon in (0.5, 0.9):
+        lab = own_parts(epsilon)
+        run = dqn_lab.train("exploration=own", "env.id=my_worlds:World-v0", *FEW, **QUICK, config_dir=lab)
+        assert set(run.episodes["epsilon"]) == {epsilon}
+        assert run.episodes["length"].max() <= epsilon * 10
+    own_parts(0.7)
+    with pytest.warns(UserWarning, match="Overriding environment"):  # Gymnasium's own
+        assert importlib.reload(sys.modules["my_worlds"]).__file__ == str(lab / "my_worlds.py")
+
+
+def test_a_sweeps_workers_load_a_changed_file_anew(own_parts, tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "question: Does it load?\nbase: [exploration=own, episodes=3, evaluation.final_num_episodes=1, logger=csv]\n"
+        "variants: {alone: []}\ncontrol: alone\nseeds: range(1)\n"
+    )
+    for epsilon in (0.5, 0.9):
+        lab = own_parts(epsilon)
+        frame = dqn_lab.sweep("own.yaml", config_dir=lab, directory=tmp_path / f"at_{epsilon}")
+        (run,) = (path.parent for path in Path(frame.attrs["directory"]).glob("*/run.json"))
+        assert set(dqn_lab.load(run).episodes["epsilon"]) == {epsilon}
+
+
+def test_a_changed_file_that_cannot_be_imported_is_named(own_parts):
+    lab = own_parts(0.5)
+    dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=lab)
+    (lab / "mine" / "numbers.py").write_text("EPSILON = (\n")
+    with pytest.raises(
+        dqn_lab.ConfigError, match=r"exploration\.name=mine\.parts:Own: importing it raised SyntaxError"
+    ):
+        dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=lab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ def begin_workers(launcher: str) -> None:
     """
     os.environ.pop(PARENT, None)
     if launcher.endswith("JoblibLauncher"):
+        if "joblib" in sys.modules:  # those of an earlier sweep in this process: what they imported may have changed
+            sys.modules["joblib"].externals.loky.get_reusable_executor().shutdown()
         os.environ[PARENT] = str(os.getpid())
 
 

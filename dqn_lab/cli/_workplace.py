@@ -15,6 +15,7 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 
+from dqn_lab._outside import forget_changed
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import ERRORS, composer
@@ -40,6 +41,7 @@ def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
         os.environ.update({COMMAND: command, "HYDRA_FULL_ERROR": "1", WARNED: ""})
         _directories.add_directories(None if config_dir is None else os.fspath(config_dir))
         with as_config_error(), composer():
+            forget_changed()
             yield
     finally:
         Singleton._instances, BaseContainer._resolvers = instances, resolvers
