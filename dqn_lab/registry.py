@@ -88,6 +88,9 @@ def unknown(group: str, name: str, known: Iterable[str]) -> ConfigError:
 
 def _external(group: str, name: str) -> type:
     module_name, _, attribute = name.partition(":")
+    if module_name == "__main__":
+        reason = "a component is a class in a file, because other processes cannot import what exists only in this one"
+        raise ConfigError(f"{group}.name={name}: {reason}; see “A custom component” in dqn_lab/README.md")
     try:
         module = import_outside(module_name)
     except ModuleNotFoundError as error:

@@ -144,7 +144,8 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
-        error.args = (_where(experiment, directory),)
+        again = f"python -m dqn_lab resume {shlex.quote(shown(directory))}"
+        error.args = (where_interrupted(experiment, directory, again),)
         raise
     except (ConfigError, StateError):  # it did not begin
         raise
@@ -156,14 +157,14 @@ def carry_out(experiment: Experiment, directory: Path) -> float:
     return float(record["scores"]["final"]["return_mean"])
 
 
-def _where(experiment: Experiment, directory: Path) -> str:
-    """Says where a run was interrupted, and how to continue it."""
+def where_interrupted(experiment: Experiment, directory: Path, again: str) -> str:
+    """Says where a run was interrupted, and what continues it, if it saves its state."""
     progress, place = experiment.rollout.progress, shown(directory)
     with contextlib.suppress(ValueError):
         if read_record(directory)["status"] == "completed":
             return f"interrupted after the run had completed; {place}"
-    again = f"; python -m dqn_lab resume {shlex.quote(place)} continues it" if experiment.keep else ""
-    return f"interrupted at episode {progress.episode}, step {progress.step}; {place}{again}"
+    hint = f"; {again} continues it" if experiment.keep else ""
+    return f"interrupted at episode {progress.episode}, step {progress.step}; {place}{hint}"
 
 
 def make_directory(path: Path, bump: bool) -> Path:
