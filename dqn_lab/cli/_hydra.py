@@ -100,14 +100,15 @@ def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
 
 
 def _values_as_typed(override: Override) -> Iterator[tuple[str, str]]:
-    """Yields each value of `lr=3e-4,1e-3` as Hydra writes it, `lr=0.0003`, and as it was typed, if that is a number."""
-    if override.value_type != ValueType.CHOICE_SWEEP or override.input_line is None:
+    """Yields each value of `lr=3e-4,1e-3` as Hydra writes it, `lr=0.0003`, and as it was typed."""
+    key, _, text = (override.input_line or "").partition("=")
+    typed = [each.strip() for each in text.split(",")]
+    if not all(re.fullmatch(r"[-+\w.]+", each) for each in typed):  # with quotes, brackets or functions
         return
-    key, _, text = override.input_line.partition("=")
-    typed, values = [each.strip() for each in text.split(",")], list(override.sweep_iterator())
-    if len(typed) == len(values) and all(re.fullmatch(r"[-+\w.]+", each) for each in typed):
-        for value, as_typed in zip(override.sweep_string_iterator(), typed, strict=True):
-            yield f"{key}={value}", f"{key}={as_typed}"
+    is_sweep = override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
+    values = [*override.sweep_string_iterator()] if is_sweep else [override.get_value_element_as_str()]
+    for value, as_typed in zip(values, typed, strict=True):
+        yield f"{key}={value}", f"{key}={as_typed}"
 
 
 def about_hydra(overrides: list[str]) -> list[str]:

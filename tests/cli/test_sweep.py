@@ -125,6 +125,15 @@ def test_the_same_sweep_again_runs_nothing(ask, home):
     assert before == {path: path.stat().st_mtime_ns for path in home.glob("*/*")}
 
 
+def test_runs_that_were_named_in_another_way_are_not_run_again(ask, home):
+    ask()
+    for path in [path.parent for path in home.glob("*/run.json")]:
+        path.rename(path.with_name(f"older.name-{path.name.rpartition('-')[2]}"))
+    again = ask()
+    assert again.out.startswith("0 of 4 jobs to run, 4 completed already")
+    assert again.code == 0
+
+
 def test_more_seeds_are_added_to_what_is_there(ask, home):
     ask("seed=0")
     outcome = ask("seed=range(0,3)")

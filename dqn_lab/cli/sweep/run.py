@@ -70,7 +70,7 @@ def run_sweep(question: Question, args: argparse.Namespace) -> Outcome:
     else:
         config = master(hydra_part)
         with shared_by(num_workers(config, len(question.variants) * len(question.seeds))):
-            plan = make_plan(question, hydra_part, typed.base)
+            plan = make_plan(question, hydra_part, typed.base, directory)
         _worker.check_environments(str(config.hydra.launcher._target_), plan.composed.values())
     old = read_ledger(directory)
     described = _describe(question, plan, typed.base)
