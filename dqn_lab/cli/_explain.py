@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -151,6 +151,23 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
     if text.startswith("Error merging override"):
         return f"{culprit}: cannot be set to this value"
     return f"{culprit}: {text if isinstance(error, HydraException) else f'cannot be read ({_kind(error)})'}"
+
+
+def of_another_component(problems: Sequence[str], overrides: list[str]) -> list[str]:
+    """Explains in one line that an option's keys, which nobody typed, do not fit the component typed as its `name`."""
+    typed = [override_key(text) for text in overrides]
+    found = dict.fromkeys(problems)
+    for text in overrides:
+        group, _, name = override_key(text).partition(".")
+        left = [line for line in found if line.startswith(f"{group}.") and ": no such key; " in line
+                and line.partition("=")[0] not in typed]  # fmt: skip
+        if group in GROUPS and name == "name" and left:
+            value = text.partition("=")[2]
+            yaml = f"name it in a yaml of its own, DIR/{group}/NAME.yaml (--config-dir DIR)"
+            how = f"write {group}={value}" if value in options(group) else yaml
+            found = dict.fromkeys(line for line in found if line not in left)
+            found[f"{text}: has other keys than the option in its place; {how}"] = None
+    return list(found)
 
 
 def interpolation(error: Exception) -> str:

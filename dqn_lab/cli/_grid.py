@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig
 
-from dqn_lab.cli import _index, _jobs, status, warn
+from dqn_lab.cli import _hydra, _index, _jobs, status, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import compose_config, plain, with_seed
 from dqn_lab.cli._problems import Problems
@@ -18,6 +19,7 @@ from dqn_lab.cli._text import shown
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, override_key, read_sweep, write_sweep
 
+LISTED = 3  # jobs that an interruption names
 SEED = re.compile(r"seed=\d{1,9}")
 
 
@@ -113,6 +115,23 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
             "control": None, "metric": None, "base": sorted(common), "variants": variants,
             "seeds": sorted({job.seed for job in jobs}), "versions": here["versions"], "git": here["git"], "jobs": rows,
         })  # fmt: skip
+
+
+@contextlib.contextmanager
+def interrupted_where(jobs: Sequence[Job], directory: Path) -> Iterator[None]:
+    """Has an interruption say which jobs never began, and what runs them."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        left = [job for job in jobs if not (directory / job.directory / RUN).exists()]
+        if left:
+            names = [" ".join(_hydra.about_jobs(job.overrides)) for job in left[:LISTED]]
+            more = f", … ({len(left)} in all)" if len(left) > LISTED else ""
+            has_record = (directory / SWEEP).is_file()
+            hint = f"; python -m dqn_lab resume {shlex.quote(shown(directory))} runs what is missing"
+            never = f"{len(left)} of {len(jobs)} jobs never began: {', '.join(names)}{more}{hint if has_record else ''}"
+            error.args = (f"{str(error) or 'interrupted'}; {never}",)
+        raise
 
 
 def _forget(directory: Path) -> None:

@@ -100,8 +100,9 @@ def _run_grid(overrides: list[str]) -> int:
         os.environ[NUM_JOBS] = str(len(jobs))
         OmegaConf.save(config, directory / "multirun.yaml")
         _grid.record(checked or [], directory, is_first=not before)
-        for start, batch in batches(config, [_hydra.about_jobs(each) for each in jobs]):
-            Plugins.instance().instantiate_launcher(_hydra.context(config), job, config).launch(batch, start)
+        with _grid.interrupted_where(checked or [], directory):
+            for start, batch in batches(config, [_hydra.about_jobs(each) for each in jobs]):
+                Plugins.instance().instantiate_launcher(_hydra.context(config), job, config).launch(batch, start)
     # a grid counts only its own jobs, not another multirun's in this directory; a search's are not known beforehand
     found = _records(directory)
     places = {directory / each.directory for each in checked or ()}
