@@ -55,7 +55,6 @@ def sweep(
     >>> runs["variant"].tolist()
     ['often', 'often', 'seldom', 'seldom']
     """
-    from dqn_lab.analysis import load_configs
     from dqn_lab.cli.sweep.question import make_question, read_question
     from dqn_lab.cli.sweep.run import run_sweep
 
@@ -69,6 +68,13 @@ def sweep(
         else:
             question = make_question(str(name), variants)
         place, _, problems = run_sweep(question, args)
+    return _runs(place, problems)
+
+
+def _runs(place: Path, problems: Sequence[str]) -> pd.DataFrame:
+    """Reads a sweep's runs; raises an error if no job completed."""
+    from dqn_lab.analysis import load_configs
+
     frame = load_configs(place) if any(place.glob(f"*/{RUN}")) else None
     if problems and (frame is None or not frame["status"].eq("completed").any()):
         raise TrainingError(f"{place}: no job completed; {len(problems)} did not, the first: {problems[0]}")
