@@ -224,7 +224,7 @@ def test_a_failed_job_does_not_stop_the_others(cli, quick):
     outcome = cli("train", "-m", "optimizer=sgd", "optimizer.lr=1e6,1e-4", *quick)
     assert outcome.code == 1
     assert "1 of 2 jobs completed" in outcome.out
-    assert "failed: optimizer=sgd,optimizer.lr=1000000.0" in outcome.out
+    assert "failed: optimizer=sgd,optimizer.lr=1e6" in outcome.out
     (line,) = outcome.problems
     assert "the loss became" in line
 
