@@ -82,8 +82,14 @@ class Scoring:
         about = {"policy": name, **(progress or self._progress)._asdict()}
         save_policy(policy_path(self.directory, name), self._network, about)
 
-    def restore_best(self) -> None:
-        """Rewrites the best policy's file from the restored state, because the file may be newer."""
+    def take_over(self, was_completed: bool) -> None:
+        """Makes the policies' files those of the restored state, because they may be newer.
+
+        Args:
+            was_completed: whether the run had ended, so that its final policy is kept under the name of its step.
+        """
+        if was_completed:
+            self.save_policy(kept_name(self._progress.step))
         if self.best is None:
             policy_path(self.directory, "best").unlink(missing_ok=True)
             return

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
+from dqn_lab._outside import forget_changed
 from dqn_lab.cli import fail
 from dqn_lab.cli._display import outside_names
 from dqn_lab.cli._parser import Parser, natural, positive
@@ -182,4 +183,5 @@ def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> 
     if outside and not trust:
         raise ValueError(f"this run imports {', '.join(outside)}; if you trust that code, add --trust")
     if trust:
+        forget_changed()
         sys.path[:0] = record.get("import_path", [])

@@ -57,6 +57,18 @@ def test_a_bootstrap_an_exploration_and_a_logger_are_used(directory_run):
     assert json.loads((directory_run / "three" / "run.json").read_text())["rows"] == "rows.json"
 
 
+def test_the_loggers_rows_are_the_same_when_a_run_is_resumed(directory_run):
+    rows = []
+    for name, episodes in (("short", 4), ("long", 8)):
+        words = ("logger=json", *QUICK[1:-1], f"episodes={episodes}", f"hydra.run.dir={name}")
+        assert dqn_lab("train", "--config-dir", "my_lab", *words, cwd=directory_run).stderr.count("warning") == 0
+        if name == "short":
+            assert dqn_lab("resume", name, "episodes=8", "--trust", cwd=directory_run).returncode == 0
+        lines = [json.loads(line) for line in (directory_run / name / "rows.json").read_text().splitlines()]
+        rows.append([line for line in lines if line["table"] != "timing"])
+    assert rows[0] == rows[1]
+
+
 def test_the_types_that_a_component_needs_are_printed_with_its_contract(directory_run):
     groups = ("bootstrap", "exploration", "logger")
     shown = {group: dqn_lab("components", group, cwd=directory_run).stdout for group in groups}
@@ -282,5 +294,5 @@ def test_an_error_names_the_logger_that_raised_it(tmp_path):
 
     logs = Logs({"mine": Broken()}, {"episodes": ("step",)})
     logs.open(tmp_path, {}, {})
-    with pytest.raises(TrainingError, match="logger=mine: RuntimeError: no such luck"):
+    with pytest.raises(TrainingError, match="logger=mine: write raised RuntimeError: no such luck; the trace"):
         logs.write("episodes", {"step": 1})

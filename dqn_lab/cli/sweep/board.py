@@ -131,6 +131,10 @@ class Board:
             table.add_row(escape(label), done, *counts, self.mean(names))
         return table
 
+    def code(self) -> int:
+        """Returns the exit code: 1 if a job has not completed."""
+        return int(self.count("completed") < len(self.status))
+
     def problems(self, errors: Mapping[str, str]) -> list[str]:
         """Returns a line for each run that did not complete.
 
@@ -146,8 +150,8 @@ class Board:
         return lines
 
 
-def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> int:
-    """Prints the results by variant and the jobs that did not complete; returns 1 if there are such jobs.
+def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> list[str]:
+    """Prints the results by variant and the jobs that did not complete; returns a line for each of these.
 
     Args:
         board: the jobs.
@@ -161,7 +165,7 @@ def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> 
     if hint and board.count("completed"):
         lines.append(to_copy("next", shlex.quote(place), "python -m dqn_lab report"))
     say("\n" + "\n".join(lines))
-    return int(board.count("completed") < len(board.status))
+    return [" ".join(line.split()) for line in bad]
 
 
 def summary(board: Board) -> list[str]:

@@ -27,6 +27,7 @@ from dqn_lab.records import (
     RUN,
     final_return,
     identity,
+    names_by_identity,
     override_key,
     read_record,
     saved_states,
@@ -130,7 +131,8 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         for seed in seeds:
             config.seed = seed
             experiment = _jobs.prepare(config, hydra)
-            path = directory / slug([*own, f"seed={seed}"], identity(experiment.config))
+            known_by = identity(experiment.config)
+            path = directory / (names_by_identity(directory).get(known_by) or slug([*own, f"seed={seed}"], known_by))
             record = _completed(path) or _jobs.carry_on(experiment, path)
             scores.append(final_return(record))
     say(f"trial {hydra.job.num + 1} of {num_trials}: {fmean(scores):.1f}  {' '.join(own)}")
