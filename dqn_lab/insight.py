@@ -55,11 +55,6 @@ class _Look:
             outputs: Tensor = self.agent.engine.online(torch.from_numpy(obs))
         return outputs
 
-    @property
-    def has_planes(self) -> bool:
-        """Whether observations are vectors with at least two continuous numbers."""
-        return len(self.names.continuous) > 1
-
     def walk(self, seed: int) -> Walk:
         """Plays a greedy episode."""
         clipped = self.config["train"]["max_reward"]
@@ -90,7 +85,7 @@ def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Reg
         None unless observations are vectors with at least two continuous numbers.
     """
     look = _Look(experiment)
-    if not look.has_planes:
+    if len(look.names.continuous) < 2:
         return None
     rng, visited = np.random.default_rng(seed), []
     with contextlib.closing(experiment.make_env()) as env:
@@ -168,7 +163,7 @@ def choose_pairs(experiment: Experiment, asked: Sequence[str]) -> list[tuple[int
     """
     look = _Look(experiment)
     names, continuous = look.names.dimensions, look.names.continuous
-    if not look.has_planes:
+    if len(continuous) < 2:
         if asked:
             raise ValueError(
                 f"--dims: a plane needs two continuous numbers, and this environment's observations are {look.space}"

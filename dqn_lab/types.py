@@ -238,7 +238,13 @@ class Exploration(Stateful, Protocol):
         """Called when an environment's episode has ended."""
         ...
 
-    def report(self, progress: Progress) -> dict[str, float]: ...  # one number per column, at an episode's start
+    def report(self, progress: Progress) -> dict[str, float]:
+        """Returns a number per column.
+
+        An episode's row holds what it returns for the progress of the episode's start, asked at its end, before
+        `end_episode`. The display asks at any time.
+        """
+        ...
 
 
 class Engine(Stateful, Protocol):
