@@ -10,6 +10,7 @@ import os
 import sys
 
 from dqn_lab import __version__
+from dqn_lab._compiling import compiling
 
 LONGEST = 2_000  # characters of an error message
 RARELY = 1_000_000  # new objects between garbage collections: what is imported stays, and is not looked through
@@ -44,6 +45,7 @@ options:
 
 first run:  python -m dqn_lab train
 """
+COMPILING = "compiling for this machine"
 _status = ""
 
 
@@ -51,6 +53,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
     gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+    compiling.tell = lambda begins: status(COMPILING if begins else "")
     atexit.register(gc.freeze)  # or Python would look through everything again, several times, before it exits
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

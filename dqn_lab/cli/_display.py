@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import status
+from dqn_lab._compiling import compiling
+from dqn_lab.cli import COMPILING, status
+from dqn_lab.cli._pace import Pace
+from dqn_lab.cli._plain import Notebook, Quiet, say
 from dqn_lab.cli._text import fitting
 from dqn_lab.schedule import Progress
 
@@ -25,42 +25,6 @@ REFRESH = 0.1  # seconds
 LINES = 20  # per run, if the output is not a terminal
 
 
-class Quiet:
-    """Shows nothing; the base class of the other displays."""
-
-    def __enter__(self) -> Quiet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the terminal as it was."""
-
-    def start(self) -> None:
-        """Called when training begins."""
-
-    def stride(self, stride: Stride) -> None:
-        """Called with the run's progress and every episode that ended."""
-
-    def playing(self, played: int, total: int) -> None:
-        """Called as an evaluation begins, and after each of its episodes."""
-
-    def evaluation(self, row: Row, label: str) -> None:
-        """Called after every evaluation."""
-
-
-class Notebook(Quiet):
-    """Prints the notebook's line for every episode; its ε is the one after the episode's decay."""
-
-    def __init__(self, parameter: Callable[[Progress], dict[str, float]]) -> None:
-        self.parameter = parameter
-
-    def stride(self, stride: Stride) -> None:
-        """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94` for every episode that ended."""
-        for row in stride.episodes:
-            end = Progress(int(row["step"] or 0), int(row["episode"] or 0) + 1, int(row["updates"] or 0))
-            value = next(iter(self.parameter(end).values()), 0.0)
-            say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
-
-
 class _Live(Quiet):
     """What the bar and the lines share: following the run, and describing it."""
 
@@ -68,11 +32,28 @@ class _Live(Quiet):
         self.experiment = experiment
         self.returns: deque[float] = deque(maxlen=20)
         self.progress = Progress()
-        self.started = time.perf_counter()
+        self.pace = Pace()
+
+    def __enter__(self) -> _Live:
+        self._tell, compiling.tell = compiling.tell, self.compile
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        compiling.tell = self._tell
 
     def start(self) -> None:
-        """Starts the clock."""
-        self.started = time.perf_counter()
+        """Starts the clock, where a resumed run is."""
+        self.progress = self.experiment.rollout.progress
+        self.restart()
+
+    def restart(self) -> None:
+        """Measures the speed and the time left from now on."""
+        self.pace = Pace(self.progress.step, self.share())
+
+    def compile(self, begins: bool) -> None:
+        """Called as compiling begins, which is no part of a run's speed, and as it ends."""
+        if not begins:
+            self.restart()
 
     def stride(self, stride: Stride) -> None:
         """Follows the run."""
@@ -119,10 +100,12 @@ class Bar(_Live):
             expand=not narrow,
         )
         self.task = self.bar.add_task("starting", total=1.0, left="")
-        self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
-        self.paused = self.shown = self.started
+        self.drawn, self.drawn_step, self.smooth_rate = self.pace.began, 0, 0.0
+        self.paused = self.shown = self.drawn
+        self.is_evaluating = False
 
     def __enter__(self) -> Bar:
+        super().__enter__()
         status()
         self.bar.start()
         return self
@@ -130,11 +113,20 @@ class Bar(_Live):
     def __exit__(self, *_: object) -> None:
         self._draw(time.perf_counter())
         self.bar.stop()
+        super().__exit__()
 
-    def start(self) -> None:
-        """Starts the clock."""
-        super().start()
-        self.drawn = self.started
+    def restart(self) -> None:
+        """Measures the speed and the time left from now on."""
+        super().restart()
+        if not self.is_evaluating:  # or the pause would count twice
+            self.drawn = self.pace.began
+        self.drawn_step, self.smooth_rate = self.progress.step, 0.0
+
+    def compile(self, begins: bool) -> None:
+        """Says that code is compiled."""
+        super().compile(begins)
+        if begins:
+            self.bar.update(self.task, description=f"{COMPILING} …", refresh=True)
 
     def stride(self, stride: Stride) -> None:
         """Redraws, but not more often than every `REFRESH` seconds."""
@@ -145,15 +137,15 @@ class Bar(_Live):
 
     def _draw(self, now: float) -> None:
         rate = (self.progress.step - self.drawn_step) / max(now - self.drawn, 1e-9)
-        self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
+        self.smooth_rate = 0.9 * self.smooth_rate + 0.1 * rate if self.smooth_rate else rate
         self.drawn, self.drawn_step = now, self.progress.step
-        words = self.words(self.rate, self.room)
+        words = self.words(self.smooth_rate, self.room)
         self.bar.update(self.task, completed=self.share(), description=words)
         self.bar.update(self.task, left=self._left(), refresh=True)
 
     def _left(self) -> str:
         """Estimates the time left in training; nothing once it has ended, and only evaluations remain."""
-        seconds = self.bar.tasks[0].time_remaining
+        seconds = self.pace.seconds_left(self.share())
         if self.share() >= 1:
             return ""
         if seconds is None:
@@ -165,6 +157,7 @@ class Bar(_Live):
     def playing(self, played: int, total: int) -> None:
         """Counts the episodes; their time does not count towards the run's speed."""
         now = time.perf_counter()
+        self.is_evaluating = played < total
         if not played:
             self.paused = self.shown = now
         elif played == total:
@@ -184,31 +177,38 @@ class Lines(_Live):
     def __init__(self, experiment: Experiment) -> None:
         super().__init__(experiment)
         self.printed = 0.0
+        self.told = False  # that code is compiled
+
+    def __enter__(self) -> Lines:
+        super().__enter__()
+        if compiling.seconds:  # as the run was built; more will follow
+            self.compile(True)
+        return self
+
+    def start(self) -> None:
+        """Starts the clock, where a resumed run is."""
+        super().start()
+        self.printed = self.share()
+
+    def compile(self, begins: bool) -> None:
+        """Says once that code is compiled."""
+        super().compile(begins)
+        if begins and not self.told:
+            self.told = True
+            say(f"{COMPILING} …")
 
     def stride(self, stride: Stride) -> None:
         """Prints a line at the end of an episode for every twentieth of the budget."""
         super().stride(stride)
         if stride.episodes and self.share() - self.printed >= 1 / LINES - 1e-9:
             self.printed = self.share()
-            rate = self.progress.step / (time.perf_counter() - self.started)
-            say(f"{self.printed:4.0%}  {self.words(rate)}  {self._left()} left")
-
-    def _left(self) -> str:
-        seconds = (time.perf_counter() - self.started) * (1 / self.printed - 1)
-        return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
+            seconds = round(self.pace.seconds_left(self.printed) or 0)
+            rate = self.pace.rate(self.progress.step)
+            say(f"{self.printed:4.0%}  {self.words(rate)}  {seconds // 60}:{seconds % 60:02d} left")
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
         say(_evaluated(row, label))
-
-
-def say(text: str) -> None:
-    """Prints a line; does nothing from then on if its reader has gone."""
-    status()
-    try:
-        print(text, flush=True)
-    except OSError:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
 
 
 def _evaluated(row: Row, label: str) -> str:

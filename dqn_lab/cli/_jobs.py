@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from dqn_lab.cli import _hydra, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
-from dqn_lab.cli._display import Quiet
+from dqn_lab.cli._plain import Quiet
 from dqn_lab.errors import StateError
 from dqn_lab.records import RUN, set_aside
 

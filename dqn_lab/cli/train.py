@@ -21,7 +21,8 @@ from dqn_lab._memory import shared_by
 from dqn_lab.cli import WARNED, _directories, _grid, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
-from dqn_lab.cli._display import make_display, say, show_engine, show_summary
+from dqn_lab.cli._display import make_display, show_engine, show_summary
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import labelled, number_of, shown
 from dqn_lab.cli.sweep.launch import batches, num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line

@@ -15,7 +15,8 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from dqn_lab.cli._display import LINES, say
+from dqn_lab.cli._display import LINES
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import labelled, number_of
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record

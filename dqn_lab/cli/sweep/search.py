@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
 from dqn_lab.cli._compose import compose_config
-from dqn_lab.cli._display import say
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
