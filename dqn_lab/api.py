@@ -23,7 +23,7 @@ from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.cli.train import make_directory
-from dqn_lab.records import read_record
+from dqn_lab.records import read_record, score_text
 from dqn_lab.types import Array, ConfigError, Table
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Run:
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
-        score = f", final return {final['return_mean']:.1f} ± {final['return_std']:.1f}" if final else ""
+        score = f", final return {score_text(final['return_mean'], final['return_std'])}" if final else ""
         return f"Run({str(self.directory)!r}: {self.status}{score})"
 
 

@@ -13,6 +13,7 @@ from dqn_lab.cli import COMPILING, status
 from dqn_lab.cli._pace import Pace
 from dqn_lab.cli._plain import Notebook, Quiet, say
 from dqn_lab.cli._text import fitting
+from dqn_lab.records import score_text
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -70,8 +71,8 @@ class _Live(Quiet):
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
-            parts.append((f"return {mean:.4g}" if short else f"return {self.returns[-1]:.4g}", 5))
-            parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:.4g})", 5)
+            parts.append((f"return {mean:z.4g}" if short else f"return {self.returns[-1]:z.4g}", 5))
+            parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:z.4g})", 5)
         for name, value in self.experiment.agent.exploration.report(at).items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
@@ -212,8 +213,8 @@ class Lines(_Live):
 
 
 def _evaluated(row: Row, label: str) -> str:
-    score = f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {row['episodes']} episodes"
-    return f"step {row['step']:,}, {label}: {score}"
+    score = score_text(float(row["return_mean"] or 0.0), float(row["return_std"] or 0.0))
+    return f"step {row['step']:,}, {label}: {score} over {row['episodes']} episodes"
 
 
 def make_display(kind: str, experiment: Experiment) -> Any:
@@ -239,7 +240,9 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines = [("trained", f"{counts} in {seconds:,.0f} s")]
     if "last_100" in scores:
         number = min(LAST, progress["episode"])
-        lines.append(("training", f"mean return of the last {number} episodes {scores['last_100']:z.1f}, exploring"))
+        lines.append(
+            ("training", f"mean return of the last {number} episodes {score_text(scores['last_100'])}, exploring")
+        )
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
     if "selected" in scores and scores["selected"]["step"] != progress["step"]:  # else it is the final policy
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
@@ -279,4 +282,4 @@ def _rejected(reasons: Mapping[str, str]) -> list[str]:
 
 
 def _mean(score: dict[str, Any]) -> str:
-    return f"{score['return_mean']:z.1f} ± {score['return_std']:.1f} over {score['episodes']} fresh episodes"
+    return f"{score_text(score['return_mean'], score['return_std'])} over {score['episodes']} fresh episodes"

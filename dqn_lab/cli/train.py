@@ -26,7 +26,7 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import labelled, number_of, shown
 from dqn_lab.cli.sweep.launch import batches, num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
-from dqn_lab.records import RUN, read_record
+from dqn_lab.records import RUN, read_record, score_text
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -224,6 +224,8 @@ def _variant_lines(directory: Path) -> list[str]:
     groups = frame.dropna(subset=["final_return"]).groupby("variant", observed=True)["final_return"]
     width = max((len(str(label)) for label in groups.groups), default=0) + 2
     return [
-        labelled(str(label), width, f"mean final return {scores.mean():.1f} over {number_of(len(scores), 'run')}")
+        labelled(
+            str(label), width, f"mean final return {score_text(scores.mean())} over {number_of(len(scores), 'run')}"
+        )
         for label, scores in groups
     ]

@@ -30,6 +30,7 @@ from dqn_lab.records import (
     override_key,
     read_record,
     saved_states,
+    score_text,
     set_aside,
     slug,
     value_text,
@@ -133,7 +134,7 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
             path = directory / slug([*own, f"seed={seed}"], identity(experiment.config))
             record = _completed(path) or _jobs.carry_on(experiment, path)
             scores.append(final_return(record))
-    say(f"trial {hydra.job.num + 1} of {num_trials}: {fmean(scores):.1f}  {' '.join(own)}")
+    say(f"trial {hydra.job.num + 1} of {num_trials}: {score_text(fmean(scores))}  {' '.join(own)}")
     return fmean(scores)
 
 
@@ -189,5 +190,5 @@ def _show(found: dict[str, Any], directory: Path) -> int:
     best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
     for label in best:
-        say(f"{label}  mean final return {means[label]:.1f} over {number_of(len(scores[label]), 'run')}")
+        say(f"{label}  mean final return {score_text(means[label])} over {number_of(len(scores[label]), 'run')}")
     return int(not best)
