@@ -239,10 +239,9 @@ class Exploration(Stateful, Protocol):
         ...
 
     def report(self, progress: Progress) -> dict[str, float]:
-        """Returns a number per column.
+        """Returns a number per column: for an episode's row at its end, before `end_episode`, as of its start.
 
-        An episode's row holds what it returns for the progress of the episode's start, asked at its end, before
-        `end_episode`. The display asks at any time.
+        The display asks at any time.
         """
         ...
 
