@@ -25,7 +25,7 @@ from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.train import make_directory, where_interrupted
-from dqn_lab.records import read_record
+from dqn_lab.records import read_record, score_text
 from dqn_lab.types import Array, ConfigError, Table, TrainingError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class Run:
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
-        score = f", final return {final['return_mean']:.1f} ± {final['return_std']:.1f}" if final else ""
+        score = f", final return {score_text(final['return_mean'], final['return_std'])}" if final else ""
         return f"Run({str(self.directory)!r}: {self.status}{score})"
 
 

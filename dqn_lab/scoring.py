@@ -75,7 +75,8 @@ class Scoring:
             self._keep_as_best(scores["final"])
         with self._best_policy(self.best):
             selected = self._evaluate("selected", num_episodes)
-        scores["selected"] = {**selected, "step": progress_of((*self.best["progress"],)).step}
+        at = progress_of((*self.best["progress"],))
+        scores["selected"] = {**selected, "step": at.step, "episode": at.episode}
 
     def save_policy(self, name: str, progress: Progress | None = None) -> None:
         """Saves the network as a policy of the current or an earlier progress."""

@@ -24,7 +24,7 @@ from dqn_lab.cli._policies import add_policy, open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting
 from dqn_lab.errors import ConfigError, TrainingError
-from dqn_lab.records import read_record
+from dqn_lab.records import read_record, score_text
 
 if TYPE_CHECKING:
     import gymnasium
@@ -83,7 +83,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     line = (
         f"{env.get('id', env['name'])}, {args.policy} policy "
         f"(step {policy.step:,}), greedy, {score['episodes']} episodes: "
-        f"{score['return_mean']:.1f} ± {score['return_std']:.1f} "
+        f"{score_text(score['return_mean'], score['return_std'])} "
         f"(from {score['return_min']:g} to {score['return_max']:g})"
     )
     print(fitting(line, 2))

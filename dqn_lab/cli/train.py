@@ -21,7 +21,8 @@ from dqn_lab._memory import shared_by
 from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
-from dqn_lab.cli._display import engine_note, make_display, say, show_summary
+from dqn_lab.cli._display import engine_note, make_display, show_summary
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
@@ -128,7 +129,7 @@ def job(config: DictConfig) -> float:
         fail(f"{error}; {shown(directory)}")
         return math.nan
     if not total and experiment.config["display"] == "auto":
-        say(f"{name}: {'failed' if math.isnan(score) else f'{score:.1f}'}  {words}")
+        say(f"{name}: {'failed' if math.isnan(score) else score_text(score)}  {words}")
     return score
 
 

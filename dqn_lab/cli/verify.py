@@ -15,7 +15,7 @@ from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting
 from dqn_lab.errors import ConfigError, TrainingError
-from dqn_lab.records import read_record
+from dqn_lab.records import read_record, score_text
 
 TABLES = ("episodes", "evaluations")
 
@@ -133,7 +133,7 @@ def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
 def _what(args: argparse.Namespace, record: dict[str, Any]) -> str:
     if args.evaluate:
         score = record["scores"]["final"]
-        return f"the final policy's mean return, {score['return_mean']:.1f} over {score['episodes']} episodes"
+        return f"the final policy's mean return, {score_text(score['return_mean'])} over {score['episodes']} episodes"
     counts = [(args.run / f"{table}.csv").read_bytes().count(b"\n") - 1 for table in TABLES]
     return ", ".join(f"{count:,} rows of {table}.csv" for table, count in zip(TABLES, counts, strict=True))
 

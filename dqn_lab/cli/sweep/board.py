@@ -17,10 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dqn_lab.cli._display import LINES, say
+from dqn_lab.cli._display import LINES
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
-from dqn_lab.records import RUN, final_return, read_record
+from dqn_lab.records import RUN, final_return, read_record, score_text
 from dqn_lab.tasks import task_of
 
 EVERY = 1.0  # seconds between two checks of the directories
@@ -97,7 +98,7 @@ class Board:
     def mean(self, names: Iterable[str]) -> str:
         """Returns the mean final return of the completed runs."""
         scores = [self.scores[name] for name in names if name in self.scores]
-        return f"{fmean(scores):.1f}" if scores else "–"
+        return score_text(fmean(scores)) if scores else "–"
 
     def counts(self) -> str:
         """Describes the progress in a line, without results."""
