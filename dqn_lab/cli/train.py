@@ -26,7 +26,7 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
-from dqn_lab.records import RUN, read_record
+from dqn_lab.records import RUN, read_record, score_text
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
