@@ -8,15 +8,17 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dqn_lab.api import Run, evaluate, load, resume, sweep, train
+    from dqn_lab.api import Run, evaluate, load, resume, train, verify
     from dqn_lab.errors import ConfigError, TrainingError
+    from dqn_lab.questions import report, sweep
 
 __version__ = "0.1.0"
 _ORIGINS = {
-    **dict.fromkeys(("Run", "evaluate", "load", "resume", "sweep", "train"), "dqn_lab.api"),
+    **dict.fromkeys(("Run", "evaluate", "load", "resume", "train", "verify"), "dqn_lab.api"),
+    **dict.fromkeys(("report", "sweep"), "dqn_lab.questions"),
     **dict.fromkeys(("ConfigError", "TrainingError"), "dqn_lab.errors"),
 }
-__all__ = ["ConfigError", "Run", "TrainingError", "evaluate", "load", "resume", "sweep", "train"]
+__all__ = ["ConfigError", "Run", "TrainingError", "evaluate", "load", "report", "resume", "sweep", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

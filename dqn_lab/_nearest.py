@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 
+NUMBER = re.compile(r"(?<![\w.])\d[\d_]*(\.\d+)?(e[+-]?\d+)?(?![\w.])")
 SHOWN = 24  # choices that an error lists at most
 
 
@@ -17,5 +19,11 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 
 def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:
     """Returns `did you mean …? ` for the choice nearest to a mistyped word, if it is at least `likeness` similar."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=likeness)
-    return f"did you mean {close[0]}? " if close else ""
+    known = {_in_plain_numbers(choice): choice for choice in reversed(list(choices))}
+    close = difflib.get_close_matches(_in_plain_numbers(word), known, n=1, cutoff=likeness)
+    return f"did you mean {known[close[0]]}? " if close else ""
+
+
+def _in_plain_numbers(word: str) -> str:
+    """Writes numbers in one way, so that `1e-3` is near to `0.001`."""
+    return NUMBER.sub(lambda found: f"{float(found[0]):g}", word)

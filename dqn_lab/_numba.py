@@ -27,12 +27,14 @@ import numba
 from numba.core import caching, runtime
 from numba.core.dispatcher import Dispatcher
 
+from dqn_lab._compiling import compiling
 from dqn_lab._inline import InlineCompiler
 
 _log = logging.getLogger(__name__)
 # the kernels' source files
 _SOURCES = (
     "_numba.py",
+    "_compiling.py",
     "_inline.py",
     "_function.py",
     "*/_*kernels.py",
@@ -121,7 +123,10 @@ class _Cache(_function_cache):  # type: ignore[misc]
         """Returns a kernel for a signature; None if it is not on disk."""
         _runtime.rtsys.initialize(target_context)  # whose functions a kernel calls to read its arguments
         with self._guard_against_spurious_io_errors():
-            return self._load_overload(sig, target_context)
+            found = self._load_overload(sig, target_context)
+        if found is None:  # numba compiles it next
+            compiling.begin()
+        return found
 
 
 def kernel(function: Any) -> Any:
@@ -152,9 +157,9 @@ def prepare(function: Any, *arguments: Any) -> Any:
     signature = tuple(map(numba.typeof, arguments))
     if signature in function.overloads:
         return function
-    with _cache_lock() as directory:
-        if directory is not None and next(directory.rglob("*.nbc"), None) is None:
-            _log.warning("compiling for this machine, once: about twenty seconds")
+    with _cache_lock() as directory, compiling:
+        if directory is None:
+            compiling.begin()
         try:
             function.compile(signature)
         except Exception as error:

@@ -199,6 +199,14 @@ class Agent:
         }
 
 
+def action_problem(exploration: Exploration, action: Any, num_actions: int) -> str | None:
+    """Says what is wrong with an action that an exploration chose; returns None if nothing is."""
+    if isinstance(action, int | np.integer) and 0 <= action < num_actions:
+        return None
+    name = f"{type(exploration).__module__}:{type(exploration).__qualname__}"
+    return f"exploration={name} returned {action!r}; must be an integer from 0 to {num_actions - 1}"
+
+
 def loss_error(loss: float, before: Progress, batch: Batch) -> TrainingError:
     """Returns the error that a loss is not finite, after the step from `before` on."""
     where = f"in episode {before.episode}, step {before.step + 1}"

@@ -1,4 +1,4 @@
-"""The lab from Python, with the command line's names: `train`, `resume`, `load`, `evaluate` and `sweep`.
+"""Runs from Python, with the command line's names: `train`, `resume`, `verify`, `load` and `evaluate`.
 
 Every name is importable from `dqn_lab` itself. What a command prints as an error is raised as a `ConfigError` with the
 same text; a run's directory is the same as the command's; Hydra's global state is left as it was found.
@@ -6,14 +6,17 @@ same text; a run's directory is the same as the command's; Hydra's global state 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import warnings
 from argparse import Namespace
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import _jobs, _overrides
+from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import make_display
 from dqn_lab.cli._policies import open_policy
@@ -21,13 +24,14 @@ from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
-from dqn_lab.cli.sweep import find_question
-from dqn_lab.cli.train import make_directory
-from dqn_lab.records import read_record
-from dqn_lab.types import Array, ConfigError, Table
+from dqn_lab.cli.train import make_directory, where_interrupted
+from dqn_lab.records import read_record, score_text
+from dqn_lab.types import Array, ConfigError, Table, TrainingError
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from dqn_lab.train import Experiment
 
 
 class Run:
@@ -109,7 +113,7 @@ class Run:
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
-        score = f", final return {final['return_mean']:.1f} ± {final['return_std']:.1f}" if final else ""
+        score = f", final return {score_text(final['return_mean'], final['return_std'])}" if final else ""
         return f"Run({str(self.directory)!r}: {self.status}{score})"
 
 
@@ -150,10 +154,26 @@ def train(
             warnings.warn(warning, UserWarning, stacklevel=2)
         wanted = Path(config.hydra.run.dir) if directory is None else Path(directory)
         path = make_directory(wanted, bump=directory is None)
-        with log_file(path / "train.log"):
+        with log_file(path / "train.log"), _ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
     return Run(path, trust=True)
+
+
+@contextlib.contextmanager
+def _ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
+    """Has an error that ends a run say what continues it, or where its traceback is."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        said, resumes = where_interrupted(experiment, directory)
+        hint = f"; dqn_lab.resume({str(directory)!r}) continues it" if resumes else ""
+        error.args = (f"{said}; {directory}{hint}",)
+        raise
+    except TrainingError as error:
+        log = directory / "train.log"
+        hint = "" if log.name in str(error) else f"; the traceback is in {log}"
+        raise TrainingError(f"{error}{hint}") from error
 
 
 def resume(
@@ -190,7 +210,7 @@ def resume(
         experiment = prepare(run.directory, words, trust)
         for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
-        with log_file(run.directory / "train.log"):
+        with log_file(run.directory / "train.log"), _ends_explained(experiment, run.directory):
             show = functools.partial(make_display, experiment.config["display"])
             _jobs.carry_out(experiment, run.directory, show)
     return Run(run.directory, trust)
@@ -252,38 +272,26 @@ def evaluate(
     return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
 
 
-def sweep(
-    name: str | os.PathLike[str],
-    *overrides: str,
-    quick: bool = False,
-    directory: str | os.PathLike[str] | None = None,
-    config_dir: str | os.PathLike[str] | None = None,
-    **keys: Any,
-) -> pd.DataFrame:
-    """Trains every variant of a question with every seed, as `python -m dqn_lab sweep` does; skips completed runs.
+def verify(run: Run | str | os.PathLike[str], *, evaluate: bool = False, trust: bool = False) -> list[str]:
+    """Runs a completed run again and compares every byte of its results, as `python -m dqn_lab verify` does.
 
     Args:
-        name: a question's name, or the path of a yaml file.
-        overrides: for every run.
-        quick: the question's short form: fewer seeds, shorter runs.
-        directory: where to write; by default one below `outputs/sweeps/`.
-        config_dir: a directory of your own options and components.
-        keys: plain keys, for every run; `seed=range(5)` sets the seeds.
+        run: the run, or its directory.
+        evaluate: only play the final policy's episodes again, and compare the score.
+        trust: import the Python code outside of dqn_lab that the run's configuration names.
 
     Returns:
-        one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.
+        one line per difference, and how this machine differs; nothing if all is equal.
 
     Raises:
-        ConfigError: one line per problem; nothing was written.
-    """
-    from dqn_lab.analysis import load_configs
-    from dqn_lab.cli.sweep.run import run_sweep
+        ConfigError: there is no run, or it is not completed.
 
-    words = _overrides.spell(overrides, keys)
-    args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
-    called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
-    with in_pythons_words(), workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
-        place, _ = run_sweep(find_question(str(name)), args)
-    frame = load_configs(place)
-    frame.attrs["directory"] = str(place)
-    return frame
+    >>> verify(train("logger=csv", episodes=2, display="none", directory=tmp / "fourth"), evaluate=True)
+    []
+    """
+    if not isinstance(run, Run):
+        run = load(run, trust)
+    trust = trust or run.trust
+    args = Namespace(run=run.directory, evaluate=evaluate, trust=trust)
+    with in_pythons_words(), workplace(f"dqn_lab.verify({str(run.directory)!r})", imports_of(run.directory, trust)):
+        return verifying.find_differences(args)

@@ -16,7 +16,7 @@ import torch
 from dqn_lab import registry
 from dqn_lab.agent import Agent
 from dqn_lab.env.checked import Checked, Limit, make_checked
-from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Reports, Warns
+from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Continues, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every
 from dqn_lab.seeding import Streams, torch_generator
@@ -71,12 +71,22 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
     batch_size = config["train"]["batch_size"]
     if steps is not None and batch_size > steps and config["buffer"]["name"] != "none":
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before a whole batch is stored"
+    if config["checkpoint"]["interval"]:
+        yield from _loggers_that_begin_anew(config["logger"])
     known = {**config, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
     for part, component in _components(config):
         if isinstance(component, Warns):
             with registry.blame(*part):
                 lines = list(component.warn(known))
             yield from lines
+
+
+def _loggers_that_begin_anew(loggers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yields a warning for each custom logger that does not know where it is when a run is resumed."""
+    for name, part in loggers.items():
+        if ":" in part["name"] and not isinstance(registry.lookup("logger", part["name"]), Continues):
+            reason = "has no `position` and `resume`, so a resumed run opens it anew"
+            yield f"logger={name}: {reason}; rows that it keeps in a file may then be lost or come twice"
 
 
 def _components(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, Mapping[str, Any]], type]]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 
-class ConfigError(ValueError):
+class OneLine(BaseException):
+    """An error that a notebook shows without a traceback: its message says what to do."""
+
+    def _render_traceback_(self) -> list[str]:  # called by IPython
+        return [f"{type(self).__name__}: {self}"]
+
+
+class ConfigError(OneLine, ValueError):
     """Reports everything that is wrong with a configuration, one line per problem."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
 
-    def _render_traceback_(self) -> list[str]:  # called by IPython: a mistake needs no traceback in a notebook
-        return [f"ConfigError: {self}"]
 
-
-class TrainingError(RuntimeError):
+class TrainingError(OneLine, RuntimeError):
     """Reports, in one line, why a run could not continue."""
 
 

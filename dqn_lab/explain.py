@@ -26,6 +26,22 @@ PARTS = (
     "exploration",
 )
 COMPARED = (*PARTS, "train", "discount")
+NOT_THE_PREPROCESSING = ("name", "id", "return_bounds", "truncation_terminates")  # keys of `env=atari/…`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What a composition is compared with.
+
+    Args:
+        config: a validated configuration, as close to it as the lab comes.
+        differences: what no key can make equal.
+        differences_in_games: the same, for Atari only.
+    """
+
+    config: Mapping[str, Any]
+    differences: tuple[str, ...] = ()
+    differences_in_games: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +71,7 @@ class Explanation:
         title: its task and its components.
         steps: the algorithm's steps, each with its depth of nesting and its text.
         pieces: the components.
-        deviations: by reference, each differing key with both values.
+        deviations: by reference, each differing key with both values, and what no key can make equal.
         numbers: by name.
     """
 
@@ -66,12 +82,12 @@ class Explanation:
     numbers: Mapping[str, str]
 
 
-def explain(config: Mapping[str, Any], references: Mapping[str, Mapping[str, Any]]) -> Explanation:
+def explain(config: Mapping[str, Any], references: Mapping[str, Reference]) -> Explanation:
     """Explains a validated configuration; builds only its environment, network and buffer.
 
     Args:
         config: the composition.
-        references: validated configurations that it is compared with, by name.
+        references: what it is compared with, by name.
     """
     pieces = tuple(_piece(group, config) for group in PARTS)
     env = config["env"].get("id", config["env"]["name"])
@@ -160,10 +176,15 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
         yield 3, said["bootstrap"]["bonus"]
     yield 3, line("bootstrap", "next")
     steps = config["buffer"].get("n_step", 1)
-    yield 3, f"{line('value', 'target')}; γ′ = {config['discount']:g}{'' if steps == 1 else f'^{steps}'}, 0 at an end"
+    yield (
+        3,
+        f"{line('value', 'target')}; γ′ = {config['discount']:g}{'' if steps == 1 else f'^{steps}'}, 0 at termination",
+    )
     size = train["minibatch_size"]
     parts = "" if size is None or size >= train["batch_size"] else f"; of each {size} of them, shuffled, in turn"
     yield 3, f"{line('value', 'loss')}{parts}"
+    if "rank" in said["buffer"]:
+        yield 3, f"{said['buffer']['rank']} ← {said['value'].get('priority', 'as the value ranks it')}"
     yield 3, said["optimizer"].get("step") or f"θ ← {line('optimizer', 'step')}"
     yield 2, line("target", "follow")
     if evaluation["interval"] is not None:
@@ -177,10 +198,10 @@ def _shown(piece: Piece) -> str:
     return f" ({values})" if values else ""
 
 
-def deviations(config: Mapping[str, Any], reference: Mapping[str, Any]) -> Iterator[str]:
-    """Yields each key in which a composition's algorithm differs from a reference, with both values."""
+def deviations(config: Mapping[str, Any], reference: Reference) -> Iterator[str]:
+    """Yields each key in which a composition's algorithm differs from a reference, and what no key can make equal."""
     for group in COMPARED:
-        mine, theirs = config[group], reference[group]
+        mine, theirs = config[group], reference.config[group]
         if not isinstance(mine, Mapping):
             if mine != theirs:
                 yield f"{group}={value_text(mine)}, not {value_text(theirs)}"
@@ -190,9 +211,16 @@ def deviations(config: Mapping[str, Any], reference: Mapping[str, Any]) -> Itera
             for key in dict.fromkeys([*mine, *theirs]):
                 if mine.get(key) != theirs.get(key):
                     yield f"{group}.{key}={value_text(mine.get(key))}, not {value_text(theirs.get(key))}"
-    here, there = (each["env"].get("truncation_terminates", False) for each in (config, reference))
+    mine, theirs = config["env"], reference.config["env"]
+    here, there = (each.get("truncation_terminates", False) for each in (mine, theirs))
     if here != there:
         yield f"env.truncation_terminates={value_text(here)}, not {value_text(there)}"
+    if mine["name"] == theirs["name"] == "atari":
+        for key in (key for key in mine if key not in NOT_THE_PREPROCESSING):
+            if mine[key] != theirs[key]:
+                yield f"env.{key}={value_text(mine[key])}, not {value_text(theirs[key])}"
+        yield from reference.differences_in_games
+    yield from reference.differences
 
 
 def _numbers(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

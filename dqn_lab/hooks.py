@@ -171,7 +171,11 @@ class Continues(Protocol):
         ...
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Called before `open`, which then continues from the position and removes what came after it."""
+        """Called before `open`, which then continues from the position.
+
+        What came after the position should be removed with the first row, not in `open`: if another logger fails to
+        open, the run is left as it was.
+        """
         ...
 
 

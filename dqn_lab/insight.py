@@ -10,11 +10,11 @@ from typing import Any
 import gymnasium
 import numpy as np
 import torch
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete, MultiDiscrete
 from torch import Tensor, nn
 
 from dqn_lab.agent import Agent
-from dqn_lab.analysis.inspect.material import Chart, Distribution, Features, Insight, Plane, Walk
+from dqn_lab.analysis.inspect.material import Chart, Distribution, Features, Insight, Plane, States, Walk
 from dqn_lab.env.names import find_names
 from dqn_lab.evaluate import watch
 from dqn_lab.film import open_stage
@@ -25,6 +25,7 @@ from dqn_lab.types import Array
 RESOLUTION = 81  # points along a side of a plane
 RANDOM_STEPS = 2_000  # steps of random play to find a plane's region
 MOST_STATES = 2_000  # states whose features are computed
+MOST_LISTED = 64  # states of an environment up to which all are listed
 NUM_DISTRIBUTIONS = 3
 Region = tuple[Array, Array]  # the least and the greatest of each dimension, [D] each
 
@@ -54,11 +55,6 @@ class _Look:
             outputs: Tensor = self.agent.engine.online(torch.from_numpy(obs))
         return outputs
 
-    @property
-    def is_vector(self) -> bool:
-        """Whether observations are vectors of at least two numbers."""
-        return isinstance(self.space, Box) and len(self.space.shape) == 1 and self.space.shape[0] > 1
-
     def walk(self, seed: int) -> Walk:
         """Plays a greedy episode."""
         clipped = self.config["train"]["max_reward"]
@@ -86,10 +82,10 @@ def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Reg
         seed: the seed of the random play.
 
     Returns:
-        None unless observations are vectors.
+        None unless observations are vectors with at least two continuous numbers.
     """
     look = _Look(experiment)
-    if not look.is_vector:
+    if len(look.names.continuous) < 2:
         return None
     rng, visited = np.random.default_rng(seed), []
     with contextlib.closing(experiment.make_env()) as env:
@@ -136,6 +132,7 @@ def look_into(
     states = np.concatenate([walk.obs for walk in walks])
     states = states[:: -(-len(states) // MOST_STATES)]
     count = len(look.names.actions)
+    charts = list(_charts(look))
     return Insight(
         label=label, task=task, policy=policy, step=step,
         dimensions=look.names.dimensions, action_names=look.names.actions, walk=walks[0],
@@ -143,7 +140,7 @@ def look_into(
         counts=np.sum([np.bincount(walk.actions, minlength=count) for walk in walks], axis=0),
         planes=[_plane(look, pair, states, region) for pair in pairs] if region is not None else (),
         distributions=list(_distributions(look, walks[0])),
-        charts=list(_charts(look)),
+        charts=charts, states=None if charts else list_states(look),
         features=last_features(experiment.agent.engine.online, states),
     )  # fmt: skip
 
@@ -165,32 +162,37 @@ def choose_pairs(experiment: Experiment, asked: Sequence[str]) -> list[tuple[int
         ValueError: there are no such dimensions.
     """
     look = _Look(experiment)
-    names = look.names.dimensions
-    if not look.is_vector:
+    names, continuous = look.names.dimensions, look.names.continuous
+    if len(continuous) < 2:
         if asked:
-            raise ValueError(f"--dims: this environment's observations are {look.space}, not a vector of numbers")
+            raise ValueError(
+                f"--dims: a plane needs two continuous numbers, and this environment's observations are {look.space}"
+            )
         return []
     if not asked:
-        return [look.names.plane or (0, 1)]
+        return [look.names.plane or (continuous[0], continuous[1])]
     if list(asked) == ["all"]:
-        return list(itertools.combinations(range(len(names)), 2))
-    found = [_dimension(word, names) for word in asked]
+        return list(itertools.combinations(continuous, 2))
+    found = [_dimension(word, names, continuous) for word in asked]
     if len(found) != 2 or found[0] == found[1]:
         raise ValueError(f"--dims {' '.join(asked)}: must be two different dimensions, or all")
     return [(found[0], found[1])]
 
 
-def _dimension(word: str, names: Sequence[str]) -> int:
-    if word in names:
-        return names.index(word)
-    if word.isdecimal() and int(word) < len(names):
-        return int(word)
-    choices = ", ".join(f"{i} or {name}" for i, name in enumerate(names))
-    raise ValueError(f"--dims {word}: no such dimension; choices: {choices}, all")
+def _dimension(word: str, names: Sequence[str], continuous: Sequence[int]) -> int:
+    number = names.index(word) if word in names else int(word) if word.isdecimal() else None
+    if number is not None and number in continuous:
+        return number
+    what = "is a state, not a continuous number" if number in range(len(names)) else "no such dimension"
+    choices = ", ".join(f"{i} or {names[i]}" for i in continuous)
+    raise ValueError(f"--dims {word}: {what}; choices: {choices}, all")
 
 
 def _plane(look: _Look, pair: tuple[int, int], states: Array, region: Region) -> Plane:
     held = np.median(states.astype(np.float64), axis=0)
+    discrete = [i for i in range(len(held)) if i not in look.names.continuous]
+    found, counts = np.unique(states[:, discrete], axis=0, return_counts=True)
+    held[discrete] = found[counts.argmax()]  # medians of one-hot numbers may be no state
     x, y = (np.linspace(region[0][i], region[1][i], RESOLUTION) for i in pair)
     points = np.tile(held, (RESOLUTION, RESOLUTION, 1))
     points[..., pair[0]], points[..., pair[1]] = np.meshgrid(x, y)
@@ -225,6 +227,19 @@ def last_features(network: nn.Module, obs: Array) -> Features | None:
         for handle in handles:
             handle.remove()
     return Features(values=seen[0].reshape(-1, seen[0].shape[-1]).double().numpy()) if seen else None
+
+
+def list_states(look: _Look) -> States | None:
+    """Returns the Q-values of all states of an environment that has a few states; None for any other."""
+    space = look.space
+    if not isinstance(space, (Discrete, MultiDiscrete)):
+        return None
+    sizes = np.ravel(space.n if isinstance(space, Discrete) else space.nvec)
+    if len(sizes) > MOST_LISTED.bit_length() or sizes.prod() > MOST_LISTED:
+        return None
+    states = np.array(list(np.ndindex(*sizes.tolist()))) + np.ravel(space.start)  # [S, D]
+    obs = states.reshape(-1, *(space.shape or ())).astype(space.dtype)
+    return States(names=look.names.dimensions or ("state",), states=states, q_values=look.q_values(obs))
 
 
 def _charts(look: _Look) -> Iterator[Chart]:

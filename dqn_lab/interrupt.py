@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from dqn_lab.errors import one_line
+from dqn_lab.errors import OneLine, one_line
 
 _log = logging.getLogger(__name__)
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # clusters send the last two before a time limit
@@ -19,7 +19,7 @@ PATIENCE = 3.0  # seconds to wait for a safe point
 CLOSING = 1.5  # seconds that closing something may take after a signal
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(OneLine, KeyboardInterrupt):
     """A signal asked the process to stop.
 
     Args:

@@ -24,6 +24,7 @@ class Logs:
 
     def __init__(self, loggers: Mapping[str, Logger], columns: Mapping[Table, Sequence[str]]) -> None:
         self.loggers, self.columns = loggers, columns
+        self.opened: list[str] = []
 
     def open(self, directory: Path, config: Mapping[str, Any], positions: Mapping[str, Any]) -> dict[str, Any]:
         """Opens every logger in a run's directory; those with a position continue from there.
@@ -34,9 +35,12 @@ class Logs:
         about: dict[str, Any] = {}
         for name, logger in self.loggers.items():
             if name in positions and isinstance(logger, Continues):
-                logger.resume(positions[name])
-            with _blamed(name):
+                with _blamed(name, "resume"):
+                    logger.resume(positions[name])
+            with _blamed(name, "open"):
                 logger.open(directory, config, self.columns)
+            self.opened.append(name)
+            with _blamed(name, "info"):
                 about.update(logger.info())
         return about
 
@@ -50,7 +54,7 @@ class Logs:
         if unknown:
             raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {self.columns[table]}")
         for name, logger in self.loggers.items():
-            with _blamed(name):
+            with _blamed(name, "write"):
                 logger.write(table, row)
 
     def show_video(self, path: Path, step: int) -> None:
@@ -64,17 +68,17 @@ class Logs:
         return {name: logger.position() for name, logger in self.loggers.items() if isinstance(logger, Continues)}
 
     def close(self, status: str, summary: Row) -> None:
-        """Closes every logger; warns about one that fails."""
-        for name, logger in self.loggers.items():
+        """Closes every logger that was opened; warns about one that fails."""
+        for name in self.opened:
             try:
-                logger.close(status, summary)
+                self.loggers[name].close(status, summary)
             except Exception as error:
-                _log.warning("closing %s: %s", name, one_line(error))
+                _log.warning("logger=%s: close raised %s", name, one_line(error), exc_info=error)
 
 
 @contextlib.contextmanager
-def _blamed(name: str) -> Iterator[None]:
-    """Names the logger in an error that does not say where it comes from.
+def _blamed(name: str, method: str) -> Iterator[None]:
+    """Names the logger and its method in an error that does not say where it comes from.
 
     Raises:
         TrainingError: the logger raised.
@@ -84,4 +88,5 @@ def _blamed(name: str) -> Iterator[None]:
     except (OSError, ConfigError, TrainingError):
         raise
     except Exception as error:
-        raise TrainingError(f"logger={name}: {one_line(error)}") from error
+        said = f"logger={name}: {method} raised {one_line(error)}"
+        raise TrainingError(f"{said}; the traceback is in train.log") from error

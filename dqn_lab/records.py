@@ -21,13 +21,7 @@ if TYPE_CHECKING:  # importing it would import numpy
 
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
 # they change no result, and so not a job's identity
-NOT_THE_RUN = (
-    "display",
-    "rollout",
-    "checkpoint",
-    "env.return_bounds",
-    "env.implementation",
-)
+NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds", "env.implementation")
 MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, in addition to `NOT_THE_RUN`
 LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values that leave an older run's identity as it was
     "diagnostics": {"name": "none"},
@@ -42,6 +36,7 @@ REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # that readers need; the 
     "timing": ("episode", "step", "seconds"),
 }
 SLUG = 80  # characters of the overrides in a run's directory name
+UNNAMED = ("display", "logger", "checkpoint", "hydra")  # keys that are not in it
 
 
 def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -> dict[Table, tuple[str, ...]]:
@@ -64,6 +59,14 @@ def value_text(value: Any) -> str:
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(value)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def score_text(mean: float, std: float | None = None) -> str:
+    """Writes a mean return, and a standard deviation if given: `212.5 ± 9.1`; with three digits below 10: `0.712`."""
+    size = max(abs(mean), std or 0.0)
+    small = 0 < size < 10
+    places = min(2 - math.floor(math.log10(size)), 6) if small else 1
+    return f"{mean:z.{places}f}" + ("" if std is None else f" ± {std:.{places}f}")
 
 
 def override_key(override: str) -> str:
@@ -94,9 +97,32 @@ def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
     return json.dumps(kept, sort_keys=True)
 
 
+def unchangeable(config: Mapping[str, Any]) -> str:
+    """Writes the part of a configuration that may not change when a run is resumed."""
+    return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))
+
+
 def slug(overrides: Iterable[str], known_by: str) -> str:
-    """Returns the name of a run's directory: its overrides, made safe and shortened, and its identity."""
-    return f"{safe_name(','.join(text.lstrip('+') for text in overrides) or 'default')[:SLUG]}-{known_by}"
+    """Returns the name of a run's directory: its overrides, as many as fit, made safe, and its identity.
+
+    Those that only say where output goes are left out.
+    """
+    name = ""
+    for text in overrides:
+        if override_key(text).replace("/", ".").partition(".")[0] in UNNAMED:
+            continue
+        own = safe_name(re.sub(r"[][{}()'\"]|(?<=,) ", "", text.lstrip("+")))
+        if len(name) + 1 + len(own) <= SLUG:
+            name = f"{name},{own}" if name else own
+        elif not name:
+            name = own[:SLUG]
+    return f"{name or 'default'}-{known_by}"
+
+
+def names_by_identity(directory: Path | None) -> dict[str, str]:
+    """Returns the names of the runs' directories in a sweep's, which an older version may have named in another way."""
+    names = [path.name for path in directory.iterdir()] if directory is not None and directory.is_dir() else []
+    return {match[1]: name for name in names if (match := re.fullmatch(r".+-([0-9a-f]{8})", name))}
 
 
 def safe_name(name: str) -> str:

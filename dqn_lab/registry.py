@@ -19,6 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from dqn_lab._nearest import nearest
+from dqn_lab._outside import import_outside
 from dqn_lab._paths import GROUPS as GROUPS
 from dqn_lab._plugins import plugins
 from dqn_lab._validation import check
@@ -87,8 +88,11 @@ def unknown(group: str, name: str, known: Iterable[str]) -> ConfigError:
 
 def _external(group: str, name: str) -> type:
     module_name, _, attribute = name.partition(":")
+    if module_name == "__main__":
+        reason = "a component is a class in a file, because other processes cannot import what exists only in this one"
+        raise ConfigError(f"{group}.name={name}: {reason}; see “A custom component” in dqn_lab/README.md")
     try:
-        module: ModuleType = importlib.import_module(module_name)
+        module = import_outside(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise ConfigError(f"{group}.name={name}: {error}") from error

@@ -18,7 +18,7 @@ from dqn_lab.hooks import FallsBack
 from dqn_lab.interrupt import Interrupted
 from dqn_lab.locks import Claim
 from dqn_lab.logs import Logs
-from dqn_lab.records import MAY_CHANGE, NOT_THE_RUN, RUN, read_record, remove_parts, text_without, write_record
+from dqn_lab.records import RUN, read_record, remove_parts, unchangeable, write_record
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.scoring import Scoring
 from dqn_lab.train import Experiment, train
@@ -73,7 +73,7 @@ class Run:
 
     @classmethod
     def resume(cls, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> Run:
-        """Prepares to continue a run from its newest checkpoint; removes what was recorded after it.
+        """Prepares to continue a run from its newest checkpoint; its directory is left as it is until `execute`.
 
         Args:
             experiment: the run's own, except for keys that `MAY_CHANGE`.
@@ -100,6 +100,7 @@ class Run:
         remove_parts(self.directory)
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
         self.positions: dict[str, Any] = {}  # of the loggers, in a resumed run
+        self.is_recorded = False  # whether `run.json` is this attempt's; until then a resumed run is left as it was
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
         self.scoring = Scoring(
             experiment, self.directory, self._publish, self.logs.show_video, lambda *args: self.display.playing(*args)
@@ -158,12 +159,21 @@ class Run:
     def _begin(self) -> None:
         torch.set_num_threads(self.experiment.config["num_threads"])
         self.started = time.perf_counter() - self.seconds
-        self.record.update(self.logs.open(self.directory, self.record["config"], self.positions))
+        self._open_logs()
+        if not self.is_recorded:
+            self.scoring.take_over(was_completed=self.record["resumed"][-1]["status"] == "completed")
         self._save_record()
         self.scoring.in_the_beginning()
         self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
         self.measured_step = self.progress.step
         self.display.start()
+
+    def _open_logs(self) -> None:
+        try:
+            self.record.update(self.logs.open(self.directory, self.record["config"], self.positions))
+        except Exception as error:
+            hint = "" if self.is_recorded else "; the run is as it was, and can be resumed with logger=csv"
+            raise TrainingError(f"{one_line(error)}{hint}") from error
 
     @property
     def progress(self) -> Progress:
@@ -208,7 +218,7 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         return {
-            "identity": _unchangeable(self.experiment.config),
+            "identity": unchangeable(self.experiment.config),
             "seconds": time.perf_counter() - self.started,
             "evaluated": list(self.experiment.due.evaluated),
             "scoring": self.scoring.state_dict(),
@@ -223,7 +233,7 @@ class Run:
         if self.experiment.due.exceeded(self.progress):
             at = f"episode {self.progress.episode}, step {self.progress.step}"
             raise ConfigError(f"the run is at {at} already, beyond the budget")
-        again = {**about, "from": self.progress._asdict(), "status": old["status"]}
+        again = {**about, "from": self.progress._asdict(), **{key: old.get(key) for key in ("status", "scores")}}
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},
             "status": "running",
@@ -232,11 +242,9 @@ class Run:
             "rollout": self.experiment.choices["rollout"]._asdict(),
             "config": self.experiment.config,
         }
-        self._save_record()
-        self.scoring.restore_best()
 
     def _load(self, state: Mapping[str, Any]) -> None:
-        if state["identity"] != _unchangeable(self.experiment.config):
+        if state["identity"] != unchangeable(self.experiment.config):
             raise StateError("the checkpoint belongs to another configuration")
         self.experiment.rollout.load_state_dict(state["rollout"])
         self.experiment.due.evaluated = progress_of((*state["evaluated"],))
@@ -248,7 +256,7 @@ class Run:
     def _leave(self, safely: bool) -> None:
         """Saves an interrupted run's policy and, if it stopped at a safe point, its state."""
         self._check_process()
-        if "scores" in self.record or not self.claim.holds():
+        if "scores" in self.record or not self.is_recorded or not self.claim.holds():
             return  # the final policy is saved already, and another may be loaded; or there is nowhere to save it
         try:
             self.scoring.save_policy("final")
@@ -258,11 +266,7 @@ class Run:
             self.save(self.progress)
 
     def _check_place(self) -> None:
-        """Checks that the run's directory is still in its place.
-
-        Raises:
-            TrainingError: the directory was removed or renamed.
-        """
+        """Raises an error if the run's directory was removed or renamed."""
         self._check_process()
         if not self.claim.holds():
             raise TrainingError(f"{self.directory}: was removed or renamed during the run")
@@ -281,18 +285,15 @@ class Run:
             rejected = {**chosen["rejected"], chosen["name"]: engine.fallback}
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
         try:
-            if self.claim.holds():
+            if self.is_recorded and self.claim.holds():
                 self._save_record()  # first, because closing may be slow, or hang
         finally:
             scores = self.record.get("scores", {})
             interrupt.shut("the environment", self.experiment.rollout.close)
-            interrupt.shut("the loggers", lambda: self.logs.close(status, scores.get("final", {})))
+            ended = status if self.is_recorded else self.record["resumed"][-1]["status"]
+            interrupt.shut("the loggers", lambda: self.logs.close(ended, scores.get("final", {})))
             self.claim.release()
 
     def _save_record(self) -> None:
         write_record(self.directory, self.record)
-
-
-def _unchangeable(config: Mapping[str, Any]) -> str:
-    """Writes the part of a configuration that may not change when a run is resumed."""
-    return text_without(config, (*NOT_THE_RUN, *MAY_CHANGE))
+        self.is_recorded = True

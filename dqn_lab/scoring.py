@@ -75,15 +75,22 @@ class Scoring:
             self._keep_as_best(scores["final"])
         with self._best_policy(self.best):
             selected = self._evaluate("selected", num_episodes)
-        scores["selected"] = {**selected, "step": progress_of((*self.best["progress"],)).step}
+        at = progress_of((*self.best["progress"],))
+        scores["selected"] = {**selected, "step": at.step, "episode": at.episode}
 
     def save_policy(self, name: str, progress: Progress | None = None) -> None:
         """Saves the network as a policy of the current or an earlier progress."""
         about = {"policy": name, **(progress or self._progress)._asdict()}
         save_policy(policy_path(self.directory, name), self._network, about)
 
-    def restore_best(self) -> None:
-        """Rewrites the best policy's file from the restored state, because the file may be newer."""
+    def take_over(self, was_completed: bool) -> None:
+        """Makes the policies' files those of the restored state, because they may be newer.
+
+        Args:
+            was_completed: whether the run had ended, so that its final policy is kept under the name of its step.
+        """
+        if was_completed:
+            self.save_policy(kept_name(self._progress.step))
         if self.best is None:
             policy_path(self.directory, "best").unlink(missing_ok=True)
             return

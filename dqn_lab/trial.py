@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import traceback
 from collections.abc import Iterator, Mapping
@@ -10,38 +11,63 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from dqn_lab import registry
+from dqn_lab._global_draws import GlobalDraws
+from dqn_lab.agent import action_problem
 from dqn_lab.build import build
 from dqn_lab.schedule import NEVER, Progress
-from dqn_lab.types import ConfigError, Exploration, Logger, TrainingError
+from dqn_lab.types import Bootstrap, Bootstrapped, ConfigError, Exploration, Logger, QValues, TrainingError
 
 LONGEST = 10_000  # environment steps of a trial
+ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
+GIVEN = {  # the random numbers that a component is given
+    "exploration": "the `draw` that `select` is given",
+    "buffer": "the `draws` that `sample` is given",
+    "network": "the generator that its constructor is given, and `draw_noise` (hook `DrawsNoise`)",
+}
 
 
-def rehearse(config: Mapping[str, Any]) -> None:
+def rehearse(config: Mapping[str, Any]) -> list[str]:
     """Acts, makes one update and evaluates on a scratch copy, if a component is from outside the package.
 
     Args:
         config: a validated configuration. Neither it, nor the run, nor global random states are changed.
 
+    Returns:
+        a warning for each of them that draws random numbers which it is not given.
+
     Raises:
         ConfigError: such a component failed.
     """
     outside = _outside(config)
+    draws = GlobalDraws(set(outside.values()))
     if not outside:
-        return
+        return []
     try:
         with _global_states_kept():
-            _play(config)
+            _play(config, draws)
     except ConfigError as error:
         if not isinstance(error.__cause__, (AttributeError, TypeError)):
             raise
         raise _failure(error.__cause__, outside) from error  # raised by a component that another one was built with
     except TrainingError:  # due to the environment or the learning rate, which the run will report
-        return
+        pass
     except (Exception, SystemExit) as error:
         raise _failure(error, outside) from error
+    return list(dict.fromkeys(_warning(*found, outside) for found in draws.found))
+
+
+def _warning(module: str, generator: str, owner: object, outside: Mapping[str, str]) -> str:
+    """Says in one line which component draws from a global generator, and what it should draw from."""
+    parts = [part for part, its_module in outside.items() if its_module == module]
+    own = [
+        part for part in parts if part.partition("=")[2] == f"{module}:{getattr(owner, '__qualname__', '')}"
+    ] or parts
+    given = GIVEN.get(own[0].partition("=")[0], "the numbers that it is given")
+    why = f"draws from {generator}, which the seed does not fix and `resume` does not restore"
+    return f"{', '.join(own)}: {why}; use {given}"
 
 
 def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
@@ -61,8 +87,12 @@ def _outside(config: Mapping[str, Any]) -> dict[str, str]:
     return {part: module for part, module in modules.items() if not module.startswith("dqn_lab.")}
 
 
-def _play(config: Mapping[str, Any]) -> None:
+def _play(config: Mapping[str, Any], draws: GlobalDraws) -> None:
     """Steps a scratch copy, in its own environment, until it has made an update.
+
+    Args:
+        config: a validated configuration.
+        draws: watches what is called once all is built; initial weights are drawn from a global generator with a seed.
 
     Raises:
         Exception: whatever a component raises.
@@ -75,27 +105,56 @@ def _play(config: Mapping[str, Any]) -> None:
             raise TypeError(f"{type(logger).__name__} has no {', '.join(absent)}")
     rollout, agent = scratch.rollout, scratch.agent
     env = scratch.make_env()
-    _explore(agent.exploration, int(env.action_space.n))  # type: ignore[attr-defined]
+    if not registry.lookup("bootstrap", config["bootstrap"]["name"]).__module__.startswith("dqn_lab."):
+        agent.engine.bootstrap = functools.partial(_weigh, agent.engine.bootstrap, config["bootstrap"]["name"])
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
-    with contextlib.closing(rollout):
+    with contextlib.closing(rollout), draws:
+        _explore(agent.exploration, int(env.action_space.n), _last(config))  # type: ignore[attr-defined]
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
-    agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
-    try:
-        agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
-    finally:
-        env.close()
+        agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
+        try:
+            agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
+        finally:
+            env.close()
 
 
-def _explore(exploration: Exploration, num_actions: int) -> None:
-    """Lets an exploration choose an action and report.
+def _last(config: Mapping[str, Any]) -> Progress:
+    """Returns a point near a run's end that it can reach, whatever its episodes' lengths are."""
+    episodes = (config["episodes"] or 1) - 1
+    steps = (config["steps"] or episodes + 1) - 1
+    return Progress(steps, min(episodes, steps))
+
+
+def _weigh(bootstrap: Bootstrap, name: str, q_values: QValues, action: Tensor) -> Bootstrapped:
+    """Calls a bootstrap, and checks what it returns.
 
     Raises:
-        TypeError: the action is none of the environment's, or the report has other columns than declared.
+        ConfigError: its probabilities are none.
     """
-    action = exploration.select(lambda: np.zeros(num_actions, np.float32), random.random, 0, Progress())
-    if not isinstance(action, int | np.integer) or not 0 <= action < num_actions:
-        raise TypeError(f"select returned {action!r}; must be a whole number, 0 to {num_actions - 1}")
+    found = bootstrap(q_values, action)
+    sums = found.probabilities.sum(1)
+    if not ((sums - 1).abs() <= ROUNDING).all() or found.probabilities.min() < -ROUNDING:
+        wrong = sums[((sums - 1).abs() > ROUNDING) | sums.isnan()]
+        said = f"sum to {wrong[0]:.4g}" if len(wrong) else f"go down to {found.probabilities.min():.4g}"
+        raise ConfigError(
+            f"bootstrap={name}: its probabilities {said}; must be at least 0 and sum to 1 over the actions"
+        )
+    return found
+
+
+def _explore(exploration: Exploration, num_actions: int, last: Progress) -> None:
+    """Lets an exploration choose actions, at a run's beginning and near its end, and report.
+
+    Raises:
+        ConfigError: an action is none of the environment's.
+        TypeError: the report has other columns than declared.
+    """
+    rng = random.Random(0)
+    for progress in (Progress(), last):
+        action = exploration.select(lambda: np.zeros(num_actions, np.float32), rng.random, 0, progress)
+        if problem := action_problem(exploration, action, num_actions):
+            raise ConfigError(problem)
     row = exploration.report(Progress())
     if set(row) != set(exploration.columns):
         declared = ", ".join(exploration.columns) or "none"

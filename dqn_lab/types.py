@@ -238,7 +238,12 @@ class Exploration(Stateful, Protocol):
         """Called when an environment's episode has ended."""
         ...
 
-    def report(self, progress: Progress) -> dict[str, float]: ...  # one number per column, at an episode's start
+    def report(self, progress: Progress) -> dict[str, float]:
+        """Returns a number per column: for an episode's row at its end, before `end_episode`, as of its start.
+
+        The display asks at any time.
+        """
+        ...
 
 
 class Engine(Stateful, Protocol):

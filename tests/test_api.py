@@ -1,6 +1,7 @@
 """The Python interface: the command line's names, runs and errors, and no global state changed."""
 
 import doctest
+import importlib
 import json
 import logging
 import os
@@ -13,12 +14,13 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from gymnasium.envs.classic_control import CartPoleEnv
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from nbclient import NotebookClient
 
 import dqn_lab
-from dqn_lab import api
+from dqn_lab import api, interrupt
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
 from dqn_lab.cli.sweep.question import read_typed
@@ -36,14 +38,14 @@ def in_a_directory_of_its_own(tmp_path, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore")
 def test_the_examples_in_the_docstrings_hold(tmp_path):
-    globs = {**vars(api), "tmp": tmp_path}
+    globs = {**{name: getattr(dqn_lab, name) for name in dqn_lab.__all__}, "tmp": tmp_path}
     options = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
     runner = doctest.DocTestRunner(optionflags=options)
     examples = 0
-    for name in ("train", "load", "evaluate"):
-        for test in doctest.DocTestFinder().find(getattr(api, name), name, globs=globs):
+    for name in ("train", "load", "evaluate", "verify", "sweep", "report"):
+        for test in doctest.DocTestFinder().find(getattr(dqn_lab, name), name, globs=globs):
             examples += runner.run(test).attempted
-    assert examples >= 6
+    assert examples >= 11
     assert runner.failures == 0
 
 
@@ -259,7 +261,7 @@ def test_a_notebook_works(tmp_path):
 @pytest.mark.parametrize(("overrides", "keys", "said"), [
     (({"steps": 10},), {}, "{'steps': 10}: an override is text"),
     ((["steps=10"],), {}, r"\['steps=10'\]: an override is text"),
-    ((), {"env": object}, "env=<class 'object'>: must be a number, text"),
+    ((), {"env": {1}}, r"env=\{1\}: must be a number, text"),
 ])  # fmt: skip
 def test_what_no_configuration_can_hold_is_named(overrides, keys, said):
     with pytest.raises(dqn_lab.ConfigError, match=said):
@@ -297,3 +299,133 @@ def test_an_observation_may_be_as_the_environment_returns_it():
 
 
 gymnasium.register("Parts-v0", Parts)
+
+
+@pytest.fixture
+def own_parts(tmp_path):
+    """Writes a directory with a custom exploration, whose ε is the module's `EPSILON`, and a custom environment."""
+    lab = tmp_path / "lab"
+    (lab / "mine").mkdir(parents=True)
+    (lab / "exploration").mkdir()
+    (lab / "exploration" / "own.yaml").write_text("name: mine.parts:Own\n")
+    (lab / "mine" / "parts.py").write_text(
+        "from dqn_lab.exploration.constant import ConstantEpsilon\nfrom mine.numbers import EPSILON\n\n\n"
+        "class Own(ConstantEpsilon):\n    def __init__(self, num_actions):\n"
+        "        super().__init__(num_actions, epsilon=EPSILON)\n"
+    )
+
+    def write(epsilon):
+        (lab / "mine" / "numbers.py").write_text(f"EPSILON = {epsilon}\n")
+        (lab / "my_worlds.py").write_text(
+            "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n\n"
+            f"gymnasium.register('World-v0', CartPoleEnv, max_episode_steps={int(epsilon * 10)})\n"
+        )
+        return lab
+
+    yield write
+    for name in ("mine", "mine.parts", "mine.numbers", "my_worlds"):
+        sys.modules.pop(name, None)
+    gymnasium.registry.pop("World-v0", None)
+
+
+@pytest.mark.filterwarnings("error:.*Overriding")
+def test_a_changed_file_is_loaded_anew_in_the_same_process(own_parts):
+    """The component's module imports the one that changes; the environment's registers itself again."""
+    for epsilon in (0.5, 0.9):
+        lab = own_parts(epsilon)
+        run = dqn_lab.train("exploration=own", "env.id=my_worlds:World-v0", *FEW, **QUICK, config_dir=lab)
+        assert set(run.episodes["epsilon"]) == {epsilon}
+        assert run.episodes["length"].max() <= epsilon * 10
+    own_parts(0.7)
+    with pytest.warns(UserWarning, match="Overriding environment"):  # Gymnasium's own
+        assert importlib.reload(sys.modules["my_worlds"]).__file__ == str(lab / "my_worlds.py")
+
+
+def test_a_sweeps_workers_load_a_changed_file_anew(own_parts, tmp_path):
+    (tmp_path / "own.yaml").write_text(
+        "question: Does it load?\nbase: [exploration=own, episodes=3, evaluation.final_num_episodes=1, logger=csv]\n"
+        "variants: {alone: []}\ncontrol: alone\nseeds: range(1)\n"
+    )
+    for epsilon in (0.5, 0.9):
+        lab = own_parts(epsilon)
+        frame = dqn_lab.sweep("own.yaml", config_dir=lab, directory=tmp_path / f"at_{epsilon}")
+        (run,) = (path.parent for path in Path(frame.attrs["directory"]).glob("*/run.json"))
+        assert set(dqn_lab.load(run).episodes["epsilon"]) == {epsilon}
+
+
+def test_a_changed_file_that_cannot_be_imported_is_named(own_parts):
+    lab = own_parts(0.5)
+    dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=lab)
+    (lab / "mine" / "numbers.py").write_text("EPSILON = (\n")
+    with pytest.raises(
+        dqn_lab.ConfigError, match=r"exploration\.name=mine\.parts:Own: importing it raised SyntaxError"
+    ):
+        dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=lab)
+
+
+def test_an_interrupted_call_says_where_and_what_continues_it(monkeypatch):
+    def check():
+        raise interrupt.Interrupted(2, safe=True)
+
+    monkeypatch.setattr(interrupt, "check", check)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        dqn_lab.train(*FEW, **QUICK, directory="stopped")
+    assert str(caught.value).startswith("interrupted at episode 0, step 0; stopped; dqn_lab.resume('stopped')")
+    assert caught.value.__cause__ is None
+    assert caught.value._render_traceback_() == [f"Interrupted: {caught.value}"]
+
+
+def test_a_failed_run_names_its_log_without_the_chain_of_errors(monkeypatch):
+    monkeypatch.setattr(Gymnasium, "make", broken_make(Gymnasium.make))
+    with pytest.raises(dqn_lab.TrainingError, match=r"broken on purpose.*the traceback is in .*train\.log") as caught:
+        dqn_lab.train(*FEW, **QUICK, directory="failed")
+    assert caught.value.__cause__ is None
+    assert "broken on purpose" in Path("failed/train.log").read_text()
+
+
+def broken_make(make):
+    class Broken(gymnasium.Wrapper):
+        def step(self, action):
+            raise RuntimeError("broken on purpose")
+
+    return lambda self, render_mode=None: Broken(make(self, render_mode))
+
+
+def test_what_exists_in_this_process_only_is_refused_before_the_first_job(tmp_path):
+    class Own:
+        pass
+
+    with pytest.raises(dqn_lab.ConfigError, match="network=Own: a component is a class in a file"):
+        dqn_lab.train(network=Own)
+    with pytest.raises(dqn_lab.ConfigError, match=r"network\.name=__main__:Own: a component is a class") as caught:
+        dqn_lab.train("network.name=__main__:Own")
+    assert len(caught.value.problems) == 1
+    gymnasium.register("Here-v0", Own)
+    with pytest.raises(dqn_lab.ConfigError, match=r"env\.id=Here-v0: "):
+        dqn_lab.sweep("target_network", "env.id=Here-v0", seed=range(2))
+    gymnasium.register("There-v0", f"{__name__}:InThisFile")
+    try:
+        with pytest.raises(dqn_lab.ConfigError, match=r"env\.id=There-v0: is known in this process only.*MODULE:There"):
+            dqn_lab.sweep("target_network", "env.id=There-v0", seed=range(2))
+    finally:
+        for name in ("Here-v0", "There-v0"):
+            gymnasium.registry.pop(name)
+    assert list(tmp_path.iterdir()) == []
+
+
+class InThisFile(CartPoleEnv):
+    """An environment that only the tests' process knows."""
+
+
+def test_a_sweep_without_a_completed_job_says_why_the_first_failed(monkeypatch):
+    monkeypatch.setattr(Gymnasium, "make", broken_make(Gymnasium.make))
+    with pytest.raises(dqn_lab.TrainingError, match=r"no job completed; 2 did not, the first: failed: .*on purpose"):
+        dqn_lab.sweep("bad", "hydra/launcher=basic", variants={"one": [], "other": ["discount=0.9"]}, seed=[0])
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("-m", "seed=0,1"), r"-m: several runs in one call: dqn_lab\.sweep"),
+])  # fmt: skip
+def test_a_multirun_is_answered_with_a_sweep(words, said):
+    with pytest.raises(dqn_lab.ConfigError, match=said):
+        dqn_lab.train(*words)

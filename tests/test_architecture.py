@@ -9,14 +9,15 @@ PACKAGE = Path(__file__).parents[1] / "dqn_lab"
 GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exploration", "env", "logger")  # floor 1
 UPPER_GROUPS = ("engine", "rollout", "diagnostics")
 FLOORS = {
-    **dict.fromkeys(("_damage", "_function", "_inline", "_memory", "_nearest", "_numba", "_paths", "_plugins"), 0),
+    **dict.fromkeys(("_damage", "_function", "_inline", "_memory", "_nearest", "_numba", "_outside", "_paths"), 0),
+    "_compiling": 0, "_global_draws": 0,
     **dict.fromkeys(("errors", "hooks", "records", "registry", "schedule", "seeding", "tasks", "types"), 0),
-    **dict.fromkeys(("_validation", "interrupt", "locks", "statefile"), 0),
+    **dict.fromkeys(("_plugins", "_validation", "interrupt", "locks", "statefile"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,
     "engine": 2, "diagnostics": 3, "agent": 3, "rollout": 3, "train": 4, "evaluate": 4, "checkpoint": 4,
     "film": 4, "video": 4, "insight": 4, "settings": 4, "build": 5, "explain": 5, "logs": 5, "scoring": 5, "trial": 5,
     "run": 5, "cli": 6,
-    **dict.fromkeys(("__init__", "__main__", "api"), 7),
+    **dict.fromkeys(("__init__", "__main__", "api", "questions"), 7),
 }  # fmt: skip
 OWNERS = {
     "hydra": ("cli",),

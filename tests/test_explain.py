@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from dqn_lab import registry
 from dqn_lab.build import build, validate
-from dqn_lab.explain import PARTS, deviations, explain
+from dqn_lab.explain import PARTS, Reference, deviations, explain
 from dqn_lab.types import ConfigError
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -25,7 +25,9 @@ def text_of(it):
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_recipe_is_explained(configure, recipe):
     config = configure(f"experiment={recipe}")
-    it = explain(config, {"itself": config, "the notebook": configure("experiment=tutorial")})
+    it = explain(
+        config, {"itself": Reference(config=config), "the notebook": Reference(config=configure("experiment=tutorial"))}
+    )
     assert it.deviations["itself"] == ()
     assert (it.deviations["the notebook"] == ()) == (recipe == "tutorial")
     said = text_of(it)
@@ -59,7 +61,7 @@ def test_two_hundred_compositions_are_explained_and_their_numbers_are_those_of_w
     reference, base = configure("experiment=tutorial"), configure()
     for number in range(200):
         config = drawn(rng, base)
-        it = explain(config, {"the notebook": reference})
+        it = explain(config, {"the notebook": Reference(config=reference)})
         said = text_of(it)
         assert f"γ′ = {config['discount']:g}" in said
         assert len(it.steps) >= 11
@@ -117,5 +119,29 @@ def test_a_custom_component_explains_itself(configure, monkeypatch):
 
 
 def test_deviations_are_keys_with_both_values(configure):
-    found = set(deviations(configure("optimizer.lr=0.5", "bootstrap=double"), configure()))
+    found = set(deviations(configure("optimizer.lr=0.5", "bootstrap=double"), Reference(config=configure())))
     assert found == {"optimizer.lr=0.5, not 0.001", "bootstrap=double, not max"}
+
+
+def test_what_no_key_can_make_equal_is_a_deviation_too(configure):
+    """Always, or of Atari games only, whose preprocessing is compared as well."""
+    mnih = Reference(
+        config=configure("experiment=atari/dqn"), differences=("greedy",), differences_in_games=("a lost life",)
+    )
+    assert list(deviations(mnih.config, mnih)) == ["a lost life", "greedy"]
+    assert {"env.noop_max=0, not 30", "env.repeat_action_probability=0.25, not 0.0"} < set(
+        deviations(configure("experiment=atari/munchausen"), mnih)
+    )
+    on_cartpole = list(deviations(configure(), mnih))
+    assert on_cartpole[-1] == "greedy"
+    assert "a lost life" not in on_cartpole
+
+
+@pytest.mark.parametrize(
+    ("value", "priority"),
+    [("expected", "|y − Q(s, a; θ)|"), ("categorical", "KL(y ‖ p(s, a; θ))"), ("quantile", "mean_ij |δᵢⱼ|")],
+)
+def test_the_priority_of_a_transition_is_the_one_of_its_value(configure, value, priority):
+    steps = [text for _, text in explain(configure(f"value={value}", "buffer=prioritized"), {}).steps]
+    assert f"the priority of each of them ← {priority}" in steps
+    assert not any(text.startswith("the priority") for _, text in explain(configure(f"value={value}"), {}).steps)

@@ -7,10 +7,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.spaces import Box, Dict, Discrete
 from torch import nn
 
 from dqn_lab import insight
+from dqn_lab.analysis.figures.style import WIDE
+from dqn_lab.analysis.inspect import figures
 from dqn_lab.analysis.inspect.material import Features, Walk
 from dqn_lab.analysis.inspect.page import _sentence, over_estimation
 from dqn_lab.build import build
@@ -149,7 +151,7 @@ def test_dimensions_are_chosen_by_name_or_number(configure):
     }.items():
         with pytest.raises(ValueError, match=problem):
             insight.choose_pairs(experiment, asked)
-    with pytest.raises(ValueError, match="not a vector"):
+    with pytest.raises(ValueError, match="a plane needs two continuous numbers"):
         insight.choose_pairs(build(configure(*TABLE)), ["0", "1"])
 
 
@@ -166,3 +168,58 @@ def test_the_page_says_that_rewards_are_clipped(configure):
         "Its rewards are clipped to ±0.5, as in learning."
     )
     assert "clipped" not in _sentence(SimpleNamespace(label="final", walk=replace(walk, clipped=None)))
+
+
+class Furnace(gymnasium.Env):
+    """A mode of three, and two temperatures."""
+
+    def __init__(self):
+        self.observation_space = Dict({"mode": Discrete(3), "temp": Box(-5, 5, (2,), np.float32)})
+        self.action_space = Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.modes = iter([2, 1, 2, 0, 1])
+        return self.observe(), {}
+
+    def step(self, action):
+        return self.observe(), 1.0, False, False, {}
+
+    def observe(self):
+        return {"mode": next(self.modes), "temp": np.zeros(2, np.float32)}
+
+
+gymnasium.register("Furnace-v0", Furnace, max_episode_steps=4)
+
+
+def test_planes_are_over_continuous_numbers_alone_and_hold_a_state_that_exists(configure, monkeypatch):
+    """Two one-hot inputs as axes, or their medians, would be states that the environment cannot be in."""
+    monkeypatch.setattr(insight, "RANDOM_STEPS", 4)
+    experiment = build(configure("env.id=Furnace-v0"))
+    assert insight.choose_pairs(experiment, []) == [(3, 4)]
+    assert insight.choose_pairs(experiment, ["all"]) == [(3, 4)]
+    with pytest.raises(ValueError, match=r"--dims mode\[0\]: is a state, .*; choices: 3 or temp\[0\], 4 or temp\[1\]"):
+        insight.choose_pairs(experiment, ["mode[0]", "temp[0]"])
+    walks = insight.play_walks(experiment, [1])
+    region = insight.find_region(experiment, walks, 0)
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[1], pairs=[(3, 4)],
+                              region=region, walks=walks)  # fmt: skip
+    assert found.planes[0].held.tolist() == [0, 0, 1, 0, 0]  # modes 2, 1, 2, 0, 1: one of the most frequent
+
+
+def test_all_states_are_listed_if_there_are_few(configure):
+    listed = look(configure, [[0.0, 0.5], [1.0, 2.0], [0.0, 3.0]]).states
+    assert listed.names == ("state",)
+    assert listed.states.tolist() == [[0], [1], [2]]
+    assert listed.q_values.tolist() == [[0, 0.5], [1, 2], [0, 3]]
+    assert insight.look_into(build(configure()), label="", task="", policy="", step=0, seeds=[0]).states is None
+
+
+def test_lines_of_equal_values_are_told_apart(configure):
+    """The second action's line lies on the first one's, and is dashed; nothing is drawn where the episode has ended."""
+    found = look(configure, [[0.5, 0.5], [2.0, 2.0], [2.999, 3.0]])
+    figure = figures.q_values(found, WIDE, (0.0, 4.0))
+    lines = {line.get_label(): line for line in figure.axes[0].get_lines()}
+    assert lines["action 0"].get_linestyle() == "-"
+    assert lines["action 1"].get_linestyle() == "--"
+    assert all(len(line.get_xdata()) == len(found.walk.actions) for line in lines.values())

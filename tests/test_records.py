@@ -33,8 +33,10 @@ def test_a_jobs_identity_does_not_depend_on_what_changes_no_result():
 
 
 @pytest.mark.parametrize(("overrides", "name"), [
-    ([], "default-12ab"), (["a.b=1", "+c='x y'"], "a.b=1,c=-x-y-12ab"), (["길=1"], "=1-12ab"),
-    (["x=" + "y" * 200], "x=" + "y" * 78 + "-12ab"),
+    ([], "default-12ab"), (["a.b=1", "+c='x y'"], "a.b=1,c=x-y-12ab"), (["길=1"], "=1-12ab"),
+    (["x=" + "y" * 200], "x=" + "y" * 78 + "-12ab"), (["hidden=[64, 64]"], "hidden=64,64-12ab"),
+    (["x=" + "y" * 60, "long=" + "z" * 60, "seed=3"], "x=" + "y" * 60 + ",seed=3-12ab"),
+    (["display=none", "logger=[csv,sqlite]", "checkpoint.keep=1", "hydra/launcher=basic"], "default-12ab"),
 ])  # fmt: skip
 def test_a_directorys_name_is_its_overrides_made_safe(overrides, name):
     assert records.slug(overrides, "12ab") == name
@@ -111,3 +113,13 @@ def test_a_first_record_that_has_no_room_says_so_and_leaves_no_empty_file(tmp_pa
     with pytest.raises(OSError, match="No space left"):
         records.write_record(tmp_path, {"status": "running"})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("mean", "std", "text"), [
+    (212.46, 9.14, "212.5 ± 9.1"), (500.0, 0.0, "500.0 ± 0.0"), (0.7123, 0.0934, "0.712 ± 0.093"),
+    (-0.0, 0.0, "0.0 ± 0.0"),
+    (-0.001, 1.534, "0.00 ± 1.53"), (8.9, None, "8.90"), (-0.05, None, "-0.0500"), (1e-9, None, "0.000000"),
+    (math.nan, math.nan, "nan ± nan"), (-13.0, None, "-13.0"), (0.0, 12.0, "0.0 ± 12.0"),
+])  # fmt: skip
+def test_a_small_return_keeps_three_digits_and_zero_has_no_sign(mean, std, text):
+    assert records.score_text(mean, std) == text

@@ -12,7 +12,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from dqn_lab.build import build
 from dqn_lab.checkpoint import load_policy
-from dqn_lab.cli._display import Quiet
+from dqn_lab.cli._plain import Quiet
 from dqn_lab.records import read_record
 from dqn_lab.run import Run
 from dqn_lab.types import ConfigError
@@ -82,7 +82,8 @@ def test_evaluations_happen_at_their_interval_and_at_the_end(start, tmp_path):
     assert [(int(row["episode"]), int(row["episodes"])) for row in rows] == [(3, 2), (6, 2), (8, 3)]
     assert record["scores"]["final"]["return_mean"] == float(rows[-1]["return_mean"])
     best = max(reversed(rows), key=lambda row: float(row["return_mean"]))  # the final policy is a candidate
-    assert record["scores"]["selected"]["step"] == int(best["step"])
+    selected = record["scores"]["selected"]
+    assert (selected["step"], selected["episode"]) == (int(best["step"]), int(best["episode"]))
 
 
 @pytest.mark.parametrize(("scores", "selected"), [
@@ -97,11 +98,18 @@ def test_the_final_policy_is_a_candidate_for_the_selected_one(start, tmp_path, m
 
     monkeypatch.setattr(run.scoring, "_evaluate", evaluate)
     monkeypatch.setattr(run.scoring, "tell", lambda row, label: None)
-    steps, original = [], run.evaluate
-    monkeypatch.setattr(run, "evaluate", lambda progress: (steps.append(progress.step), original(progress)))
+    steps, episodes, original = [], [], run.evaluate
+
+    def evaluated(progress):
+        steps.append(progress.step)
+        episodes.append(progress.episode)
+        original(progress)
+
+    monkeypatch.setattr(run, "evaluate", evaluated)
     record = run.execute(Quiet())
     steps.append(record["progress"]["step"])
-    assert record["scores"]["selected"] == {"step": steps[selected], "return_mean": 3}
+    episodes.append(record["progress"]["episode"])
+    assert record["scores"]["selected"] == {"step": steps[selected], "episode": episodes[selected], "return_mean": 3}
     fresh = build(run.experiment.config).agent.engine.online
     assert load_policy(tmp_path / "run" / "checkpoint" / "best.safetensors", fresh)["step"] == steps[selected]
 

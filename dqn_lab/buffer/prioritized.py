@@ -41,9 +41,10 @@ class Prioritized(Uniform):
 
     Schaul, Quan, Antonoglou, Silver 2016, "Prioritized Experience Replay", https://arxiv.org/abs/1511.05952, the
     proportional variant. Transition i is drawn with probability P(i) = pᵢ^α / Σₖ pₖ^α, α being `priority_exponent` and
-    pᵢ = |δᵢ| + `priority_epsilon` its TD error when it was last learned from. A new transition gets the largest p so
-    far, at first 1. Its loss is weighted by (N · P(i))^−β, divided by the largest such weight; β is
-    `importance_exponent` and N the number of transitions stored.
+    pᵢ = |δᵢ| + `priority_epsilon` its TD error when it was last learned from. With a distribution, as `value`, the KL
+    divergence (C51, as in Rainbow) or the mean absolute error over pairs of quantiles takes the place of |δᵢ|. A new
+    transition gets the largest p so far, at first 1. Its loss is weighted by (N · P(i))^−β, divided by the largest such
+    weight; β is `importance_exponent` and N the number of transitions stored.
 
     Args:
         observation_space: gives the observations' shape and type.
@@ -54,7 +55,7 @@ class Prioritized(Uniform):
         priority_exponent: α; 0 draws uniformly, 1 in proportion to p.
         importance_exponent: β; 0 corrects nothing, 1 corrects all of the bias of unequal sampling. Or
             `{start, end, duration, unit: steps}` for a linear schedule.
-        priority_epsilon: added to |δ|, so that every transition can be drawn.
+        priority_epsilon: added to each priority, so that every transition can be drawn.
         stratified: whether draw i of B comes from the i-th of B equal parts of the total mass; else from all of it.
         normalize: whether the largest weight is that in the `batch` or in the whole `buffer`.
     """
@@ -98,7 +99,9 @@ class Prioritized(Uniform):
         return {
             "store": stored(own["capacity"], own["n_step"]),
             "draw": f"draw {config['train']['batch_size']} transitions (s, a, r, s′, γ′) with probability "
-            f"∝ (|δ| + {own['priority_epsilon']:g})^{own['priority_exponent']:g}, weighted by (N · P)^−β, β = {shown}",
+            f"∝ (priority + {own['priority_epsilon']:g})^{own['priority_exponent']:g}, "
+            f"weighted by (N · P)^−β, β = {shown}",
+            "rank": "the priority of each of them",
         }
 
     @property
@@ -124,7 +127,7 @@ class Prioritized(Uniform):
         return Batch(self.ring.arrays, weights, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
-        """Sets priorities from the |δ| [B] of transitions just learned from; of several for one, the last counts.
+        """Sets the priorities [B] of transitions just learned from; of several for one, the last counts.
 
         Raises:
             ValueError: one of them is negative or not finite.

@@ -10,6 +10,7 @@ import os
 import sys
 
 from dqn_lab import __version__
+from dqn_lab._compiling import compiling
 from dqn_lab.cli._text import fitting, wrapped
 
 LONGEST = 2_000  # characters of an error message
@@ -30,6 +31,7 @@ COMMANDS = {
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 
+COMPILING = "compiling for this machine"
 _status = ""
 
 
@@ -37,6 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
     gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+    compiling.tell = lambda begins: status(COMPILING if begins else "")
     atexit.register(gc.freeze)  # or Python would look through everything again, several times, before it exits
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -92,7 +92,7 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
         _check_launching(found)
         _index.validate(plain(found))
     except ConfigError as error:
-        problems.extend(error.problems)
+        problems.extend(_explain.of_another_component(error.problems, overrides))
     except OmegaConfBaseException as error:
         problems.append(_explain.interpolation(error))
     if problems:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import status
+from dqn_lab._compiling import compiling
+from dqn_lab.cli import COMPILING, status
+from dqn_lab.cli._pace import Pace
+from dqn_lab.cli._plain import Notebook, Quiet, say
 from dqn_lab.cli._text import clock, fitting, to_copy
+from dqn_lab.records import score_text
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -26,42 +27,6 @@ WHOLE = 114  # columns in which a line about a run fits without being shortened
 LINES = 20  # per run, if the output is not a terminal
 
 
-class Quiet:
-    """Shows nothing; the base class of the other displays."""
-
-    def __enter__(self) -> Quiet:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Leaves the terminal as it was."""
-
-    def start(self) -> None:
-        """Called when training begins."""
-
-    def stride(self, stride: Stride) -> None:
-        """Called with the run's progress and every episode that ended."""
-
-    def playing(self, played: int, total: int) -> None:
-        """Called as an evaluation begins, and after each of its episodes."""
-
-    def evaluation(self, row: Row, label: str) -> None:
-        """Called after every evaluation."""
-
-
-class Notebook(Quiet):
-    """Prints the notebook's line for every episode; its ε is the one after the episode's decay."""
-
-    def __init__(self, parameter: Callable[[Progress], dict[str, float]]) -> None:
-        self.parameter = parameter
-
-    def stride(self, stride: Stride) -> None:
-        """Prints `Episode: 12, Total Reward: 14.0, Epsilon: 0.94` for every episode that ended."""
-        for row in stride.episodes:
-            end = Progress(int(row["step"] or 0), int(row["episode"] or 0) + 1, int(row["updates"] or 0))
-            value = next(iter(self.parameter(end).values()), 0.0)
-            say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
-
-
 class _Live(Quiet):
     """What the bar and the lines share: following the run, and describing it."""
 
@@ -69,11 +34,28 @@ class _Live(Quiet):
         self.experiment = experiment
         self.returns: deque[float] = deque(maxlen=20)
         self.progress = Progress()
-        self.started = time.perf_counter()
+        self.pace = Pace()
+
+    def __enter__(self) -> _Live:
+        self._tell, compiling.tell = compiling.tell, self.compile
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        compiling.tell = self._tell
 
     def start(self) -> None:
-        """Starts the clock."""
-        self.started = time.perf_counter()
+        """Starts the clock, where a resumed run is."""
+        self.progress = self.experiment.rollout.progress
+        self.restart()
+
+    def restart(self) -> None:
+        """Measures the speed and the time left from now on."""
+        self.pace = Pace(self.progress.step, self.share())
+
+    def compile(self, begins: bool) -> None:
+        """Called as compiling begins, which is no part of a run's speed, and as it ends."""
+        if not begins:
+            self.restart()
 
     def stride(self, stride: Stride) -> None:
         """Follows the run."""
@@ -90,8 +72,8 @@ class _Live(Quiet):
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
-            parts.append((f"return {mean:.4g}" if short else f"return {self.returns[-1]:.4g}", 5))
-            parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:.4g})", 5)
+            parts.append((f"return {mean:z.4g}" if short else f"return {self.returns[-1]:z.4g}", 5))
+            parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:z.4g})", 5)
         for name, value in self.experiment.agent.exploration.report(at).items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
@@ -120,10 +102,12 @@ class Bar(_Live):
             auto_refresh=False,
         )
         self.task = self.bar.add_task("starting", total=1.0, left="")
-        self.drawn, self.drawn_step, self.rate = self.started, 0, 0.0
-        self.paused = self.shown = self.started
+        self.drawn, self.drawn_step, self.smooth_rate = self.pace.began, 0, 0.0
+        self.paused = self.shown = self.drawn
+        self.is_evaluating = False
 
     def __enter__(self) -> Bar:
+        super().__enter__()
         status()
         self.bar.start()
         return self
@@ -132,11 +116,20 @@ class Bar(_Live):
         self._draw(time.perf_counter())
         self.bar.update(self.task, left="")  # it has ended, also if it was interrupted
         self.bar.stop()
+        super().__exit__()
 
-    def start(self) -> None:
-        """Starts the clock."""
-        super().start()
-        self.drawn = self.started
+    def restart(self) -> None:
+        """Measures the speed and the time left from now on."""
+        super().restart()
+        if not self.is_evaluating:  # or the pause would count twice
+            self.drawn = self.pace.began
+        self.drawn_step, self.smooth_rate = self.progress.step, 0.0
+
+    def compile(self, begins: bool) -> None:
+        """Says that code is compiled."""
+        super().compile(begins)
+        if begins:
+            self.bar.update(self.task, description=f"{COMPILING} …", refresh=True)
 
     def stride(self, stride: Stride) -> None:
         """Redraws, but not more often than every `REFRESH` seconds."""
@@ -147,15 +140,15 @@ class Bar(_Live):
 
     def _draw(self, now: float) -> None:
         rate = (self.progress.step - self.drawn_step) / max(now - self.drawn, 1e-9)
-        self.rate = rate if not self.rate else 0.9 * self.rate + 0.1 * rate
+        self.smooth_rate = 0.9 * self.smooth_rate + 0.1 * rate if self.smooth_rate else rate
         self.drawn, self.drawn_step = now, self.progress.step
-        words = self.words(self.rate, self.room)
+        words = self.words(self.smooth_rate, self.room)
         self.bar.update(self.task, completed=self.share(), description=words)
         self.bar.update(self.task, left=self._left(), refresh=True)
 
     def _left(self) -> str:
         """Estimates the time left in training; nothing once it has ended, and only evaluations remain."""
-        seconds = self.bar.tasks[0].time_remaining
+        seconds = self.pace.seconds_left(self.share())
         if self.share() >= 1:
             return ""
         return f"{'-:--' if seconds is None else clock(seconds)} left"
@@ -163,6 +156,7 @@ class Bar(_Live):
     def playing(self, played: int, total: int) -> None:
         """Counts the episodes; their time does not count towards the run's speed."""
         now = time.perf_counter()
+        self.is_evaluating = played < total
         if not played:
             self.paused = self.shown = now
         elif played == total:
@@ -183,33 +177,42 @@ class Lines(_Live):
         super().__init__(experiment)
         self.printed = 0.0
         self.room = width - 20 if width is not None and width < WHOLE else None  # beside the share and the time left
+        self.told = False  # that code is compiled
+
+    def __enter__(self) -> Lines:
+        super().__enter__()
+        if compiling.seconds:  # as the run was built; more will follow
+            self.compile(True)
+        return self
+
+    def start(self) -> None:
+        """Starts the clock, where a resumed run is."""
+        super().start()
+        self.printed = self.share()
+
+    def compile(self, begins: bool) -> None:
+        """Says once that code is compiled."""
+        super().compile(begins)
+        if begins and not self.told:
+            self.told = True
+            say(f"{COMPILING} …")
 
     def stride(self, stride: Stride) -> None:
         """Prints a line at the end of an episode for every twentieth of the budget."""
         super().stride(stride)
         if stride.episodes and self.share() - self.printed >= 1 / LINES - 1e-9:
             self.printed = self.share()
-            seconds = time.perf_counter() - self.started
-            left = f"{clock(seconds * (1 / self.printed - 1))} left"
-            say(f"{self.printed:4.0%}  {self.words(self.progress.step / seconds, self.room)}  {left}")
+            left = f"{clock(self.pace.seconds_left(self.printed) or 0)} left"
+            say(f"{self.printed:4.0%}  {self.words(self.pace.rate(self.progress.step), self.room)}  {left}")
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
         say(_evaluated(row, label))
 
 
-def say(text: str) -> None:
-    """Prints a line; does nothing from then on if its reader has gone."""
-    status()
-    try:
-        print(text, flush=True)
-    except OSError:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
-
-
 def _evaluated(row: Row, label: str) -> str:
-    score = f"{row['return_mean']:.1f} ± {row['return_std']:.1f} over {row['episodes']} episodes"
-    return f"step {row['step']:,}, {label}: {score}"
+    score = score_text(float(row["return_mean"] or 0.0), float(row["return_std"] or 0.0))
+    return f"step {row['step']:,}, {label}: {score} over {row['episodes']} episodes"
 
 
 def make_display(kind: str, experiment: Experiment) -> Any:
@@ -235,7 +238,9 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     lines = [("trained", f"{counts} in {seconds:,.0f} s")]
     if "last_100" in scores:
         number = min(LAST, progress["episode"])
-        lines.append(("training", f"mean return of the last {number} episodes {scores['last_100']:z.1f}, exploring"))
+        lines.append(
+            ("training", f"mean return of the last {number} episodes {score_text(scores['last_100'])}, exploring")
+        )
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
     if "selected" in scores and scores["selected"]["step"] != progress["step"]:  # else it is the final policy
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
@@ -276,4 +281,4 @@ def _rejected(reasons: Mapping[str, str]) -> list[str]:
 
 
 def _mean(score: dict[str, Any]) -> str:
-    return f"{score['return_mean']:z.1f} ± {score['return_std']:.1f} over {score['episodes']} fresh episodes"
+    return f"{score_text(score['return_mean'], score['return_std'])} over {score['episodes']} fresh episodes"

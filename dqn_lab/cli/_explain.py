@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,20 +16,10 @@ from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys
+from dqn_lab.cli._translations import HINTS, OPTIONS, SYNONYMS, written
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
 
-SYNONYMS = {  # other libraries' name: our names, of which the composition's first counts
-    "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
-    "memory_size": ("capacity",), "replay_size": ("capacity",), "epsilon": ("epsilon", "start", "end"),
-    "eps": ("epsilon", "start", "end"), "n_steps": ("n_step",), "num_episodes": ("episodes",),
-    "total_timesteps": ("steps",), "num_steps": ("steps",), "target_update_interval": ("target.interval",),
-    "train_freq": ("train.interval",), "gradient_steps": ("num_updates",), "hidden_size": ("hidden",),
-    "net_arch": ("hidden",), "env_id": ("env.id",), "model": ("network",), "algo": ("experiment",),
-    "recipe": ("experiment",), "agent": ("experiment",), "algorithm": ("experiment",), "policy": ("network",),
-    "hidden_sizes": ("hidden",), "layers": ("hidden",), "exploration_fraction": ("duration", "decay"),
-    "max_steps": ("steps",), "eval_freq": ("evaluation.interval",), "n_eval_episodes": ("evaluation.num_episodes",),
-}  # fmt: skip
 MOST_HOLDERS = 3
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 
@@ -125,6 +115,8 @@ def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
         return f"an item of a list cannot be set alone; set the whole list: {key.partition('[')[0]}=[…]"
     if not equals:
         return "is not KEY=VALUE, as in seed=3 or network=mlp64"
+    if re.search(r",\s*[\]})]", value):
+        return f"has a comma too many: {key}={re.sub(r',(?=[])}])', '', value.replace(' ', ''))}"
     if not plain_key:
         return "is not KEY=VALUE; a key is made of letters, digits, dots and underscores"
     if re.search(r"\s[\w./+]+=", value):
@@ -161,6 +153,23 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
     return f"{culprit}: {text if isinstance(error, HydraException) else f'cannot be read ({_kind(error)})'}"
 
 
+def of_another_component(problems: Sequence[str], overrides: list[str]) -> list[str]:
+    """Explains in one line that an option's keys, which nobody typed, do not fit the component typed as its `name`."""
+    typed = [override_key(text) for text in overrides]
+    found = dict.fromkeys(problems)
+    for text in overrides:
+        group, _, name = override_key(text).partition(".")
+        left = [line for line in found if line.startswith(f"{group}.") and ": no such key; " in line
+                and line.partition("=")[0] not in typed]  # fmt: skip
+        if group in GROUPS and name == "name" and left:
+            value = text.partition("=")[2]
+            yaml = f"name it in a yaml of its own, DIR/{group}/NAME.yaml (--config-dir DIR)"
+            how = f"write {group}={value}" if value in options(group) else yaml
+            found = dict.fromkeys(line for line in found if line not in left)
+            found[f"{text}: has other keys than the option in its place; {how}"] = None
+    return list(found)
+
+
 def interpolation(error: Exception) -> str:
     """Explains in one line which value could not be resolved."""
     text = " ".join(str(error).split())
@@ -187,12 +196,17 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
     custom = f"; a custom one is named in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
     empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
-    return f"{where}{what}: no such option; {nearest(name, choices)}{custom}{empty}"
+    meant = OPTIONS.get(group, {}).get(name, name)
+    return f"{where}{what}: no such option; {nearest(meant, choices)}{custom}{empty}"
 
 
 def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
     if culprit.startswith("+") and OmegaConf.select(config, key.replace("/", ".")) is not None:
         return f"exists already; write it without +: {culprit.lstrip('+')}"
+    if key in HINTS:
+        return f"no such key; {HINTS[key].format(value=culprit.partition('=')[2])}"
+    if "-" in key:
+        return f"no such key; it has no dashes: {written(key.replace('-', '_'), culprit.partition('=')[2])}"
     if elsewhere := _elsewhere(key, config):
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
     wrong, siblings = _siblings(key, config)
@@ -201,7 +215,9 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
         others = f" choices here: {', '.join(own)}" if "." in key and own else ""
         return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:
-        return f"no such key; {nearest(wrong, siblings)}"
+        is_argument = key == f"env.{wrong}" and "kwargs" in siblings
+        hint = f"; an environment's own argument is env.kwargs.{wrong}=…" if is_argument else ""
+        return f"no such key; {nearest(wrong, siblings)}{hint}"
     if (whole := _set_whole(key, config)) is not None:
         return f"{whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
     return None

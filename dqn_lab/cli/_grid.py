@@ -18,7 +18,8 @@ from rich.console import Console
 from dqn_lab.cli import _hydra, _index, _interrupt, _jobs, status, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import compose_config, plain, with_seed
-from dqn_lab.cli._display import engine_note, say
+from dqn_lab.cli._display import engine_note
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._problems import Problems
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
@@ -27,6 +28,7 @@ from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, override_key, read_sweep, saved_states, write_sweep
 
+LISTED = 3  # jobs that an interruption names
 SEED = re.compile(r"seed=\d{1,9}")
 
 
@@ -176,20 +178,29 @@ def run(config: DictConfig, jobs: Sequence[Job], directory: Path, task: Callable
     except KeyboardInterrupt as error:
         _interrupt.ignore()
         show_results(board, {}, hint=False)
-        _add_hint(error, board)
+        _add_hint(error, jobs, board)
         raise
     board.look()
     lost = [name for name, status in board.status.items() if status == "waiting"]
-    return show_results(board, dict.fromkeys(lost, f"has no readable {RUN}"))
+    show_results(board, dict.fromkeys(lost, f"has no readable {RUN}"))
+    return board.code()
 
 
-def _add_hint(error: KeyboardInterrupt, board: Board) -> None:
-    """Notes how to continue the first interrupted run, unless the run in this process has noted it for itself."""
+def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> None:
+    """Has an interruption say which jobs never began, and notes what continues the grid, or its first stopped run."""
+    never = [job for job in jobs if not (board.directory / job.directory / RUN).exists()]
+    said = str(error) or "interrupted"
+    if never:
+        names = [" ".join(_hydra.about_jobs(list(job.overrides))) for job in never[:LISTED]]
+        more = f", … ({len(never)} in all)" if len(never) > LISTED else ""
+        said += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
+    error.args = (said,)
+    if (board.directory / SWEEP).is_file():  # the grid is resumed as a whole, with the run in this process
+        error.__notes__ = [to_copy("next", shlex.quote(shown(board.directory)), "python -m dqn_lab resume", sys.stderr)]
+        return
     stopped = [board.directory / name for name, status in board.status.items() if status == "interrupted"]
     stopped = [path for path in stopped if saved_states(path)]
     if stopped and not hasattr(error, "__notes__"):
-        if not error.args[0]:
-            error.args = ("interrupted; each interrupted run is resumed by itself",)
         error.add_note(to_copy("next", shlex.quote(shown(stopped[0])), "python -m dqn_lab resume", sys.stderr))
 
 
@@ -208,4 +219,5 @@ def show_search(directory: Path, found: set[Path]) -> int:
         for path in sorted(found)
     ]
     board = Board("", jobs, directory)
-    return show_results(board, dict.fromkeys({path.name for path in found} - set(labels), f"has no readable {RUN}"))
+    show_results(board, dict.fromkeys({path.name for path in found} - set(labels), f"has no readable {RUN}"))
+    return board.code()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hydra._internal.callbacks import Callbacks
@@ -12,6 +13,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.types import HydraContext
 from hydra.version import setbase
 from omegaconf import DictConfig, open_dict, read_write
@@ -93,7 +95,20 @@ def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
         raise ConfigError(str(error)) from error
     if not jobs:
         raise ConfigError("no jobs: an override lists no values")
-    return jobs
+    as_typed = {before: text for override in parsed for before, text in _values_as_typed(override)}
+    return [[as_typed.get(text, text) for text in job] for job in jobs]
+
+
+def _values_as_typed(override: Override) -> Iterator[tuple[str, str]]:
+    """Yields each value of `lr=3e-4,1e-3` as Hydra writes it, `lr=0.0003`, and as it was typed."""
+    key, _, text = (override.input_line or "").partition("=")
+    typed = [each.strip() for each in text.split(",")]
+    if not all(re.fullmatch(r"[-+\w.]+", each) for each in typed):  # with quotes, brackets or functions
+        return
+    is_sweep = override.value_type is ValueType.SIMPLE_CHOICE_SWEEP
+    values = [*override.sweep_string_iterator()] if is_sweep else [override.get_value_element_as_str()]
+    for value, as_typed in zip(values, typed, strict=True):
+        yield f"{key}={value}", f"{key}={as_typed}"
 
 
 def about_hydra(overrides: list[str]) -> list[str]:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, open_dict, read_write
 from dqn_lab.cli import _hydra, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
-from dqn_lab.cli._display import Quiet
+from dqn_lab.cli._plain import Quiet
 from dqn_lab.errors import StateError
 from dqn_lab.records import RUN, set_aside
 
@@ -42,12 +42,14 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     from dqn_lab.trial import rehearse
 
     status()
-    validated = validate(values)
+    validated, warnings = validate(values), list[str]()
     if hydra is None:
         _hydra.name_directory(config, validated)
-        rehearse(validated)
+        warnings = rehearse(validated)
     with contextlib.chdir("."):  # a component may change the current directory
-        return build(validated)
+        experiment = build(validated)
+    experiment.warnings.extend(warnings)
+    return experiment
 
 
 def as_hydras_job(config: DictConfig, directory: Path, run: Callable[[], T], own_logging: bool = True) -> T:

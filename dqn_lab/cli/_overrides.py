@@ -16,6 +16,10 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key, value_text
 
 QUOTES = "'\""
+FROM_A_FILE = (
+    "a component is a class in a file, so that other processes can import it, and is chosen by a yaml that names it "
+    "module:Class; see “A custom component” in dqn_lab/README.md"
+)
 
 
 def adding(override: str) -> str:
@@ -123,6 +127,8 @@ def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
     Raises:
         ConfigError: something is neither.
     """
+    if flags := [each for each in overrides if str(each) in ("-m", "--multirun")]:
+        raise ConfigError(f"{flags[0]}: several runs in one call: dqn_lab.sweep(name, variants={{…}}, seed=range(5))")
     if wrong := [each for each in overrides if not isinstance(each, str)]:
         raise ConfigError(f"{wrong[0]!r}: an override is text, as in 'network=mlp64'; or a keyword: steps=1_000")
     return [*overrides, *(f"{key}={_spell_value(key, value)}" for key, value in keys.items())]
@@ -143,6 +149,8 @@ def _spell_value(key: str, value: Any) -> str:
         return f"[{','.join(_spell_value(key, each) for each in value)}]"
     if isinstance(value, os.PathLike):
         return quote(os.fspath(value))
+    if isinstance(value, type) or callable(value):
+        raise ConfigError(f"{key}={getattr(value, '__name__', value)}: {FROM_A_FILE}")
     if value is not None and not isinstance(value, (bool, Number)):
         raise ConfigError(f"{key}={value!r}: must be a number, text, True, False, None, or a list or dict of these")
     return value_text(value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dqn_lab._nearest import did_you_mean
 from dqn_lab.cli import fail
@@ -13,21 +14,39 @@ from dqn_lab.cli import fail
 class Parser(argparse.ArgumentParser):
     """Reports a bad argument on one line of stderr, with the nearest option, and exits with code 2."""
 
+    typed: Sequence[str] = ()
+
+    def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses, and remembers what was typed for error messages."""
+        self.typed = list(args or ())
+        return super().parse_intermixed_args(args, namespace)
+
+    def _pairs(self, flags: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """Yields each of these flags with its value, which is behind its equals sign or the next word typed."""
+        following = dict(zip(self.typed, self.typed[1:], strict=False))
+        for flag in flags:
+            name, equals, value = flag.partition("=")
+            after = following.get(flag, "…")
+            yield name, value if equals else "…" if after.startswith("-") else after
+
     def error(self, message: str) -> NoReturn:
         raise SystemExit(fail(f"{message}{self._hint(message)} (see --help)"))
 
     def _hint(self, message: str) -> str:
         if not message.startswith("unrecognized arguments: "):
             return ""
+        from dqn_lab.cli._translations import written  # reads yaml files, which few commands need
+
         flags = [flag for action in self._actions for flag in action.option_strings]
         words = message.split()[2:]
-        flag, _, value = words[0].partition("=")
+        flag = words[0].partition("=")[0]
         name = flag.lstrip("-")
         if name == "resume":
             return "; `python -m dqn_lab resume RUN` continues a run"
         if self.prog.endswith((" train", " sweep")) and name.replace("-", "_").isidentifier() and words[0] not in flags:
-            value = value or next(iter(words[1:]), "…")
-            meant = did_you_mean(flag, flags, likeness=0.8) or f"a key is set without dashes: {name}={value}"
+            unknown = [word for word in words if word.startswith("--")]
+            keys = [written(name.lstrip("-").replace("-", "_"), value) for name, value in self._pairs(unknown)]
+            meant = did_you_mean(flag, flags, likeness=0.8) or f"a key is set without dashes: {' '.join(keys)}"
         else:
             meant = did_you_mean(words[0], flags)
         return f"; {meant.rstrip()}" if meant else ""

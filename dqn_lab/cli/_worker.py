@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
 
+from omegaconf import DictConfig
+
+from dqn_lab._plugins import GROUP
+from dqn_lab.errors import ConfigError
 from dqn_lab.interrupt import Interrupted
 
 PARENT = "DQN_LAB_PARENT"  # the id of the process that starts workers
@@ -26,7 +32,33 @@ def begin_workers(launcher: str) -> None:
     """
     os.environ.pop(PARENT, None)
     if launcher.endswith("JoblibLauncher"):
+        if "joblib" in sys.modules:  # those of an earlier sweep in this process: what they imported may have changed
+            sys.modules["joblib"].externals.loky.get_reusable_executor().shutdown()
         os.environ[PARENT] = str(os.getpid())
+
+
+def check_environments(launcher: str, configs: Iterable[DictConfig]) -> None:
+    """Checks that workers, which are other processes, will know the environments of their jobs.
+
+    Args:
+        launcher: its class's name.
+        configs: the jobs'.
+
+    Raises:
+        ConfigError: an environment was registered in this process, outside of any module that a worker imports.
+    """
+    from gymnasium import registry  # imported already, as the jobs were built
+
+    if launcher.endswith("BasicLauncher"):  # which runs jobs in this process
+        return
+    plugins = [*entry_points(group="gymnasium.envs"), *entry_points(group=GROUP)]
+    known = {"gymnasium", "dqn_lab", *(plugin.module.partition(".")[0] for plugin in plugins)}
+    for env_id in dict.fromkeys(str(config.env.id) for config in configs if config.env.name == "gymnasium"):
+        entry = getattr(registry.get(env_id), "entry_point", None)
+        module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "gymnasium")
+        if ":" not in env_id and module.partition(".")[0] not in known:
+            hint = f"register it in a module's file, and name it env.id=MODULE:{env_id}"
+            raise ConfigError(f"env.id={env_id}: is known in this process only, and workers are others; {hint}")
 
 
 @contextlib.contextmanager

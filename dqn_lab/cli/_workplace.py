@@ -6,7 +6,9 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,12 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 
+from dqn_lab import interrupt
+from dqn_lab._outside import forget_changed
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import ERRORS, composer
-from dqn_lab.errors import ConfigError
+from dqn_lab.errors import ConfigError, TrainingError
 
 KEYWORDS = {  # what Python calls the command line's flags
     "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…",
@@ -26,6 +30,7 @@ KEYWORDS = {  # what Python calls the command line's flags
     "several need `train -m seed=0,1,2`": "dqn_lab.sweep takes several",
     "several values need `train -m`": "several values need dqn_lab.sweep, with a question that lists them",
     "for a grid use `train -m`": "a grid is a question too",
+    "run the same command again": "make the same call again",
 }  # fmt: skip
 
 
@@ -35,15 +40,20 @@ def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
     environment = dict(os.environ)
     path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
     store: Any = ConfigStore.instance()
+    is_main = threading.current_thread() is threading.main_thread()
+    handlers = {number: signal.getsignal(number) for number in interrupt.heeded()} if is_main else {}
     Singleton._instances = {type(store): store}  # Hydra's own configuration is in it
     try:
         os.environ.update({COMMAND: command, "HYDRA_FULL_ERROR": "1", WARNED: ""})
         _directories.add_directories(None if config_dir is None else os.fspath(config_dir))
         with as_config_error(), composer():
+            forget_changed()
             yield
     finally:
         Singleton._instances, BaseContainer._resolvers = instances, resolvers
         sys.path[:] = path
+        for number, handler in handlers.items():  # a sweep that was interrupted ignores further signals
+            signal.signal(number, handler)
         for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH"}:
             os.environ.pop(name, None)
             os.environ.update({name: environment[name]} if name in environment else {})
@@ -62,12 +72,20 @@ def as_config_error() -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_pythons_words() -> Iterator[None]:
-    """Converts errors as `as_config_error` does, and names keywords in place of the command line's flags."""
+    """Converts errors as `as_config_error` does, and names keywords in place of the command line's flags.
+
+    Errors that end a run are raised without the chain of those that led to them, which is in the run's `train.log`.
+    """
     try:
         with as_config_error():
             yield
     except ConfigError as error:
         raise ConfigError(*map(_in_pythons_words, error.problems)) from None
+    except TrainingError as error:
+        raise TrainingError(_in_pythons_words(str(error))) from None
+    except KeyboardInterrupt as error:  # a long chain of errors would say nothing
+        number = error.number if isinstance(error, interrupt.Interrupted) else signal.SIGINT
+        raise interrupt.Interrupted(number, text=_in_pythons_words(str(error)) or "interrupted") from None
 
 
 def _in_pythons_words(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
+from dqn_lab._outside import forget_changed
 from dqn_lab.cli import fail
 from dqn_lab.cli._display import outside_names
 from dqn_lab.cli._parser import Parser, natural, positive
@@ -23,7 +24,7 @@ from dqn_lab.cli._policies import add_policy, open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting
 from dqn_lab.errors import ConfigError, TrainingError
-from dqn_lab.records import read_record
+from dqn_lab.records import read_record, score_text
 
 if TYPE_CHECKING:
     import gymnasium
@@ -82,7 +83,7 @@ def _evaluate(args: argparse.Namespace) -> None:
     line = (
         f"{env.get('id', env['name'])}, {args.policy} policy "
         f"(step {policy.step:,}), greedy, {score['episodes']} episodes: "
-        f"{score['return_mean']:.1f} ± {score['return_std']:.1f} "
+        f"{score_text(score['return_mean'], score['return_std'])} "
         f"(from {score['return_min']:g} to {score['return_max']:g})"
     )
     print(fitting(line, 2))
@@ -182,4 +183,5 @@ def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> 
     if outside and not trust:
         raise ValueError(f"this run imports {', '.join(outside)}; if you trust that code, add --trust")
     if trust:
+        forget_changed()
         sys.path[:0] = record.get("import_path", [])

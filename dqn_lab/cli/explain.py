@@ -19,7 +19,22 @@ from dqn_lab.types import ConfigError
 if TYPE_CHECKING:
     from dqn_lab.explain import Explanation
 
-REFERENCES = {"Mnih et al. 2015": "experiment=atari/dqn", "the notebook": "experiment=tutorial"}
+# each reference's recipe, and what no key of it can make equal: always, and for Atari only
+REFERENCES = {
+    "Mnih et al. 2015": (
+        "experiment=atari/dqn",
+        (
+            "evaluation is greedy (theirs: ε = 0.05)",
+            "exploration=… acts from the first step on (theirs: random actions until learning starts)",
+        ),
+        (
+            "a lost life does not end an episode",
+            "evaluation episodes last up to env.max_frames (theirs: five minutes)",
+            "an episode begins with its first frame repeated (theirs: with black frames)",
+        ),
+    ),
+    "the notebook": ("experiment=tutorial", (), ()),
+}
 NARROWEST, WIDEST = 60, 120
 
 
@@ -68,7 +83,7 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     from dqn_lab.build import validate
     from dqn_lab.cli import _compose, _directories
     from dqn_lab.cli.evaluate import check_trust
-    from dqn_lab.explain import explain
+    from dqn_lab.explain import Reference, explain
 
     _directories.add_directories(args.config_dir)
 
@@ -87,7 +102,10 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     with _compose.composer():
         if run is None:
             config = compose(*args.what)
-        references = {name: compose(recipe) for name, recipe in REFERENCES.items()}
+        references = {
+            name: Reference(config=compose(recipe), differences=always, differences_in_games=in_games)
+            for name, (recipe, always, in_games) in REFERENCES.items()
+        }
     return (run.name if run is not None else " ".join(args.what) or "the default run"), explain(config, references)
 
 

@@ -30,7 +30,7 @@ def main(argv: list[str]) -> int:
     return write(
         *args.paths, out=args.out, show=args.open, metric=args.metric, control=args.control, threshold=args.threshold,
         against=args.against, compare=tuple(args.compare) if args.compare else None,
-        shoot=_shooter(args.trust) if args.videos else None,
+        shoot=shooter(args.trust) if args.videos else None,
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def write(
     return 0
 
 
-def _shooter(trust: bool) -> Callable[[Path], bytes]:
+def shooter(trust: bool) -> Callable[[Path], bytes]:
     """Returns a function that films a run: the start of the first episode that `evaluate` plays."""
 
     def shoot(run: Path) -> bytes:

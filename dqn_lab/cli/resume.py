@@ -30,6 +30,9 @@ def main(argv: list[str]) -> int:
     args = _parser().parse_intermixed_args(argv)
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
+    if (args.run / "multirun.yaml").is_file():
+        why = "its jobs are not recorded: it has one variant, several tasks, or another grid's runs beside it"
+        return fail(f"{args.run}: is a grid, and {why}; resume its runs one by one, and run the others again")
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._about import command
     from dqn_lab.cli._workplace import as_config_error, log_file, workplace
@@ -58,9 +61,9 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m dqn_lab resume",
         description="Continues a run where it stopped: the results are the same, byte for byte, as without the "
         "interruption. A run without a checkpoint begins again. A completed run continues if its budget is raised: "
-        "steps=200_000. In a sweep's directory, the sweep continues.",
+        "steps=200_000. In a sweep's or a grid's directory, what is missing is run.",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's")
+    parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's or a grid's")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE",
         help="steps, episodes, evaluation.…, checkpoint.…, logger, display, rollout; other keys would change the past",
@@ -177,11 +180,10 @@ def _resume_sweep(args: argparse.Namespace) -> int:
         found = read_sweep(args.run)
     except (ValueError, OSError) as error:
         return fail(str(error))
-    if found and found["question"] is None:  # a grid, whose runs are resumed one by one
-        try:
-            check_run(args.run)
-        except ConfigError as error:
-            return fail(*error.problems)
+    if found and found["question"] is None:
+        from dqn_lab.cli import _regrid
+
+        return _regrid.resume_grid(args.run, found, args.trust)
     code = 0
     for command in str((found or {}).get("command")).split(" && "):
         _, called, words = command.partition(" sweep ")

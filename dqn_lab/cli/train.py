@@ -21,11 +21,12 @@ from dqn_lab._memory import shared_by
 from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
-from dqn_lab.cli._display import engine_note, make_display, say, show_summary
+from dqn_lab.cli._display import engine_note, make_display, show_summary
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
-from dqn_lab.records import RUN, read_record
+from dqn_lab.records import RUN, read_record, score_text
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -128,7 +129,7 @@ def job(config: DictConfig) -> float:
         fail(f"{error}; {shown(directory)}")
         return math.nan
     if not total and experiment.config["display"] == "auto":
-        say(f"{name}: {'failed' if math.isnan(score) else f'{score:.1f}'}  {words}")
+        say(f"{name}: {'failed' if math.isnan(score) else score_text(score)}  {words}")
     return score
 
 
@@ -153,7 +154,12 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
-        _say_where(error, experiment, directory)
+        said, resumes = where_interrupted(experiment, directory)
+        error.args, place = (said,), shown(directory)
+        if resumes:
+            error.add_note(to_copy("next", shlex.quote(place), "python -m dqn_lab resume", sys.stderr))
+        else:
+            error.add_note(to_copy("files", place, stream=sys.stderr))
         raise
     except (ConfigError, StateError):  # it did not begin
         raise
@@ -166,19 +172,13 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
     return float(record["scores"]["final"]["return_mean"])
 
 
-def _say_where(error: KeyboardInterrupt, experiment: Experiment, directory: Path) -> None:
-    """Makes an interruption say where the run stopped, and how to continue it."""
-    progress, place = experiment.rollout.progress, shown(directory)
-    error.args = (f"interrupted at episode {progress.episode:,}, step {progress.step:,}",)
-    completed = False
+def where_interrupted(experiment: Experiment, directory: Path) -> tuple[str, bool]:
+    """Says where a run was interrupted; returns also whether it can be continued, because it saves its state."""
+    progress = experiment.rollout.progress
     with contextlib.suppress(ValueError):
-        completed = read_record(directory)["status"] == "completed"
-    if completed:
-        error.args = ("interrupted after the run had completed",)
-    if experiment.keep and not completed:
-        error.add_note(to_copy("next", shlex.quote(place), "python -m dqn_lab resume", sys.stderr))
-    else:
-        error.add_note(to_copy("files", place, stream=sys.stderr))
+        if read_record(directory)["status"] == "completed":
+            return "interrupted after the run had completed", False
+    return f"interrupted at episode {progress.episode:,}, step {progress.step:,}", bool(experiment.keep)
 
 
 def make_directory(path: Path, bump: bool) -> Path:

@@ -15,7 +15,7 @@ from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting
 from dqn_lab.errors import ConfigError, TrainingError
-from dqn_lab.records import read_record
+from dqn_lab.records import read_record, score_text
 
 TABLES = ("episodes", "evaluations")
 
@@ -28,20 +28,33 @@ def main(argv: list[str]) -> int:
 
     try:
         with _interrupt.listening(), as_config_error():
-            check_run(args.run)
-            record = read_record(args.run)
-            if record["status"] != "completed":
-                raise ConfigError(f"{args.run}: is {record['status']}; only a completed run can be verified")
-            differences = list(_scores(args, record) if args.evaluate else _tables(args, record))
+            differences = find_differences(args)
     except ConfigError as error:
         return fail(*error.problems)
     except (OSError, TrainingError) as error:
         return fail(f"{args.run}: {error}", code=1)
     except KeyboardInterrupt as error:
         return _interrupt.interrupted(error)
-    lines = [*differences, *_circumstances(record)] if differences else [f"equal: {_what(args, record)}"]
+    lines = differences or [f"equal: {_what(args, read_record(args.run))}"]
     print("\n".join(fitting(line, 2) for line in lines))
     return int(bool(differences))
+
+
+def find_differences(args: argparse.Namespace) -> list[str]:
+    """Runs a run again, and lists what differs, and how this machine does; nothing if all is equal.
+
+    Args:
+        args: `run`, `evaluate` and `trust`, as typed.
+
+    Raises:
+        ConfigError: there is no run, or it is not completed.
+    """
+    check_run(args.run)
+    record = read_record(args.run)
+    if record["status"] != "completed":
+        raise ConfigError(f"{args.run}: is {record['status']}; only a completed run can be verified")
+    differences = list(_scores(args, record) if args.evaluate else _tables(args, record))
+    return [*differences, *_circumstances(record)] if differences else []
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,7 +133,7 @@ def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
 def _what(args: argparse.Namespace, record: dict[str, Any]) -> str:
     if args.evaluate:
         score = record["scores"]["final"]
-        return f"the final policy's mean return, {score['return_mean']:.1f} over {score['episodes']} episodes"
+        return f"the final policy's mean return, {score_text(score['return_mean'])} over {score['episodes']} episodes"
     counts = [(args.run / f"{table}.csv").read_bytes().count(b"\n") - 1 for table in TABLES]
     return ", ".join(f"{count:,} rows of {table}.csv" for table, count in zip(TABLES, counts, strict=True))
 

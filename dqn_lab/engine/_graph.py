@@ -15,6 +15,8 @@ import platformdirs
 import torch
 from torch import Tensor
 
+from dqn_lab._compiling import compiling
+
 _log = logging.getLogger(__name__)
 SMALL = 2**16  # multiplications; a smaller product is faster inlined in the graph than as a library call
 # no pool of compiler processes; sizes are checked by the caller
@@ -66,9 +68,9 @@ def _compiled(function: Callable[..., Any], examples: list[Tensor]) -> Callable[
         from torch._subclasses import FakeTensorMode
         from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
-        _log.warning("compiling an update: about ten seconds, less if it was compiled before")
         shapes = ShapeEnv()  # unused here, but inductor needs one to cache graphs on disk
-        with tracing(TracingContext(FakeTensorMode(shape_env=shapes))):
+        with compiling, tracing(TracingContext(FakeTensorMode(shape_env=shapes))):
+            compiling.begin()
             _graphs[key] = _inductor.compile(traced, [*examples], _OPTIONS)
     return _graphs[key]
 

@@ -94,7 +94,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except (Exception, SystemExit) as error:
             raise _raised(self._where(), error) from error
         try:
-            number = float(reward)
+            number = math.nan if isinstance(reward, str | bytes) else float(reward)  # float would read "1"
         except (TypeError, ValueError):
             number = math.nan
         if not -LARGEST <= number <= LARGEST:
@@ -128,8 +128,8 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return f"step {self.num_steps + 1} of an episode"
 
     def _reward_error(self, reward: Any) -> TrainingError:
-        where = self._where()
-        return TrainingError(f"the environment returned the reward {_short(reward)} in {where}; must be finite")
+        where, must_be = self._where(), "a number" if isinstance(reward, str | bytes) else "finite"
+        return TrainingError(f"the environment returned the reward {_short(reward)} in {where}; must be {must_be}")
 
     def _observation(self, obs: Any) -> Array:
         try:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import AllowInfNan
 
 from dqn_lab._nearest import nearest
+from dqn_lab._outside import import_outside
 from dqn_lab.env import compiled
 from dqn_lab.registry import register
 
@@ -145,8 +146,8 @@ class Gymnasium:
         """
         # some environments do not accept the argument
         rendering = {} if render_mode is None else {"render_mode": render_mode}
-        _register(self.id)
         try:
+            _register(self.id)
             env = gymnasium.make(
                 _compiled_spec(self.id) if self.is_compiled and render_mode is None else self.id,
                 max_episode_steps=self.max_episode_steps,
@@ -272,7 +273,10 @@ def _missing(id: str, error: ModuleNotFoundError) -> str:
 
 
 def _register(id: str) -> None:
-    """Registers the environments of an installed package that Gymnasium does not find by itself."""
+    """Registers the environments of the module that an id names, or of a package that Gymnasium does not find."""
+    module_name, colon, _ = id.partition(":")
+    if colon:
+        import_outside(module_name)
     namespace = id.partition("/")[0]
     if namespace not in EXTRAS or any(spec.namespace == namespace for spec in gymnasium.registry.values()):
         return

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import gymnasium
-from gymnasium.spaces import Dict, Tuple, flatdim
+import numpy as np
+from gymnasium.spaces import Box, Dict, Tuple, flatdim
 
-from dqn_lab.env.gymnasium import Flattened
+from dqn_lab.env.gymnasium import Flattened, StatesAsVector
 
 
 class Names(NamedTuple):
@@ -17,6 +18,7 @@ class Names(NamedTuple):
     dimensions: tuple[str, ...] = ()  # of the observed vector
     actions: tuple[str, ...] = ()
     plane: tuple[int, int] | None = None  # the two most informative dimensions
+    continuous: tuple[int, ...] = ()  # the dimensions that are real numbers, not a state or a part of its one-hot
 
 
 _WAYS = ("left", "down", "right", "up")
@@ -44,22 +46,31 @@ def find_names(env: gymnasium.Env[object, object]) -> Names:
     found = NAMES.get(type(env.unwrapped).__name__, Names())
     shape = env.observation_space.shape or ()
     size = shape[0] if len(shape) == 1 else 0
-    named = found.dimensions or tuple(_keys(env))
+    keys = list(_keys(env))
+    named = found.dimensions or tuple(name for name, _ in keys)
     dimensions = named if len(named) == size else tuple(f"obs_{i}" for i in range(size))
+    flags = [is_continuous for _, is_continuous in keys] or [_is_continuous(env.observation_space)] * size
     count = int(env.action_space.n)  # type: ignore[attr-defined]
     actions = found.actions if len(found.actions) == count else tuple(f"action {i}" for i in range(count))
-    return Names(dimensions, actions, found.plane if size else None)
+    continuous = tuple(i for i, flag in enumerate(flags) if flag)
+    return Names(dimensions, actions, found.plane if size else None, continuous)
 
 
-def _keys(env: gymnasium.Env[Any, Any]) -> Iterator[str]:
-    """Yields a name for each number of a flattened observation."""
-    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, Flattened):
+def _is_continuous(space: gymnasium.Space[Any]) -> bool:
+    return isinstance(space, Box) and np.issubdtype(space.dtype, np.floating)
+
+
+def _keys(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, bool]]:
+    """Yields the name of each number of a `Dict` or `Tuple` that was made a vector, and whether it is continuous."""
+    while isinstance(env, gymnasium.Wrapper) and not isinstance(env, (Flattened, StatesAsVector)):
         env = env.env
     if isinstance(env, Flattened):
         yield from _flat_names(env.env.observation_space, "")
+    elif isinstance(env, StatesAsVector):
+        yield from ((key if isinstance(key, str) else f"obs_{key}", False) for key in env.keys)
 
 
-def _flat_names(space: gymnasium.Space[Any], name: str) -> Iterator[str]:
+def _flat_names(space: gymnasium.Space[Any], name: str) -> Iterator[tuple[str, bool]]:
     """Yields `key`, or `key[i]` where a key has several numbers, in the order in which Gymnasium flattens a space."""
     if isinstance(space, Dict):
         parts = [(str(key), part) for key, part in space.spaces.items()]
@@ -67,7 +78,8 @@ def _flat_names(space: gymnasium.Space[Any], name: str) -> Iterator[str]:
         parts = [(f"obs_{i}", part) for i, part in enumerate(space.spaces)]
     else:
         count = flatdim(space)
-        yield from [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
+        names = [name] if count == 1 else [f"{name}[{i}]" for i in range(count)]
+        yield from ((each, _is_continuous(space)) for each in names)
         return
     for key, part in parts:
         yield from _flat_names(part, f"{name}.{key}" if name else key)

@@ -20,10 +20,10 @@ class CSVLogger:
     def __init__(self) -> None:
         self.columns: Mapping[Table, Sequence[str]] = {}
         self.files: dict[Table, IO[str]] = {}
-        self.sizes: Mapping[str, int] = {}  # to cut the files to, in a resumed run
+        self.sizes: Mapping[str, int] = {}  # to cut the files to, before a resumed run adds to them
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Makes the files with their headers, or cuts those of a resumed run.
+        """Makes the files with their headers, or opens a resumed run's, which are cut when a row is added.
 
         Raises:
             FileExistsError: a new run's directory already has them.
@@ -32,25 +32,35 @@ class CSVLogger:
         self.columns = columns
         for table, names in columns.items():
             path = directory / f"{table}.csv"
-            if table in self.sizes:
-                _cut(path, self.sizes[table])
+            if path.exists() and path.stat().st_size < self.sizes.get(table, 0):
+                raise StateError(f"{path}: has lost rows that were written before the checkpoint")
             self.files[table] = path.open("a" if table in self.sizes else "x", newline="", encoding="utf-8")
             if table not in self.sizes:
                 self._put(table, names)
 
     def position(self) -> dict[str, Any]:
         """Returns the size of each file, after flushing its content to the disk."""
+        self._cut()
         for file in self.files.values():
             os.fsync(file.fileno())
         return {table: file.tell() for table, file in self.files.items()}
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Sets the sizes to which `open` cuts the files before rows are added."""
+        """Sets the sizes to which the files are cut before rows are added."""
         self.sizes = position
 
     def write(self, table: Table, row: Row) -> None:
         """Appends a row; a column that the row lacks is left empty."""
+        self._cut()
         self._put(table, ["" if row.get(name) is None else row[name] for name in self.columns[table]])
+
+    def _cut(self) -> None:
+        """Removes the rows after the checkpoint; not in `open`, because another logger may fail to open."""
+        for table, file in self.files.items():
+            if table in self.sizes:
+                file.truncate(self.sizes[table])
+                file.seek(0, os.SEEK_END)
+        self.sizes = {}
 
     def _put(self, table: Table, cells: Sequence[Any]) -> None:
         csv.writer(self.files[table], lineterminator="\n").writerow(cells)
@@ -65,9 +75,3 @@ class CSVLogger:
     def info(self) -> dict[str, Any]:
         """Returns nothing."""
         return {}
-
-
-def _cut(path: Path, size: int) -> None:
-    if path.stat().st_size < size:
-        raise StateError(f"{path}: has lost rows that were written before the checkpoint")
-    os.truncate(path, size)

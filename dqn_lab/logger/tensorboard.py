@@ -34,19 +34,26 @@ class TensorBoardLogger:
         self.sizes: Mapping[str, int] | None = None  # to cut the event files to, in a resumed run
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Opens an event file."""
+        """Opens an event file; in a resumed run with its first row, because another logger may fail to open."""
         self.folder = directory / "tensorboard"
-        if self.sizes is not None:
-            _cut(self.folder, self.sizes)
-        self.writer = self._open_writer(str(self.folder), flush_secs=10)  # type: ignore[no-untyped-call]
+        if self.sizes is None:
+            self._start()
+
+    def _start(self) -> Any:
+        """Returns the event file's writer, after removing what a resumed run wrote after its checkpoint."""
+        if self.writer is None:
+            if self.sizes is not None:
+                _cut(self.folder, self.sizes)
+            self.writer = self._open_writer(str(self.folder), flush_secs=10)  # type: ignore[no-untyped-call]
+        return self.writer
 
     def position(self) -> dict[str, Any]:
         """Returns the size of each event file, after flushing its content."""
-        self.writer.flush()
+        self._start().flush()
         return {path.name: path.stat().st_size for path in self.folder.iterdir()}
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Sets the sizes to which `open` cuts the event files; it removes later ones."""
+        """Sets the sizes to which the event files are cut before rows are added; later files are removed."""
         self.sizes = position
 
     def write(self, table: Table, row: Row) -> None:
@@ -57,7 +64,7 @@ class TensorBoardLogger:
             if value is not None and name != "step"
         ]
         event = self._event(wall_time=time.time(), step=row["step"], summary=self._summary(value=values))
-        self.writer.add_event(event)
+        self._start().add_event(event)
 
     def close(self, status: str, summary: Row) -> None:
         """Flushes and closes the event file."""

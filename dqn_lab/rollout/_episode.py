@@ -8,7 +8,7 @@ from typing import Any
 
 from dqn_lab.hooks import Reports
 from dqn_lab.schedule import Progress
-from dqn_lab.types import Exploration, Row, Update
+from dqn_lab.types import Row, Update
 
 
 @dataclass(slots=True)
@@ -41,15 +41,23 @@ class Tally:
 
 
 def episode_row(
-    tally: Tally, start: Progress, end: Progress, exploration: Exploration, reporters: Sequence[Reports]
+    tally: Tally, start: Progress, end: Progress, reported: Mapping[str, float], reporters: Sequence[Reports]
 ) -> Row:
-    """Builds a finished episode's row; exploration reports as of the episode's start, other parts as of its end."""
+    """Builds a finished episode's row.
+
+    Args:
+        tally: the episode's sums.
+        start: the run's progress before the episode.
+        end: the run's progress after it.
+        reported: by the exploration.
+        reporters: the other parts that add columns; asked here.
+    """
     row: dict[str, float | int | None] = {
         "episode": start.episode,
         "step": end.step,
         "return": tally.score,
         "length": tally.length,
-        **exploration.report(start),
+        **reported,
         "updates": end.updates,
         "loss": tally.loss / tally.num_batches if tally.num_batches else None,
         "q_value": tally.q_value / tally.num_batches if tally.num_batches else None,

@@ -78,7 +78,8 @@ class Recording:
         except Exception as error:  # raised by the environment, or by a state of another one
             raise self._refuse(f"playing its episode again {_failed(error)}") from error
         if obs.tobytes() != self.obs.tobytes() or repr(score) != repr(self.score):  # repr, so that NaN equals NaN
-            raise self._refuse("its episode came out differently when it was played again")
+            likely = "let it draw all random numbers from self.np_random (not np.random or random), or "
+            raise self._refuse("its episode came out differently when it was played again", likely)
 
     def _play(self, env: gymnasium.Env[Any, Any], patiently: bool) -> tuple[Array, float]:
         if self.origin is not None:
@@ -100,8 +101,10 @@ class Recording:
         self.origin, self.actions = saved["origin"], saved["actions"].tolist()
         self.obs, self.score = saved["obs"], saved["score"]
 
-    def _refuse(self, reason: str) -> StateError:
-        return StateError(f"{self.name}: cannot be saved, because {reason}; give it state_dict and load_state_dict")
+    def _refuse(self, reason: str, cure: str = "") -> StateError:
+        return StateError(
+            f"{self.name}: cannot be saved, because {reason}; {cure}give it state_dict and load_state_dict"
+        )
 
 
 def _failed(error: Exception) -> str:

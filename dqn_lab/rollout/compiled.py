@@ -106,7 +106,8 @@ class CompiledRollout(PythonRollout):
             tally, end = _tally(sums), progress_of((int(step), self.start.episode + 1, int(updates)))
             if self.watch is not None:
                 self.watch.tell(parts, end.step, tally.num_batches, ended=True)
-            rows.append(episode_row(tally, self.start, end, self.agent.exploration, self.reporters))
+            reported = self.agent.exploration.report(self.start)
+            rows.append(episode_row(tally, self.start, end, reported, self.reporters))
             self.start = end
         if self.watch is not None:
             self.watch.tell(parts, self.progress.step, self.tally.num_batches, ended=False)

@@ -8,7 +8,7 @@ from typing import Any
 import gymnasium
 
 from dqn_lab import interrupt
-from dqn_lab.agent import Agent
+from dqn_lab.agent import Agent, action_problem
 from dqn_lab.env import state
 from dqn_lab.hooks import Reports
 from dqn_lab.registry import register
@@ -37,6 +37,7 @@ class PythonRollout:
         self.agent, self.make_env, self.seed, self.reporters = agent, make_env, seed, reporters
         self.progress = self.start = Progress()  # now, and at the start of the episode
         self.tally = Tally()
+        self.reported: Mapping[str, float] = {}  # by the exploration, of the last episode that ended
         self.obs: Array | None = None  # None between episodes
         self.env: gymnasium.Env[Any, Any] | None = None
         self.recording: Recording | None = None  # only for an environment whose state cannot be set
@@ -54,19 +55,24 @@ class PythonRollout:
         agent, tally, before = self.agent, self.tally, self.progress
         progress, last_step, last_update, ended = before, min(until.step, before.step + LONGEST), until.updates, False
         asked, actions = interrupt.asked, list[int]()
+        num_actions = int(env.action_space.n)  # type: ignore[attr-defined]
         while not ended and (
             progress is before
             or (progress.step < last_step and progress.updates < last_update and asked.number is None)
         ):
             action = agent.act(obs, progress)
+            if type(action) is not int or not 0 <= action < num_actions:  # quick, before the closer look
+                self._check_action(action, num_actions)
             try:
                 next_obs, reward, terminated, truncated, _ = env.step(action)
                 reward = float(reward)
             except TrainingError as error:
                 raise located(error, progress) from error
             actions.append(action)
-            agent.observe(obs, action, reward, next_obs, terminated, truncated)
             ended = terminated or truncated
+            if ended:  # before the exploration is told, which may then forget what it would report
+                self.reported = agent.exploration.report(self.start)
+            agent.observe(obs, action, reward, next_obs, terminated, truncated)
             after = progress_of((progress.step + 1, progress.episode + ended, progress.updates))
             self.progress, updates = agent.learn(progress, after)
             progress = self.progress
@@ -76,6 +82,10 @@ class PythonRollout:
             self.recording.extend(actions, obs, tally.score)
         self.obs = None if ended else obs
         return Stride(before, progress, (self._end_episode(),) if ended else ())
+
+    def _check_action(self, action: Any, num_actions: int) -> None:
+        if problem := action_problem(self.agent.exploration, action, num_actions):
+            raise located(TrainingError(problem), self.progress)
 
     def _env(self) -> gymnasium.Env[Any, Any]:
         if self.env is None:
@@ -94,7 +104,7 @@ class PythonRollout:
         return obs
 
     def _end_episode(self) -> Row:
-        row = episode_row(self.tally, self.start, self.progress, self.agent.exploration, self.reporters)
+        row = episode_row(self.tally, self.start, self.progress, self.reported, self.reporters)
         self.tally, self.start = Tally(), self.progress
         return row
 

@@ -113,8 +113,9 @@ class Categorical:
         own = config["value"]
         atoms = f"{own['num_atoms']} atoms from {own['v_min']:g} to {own['v_max']:g}"
         return {
-            "target": f"y = the distribution of r + γ′ Z(s′, a′; θ⁻), projected on {atoms}, at the a′ of V(s′)",
+            "target": f"y = the distribution of r + γ′ Z(s′, a′; θ⁻), a′ chosen as in V(s′), projected onto {atoms}",
             "loss": "loss = −Σᵢ yᵢ log pᵢ(s, a; θ)",
+            "priority": "KL(y ‖ p(s, a; θ))",
         }
 
     def support(self, outputs: Tensor) -> Tensor:

@@ -72,7 +72,11 @@ class Expected:
         own = config["value"]
         loss = "(y − Q(s, a; θ))²" if own["loss"] == "squared" else f"huber(y − Q(s, a; θ)), κ = {own['kappa']:g}"
         others = ", averaged over all actions; the targets of the others are their old values"
-        return {"target": "y = r + γ′ V(s′)", "loss": f"loss = {loss}{others if own['all_actions'] else ''}"}
+        return {
+            "target": "y = r + γ′ V(s′)",
+            "loss": f"loss = {loss}{others if own['all_actions'] else ''}",
+            "priority": "|y − Q(s, a; θ)|",
+        }
 
     def q_values(self, outputs: Tensor) -> Tensor:
         """Drops the single output: [..., A, 1] to [..., A]."""

@@ -70,9 +70,10 @@ class ImplicitQuantile:
         """Returns the formulas."""
         own = config["value"]
         return {
-            "target": f"y_j = r + γ′ Z_τ′ⱼ(s′, a′; θ⁻), {own['num_target_quantiles']} random τ′, at the a′ of V(s′)",
+            "target": f"y_j = r + γ′ Z_τ′ⱼ(s′, a′; θ⁻), {own['num_target_quantiles']} random τ′, a′ chosen as in V(s′)",
             "loss": f"loss = Σᵢ mean_j |τᵢ − 1{{δᵢⱼ < 0}}| huber(δᵢⱼ) / κ, δᵢⱼ = y_j − Z_τᵢ(s, a; θ), "
             f"{own['num_quantiles']} random τ, κ = {own['kappa']:g}",
+            "priority": "mean_ij |δᵢⱼ|",
         }
 
     def adapt(self, network: nn.Module, generator: torch.Generator) -> FractionNetwork:

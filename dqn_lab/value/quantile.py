@@ -121,9 +121,10 @@ class Quantile:
         own = config["value"]
         n = own["num_quantiles"]
         return {
-            "target": f"y_j = r + γ′ θ_j(s′, a′; θ⁻), j = 1 … {n}, at the a′ of V(s′)",
+            "target": f"y_j = r + γ′ θ_j(s′, a′; θ⁻), j = 1 … {n}, a′ chosen as in V(s′)",
             "loss": "loss = Σᵢ mean_j |τᵢ − 1{δᵢⱼ < 0}| huber(δᵢⱼ) / κ, δᵢⱼ = y_j − θᵢ(s, a; θ), "
             f"κ = {own['kappa']:g}, i = 1 … {n}",
+            "priority": "mean_ij |δᵢⱼ|",
         }
 
     def q_values(self, outputs: Tensor) -> Tensor:

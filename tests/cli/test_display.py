@@ -5,7 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
+from dqn_lab._compiling import Compiling
 from dqn_lab.build import build
+from dqn_lab.cli import _display
 from dqn_lab.cli._display import Bar, Lines
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import Stride
@@ -111,3 +113,77 @@ def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
             bar.playing(played, 3)
         assert bar.drawn == drawn + 3
     assert "evaluating: episode 2 of 3" in text.getvalue()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still until it is set, and compiling that is timed by it."""
+
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr("time.perf_counter", lambda: Clock.now)
+    monkeypatch.setattr(_display, "compiling", Compiling())
+    return Clock
+
+
+def ended(step):
+    return Stride(Progress(), Progress(step, 1, 0), ({"episode": 0, "step": step, "return": 1.0},))
+
+
+def test_the_speed_and_the_time_left_leave_compiling_out(configure, clock, capsys):
+    """100 steps before and 200 after it in two seconds: 100 steps/s, and 700 steps left."""
+    with Lines(build(configure("logger=csv", "steps=1000", "episodes=null"))) as lines:
+        lines.start()
+        clock.now += 1
+        lines.stride(Stride(Progress(), Progress(100, 0, 0), ()))
+        with _display.compiling:
+            _display.compiling.begin()
+            clock.now += 50
+        with _display.compiling:
+            _display.compiling.begin()
+        clock.now += 2
+        lines.stride(ended(300))
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "compiling for this machine …"
+    assert "100 steps/s  0:07 left" in second
+
+
+def test_a_bar_says_that_it_compiles_and_leaves_it_out(configure, clock):
+    screen = io.StringIO()
+    bar = Bar(build(configure("logger=csv", "steps=1000", "episodes=null")), Console(file=screen, width=120,
+              force_terminal=True))  # fmt: skip
+    with bar:
+        bar.start()
+        with _display.compiling:
+            _display.compiling.begin()
+            clock.now += 50
+        assert "compiling for this machine …" in screen.getvalue()
+        clock.now += 2
+        bar.stride(ended(200))
+        assert (bar.smooth_rate, bar.pace.seconds_left(0.2)) == (100, 8)
+    assert _display.compiling.seconds == 50
+
+
+def test_a_resumed_runs_speed_is_that_of_its_new_steps(configure, clock, capsys):
+    experiment = build(configure("logger=csv", "steps=1000", "episodes=null"))
+    experiment.rollout.progress = Progress(600, 10, 0)
+    with Lines(experiment) as lines:
+        lines.start()
+        clock.now += 2
+        lines.stride(ended(800))
+    assert "100 steps/s  0:02 left" in capsys.readouterr().out
+
+
+def test_compiling_is_told_once_and_timed_as_a_whole(clock):
+    told = []
+    one = Compiling()
+    one.tell = told.append
+    one.begin()  # nobody waits for it
+    with one:
+        with one:
+            one.begin()
+            clock.now += 1
+            one.begin()
+        clock.now += 1
+    assert (told, one.seconds) == ([True, False], 2)

@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from dqn_lab._nearest import did_you_mean
 from dqn_lab.cli import _compose
 from dqn_lab.errors import ConfigError
 
@@ -29,6 +30,22 @@ MISTAKES = {
     "batch_size=32": "batch_size=32: no such key; did you mean train.batch_size?",
     "buffer_size=1e4": "buffer_size=1e4: no such key; did you mean buffer.capacity?",
     "epsilon=0.1": "epsilon=0.1: no such key; did you mean exploration.start or exploration.end?",
+    "exploration_fraction=0.1":
+        "exploration_fraction=0.1: no such key; ε falls over a number of steps: exploration=linear exploration.unit",
+    "target_update_interval=100":
+        "target_update_interval=100: no such key; write target.interval=100 target.unit=steps",
+    "num_envs=4": "num_envs=4: no such key; a run has one environment; several runs are `train -m",
+    "env-id=CartPole-v1": "env-id=CartPole-v1: no such key; it has no dashes: env.id=CartPole-v1",
+    "batch-size=8": "batch-size=8: no such key; it has no dashes: train.batch_size=8",
+    "network.hidden=[64,64,]": "network.hidden=[64,64,]: has a comma too many: network.hidden=[64,64]",
+    "double_q=true": "double_q=true: no such key; write bootstrap=double",
+    "prioritized_replay=true": "prioritized_replay=true: no such key; write buffer=prioritized",
+    "end_e=0.1": "end_e=0.1: no such key; did you mean exploration.end?",
+    "network=cnn": "network=cnn: no such option; did you mean nature_cnn?",
+    "target=soft": "target=soft: no such option; did you mean polyak?",
+    "env.rungs=4": "env.rungs=4: no such key; choices: name, id, ",
+    "--learning-rate=1e-3": "unrecognized arguments: --learning-rate=1e-3; a key is set without dashes: "
+    "optimizer.lr=1e-3 (see --help)",
     "hidden=64": "hidden=64: no such key; did you mean network.hidden?",
     "hidden_sizes=64": "hidden_sizes=64: no such key; did you mean network.hidden?",
     "tau=0.01": "tau=0.01: no such key here; did you mean target=polyak target.tau=…?",
@@ -101,6 +118,7 @@ MISTAKES = {
     "+made.up=1": "made={\"up\": 1}: no such key",
     "value._target_=os.system": "value._target_=os.system: no such key",
     "network.name=os:system": "network.name=os:system: no class 'system' there",
+    "network.name=table": "network.name=table: has other keys than the option in its place; write network=table",
     "env.kwargs=3": "env.kwargs=3: must be a mapping, as in env.kwargs={name: 1}",
     "seed=${nothing}": "seed: ${nothing}: no such key",
     "seed=???": "seed: must be given",
@@ -123,6 +141,16 @@ def test_a_mistake_costs_one_line(cli, quick, tmp_path, mistake):
     assert len(others) == ("durations" in mistake)
     assert line.startswith(f"error: {MISTAKES[mistake]}")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_flags_of_other_libraries_are_translated_with_their_values(cli):
+    outcome = cli("train", "--env-id", "CartPole-v1", "--total-timesteps", "1000")
+    assert outcome.problems[0].endswith("a key is set without dashes: env.id=CartPole-v1 steps=1000 (see --help)")
+    assert "env.kwargs.rungs=…" in cli("train", "env.rungs=4").err
+
+
+def test_a_number_may_be_written_in_another_way():
+    assert did_you_mean("optimizer.lr=1e-3", ["optimizer.lr=0.01", "optimizer.lr=0.001"]).endswith("0.001? ")
 
 
 def test_every_mistake_is_reported_at_once(cli, tmp_path):

@@ -55,3 +55,10 @@ def test_bad_input_is_one_line(cli, tmp_path):
         assert outcome.code == 2, words
         assert outcome.err.startswith(f"error: {problem}"), outcome.err
         assert len(outcome.err.splitlines()) == 1
+
+
+def test_the_recipe_of_a_paper_names_what_it_does_otherwise(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    said = cli("explain", "experiment=atari/dqn").out.partition("deviations from Mnih et al. 2015")[2]
+    assert "a lost life does not end an episode" in said
+    assert "evaluation is greedy" in said

@@ -91,3 +91,12 @@ def test_the_page_opens_clean_in_a_browser(cli, tmp_path, scheme, width):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         assert page.locator("#value .wide").is_visible() == (width == 1280)
         browser.close()
+
+
+def test_a_page_without_planes_lists_the_states_and_does_not_explain_planes(cli, tmp_path):
+    cli("train", *QUICK, "env.id=FrozenLake-v1", "env.max_episode_steps=20", "env.kwargs.is_slippery=false",
+        "hydra.run.dir=run")  # fmt: skip
+    assert cli("inspect", "run", "--episodes", "1").code == 0
+    page = (tmp_path / "run" / "inspect" / "index.html").read_text()
+    assert "<b>plane</b>" not in page
+    assert ("All states" in page) == ("on the map" not in page)  # drawn as a map if pygame is installed

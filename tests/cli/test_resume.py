@@ -3,14 +3,18 @@
 import csv
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
 from dqn_lab.locks import Claim
 from dqn_lab.records import read_record
+from dqn_lab.run import Run
+from dqn_lab.scoring import Scoring
 
 SHORT = ("logger=csv", "episodes=null", "steps=400", "display=none", "train.learning_starts=64",
          "evaluation.interval=150", "evaluation.unit=steps", "evaluation.num_episodes=2",
@@ -154,6 +158,74 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
     assert results("run") == results("long")
     assert read_record(Path("run"))["config"]["steps"] == steps
     assert read_record(Path("run"))["scores"] == read_record(Path("long"))["scores"]
+
+
+@pytest.fixture
+def fussy(tmp_path, monkeypatch):
+    """A directory with a logger whose `open` raises if this returns true."""
+    lab = tmp_path / "lab"
+    (lab / "logger").mkdir(parents=True)
+    (lab / "fussy.py").write_text(
+        "import pathlib\n\n\nclass Fussy:\n    def open(self, *_):\n        if pathlib.Path('broken').exists():\n"
+        "            raise RuntimeError('no server')\n\n    def write(self, table, row): ...\n\n"
+        "    def close(self, status, summary): ...\n\n    def info(self):\n        return {}\n"
+    )
+    (lab / "logger" / "fussy.yaml").write_text("# @package logger.fussy\nname: fussy:Fussy\n")
+    yield lab
+    sys.modules.pop("fussy", None)
+
+
+def contents(directory):
+    return {path.relative_to(directory): path.read_bytes() for path in directory.rglob("*")
+            if path.is_file() and path.name not in ("train.log", ".lock")}  # fmt: skip
+
+
+@pytest.mark.parametrize("loggers", ["[csv,fussy]", "[fussy,csv]", "[csv,tensorboard,fussy]"])
+def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, tmp_path, loggers):
+    """A logger's `open` fails after another's has succeeded."""
+    warned = train("run", "--config-dir", str(fussy), f"logger={loggers}").err
+    assert "warning: logger=fussy: has no `position` and `resume`, so a resumed run opens it anew" in warned
+    before = contents(tmp_path / "run")
+    Path("broken").touch()
+    outcome = cli("resume", "run", "steps=500", "--trust")
+    assert outcome.code == 1
+    assert outcome.problems == [
+        "error: logger=fussy: open raised RuntimeError: no server; the traceback is in train.log; "
+        "the run is as it was, and can be resumed with logger=csv; run"
+    ]
+    assert "no server" in Path("run", "train.log").read_text()
+    assert contents(tmp_path / "run") == before
+    assert cli("resume", "run", "steps=500", "--trust", "logger=csv").code == 0
+    train("long", "steps=500")
+    assert results("run") == results("long")
+
+
+def test_an_extended_run_keeps_what_it_had_completed_with(train, cli, stop):
+    """Its scores are in `run.json`, its final policy is kept by its step, whatever happens to the longer run."""
+    train("run", "evaluation.interval=null")
+    scores = read_record(Path("run"))["scores"]
+    policy = load_file("run/checkpoint/final.safetensors")
+    stop(2)
+    assert cli("resume", "run", "steps=700").code == 143
+    record = read_record(Path("run"))
+    assert (record["status"], record["resumed"][0]["scores"]) == ("interrupted", scores)
+    kept = load_file("run/checkpoint/step_400.safetensors")
+    assert all((kept[name] == policy[name]).all() for name in policy if name.startswith("network"))
+
+
+def test_a_run_killed_between_its_record_and_its_first_row_goes_on(train, cli, monkeypatch):
+    """Nothing was cut yet: the rows after the checkpoint are cut by the next attempt."""
+    train("run")
+    before = results("run")
+    with monkeypatch.context() as patch:
+        patch.setattr(Scoring, "in_the_beginning", lambda self: 1 / 0)
+        patch.setattr(Run, "_close", lambda self, status: (self.logs.close(status, {}), self.claim.release()))
+        assert cli("resume", "run", "steps=700").code == 1
+    assert results("run") == before
+    assert read_record(Path("run"))["status"] == "interrupted"
+    assert cli("resume", "run", "steps=700").code == 0
+    train("long", "steps=700")
+    assert results("run") == results("long")
 
 
 def test_overrides_that_do_not_change_the_past_are_allowed(train, cli, stop):

@@ -29,7 +29,7 @@ question: Does it work?
 base: [{base}]
 variants: {variants}
 control: {control}
-seeds: range(0, 2)
+seeds: {seeds}
 quick: {{seeds: [7]}}
 """
 
@@ -40,8 +40,9 @@ def ask(cli, tmp_path, monkeypatch):
     for name in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMBA"):
         monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
 
-    def call(*words, variants="{a: [target.interval=1], b: [target.interval=10]}", control="b", base=SHORT, text=FILE):
-        (tmp_path / "works.yaml").write_text(text.format(base=base, variants=variants, control=control))
+    def call(*words, variants="{a: [target.interval=1], b: [target.interval=10]}", control="b", base=SHORT, text=FILE,
+             seeds="range(0, 2)"):  # fmt: skip
+        (tmp_path / "works.yaml").write_text(text.format(base=base, variants=variants, control=control, seeds=seeds))
         launcher = [] if any("launcher" in str(word) for word in words) else ["hydra/launcher=basic"]
         return cli("sweep", "works.yaml", *words, *launcher)
 
@@ -90,6 +91,15 @@ def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):
         assert job["directory"].endswith(job["hash"])
 
 
+def test_a_question_without_control_and_seeds_says_what_it_takes(ask, home, monkeypatch):
+    monkeypatch.setattr(run, "launch", lambda config, plan, jobs, directory: {})
+    text = FILE.replace("control: {control}\n", "").replace("seeds: {seeds}\n", "")
+    out = ask(text=text).out
+    assert out.startswith("60 of 60 jobs to run (the question names no seeds: 1000 to 1029)")
+    assert read(home)["control"] == "a"
+    assert "names no seeds" not in ask("seed=1,2", "--dir=other", text=text).out
+
+
 def test_a_report_can_follow_at_once(ask, home):
     outcome = ask("--report")
     assert outcome.code == 0
@@ -115,6 +125,15 @@ def test_the_same_sweep_again_runs_nothing(ask, home):
     assert outcome.code == 0
     assert "0 of 4 jobs to run, 4 completed already" in outcome.out
     assert before == {path: path.stat().st_mtime_ns for path in home.glob("*/*")}
+
+
+def test_runs_that_were_named_in_another_way_are_not_run_again(ask, home):
+    ask()
+    for path in [path.parent for path in home.glob("*/run.json")]:
+        path.rename(path.with_name(f"older.name-{path.name.rpartition('-')[2]}"))
+    again = ask()
+    assert again.out.startswith("0 of 4 jobs to run, 4 completed already")
+    assert again.code == 0
 
 
 def test_more_seeds_are_added_to_what_is_there(ask, home):
@@ -278,6 +297,9 @@ MISTAKES = [
     ((), {"variants": "{a: [], b: [target.intervall=3]}"},
      "variant 'b': target.intervall=3: no such key; did you mean interval?"),
     ((), {"variants": "{a: [], b: [buffer.capacity=0]}"}, "variant 'b': buffer.capacity=0: must be greater than 0"),
+    ((), {"seeds": "5"}, "works.yaml: seeds=5: write range(5) for 5 seeds, or [5] for this one"),
+    ((), {"seeds": "'5'"}, "works.yaml: seeds=5: write range(5) for 5 seeds, or [5] for this one"),
+    ((), {"base": "{logger: csv}"}, "works.yaml: base: an override is written with an equals sign: logger=csv"),
     ((), {"control": "c"}, "works.yaml: control=c: no such variant; choices: a, b"),
     ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text; put it in quotes: '10'"),
     ((), {"variants": "{a: target.interval=3}"}, "works.yaml: variants.a=target.interval=3: must be"),

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas
 import pytest
 
+from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.report.material import gather
 from dqn_lab.analysis.report.question import Options
@@ -183,6 +184,9 @@ def test_the_results_of_a_search_are_those_of_its_own_runs(cli, quick, capsys):
 
 def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
     """Options by their names, and the first variant as typed is the control."""
+    few = ("train", "-m", "optimizer.lr=3e-4,1e-3", "discount=0.90", "hydra.sweep.dir=numbers")
+    assert "optimizer.lr=3e-4" in (out := cli(*few, *quick).out)
+    assert "0.0003" not in out
     words = ("train", "-m", "value=huber,expected", "network.hidden=[8],[4,4]", "seed=0,1", "hydra.sweep.dir=grid")
     outcome = cli(*words, *quick)
     table = [line.partition("  ")[0] for line in outcome.out.splitlines() if "mean final return" in line]
@@ -196,7 +200,45 @@ def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
     assert material.question == "What do value and network.hidden change, alone and together?"
     cli("train", "-m", "value=huber", "seed=2,3", "hydra.sweep.dir=grid", *quick)
     assert len(load_configs("grid")) == 10
-    assert cli("resume", "grid").err.startswith("error: grid: is not a run; runs below it: grid/")
+    assert cli("resume", "grid").err.startswith("error: grid: is a grid, and its jobs are not recorded: ")
+
+
+def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tmp_path, monkeypatch):
+    from dqn_lab.cli import train
+
+    def stopped(config, begun=[]):  # noqa: B006
+        begun.append(config)
+        if len(begun) == 2:
+            raise interrupt.Interrupted(2)
+        return job(config)
+
+    job = train.job
+    words = ("train", "-m", "target.interval=1,10", "seed=0,1", *quick)
+    cli(*words, "hydra.sweep.dir=whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "job", stopped)
+        outcome = cli(*words, "hydra.sweep.dir=grid")
+    assert outcome.code == 130
+    assert "3 of 4 jobs never began: target.interval=1 seed=1" in outcome.err
+    assert outcome.err.rstrip().endswith("; python -m dqn_lab resume grid runs what is missing")
+    resumed = cli("resume", "grid")
+    assert (resumed.code, resumed.out.splitlines()[0]) == (0, "3 of 4 jobs to run")
+    assert "4 of 4 jobs completed in grid" in resumed.out
+    rows = [{path.parent.name: path.read_bytes() for path in (tmp_path / name).glob("*/episodes.csv")}
+            for name in ("grid", "whole")]  # fmt: skip
+    assert rows[0] == rows[1]
+    assert cli("resume", "grid").out.startswith("0 of 4 jobs to run")
+    recorded = (tmp_path / "grid" / "sweep.json").read_text()
+    for before, after, said in (
+        (
+            '"target.interval=1"\n',
+            '"network.name=os:system"\n',
+            "this grid imports code: network.name=os:system; if you",
+        ),
+        ('"directory": "', '"directory": "../', "damaged: it does not say what its jobs are"),
+    ):
+        (tmp_path / "grid" / "sweep.json").write_text(recorded.replace(before, after))
+        assert said in cli("resume", "grid").err
 
 
 def test_jobs_that_differ_in_their_seed_are_composed_once(cli, quick, monkeypatch):
@@ -241,7 +283,7 @@ def test_a_failed_job_does_not_stop_the_others(cli, quick):
     assert outcome.code == 1
     assert "1 of 2 jobs completed" in outcome.out
     (line,) = [line for line in outcome.out.splitlines() if "failed" in line]
-    assert line.startswith("  failed: optimizer=sgd,optimizer.lr=1000000.0")
+    assert line.startswith("  failed: optimizer=sgd,optimizer.lr=1e6")
     assert "the loss became" in line
     assert outcome.err == ""
 

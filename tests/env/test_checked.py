@@ -54,7 +54,9 @@ def play(env, num_steps=10):
     return [env.step(0) for _ in range(num_steps)]
 
 
-@pytest.mark.parametrize("reward", [math.nan, math.inf, -math.inf, None, "much", 1e39, [1.0, 2.0], np.float64("nan")])
+@pytest.mark.parametrize(
+    "reward", [math.nan, math.inf, -math.inf, None, "much", "1", b"1", 1e39, [1.0, 2.0], np.float64("nan")]
+)
 def test_a_reward_that_is_no_finite_number_is_refused_at_its_step(reward):
     with pytest.raises(TrainingError, match=r"^the environment returned the reward .* in step 4 of an episode; must"):
         play(Checked(Scripted(reward=reward)))

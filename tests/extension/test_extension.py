@@ -57,6 +57,18 @@ def test_a_bootstrap_an_exploration_and_a_logger_are_used(directory_run):
     assert json.loads((directory_run / "three" / "run.json").read_text())["rows"] == "rows.json"
 
 
+def test_the_loggers_rows_are_the_same_when_a_run_is_resumed(directory_run):
+    rows = []
+    for name, episodes in (("short", 4), ("long", 8)):
+        words = ("logger=json", *QUICK[1:-1], f"episodes={episodes}", f"hydra.run.dir={name}")
+        assert dqn_lab("train", "--config-dir", "my_lab", *words, cwd=directory_run).stderr.count("warning") == 0
+        if name == "short":
+            assert dqn_lab("resume", name, "episodes=8", "--trust", cwd=directory_run).returncode == 0
+        lines = [json.loads(line) for line in (directory_run / name / "rows.json").read_text().splitlines()]
+        rows.append([line for line in lines if line["table"] != "timing"])
+    assert rows[0] == rows[1]
+
+
 def test_the_types_that_a_component_needs_are_printed_with_its_contract(directory_run):
     groups = ("bootstrap", "exploration", "logger")
     shown = {group: dqn_lab("components", group, cwd=directory_run).stdout for group in groups}
@@ -254,17 +266,27 @@ class Exploration:
         return self.row
 
 
+class Late(Exploration):
+    """Goes wrong after a hundred steps."""
+
+    def select(self, q_values, draw, env_index, progress):
+        return 5 if progress.step > 100 else 0
+
+
 @pytest.mark.parametrize(("exploration", "said"), [
-    (Exploration(7), r"select returned 7; must be a whole number, 0 to 1"),
-    (Exploration(0.5), r"select returned 0\.5; must be a whole number, 0 to 1"),
+    (Exploration(7), r"exploration=.*:Exploration returned 7; must be an integer from 0 to 1"),
+    (Exploration(0.5), r"exploration=.*:Exploration returned 0\.5; must be an integer from 0 to 1"),
     (Exploration(1, ["a"]), r"report returned a; its columns are none"),
+    (Late(), r"exploration=.*:Late returned 5; must be an integer from 0 to 1"),
 ])  # fmt: skip
 def test_a_trial_asks_an_exploration_for_an_action_and_a_report(exploration, said):
+    from dqn_lab.schedule import Progress
     from dqn_lab.trial import _explore
+    from dqn_lab.types import ConfigError
 
-    with pytest.raises(TypeError, match=said):
-        _explore(exploration, 2)
-    _explore(Exploration(1), 2)
+    with pytest.raises((TypeError, ConfigError), match=said):
+        _explore(exploration, 2, Progress(200))
+    _explore(Exploration(1), 2, Progress(200))
 
 
 def test_an_error_names_the_logger_that_raised_it(tmp_path):
@@ -282,5 +304,87 @@ def test_an_error_names_the_logger_that_raised_it(tmp_path):
 
     logs = Logs({"mine": Broken()}, {"episodes": ("step",)})
     logs.open(tmp_path, {}, {})
-    with pytest.raises(TrainingError, match="logger=mine: RuntimeError: no such luck"):
+    with pytest.raises(TrainingError, match="logger=mine: write raised RuntimeError: no such luck; the trace"):
         logs.write("episodes", {"step": 1})
+
+
+DRAWING = """import random
+import numpy as np
+import torch
+from dqn_lab.exploration.none import Greedy
+from dqn_lab.bootstrap.max import Max
+from dqn_lab.types import Bootstrapped
+
+class Dice(Greedy):
+    def select(self, q_values, draw, env_index, progress):
+        return np.random.randint(2)
+
+class Coin(Greedy):
+    def select(self, q_values, draw, env_index, progress):
+        return random.choice([0, 1])
+
+class Fair(Greedy):
+    def select(self, q_values, draw, env_index, progress):
+        q_values()
+        return int(draw() * self.num_actions)
+
+class Noise(Max):
+    def __call__(self, q_values, action):
+        return super().__call__(q_values, action + 0 * torch.randint(2, action.shape))
+
+class Heavy:
+    def __call__(self, q_values, action):
+        ones = torch.ones_like(q_values.target_next)
+        return Bootstrapped(ones, 0 * ones, 0 * ones[:, 0])
+
+class Minus(Heavy):
+    def __call__(self, q_values, action):
+        ones = torch.ones_like(q_values.target_next)
+        return Bootstrapped(ones * torch.tensor([-1.0, 2.0]), 0 * ones, 0 * ones[:, 0])
+"""
+
+
+@pytest.fixture
+def drawing(configure, tmp_path, monkeypatch):
+    """Returns a configuration with components of a module that draws from everywhere."""
+    (tmp_path / "drawing_parts.py").write_text(DRAWING)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def choose(**names):
+        config = configure("steps=300", "episodes=null")
+        return {**config, **{group: {"name": f"drawing_parts:{name}"} for group, name in names.items()}}
+
+    return choose
+
+
+@pytest.mark.parametrize(("names", "warnings"), [
+    ({"exploration": "Dice"}, ["exploration=drawing_parts:Dice: draws from np.random, which the seed does not fix and "
+                               "`resume` does not restore; use the `draw` that `select` is given"]),
+    ({"exploration": "Coin"}, ["exploration=drawing_parts:Coin: draws from random, which"]),
+    ({"bootstrap": "Noise"}, ["bootstrap=drawing_parts:Noise: draws from torch's global generator, which"]),
+    ({"exploration": "Fair", "bootstrap": "Noise"}, ["bootstrap=drawing_parts:Noise: draws from torch's"]),
+    ({"exploration": "Fair"}, []),
+])  # fmt: skip
+def test_a_component_that_draws_from_a_global_generator_is_named(drawing, names, warnings):
+    import random
+
+    import numpy as np
+
+    from dqn_lab.trial import rehearse
+
+    before = random.getstate(), np.random.get_state()[2], sys.getprofile()  # noqa: NPY002
+    found = rehearse(drawing(**names))
+    assert len(found) == len(warnings)
+    assert all(line.startswith(warning) for line, warning in zip(found, warnings, strict=True)), found
+    assert (random.getstate(), np.random.get_state()[2], sys.getprofile()) == before  # noqa: NPY002
+
+
+@pytest.mark.parametrize(("name", "said"), [("Heavy", "sum to 2"), ("Minus", "go down to -1")])
+def test_probabilities_that_are_none_are_found_in_a_trial(drawing, name, said):
+    from dqn_lab.trial import rehearse
+    from dqn_lab.types import ConfigError
+
+    with pytest.raises(
+        ConfigError, match=f"^bootstrap=drawing_parts:{name}: its probabilities {said}; must be at leas"
+    ):
+        rehearse(drawing(bootstrap=name))

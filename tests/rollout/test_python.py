@@ -10,8 +10,9 @@ from gymnasium.spaces import Box, Discrete
 from dqn_lab import interrupt
 from dqn_lab.build import build
 from dqn_lab.checkpoint import Checkpoints
+from dqn_lab.exploration.none import Greedy
 from dqn_lab.schedule import NEVER, Progress
-from dqn_lab.types import StateError
+from dqn_lab.types import StateError, TrainingError
 
 
 class Walk(gymnasium.Env):
@@ -224,7 +225,9 @@ def test_a_wrapper_with_a_state_of_its_own_has_the_episode_played_again(rollout,
     assert trace(other, 300, 1000) == trace(saved, 300, 1000)
 
 
-REFUSED = r"cannot be saved, because its episode came out differently .*; give it state_dict and load_state_dict$"
+REFUSED = (
+    r"cannot be saved, because its episode came out differently .*; let it draw .* from self\.np_random .*, or give"
+)
 
 
 @pytest.mark.parametrize("episodes", [1, 4])
@@ -326,3 +329,44 @@ def test_a_run_can_be_saved_before_its_first_step_and_between_episodes(rollout, 
     third = rollout()
     third.load_state_dict(through_files(saved.state_dict()))
     assert trace(third, 200, 1000) == trace(saved, 200, 1000)
+
+
+class Counting(Greedy):
+    """Counts its greedy steps, and forgets them at an episode's end."""
+
+    columns = ("count", "since")
+    count = 0
+
+    def select(self, q_values, draw, env_index, progress):
+        self.count += 1
+        return 0
+
+    def end_episode(self, env_index):
+        self.count = 0
+
+    def report(self, progress):
+        return {"count": self.count, "since": progress.step}
+
+
+def test_an_exploration_reports_before_it_is_told_that_the_episode_has_ended(rollout):
+    """With the progress of the episode's start, as the schedules of ε need it."""
+    rolling = rollout()
+    rolling.agent.exploration = Counting(2)
+    since = 0
+    for _ in range(3):
+        (row,) = rolling.advance(NEVER).episodes
+        assert (row["count"], row["since"]) == (row["length"], since)
+        since = row["step"]
+
+
+@pytest.mark.parametrize("action", [5, -1, 0.5])
+def test_an_action_that_there_is_not_is_the_explorations_mistake(rollout, action):
+    rolling = rollout(env_id="Walk-v0")  # which does not look at its actions
+    rolling.agent.exploration = Counting(2)
+    rolling.advance(Progress(3, 10, 1000))
+    rolling.agent.exploration.select = lambda *_: action
+    said = (
+        rf"exploration=.*:Counting returned {action}; must be an integer from 0 to 1 \(episode 0, step 4 of the run\)"
+    )
+    with pytest.raises(TrainingError, match=said):
+        rolling.advance(NEVER)

@@ -10,6 +10,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
 from dqn_lab.analysis.figures.style import CONTROL, HUES, INK, PAPER, SOFT, Layout, canvas, round_ticks
 from dqn_lab.analysis.inspect.material import Chart, Distribution, Insight, Plane, Walk
@@ -26,21 +27,36 @@ def colours(count: int) -> list[str]:
 def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
     """Draws each action's Q-value along an episode, and the discounted return that actually followed."""
     walk, names = insight.walk, insight.action_names
-    lines = [*names, "followed"] + (["… and the last Q beyond the cut"] if walk.truncated else [])
+    lines = ["followed", *names] + (["… and the last Q beyond the cut"] if walk.truncated else [])
     rows = _legend_rows(lines, layout)
     figure, axes = canvas(layout, 2.7 + 0.17 * rows, top=0.3 + 0.17 * rows)
-    steps = np.arange(len(walk.q_values))
+    steps = np.arange(len(walk.actions))  # without the last state, after which nothing follows
+    values = walk.q_values[:-1]
+    axes.plot(steps, walk.followed[:-1], color=INK, lw=2.2, label="followed", zorder=1.5)
     for action, colour in enumerate(colours(len(names))):
-        axes.plot(steps, walk.q_values[:, action], color=colour, lw=1.3, label=names[action])
-    axes.plot(steps, walk.followed, color=INK, lw=2.2, label="followed")
+        hidden = number_hidden(values, action, limits[1] - limits[0])
+        dashes = (4 * hidden, (4, 4 * hidden)) if hidden else "-"
+        axes.plot(steps, values[:, action], color=colour, lw=1.3, ls=dashes, label=names[action])
     if walk.truncated:
-        axes.plot(steps, walk.completed, color=INK, lw=1.2, ls=(0, (2, 1.5)), label=lines[-1])
+        axes.plot(steps, walk.completed[:-1], color=INK, lw=1.2, ls=(0, (2, 1.5)), label=lines[-1])
     axes.set_ylim(limits)
     axes.set_xlabel("step of the episode")
     axes.xaxis.set_major_locator(round_ticks(5 if layout.narrow else 8))
     _title(axes, "Q(s, a) and discounted return", rows)
     _legend(axes, layout, lines)
     return figure
+
+
+def number_hidden(values: NDArray[np.float64], action: int, height: float) -> int:
+    """Returns how many earlier actions' lines an action's line would hide, being as good as equal most of the time.
+
+    Args:
+        values: Q-values, [T, A].
+        action: the action.
+        height: of the axes, in units of return; a hundredth is about a line's width.
+    """
+    gaps = np.abs(values[:, :action] - values[:, [action]])  # [T, action]
+    return int((np.median(gaps, axis=0) < height / 100).sum())
 
 
 def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits) -> Figure:

@@ -101,6 +101,21 @@ class Chart:
 
 
 @dataclass(frozen=True, kw_only=True)
+class States:
+    """All states of an environment.
+
+    Args:
+        names: of each state's numbers, [D].
+        states: [S, D].
+        q_values: [S, A].
+    """
+
+    names: Sequence[str]
+    states: Array
+    q_values: Array
+
+
+@dataclass(frozen=True, kw_only=True)
 class Features:
     """The last layer's inputs over visited states, [N, F]."""
 
@@ -143,4 +158,5 @@ class Insight:
     planes: Sequence[Plane] = field(default=())
     distributions: Sequence[Distribution] = field(default=())
     charts: Sequence[Chart] = field(default=())
+    states: States | None = None
     features: Features | None = None

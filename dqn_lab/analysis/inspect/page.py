@@ -97,7 +97,7 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
     css = (HERE.parent / "report" / "page.css").read_text(encoding="utf-8")
     page = loader.get_template("page.html.jinja").render(
         insights=insights, figures=blocks, headings=headings, rows=rows, sentences=[_sentence(one) for one in insights],
-        command=command, light=light, dark=dark, css=css,
+        states=[_listing(one) for one in insights], command=command, light=light, dark=dark, css=css,
     )  # fmt: skip
     (directory / "index.html").write_text(page, encoding="utf-8")
 
@@ -118,13 +118,14 @@ def _sentence(insight: Insight) -> str:
     clipped = "" if walk.clipped is None else f" Its rewards are clipped to ±{walk.clipped:g}, as in learning."
     if abs(over) < 1e-6:
         steps = f"{len(walk.actions):,} steps"
-        return f"{insight.label}: along a greedy episode of {steps} the values equal the returns.{clipped}"
-    how = "over-estimates" if over > 0 else "under-estimates"
-    share = f" ({100 * abs(over) / scale:.0f} %)" if scale else ""
-    rest = ", counting the last state's value for what the time limit cut off" if walk.truncated else ""
+        return f"{insight.label}: in a greedy episode of {steps}, max Q equals the return that followed.{clipped}"
+    how = "higher" if over > 0 else "lower"
+    share = f" ({100 * abs(over) / scale:.0f} % of it)" if scale else ""
+    cut_off = " The time limit cut the episode off, so the return includes its last state's value."
+    rest = cut_off if walk.truncated else ""
     return (
-        f"{insight.label}: along a greedy episode of {len(walk.actions):,} steps the network {how} the return that "
-        f"followed by {abs(over):.3g} on average{share}{rest}.{clipped}"
+        f"{insight.label}: in a greedy episode of {len(walk.actions):,} steps, max Q is on average {abs(over):.3g} "
+        f"{how} than the discounted return that followed{share}.{rest}{clipped}"
     )
 
 
@@ -141,15 +142,28 @@ def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
     return headings, rows
 
 
+def _listing(insight: Insight) -> tuple[list[str], list[tuple[list[str], int]]] | None:
+    """Returns the headings of the table of all states, and each row with the number of its greedy action."""
+    if (listed := insight.states) is None:
+        return None
+    rows = [
+        ([*map(str, state), *(f"{value:z.4g}".replace("-", "−") for value in values)], int(np.argmax(values)))
+        for state, values in zip(listed.states.tolist(), listed.q_values.tolist(), strict=True)
+    ]
+    return [*listed.names, *(f"Q {name}" for name in insight.action_names)], rows
+
+
 def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
     """Yields every figure that the policies have data for; pictures of one figure have the same scale."""
     walks = [insight.walk for insight in insights]
-    every = np.concatenate([part.ravel() for walk in walks for part in (walk.q_values, walk.followed, walk.completed)])
+    drawn = [part[:-1].ravel() for walk in walks for part in (walk.q_values, walk.followed, walk.completed)]
+    every = np.concatenate(drawn)
     margin = 0.05 * (every.max() - every.min() or 1.0)
     limits = float(every.min() - margin), float(every.max() + margin)
     yield _block(
         insights, "q_values", "Q-values along an episode",
-        "Each action's Q-value in the states of one greedy episode, and the discounted return that followed.",
+        "Each action's Q-value in the states of one greedy episode, and the discounted return that followed. A line "
+        "that nearly equals another one is dashed.",
         lambda one, layout: figures.q_values(one, layout, limits),
     )  # fmt: skip
     for number, first in enumerate(insights[0].planes):
@@ -210,6 +224,10 @@ def _tables(insight: Insight) -> Iterator[tuple[str, pd.DataFrame]]:
         {"step": range(len(walk.q_values)), **columns, "action": pd.array(padded[0], dtype="Int64"),
          "reward": padded[1], "followed": walk.followed, "completed": walk.completed}
     )  # fmt: skip
+    if (listed := insight.states) is not None:
+        numbers = dict(zip(listed.names, listed.states.T, strict=True))
+        q_values = {f"q {name}": listed.q_values[:, i] for i, name in enumerate(names)}
+        yield "states", pd.DataFrame({**numbers, **q_values})
     for number, plane in enumerate(insight.planes):
         x, y = np.meshgrid(plane.x, plane.y)
         first, second = (insight.dimensions[i] for i in plane.dimensions)

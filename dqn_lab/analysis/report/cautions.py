@@ -78,15 +78,15 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
         yield "One seed says little: another may do much better or worse. Train several, such as seed='range(10)'."
         return
     rate = percent(unseen_rate(seeds))
-    missed = f"{count_seeds(seeds)} may show nothing of an outcome that up to {rate} of runs have"
+    missed = f"an outcome that {rate} of all runs have is missing from {count_seeds(seeds)} with a probability of 5 %"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
     if seeds < FEW:
         allowed = (
-            "The intervals of the means allow for such outcomes"
+            "The intervals of the means allow for outcomes that were missed"
             if known
-            else "The intervals of the means do not allow for such outcomes"
+            else "The intervals of the means do not allow for outcomes that were missed"
         )
-        yield f"Few seeds: {missed}. {allowed}; a verdict needs a difference that they would not undo."
+        yield f"Few seeds: {missed}. {allowed}; a verdict is given only if they could not cancel the difference."
     elif not known and found.material.metric.is_return:
         yield f"The bounds of the return are not all known: {missed}, and the intervals of the means leave it out."
     if not known and found.material.metric.is_return:

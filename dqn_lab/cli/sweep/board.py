@@ -17,10 +17,11 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dqn_lab.cli._display import LINES, say
+from dqn_lab.cli._display import LINES
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
-from dqn_lab.records import RUN, final_return, read_record
+from dqn_lab.records import RUN, final_return, read_record, score_text
 from dqn_lab.tasks import task_of
 
 EVERY = 1.0  # seconds between two checks of the directories
@@ -97,7 +98,7 @@ class Board:
     def mean(self, names: Iterable[str]) -> str:
         """Returns the mean final return of the completed runs."""
         scores = [self.scores[name] for name in names if name in self.scores]
-        return f"{fmean(scores):.1f}" if scores else "–"
+        return score_text(fmean(scores)) if scores else "–"
 
     def counts(self) -> str:
         """Describes the progress in a line, without results."""
@@ -131,6 +132,10 @@ class Board:
             table.add_row(escape(label), done, *counts, self.mean(names))
         return table
 
+    def code(self) -> int:
+        """Returns the exit code: 1 if a job has not completed."""
+        return int(self.count("completed") < len(self.status))
+
     def problems(self, errors: Mapping[str, str]) -> list[str]:
         """Returns a line for each run that did not complete.
 
@@ -146,8 +151,8 @@ class Board:
         return lines
 
 
-def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> int:
-    """Prints the results by variant and the jobs that did not complete; returns 1 if there are such jobs.
+def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> list[str]:
+    """Prints the results by variant and the jobs that did not complete; returns a line for each of these.
 
     Args:
         board: the jobs.
@@ -161,7 +166,7 @@ def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> 
     if hint and board.count("completed"):
         lines.append(to_copy("next", shlex.quote(place), "python -m dqn_lab report"))
     say("\n" + "\n".join(lines))
-    return int(board.count("completed") < len(board.status))
+    return [" ".join(line.split()) for line in bad]
 
 
 def summary(board: Board) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -15,7 +16,7 @@ from dqn_lab.cli._overrides import merge
 from dqn_lab.cli._problems import Problems
 from dqn_lab.cli.sweep.question import Question
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import identity, override_key, slug
+from dqn_lab.records import identity, names_by_identity, override_key, slug
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +51,14 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
 
 
-def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
+def make_plan(question: Question, launch: list[str], typed: list[str], directory: Path | None = None) -> Plan:
     """Composes and builds every variant, and lists the jobs.
 
     Args:
         question: the question.
         launch: the overrides of Hydra's own part.
         typed: the overrides for every run, from the command line.
+        directory: the sweep's; runs that are there keep their directories' names.
 
     Raises:
         ConfigError: one line per problem, with the variants that have it.
@@ -71,12 +73,13 @@ def make_plan(question: Question, launch: list[str], typed: list[str]) -> Plan:
         _refuse_unknown(problems, typed)
     problems.refuse()  # before torch is imported
     jobs: list[Job] = []
+    there = names_by_identity(directory)
     for label, (shared, config) in configs.items():
         with problems.of(repr(label)):
             experiment = _jobs.prepare(config)
             warnings.add(repr(label), experiment.warnings)
             hashes = _identities(config, experiment.config, question.seeds)
-            jobs += _jobs_of(label, question.variants[label], shared, hashes)
+            jobs += _jobs_of(label, question.variants[label], shared, hashes, there)
     problems.refuse()
     composed = dict(configs.values())
     return Plan(
@@ -134,9 +137,11 @@ def _interpolates(config: DictConfig) -> bool:
     return "${" in json.dumps(OmegaConf.to_container(own, resolve=False))
 
 
-def _jobs_of(label: str, own: list[str], shared: tuple[str, ...], hashes: Mapping[int, str]) -> Iterator[Job]:
+def _jobs_of(
+    label: str, own: list[str], shared: tuple[str, ...], hashes: Mapping[int, str], there: Mapping[str, str]
+) -> Iterator[Job]:
     for seed, known_by in hashes.items():
-        directory = slug([*own, f"seed={seed}"], known_by)
+        directory = there.get(known_by) or slug([*own, f"seed={seed}"], known_by)
         overrides = (*shared, f"seed={seed}", f"hydra.sweep.subdir={_overrides.quote(directory)}")
         yield Job(variant=label, seed=seed, hash=known_by, directory=directory, overrides=overrides)
 

@@ -75,6 +75,7 @@ class Question:
         metric: the primary metric, declared beforehand.
         seeds: the seeds of every variant.
         search: the search, if there are no variants.
+        has_seeds: whether it says which seeds; else they are the default's.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Question:
     metric: str
     seeds: list[int]
     search: Search | None
+    has_seeds: bool = True
 
 
 def read_question(path: Path, quick: bool) -> Question:
@@ -101,7 +103,18 @@ def read_question(path: Path, quick: bool) -> Question:
     return _blaming(f"{path}: ", lambda: _question(path.stem, values, quick))
 
 
+def make_question(name: str, variants: Mapping[str, Any]) -> Question:
+    """Makes a question of variants that are given in Python instead of in a file.
+
+    Raises:
+        ConfigError: one line per problem.
+    """
+    question = f"How do {', '.join(map(str, variants))} compare?"
+    return _question(name, {"question": question, "variants": {str(key): variants[key] for key in variants}}, False)
+
+
 def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
+    _check_forms(found)
     values = check("", _File, found)
     if quick and "quick" not in found:
         raise ConfigError("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
@@ -113,6 +126,8 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
         raise ConfigError(f"{', '.join(both) or 'nothing'}: one of variants, grid and search must be given")
     variants = values["variants"] or {label: _own("grid", own) for label, own in _combinations(values["grid"]).items()}
     search, control, short = values["search"], values["control"], values["quick"]
+    if search is None and control is None:
+        control = next(iter(variants))
     if search is None and control not in variants:
         raise ConfigError(f"control={control}: no such variant; {nearest(str(control), variants)}")
     if search and control is not None:
@@ -130,8 +145,32 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
         control=control,
         metric=values["metric"],
         seeds=parse_seeds(short["seeds"] if quick and short["seeds"] is not None else values["seeds"]),
+        has_seeds="seeds" in found or (quick and short["seeds"] is not None),
         search=search,
     )
+
+
+def _check_forms(found: Mapping[str, Any]) -> None:
+    """Explains values that are probably meant otherwise.
+
+    Raises:
+        ConfigError: one line per problem.
+    """
+    problems = []
+    short = found.get("quick") if isinstance(found.get("quick"), Mapping) else {}
+    for where, seeds in (("seeds", found.get("seeds")), ("quick.seeds", (short or {}).get("seeds"))):
+        if isinstance(seeds, int) or (isinstance(seeds, str) and seeds.strip().isdigit()):
+            problems.append(f"{where}={seeds}: write range({seeds}) for {seeds} seeds, or [{seeds}] for this one")
+    variants = found.get("variants") if isinstance(found.get("variants"), Mapping) else {}
+    parts = {"base": found.get("base"), "quick.base": (short or {}).get("base")}
+    parts |= {f"variants.{label}": own for label, own in (variants or {}).items()}
+    for where, items in parts.items():
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, Mapping):
+                written = ", ".join(f"{key}={value_text(value)}" for key, value in item.items())
+                problems.append(f"{where}: an override is written with an equals sign: {written}")
+    if problems:
+        raise ConfigError(*problems)
 
 
 def _check_metric(metric: str, is_search: bool) -> None:

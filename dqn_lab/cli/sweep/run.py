@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from filelock import FileLock, Timeout
 from omegaconf import DictConfig
@@ -16,7 +16,7 @@ from rich.console import Console
 from dqn_lab._memory import shared_by
 from dqn_lab.cli import _interrupt, _overrides, _worker, report, warn
 from dqn_lab.cli._about import about
-from dqn_lab.cli._display import say
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
@@ -34,26 +34,32 @@ LONGEST = 160  # characters of a directory's name
 
 def sweep(path: Path, args: argparse.Namespace) -> int:
     """Runs a sweep, and writes its report if asked to; returns the exit code. The arguments are `run_sweep`'s."""
-    directory, code = run_sweep(path, args)
+    directory, code, _ = run_sweep(read_question(path, args.quick), args)
     return max(code, report.write(Path(shown(directory)))) if args.report and not args.dry_run else code
 
 
-def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
-    """Reads a question, plans its jobs, and runs those that are not done yet.
+class Outcome(NamedTuple):
+    """A sweep's directory; 1 if a job did not complete, else 0; and a line for each that did not."""
+
+    directory: Path
+    code: int
+    problems: Sequence[str] = ()
+
+
+def run_sweep(question: Question, args: argparse.Namespace) -> Outcome:
+    """Plans a question's jobs, and runs those that are not done yet.
 
     Args:
-        path: the question's file.
+        question: the question.
         args: `overrides`, `quick`, `dry_run`, `report` and `dir`, as typed.
-
-    Returns:
-        the sweep's directory, and 1 if a job did not complete.
 
     Raises:
         ConfigError: one line per problem; nothing was written.
         KeyboardInterrupt: the sweep was interrupted; every run's record has its status.
     """
-    question, typed = read_question(path, args.quick), read_typed(args.overrides)
-    question = dataclasses.replace(question, seeds=typed.seeds or question.seeds)
+    typed = read_typed(args.overrides)
+    if typed.seeds:
+        question = dataclasses.replace(question, seeds=typed.seeds, has_seeds=True)
     directory = (args.dir or _default_directory(question.name, args.quick, typed.base)).absolute()
     place = f"hydra.sweep.dir={_overrides.quote(str(directory))}"
     hydra_part = [*typed.launch, place, QUIET]
@@ -62,13 +68,14 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
     else:
         config = master(hydra_part)
         with shared_by(num_workers(config, len(question.variants) * len(question.seeds))):
-            plan = make_plan(question, hydra_part, typed.base)
+            plan = make_plan(question, hydra_part, typed.base, directory)
+        _worker.check_environments(str(config.hydra.launcher._target_), plan.composed.values())
     old = read_ledger(directory)
     described = _describe(question, plan, typed.base)
     ledger = add_to(old, described, directory)
     warn(*plan.warnings)
     if args.dry_run:
-        return directory, _show_plan(question, plan, directory)
+        return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
     with _exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
@@ -76,8 +83,8 @@ def run_sweep(path: Path, args: argparse.Namespace) -> tuple[Path, int]:
             write_sweep(directory, ledger)
             _worker.begin_workers(str(config.hydra.launcher._target_))
         if question.search:
-            return directory, run_search(config, question, question.search, typed.base, ledger)
-        return directory, _run(config, question, plan, directory, hint=not args.report)
+            return Outcome(directory, run_search(config, question, question.search, typed.base, ledger))
+        return _run(config, question, plan, directory, hint=not args.report)
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
@@ -140,9 +147,9 @@ def _is_left(job: Job, directory: Path) -> bool:
     return state(job, directory) not in SETTLED
 
 
-def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> int:
-    """Runs the jobs that are not completed; returns the exit code."""
-    waiting = _prepare_directories(plan, directory)
+def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> Outcome:
+    """Runs the jobs that are not completed."""
+    waiting = _prepare_directories(question, plan, directory)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
     try:
@@ -154,7 +161,8 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
         show_results(board, errors, hint=False)
         error.args = ("interrupted; run the same command again to continue",)
         raise
-    return show_results(board, errors, hint)
+    problems = show_results(board, errors, hint)
+    return Outcome(directory, board.code(), problems)
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
@@ -163,7 +171,7 @@ def _states(plan: Plan, directory: Path) -> dict[str, str]:
     return {job.directory: "resumed" if goes_on(job, directory) else state(job, directory) for job in jobs}
 
 
-def _prepare_directories(plan: Plan, directory: Path) -> list[Job]:
+def _prepare_directories(question: Question, plan: Plan, directory: Path) -> list[Job]:
     """Sets aside failed runs and interrupted ones that cannot continue; returns the jobs to run."""
     jobs, states = once(plan.jobs), _states(plan, directory)
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
@@ -171,6 +179,8 @@ def _prepare_directories(plan: Plan, directory: Path) -> list[Job]:
     for job in again:
         set_aside(directory / job.directory)
     parts = [f"{len(waiting)} of {len(jobs)} jobs to run"]
+    if not question.has_seeds:
+        parts[0] += f" (the question names no seeds: {question.seeds[0]} to {question.seeds[-1]})"
     parts += [f"{count} {what}{' already' if what in SETTLED else ''}" for what in (*SETTLED, "resumed")
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []

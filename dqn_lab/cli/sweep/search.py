@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
 from dqn_lab.cli._compose import compose_config
-from dqn_lab.cli._display import say
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
@@ -27,9 +27,11 @@ from dqn_lab.records import (
     RUN,
     final_return,
     identity,
+    names_by_identity,
     override_key,
     read_record,
     saved_states,
+    score_text,
     set_aside,
     slug,
     value_text,
@@ -130,10 +132,11 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         for seed in seeds:
             config.seed = seed
             experiment = _jobs.prepare(config, hydra)
-            path = directory / slug([*own, f"seed={seed}"], identity(experiment.config))
+            known_by = identity(experiment.config)
+            path = directory / (names_by_identity(directory).get(known_by) or slug([*own, f"seed={seed}"], known_by))
             record = _completed(path) or _jobs.carry_on(experiment, path)
             scores.append(final_return(record))
-    say(f"trial {hydra.job.num + 1} of {num_trials}: {fmean(scores):.1f}  {' '.join(own)}")
+    say(f"trial {hydra.job.num + 1} of {num_trials}: {score_text(fmean(scores))}  {' '.join(own)}")
     return fmean(scores)
 
 
@@ -189,5 +192,5 @@ def _show(found: dict[str, Any], directory: Path) -> int:
     best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
     for label in best:
-        say(f"{label}  mean final return {means[label]:.1f} over {number_of(len(scores[label]), 'run')}")
+        say(f"{label}  mean final return {score_text(means[label])} over {number_of(len(scores[label]), 'run')}")
     return int(not best)

@@ -122,7 +122,7 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "runs      6 of 20 runs; 1 failed, 13 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
-    assert "Few seeds: 3 seeds may show nothing of an outcome" in text
+    assert "Few seeds: an outcome that 63 % of all runs have is missing from 3 seeds" in text
     assert "differences from “seldom” (named by the sweep beforehand)" in text
 
 
@@ -464,13 +464,16 @@ def test_the_page_names_commands_and_versions(cli, sweep):
 def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make, tmp_path):
     """Intervals of means allow for what few seeds missed if bounds are known, as on CartPole."""
     for name, changes, allowed in (
-        ("known", {}, "The intervals of the means allow for such outcomes;"),
-        ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for such outcomes;"),
+        ("known", {}, "The intervals of the means allow for outcomes that were missed;"),
+        ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for outcomes that were missed;"),
     ):
         make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
         cli(tmp_path / name)
         text = Page(tmp_path / name / "report" / "index.html").text
-        assert "Few seeds: 5 seeds may show nothing of an outcome that up to 45 % of runs have. " + allowed in text
+        assert (
+            f"an outcome that 45 % of all runs have is missing from 5 seeds with a probability of 5 %. {allowed}"
+            in text
+        )
         assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
         assert ("with the bounds of the return built in (it lies between 0 and 500)" in text) == (name == "known")
 
@@ -575,3 +578,9 @@ def test_the_numbers_of_a_column_have_one_form(cli, make, tmp_path):
         "400.0",
         "8,000",
     ]
+
+
+def test_the_page_explains_the_scores_of_every_run(cli, sweep):
+    cli(sweep)
+    text = Page(sweep / "report" / "index.html").text
+    assert "best_return is that of the policy with the best evaluation during training" in " ".join(text.split())

@@ -1,0 +1,36 @@
+"""Tells whoever shows a run that code is being compiled, and how long that took."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+
+class Compiling:
+    """Entered where code may have to be compiled; `begin` says that it has to be, and leaving ends it."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0  # spent on compiling in this process
+        self.tell: Callable[[bool], None] = lambda begins: None  # called as compiling begins, and as it ends
+        self._depth = 0
+        self._began: float | None = None
+
+    def __enter__(self) -> Compiling:
+        self._depth += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        if not self._depth and self._began is not None:
+            self.seconds += time.perf_counter() - self._began
+            self._began = None
+            self.tell(False)
+
+    def begin(self) -> None:
+        """Says that something is compiled from now on, unless it is said already or nobody has entered."""
+        if self._depth and self._began is None:
+            self._began = time.perf_counter()
+            self.tell(True)
+
+
+compiling = Compiling()

@@ -1,0 +1,26 @@
+"""How fast a run is, and how long it will take."""
+
+from __future__ import annotations
+
+import time
+
+
+class Pace:
+    """The speed since a clock was started, at the beginning, when a run was resumed, or after compiling.
+
+    Args:
+        step: the run's environment steps so far.
+        share: the share of the budget that is spent, in [0, 1].
+    """
+
+    def __init__(self, step: int = 0, share: float = 0.0) -> None:
+        self.began, self.step, self.share = time.perf_counter(), step, share
+
+    def rate(self, step: int) -> float:
+        """Returns the steps per second."""
+        return (step - self.step) / max(time.perf_counter() - self.began, 1e-9)
+
+    def seconds_left(self, share: float) -> float | None:
+        """Estimates the seconds left in training; None if nothing is known yet."""
+        done = share - self.share
+        return (time.perf_counter() - self.began) * (1 - share) / done if done > 0 else None

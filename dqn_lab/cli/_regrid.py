@@ -1,0 +1,86 @@
+"""Runs what is missing of a grid (`train -m`), from its `sweep.json`."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dqn_lab.cli import _overrides, fail
+from dqn_lab.cli._text import shown
+from dqn_lab.records import RUN, SWEEP, override_key, read_record, saved_states, set_aside
+
+SIGNALLED = 128  # exit codes from here on are a signal's
+
+
+def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
+    """Runs the jobs of a grid that are not completed, one after the other; returns the exit code.
+
+    Args:
+        directory: the grid's.
+        grid: the content of its `sweep.json`.
+        trust: import the code outside of dqn_lab that the grid's command names.
+    """
+    if not all(_is_whole(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
+        return fail(f"{directory / SWEEP}: damaged: it does not say what its jobs are; run the command again")
+    typed = shlex.split(str(grid["command"]))
+    pairs = itertools.pairwise(typed)
+    config_dir = next((["--config-dir", following] for word, following in pairs if word == "--config-dir"), [])
+    config_dir = config_dir or [word for word in typed if word.startswith("--config-dir=")]
+    words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
+    if (outside := [*config_dir, *filter(_names_code, words)]) and not trust:
+        return fail(f"this grid imports code: {' '.join(outside)}; if you trust it, add --trust")
+    jobs = {row["directory"]: row for row in grid["jobs"]}
+    left = [name for name in jobs if _status(directory / name) not in ("completed", "running")]
+    print(f"{len(left)} of {len(jobs)} jobs to run", flush=True)
+    code = 0
+    for name in left:
+        row, path = jobs[name], directory / name
+        words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _is_the_jobs(text)]
+        code = max(code, _run(path, [*words, f"seed={row['seed']}"], config_dir, trust))
+        if code > SIGNALLED:
+            return code
+    done = sum(_status(directory / name) == "completed" for name in jobs)
+    place = shown(directory)
+    print(f"\n{done} of {len(jobs)} jobs completed in {place}\nnext      python -m dqn_lab report {shlex.quote(place)}")
+    return max(code, int(done < len(jobs)))
+
+
+def _run(path: Path, words: list[str], config_dir: list[str], trust: bool) -> int:
+    """Resumes a job's run, or begins it; a failed attempt is kept beside it."""
+    from dqn_lab.cli import resume, train
+
+    if _status(path) == "interrupted" and saved_states(path):
+        return resume.main([os.fspath(path), *(["--trust"] if trust else [])])
+    if (path / RUN).exists():
+        set_aside(path)
+    return train.main([*words, *config_dir, f"hydra.run.dir={_overrides.quote(os.fspath(path))}"])
+
+
+def _status(path: Path) -> str | None:
+    """Returns a run's status; None if it has not begun, or its record is damaged."""
+    try:
+        return str(read_record(path)["status"])
+    except ValueError:
+        return None
+
+
+def _is_whole(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
+    """Returns whether a job's entry says all that is needed to run it, in a directory inside the grid's."""
+    name, seed = row["directory"], row.get("seed")
+    return Path(name).name == name and row["variant"] in grid["variants"] and isinstance(seed, int)
+
+
+def _names_code(override: str) -> bool:
+    """Returns whether an override names a module, or is a flag, which no recorded override is."""
+    names_module = override_key(override).endswith((".name", ".id")) and ":" in override
+    return names_module or override.startswith("-")
+
+
+def _is_the_jobs(override: str) -> bool:
+    """Returns whether an override says what a job does, not how jobs are launched."""
+    key = override_key(override)
+    return key != "seed" and not key.startswith(("hydra.", "hydra/"))

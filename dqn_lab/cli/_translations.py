@@ -1,0 +1,52 @@
+"""Other libraries' words, and what they are called here."""
+
+from __future__ import annotations
+
+from dqn_lab._paths import GROUPS
+from dqn_lab.cli._options import choices, keys, run_keys
+
+SYNONYMS = {  # other libraries' name: our names, of which the composition's first counts
+    "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
+    "memory_size": ("capacity",), "replay_size": ("capacity",), "epsilon": ("epsilon", "start", "end"),
+    "eps": ("epsilon", "start", "end"), "n_steps": ("n_step",), "num_episodes": ("episodes",),
+    "total_timesteps": ("steps",), "num_steps": ("steps",), "train_freq": ("train.interval",),
+    "train_frequency": ("train.interval",), "gradient_steps": ("num_updates",), "hidden_size": ("hidden",),
+    "net_arch": ("hidden",), "env_id": ("env.id",), "model": ("network",), "algo": ("experiment",),
+    "recipe": ("experiment",), "agent": ("experiment",), "algorithm": ("experiment",), "policy": ("network",),
+    "hidden_sizes": ("hidden",), "layers": ("hidden",), "max_steps": ("steps",),
+    "eval_freq": ("evaluation.interval",), "n_eval_episodes": ("evaluation.num_episodes",),
+    "start_e": ("start",), "end_e": ("end",), "exploration_initial_eps": ("start",), "exploration_final_eps": ("end",),
+}  # fmt: skip
+_LINEAR = (
+    "ε falls over a number of steps: exploration=linear exploration.unit=steps exploration.duration=… "
+    "(the fraction × the run's steps)"
+)
+_COPY = "write target.interval={value} target.unit=steps"
+_ONE = "a run has one environment; several runs are `train -m seed=0,1,2`"
+HINTS = {  # names of what is set otherwise here: what to write
+    "exploration_fraction": _LINEAR, "target_update_interval": _COPY, "target_network_frequency": _COPY,
+    "target_update_freq": _COPY, "num_envs": _ONE, "n_envs": _ONE, "double_q": "write bootstrap=double",
+    "double_dqn": "write bootstrap=double", "prioritized_replay": "write buffer=prioritized",
+    "per": "write buffer=prioritized",
+}  # fmt: skip
+OPTIONS = {  # other words for options
+    "network": {"cnn": "nature_cnn", "conv": "nature_cnn", "CnnPolicy": "nature_cnn", "MlpPolicy": "mlp64",
+                "mlp": "mlp64"},
+    "target": {"soft": "polyak", "hard": "periodic"},
+    "bootstrap": {"double_q": "double", "ddqn": "double"},
+    "buffer": {"replay": "uniform", "per": "prioritized"},
+    "exploration": {"epsilon_greedy": "linear", "softmax": "boltzmann", "greedy": "none"},
+}  # fmt: skip
+
+
+def written(name: str, value: str) -> str:
+    """Returns an override as it is written here, of the default composition, for another library's name or ours."""
+    if name in HINTS:
+        return HINTS[name].format(value=value).removeprefix("write ")
+    word = SYNONYMS.get(name, (name,))[0]
+    run, groups = run_keys(), choices({})
+    if word in run or word in GROUPS or "." in word:
+        return f"{word}={value}"
+    owners = [key for key, part in run.items() if isinstance(part, dict) and word in part]
+    owners += [group for group in GROUPS if any(word in keys(group, option) for option in groups[group])]
+    return f"{f'{owners[0]}.' if owners else ''}{word}={value}"

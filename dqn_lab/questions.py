@@ -1,0 +1,130 @@
+"""Questions from Python, with the command line's names: `sweep` and `report`."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dqn_lab.cli import _overrides
+from dqn_lab.cli._workplace import in_pythons_words, workplace
+from dqn_lab.cli.sweep import find_question
+from dqn_lab.errors import ConfigError, TrainingError
+from dqn_lab.records import RUN
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dqn_lab.analysis.report.write import Report
+
+
+def sweep(
+    name: str | os.PathLike[str],
+    *overrides: str,
+    variants: Mapping[str, Sequence[str]] | None = None,
+    quick: bool = False,
+    directory: str | os.PathLike[str] | None = None,
+    config_dir: str | os.PathLike[str] | None = None,
+    **keys: Any,
+) -> pd.DataFrame:
+    """Trains every variant of a question with every seed, as `python -m dqn_lab sweep` does; skips completed runs.
+
+    Args:
+        name: a question's name, or the path of a yaml file; with `variants`, a name for the directory.
+        overrides: for every run.
+        variants: the overrides of each variant by its label, in place of a question; the first is the control.
+        quick: the question's short form: fewer seeds, shorter runs.
+        directory: where to write; by default one below `outputs/sweeps/`.
+        config_dir: a directory of your own options and components.
+        keys: plain keys, for every run; `seed=range(5)` sets the seeds.
+
+    Returns:
+        one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.
+
+    Raises:
+        ConfigError: one line per problem; nothing was written.
+        TrainingError: no job completed; says why the first did not.
+
+    >>> few = ("episodes=2", "evaluation.final_num_episodes=1", "logger=csv", "hydra/launcher=basic")
+    >>> variants = {"often": ["target.interval=1"], "seldom": ["target.interval=9"]}
+    >>> runs = sweep("how often", *few, variants=variants, seed=range(2), directory=tmp / "how_often")
+    4 of 4 jobs to run
+    ...
+    >>> runs["variant"].tolist()
+    ['often', 'often', 'seldom', 'seldom']
+    """
+    from dqn_lab.cli.sweep.question import make_question, read_question
+    from dqn_lab.cli.sweep.run import run_sweep
+
+    words = _overrides.spell(overrides, keys)
+    args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
+    called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
+    called += [] if variants is None else [f"variants={variants!r}"]
+    with in_pythons_words(), workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
+        if variants is None:
+            question = read_question(find_question(str(name)), quick)
+        else:
+            question = make_question(str(name), variants)
+        place, _, problems = run_sweep(question, args)
+    return _runs(place, problems)
+
+
+def _runs(place: Path, problems: Sequence[str]) -> pd.DataFrame:
+    """Reads a sweep's runs; raises an error if no job completed."""
+    from dqn_lab.analysis import load_configs
+
+    frame = load_configs(place) if any(place.glob(f"*/{RUN}")) else None
+    if problems and (frame is None or not frame["status"].eq("completed").any()):
+        raise TrainingError(f"{place}: no job completed; {len(problems)} did not, the first: {problems[0]}")
+    assert frame is not None
+    frame.attrs["directory"] = str(place)
+    return frame
+
+
+def report(
+    *paths: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    metric: str | None = None,
+    control: str | None = None,
+    threshold: float | None = None,
+    compare: tuple[str, str] | None = None,
+    against: str | os.PathLike[str] | None = None,
+    videos: bool = False,
+    trust: bool = False,
+) -> Report:
+    """Writes a page that answers a sweep's question, as `python -m dqn_lab report` does.
+
+    Args:
+        paths: sweeps' directories, or any directories with runs below them.
+        out: where to write; by default `report/` in the first path.
+        metric: what to compare; by default the sweep's own, else `final_return`.
+        control: the variant that others are compared with; by default the sweep's own, else the first.
+        threshold: a run succeeds at this return or above; by default the environment's.
+        compare: only these two variants, or sweeps of one variant: the second against the first.
+        against: compare with stored results: another report's `tables/runs.csv`.
+        videos: show an episode of each variant's median run.
+        trust: with `videos`: import the Python code outside of dqn_lab that the runs name.
+
+    Returns:
+        the page's path `index`, the `question`, the `answers` by environment, and the runs' `progress`.
+
+    Raises:
+        ConfigError: there are no runs, or an option names something unknown.
+
+    >>> report(tmp / "nowhere")
+    Traceback (most recent call last):
+    dqn_lab.errors.ConfigError: ...nowhere: ...
+    """
+    from dqn_lab.analysis import AnalysisError
+    from dqn_lab.analysis.report.question import Options
+    from dqn_lab.analysis.report.write import write_report
+    from dqn_lab.cli.report import RenderingError, shooter
+
+    stored = None if against is None else Path(against)
+    options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
+    try:
+        return write_report(*paths, out=out, options=options, shoot=shooter(trust) if videos else None)
+    except (AnalysisError, RenderingError) as error:
+        raise ConfigError(str(error)) from None
