@@ -88,7 +88,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, nargs="+")
     parser.add_argument("--threshold", type=float, help="the least return of a success; else what counts on the task")
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="of the learning curves of the first one's first variant")
+    parser.add_argument(
+        "--figure", type=Path, metavar="FILE", help="of the learning curves of the first one's first variant"
+    )
     args = parser.parse_args()
     try:
         print(table(args.directory, args.threshold))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -15,6 +16,7 @@ from matplotlib.text import Text
 
 USUAL = "DejaVu Sans"  # comes with matplotlib; wider than most, so that what fits in it fits in a browser's font
 SIZE = 9  # points
+PART = re.compile(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])|(?<=[a-z][._])(?=[a-z])")  # where a name may break
 INVISIBLE = ("Cc", "Cf", "Mn", "Zs")  # categories whose characters need no glyph
 
 
@@ -58,16 +60,43 @@ def shorten(label: str, columns: int) -> str:
     return f"{kept.rstrip(' .,=')}…"
 
 
-def wrap(label: str, room: float, lines: int = 2) -> str:
-    """Breaks a bold label at its spaces into at most `lines` lines of some inches, and shortens what does not fit."""
+def wrap(label: str, room: float, lines: int) -> str:
+    """Breaks a bold label into at most `lines` lines of some inches, and shortens what does not fit.
+
+    It breaks between words, and within a name that is too long for a line.
+    """
     found = [""]
     for word in label.split(" "):
-        longer = f"{found[-1]} {word}".lstrip()
-        if inches(longer, bold=True) <= room or not found[-1] or len(found) == lines:
-            found[-1] = longer
-        else:
-            found.append(word)
+        parts = [word] if inches(word, bold=True) <= room else PART.split(word)
+        for number, part in enumerate(parts):
+            longer = f"{found[-1]}{'' if number else ' '}{part}".lstrip()
+            if inches(longer, bold=True) <= room or not found[-1] or len(found) == lines:
+                found[-1] = longer
+            else:
+                found.append(part)
     return "\n".join(fit(line, room) for line in found)
+
+
+def tell_apart(labels: Iterable[str], cut: Callable[[str], str]) -> dict[str, str]:
+    """Cuts labels to the room they have so that no two become the same text.
+
+    Args:
+        labels: different from one another.
+        cut: shortens one at its end.
+
+    Returns:
+        what to write for each label. If two would look alike, what all begin with is left out; if they still do, each
+        is numbered.
+    """
+    labels = list(dict.fromkeys(labels))
+    same = next((place for place, signs in enumerate(zip(*labels, strict=False)) if len(set(signs)) > 1), 0)
+    start = max((end.end() for end in re.finditer(r"[\s=,.]", labels[0][:same])), default=0)
+    attempts = (labels, [f"…{label[start:]}" for label in labels], [f"{i}: {text}" for i, text in enumerate(labels, 1)])
+    for written in attempts:
+        found = dict(zip(labels, map(cut, written), strict=True))
+        if len(set(found.values())) == len(found):
+            break
+    return found
 
 
 def lacking(text: str) -> frozenset[str]:

@@ -262,6 +262,26 @@ def test_the_task_threshold_applies_to_final_returns_only(cli, sweep):
     assert (sweep / "report" / "figures" / "success_rates.svg").exists()
 
 
+def test_variants_that_never_reach_the_threshold_are_named_and_not_drawn(cli, make, tmp_path):
+    variants = [{"target.interval": value} for value in (1, 10, 100)]
+    make.sweep(
+        tmp_path / "s", variants, range(5), lambda variant, seed: 500.0 if variant["target.interval"] < 50 else 90.0
+    )
+    assert cli(tmp_path / "s").code == 0
+    assert "No run of “target.interval=100” reaches it." in Page(tmp_path / "s" / "report" / "index.html").text
+    figures = tmp_path / "s" / "report" / "figures"
+    assert "target.interval=100" not in (figures / "steps_to_threshold.svg").read_text(encoding="utf-8")
+    assert "solved at 475" in (figures / "learning_curves.svg").read_text(encoding="utf-8")
+
+
+def test_a_threshold_far_from_all_curves_is_not_drawn(cli, make, tmp_path):
+    """They would be flat."""
+    make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(30), lambda variant, seed: 20.0 + seed)
+    cli(tmp_path / "s")
+    figure = (tmp_path / "s" / "report" / "figures" / "learning_curves.svg").read_text(encoding="utf-8")
+    assert "solved at" not in figure
+
+
 def test_many_variants_get_a_plot_each(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in range(1, 10)], range(4), make.noisy)
     assert cli(tmp_path / "s").code == 0
