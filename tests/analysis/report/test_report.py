@@ -157,6 +157,15 @@ def test_one_variant_is_described(cli, make, tmp_path):
 
 
 @only_words
+def test_seeds_alone_are_titled_by_what_was_run(cli, make, tmp_path):
+    make.sweep(tmp_path / "mm", [{"target.interval": 1}], range(2), make.noisy, command="python -m dqn_lab train -m "
+               "target.interval=1 'seed=range(2)' evaluation.interval=9 hydra.sweep.dir=mm")  # fmt: skip
+    assert "question  How well does “target.interval=1” do?" in cli(tmp_path / "mm").out
+    make.sweep(tmp_path / "nn", [{}], range(2), make.noisy, command="python -m dqn_lab train -m seed=0,1")
+    assert "question  How well does the default do?" in cli(tmp_path / "nn").out
+
+
+@only_words
 def test_each_environment_has_its_own_section_and_the_page_says_so(cli, make, tmp_path):
     variants = [
         {"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)
@@ -580,6 +589,14 @@ def test_with_very_many_runs_the_page_shows_some_and_the_tables_all(cli, make, t
     assert "Of 15 runs, 6 are shown, evenly spaced in that order." in text
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")) == 4
+
+
+@only_words
+def test_the_table_of_runs_says_what_its_scores_are(cli, sweep):
+    cli(sweep)
+    text = Page(sweep / "report" / "index.html").text
+    assert "last_100 is the mean return of the last 100 training episodes, while exploring." in text
+    assert "best_return is the mean greedy return, over fresh episodes, of the policy with the best evaluation" in text
 
 
 @only_words
