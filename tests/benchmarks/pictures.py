@@ -20,7 +20,7 @@ from dqn_lab.cli.sweep import find_question
 from dqn_lab.records import write_record, write_sweep
 
 PICTURES = Path(__file__).parents[2] / ".github"
-CURVES = ("replay", "target_interval", "target_network", "tutorial")
+CURVES = ("replay", "target_interval", "target_network", "tutorial", "layer_norm", "n_step")
 PAGE = "target_network"  # whose report is shown
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
