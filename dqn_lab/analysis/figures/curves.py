@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,7 +26,7 @@ from dqn_lab.analysis.figures.style import (
     legend_rows,
     round_ticks,
 )
-from dqn_lab.analysis.figures.text import SIZE, fit, inches, tell_apart, wrap
+from dqn_lab.analysis.figures.text import SIZE, fit, inches, spread, tell_apart, wrap
 
 Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
 MAX_LINES = 2  # with more variants, each gets a small plot: three overlapping bands turn brown
@@ -80,6 +79,22 @@ def learning_curves(
             for place, axes in enumerate(plots):
                 _draw_threshold(axes, threshold, named=place == 0)
         return figure
+    figure, axes = _together(curves, names, looks, layout, metric)
+    _set_steps(axes, last, 5)
+    _from_zero(axes)
+    if threshold is not None:
+        _draw_threshold(axes, threshold)
+    if len(names) > 1 and layout.narrow:
+        legend(axes, {name: looks[name] for name in names}, layout)
+    elif len(names) > 1:
+        _label_ends(axes, {name: curves[curves["variant"] == name] for name in names}, looks)
+    return figure
+
+
+def _together(
+    curves: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, metric: str
+) -> tuple[Figure, Axes]:
+    """Draws curves in one plot, with room for their names."""
     beside = not layout.narrow and len(names) > 1
     right = 0.18 + min(max(inches(name, bold=True) for name in names), BESIDE) if beside else 0.15
     rows = 0 if beside or len(names) == 1 else legend_rows(names, layout)
@@ -87,17 +102,9 @@ def learning_curves(
     figure, axes = canvas(layout, height, right=right, top=0.35 + 0.2 * rows)
     for name in names:
         _curve(axes, curves[curves["variant"] == name], looks[name])
-    _set_steps(axes, last, 5)
     axes.set_xlabel("environment steps", loc="right")
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
-    _from_zero(axes)
-    if threshold is not None:
-        _draw_threshold(axes, threshold)
-    if beside:
-        _label_ends(axes, {name: curves[curves["variant"] == name] for name in names}, looks)
-    elif rows:
-        legend(axes, {name: looks[name] for name in names}, layout)
-    return figure
+    return figure, axes
 
 
 def _thin(bands: pd.DataFrame) -> pd.DataFrame:
@@ -158,31 +165,6 @@ def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) ->
             texts[name], (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
         )
         text.set(color=looks[name].colour, va="center", fontweight="bold")
-
-
-def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
-    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, in the same order.
-
-    Args:
-        places: where each one would be.
-        gap: the least distance between neighbours.
-        low: the lower limit.
-        high: the upper limit, if there is room.
-
-    Returns:
-        where each one goes.
-    """
-    names = sorted(places, key=lambda name: places[name])
-    found = np.array([places[name] for name in names])
-    offsets = gap * np.arange(len(names))
-    blocks: list[list[float]] = []  # isotonic regression of what is left once the gaps are taken out: [mean, size]
-    for value in found - offsets:
-        blocks.append([value, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (mean, size), (other, number) = blocks[-2:]
-            blocks[-2:] = [[(mean * size + other * number) / (size + number), size + number]]
-    moved = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
-    return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
 
 
 def _small_multiples(

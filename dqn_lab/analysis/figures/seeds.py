@@ -73,8 +73,7 @@ def seeds(
     Returns:
         the figure.
     """
-    most = max(map(len, curves.values()))
-    columns = -(-most // -(-most // (10 if layout.narrow else 20)))  # so that the rows of the fullest block are full
+    columns = _count_columns(max(map(len, curves.values())), 10 if layout.narrow else 20)
     width = 0.98 * layout.width / columns
     height = min(max(LEAST, 0.55 * width), MOST)
     names = tell_apart(curves, lambda name: wrap(name, layout.width - 0.1, 2))
@@ -88,14 +87,7 @@ def seeds(
     longest = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0
     top = 0.0
     for name, runs in curves.items():
-        axes.text(
-            0,
-            top + header - 0.06,
-            names[name],
-            color=looks[name].colour,
-            fontweight="bold",
-            va="bottom",
-        )
+        axes.text(0, top + header - 0.06, names[name], color=looks[name].colour, fontweight="bold", va="bottom")
         top += header
         lines, areas, floors = [], [], []
         for number, run in enumerate(runs):
@@ -111,6 +103,12 @@ def seeds(
         axes.add_collection(LineCollection(lines, colors=looks[name].colour, linewidths=1))
         top += blocks[name] * height
     return figure
+
+
+def _count_columns(number: int, most: int) -> int:
+    """Returns the fewest columns, at most `most`, that take no more rows: then the rows are full."""
+    rows = -(-number // most)
+    return -(-number // rows)
 
 
 def _place(run: SeedCurve, longest: float, low: float, high: float, most: int) -> npt.NDArray[np.float64]:

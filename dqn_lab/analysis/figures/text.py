@@ -1,4 +1,4 @@
-"""Labels in figures: their width, how they are shortened, and which installed font has their characters."""
+"""Labels in figures: their width, how they are cut and kept apart, and which installed font has their characters."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import logging
 import re
 import unicodedata
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
@@ -97,6 +98,31 @@ def tell_apart(labels: Iterable[str], cut: Callable[[str], str]) -> dict[str, st
         if len(set(found.values())) == len(found):
             break
     return found
+
+
+def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
+    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, in the same order.
+
+    Args:
+        places: where each one would be.
+        gap: the least distance between neighbours.
+        low: the lower limit.
+        high: the upper limit, if there is room.
+
+    Returns:
+        where each one goes.
+    """
+    names = sorted(places, key=lambda name: places[name])
+    found = np.array([places[name] for name in names])
+    offsets = gap * np.arange(len(names))
+    blocks: list[list[float]] = []  # isotonic regression of what is left once the gaps are taken out: [mean, size]
+    for value in found - offsets:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (mean, size), (other, number) = blocks[-2:]
+            blocks[-2:] = [[(mean * size + other * number) / (size + number), size + number]]
+    moved = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
+    return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
 
 
 def lacking(text: str) -> frozenset[str]:
