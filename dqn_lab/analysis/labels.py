@@ -48,6 +48,8 @@ def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
     if alone and not any(DATE.search(parent) for parent in parents):
         if len(configs) == 1 and not TYPED.fullmatch(os.path.basename(*configs)):  # it was given a name by hand
             return {path: os.path.basename(path) for path in configs}
+        if len(parents) == 1 and (said := _typed_labels(configs)) is not None:  # seeds of one configuration
+            return said
         names = short_names(parents)
         return {path: names[os.path.dirname(path)] for path in configs}
     distinct = {id(config): config for config in configs.values()}

@@ -62,14 +62,15 @@ def _clauses(rows: list[Row], by: str, decided: bool) -> list[str]:
     return [
         *(_clause(row, by, is_open) for row in rows[: len(rows) - len(open_)]),
         *(
-            f"{_listed([quoted(row[by]) for row in group])}{is_open if len(group) == 1 else are_open}"
+            f"{listed([quoted(row[by]) for row in group])}{is_open if len(group) == 1 else are_open}"
             f"{_estimate(group, ' (', ')')}{why}"
             for why, group in alike.items()
         ),
     ]
 
 
-def _listed(names: list[str]) -> str:
+def listed(names: list[str]) -> str:
+    """Writes names as a sentence does: commas, and “and” before the last."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 

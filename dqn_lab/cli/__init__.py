@@ -45,7 +45,11 @@ def main(argv: list[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ε still shows a run
     try:
-        sys.exit(_dispatch(arguments))
+        try:
+            code = _dispatch(arguments)
+        finally:
+            sys.stdout.flush()  # or Python does so as it exits, and complains of a pipe without a reader
+        sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # the reader of a pipe went away

@@ -247,7 +247,6 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     if not progress["updates"]:
         starts = record["config"]["train"]["learning_starts"]
         lines.append(("", f"nothing was learned: learning begins after train.learning_starts={starts} steps"))
-    lines += [("engine", record["engine"]["name"]), *(("", text) for text in _rejected(record["engine"]["rejected"]))]
     trust = " --trust" if outside_names(record["config"]) else ""
     place = shlex.quote(directory)
     shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]
@@ -264,20 +263,17 @@ def outside_names(config: Mapping[str, Any]) -> set[str]:
 
 
 def engine_note(experiment: Experiment) -> str:
-    """Returns a line if `auto` did not choose the fast kernels and the display shows such things; else nothing."""
+    """Returns a line if the composition lacks the fast kernels and the display shows such things; else nothing.
+
+    There is none if torch is as fast, for wide layers.
+    """
+    from dqn_lab.engine.fused import support  # imports torch, as an experiment has already
+
     engine = experiment.choices["engine"]
     if "fused" not in engine.rejected or experiment.config["display"] in ("none", "notebook"):
         return ""
-    why = engine.rejected["fused"]
-    return fitting(f"engine {engine.name}, not fused (many times as fast for small networks): {why}", 2)
-
-
-def _rejected(reasons: Mapping[str, str]) -> list[str]:
-    """Says why each other engine was not chosen, one line per reason."""
-    names: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        names.setdefault(reason, []).append(name)
-    return [f"not engine={' or '.join(same)}: {reason}" for reason, same in names.items()]
+    why = "; ".join(support.refusals(support.configured(experiment.config)))
+    return why and fitting(f"engine {engine.name}, not fused (many times as fast for small networks): {why}", 2)
 
 
 def _mean(score: dict[str, Any]) -> str:

@@ -117,7 +117,7 @@ def _attempt(overrides: list[str], number: int) -> DictConfig | ConfigError:
 def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
     """Writes a grid's `sweep.json`, in which variants are labelled and ordered as typed.
 
-    There is none for a single variant, for several tasks, which are no variants, and beside another grid's runs.
+    There is none for a single variant, and none beside another grid's runs.
 
     Args:
         jobs: the grid's.
@@ -130,10 +130,9 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
     for job, own in zip(jobs, _own([job.overrides for job in jobs]), strict=True):
         variants[job.variant] = own
         rows.append(job.row())
-    varied = {override_key(text) for own in variants.values() for text in own}
     if not is_first:
         _forget(directory)
-    elif len(variants) > 1 and not any(key.startswith("env") for key in varied):
+    elif len(variants) > 1:
         here = about()
         write_sweep(directory, {
             "name": directory.name, "question": None, "command": here["command"], "started": here["started"],

@@ -44,6 +44,8 @@ def main(argv: list[str]) -> int:
         return fail(*error.problems)
     except (ValueError, TrainingError) as error:
         return fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe went away
+        raise
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}")
     return 0

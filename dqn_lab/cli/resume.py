@@ -49,6 +49,8 @@ def main(argv: list[str]) -> int:
         return fail(*error.problems)
     except StateError as error:
         return fail(str(error))
+    except BrokenPipeError:  # the reader of a pipe went away
+        raise
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt as error:

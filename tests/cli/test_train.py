@@ -48,7 +48,9 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
     assert "100%  episode 6" in outcome.out
     assert "over 2 fresh episodes, final policy" in outcome.out
-    assert "not engine=compiled or torch: slower than fused" in outcome.out
+    assert "engine" not in outcome.out  # there is nothing to do about it
+    engine = json.loads((tmp_path / directory / "run.json").read_text())["engine"]
+    assert engine["rejected"] == dict.fromkeys(("compiled", "torch"), "slower than fused")
     *_, report, evaluate = outcome.out.splitlines()
     assert report == f"next      python -m dqn_lab report {directory}"
     assert evaluate == f"          python -m dqn_lab evaluate {directory}"
@@ -241,6 +243,27 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
         assert said in cli("resume", "grid").err
 
 
+def test_a_grid_over_environments_is_labelled_as_typed_with_a_section_for_each(cli, quick):
+    words = ("train", "-m", "env=cartpole,acrobot", "bootstrap=munchausen,max", "seed=0,1", "hydra.sweep.dir=grid")
+    cli(*words, "env.max_episode_steps=20", *quick)
+    material = gather(["grid"], Options())
+    assert material.tasks == list(dict.fromkeys(load_configs("grid")["task"]))
+    assert [name.partition(" ")[0] for name in material.tasks] == ["CartPole-v1", "Acrobot-v1"]
+    assert list(material.scores["variant"].cat.categories) == ["bootstrap=munchausen", "bootstrap=max"]
+    assert material.control == "bootstrap=munchausen"
+    assert material.question == "What does bootstrap change?"
+
+
+def test_the_report_of_a_grid_of_seeds_names_what_was_run(cli, quick):
+    cli("train", "-m", "seed=0,1", "network.hidden=[4]", "buffer.capacity=500", *quick, "hydra.sweep.dir=mm")
+    assert (
+        gather(["mm"], Options()).question == "How well does “network.hidden=[4], buffer.capacity=500, episodes=6” do?"
+    )
+    cli("train", "-m", "seed=0,1", "hydra.sweep.dir=nn", *(word for word in quick if not word.startswith("episodes")),
+        "steps=300", "episodes=null")  # fmt: skip
+    assert list(gather(["mm", "nn"], Options()).scores["variant"].cat.categories) == ["mm", "nn"]
+
+
 def test_jobs_that_differ_in_their_seed_are_composed_once(cli, quick, monkeypatch):
     composed = []
     compose = _grid.compose_config
@@ -327,6 +350,16 @@ def test_a_reader_that_closes_the_pipe_does_not_end_the_run(tmp_path, grid):
     assert statuses == ["completed"] * (2 if "-m" in grid else 1)
 
 
+@pytest.mark.parametrize("words", ["sweep target_network --dry-run", "train --help", "--help", "components"])
+def test_a_closed_pipe_ends_a_command_silently(tmp_path, words):
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run([sys.executable, "-m", "dqn_lab", *words.split()], cwd=tmp_path, stdout=writer,
+                           stderr=subprocess.PIPE, text=True)  # fmt: skip
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (141, "")
+
+
 def test_a_run_under_nohup_outlives_its_terminal(tmp_path):
     words = f"exec {sys.executable} -m dqn_lab train episodes=150 logger=csv evaluation.interval=null hydra.run.dir=run"
     shell = ["sh", "-c", f"trap '' HUP; {words} evaluation.final_num_episodes=1"]
@@ -399,7 +432,14 @@ def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
     said = "engine torch, not fused (many times as fast for small networks): does not run network=table, only mlp\n"
     assert slow.out.startswith(said)
-    assert "not fused" not in cli("train", *words).out.splitlines()[0]
+    assert "not fused" not in cli("train", *words).out
+
+
+def test_an_engine_that_is_the_fastest_for_wide_layers_is_no_news(cli, quick):
+    words = [word for word in quick if not word.startswith("display")]
+    wide = cli("train", *words, "network.hidden=[1600,1600]", "train.learning_starts=10_000", "hydra.run.dir=wide")
+    assert "engine" not in wide.out
+    assert "torch is faster beyond" in json.loads(Path("wide/run.json").read_text())["engine"]["rejected"]["fused"]
 
 
 def test_the_next_command_trusts_an_environment_from_outside(cli, quick, tmp_path):

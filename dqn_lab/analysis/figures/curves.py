@@ -7,9 +7,8 @@ position says too.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -27,16 +26,33 @@ from dqn_lab.analysis.figures.style import (
     legend_rows,
     round_ticks,
 )
-from dqn_lab.analysis.figures.text import SIZE, fit, inches, wrap
+from dqn_lab.analysis.figures.text import SIZE, fit, inches, spread, tell_apart, wrap
 
 Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
 MAX_LINES = 2  # with more variants, each gets a small plot: three overlapping bands turn brown
 TITLE = 8  # points, of a small plot's name
+TITLE_LINES = 4  # that it may take
 MAX_POINTS = 200  # of a line
 BESIDE = 2.5  # inches, of a name beside the end of its line
+LEFT, RIGHT, GAP = 0.45, 0.18, 0.3  # inches, of small plots
 
 
-def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metric: str, control: str | None) -> Figure:
+class Threshold(NamedTuple):
+    """A return from which on a run succeeds, and what to call it."""
+
+    value: float
+    label: str
+
+
+def learning_curves(
+    curves: pd.DataFrame,
+    looks: Looks,
+    layout: Layout,
+    *,
+    metric: str,
+    control: str | None,
+    threshold: Threshold | None = None,
+) -> Figure:
     """Draws each variant's mean over steps with its band: in one plot, or in a plot each for more than two variants.
 
     Args:
@@ -45,6 +61,7 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
         layout: the figure's.
         metric: names the vertical axis.
         control: drawn behind every other variant if each has a plot of its own.
+        threshold: drawn as a line; None for no line.
 
     Returns:
         the figure.
@@ -58,7 +75,26 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
         )
         _set_steps(plots[0], last, 2)
         _from_zero(plots[0])
+        if threshold is not None:
+            for place, axes in enumerate(plots):
+                _draw_threshold(axes, threshold, named=place == 0)
         return figure
+    figure, axes = _together(curves, names, looks, layout, metric)
+    _set_steps(axes, last, 5)
+    _from_zero(axes)
+    if threshold is not None:
+        _draw_threshold(axes, threshold)
+    if len(names) > 1 and layout.narrow:
+        legend(axes, {name: looks[name] for name in names}, layout)
+    elif len(names) > 1:
+        _label_ends(axes, {name: curves[curves["variant"] == name] for name in names}, looks)
+    return figure
+
+
+def _together(
+    curves: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, metric: str
+) -> tuple[Figure, Axes]:
+    """Draws curves in one plot, with room for their names."""
     beside = not layout.narrow and len(names) > 1
     right = 0.18 + min(max(inches(name, bold=True) for name in names), BESIDE) if beside else 0.15
     rows = 0 if beside or len(names) == 1 else legend_rows(names, layout)
@@ -66,15 +102,9 @@ def learning_curves(curves: pd.DataFrame, looks: Looks, layout: Layout, *, metri
     figure, axes = canvas(layout, height, right=right, top=0.35 + 0.2 * rows)
     for name in names:
         _curve(axes, curves[curves["variant"] == name], looks[name])
-    _set_steps(axes, last, 5)
     axes.set_xlabel("environment steps", loc="right")
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
-    _from_zero(axes)
-    if beside:
-        _label_ends(axes, {name: curves[curves["variant"] == name] for name in names}, looks)
-    elif rows:
-        legend(axes, {name: looks[name] for name in names}, layout)
-    return figure
+    return figure, axes
 
 
 def _thin(bands: pd.DataFrame) -> pd.DataFrame:
@@ -98,8 +128,18 @@ def _from_zero(axes: Axes) -> None:
         axes.set_ylim(0, high)
 
 
+def _draw_threshold(axes: Axes, threshold: Threshold, named: bool = True) -> None:
+    low, high = axes.get_ylim()
+    room = 0.09 * (max(high, threshold.value) - min(low, threshold.value)) if named else 0.0  # for its label
+    axes.set_ylim(min(low, threshold.value), max(high, threshold.value + room))
+    axes.axhline(threshold.value, color=SOFT, lw=0.8, ls=(0, (5, 3)), zorder=1)
+    if named:
+        axes.annotate(threshold.label, (0, threshold.value), xytext=(2, 1.5), xycoords=("axes fraction", "data"),
+                      textcoords="offset points", fontsize=7, color=SOFT, va="bottom")  # fmt: skip
+
+
 def _set_steps(axes: Axes, last: float, number: int) -> None:
-    axes.set_xlim(0, last)
+    axes.set_xlim(0, 1.015 * last)  # so that the edge does not cut the last point
     axes.xaxis.set_major_locator(round_ticks(number))
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.grid(axis="x", visible=False)
@@ -119,36 +159,12 @@ def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) ->
     low, high = axes.get_ylim()
     axes.set_ylim(low, high)
     places = spread(ends, 0.062 * (high - low), low, high)
+    texts = tell_apart(places, lambda name: fit(name, BESIDE))
     for name, place in places.items():
         text = axes.annotate(
-            fit(name, BESIDE), (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
+            texts[name], (1, place), xytext=(9, 0), xycoords=("axes fraction", "data"), textcoords="offset points"
         )
         text.set(color=looks[name].colour, va="center", fontweight="bold")
-
-
-def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
-    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, in the same order.
-
-    Args:
-        places: where each one would be.
-        gap: the least distance between neighbours.
-        low: the lower limit.
-        high: the upper limit, if there is room.
-
-    Returns:
-        where each one goes.
-    """
-    names = sorted(places, key=lambda name: places[name])
-    found = np.array([places[name] for name in names])
-    offsets = gap * np.arange(len(names))
-    blocks: list[list[float]] = []  # isotonic regression of what is left once the gaps are taken out: [mean, size]
-    for value in found - offsets:
-        blocks.append([value, 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (mean, size), (other, number) = blocks[-2:]
-            blocks[-2:] = [[(mean * size + other * number) / (size + number), size + number]]
-    moved = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
-    return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
 
 
 def _small_multiples(
@@ -156,33 +172,30 @@ def _small_multiples(
 ) -> tuple[Figure, list[Axes]]:
     """Draws a small plot for each variant on shared axes, with the control in grey behind it."""
     columns = 2 if layout.narrow else 3 if len(names) in (3, 5, 6) else 4
-    figure, plots = _grid(len(names), layout, columns)
-    room = plots[0].get_position().width * layout.width + 0.1
-    for place, (name, axes) in enumerate(zip(names, plots, strict=True)):
+    room = ((layout.width - LEFT - RIGHT - (columns - 1) * GAP) / columns + 0.1) * SIZE / TITLE
+    titles = tell_apart(names, lambda name: wrap(name, room, TITLE_LINES))
+    figure, plots = _grid(len(names), layout, columns, max(title.count("\n") + 1 for title in titles.values()))
+    for name, axes in zip(names, plots, strict=True):
         if control in names and name != control:
             draw(axes, data[data["variant"] == control], Look(CONTROL, "-"), True)
         draw(axes, data[data["variant"] == name], looks[name], False)
-        axes.set_title(
-            wrap(name, room * SIZE / TITLE),
-            loc="left",
-            fontsize=TITLE,
-            color=looks[name].colour,
-            fontweight="bold",
-        )
-        axes.tick_params(labelbottom=place + columns >= len(names))
+        axes.set_title(titles[name], loc="left", fontsize=TITLE, color=looks[name].colour, fontweight="bold")
+        axes.tick_params(labelbottom=True)
         axes.grid(axis="x", visible=False)
     figure.text((0.08 if layout.narrow else 0.45) / layout.width, 0.012, label, color=SOFT, va="bottom")
     return figure, plots
 
 
-def _grid(number: int, layout: Layout, columns: int) -> tuple[Figure, list[Axes]]:
-    """Makes small plots that share both axes."""
+def _grid(number: int, layout: Layout, columns: int, title_lines: int) -> tuple[Figure, list[Axes]]:
+    """Makes small plots that share both axes, each row of them under titles of so many lines."""
     rows = -(-number // columns)
-    height = rows * (1.6 if layout.narrow or columns > 3 else 2.0) + 0.45
+    plot, title, ticks = 1.05 if layout.narrow or columns > 3 else 1.4, 0.14 + 0.13 * title_lines, 0.25
+    height = rows * (title + plot) + (rows - 1) * ticks + 0.5
+    across = (layout.width - LEFT - RIGHT - (columns - 1) * GAP) / columns
     figure = Figure(figsize=(layout.width, height))
     plots = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    figure.subplots_adjust(left=0.45 / layout.width, right=1 - 0.12 / layout.width, top=1 - 0.36 / height,
-                           bottom=0.5 / height, wspace=0.2, hspace=0.42)  # fmt: skip
+    figure.subplots_adjust(left=LEFT / layout.width, right=1 - RIGHT / layout.width, top=1 - title / height,
+                           bottom=0.5 / height, wspace=GAP / across, hspace=(title + ticks) / plot)  # fmt: skip
     for spare in plots[number:]:
         spare.set_visible(False)
     return figure, list(plots[:number])

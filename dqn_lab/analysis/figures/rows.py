@@ -6,14 +6,36 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, in_percent, round_ticks
-from dqn_lab.analysis.figures.text import fit, inches, shorten
+from dqn_lab.analysis.figures.text import fit, inches, tell_apart, wrap
 
 MAX_DOTS = 1_000  # in a figure
 BESIDE = 2.3  # inches: longer names go above their rows
+NAME_LINES = 3  # that a name above its row may take
+LINE = 0.15  # inches, of a line of a name
+CROWD = 40  # runs of a variant, from which on dots are smaller
+SWARM = 0.4  # inches across a row, for all of its dots
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """The axes of the rows, and what stands where: names above their rows or beside them, as they are written.
+
+    Args:
+        height: a row's, in inches.
+        name_at: inches from a row's line to the name above it.
+        names: what to write for each variant.
+    """
+
+    axes: Axes
+    above: bool
+    height: float
+    name_at: float
+    names: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +66,13 @@ def intervals(
     Returns:
         the figure.
     """
-    figure, axes, above = _rows(rows, layout, 0.5, 0.34, 0.32 if zero else 0.1)
+    drawn = _rows(rows, layout, down=0.19, name_at=0.14, beside=0.34, top=0.32 if zero else 0.1)
+    axes = drawn.axes
     for place, row in enumerate(rows):
         colour = looks[row.variant].colour
         axes.plot([row.low, row.high], [place, place], color=colour, lw=2.4)
         axes.plot([row.value], [place], "o", ms=7, mew=1.8, mec=colour, mfc=PAPER if row.hollow else colour)
-        _name_row(axes, place, row, colour, above)
+        _name_row(drawn, place, row, colour)
     axes.set_xlabel(label, loc="left")
     if share:
         axes.set_xlim(-0.02, 1.02)
@@ -57,25 +80,30 @@ def intervals(
     if zero:
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.02 * (high - low)), max(high, 0.02 * (high - low)))
-        if above:  # beside the bars only, so that no name lies on the line
-            axes.vlines([0] * len(rows), np.arange(len(rows)) - 0.2, np.arange(len(rows)) + 0.4, color=INK, lw=1)
+        if drawn.above:  # beside the bars only, so that no name lies on the line
+            places = np.arange(len(rows))
+            axes.vlines([0] * len(rows), places - 0.1 / drawn.height, places + 0.17 / drawn.height, color=INK, lw=1)
         else:
             axes.axvline(0, color=INK, lw=1)
-        axes.annotate(shorten(zero, 30), (0, 1), xytext=(0, 5), xycoords=("data", "axes fraction"),
-                      textcoords="offset points", ha=_towards_the_middle(axes), color=SOFT)  # fmt: skip
-    return figure
+        _name_zero(axes, zero)
+    return _figure_of(axes)
 
 
-def _towards_the_middle(axes: Axes) -> str:
+def _name_zero(axes: Axes, name: str) -> None:
+    """Writes the control's name above the line at 0, centred if there is room on both sides."""
+    room = axes.get_position().width * _figure_of(axes).get_figwidth()
+    text = fit(name, room)
     low, high = axes.get_xlim()
-    place = (0 - low) / (high - low)
-    return "left" if place < 0.2 else "right" if place > 0.8 else "center"
+    half = inches(text) / 2 / room
+    place = min(max(-low / (high - low), half), 1 - half)
+    axes.annotate(text, (place, 1), xytext=(0, 5), xycoords="axes fraction", textcoords="offset points", ha="center",
+                  color=SOFT)  # fmt: skip
 
 
 def outcomes(
     runs: Mapping[str, Sequence[float]], means: Sequence[Estimate], looks: Looks, layout: Layout, *, label: str
 ) -> Figure:
-    """Draws every run's final result as a dot, in a row per variant, with the mean and its interval.
+    """Draws every run's final result as a dot, in a row per variant, with the mean and its interval below the dots.
 
     Args:
         runs: each variant's results; at most `MAX_DOTS` in all are drawn, at even ranks from the least to the greatest.
@@ -87,46 +115,100 @@ def outcomes(
     Returns:
         the figure.
     """
-    figure, axes, above = _rows(means, layout, 0.66, 0.5, 0.1)
+    drawn = _rows(means, layout, down=0.29, name_at=0.33, beside=0.62, top=0.1)
+    dots = {}
+    for row in means:
+        results = np.sort(runs[row.variant])
+        dots[row.variant] = results[even_places(len(results), MAX_DOTS // len(means))]
+    ends = [end for row in means for end in (row.low, row.high)]
+    scale = _fix_limits(drawn.axes, np.concatenate([*dots.values(), ends]))
+    size = 6.5 if max(map(len, dots.values())) < CROWD else 4.5  # points
     for place, row in enumerate(means):
-        results, colour = np.sort(runs[row.variant]), looks[row.variant].colour
-        values = results[even_places(len(results), MAX_DOTS // len(means))]
-        offsets = (np.arange(len(values)) * 0.618034 % 1 - 0.5) * 0.5  # scattered evenly, and the same each time
-        axes.scatter(values, place + offsets, s=12, color=colour, alpha=0.45, lw=0)
-        axes.plot([row.low, row.high], [place, place], color=INK, lw=1.6)
+        values, colour = dots[row.variant], looks[row.variant].colour
+        offsets = _swarm(values * scale, size / 72) - 0.1  # inches, above the interval
+        drawn.axes.plot(values, place + offsets / drawn.height, "o", ms=size, color=colour, mew=0)
         if len(values) > 1:
-            axes.plot([row.value], [place], "D", ms=5, color=INK)
-        _name_row(axes, place, row, colour, above)
-    axes.set_xlabel(label, loc="left")
+            below = place + 0.17 / drawn.height
+            drawn.axes.plot([row.low, row.high], [below, below], color=INK, lw=1.6)
+            drawn.axes.plot([row.value], [below], "D", ms=5, color=INK)
+        _name_row(drawn, place, row, colour)
+    drawn.axes.set_xlabel(label, loc="left")
+    return _figure_of(drawn.axes)
+
+
+def _fix_limits(axes: Axes, values: npt.NDArray[np.float64]) -> float:
+    """Sets the limits before any dot is placed; returns the inches per unit."""
+    known = values[np.isfinite(values)]
+    room = 0.04 * (float(np.ptp(known)) or abs(float(known[0])) or 1.0)
+    low, high = known.min() - room, known.max() + room
+    axes.set_xlim(low, high)
+    return float(axes.get_position().width * _figure_of(axes).get_figwidth() / (high - low))
+
+
+def _swarm(places: npt.NDArray[np.float64], size: float) -> npt.NDArray[np.float64]:
+    """Moves dots off their line so that none hides another, as long as they have room.
+
+    Args:
+        places: where the dots are on the line, ascending.
+        size: a dot's, in the same unit.
+
+    Returns:
+        the offsets: 0 if there is room on the line, else one size up, down, two sizes up, …
+    """
+    ends: list[float] = []  # where the last dot of each lane ends
+    lanes = np.zeros(len(places))
+    for number, place in enumerate(places):
+        lane = next((lane for lane, end in enumerate(ends) if end <= place), len(ends))
+        ends[lane : lane + 1] = [place + size]
+        lanes[number] = -(lane + 1) // 2 if lane % 2 else lane // 2
+    return lanes * min(size, (SWARM - size) / max(len(ends) - 1, 1))
+
+
+def _figure_of(axes: Axes) -> Figure:
+    figure = axes.get_figure(root=True)
+    assert figure is not None
     return figure
 
 
-def _rows(
-    rows: Sequence[Estimate], layout: Layout, above_height: float, beside_height: float, top: float
-) -> tuple[Figure, Axes, bool]:
-    """Makes axes with room for names beside the rows, or above them if they are too long."""
+def _rows(rows: Sequence[Estimate], layout: Layout, *, down: float, name_at: float, beside: float, top: float) -> _Rows:
+    """Makes axes with room for names beside the rows, or above them if they are too long.
+
+    Args:
+        rows: in the order to draw.
+        layout: the figure's.
+        down: inches below the last row's line, if names go above.
+        name_at: inches from a row's line to the name above it.
+        beside: inches of a row with its name beside it.
+        top: inches above the first row.
+    """
     longest, words = (max(inches(text, bold) for text in texts) for texts, bold in
                       (([row.variant for row in rows], True), ([row.text for row in rows], False)))  # fmt: skip
     above = layout.narrow or longest > BESIDE
     left = 0.15 if above else 0.2 + longest
     right = 0.15 if above or not words else 0.25 + words
-    height = above_height if above else beside_height
-    figure, axes = canvas(layout, top + 0.45 + height * len(rows), left=left, right=right, top=top)
-    axes.set_ylim(len(rows) - 0.5, -0.7 if above else -0.5)
+    room = layout.width - left - right - max(inches(row.text) for row in rows) - 0.1 if above else BESIDE
+    names = tell_apart(
+        (row.variant for row in rows), lambda name: wrap(name, room, NAME_LINES) if above else fit(name, room)
+    )
+    up = name_at + LINE * (1 + max(text.count("\n") for text in names.values())) + 0.03 if above else beside / 2
+    down = down if above else beside / 2
+    height = up + down
+    _, axes = canvas(layout, top + 0.45 + height * len(rows), left=left, right=right, top=top)
+    axes.set_ylim(len(rows) - 1 + down / height, -up / height)
     axes.set_yticks([])
     axes.xaxis.set_major_locator(round_ticks(5 if layout.narrow else 7))
-    return figure, axes, above
+    return _Rows(axes=axes, above=above, height=height, name_at=name_at, names=names)
 
 
-def _name_row(axes: Axes, place: int, row: Estimate, colour: str, above: bool) -> None:
-    height = place - 0.44 if above else place
-    room = axes.get_position().width * axes.get_figure(root=True).get_figwidth()  # type: ignore[union-attr]
-    room = room - inches(row.text) - 0.1 if above else BESIDE
-    for words, side, bold in ((fit(row.variant, room), 0, True), (row.text, 1, False)):
+def _name_row(rows: _Rows, place: int, row: Estimate, colour: str) -> None:
+    above = rows.above
+    height = place - rows.name_at / rows.height if above else place
+    for words, side, bold in ((rows.names[row.variant], 0, True), (row.text, 1, False)):
         if words:
-            axes.annotate(
+            rows.axes.annotate(
                 words, (side, height), xytext=(0 if above else (-8, 10)[side], 0), textcoords="offset points",
-                xycoords=("axes fraction", "data"), va="center", ha=("left", "right")[side != (not above)],
+                xycoords=("axes fraction", "data"), va="bottom" if above else "center",
+                ha=("left", "right")[side != (not above)],
                 color=colour if bold else INK, fontweight="bold" if bold else "normal",
                 bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5} if above else None,
             )  # fmt: skip

@@ -13,11 +13,12 @@ from matplotlib.figure import Figure
 
 from dqn_lab.analysis.curves import Curve, each_run
 from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks, even_places
-from dqn_lab.analysis.figures.text import shorten
+from dqn_lab.analysis.figures.text import tell_apart, wrap
 
-MAX_POINTS = 32  # of a curve about forty pixels wide
+POINTS = 90  # of a curve, per inch
 MAX_CURVES = 200  # of all variants together
-HEADER = 0.75  # the height of a variant's name, in rows
+LEAST, MOST = 0.44, 0.9  # inches, of a curve and its seed's number
+LINE = 0.15  # inches, of a line of a variant's name
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,14 @@ def collect(
     """
     about, curves = each_run(evaluations[["run", "variant", "seed", "step", "return_mean"]], "return_mean")
     score = dict(zip(zip(scores["run"], scores["variant"].astype(str), strict=True), scores[metric], strict=True))
-    found: dict[str, list[tuple[float, int]]] = {name: [] for name in variants}
+    found: dict[str, list[tuple[float, int, int]]] = {name: [] for name in variants}
     for place, (run, variant) in enumerate(zip(about["run"], about["variant"].astype(str), strict=True)):
         value = score.get((run, variant), np.nan)
-        found[variant].append((np.inf if pd.isna(value) else -float(value), place))
+        found[variant].append((np.inf if pd.isna(value) else -float(value), int(about["seed"].iloc[place]), place))
     most = max(MAX_CURVES // len(found), 2)
     chosen = {}
     for name, runs in found.items():
-        places = [place for _, place in sorted(runs)]
+        places = [place for *_, place in sorted(runs)]
         some = [places[rank] for rank in even_places(len(places), most)]
         chosen[name] = [SeedCurve(str(about["seed"].iloc[place]), curves[place]) for place in some]
     return {name: runs for name, runs in chosen.items() if runs}
@@ -72,49 +73,48 @@ def seeds(
     Returns:
         the figure.
     """
-    columns = 10 if layout.narrow else 20
+    columns = _count_columns(max(map(len, curves.values())), 10 if layout.narrow else 20)
+    width = 0.98 * layout.width / columns
+    height = min(max(LEAST, 0.55 * width), MOST)
+    names = tell_apart(curves, lambda name: wrap(name, layout.width - 0.1, 2))
+    header = 0.18 + LINE * (1 + max(text.count("\n") for text in names.values()))
     blocks = {name: -(-len(runs) // columns) for name, runs in curves.items()}
-    rows = sum(blocks.values()) + HEADER * len(blocks)
-    figure = Figure(figsize=(layout.width, 0.1 + 0.44 * rows))
+    total = height * sum(blocks.values()) + header * len(blocks)
+    figure = Figure(figsize=(layout.width, 0.1 + total))
     axes = figure.add_axes((0.01, 0, 0.98, 1))
-    axes.set(xlim=(0, columns), ylim=(rows, 0))
+    axes.set(xlim=(0, columns), ylim=(total, 0))  # inches, downwards
     axes.set_axis_off()
     longest = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0
     top = 0.0
     for name, runs in curves.items():
-        axes.text(
-            0,
-            top + 0.45,
-            shorten(name, int(layout.width / 0.09)),
-            color=looks[name].colour,
-            fontweight="bold",
-            va="center",
-        )
-        top += HEADER
+        axes.text(0, top + header - 0.06, names[name], color=looks[name].colour, fontweight="bold", va="bottom")
+        top += header
         lines, areas, floors = [], [], []
         for number, run in enumerate(runs):
-            x, y = number % columns + 0.06, top + number // columns + 0.66
-            line = _place(run, x, y, longest, low, high)
+            x, y = number % columns + 0.06, top + (number // columns + 1) * height - 0.15
+            line = _place(run, longest, low, high, int(POINTS * width)) * (0.86, 0.19 - height) + (x, y)
             floors.append([(x, y), (x + 0.86, y)])
             if len(line):
                 lines.append(line)
                 areas.append(np.vstack([line, (line[-1, 0], y), (line[0, 0], y)]))
-            axes.text(x + 0.43, y + 0.19, run.seed, fontsize=6, color=SOFT, ha="center", va="center")
+            axes.text(x + 0.43, y + 0.08, run.seed, fontsize=6, color=SOFT, ha="center", va="center")
         axes.add_collection(LineCollection(floors, colors=GRID, linewidths=0.8))
         axes.add_collection(PolyCollection(areas, facecolors=looks[name].colour, alpha=0.22, linewidths=0))
         axes.add_collection(LineCollection(lines, colors=looks[name].colour, linewidths=1))
-        top += blocks[name]
+        top += blocks[name] * height
     return figure
 
 
-def _place(run: SeedCurve, x: float, y: float, longest: float, low: float, high: float) -> npt.NDArray[np.float64]:
-    """Puts a thinned curve into its cell."""
+def _count_columns(number: int, most: int) -> int:
+    """Returns the fewest columns, at most `most`, that take no more rows: then the rows are full."""
+    rows = -(-number // most)
+    return -(-number // rows)
+
+
+def _place(run: SeedCurve, longest: float, low: float, high: float, most: int) -> npt.NDArray[np.float64]:
+    """Returns at most `most` points of a curve, as shares of its cell's width and height."""
     kept = np.isfinite(run.curve.values)
     steps, values = run.curve.steps[kept], run.curve.values[kept]
-    chosen = (
-        np.unique(np.linspace(0, len(steps) - 1, MAX_POINTS).round().astype(int))
-        if len(steps) > MAX_POINTS
-        else slice(None)
-    )
+    chosen = np.unique(np.linspace(0, len(steps) - 1, most).round().astype(int)) if len(steps) > most else slice(None)
     heights = np.clip((values[chosen] - low) / ((high - low) or 1), 0, 1)
-    return np.column_stack([x + 0.86 * steps[chosen] / longest, y - 0.58 * heights])
+    return np.column_stack([steps[chosen] / longest, heights])

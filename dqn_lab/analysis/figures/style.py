@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from dqn_lab.analysis.figures.text import SIZE, lacking, quiet, set_fonts, shorten, width
+from dqn_lab.analysis.figures.text import SIZE, lacking, quiet, set_fonts, shorten, tell_apart, width
 
 # name: (on white paper, on dark paper); the page refers to them by name, files have the first
 COLOURS = {
@@ -220,7 +220,8 @@ def legend_width(layout: Layout) -> int:
 def legend(axes: Axes, looks: Looks, layout: Layout) -> None:
     """Names the lines above the axes, in their colours."""
     lines = [Line2D([], [], color=look.colour, ls=look.dashes, lw=2.5) for look in looks.values()]
-    figure, names = axes.get_figure(root=True), [shorten(name, legend_width(layout)) for name in looks]
+    figure = axes.get_figure(root=True)
+    names = list(tell_apart(looks, lambda name: shorten(name, legend_width(layout))).values())
     assert figure is not None
     height = axes.get_position().height * figure.get_figheight()
     words = axes.legend(lines, names, ncols=_columns(names, layout), loc="lower left", frameon=False, handlelength=1.2,

@@ -1,20 +1,23 @@
-"""Labels in figures: their width, how they are shortened, and which installed font has their characters."""
+"""Labels in figures: their width, how they are cut and kept apart, and which installed font has their characters."""
 
 from __future__ import annotations
 
 import logging
+import re
 import unicodedata
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 
 USUAL = "DejaVu Sans"  # comes with matplotlib; wider than most, so that what fits in it fits in a browser's font
 SIZE = 9  # points
+PART = re.compile(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])|(?<=[a-z][._])(?=[a-z])")  # where a name may break
 INVISIBLE = ("Cc", "Cf", "Mn", "Zs")  # categories whose characters need no glyph
 
 
@@ -58,16 +61,68 @@ def shorten(label: str, columns: int) -> str:
     return f"{kept.rstrip(' .,=')}…"
 
 
-def wrap(label: str, room: float, lines: int = 2) -> str:
-    """Breaks a bold label at its spaces into at most `lines` lines of some inches, and shortens what does not fit."""
+def wrap(label: str, room: float, lines: int) -> str:
+    """Breaks a bold label into at most `lines` lines of some inches, and shortens what does not fit.
+
+    It breaks between words, and within a name that is too long for a line.
+    """
     found = [""]
     for word in label.split(" "):
-        longer = f"{found[-1]} {word}".lstrip()
-        if inches(longer, bold=True) <= room or not found[-1] or len(found) == lines:
-            found[-1] = longer
-        else:
-            found.append(word)
+        parts = [word] if inches(word, bold=True) <= room else PART.split(word)
+        for number, part in enumerate(parts):
+            longer = f"{found[-1]}{'' if number else ' '}{part}".lstrip()
+            if inches(longer, bold=True) <= room or not found[-1] or len(found) == lines:
+                found[-1] = longer
+            else:
+                found.append(part)
     return "\n".join(fit(line, room) for line in found)
+
+
+def tell_apart(labels: Iterable[str], cut: Callable[[str], str]) -> dict[str, str]:
+    """Cuts labels to the room they have so that no two become the same text.
+
+    Args:
+        labels: different from one another.
+        cut: shortens one at its end.
+
+    Returns:
+        what to write for each label. If two would look alike, what all begin with is left out; if they still do, each
+        is numbered.
+    """
+    labels = list(dict.fromkeys(labels))
+    same = next((place for place, signs in enumerate(zip(*labels, strict=False)) if len(set(signs)) > 1), 0)
+    start = max((end.end() for end in re.finditer(r"[\s=,.]", labels[0][:same])), default=0)
+    attempts = (labels, [f"…{label[start:]}" for label in labels], [f"{i}: {text}" for i, text in enumerate(labels, 1)])
+    for written in attempts:
+        found = dict(zip(labels, map(cut, written), strict=True))
+        if len(set(found.values())) == len(found):
+            break
+    return found
+
+
+def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
+    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, in the same order.
+
+    Args:
+        places: where each one would be.
+        gap: the least distance between neighbours.
+        low: the lower limit.
+        high: the upper limit, if there is room.
+
+    Returns:
+        where each one goes.
+    """
+    names = sorted(places, key=lambda name: places[name])
+    found = np.array([places[name] for name in names])
+    offsets = gap * np.arange(len(names))
+    blocks: list[list[float]] = []  # isotonic regression of what is left once the gaps are taken out: [mean, size]
+    for value in found - offsets:
+        blocks.append([value, 1])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (mean, size), (other, number) = blocks[-2:]
+            blocks[-2:] = [[(mean * size + other * number) / (size + number), size + number]]
+    moved = np.concatenate([np.full(int(size), mean) for mean, size in blocks])
+    return dict(zip(names, (np.maximum(np.minimum(moved, high - offsets[-1]), low) + offsets).tolist(), strict=True))
 
 
 def lacking(text: str) -> frozenset[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,14 +15,17 @@ import pandas as pd
 
 from dqn_lab._damage import MAX_STEP
 from dqn_lab.analysis import AnalysisError, Sweep, area_under_curve
+from dqn_lab.analysis.labels import UNINTERESTING
 from dqn_lab.analysis.load import tabulate_configs, tabulate_runs
 from dqn_lab.analysis.report.metrics import Metric, find_metric
 from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.question import TASKS, Options, choose_control, find_variant, write_question
 from dqn_lab.analysis.report.reference import read_reference
 from dqn_lab.analysis.runs import Found, find_runs
+from dqn_lab.records import override_key
 
 EVALUATIONS: Final = "evaluations"
+SEVERAL = re.compile(r"=[^\[{'\"]*[,(]")  # values of a grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,8 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     evaluations, unread = _tabulate_evaluations(found)
     skipped, swept, sweeps = {**unread, **found.skipped}, list(found.swept), [_visible(each) for each in found.sweeps]
     scores["is_reference"] = False
+    if scores["task"].nunique() > 1:
+        sweeps = [_without_tasks(sweep) for sweep in sweeps]
     labels = [visible(label) for label in _labels(scores, swept)]
     order = _order(scores.assign(variant=labels), sweeps, swept)
     scores["variant"] = pd.Categorical(labels, categories=order, ordered=True)
@@ -128,6 +135,19 @@ def _visible(sweep: Sweep) -> Sweep:
     )
 
 
+def _without_tasks(sweep: Sweep) -> Sweep:
+    """Labels variants as the sections of a report on several tasks do."""
+    return replace(
+        sweep,
+        control=None if sweep.control is None else _without_task(sweep.control),
+        variants={
+            _without_task(label): [text for text in overrides if override_key(text) not in TASKS] or overrides
+            for label, overrides in sweep.variants.items()
+        },
+        jobs=[{**job, "variant": _without_task(job["variant"])} for job in sweep.jobs],
+    )
+
+
 def _declared(sweeps: Sequence[Sweep]) -> str | None:
     metrics = {sweep.metric for sweep in sweeps}
     return metrics.pop() if len(metrics) == 1 else None
@@ -136,12 +156,29 @@ def _declared(sweeps: Sequence[Sweep]) -> str | None:
 def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     """Labels variants without their task, which has its own section, and with their sweep if two would clash."""
     labels = scores["variant"].astype(str)
+    if set(labels) == set(scores["sweep"].astype(str)) and len(set(labels)) == 1:  # named after its directory
+        return [_typed(scores) or label for label in labels]
     if scores["task"].nunique() > 1:
         labels = labels.map(lambda label: _without_task(str(label)))
     seen = pd.DataFrame({"label": labels, "task": scores["task"], "sweep": scores["sweep"]}).drop_duplicates()
     if seen.duplicated(["label", "task"]).any():
         labels = scores["sweep"].astype(str) + ": " + labels
     return list(labels)
+
+
+def _typed(scores: pd.DataFrame) -> str | None:
+    """Returns what the only variant's runs were started with; None if that is unknown or differs."""
+    commands = set(scores["command"]) if "command" in scores else set()
+    if len(commands) != 1 or not isinstance(command := commands.pop(), str):
+        return None
+    try:
+        words = [word for word in shlex.split(command) if "=" in word and override_key(word) not in UNINTERESTING]
+    except ValueError:  # no shell's command
+        return None
+    said = [word for word in words if not override_key(word).startswith(("hydra", "evaluation.", "checkpoint."))]
+    if any(SEVERAL.search(word) for word in said):
+        return None
+    return ", ".join(said) or "default"
 
 
 def _without_task(label: str) -> str:

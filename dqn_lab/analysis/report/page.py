@@ -11,12 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from dqn_lab.analysis.figures.style import COLOURS
+from dqn_lab.analysis.figures.text import PART
 from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.sections import Section
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[=/]|^\W?--\w|\w[._]\w")  # an override, a path, an option, a key
-PART = re.compile(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])|(?<=[a-z][._])(?=[a-z])")  # where a name may break
 MOST_ROWS = 500  # of a table, and of the list of what was left out
 
 

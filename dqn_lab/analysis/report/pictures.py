@@ -17,7 +17,10 @@ from dqn_lab.analysis.report.dependence import dependence
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, number, percent, plain
 from dqn_lab.analysis.report.plan import Picture, Plan
-from dqn_lab.analysis.sentence import quoted
+from dqn_lab.analysis.sentence import listed, quoted
+from dqn_lab.tasks import find_task
+
+LEAST_SHARE = 0.25  # of the height of the learning curves' figure, kept if the threshold is drawn
 
 
 def draw_all(found: Evidence) -> list[Picture]:
@@ -63,6 +66,7 @@ def _curves(found: Evidence) -> Iterator[Plan]:
     more = ", with its pointwise 95 % band." if most > 1 else "."
     if len(last) > curves.MAX_LINES and found.control in found.shown:
         more += " Grey: the control."
+    solved = _solved(found, data)
     if last["step"].min() < 0.95 * evaluations["step"].max():
         more += " A curve ends where fewer than nine in ten of its runs continue."
     yield Plan(
@@ -76,9 +80,29 @@ def _curves(found: Evidence) -> Iterator[Plan]:
             layout,
             metric="greedy return, mean of seeds" if most > 1 else "greedy return",
             control=found.control,
+            threshold=solved,
         ),
         data=data,
     )
+
+
+def _solved(found: Evidence, data: pd.DataFrame) -> curves.Threshold | None:
+    """Returns the return at which the task counts as solved, or the one asked for.
+
+    None if the curves lie so far from it that they would take too little of the figure's height.
+    """
+    asked, task = found.material.threshold, find_task(found.task)
+    if asked is not None and found.material.metric.is_return:
+        value, label = asked, f"threshold {plain(asked)}"
+    elif task is not None and task.threshold is not None:
+        value, label = task.threshold, f"solved at {plain(task.threshold)}"
+    else:
+        return None
+    shown = data[data["variant"].isin(list(found.shown))]
+    low, high = min(shown["low"].min(), shown["mean"].min()), max(shown["high"].max(), shown["mean"].max())
+    low = min(low, 0.0) if low < high / 2 else low  # as the figure's axis does
+    share = (high - low) / ((max(high, value) - min(low, value)) or 1.0)
+    return curves.Threshold(value, label) if share >= LEAST_SHARE else None
 
 
 def _differences(found: Evidence) -> Iterator[Plan]:
@@ -190,6 +214,12 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     if not times["reached"].any():
         return
     data = reached_curves(times)
+    highest = data.groupby("variant", observed=True, sort=False)["fraction"].max()
+    never = [str(name) for name in highest.index[highest == 0] if name in found.shown]
+    some = {name: look for name, look in found.shown.items() if name not in never}
+    if not some:
+        return
+    without = f" No run of {listed(list(map(quoted, never)))} reaches it." if never else ""
     last = data.groupby("variant", observed=True, sort=False).last()
     said = "; ".join(
         f"{quoted(name)} {percent(row['fraction'])}" for name, row in last.iterrows() if name in found.shown
@@ -199,9 +229,9 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         title=f"How soon an evaluation reaches {plain(found.threshold)}",
         caption="The share of runs with an evaluation at or above it by then (Turnbull's estimate, 95 % band; a run "
         "that stops earlier counts up to its end, and a line ends where few runs continue). Reaching it once is easier "
-        "than ending there.",
+        f"than ending there.{without}",
         alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {said}.",
-        draw=lambda layout: curves.reached(data, found.shown, layout, control=found.control),
+        draw=lambda layout: curves.reached(data, some, layout, control=found.control),
         data=data,
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from dqn_lab.analysis import AnalysisError, Sweep
-from dqn_lab.analysis.sentence import quoted
+from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.records import override_key
 
 TASKS = ("env", "env.id", "env.name")  # the keys that name a run's task
@@ -88,7 +88,7 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
     if len(asked) == 1:
         return asked[0]
     if len(variants) == 1:
-        return f"How well does {quoted(variants[0])} do?"
+        return f"How well does {'the default' if variants[0] == 'default' else quoted(variants[0])} do?"
     grids = [text for sweep in sweeps for own in sweep.variants.values() for text in own]  # as typed
     typed = dict.fromkeys(map(override_key, grids))
     keys = [key for key in typed or swept if key not in TASKS]
@@ -96,6 +96,8 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
         return f"What does {keys[0]} change?"
     if scores["sweep"].nunique() == 1 and len(keys) == 2:
         return f"What do {keys[0]} and {keys[1]} change, alone and together?"
+    if not keys and (tasks := list(dict.fromkeys(scores["task"])))[1:]:
+        return f"How well does it do on {listed(tasks)}?"
     names = [quoted(name) for name in variants]
-    return f"How do {', '.join(names[:-1])} and {names[-1]} compare?" if len(variants) <= 4 else (
+    return f"How do {listed(names)} compare?" if len(variants) <= 4 else (
         f"How do these {len(variants)} variants compare?")  # fmt: skip

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from dqn_lab.analysis.report.metrics import ENOUGH, Metric, number, percent, plain
+from dqn_lab.analysis.report.metrics import ENOUGH, METRICS, Metric, number, percent, plain
 from dqn_lab.analysis.report.neutral import csv, markdown
 from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
@@ -26,12 +26,14 @@ class Table:
         title: its caption.
         frame: the content of the CSV file.
         columns: for people: each heading, and how to write a row's cell under it.
+        note: what the reader must know of it.
     """
 
     name: str
     title: str
     frame: pd.DataFrame
     columns: dict[str, Callable[[Row], str]]
+    note: str = ""
 
     @property
     def headings(self) -> list[str]:
@@ -127,7 +129,9 @@ def runs(scores: pd.DataFrame, metric: Metric) -> Table:
     here = [name for name in dict.fromkeys(wanted) if name in scores]
     frame = scores.sort_values(["variant", "seed"], kind="stable")[here].rename(columns=names)
     shown = ["variant", "seed", "status", *(name for name in here if name in frame and name not in (*names, "run"))]
-    return Table(name="runs", title="Every run", frame=frame, columns={name: partial(_cell, name) for name in shown})
+    meanings = [f"{name} is the {METRICS[name].meaning}" for name in ("best_return", "last_100") if name in shown]
+    return Table(name="runs", title="Every run", frame=frame, columns={name: partial(_cell, name) for name in shown},
+                 note=f"{'; '.join(meanings)}." if meanings else "")  # fmt: skip
 
 
 def _cell(name: str, row: Row) -> str:

@@ -37,6 +37,8 @@ def main(argv: list[str]) -> int:
                 return sweep(find_question(args.name), args)
     except ConfigError as error:
         return fail(*error.problems)
+    except BrokenPipeError:  # the reader of a pipe went away
+        raise
     except OSError as error:
         return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
     except KeyboardInterrupt as error:

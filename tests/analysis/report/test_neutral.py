@@ -49,7 +49,7 @@ def test_labels_are_cut_and_broken_by_the_columns_they_take():
     assert shorten("목표 신경망", 6) == "목표…"
     assert shorten("short", 5) == "short"
     assert shorten("optimizer.lr=0.1", 11) == "optimizer…"
-    assert wrap("one two three four", inches("three fo…", bold=True)) == "one two\nthree fo…"
+    assert wrap("one two three four", inches("three fo…", bold=True), 2) == "one two\nthree fo…"
 
 
 def test_a_label_is_measured_by_its_letters():

@@ -157,6 +157,15 @@ def test_one_variant_is_described(cli, make, tmp_path):
 
 
 @only_words
+def test_seeds_alone_are_titled_by_what_was_run(cli, make, tmp_path):
+    make.sweep(tmp_path / "mm", [{"target.interval": 1}], range(2), make.noisy, command="python -m dqn_lab train -m "
+               "target.interval=1 'seed=range(2)' evaluation.interval=9 hydra.sweep.dir=mm")  # fmt: skip
+    assert "question  How well does “target.interval=1” do?" in cli(tmp_path / "mm").out
+    make.sweep(tmp_path / "nn", [{}], range(2), make.noisy, command="python -m dqn_lab train -m seed=0,1")
+    assert "question  How well does the default do?" in cli(tmp_path / "nn").out
+
+
+@only_words
 def test_each_environment_has_its_own_section_and_the_page_says_so(cli, make, tmp_path):
     variants = [
         {"env.id": task, "target.interval": value} for task in ("CartPole-v1", "Acrobot-v1") for value in (1, 10)
@@ -260,6 +269,26 @@ def test_the_task_threshold_applies_to_final_returns_only(cli, sweep):
     assert not (sweep / "report" / "figures" / "success_rates.svg").exists()
     cli(sweep)
     assert (sweep / "report" / "figures" / "success_rates.svg").exists()
+
+
+def test_variants_that_never_reach_the_threshold_are_named_and_not_drawn(cli, make, tmp_path):
+    variants = [{"target.interval": value} for value in (1, 10, 100)]
+    make.sweep(
+        tmp_path / "s", variants, range(5), lambda variant, seed: 500.0 if variant["target.interval"] < 50 else 90.0
+    )
+    assert cli(tmp_path / "s").code == 0
+    assert "No run of “target.interval=100” reaches it." in Page(tmp_path / "s" / "report" / "index.html").text
+    figures = tmp_path / "s" / "report" / "figures"
+    assert "target.interval=100" not in (figures / "steps_to_threshold.svg").read_text(encoding="utf-8")
+    assert "solved at 475" in (figures / "learning_curves.svg").read_text(encoding="utf-8")
+
+
+def test_a_threshold_far_from_all_curves_is_not_drawn(cli, make, tmp_path):
+    """They would be flat."""
+    make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(30), lambda variant, seed: 20.0 + seed)
+    cli(tmp_path / "s")
+    figure = (tmp_path / "s" / "report" / "figures" / "learning_curves.svg").read_text(encoding="utf-8")
+    assert "solved at" not in figure
 
 
 def test_many_variants_get_a_plot_each(cli, make, tmp_path):
@@ -566,6 +595,14 @@ def test_with_very_many_runs_the_page_shows_some_and_the_tables_all(cli, make, t
 
 
 @only_words
+def test_the_table_of_runs_says_what_its_scores_are(cli, sweep):
+    cli(sweep)
+    text = Page(sweep / "report" / "index.html").text
+    assert "last_100 is the mean return of the last 100 training episodes, while exploring." in text
+    assert "best_return is the mean greedy return, over fresh episodes, of the policy with the best evaluation" in text
+
+
+@only_words
 def test_the_numbers_of_a_column_have_one_form(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(2), lambda variant, seed: 500.0 - seed / 4)
     cli(tmp_path / "s")
@@ -578,9 +615,3 @@ def test_the_numbers_of_a_column_have_one_form(cli, make, tmp_path):
         "400.0",
         "8,000",
     ]
-
-
-def test_the_page_explains_the_scores_of_every_run(cli, sweep):
-    cli(sweep)
-    text = Page(sweep / "report" / "index.html").text
-    assert "best_return is that of the policy with the best evaluation during training" in " ".join(text.split())
