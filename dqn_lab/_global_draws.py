@@ -37,9 +37,8 @@ class GlobalDraws:
 
     def __init__(self, modules: set[str]) -> None:
         self.modules = modules
-        self.found: dict[
-            tuple[str, str, object], None
-        ] = {}  # module, generator, and the `self` of the method, in order
+        # module, generator, and the class whose method drew, in order
+        self.found: dict[tuple[str, str, type], None] = {}
         self._active: list[FrameType] = []
         self._states: list[Any] = []
 

@@ -73,7 +73,8 @@ class Logs:
             try:
                 self.loggers[name].close(status, summary)
             except Exception as error:
-                _log.warning("logger=%s: close raised %s", name, one_line(error), exc_info=error)
+                _log.warning("logger=%s: close raised %s", name, one_line(error))
+                _log.info("its traceback", exc_info=error)  # for train.log alone
 
 
 @contextlib.contextmanager

@@ -119,12 +119,6 @@ def slug(overrides: Iterable[str], known_by: str) -> str:
     return f"{name or 'default'}-{known_by}"
 
 
-def names_by_identity(directory: Path | None) -> dict[str, str]:
-    """Returns the names of the runs' directories in a sweep's, which an older version may have named in another way."""
-    names = [path.name for path in directory.iterdir()] if directory is not None and directory.is_dir() else []
-    return {match[1]: name for name in names if (match := re.fullmatch(r".+-([0-9a-f]{8})", name))}
-
-
 def safe_name(name: str) -> str:
     """Replaces characters that some file systems do not accept in a name."""
     return re.sub(r"[^\w.=,+-]+", "-", name, flags=re.ASCII).strip("-.")

@@ -59,12 +59,10 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(_warning(*found, outside) for found in draws.found))
 
 
-def _warning(module: str, generator: str, owner: object, outside: Mapping[str, str]) -> str:
+def _warning(module: str, generator: str, owner: type, outside: Mapping[str, str]) -> str:
     """Says in one line which component draws from a global generator, and what it should draw from."""
     parts = [part for part, its_module in outside.items() if its_module == module]
-    own = [
-        part for part in parts if part.partition("=")[2] == f"{module}:{getattr(owner, '__qualname__', '')}"
-    ] or parts
+    own = [part for part in parts if part.partition("=")[2] == f"{module}:{owner.__qualname__}"] or parts
     given = GIVEN.get(own[0].partition("=")[0], "the numbers that it is given")
     why = f"draws from {generator}, which the seed does not fix and `resume` does not restore"
     return f"{', '.join(own)}: {why}; use {given}"

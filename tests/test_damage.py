@@ -15,6 +15,7 @@ from dqn_lab import statefile
 from dqn_lab.build import build
 from dqn_lab.checkpoint import POLICY, REPLAY, STATE
 from dqn_lab.cli._plain import Quiet
+from dqn_lab.interrupt import Interrupted
 from dqn_lab.records import read_record, saved_states
 from dqn_lab.run import Run
 from dqn_lab.types import StateError
@@ -208,12 +209,20 @@ def test_rows_that_an_older_state_refers_to_stay(configure, run):
     assert Run.resume(build(configure(*SHORT, *again)), run, {}).progress.step == 180
 
 
+class Stopped(Quiet):
+    """Stops a run as it begins."""
+
+    def start(self):
+        raise Interrupted(2)
+
+
 def test_the_best_policy_on_disk_is_the_one_that_the_checkpoint_knows(configure, run):
     """The end of a shorter run may have found a better one, which the longer run has never had."""
     path = checkpoint(run, "best")
     expected = statefile.load(path, POLICY)[0]["about"]
     path.unlink()
-    Run.resume(build(configure(*SHORT, "steps=161")), run, {}).claim.release()
+    with pytest.raises(Interrupted):
+        Run.resume(build(configure(*SHORT, "steps=161")), run, {}).execute(Stopped())
     found, state = statefile.load(path, POLICY)[0]["about"], statefile.load(checkpoint(run, "000000000160"), STATE)[0]
     assert [found[name] for name in ("step", "episode", "updates")] == state["scoring"]["best"]["progress"]
     assert found["step"] <= expected["step"]

@@ -14,7 +14,7 @@ from dqn_lab.types import ConfigError
 
 CONF = Path(__file__).parents[1] / "conf"
 RECIPES = sorted(path.relative_to(CONF / "experiment").with_suffix("").as_posix()
-                 for path in (CONF / "experiment").rglob("*.yaml"))  # fmt: skip
+                 for path in (CONF / "experiment").rglob("[!_]*.yaml"))  # fmt: skip
 ATARI = importlib.util.find_spec("ale_py") is not None
 
 

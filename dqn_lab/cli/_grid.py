@@ -190,7 +190,7 @@ def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> No
     never = [job for job in jobs if not (board.directory / job.directory / RUN).exists()]
     said = str(error) or "interrupted"
     if never:
-        names = [" ".join(_hydra.about_jobs(list(job.overrides))) for job in never[:LISTED]]
+        names = [f"{job.variant} seed={job.seed}" for job in never[:LISTED]]
         more = f", … ({len(never)} in all)" if len(never) > LISTED else ""
         said += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
     error.args = (said,)

@@ -20,7 +20,7 @@ def number_of(count: int, what: str) -> str:
 
 def clock(seconds: float) -> str:
     """Returns a duration as `0:07`, `12:07` or `1:12:07`."""
-    minutes, rest = divmod(int(seconds), 60)
+    minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 

@@ -146,8 +146,9 @@ class Gymnasium:
         """
         # some environments do not accept the argument
         rendering = {} if render_mode is None else {"render_mode": render_mode}
+        _register(self.id)
         try:
-            _register(self.id)
+            _import_module(self.id)
             env = gymnasium.make(
                 _compiled_spec(self.id) if self.is_compiled and render_mode is None else self.id,
                 max_episode_steps=self.max_episode_steps,
@@ -272,11 +273,15 @@ def _missing(id: str, error: ModuleNotFoundError) -> str:
     return str(error).partition(". Environment registration")[0]
 
 
-def _register(id: str) -> None:
-    """Registers the environments of the module that an id names, or of a package that Gymnasium does not find."""
+def _import_module(id: str) -> None:
+    """Imports the module that an id names, which registers its environments."""
     module_name, colon, _ = id.partition(":")
     if colon:
         import_outside(module_name)
+
+
+def _register(id: str) -> None:
+    """Registers the environments of an installed package that Gymnasium does not find by itself."""
     namespace = id.partition("/")[0]
     if namespace not in EXTRAS or any(spec.namespace == namespace for spec in gymnasium.registry.values()):
         return

@@ -4,7 +4,7 @@
 
 `report.png` needs playwright and a Chromium, which DQN_LAB_CHROMIUM may name.
 
-`learning_curve.png` is drawn by `tests/benchmarks/results.py notebook --figure`.
+`learning_curve.png` is `tests/benchmarks/results.py --figure`, from a sweep's own directory.
 """
 
 import csv

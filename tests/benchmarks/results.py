@@ -1,9 +1,9 @@
 """Prints a table of the final scores of sweeps and multiruns, a row a variant, and draws learning curves if asked.
 
-    python tests/benchmarks/results.py outputs/sweeps/recipes outputs/sweeps/2026-05-04_12-00-00
-    python tests/benchmarks/results.py notebook recipes --figure .github/learning_curve.png
+    python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
+    python tests/benchmarks/results.py recipes recipes_acrobot
 
-The first names directories; the second, questions whose results come with the lab.
+The second names questions whose results come with the lab; the first, directories.
 A run succeeds where the final policy's greedy mean is at least `--threshold`, or what counts on its task.
 """
 
@@ -62,9 +62,7 @@ def draw(directory, path, threshold):
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(8, 4.2), dpi=150, layout="constrained")
-    shipped = not directory.is_dir()
-    found = load_shipped(str(directory), table="evaluations") if shipped else load_runs(directory, table="evaluations")
-    found = found[found["variant"] == found["variant"].iloc[0]]
+    found = load_runs(directory, table="evaluations")
     threshold = find_threshold(found["task"].iloc[0]) if threshold is None else threshold
     runs = found.pivot(index="step", columns="seed", values="return_mean")
     for number, (_, curve) in enumerate(runs.items()):
@@ -88,9 +86,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, nargs="+")
     parser.add_argument("--threshold", type=float, help="the least return of a success; else what counts on the task")
-    parser.add_argument(
-        "--figure", type=Path, metavar="FILE", help="of the learning curves of the first one's first variant"
-    )
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="of the first directory's learning curves")
     args = parser.parse_args()
     try:
         print(table(args.directory, args.threshold))

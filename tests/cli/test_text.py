@@ -78,7 +78,7 @@ def test_a_path_has_a_line_of_its_own_if_it_is_long(terminal):
     assert to_copy("files", PATH) == f"files     {PATH}"
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:07"), (727, "12:07"), (4327, "1:12:07")])
+@pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:08"), (727, "12:07"), (4327, "1:12:07")])
 def test_a_duration_is_written_in_one_way(seconds, text):
     assert clock(seconds) == text
 

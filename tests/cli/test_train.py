@@ -222,7 +222,7 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
         outcome = cli(*words, "hydra.sweep.dir=grid")
     assert outcome.code == 130
     assert "3 of 4 jobs never began: target.interval=1 seed=1" in outcome.err
-    assert outcome.err.rstrip().endswith("; python -m dqn_lab resume grid runs what is missing")
+    assert outcome.err.endswith("next      python -m dqn_lab resume grid\n")
     resumed = cli("resume", "grid")
     assert (resumed.code, resumed.out.splitlines()[0]) == (0, "3 of 4 jobs to run")
     assert "4 of 4 jobs completed in grid" in resumed.out

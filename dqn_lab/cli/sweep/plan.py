@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ from dqn_lab.cli._overrides import merge
 from dqn_lab.cli._problems import Problems
 from dqn_lab.cli.sweep.question import Question
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import identity, names_by_identity, override_key, slug
+from dqn_lab.records import identity, override_key, slug
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,3 +162,9 @@ def _share_directories(jobs: list[Job]) -> list[Job]:
 def once(jobs: list[Job]) -> list[Job]:
     """Returns one job for each directory."""
     return list({job.directory: job for job in reversed(jobs)}.values())[::-1]
+
+
+def names_by_identity(directory: Path | None) -> dict[str, str]:
+    """Returns the names of the runs' directories in a sweep's, which an older version may have named in another way."""
+    names = [path.name for path in directory.iterdir()] if directory is not None and directory.is_dir() else []
+    return {match[1]: name for name in names if (match := re.fullmatch(r".+-([0-9a-f]{8})", name))}

@@ -21,13 +21,13 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
+from dqn_lab.cli.sweep.plan import names_by_identity
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import (
     RUN,
     final_return,
     identity,
-    names_by_identity,
     override_key,
     read_record,
     saved_states,
