@@ -12,7 +12,7 @@ from dqn_lab.env import state
 
 PACKAGE = Path(hooks.__file__).parent
 HOOKS = [item for name, item in vars(hooks).items() if inspect.isclass(item) and item.__module__ == hooks.__name__]
-FOREIGN = {"register_envs", "_fields", "tolist"}  # names of other libraries
+FOREIGN = {"register_envs", "registry", "_fields", "tolist"}  # names of other libraries
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.__name__)
