@@ -62,7 +62,8 @@ def test_components_lists_every_group(cli):
         assert word in outcome.out
 
 
-def test_components_explains_a_groups_parameters(cli):
+def test_components_explains_a_groups_parameters(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     out = cli("components", "optimizer").out
     assert "optimizer.lr: number > 0 or {start, end, duration, unit}; default 0.001\n      learning rate" in out
     assert "optimizer.momentum: number ≥ 0 and < 1; default 0.0" in out
