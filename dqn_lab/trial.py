@@ -18,7 +18,7 @@ from dqn_lab._global_draws import GlobalDraws
 from dqn_lab.agent import action_problem
 from dqn_lab.build import build
 from dqn_lab.schedule import NEVER, Progress
-from dqn_lab.types import Bootstrap, Bootstrapped, ConfigError, Exploration, Logger, QValues, TrainingError
+from dqn_lab.types import Bootstrap, Bootstrapped, ConfigError, Exploration, Logger, QValues, Stateful, TrainingError
 
 LONGEST = 10_000  # environment steps of a trial
 ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
@@ -97,11 +97,10 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws) -> None:
     """
     train = {**config["train"], "learning_starts": 1, "interval": 1, "num_updates": 1}
     scratch = build({**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}})
-    for logger in scratch.loggers:
-        absent = [name for name in vars(Logger) if not name.startswith("_") and not hasattr(logger, name)]
-        if absent:
-            raise TypeError(f"{type(logger).__name__} has no {', '.join(absent)}")
     rollout, agent = scratch.rollout, scratch.agent
+    for logger in scratch.loggers:
+        _check_methods(logger, Logger)
+    _check_methods(agent.exploration, Exploration, Stateful)
     env = scratch.make_env()
     if not registry.lookup("bootstrap", config["bootstrap"]["name"]).__module__.startswith("dqn_lab."):
         agent.engine.bootstrap = functools.partial(_weigh, agent.engine.bootstrap, config["bootstrap"]["name"])
@@ -115,6 +114,13 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws) -> None:
             agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
         finally:
             env.close()
+
+
+def _check_methods(part: object, *contracts: type) -> None:
+    """Names all methods that a component lacks, because some are called only at the end of a run."""
+    wanted = [name for contract in contracts for name in vars(contract) if not name.startswith("_")]
+    if absent := [name for name in wanted if not hasattr(part, name)]:
+        raise TypeError(f"{type(part).__name__} has no {', '.join(absent)}")
 
 
 def _last(config: Mapping[str, Any]) -> Progress:

@@ -247,11 +247,16 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     if not progress["updates"]:
         starts = record["config"]["train"]["learning_starts"]
         lines.append(("", f"nothing was learned: learning begins after train.learning_starts={starts} steps"))
-    trust = " --trust" if outside_names(record["config"]) else ""
+    trust = trusting(record["config"])
     place = shlex.quote(directory)
     shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]
     shown += [to_copy("files", directory), to_copy("next", place, "python -m dqn_lab report")]
     say("\n" + "\n".join([*shown, to_copy("", f"{place}{trust}", "python -m dqn_lab evaluate")]))
+
+
+def trusting(config: Mapping[str, Any]) -> str:
+    """Returns ` --trust`, for a command to copy, if a configuration imports code from outside the package."""
+    return " --trust" if outside_names(config) else ""
 
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:

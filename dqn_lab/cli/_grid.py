@@ -21,6 +21,7 @@ from dqn_lab.cli._compose import compose_config, plain, with_seed
 from dqn_lab.cli._display import engine_note
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._problems import Problems
+from dqn_lab.cli._regrid import imported
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import batches, close
@@ -194,8 +195,9 @@ def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> No
         more = f", … ({len(never)} in all)" if len(never) > LISTED else ""
         said += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
     error.args = (said,)
-    if (board.directory / SWEEP).is_file():  # the grid is resumed as a whole, with the run in this process
-        error.__notes__ = [to_copy("next", shlex.quote(shown(board.directory)), "python -m dqn_lab resume", sys.stderr)]
+    if grid := read_sweep(board.directory):  # it is resumed as a whole, with the run in this process
+        place = f"{shlex.quote(shown(board.directory))}{' --trust' if imported(grid) else ''}"
+        error.__notes__ = [to_copy("next", place, "python -m dqn_lab resume", sys.stderr)]
         return
     stopped = [board.directory / name for name, status in board.status.items() if status == "interrupted"]
     stopped = [path for path in stopped if saved_states(path)]

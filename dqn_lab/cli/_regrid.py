@@ -26,12 +26,8 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     """
     if not all(_is_whole(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
         return fail(f"{directory / SWEEP}: damaged: it does not say what its jobs are; run the command again")
-    typed = shlex.split(str(grid["command"]))
-    pairs = itertools.pairwise(typed)
-    config_dir = next((["--config-dir", following] for word, following in pairs if word == "--config-dir"), [])
-    config_dir = config_dir or [word for word in typed if word.startswith("--config-dir=")]
-    words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
-    if (outside := [*config_dir, *filter(_names_code, words)]) and not trust:
+    config_dir = _config_dir(grid)
+    if (outside := imported(grid)) and not trust:
         return fail(f"this grid imports code: {' '.join(outside)}; if you trust it, add --trust")
     jobs = {row["directory"]: row for row in grid["jobs"]}
     left = [name for name in jobs if _status(directory / name) not in ("completed", "running")]
@@ -47,6 +43,19 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     place = shown(directory)
     print(f"\n{done} of {len(jobs)} jobs completed in {place}\nnext      python -m dqn_lab report {shlex.quote(place)}")
     return max(code, int(done < len(jobs)))
+
+
+def imported(grid: Mapping[str, Any]) -> list[str]:
+    """Returns the words of a grid's command that import code from outside the package."""
+    words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
+    return [*_config_dir(grid), *filter(_names_code, words)]
+
+
+def _config_dir(grid: Mapping[str, Any]) -> list[str]:
+    typed = shlex.split(str(grid["command"]))
+    pairs = itertools.pairwise(typed)
+    found = next((["--config-dir", following] for word, following in pairs if word == "--config-dir"), [])
+    return found or [word for word in typed if word.startswith("--config-dir=")]
 
 
 def _run(path: Path, words: list[str], config_dir: list[str], trust: bool) -> int:

@@ -21,7 +21,7 @@ from dqn_lab._memory import shared_by
 from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
-from dqn_lab.cli._display import engine_note, make_display, show_summary
+from dqn_lab.cli._display import engine_note, make_display, show_summary, trusting
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli.sweep.launch import num_workers
@@ -157,7 +157,8 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
         said, resumes = where_interrupted(experiment, directory)
         error.args, place = (said,), shown(directory)
         if resumes:
-            error.add_note(to_copy("next", shlex.quote(place), "python -m dqn_lab resume", sys.stderr))
+            place = f"{shlex.quote(place)}{trusting(experiment.config)}"
+            error.add_note(to_copy("next", place, "python -m dqn_lab resume", sys.stderr))
         else:
             error.add_note(to_copy("files", place, stream=sys.stderr))
         raise

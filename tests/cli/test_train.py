@@ -17,6 +17,8 @@ from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.report.material import gather
 from dqn_lab.analysis.report.question import Options
 from dqn_lab.cli import _grid
+from dqn_lab.cli._display import trusting
+from dqn_lab.cli._regrid import imported
 from dqn_lab.cli.train import make_directory
 
 
@@ -241,6 +243,15 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
     ):
         (tmp_path / "grid" / "sweep.json").write_text(recorded.replace(before, after))
         assert said in cli("resume", "grid").err
+
+
+def test_what_continues_a_run_of_foreign_code_can_be_copied_as_it_is():
+    assert trusting({"network": {"name": "mine:Net"}}) == " --trust"
+    assert trusting({"network": {"name": "mlp"}}) == ""
+    variants = {"a": ["env.id=my:E"]}
+    grid = {"command": "dqn-lab train -m --config-dir lab", "base": ["network=wide"], "variants": variants}
+    assert imported(grid) == ["--config-dir", "lab", "env.id=my:E"]
+    assert imported({**grid, "command": "dqn-lab train -m", "variants": {"a": []}}) == []
 
 
 def test_a_grid_over_environments_is_labelled_as_typed_with_a_section_for_each(cli, quick):
