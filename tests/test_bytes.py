@@ -64,6 +64,8 @@ def test_a_run_writes_the_bytes_that_were_recorded(configure, tmp_path, name):
     from dqn_lab.cli._plain import Quiet
     from dqn_lab.run import Run
 
+    if name not in RECORDED[arithmetic()]:
+        pytest.skip("changed since this machine's digests were recorded")
     Run(build(configure(*COMPOSITIONS[name])), tmp_path / "run", {}).execute(Quiet())
     assert digest(tmp_path / "run") == RECORDED[arithmetic()][name]
 
