@@ -195,7 +195,8 @@ def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> No
         more = f", … ({len(never)} in all)" if len(never) > LISTED else ""
         said += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
     error.args = (said,)
-    if grid := read_sweep(board.directory):  # it is resumed as a whole, with the run in this process
+    grid = read_sweep(board.directory)
+    if grid and grid["question"] is None:  # it is resumed as a whole, with the run in this process
         place = f"{shlex.quote(shown(board.directory))}{' --trust' if imported(grid) else ''}"
         error.__notes__ = [to_copy("next", place, "python -m dqn_lab resume", sys.stderr)]
         return

@@ -31,7 +31,7 @@ def main(argv: list[str]) -> int:
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
     if (args.run / "multirun.yaml").is_file():
-        why = "its jobs are not recorded: it has one variant, several tasks, or another grid's runs beside it"
+        why = "its jobs are not recorded: it has one variant, or another grid's runs beside it"
         return fail(f"{args.run}: is a grid, and {why}; resume its runs one by one, and run the others again")
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._about import command

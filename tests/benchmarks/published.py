@@ -30,6 +30,11 @@ CHECKPOINT, WINDOW = 1_000, 100  # SLM-Lab's: frames between two of them, and ho
 FEWEST = 5  # runs for a verdict
 
 
+def with_spread(number):
+    """Writes a mean and its standard deviation as their authors do."""
+    return f"{plain(number.mean, 2)} ± {number.std:.2f}"
+
+
 class Seeds(NamedTuple):
     """CleanRL: mean ± standard deviation over seeds of the mean return of a run's last 100 training episodes."""
 
@@ -38,8 +43,7 @@ class Seeds(NamedTuple):
     num_seeds: int = 3
     metric = "last_100"
 
-    def __str__(self):
-        return f"{plain(self.mean, 2)} ± {self.std:.2f}"
+    __str__ = with_spread
 
     def about(self):
         return f"last 100 training episodes, mean ± std of {self.num_seeds} seeds"
@@ -56,8 +60,7 @@ class OneRun(NamedTuple):
     num_episodes: int
     metric = "final_return"
 
-    def __str__(self):
-        return f"{plain(self.mean, 2)} ± {self.std:.2f}"
+    __str__ = with_spread
 
     def about(self):
         return f"one run's final policy, greedy, mean ± std of {self.num_episodes:,} episodes"
