@@ -64,7 +64,7 @@ def is_record(record: Any) -> bool:
     if not isinstance(record, dict) or not isinstance(record.get("config"), dict):
         return False
     scores, progress = record.get("scores") or {}, record.get("progress") or {}
-    parts = [scores, progress, *(record.get(key) or {} for key in ("engine", "versions", "git"))]
+    parts = [scores, progress, *(record.get(key) or {} for key in ("engine", "versions", "git", "sources"))]
     if not isinstance(record.get("status"), str) or not all(isinstance(part, dict) for part in parts):
         return False
     policies = [scores.get(name) or {} for name in ("final", "selected")]

@@ -1,12 +1,16 @@
-"""Modules from outside the package: imported by name, and loaded anew once their files have changed."""
+"""Modules from outside the package: imported by name, and loaded anew once their files have changed.
+
+A run records a digest of each file that it used, so that a later command can say that one has changed since.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +21,7 @@ from dqn_lab.errors import ConfigError
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each module that was imported, as it was then
+_digests: dict[str, str] = {}  # of these files, as they were then
 _places: dict[str, Path] = {}  # the same of modules that were loaded before and are to be loaded anew
 _registered: dict[str, str] = {}  # the environments that these modules registered
 
@@ -48,11 +53,44 @@ def import_outside(name: str) -> ModuleType:
         path = Path(getattr(sys.modules[new], "__file__", None) or "")
         if root is not None and path.is_file() and path.is_relative_to(root) and _is_own(new, path):
             _stamps[new] = path, _stamp(path)
+            _digests[new] = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
             _places.pop(new, None)
     _registered.update(dict.fromkeys(set(_environments()) - known, name))
     if _Finder not in sys.meta_path:
         sys.meta_path.append(_Finder)
     return module
+
+
+def outside_names(config: Mapping[str, Any]) -> set[str]:
+    """Returns the names in a configuration that import code from outside the package: `module:Name`."""
+    # loggers are one level deeper, and change no result
+    parts = [part for part in config.values() if isinstance(part, Mapping)]
+    names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
+    return {name for name in names if ":" in name}
+
+
+def sources(config: Mapping[str, Any]) -> dict[str, str]:
+    """Returns a digest of each of the user's own files that a configuration uses, by module, as they were imported."""
+    found: dict[str, str] = {}
+    left = [name.partition(":")[0] for name in outside_names(config)]
+    while left:
+        name = left.pop()
+        if name in _digests and name in sys.modules and name not in found:
+            found[name] = _digests[name]
+            left += _used_by(sys.modules[name])
+    return dict(sorted(found.items()))
+
+
+def changed_since(record: Mapping[str, Any]) -> list[str]:
+    """Lists the modules whose files have changed since a run began; its code must have been imported."""
+    now, recorded = sources(record["config"]), record.get("sources") or {}
+    return [name for name, digest in recorded.items() if now.get(name, digest) != digest]
+
+
+def _used_by(module: ModuleType) -> Iterator[str]:
+    """Yields the names of the modules from which a module has its names."""
+    for value in vars(module).values():
+        yield value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
 
 
 def forget_changed() -> None:

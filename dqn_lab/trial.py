@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import random
 import traceback
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,10 +20,22 @@ from dqn_lab._global_draws import GlobalDraws
 from dqn_lab.agent import action_problem
 from dqn_lab.build import build
 from dqn_lab.schedule import NEVER, Progress
-from dqn_lab.types import Bootstrap, Bootstrapped, ConfigError, Exploration, Logger, QValues, Stateful, TrainingError
+from dqn_lab.types import (
+    Bootstrap,
+    Bootstrapped,
+    ConfigError,
+    Exploration,
+    Logger,
+    QValues,
+    StateError,
+    Stateful,
+    TrainingError,
+)
 
 LONGEST = 10_000  # environment steps of a trial
 ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
+SAVED = ("exploration", "buffer")  # groups whose components save their state in a `state_dict`
+PLAIN = (bool, int, float, str, bytes, set, np.generic)
 GIVEN = {  # the random numbers that a component is given
     "exploration": "the `draw` that `select` is given",
     "buffer": "the `draws` that `sample` is given",
@@ -36,7 +50,8 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
         config: a validated configuration. Neither it, nor the run, nor global random states are changed.
 
     Returns:
-        a warning for each of them that draws random numbers which it is not given.
+        a warning for each of them that draws random numbers which it is not given, or whose `state_dict` lacks an
+        attribute that has changed.
 
     Raises:
         ConfigError: such a component failed.
@@ -45,9 +60,10 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
     draws = GlobalDraws(set(outside.values()))
     if not outside:
         return []
+    forgotten = list[str]()
     try:
         with _global_states_kept():
-            _play(config, draws)
+            forgotten += _play(config, draws, outside)
     except ConfigError as error:
         if not isinstance(error.__cause__, (AttributeError, TypeError)):
             raise
@@ -56,7 +72,7 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
         pass
     except (Exception, SystemExit) as error:
         raise _failure(error, outside) from error
-    return list(dict.fromkeys(_warning(*found, outside) for found in draws.found))
+    return [*dict.fromkeys(_warning(*found, outside) for found in draws.found), *forgotten]
 
 
 def _warning(module: str, generator: str, owner: type, outside: Mapping[str, str]) -> str:
@@ -85,18 +101,23 @@ def _outside(config: Mapping[str, Any]) -> dict[str, str]:
     return {part: module for part, module in modules.items() if not module.startswith("dqn_lab.")}
 
 
-def _play(config: Mapping[str, Any], draws: GlobalDraws) -> None:
+def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str]) -> list[str]:
     """Steps a scratch copy, in its own environment, until it has made an update.
 
     Args:
         config: a validated configuration.
         draws: watches what is called once all is built; initial weights are drawn from a global generator with a seed.
+        outside: the components to try, as `group=name`.
+
+    Returns:
+        a line for each attribute that a component's `state_dict` lacks.
 
     Raises:
         Exception: whatever a component raises.
     """
     train = {**config["train"], "learning_starts": 1, "interval": 1, "num_updates": 1}
-    scratch = build({**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}})
+    trial = {**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}}
+    scratch, fresh = build(trial), build(trial)
     rollout, agent = scratch.rollout, scratch.agent
     for logger in scratch.loggers:
         _check_methods(logger, Logger)
@@ -114,6 +135,39 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws) -> None:
             agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
         finally:
             env.close()
+        with contextlib.closing(fresh.rollout):
+            return _forgotten(rollout, fresh.rollout, outside)
+
+
+def _forgotten(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
+    """Saves a rollout's state, loads it into a fresh one, and says which attributes of its components differ."""
+    try:
+        fresh.load_state_dict(copy.deepcopy(rollout.state_dict()))
+    except StateError:  # due to the environment, of which the run will warn
+        return []
+    lines = []
+    for part in outside:
+        group = part.partition("=")[0]
+        if group not in SAVED:
+            continue
+        before, after = (vars(getattr(each.agent, group)) for each in (rollout, fresh))
+        if names := [name for name in before if not _same(before[name], after.get(name), group)]:
+            what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
+            lines.append(f"{part}: {what} not in its `state_dict`; a run that is resumed may go on differently")
+    return lines
+
+
+def _same(one: Any, other: Any, group: str) -> bool:
+    """Returns whether two attributes are equal, or of a kind that cannot be compared."""
+    if isinstance(one, (np.ndarray, Tensor)):  # a buffer's may have rows that were never written
+        arrays = np.asarray(one), np.asarray(other)
+        return group == "buffer" or np.array_equal(*arrays, equal_nan=arrays[0].dtype.kind == "f")
+    if isinstance(one, Mapping):
+        one, other = list(one.items()), list(other.items()) if isinstance(other, Mapping) else other
+    if isinstance(one, (list, tuple, deque)):
+        alike = isinstance(other, (list, tuple, deque)) and len(one) == len(other)
+        return alike and all(_same(*pair, group) for pair in zip(one, other, strict=True))
+    return one == other or one != one if isinstance(one, PLAIN) else True  # NaN differs from itself
 
 
 def _check_methods(part: object, *contracts: type) -> None:

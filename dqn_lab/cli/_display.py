@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._compiling import compiling
+from dqn_lab._outside import outside_names
 from dqn_lab.cli import COMPILING, status
 from dqn_lab.cli._pace import Pace
 from dqn_lab.cli._plain import Notebook, Quiet, say
@@ -33,6 +34,7 @@ class _Live(Quiet):
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.returns: deque[float] = deque(maxlen=20)
+        self.explored: dict[str, float] = {}  # what the exploration reported of the last episode
         self.progress = Progress()
         self.pace = Pace()
 
@@ -61,6 +63,8 @@ class _Live(Quiet):
         """Follows the run."""
         self.progress = stride.after
         self.returns.extend(float(row["return"] or 0.0) for row in stride.episodes)
+        for row in stride.episodes[-1:]:
+            self.explored = {name: float(row[name] or 0.0) for name in self.experiment.agent.exploration.columns}
 
     def share(self) -> float:
         """Returns the share of the budget that is spent, in [0, 1]."""
@@ -74,7 +78,7 @@ class _Live(Quiet):
             mean = sum(self.returns) / len(self.returns)
             parts.append((f"return {mean:z.4g}" if short else f"return {self.returns[-1]:z.4g}", 5))
             parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:z.4g})", 5)
-        for name, value in self.experiment.agent.exploration.report(at).items():
+        for name, value in self.explored.items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
         while width is not None and len(parts) > 1 and len("  ".join(text for text, _ in parts)) > width:
@@ -257,14 +261,6 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
 def trusting(config: Mapping[str, Any]) -> str:
     """Returns ` --trust`, for a command to copy, if a configuration imports code from outside the package."""
     return " --trust" if outside_names(config) else ""
-
-
-def outside_names(config: Mapping[str, Any]) -> set[str]:
-    """Returns the names in a configuration that import code from outside the package: `module:Name`."""
-    # loggers are one level deeper, and are not needed to play
-    parts = [part for part in config.values() if isinstance(part, Mapping)]
-    names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
-    return {name for name in names if ":" in name}
 
 
 def engine_note(experiment: Experiment) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
+from dqn_lab._outside import sources
 from dqn_lab.cli import _hydra, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
@@ -92,7 +93,7 @@ def carry_out(
     from dqn_lab.run import Run
 
     begin = Run.resume if (directory / RUN).exists() else Run
-    run = begin(experiment, directory.absolute(), about())
+    run = begin(experiment, directory.absolute(), {**about(), "sources": sources(experiment.config)})
     try:
         with contextlib.chdir("."), show(experiment) as display:
             return run.execute(display)

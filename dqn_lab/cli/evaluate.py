@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.progress import track
 
-from dqn_lab._outside import forget_changed
+from dqn_lab._outside import forget_changed, outside_names
 from dqn_lab.cli import fail
-from dqn_lab.cli._display import outside_names
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, open_policy
 from dqn_lab.cli._runs import check_run

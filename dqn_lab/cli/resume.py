@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._outside import changed_since
 from dqn_lab.cli import fail, status, warn
 from dqn_lab.cli._about import COMMAND
 from dqn_lab.cli._parser import Parser, add_trust
@@ -119,7 +120,8 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
             "env": _as_it_was(config["env"], record["config"]["env"]),
         }
     )
-    return dataclasses.replace(experiment, config=config)
+    new = [f"{name} has changed since the run began; it goes on with the new code" for name in changed_since(record)]
+    return dataclasses.replace(experiment, config=config, warnings=[*experiment.warnings, *new])
 
 
 def begin_again(directory: Path) -> list[str]:

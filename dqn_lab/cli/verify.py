@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from dqn_lab._outside import changed_since, outside_names
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
@@ -153,8 +154,17 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
         yield f"  the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
     if "engine here" in record:
         yield f"  the engine was {record['engine']['name']}, is {record['engine here']} here"
+    for name in changed_since(record):
+        yield f"  {name} has changed since the run began"
     if record.get("resumed"):
-        yield "  the run was resumed, maybe with another budget or other evaluations"
+        yield f"  the run was resumed{_why_it_may_differ(record)}"
+
+
+def _why_it_may_differ(record: dict[str, Any]) -> str:
+    """Says what makes a resumed run different from the same run without a stop: another budget, or a lacking state."""
+    if outside := sorted(outside_names(record["config"])):
+        return f": a `state_dict` of {', '.join(outside)} may lack something that changes during a run"
+    return ", maybe with another budget or other evaluations"
 
 
 def _commit(git: dict[str, Any] | None) -> str:

@@ -329,6 +329,24 @@ class Fair(Greedy):
         q_values()
         return int(draw() * self.num_actions)
 
+class Counting(Greedy):
+    def __init__(self, num_actions):
+        super().__init__(num_actions)
+        self.counts, self.last, self.kept, self.never = np.zeros(num_actions), [], 0, float("nan")
+
+    def select(self, q_values, draw, env_index, progress):
+        action = int(draw() * self.num_actions)
+        self.counts[action] += 1
+        self.kept += 1
+        self.last = [(action, progress.step)]
+        return action
+
+    def state_dict(self):
+        return {"kept": self.kept}
+
+    def load_state_dict(self, state):
+        self.kept = state["kept"]
+
 class Noise(Max):
     def __call__(self, q_values, action):
         return super().__call__(q_values, action + 0 * torch.randint(2, action.shape))
@@ -365,8 +383,9 @@ def drawing(configure, tmp_path, monkeypatch):
     ({"bootstrap": "Noise"}, ["bootstrap=drawing_parts:Noise: draws from torch's global generator, which"]),
     ({"exploration": "Fair", "bootstrap": "Noise"}, ["bootstrap=drawing_parts:Noise: draws from torch's"]),
     ({"exploration": "Fair"}, []),
+    ({"exploration": "Counting"}, ["exploration=drawing_parts:Counting: counts, last are not in its `state_dict`; a "]),
 ])  # fmt: skip
-def test_a_component_that_draws_from_a_global_generator_is_named(drawing, names, warnings):
+def test_a_component_that_a_resumed_run_cannot_restore_is_named(drawing, names, warnings):
     import random
 
     import numpy as np
@@ -389,3 +408,23 @@ def test_probabilities_that_are_none_are_found_in_a_trial(drawing, name, said):
         ConfigError, match=f"^bootstrap=drawing_parts:{name}: its probabilities {said}; must be at leas"
     ):
         rehearse(drawing(bootstrap=name))
+
+
+def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
+    (tmp_path / "mine.py").write_text("from helping import Half\n\nclass Mine(Half): ...\n")
+    (tmp_path / "helping.py").write_text("from dqn_lab.buffer.uniform import Uniform\n\nclass Half(Uniform): ...\n")
+    (tmp_path / "buffer").mkdir()
+    (tmp_path / "buffer" / "mine.yaml").write_text("name: mine:Mine\ncapacity: 1000\n")
+    (tmp_path / "ask.yaml").write_text("question: Mine?\nvariants: {mine: [buffer=mine], own: []}\nseeds: [0, 1]\n")
+    ask = ("sweep", "ask.yaml", "--config-dir", ".", *QUICK)
+    assert "has changed" not in dqn_lab(*ask, cwd=tmp_path).stderr
+    assert "has changed" not in dqn_lab(*ask, cwd=tmp_path).stderr
+    (tmp_path / "helping.py").write_text((tmp_path / "helping.py").read_text() + "\nNUMBER = 1\n")
+    again = dqn_lab(*ask, cwd=tmp_path)
+    said = "warning: helping has changed since 2 runs here began, which are kept; to run everything with the new code, "
+    assert said in " ".join(again.stderr.split())
+    assert "0 of 4 jobs to run" in again.stdout
+    (run,) = (tmp_path / "outputs" / "sweeps").glob("ask*/buffer=mine,seed=0-*")
+    resumed = dqn_lab("resume", run, "episodes=8", "--trust", cwd=tmp_path)
+    assert "helping has changed since the run began; it goes on with the new code" in " ".join(resumed.stderr.split())
+    assert resumed.returncode == 0, resumed.stderr

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dqn_lab._outside import changed_since
+from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved_states
 
+SETTLED = ("completed", "running")  # states of jobs that are not run again
+KEPT = (*SETTLED, "interrupted")
 CIRCUMSTANCES = ("started", "versions", "git")  # the asking process's; each run's record has its own
 
 
@@ -67,6 +72,19 @@ def state(job: Job, directory: Path) -> str:
     if identity(record["config"]) != job.hash:
         return "another run's"
     return str(record["status"])
+
+
+def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
+    """Returns a line for each of the user's files that has changed since runs which are kept were made with it."""
+    counts: Counter[str] = Counter()
+    for job in jobs:
+        if state(job, directory) in KEPT:
+            counts.update(changed_since(read_record(directory / job.directory)))
+    return [
+        f"{name} has changed since {number_of(count, 'run')} here began, which {'is' if count == 1 else 'are'} kept; "
+        "to run everything with the new code, choose another directory with --dir"
+        for name, count in counts.items()
+    ]
 
 
 def goes_on(job: Job, directory: Path) -> bool:

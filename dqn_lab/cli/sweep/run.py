@@ -20,7 +20,7 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
-from dqn_lab.cli.sweep.ledger import add_to, goes_on, read_ledger, state
+from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question, read_typed
 from dqn_lab.cli.sweep.search import check_search, run_search
@@ -28,7 +28,6 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import safe_name, set_aside, write_sweep
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
-SETTLED = ("completed", "running")  # states of jobs that are not run again
 LONGEST = 160  # characters of a directory's name
 
 
@@ -73,7 +72,7 @@ def run_sweep(question: Question, args: argparse.Namespace) -> Outcome:
     old = read_ledger(directory)
     described = _describe(question, plan, typed.base)
     ledger = add_to(old, described, directory)
-    warn(*plan.warnings)
+    warn(*plan.warnings, *changed_code(once(plan.jobs), directory))
     if args.dry_run:
         return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
