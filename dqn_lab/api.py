@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab.cli import _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
-from dqn_lab.cli._display import make_display
+from dqn_lab.cli._display import engine_note, make_display
+from dqn_lab.cli._plain import say
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
@@ -152,6 +153,8 @@ def train(
         experiment = _jobs.prepare(config)
         for warning in experiment.warnings:
             warnings.warn(warning, UserWarning, stacklevel=2)
+        if note := engine_note(experiment):
+            say(note)
         wanted = Path(config.hydra.run.dir) if directory is None else Path(directory)
         path = make_directory(wanted, bump=directory is None)
         with log_file(path / "train.log"), _ends_explained(experiment, path):

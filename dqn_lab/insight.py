@@ -74,7 +74,7 @@ class _Look:
 
 
 def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Region | None:
-    """Returns the range of states in greedy and random play, from the 1st to the 99th percentile with a margin.
+    """Returns the range of states in play, 1st to 99th percentile, with a margin that stays inside the space's bounds.
 
     Args:
         experiment: the experiment whose environment is used.
@@ -99,7 +99,8 @@ def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Reg
     low = np.min([np.percentile(group, 1, axis=0) for group in groups], axis=0)
     high = np.max([np.percentile(group, 99, axis=0) for group in groups], axis=0)
     margin = np.where(high > low, 0.1 * (high - low), 0.5)
-    return low - margin, high + margin
+    space: Any = look.space  # a Box: others have no continuous numbers
+    return np.maximum(low - margin, space.low), np.minimum(high + margin, space.high)
 
 
 def look_into(

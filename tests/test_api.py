@@ -172,7 +172,7 @@ def test_a_mistake_is_answered_in_pythons_words(tmp_path):
     mistakes = {
         "config_dir=nowhere: no such directory": lambda: dqn_lab.train(config_dir="nowhere"),
         "(config_dir=DIR)": lambda: dqn_lab.train("network=my_parts:Mine"),
-        "given with config_dir": lambda: dqn_lab.train("env.id=my_envs:Mine-v0"),
+        "given with config_dir": lambda: dqn_lab.train("env.id=their_envs:Mine-v0"),
         "dqn_lab.sweep, with a question": lambda: dqn_lab.train("target.interval=1,2"),
         "quick=True: the file has no": lambda: dqn_lab.sweep("works.yaml", quick=True),
         "a grid is a question too": lambda: dqn_lab.sweep("works.yaml", "target.interval=1,2"),

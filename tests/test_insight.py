@@ -124,6 +124,14 @@ def test_a_plane_holds_the_other_dimensions_and_has_the_networks_values(configur
     assert plane.x[0] < -0.1 < 0.1 < plane.x[-1]  # as far as a pole falls
 
 
+def test_a_plane_ends_where_the_states_do(configure):
+    experiment = build(configure("env=mountain_car"))
+    low, high = insight.find_region(experiment, insight.play_walks(experiment, [1]), 0)
+    assert low.min() >= -1.2
+    assert high[0] <= 0.6
+    assert -0.07 <= low[1] < high[1] <= 0.07 + 1e-6
+
+
 @pytest.mark.parametrize(
     ("env", "charts", "states"), [("frozen_lake", 1, 11), ("cliff_walking", 1, 37), ("taxi", 8, 25)]
 )

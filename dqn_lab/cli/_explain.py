@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,9 +12,10 @@ from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dqn_lab._nearest import nearest
+from dqn_lab._nearest import did_you_mean, nearest
 from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _overrides
+from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys
 from dqn_lab.cli._translations import HINTS, OPTIONS, SYNONYMS, written
@@ -21,6 +23,7 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
 
 MOST_HOLDERS = 3
+GYMNASIUMS = re.compile(r"([\w.]+:)?([\w-]+/)?[\w.-]+-v\d+")  # names of environments there
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -197,7 +200,20 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     custom = f"; a custom one is named in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
     empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
     meant = OPTIONS.get(group, {}).get(name, name)
-    return f"{where}{what}: no such option; {nearest(meant, choices)}{custom}{empty}"
+    near = did_you_mean(meant, choices)
+    elsewhere = "" if near or name == "none" else _elsewhere_right(group, name)
+    unknown = not (near or elsewhere or custom or empty or CONFIG_DIR in os.environ)
+    mine = "; is it an option of your own? then add --config-dir DIR" if unknown else ""
+    return f"{where}{what}: no such option; {elsewhere}{nearest(meant, choices)}{custom}{empty}{mine}"
+
+
+def _elsewhere_right(group: str, name: str) -> str:
+    """Asks whether a word was meant that is right elsewhere: in another group, as a switch, or as Gymnasium's name."""
+    if group == "env" and GYMNASIUMS.fullmatch(name):
+        return f"did you mean env.id={name}? "
+    found = [f"{each}={name}" for each in (*GROUPS, "experiment") if each != group and name in options(each)]
+    found += [f"{group}.{name}=true" for option in options(group) if keys(group, option).get(name) is False][:1]
+    return f"did you mean {' or '.join(found)}? " if found else ""
 
 
 def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:

@@ -9,10 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from dqn_lab.cli import _overrides, fail
-from dqn_lab.cli._text import shown
+from dqn_lab.cli._plain import say
+from dqn_lab.cli.sweep.board import Board, Watch, show_results
+from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, SWEEP, override_key, read_record, saved_states, set_aside
 
+SILENT = "display=none"  # one table shows all jobs
 SIGNALLED = 128  # exit codes from here on are a signal's
 
 
@@ -31,18 +36,24 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
         return fail(f"this grid imports code: {' '.join(outside)}; if you trust it, add --trust")
     jobs = {row["directory"]: row for row in grid["jobs"]}
     left = [name for name in jobs if _status(directory / name) not in ("completed", "running")]
-    print(f"{len(left)} of {len(jobs)} jobs to run", flush=True)
+    say(f"{len(left)} of {len(jobs)} jobs to run")
+    board = Board("", [_job(row) for row in jobs.values()], directory)
+    board.expect(left)
     code = 0
-    for name in left:
-        row, path = jobs[name], directory / name
-        words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _is_the_jobs(text)]
-        code = max(code, _run(path, [*words, f"seed={row['seed']}"], config_dir, trust))
-        if code > SIGNALLED:
-            return code
-    done = sum(_status(directory / name) == "completed" for name in jobs)
-    place = shown(directory)
-    print(f"\n{done} of {len(jobs)} jobs completed in {place}\nnext      python -m dqn_lab report {shlex.quote(place)}")
-    return max(code, int(done < len(jobs)))
+    with Watch(board, Console()):
+        for name in left:
+            row = jobs[name]
+            words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _is_the_jobs(text)]
+            code = max(code, _run(directory / name, [*words, f"seed={row['seed']}"], config_dir, trust))
+            if code > SIGNALLED:
+                break
+    show_results(board, {}, hint=code < SIGNALLED)
+    return max(code, board.code())
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    variant, seed, name = row["variant"], row["seed"], row["directory"]
+    return Job(variant=variant, seed=seed, hash=str(row.get("hash")), directory=name, overrides=())
 
 
 def imported(grid: Mapping[str, Any]) -> list[str]:
@@ -63,10 +74,10 @@ def _run(path: Path, words: list[str], config_dir: list[str], trust: bool) -> in
     from dqn_lab.cli import resume, train
 
     if _status(path) == "interrupted" and saved_states(path):
-        return resume.main([os.fspath(path), *(["--trust"] if trust else [])])
+        return resume.main([os.fspath(path), SILENT, *(["--trust"] if trust else [])])
     if (path / RUN).exists():
         set_aside(path)
-    return train.main([*words, *config_dir, f"hydra.run.dir={_overrides.quote(os.fspath(path))}"])
+    return train.main([*words, SILENT, *config_dir, f"hydra.run.dir={_overrides.quote(os.fspath(path))}"])
 
 
 def _status(path: Path) -> str | None:
@@ -92,4 +103,4 @@ def _names_code(override: str) -> bool:
 def _is_the_jobs(override: str) -> bool:
     """Returns whether an override says what a job does, not how jobs are launched."""
     key = override_key(override)
-    return key != "seed" and not key.startswith(("hydra.", "hydra/"))
+    return key not in ("seed", "display") and not key.startswith(("hydra.", "hydra/"))

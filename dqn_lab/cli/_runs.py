@@ -1,4 +1,4 @@
-"""Checks that a path is a run, and suggests runs if it is not."""
+"""Checks that a path is a run, or exists, and suggests others if not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN
+from dqn_lab.records import RUN, SWEEP
 
 SHOWN = 3  # runs that an error lists
 MOST = 1_000  # runs that are counted
@@ -37,9 +37,22 @@ def check_run(path: Path) -> None:
     raise ConfigError(f"{path}: no run here (there is no readable {RUN})")
 
 
-def _listed(directory: Path, words: str) -> str:
-    """Lists some runs below a directory, the newest first; nothing if there are none."""
-    found = list(itertools.islice(directory.rglob(RUN), MOST))
+def check_results(*paths: Path) -> None:
+    """Checks that paths exist.
+
+    Raises:
+        ConfigError: one does not; the message lists sweeps, or runs if there are none.
+    """
+    for path in paths:
+        if not path.exists():
+            below = Path("outputs")
+            there = _listed(below, "; sweeps here: ", SWEEP) or _listed(below, "; runs here: ")
+            raise ConfigError(f"{path}: no such directory{there}")
+
+
+def _listed(directory: Path, words: str, name: str = RUN) -> str:
+    """Lists some directories with a file of this name, the newest first; nothing if there are none."""
+    found = list(itertools.islice(directory.rglob(name), MOST))
     found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     if not found:
         return ""

@@ -13,7 +13,9 @@ from typing import Any
 
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, directory
+from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import fitting, to_copy
+from dqn_lab.errors import ConfigError
 
 SECONDS, WIDTH = 10, 320  # greatest length, and width in pixels, of a variant's film
 
@@ -47,8 +49,9 @@ def write(
     from dqn_lab.analysis.report.write import write_report
 
     try:
+        check_results(*paths)
         report = write_report(*paths, out=out, options=Options(**options), shoot=shoot)
-    except (AnalysisError, RenderingError) as error:
+    except (AnalysisError, ConfigError, RenderingError) as error:
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", code=1)

@@ -27,6 +27,10 @@ EXTRAS = {
     "MinAtar": ("minatar.gym", "minatar"),
     "ALE": ("ale_py", "atari"),
 }
+OTHERS = (  # not suggested: without a class of their own, or with continuous actions, as all of MuJoCo's
+    "phys2d/", "tabular/", "Pendulum-", "MountainCarContinuous-", "LunarLanderContinuous-", "BipedalWalker",
+    "CarRacing-",
+)  # fmt: skip
 PARTS = ("box2d",)  # extras of the same name as Gymnasium's
 
 Implementation = Literal["auto", "compiled", "gymnasium"]
@@ -262,7 +266,7 @@ def _known(id: str) -> list[str]:
     modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
                for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
     own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
-    return own or [name for name in gymnasium.registry if not name.startswith(("phys2d/", "tabular/"))]
+    return own or [name for name, origin in modules.items() if not name.startswith(OTHERS) and ".mujoco." not in origin]
 
 
 def _missing(id: str, error: ModuleNotFoundError) -> str:

@@ -42,6 +42,14 @@ MISTAKES = {
     "prioritized_replay=true": "prioritized_replay=true: no such key; write buffer=prioritized",
     "end_e=0.1": "end_e=0.1: no such key; did you mean exploration.end?",
     "network=cnn": "network=cnn: no such option; did you mean nature_cnn?",
+    "network=double": "network=double: no such option; did you mean bootstrap=double? choices: minatar_cnn, ",
+    "network=dueling": "network=dueling: no such option; did you mean experiment=dueling or network.dueling=true? ",
+    "network=dqn": "network=dqn: no such option; did you mean experiment=dqn? choices: ",
+    "network=wide": "network=wide: no such option; choices: minatar_cnn, mlp120x84, mlp24, mlp256, mlp64, nature_cnn, "
+                    "table; is it an option of your own? then add --config-dir DIR",
+    "env=MyEnv-v0": "env=MyEnv-v0: no such option; did you mean env.id=MyEnv-v0? choices: ",
+    "env.id=Nope-v0": "env.id=Nope-v0: no such Gymnasium environment; choices: CartPole-v0, CartPole-v1, "
+                      "MountainCar-v0, Acrobot-v1, ",
     "target=soft": "target=soft: no such option; did you mean polyak?",
     "env.rungs=4": "env.rungs=4: no such key; choices: name, id, ",
     "--learning-rate=1e-3": "unrecognized arguments: --learning-rate=1e-3; a key is set without dashes: "

@@ -148,7 +148,7 @@ def test_a_grid_whose_display_is_typed_shows_each_job_as_a_single_run(cli, quick
 def test_what_is_said_of_all_jobs_is_said_once(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     slow = cli("train", "-m", *words, "experiment=q_learning_cartpole", "steps=200", "seed=range(2)")
-    assert slow.out.count("not fused") == 1
+    assert slow.out.count("because fused, ") == 1
 
 
 def test_a_grid_of_seeds_is_named_by_what_its_jobs_have_in_common(cli, quick):
@@ -227,7 +227,9 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
     assert outcome.err.endswith("next      python -m dqn_lab resume grid\n")
     resumed = cli("resume", "grid")
     assert (resumed.code, resumed.out.splitlines()[0]) == (0, "3 of 4 jobs to run")
-    assert "4 of 4 jobs completed in grid" in resumed.out
+    assert resumed.out.count("mean final return") == 2
+    assert "4 of 4 jobs completed" in resumed.out
+    assert "trained" not in resumed.out  # one table in place of three summaries
     rows = [{path.parent.name: path.read_bytes() for path in (tmp_path / name).glob("*/episodes.csv")}
             for name in ("grid", "whole")]  # fmt: skip
     assert rows[0] == rows[1]
@@ -441,9 +443,10 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
 def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
-    said = "engine torch, not fused (many times as fast for small networks): does not run network=table, only mlp\n"
+    fused = "fused, which is many times as fast for small networks, does not run network=table, only mlp"
+    said = f"engine=torch, because {fused}\n"
     assert slow.out.startswith(said)
-    assert "not fused" not in cli("train", *words).out
+    assert "because fused, " not in cli("train", *words).out
 
 
 def test_an_engine_that_is_the_fastest_for_wide_layers_is_no_news(cli, quick):

@@ -72,6 +72,11 @@ class Board:
         if self.first is None and self.done() > self.before:
             self.first = time.perf_counter(), self.done()
 
+    def expect(self, names: Iterable[str]) -> None:
+        """Counts runs as waiting that were interrupted before, and are about to go on."""
+        self.status.update(dict.fromkeys(names, "waiting"))
+        self.before = self.done()
+
     def count(self, status: str) -> int:
         """Counts the runs with a status."""
         return sum(each == status for each in self.status.values())

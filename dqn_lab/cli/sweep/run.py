@@ -151,6 +151,7 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
     waiting = _prepare_directories(question, plan, directory)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
+    board.expect(job.directory for job in waiting)
     try:
         if waiting:
             with _interrupt.after(lambda: close(waiting, directory)), Watch(board, Console()):
