@@ -31,7 +31,7 @@ COMMANDS = {
     "components": "list what can be chosen: options, parameters, defaults and ranges",
 }
 
-COMPILING = "compiling for this machine"
+COMPILING = "compiling for this machine, once (10 to 60 s)"
 _status = ""
 
 

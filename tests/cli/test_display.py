@@ -145,7 +145,7 @@ def test_the_speed_and_the_time_left_leave_compiling_out(configure, clock, capsy
         clock.now += 2
         lines.stride(ended(300))
     first, second = capsys.readouterr().out.splitlines()
-    assert first == "compiling for this machine …"
+    assert first == "compiling for this machine, once (10 to 60 s) …"
     assert "100 steps/s  0:07 left" in second
 
 
@@ -158,7 +158,7 @@ def test_a_bar_says_that_it_compiles_and_leaves_it_out(configure, clock):
         with _display.compiling:
             _display.compiling.begin()
             clock.now += 50
-        assert "compiling for this machine …" in screen.getvalue()
+        assert "compiling for this machine, once (10 to 60 s) …" in screen.getvalue()
         clock.now += 2
         bar.stride(ended(200))
         assert (bar.smooth_rate, bar.pace.seconds_left(0.2)) == (100, 8)
