@@ -25,7 +25,7 @@ def test_a_bar_fits_its_terminal_and_keeps_what_matters_most(configure, width, n
     with bar:
         bar.start()
         bar.drawn -= 10  # seconds ago
-        row = {"episode": 249, "step": 11_500, "return": 187.0}
+        row = {"episode": 249, "step": 11_500, "return": 187.0, "epsilon": 0.99}
         bar.stride(Stride(Progress(), Progress(11_500, 250, 11_000), (row,)))
         line = last(screen)
     assert len(line.rstrip()) <= width
@@ -49,7 +49,7 @@ def test_a_bar_does_not_move_what_stands_beside_it(configure, width):
     places = set()
     with bar:
         for step, episode, score in ((50, 2, 9.0), (9_999, 99, 123.456), (90_000, 1_000, -1234.5)):
-            row = {"episode": episode, "step": step, "return": score}
+            row = {"episode": episode, "step": step, "return": score, "epsilon": 0.99}
             bar.stride(Stride(Progress(), Progress(step, episode, step), (row,)))
             bar._draw(bar.drawn + 1)
             line = last(screen)
@@ -60,7 +60,7 @@ def test_a_bar_does_not_move_what_stands_beside_it(configure, width):
 
 def test_the_lines_of_a_narrow_terminal_fit(configure, capsys):
     display = Lines(build(configure("experiment=cartpole", "logger=csv")), width=80)
-    row = {"episode": 249, "step": 11_500, "return": 187.0}
+    row = {"episode": 249, "step": 11_500, "return": 187.0, "epsilon": 0.99}
     display.stride(Stride(Progress(), Progress(11_500, 250, 11_000), (row,)))
     (line,) = capsys.readouterr().out.splitlines()
     assert len(line) < 80
@@ -98,7 +98,9 @@ def test_a_bar_shows_no_time_left_once_only_evaluations_remain(configure):
 def test_words_without_a_limit_are_whole(configure):
     bar = Bar(build(configure("logger=csv")), Console(file=io.StringIO(), width=120))
     bar.stride(Stride(Progress(), NEVER._replace(step=5, episode=1, updates=0), ()))
-    assert bar.words(12.0) == "episode 1  step 5  ε 0.99  12 steps/s"
+    assert bar.words(12.0) == "episode 1  step 5  12 steps/s"  # no episode has ended
+    bar.stride(ended(6))
+    assert bar.words(12.0) == "episode 1  step 6  return 1 (last 1: 1)  ε 0.99  12 steps/s"
     assert bar.words(12.0, 12) == "step 5  12/s"
 
 
@@ -128,7 +130,7 @@ def clock(monkeypatch):
 
 
 def ended(step):
-    return Stride(Progress(), Progress(step, 1, 0), ({"episode": 0, "step": step, "return": 1.0},))
+    return Stride(Progress(), Progress(step, 1, 0), ({"episode": 0, "step": step, "return": 1.0, "epsilon": 0.99},))
 
 
 def test_the_speed_and_the_time_left_leave_compiling_out(configure, clock, capsys):
