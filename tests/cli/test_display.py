@@ -99,9 +99,9 @@ def test_words_without_a_limit_are_whole(configure):
     bar = Bar(build(configure("logger=csv")), Console(file=io.StringIO(), width=120))
     bar.stride(Stride(Progress(), NEVER._replace(step=5, episode=1, updates=0), ()))
     assert bar.words(12.0) == "episode 1  step 5  12 steps/s"  # no episode has ended
+    assert bar.words(12.0, 12) == "step 5  12/s"
     bar.stride(ended(6))
     assert bar.words(12.0) == "episode 1  step 6  return 1 (last 1: 1)  ε 0.99  12 steps/s"
-    assert bar.words(12.0, 12) == "step 5  12/s"
 
 
 def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
