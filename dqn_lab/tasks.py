@@ -24,7 +24,7 @@ TASKS = {
     "CartPole-v1": Task((0.0, 500.0), 475.0),
     "Acrobot-v1": Task((-500.0, 0.0), -100.0),
     "MountainCar-v0": Task((-200.0, 0.0), -110.0),
-    "LunarLander-v3": Task((-1000.0, 320.0), practical=True),  # the shaping reward is unbounded
+    "LunarLander-v3": Task((-1000.0, 320.0), 200.0, practical=True),  # the shaping reward is unbounded
     "FrozenLake-v1": Task((0.0, 1.0), indifferent=("kwargs.map_name", "kwargs.is_slippery", "max_episode_steps")),
     "FrozenLake8x8-v1": Task((0.0, 1.0), indifferent=("kwargs.is_slippery", "max_episode_steps")),
     "Taxi-v4": Task((-2000.0, 20.0), indifferent=("kwargs.",)),  # 200 steps of −10; 20 if the first step is the last

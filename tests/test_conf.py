@@ -86,6 +86,7 @@ def test_every_experiment_composes_builds_and_opens_with_its_command(configure, 
 
 @pytest.mark.parametrize(("folder", "task", "steps"), [
     ("acrobot", "Acrobot-v1", 100_000), ("mountain_car", "MountainCar-v0", 120_000),
+    ("lunar_lander", "LunarLander-v3", 300_000),
     ("atari", "ALE/Breakout-v5", 50_000_000),
 ])  # fmt: skip
 def test_a_folders_experiments_are_of_its_task(configure, folder, task, steps):
