@@ -150,7 +150,7 @@ def _forgotten(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
         group = part.partition("=")[0]
         if group not in SAVED:
             continue
-        before, after = (vars(getattr(each.agent, group)) for each in (rollout, fresh))
+        before, after = (getattr(getattr(each.agent, group), "__dict__", {}) for each in (rollout, fresh))
         if names := [name for name in before if not _same(before[name], after.get(name), group)]:
             what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
             lines.append(f"{part}: {what} not in its `state_dict`; a run that is resumed may go on differently")
