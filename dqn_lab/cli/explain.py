@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._paths import GROUPS
 from dqn_lab.cli import fail
+from dqn_lab.cli._options import options
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import to_copy
@@ -78,6 +80,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _is_path(word: str) -> bool:
+    """Returns whether a word is a run's directory, whose name holds overrides of its own, and not an override."""
+    key, equals, _ = word.partition("=")
+    return not equals or ("/" in key and not key.startswith("hydra/")) or Path(word).is_dir()
+
+
 def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     """Composes what is explained, and the compositions it is compared with."""
     from dqn_lab.build import validate
@@ -90,11 +98,14 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     def compose(*overrides: str) -> dict[str, Any]:
         return validate(_compose.plain(_compose.compose_config(list(overrides))))
 
-    run = Path(args.what[0]) if len(args.what) == 1 and "=" not in args.what[0] else None
-    if run is None and any("=" not in word for word in args.what):
-        word = next(word for word in args.what if "=" not in word)
-        raise ConfigError(f"{word}: must be one run's directory, or overrides of the form key=value")
+    others = [word for word in args.what if _is_path(word)]
+    run = Path(others[0]) if len(args.what) == len(others) == 1 else None
+    if run is None and others:
+        raise ConfigError(f"{others[0]}: must be one run's directory, or overrides of the form key=value")
     if run is not None:
+        meant = [f"{group}={run}" for group in ("experiment", *GROUPS) if str(run) in options(group)]
+        if meant and not run.exists():
+            raise ConfigError(f"{run}: is not KEY=VALUE; did you mean {' or '.join(meant)}?")
         check_run(run)
         record = read_record(run)
         check_trust(record["config"], record, args.trust)

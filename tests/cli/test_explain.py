@@ -42,12 +42,21 @@ def test_a_custom_component_is_explained_from_its_directory(cli):
     )
 
 
+def test_a_run_is_explained_by_the_name_that_train_gave_it(cli, quick, tmp_path):
+    cli("train", *quick, "network.hidden=[8]")
+    (run,) = (tmp_path / "outputs").glob("*/*network.hidden=8*")
+    assert "8" in cli("explain", run.relative_to(tmp_path)).out
+    assert cli("explain", run.relative_to(tmp_path)).code == 0
+
+
 def test_bad_input_is_one_line(cli, tmp_path):
     (tmp_path / "file").touch()
     for words, problem in {
         ("nothing",): "nothing: no such directory",
         ("netwrok=mlp24",): "netwrok=mlp24: no such key; did you mean network",
         ("a", "b"): "a: must be one run's directory, or overrides of the form key=value",
+        ("rainbow",): "rainbow: is not KEY=VALUE; did you mean experiment=rainbow?",
+        ("outputs/a=b",): "outputs/a=b: no such directory",
         ("target.interval=0",): "target.interval=0: must be greater than 0",
         ("--html", "file/page.html"): "file/page.html: cannot be written: ",
     }.items():
