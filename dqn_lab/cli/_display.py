@@ -76,8 +76,8 @@ class _Live(Quiet):
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
-            parts.append((f"return {mean:z.4g}" if short else f"return {self.returns[-1]:z.4g}", 5))
-            parts[-1] = parts[-1] if short else (f"{parts[-1][0]} (last {len(self.returns)}: {mean:z.4g})", 5)
+            last = f"return {_four(self.returns[-1])} (last {len(self.returns)}: {_four(mean)})"
+            parts.append((f"return {_four(mean)}" if short else last, 5))
         for name, value in self.explored.items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
@@ -214,6 +214,11 @@ class Lines(_Live):
         say(_evaluated(row, label))
 
 
+def _four(value: float) -> str:
+    """Writes a number with four digits; what only rounding has left of it is 0."""
+    return f"{round(value, 9):z.4g}"
+
+
 def _evaluated(row: Row, label: str) -> str:
     score = score_text(float(row["return_mean"] or 0.0), float(row["return_std"] or 0.0))
     return f"step {row['step']:,}, {label}: {score} over {row['episodes']} episodes"
@@ -275,7 +280,7 @@ def engine_note(experiment: Experiment) -> str:
         return ""
     why = "; ".join(support.refusals(support.configured(experiment.config)))
     fused = "fused, which is many times as fast for small networks,"
-    return why and fitting(f"engine={engine.name}, because {fused} {why}", 2)
+    return why and fitting(f"engine={engine.name}, because {fused} {why.replace('; does not run', '; nor')}", 2)
 
 
 def _mean(score: dict[str, Any]) -> str:

@@ -104,6 +104,8 @@ def _unreadable(text: str) -> str | None:
 
 def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
     plain_key = re.fullmatch(r"[\w./@+]+", key) is not None
+    if not equals and (meant := right_elsewhere(key)):
+        return f"is not KEY=VALUE; {meant.rstrip('; ')}"
     if plain_key and not equals:
         return f"has no value; write {key}=VALUE"
     if equals and plain_key and (text != f"{key}={value}"):
@@ -201,19 +203,26 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
     meant = OPTIONS.get(group, {}).get(name, name)
     near = did_you_mean(meant, choices)
-    elsewhere = "" if near or name == "none" else _elsewhere_right(group, name)
+    elsewhere = "" if near else right_elsewhere(name, group)
     unknown = not (near or elsewhere or custom or empty or CONFIG_DIR in os.environ)
     mine = "; is it an option of your own? then add --config-dir DIR" if unknown else ""
     return f"{where}{what}: no such option; {elsewhere}{nearest(meant, choices)}{custom}{empty}{mine}"
 
 
-def _elsewhere_right(group: str, name: str) -> str:
-    """Asks whether a word was meant that is right elsewhere: in another group, as a switch, or as Gymnasium's name."""
-    if group == "env" and GYMNASIUMS.fullmatch(name):
+def right_elsewhere(name: str, group: str = "") -> str:
+    """Asks whether a word was meant that is right elsewhere: as Gymnasium's name, in another group, or as a switch.
+
+    Args:
+        name: the word, alone or as a group's option.
+        group: the group.
+    """
+    if group in ("", "env") and GYMNASIUMS.fullmatch(name):
         return f"did you mean env.id={name}? "
-    found = [f"{each}={name}" for each in (*GROUPS, "experiment") if each != group and name in options(each)]
+    if not group and name.lower() in HINTS:
+        return f"{HINTS[name.lower()].format(value='…')}; "
+    found = [f"{each}={name}" for each in ("experiment", *GROUPS) if each != group and name in options(each)]
     found += [f"{group}.{name}=true" for option in options(group) if keys(group, option).get(name) is False][:1]
-    return f"did you mean {' or '.join(found)}? " if found else ""
+    return f"did you mean {' or '.join(found)}? " if found and name != "none" else ""
 
 
 def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:

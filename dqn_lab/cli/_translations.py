@@ -16,6 +16,8 @@ SYNONYMS = {  # other libraries' name: our names, of which the composition's fir
     "hidden_sizes": ("hidden",), "layers": ("hidden",), "max_steps": ("steps",),
     "eval_freq": ("evaluation.interval",), "n_eval_episodes": ("evaluation.num_episodes",),
     "start_e": ("start",), "end_e": ("end",), "exploration_initial_eps": ("start",), "exploration_final_eps": ("end",),
+    "epsilon_start": ("start",), "epsilon_end": ("end",), "epsilon_min": ("end",), "eps_start": ("start",),
+    "eps_end": ("end",), "epsilon_decay": ("decay",), "eps_decay": ("decay",), "loss": ("value",),
 }  # fmt: skip
 _LINEAR = (
     "ε falls over a number of steps: exploration=linear exploration.unit=steps exploration.duration=… "
@@ -27,11 +29,14 @@ HINTS = {  # names of what is set otherwise here: what to write
     "exploration_fraction": _LINEAR, "target_update_interval": _COPY, "target_network_frequency": _COPY,
     "target_update_freq": _COPY, "num_envs": _ONE, "n_envs": _ONE, "double_q": "write bootstrap=double",
     "double_dqn": "write bootstrap=double", "prioritized_replay": "write buffer=prioritized",
-    "per": "write buffer=prioritized",
+    "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
+    "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip
 OPTIONS = {  # other words for options
     "network": {"cnn": "nature_cnn", "conv": "nature_cnn", "CnnPolicy": "nature_cnn", "MlpPolicy": "mlp64",
                 "mlp": "mlp64"},
+    "value": {"mse": "expected", "squared": "expected", "mean": "expected", "c51": "categorical", "qr": "quantile",
+              "qr_dqn": "quantile", "iqn": "implicit_quantile", "smooth_l1": "huber"},
     "target": {"soft": "polyak", "hard": "periodic"},
     "bootstrap": {"double_q": "double", "ddqn": "double"},
     "buffer": {"replay": "uniform", "per": "prioritized"},

@@ -9,9 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab._paths import GROUPS
 from dqn_lab.cli import fail
-from dqn_lab.cli._options import options
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import to_copy
@@ -90,6 +88,7 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     """Composes what is explained, and the compositions it is compared with."""
     from dqn_lab.build import validate
     from dqn_lab.cli import _compose, _directories
+    from dqn_lab.cli._explain import right_elsewhere
     from dqn_lab.cli.evaluate import check_trust
     from dqn_lab.explain import Reference, explain
 
@@ -103,9 +102,8 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     if run is None and others:
         raise ConfigError(f"{others[0]}: must be one run's directory, or overrides of the form key=value")
     if run is not None:
-        meant = [f"{group}={run}" for group in ("experiment", *GROUPS) if str(run) in options(group)]
-        if meant and not run.exists():
-            raise ConfigError(f"{run}: is not KEY=VALUE; did you mean {' or '.join(meant)}?")
+        if not run.exists() and (meant := right_elsewhere(str(run))):
+            raise ConfigError(f"{run}: is not KEY=VALUE; {meant.rstrip('; ')}")
         check_run(run)
         record = read_record(run)
         check_trust(record["config"], record, args.trust)

@@ -162,7 +162,8 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
 
 def _why_it_may_differ(record: dict[str, Any]) -> str:
     """Says what makes a resumed run different from the same run without a stop: another budget, or a lacking state."""
-    if outside := sorted(outside_names(record["config"])):
+    saved = {group: record["config"][group] for group in ("env", "exploration", "buffer")}
+    if outside := sorted(outside_names(saved)):
         return f": a `state_dict` of {', '.join(outside)} may lack something that changes during a run"
     return ", maybe with another budget or other evaluations"
 

@@ -42,6 +42,13 @@ MISTAKES = {
     "prioritized_replay=true": "prioritized_replay=true: no such key; write buffer=prioritized",
     "end_e=0.1": "end_e=0.1: no such key; did you mean exploration.end?",
     "network=cnn": "network=cnn: no such option; did you mean nature_cnn?",
+    "PER": "PER: is not KEY=VALUE; write buffer=prioritized",
+    "rainbow": "rainbow: is not KEY=VALUE; did you mean experiment=rainbow?",
+    "CartPole-v1": "CartPole-v1: is not KEY=VALUE; did you mean env.id=CartPole-v1?",
+    "value=mse": "value=mse: no such option; did you mean expected?",
+    "epsilon_decay=0.9": "epsilon_decay=0.9: no such key; did you mean exploration.decay?",
+    "hydra.launcher.n_jobs=2": "hydra.launcher.n_jobs=2: no such key; several jobs at once: hydra/launcher=joblib "
+                               "hydra.launcher.n_jobs=2",
     "network=double": "network=double: no such option; did you mean bootstrap=double? choices: minatar_cnn, ",
     "network=dueling": "network=dueling: no such option; did you mean experiment=dueling or network.dueling=true? ",
     "network=dqn": "network=dqn: no such option; did you mean experiment=dqn? choices: ",
