@@ -1,4 +1,4 @@
-"""Shell completion, answered from the yaml files alone: neither Hydra nor torch is imported."""
+"""Shell completion, answered from the yaml files and the cached index: neither Hydra nor torch is imported."""
 
 from __future__ import annotations
 
@@ -114,7 +114,8 @@ def _overrides(typed: list[str], word: str) -> Iterator[str]:
     key, equals, value = word.partition("=")
     if equals:
         several, comma, _ = value.rpartition(",")
-        yield from (f"{key}={several}{comma}{option}" for option in _options.options(key))
+        found = _options.options(key) or _values(key)
+        yield from (f"{key}={several}{comma}{option}" for option in found)
         return
     values = dict(text.split("=", 1) for text in typed if "=" in text)
     yield from (f"{group}=" for group in (*GROUPS, "experiment"))
@@ -122,6 +123,19 @@ def _overrides(typed: list[str], word: str) -> Iterator[str]:
     for group, names in _options.choices(values).items():
         for name in names:
             yield from _leaves(_options.keys(group, name), f"{group}.")
+
+
+def _values(key: str) -> Iterator[str]:
+    """Lists the values of a key that has only a few: words, or true and false."""
+    from dqn_lab.cli import _index  # imports pydantic, which no other completion needs
+
+    index, (group, _, leaf) = _index.read(), key.rpartition(".")
+    schemas = [component.fields or {} for component in index.components.get(group, {}).values()]
+    for schema in schemas or [index.run, *index.run["$defs"].values()]:
+        field = schema.get("properties", {}).get(leaf, {})
+        for kind in (field, *field.get("anyOf", ())):
+            yield from map(str, kind.get("enum", ()))
+            yield from ("true", "false") if kind.get("type") == "boolean" else ()
 
 
 def _leaves(values: dict[str, Any], prefix: str) -> Iterator[str]:
