@@ -30,7 +30,7 @@ def check_writer(suffix: str) -> None:
         RenderError: the kind is unknown, or the package that writes it is not installed.
     """
     if suffix not in SUFFIXES:
-        raise RenderError(f"{suffix or 'no suffix'}: must be one of {', '.join(SUFFIXES)}")
+        raise RenderError(f"a film's name must end in {' or '.join(SUFFIXES)}, not in {suffix or 'neither'}")
     if suffix == ".mp4":
         try:
             import av

@@ -13,7 +13,7 @@ from dqn_lab._outside import outside_names
 from dqn_lab.cli import COMPILING, status
 from dqn_lab.cli._pace import Pace
 from dqn_lab.cli._plain import Notebook, Quiet, say
-from dqn_lab.cli._text import clock, fitting, to_copy
+from dqn_lab.cli._text import clock, fitting, number_of, to_copy
 from dqn_lab.records import score_text
 from dqn_lab.schedule import Progress
 
@@ -243,13 +243,12 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     from dqn_lab.run import LAST  # imports torch, as a run has already
 
     progress, scores = record["progress"], record["scores"]
-    counts = f"{progress['episode']:,} episodes, {progress['step']:,} steps, {progress['updates']:,} updates"
+    done = {"episode": progress["episode"], "step": progress["step"], "update": progress["updates"]}
+    counts = ", ".join(number_of(number, unit) for unit, number in done.items())
     lines = [("trained", f"{counts} in {seconds:,.0f} s")]
     if "last_100" in scores:
-        number = min(LAST, progress["episode"])
-        lines.append(
-            ("training", f"mean return of the last {number} episodes {score_text(scores['last_100'])}, exploring")
-        )
+        played = number_of(min(LAST, progress["episode"]), "episode")
+        lines.append(("training", f"mean return of the last {played} {score_text(scores['last_100'])}, exploring"))
     lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
     if "selected" in scores and scores["selected"]["step"] != progress["step"]:  # else it is the final policy
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))

@@ -96,7 +96,8 @@ def _unreadable(text: str) -> str | None:
     if key == "seed" and (override.is_sweep_override() or isinstance(override.value(), list)):
         return f"{text}: a run has one seed; several need `train -m seed=0,1,2`"
     if override.is_sweep_override():
-        return f"{text}: several values need `train -m`; a list is written {key}=[{value}]"
+        as_list = "" if key in GROUPS and key != "logger" else f"; a list is written {key}=[{value}]"
+        return f"{text}: several values need `train -m`{as_list}"
     if not key.strip("+~"):
         return f"{text}: has no key; write KEY=VALUE, as in seed=3"
     return None
@@ -201,7 +202,8 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
     custom = f"; a custom one is named in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
     empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
-    meant = OPTIONS.get(group, {}).get(name, name)
+    meant = OPTIONS.get(group, {}).get(name.lower(), name)
+    meant = next((each for each in choices if name.lower() in (each.lower(), each.rpartition("/")[2])), meant)
     near = did_you_mean(meant, choices)
     elsewhere = "" if near else right_elsewhere(name, group)
     unknown = not (near or elsewhere or custom or empty or CONFIG_DIR in os.environ)

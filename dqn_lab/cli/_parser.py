@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
             yield name, value if equals else "…" if after.startswith("-") else after
 
     def error(self, message: str) -> NoReturn:
+        message = message.replace("required: RUN, KEY=VALUE", "required: RUN")  # argparse's mistake
         raise SystemExit(fail(f"{message}{self._hint(message)} (see --help)"))
 
     def _hint(self, message: str) -> str:
@@ -62,7 +63,10 @@ def directory(text: str) -> Path:
 
 def natural(text: str) -> int:
     """Reads a whole number of at least 0, such as `1000`, `1e3` or `1_000`."""
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
     if not 0 <= value <= 2**53 or not value.is_integer():
         raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0")
     return int(value)

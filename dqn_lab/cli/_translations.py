@@ -32,8 +32,9 @@ HINTS = {  # names of what is set otherwise here: what to write
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip
-OPTIONS = {  # other words for options
-    "network": {"cnn": "nature_cnn", "conv": "nature_cnn", "CnnPolicy": "nature_cnn", "MlpPolicy": "mlp64",
+OPTIONS = {  # other words for options, in small letters
+    "experiment": {"ddqn": "double_dqn", "double": "double_dqn", "per": "prioritized", "qrdqn": "qr_dqn"},
+    "network": {"cnn": "nature_cnn", "conv": "nature_cnn", "cnnpolicy": "nature_cnn", "mlppolicy": "mlp64",
                 "mlp": "mlp64"},
     "value": {"mse": "expected", "squared": "expected", "mean": "expected", "c51": "categorical", "qr": "quantile",
               "qr_dqn": "quantile", "iqn": "implicit_quantile", "smooth_l1": "huber"},

@@ -29,7 +29,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
     args = parser.parse_args(argv)
     if args.group not in (None, *GROUPS, "experiment", "sweep"):
-        return fail(f"{args.group}: no such group; {nearest(args.group, (*GROUPS, 'experiment', 'sweep'))}")
+        groups = (*GROUPS, "experiment", "sweep")
+        holders = [f"components {group}" for group in GROUPS if args.group in _options.options(group)]
+        meant = f"did you mean {' or '.join(holders)}? " if holders else ""
+        return fail(f"{args.group}: no such group; {meant}{nearest(args.group, groups)}")
     try:
         add_directories(args.config_dir)
         if args.group == "sweep":

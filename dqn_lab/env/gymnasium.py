@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
+import importlib
 import math
+import re
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
@@ -19,7 +20,7 @@ from pydantic import AllowInfNan
 
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import import_outside
-from dqn_lab.env import compiled
+from dqn_lab.env import _mistakes, compiled
 from dqn_lab.registry import register
 
 # namespace: the module that registers it, and the extra that contains it
@@ -27,10 +28,6 @@ EXTRAS = {
     "MinAtar": ("minatar.gym", "minatar"),
     "ALE": ("ale_py", "atari"),
 }
-OTHERS = (  # not suggested: without a class of their own, or with continuous actions, as all of MuJoCo's
-    "phys2d/", "tabular/", "Pendulum-", "MountainCarContinuous-", "LunarLanderContinuous-", "BipedalWalker",
-    "CarRacing-",
-)  # fmt: skip
 PARTS = ("box2d",)  # extras of the same name as Gymnasium's
 
 Implementation = Literal["auto", "compiled", "gymnasium"]
@@ -163,15 +160,19 @@ class Gymnasium:
         except gymnasium.error.UnregisteredEnv as error:
             hint = "" if ":" in self.id else "; a custom one is env.id=MODULE:NAME"
             raise ValueError(
-                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _known(self.id))}{hint}"
+                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _mistakes.known(self.id))}{hint}"
             ) from error
         except gymnasium.error.DependencyNotInstalled as error:
             extra = next((extra for extra in PARTS if f"gymnasium[{extra}]" in str(error)), None)
             need = f'needs an extra: pip install "dqn-lab[{extra}]"' if extra else " ".join(str(error).split())
             raise ValueError(f"id={self.id}: {need}") from error
         except ModuleNotFoundError as error:
-            raise ValueError(f"id={self.id}: {_missing(self.id, error)}") from error
+            raise ValueError(f"id={self.id}: {_mistakes.missing(self.id, error)}") from error
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
+            unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if unknown and unknown[1] in self.kwargs:
+                hint = nearest(unknown[1], _mistakes.arguments(self.id))
+                raise ValueError(f"kwargs={self.kwargs}: {unknown[1]} is no argument of {self.id}; {hint}") from error
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
         except SystemExit as error:
@@ -257,24 +258,6 @@ def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
             inner.env = inner.env.env
         inner = inner.env
     return env
-
-
-def _known(id: str) -> list[str]:
-    """Lists the environments to suggest: those that a named module registers, or all."""
-    module, _, _ = id.partition(":")
-    origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
-    modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
-               for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
-    own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
-    return own or [name for name, origin in modules.items() if not name.startswith(OTHERS) and ".mujoco." not in origin]
-
-
-def _missing(id: str, error: ModuleNotFoundError) -> str:
-    """Says which module is missing: the one that an environment's id names, or one that is imported there."""
-    module, colon, _ = id.partition(":")
-    if colon and importlib.util.find_spec(module.partition(".")[0]) is None:
-        return f"no module {module!r} in the directory given with --config-dir and the installed packages"
-    return str(error).partition(". Environment registration")[0]
 
 
 def _import_module(id: str) -> None:

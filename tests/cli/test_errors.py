@@ -49,6 +49,11 @@ MISTAKES = {
     "epsilon_decay=0.9": "epsilon_decay=0.9: no such key; did you mean exploration.decay?",
     "hydra.launcher.n_jobs=2": "hydra.launcher.n_jobs=2: no such key; several jobs at once: hydra/launcher=joblib "
                                "hydra.launcher.n_jobs=2",
+    "experiment=ddqn": "experiment=ddqn: no such option; did you mean double_dqn?",
+    "experiment=DQN": "experiment=DQN: no such option; did you mean dqn?",
+    "env=pong": "env=pong: no such option; did you mean atari/pong?",
+    "optimizer=adam,sgd": "optimizer=adam,sgd: several values need `train -m`",
+    "env.kwargs.foo=1": "env.kwargs={'foo': 1}: foo is no argument of CartPole-v1; choices: sutton_barto_reward",
     "network=double": "network=double: no such option; did you mean bootstrap=double? choices: minatar_cnn, ",
     "network=dueling": "network=dueling: no such option; did you mean experiment=dueling or network.dueling=true? ",
     "network=dqn": "network=dqn: no such option; did you mean experiment=dqn? choices: ",
@@ -214,6 +219,9 @@ def test_a_directory_that_holds_a_run_is_refused(cli, quick, finished):
     (("evaluate",), "the following arguments are required: RUN"),
     (("evaluate", "."), ".: no run here (there is no readable run.json)"),
     (("evaluate", "nowhere"), "nowhere: no such directory"),
+    (("resume",), "the following arguments are required: RUN (see"),
+    (("components", "mlp24"), "mlp24: no such group; did you mean components network? choices: env, "),
+    (("sweep", "replay", "seeds=range(3)"), "seeds=range(3): write seed=range(3)"),
     (("evaluate", "no\0where"), "no\\x00where: no such directory"),
     (("evaluate", "n" * 5_000), "nnn"),
     (("sweep", "target_intervall"), "target_intervall: no such question; did you mean target_interval?"),
@@ -228,7 +236,7 @@ def test_a_directory_that_holds_a_run_is_refused(cli, quick, finished):
     (("train", "--config-dir", "c" * 5_000), "--config-dir=ccc"),
     (("-sc", "install=tcsh"), "-sc: must be install=bash, install=zsh or install=fish"),
     (("evaluate", "nowhere", "--episodes", "0"), "argument --episodes: 0: must be at least 1, at most 1,000,000"),
-    (("evaluate", "nowhere", "--episodes", "ten"), "argument --episodes: invalid positive value: 'ten'"),
+    (("evaluate", "nowhere", "--episodes", "ten"), "argument --episodes: ten: must be a whole number, at least 0"),
     (("evaluate", "nowhere", "--epsiodes", "3"), "unrecognized arguments: --epsiodes 3; did you mean --episodes?"),
 ])  # fmt: skip
 def test_other_commands_say_in_one_line_what_is_wrong(cli, tmp_path, words, expected):

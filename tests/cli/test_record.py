@@ -148,7 +148,7 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
         ("empty",): "empty: has no policy",
         ("run", "--policy", "finall"): "--policy=finall: run has no such policy; did you mean final",
         ("run", "--out", "there.mp4"): "--out there.mp4: exists already",
-        ("run", "--out", "a.avi"): ".avi: must be one of .mp4, .gif",
+        ("run", "--out", "a.avi"): "a film's name must end in .mp4 or .gif, not in .avi",
         ("run", "--out", "file/a.mp4"): "file/a.mp4: cannot be written: ",
         ("run", "--out", "a.mp4", "--gif"): "--gif, --out a.mp4: must end in .gif",
         ("run", "--episodes", "0"): "argument --episodes: 0: must be at least 1",

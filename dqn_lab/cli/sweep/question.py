@@ -250,6 +250,8 @@ def read_typed(overrides: list[str]) -> Typed:
         try:
             if key == "seed":
                 seeds = parse_seeds(text.partition("=")[2])
+            elif key == "seeds":
+                problems.append(f"{text}: write seed={text.partition('=')[2]}")
             elif key.startswith(("hydra.", "hydra/")):
                 _overrides.is_sweep(text)
                 launch.append(text)

@@ -1,0 +1,41 @@
+"""What is said of an environment that cannot be made: which there are, what it takes, which module is missing."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import load_env_creator
+
+OTHERS = (  # not suggested: without a class of their own, or with continuous actions, as all of MuJoCo's
+    "phys2d/", "tabular/", "Pendulum-", "MountainCarContinuous-", "LunarLanderContinuous-", "BipedalWalker",
+    "CarRacing-",
+)  # fmt: skip
+
+
+def known(id: str) -> list[str]:
+    """Lists the environments to suggest: those that a named module registers, or all."""
+    module, _, _ = id.partition(":")
+    origins = {name: spec.entry_point for name, spec in gymnasium.registry.items()}
+    modules = {name: at.partition(":")[0] if isinstance(at, str) else str(vars(at).get("__module__"))
+               for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
+    own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
+    return own or [name for name, origin in modules.items() if not name.startswith(OTHERS) and ".mujoco." not in origin]
+
+
+def arguments(id: str) -> list[str]:
+    """Lists the keyword arguments of an environment's constructor."""
+    creator: Any = gymnasium.spec(id).entry_point
+    made = load_env_creator(creator) if isinstance(creator, str) else creator
+    not_theirs = ("self", "render_mode", "args", "kwargs")
+    return [name for name in inspect.signature(made).parameters if name not in not_theirs]
+
+
+def missing(id: str, error: ModuleNotFoundError) -> str:
+    """Says which module is missing: the one that an environment's id names, or one that is imported there."""
+    module, colon, _ = id.partition(":")
+    if colon and importlib.util.find_spec(module.partition(".")[0]) is None:
+        return f"no module {module!r} in the directory given with --config-dir and the installed packages"
+    return str(error).partition(". Environment registration")[0]
