@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -117,7 +118,9 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         message = message.replace(pydantic, plain)
     if detail["type"] == "literal_error":
         choices = detail["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-        message = nearest(str(detail["input"]), choices)
+        message = f"no such choice; {nearest(str(detail['input']), choices)}"
+    if message == "must be a whole number" and re.fullmatch(r"[\d.]+ *[kKmM]", shown):
+        message += ", as in 10_000 or 1e4"
     return f"{key}={shown}: {message}"
 
 

@@ -96,11 +96,17 @@ def _unreadable(text: str) -> str | None:
     if key == "seed" and (override.is_sweep_override() or isinstance(override.value(), list)):
         return f"{text}: a run has one seed; several need `train -m seed=0,1,2`"
     if override.is_sweep_override():
-        as_list = "" if key in GROUPS and key != "logger" else f"; a list is written {key}=[{value}]"
+        as_list = f"; a list is written {key}=[{value}]" if _takes_a_list(key) else ""
         return f"{text}: several values need `train -m`{as_list}"
     if not key.strip("+~"):
         return f"{text}: has no key; write KEY=VALUE, as in seed=3"
     return None
+
+
+def _takes_a_list(key: str) -> bool:
+    """Returns whether a key's default, in any option, is a list."""
+    group, _, leaf = key.rpartition(".")
+    return key == "logger" or any(isinstance(keys(group, option).get(leaf), list) for option in options(group))
 
 
 def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
@@ -238,8 +244,7 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
     wrong, siblings = _siblings(key, config)
     if holders := _holders(key):
-        own = [name for name in siblings or () if name != "name"]
-        others = f" choices here: {', '.join(own)}" if "." in key and own else ""
+        others = f" choices here: {', '.join(siblings)}" if "." in key and siblings else ""
         return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:
         is_argument = key == f"env.{wrong}" and "kwargs" in siblings
@@ -253,9 +258,12 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
 def _elsewhere(key: str, config: DictConfig) -> list[str]:
     """Finds the full keys for a short name or another library's name: `lr` is `optimizer.lr`."""
     own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
-    leaves = [f"{group}.{leaf}" for group in own for leaf in config[group]] + [str(name) for name in config]
-    words = SYNONYMS.get(key, (key,))
-    return [leaf for word in words for leaf in leaves if word in (leaf, leaf.partition(".")[2]) and leaf != key]
+    leaves = [f"{group}.{leaf}" for group in own for leaf in config[group] if leaf != "name"]
+    leaves += [*map(str, config), "experiment"]
+    last = key.partition(".")[2] or key  # `optimizer.learning_rate` is in the right place or in none
+    words = SYNONYMS.get(key) or SYNONYMS.get(last) or (last,)
+    names = {leaf: (leaf, leaf.partition(".")[2], leaf.replace(".", "_")) for leaf in leaves}  # `train_batch_size` too
+    return [leaf for word in words for leaf, meant in names.items() if word in meant and leaf != key]
 
 
 def _holders(key: str) -> list[str]:
@@ -288,6 +296,6 @@ def _siblings(key: str, config: Any) -> tuple[str, list[str] | None]:
         config = config[part]
     if not isinstance(config, DictConfig) or last in config:
         return last, None
-    names = [str(name) for name in config]
+    names = [str(name) for name in config if name != "name"]
     at_top = config._get_parent() is None
     return last, [*(name for name in names if name != "hydra"), "experiment"] if at_top else names

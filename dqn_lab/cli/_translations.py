@@ -13,7 +13,7 @@ SYNONYMS = {  # other libraries' name: our names, of which the composition's fir
     "train_frequency": ("train.interval",), "gradient_steps": ("num_updates",), "hidden_size": ("hidden",),
     "net_arch": ("hidden",), "env_id": ("env.id",), "model": ("network",), "algo": ("experiment",),
     "recipe": ("experiment",), "agent": ("experiment",), "algorithm": ("experiment",), "policy": ("network",),
-    "hidden_sizes": ("hidden",), "layers": ("hidden",), "max_steps": ("steps",),
+    "size": ("capacity",), "hidden_sizes": ("hidden",), "layers": ("hidden",), "max_steps": ("steps",),
     "eval_freq": ("evaluation.interval",), "n_eval_episodes": ("evaluation.num_episodes",),
     "start_e": ("start",), "end_e": ("end",), "exploration_initial_eps": ("start",), "exploration_final_eps": ("end",),
     "epsilon_start": ("start",), "epsilon_end": ("end",), "epsilon_min": ("end",), "eps_start": ("start",),
@@ -28,7 +28,9 @@ _ONE = "a run has one environment; several runs are `train -m seed=0,1,2`"
 HINTS = {  # names of what is set otherwise here: what to write
     "exploration_fraction": _LINEAR, "target_update_interval": _COPY, "target_network_frequency": _COPY,
     "target_update_freq": _COPY, "num_envs": _ONE, "n_envs": _ONE, "double_q": "write bootstrap=double",
-    "double_dqn": "write bootstrap=double", "prioritized_replay": "write buffer=prioritized",
+    "double_dqn": "write bootstrap=double",
+    "epsilon": "ε goes from exploration.start to exploration.end; a constant one is exploration=constant "
+               "exploration.epsilon={value}", "prioritized_replay": "write buffer=prioritized",
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip
@@ -38,7 +40,7 @@ OPTIONS = {  # other words for options, in small letters
                 "mlp": "mlp64"},
     "value": {"mse": "expected", "squared": "expected", "mean": "expected", "c51": "categorical", "qr": "quantile",
               "qr_dqn": "quantile", "iqn": "implicit_quantile", "smooth_l1": "huber"},
-    "target": {"soft": "polyak", "hard": "periodic"},
+    "target": {"soft": "polyak", "hard": "periodic"}, "logger": {"tb": "tensorboard", "wb": "wandb"},
     "bootstrap": {"double_q": "double", "ddqn": "double"},
     "buffer": {"replay": "uniform", "per": "prioritized"},
     "exploration": {"epsilon_greedy": "linear", "softmax": "boltzmann", "greedy": "none"},
