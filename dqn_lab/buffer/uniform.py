@@ -139,5 +139,5 @@ def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int
 
 def stored(capacity: int, n_step: int) -> str:
     """Describes what a replay buffer stores, for `explain`."""
-    rewards = "r is the reward" if n_step == 1 else f"r sums {n_step} discounted rewards"
+    rewards = "r is the reward" if n_step == 1 else f"r is the discounted sum of {n_step} rewards"
     return f"store it among the last {capacity:,} transitions; {rewards}"

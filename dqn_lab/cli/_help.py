@@ -13,7 +13,7 @@ from dqn_lab.errors import ConfigError
 
 _dump: Any = yaml.safe_dump
 USAGE = "usage: python -m dqn_lab train [KEY=VALUE …] [GROUP=OPTION …] [FLAG …]"
-ABOUT = "Trains a DQN. Writes metrics as CSV, a record, and the policy to outputs/<date>/<time>_<overrides>/."
+ABOUT = "Trains a DQN. Writes metrics as CSV, a record, and the policy to outputs/<date>/<time>_<overrides>-<hash>/."
 FLAGS = {
     "--cfg job": "print the composed configuration, and run nothing",
     "-m": "run every combination of values: -m target.interval=1,10,100 seed='range(10)'",

@@ -17,7 +17,7 @@ from dqn_lab.types import Kernel
 
 @register("target", "periodic")
 class Periodic:
-    """Copies the online network after episode, step or update number 0, interval, 2·interval, ….
+    """Copies the online network every `interval` episodes, steps or updates, beginning after the very first.
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning",
     https://doi.org/10.1038/nature14236. The count starts with the first step, whether or not the agent learns yet. An
@@ -25,7 +25,7 @@ class Periodic:
 
     Args:
         interval: units between copies.
-        unit: what is counted; if updates, the gradient steps of one batch's minibatches count together.
+        unit: what is counted; all minibatches of a batch are one update.
     """
 
     has_network = True

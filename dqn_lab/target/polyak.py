@@ -17,14 +17,14 @@ from dqn_lab.types import Kernel
 
 @register("target", "polyak")
 class Polyak:
-    """target ← target + τ (online − target), after update (or step, or episode) number 0, interval, 2·interval, ….
+    """target ← target + τ (online − target), every `interval` updates, steps or episodes, beginning after the first.
 
     Lillicrap et al. 2016, "Continuous control with deep reinforcement learning", https://arxiv.org/abs/1509.02971.
 
     Args:
         tau: τ; 1 is a copy.
         interval: units between steps of the average.
-        unit: what is counted; if updates, the gradient steps of one batch's minibatches count together.
+        unit: what is counted; all minibatches of a batch are one update.
     """
 
     has_network = True
