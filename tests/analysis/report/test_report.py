@@ -516,7 +516,8 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "undecided: too few seeds to rule out rare failures" in text
-    assert "too few seeds to rule out rare failures; an estimated 29 seeds would decide." in text
+    assert "10 seeds are too few for a verdict: failures too rare to show up in them could cancel the" in text
+    assert "About 29 seeds per variant would probably decide." in text
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
     assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
     assert "| 29 |" in (tmp_path / "s" / "report" / "tables" / "comparison.md").read_text()
