@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import warnings
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,16 +20,18 @@ from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import make_display
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._text import returns_text
 from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.train import make_directory, where_interrupted
-from dqn_lab.records import read_record, score_text
+from dqn_lab.records import read_record
 from dqn_lab.types import Array, ConfigError, Table, TrainingError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dqn_lab.cli.verify import Verification
     from dqn_lab.train import Experiment
 
 
@@ -113,7 +114,7 @@ class Run:
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
-        score = f", final return {score_text(final['return_mean'], final['return_std'])}" if final else ""
+        score = f", final return {returns_text(final)}" if final else ""
         return f"Run({str(self.directory)!r}: {self.status}{score})"
 
 
@@ -272,26 +273,28 @@ def evaluate(
     return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
 
 
-def verify(run: Run | str | os.PathLike[str], *, evaluate: bool = False, trust: bool = False) -> list[str]:
+def verify(
+    run: Run | str | os.PathLike[str], *, evaluate: bool = False, display: str = "none", trust: bool = False
+) -> Verification:
     """Runs a completed run again and compares every byte of its results, as `python -m dqn_lab verify` does.
 
     Args:
         run: the run, or its directory.
         evaluate: only play the final policy's episodes again, and compare the score.
+        display: what is shown meanwhile: `"auto"` for a long run.
         trust: import the Python code outside of dqn_lab that the run's configuration names.
 
     Returns:
-        one line per difference, and how this machine differs; nothing if all is equal.
+        true if nothing differs; printed, it says what was compared, and what differs.
 
     Raises:
         ConfigError: there is no run, or it is not completed.
 
-    >>> verify(train("logger=csv", episodes=2, display="none", directory=tmp / "fourth"), evaluate=True)
-    []
+    >>> verify(train("logger=csv", episodes=2, display="none", directory=tmp / "fourth"))
+    verified: 2 rows of episodes.csv and 1 row of evaluations.csv are the same, byte for byte
     """
     if not isinstance(run, Run):
         run = load(run, trust)
     trust = trust or run.trust
-    args = Namespace(run=run.directory, evaluate=evaluate, trust=trust)
     with in_pythons_words(), workplace(f"dqn_lab.verify({str(run.directory)!r})", imports_of(run.directory, trust)):
-        return verifying.find_differences(args)
+        return verifying.verify(run.directory, evaluate=evaluate, trust=trust, display=display)

@@ -61,14 +61,6 @@ def value_text(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def score_text(mean: float, std: float | None = None) -> str:
-    """Writes a mean return, and a standard deviation if given: `212.5 ± 9.1`; with three digits below 10: `0.712`."""
-    size = max(abs(mean), std or 0.0)
-    small = 0 < size < 10
-    places = min(2 - math.floor(math.log10(size)), 6) if small else 1
-    return f"{mean:z.{places}f}" + ("" if std is None else f" ± {std:.{places}f}")
-
-
 def override_key(override: str) -> str:
     """Returns an override's key."""
     return override.lstrip("+~").partition("=")[0]

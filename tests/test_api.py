@@ -95,6 +95,7 @@ def test_a_run_has_its_tables_scores_and_policy():
     assert run.policy(obs) == int(run.q_values(obs).argmax())
     assert env.action_space.contains(run.policy(obs.tolist()))
     assert repr(run).startswith(f"Run({str(run.directory)!r}: completed, final return ")
+    assert repr(run).endswith(" (standard deviation over 2 episodes))")
     assert repr(dqn_lab.load(run.directory)) == repr(run)
 
 
@@ -118,6 +119,21 @@ def test_an_evaluation_is_the_same_as_the_commands():
     with pytest.raises(SystemExit):
         main(["evaluate", str(run.directory), "--episodes", "4", "--seed", "7", "--csv", "e"])
     pd.testing.assert_frame_equal(frame, pd.read_csv("e"))
+
+
+def test_a_verification_prints_one_line_and_is_true_if_nothing_differs(capsys):
+    run = dqn_lab.train(*FEW, **QUICK)
+    capsys.readouterr()
+    found = dqn_lab.verify(run)
+    assert capsys.readouterr() == ("", "")
+    assert found
+    assert repr(found) == "verified: 6 rows of episodes.csv and 1 row of evaluations.csv are the same, byte for byte"
+    path = run.directory / "episodes.csv"
+    path.write_text(path.read_text().replace("\n1,", "\n7,"))
+    found = dqn_lab.verify(run)
+    assert not found
+    assert str(found).startswith("not verified: running it again gave other results\n  episodes.csv: ")
+    assert found.differences == ["episodes.csv: differs from row 2 on: episode was 7, is 1"]
 
 
 def test_twice_in_one_process_gives_the_same_rows():

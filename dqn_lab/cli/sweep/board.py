@@ -19,9 +19,9 @@ from rich.text import Text
 
 from dqn_lab.cli._display import LINES
 from dqn_lab.cli._plain import say
-from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, shown, to_copy
+from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
-from dqn_lab.records import RUN, final_return, read_record, score_text
+from dqn_lab.records import RUN, final_return, read_record
 from dqn_lab.tasks import task_of
 
 EVERY = 1.0  # seconds between two checks of the directories
