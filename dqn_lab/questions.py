@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import _overrides
+from dqn_lab.cli._text import columns, padded, shown, wrapped
 from dqn_lab.cli._workplace import in_pythons_words, workplace
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.errors import ConfigError, TrainingError
@@ -17,7 +19,75 @@ from dqn_lab.records import RUN
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dqn_lab.analysis.report.evidence import Evidence
+    from dqn_lab.analysis.report.material import Material
     from dqn_lab.analysis.report.write import Report
+
+
+class Results:
+    """A sweep's results, in a frame and, printed, as a table of the variants and the answer.
+
+    Args:
+        directory: the sweep's, absolute.
+        runs: a frame with one row per run, as `dqn_lab.analysis.load_configs` returns it.
+    """
+
+    def __init__(self, directory: Path, runs: pd.DataFrame) -> None:
+        self.directory, self.runs = directory, runs
+
+    @functools.cached_property
+    def _material(self) -> Material:
+        from dqn_lab.analysis.report.material import gather
+        from dqn_lab.analysis.report.question import Options
+
+        return gather([self.directory], Options())
+
+    @functools.cached_property
+    def _evidence(self) -> list[Evidence]:
+        from dqn_lab.analysis.report.evidence import examine
+
+        return [examine(self._material, task) for task in self._material.tasks]
+
+    @property
+    def answers(self) -> dict[str, str]:
+        """The answer for each task, as the report gives it."""
+        from dqn_lab.analysis.report.answers import answer_of
+
+        return {found.task: answer_of(found) for found in self._evidence}
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """A row per variant, with intervals, as `dqn_lab.analysis.summarize` returns it; `task` says of which task."""
+        import pandas as pd
+
+        return pd.concat([found.summary.assign(task=found.task) for found in self._evidence], ignore_index=True)
+
+    def __repr__(self) -> str:
+        from dqn_lab.tasks import apart
+
+        several = len(self._material.tasks) > 1
+        said = [f"{task}: {text}" if several else text for task, text in self.answers.items()]
+        said += [apart(self._material.telling_keys)] if several else []
+        hint = f"Figures and tables: dqn_lab.report({shown(self.directory)!r})"
+        return "\n\n".join(
+            [wrapped(self._material.question, 0), self._table(), *(wrapped(text, 0) for text in said), hint]
+        )
+
+    def _table(self) -> str:
+        rows = [["variant", "runs", f"mean {self._material.metric.title}", "95 % interval", "successes"]]
+        for found in self._evidence:
+            rows += [_cells(row, found.threshold) for row in found.summary.to_dict("records")]
+        widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+        return "\n".join("  ".join(map(padded, row, widths)).rstrip() for row in rows)
+
+
+def _cells(row: dict[Any, Any], threshold: float | None) -> list[str]:
+    """Writes a variant's row of the table."""
+    from dqn_lab.analysis.report.metrics import number, plain
+    from dqn_lab.analysis.report.tables import interval
+
+    wins = "–" if threshold is None else f"{row['successes']} of {row['seeds']} at {plain(threshold)} or more"
+    return [str(row["variant"]), str(row["seeds"]), number(row["mean"]), interval(row, "mean_low", "mean_high"), wins]
 
 
 def sweep(
@@ -28,7 +98,7 @@ def sweep(
     directory: str | os.PathLike[str] | None = None,
     config_dir: str | os.PathLike[str] | None = None,
     **keys: Any,
-) -> pd.DataFrame:
+) -> Results:
     """Trains every variant of a question with every seed, as `python -m dqn_lab sweep` does; skips completed runs.
 
     Args:
@@ -41,7 +111,7 @@ def sweep(
         keys: plain keys, for every run; `seed=range(5)` sets the seeds.
 
     Returns:
-        one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.
+        the sweep's results: printed, a table of the variants and the answer; `runs` is a frame with one row per run.
 
     Raises:
         ConfigError: one line per problem; nothing was written.
@@ -49,11 +119,12 @@ def sweep(
 
     >>> few = ("episodes=2", "evaluation.final_num_episodes=1", "logger=csv", "hydra/launcher=basic")
     >>> variants = {"often": ["target.interval=1"], "seldom": ["target.interval=9"]}
-    >>> runs = sweep("how often", *few, variants=variants, seed=range(2), directory=tmp / "how_often")
+    >>> results = sweep("how often", *few, variants=variants, seed=range(2), directory=tmp / "how_often")
     4 of 4 jobs to run
     ...
-    >>> runs["variant"].tolist()
-    ['often', 'often', 'seldom', 'seldom']
+    >>> results
+    How do “often” and “seldom” compare?
+    ...
     """
     from dqn_lab.cli.sweep.question import make_question, read_question
     from dqn_lab.cli.sweep.run import run_sweep
@@ -67,11 +138,11 @@ def sweep(
             question = read_question(find_question(str(name)), quick)
         else:
             question = make_question(str(name), variants)
-        place, _, problems = run_sweep(question, args)
-    return _runs(place, problems)
+        place, _, problems = run_sweep(question, args, brief=True)
+    return _results(place, problems)
 
 
-def _runs(place: Path, problems: Sequence[str]) -> pd.DataFrame:
+def _results(place: Path, problems: Sequence[str]) -> Results:
     """Reads a sweep's runs; raises an error if no job completed."""
     from dqn_lab.analysis import load_configs
 
@@ -79,8 +150,7 @@ def _runs(place: Path, problems: Sequence[str]) -> pd.DataFrame:
     if problems and (frame is None or not frame["status"].eq("completed").any()):
         raise TrainingError(f"{place}: no job completed; {len(problems)} did not, the first: {problems[0]}")
     assert frame is not None
-    frame.attrs["directory"] = str(place)
-    return frame
+    return Results(place, frame)
 
 
 def report(
@@ -108,7 +178,8 @@ def report(
         trust: with `videos`: import the Python code outside of dqn_lab that the runs name.
 
     Returns:
-        the page's path `index`, the `question`, the `answers` by environment, and the runs' `progress`.
+        what it says: the page's path `index`, the `question`, the `answers` by task, the runs' `progress`, and a `note`
+        if there are several tasks, which are not compared.
 
     Raises:
         ConfigError: there are no runs, or an option names something unknown.

@@ -95,7 +95,12 @@ def unchangeable(config: Mapping[str, Any]) -> str:
 
 
 def slug(overrides: Iterable[str], known_by: str) -> str:
-    """Returns the name of a run's directory: its overrides, as many as fit, made safe, and its identity.
+    """Returns the name of a run's directory: its overrides, as `legible` writes them, and its identity."""
+    return f"{legible(overrides) or 'default'}-{known_by}"
+
+
+def legible(overrides: Iterable[str]) -> str:
+    """Writes overrides for a directory's name: as many as fit, made safe.
 
     Those that only say where output goes are left out.
     """
@@ -108,7 +113,7 @@ def slug(overrides: Iterable[str], known_by: str) -> str:
             name = f"{name},{own}" if name else own
         elif not name:
             name = own[:SLUG]
-    return f"{name or 'default'}-{known_by}"
+    return name
 
 
 def safe_name(name: str) -> str:

@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ import dqn_lab
 from dqn_lab import api, interrupt
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
-from dqn_lab.cli.sweep.question import read_typed
+from dqn_lab.cli.sweep.question import make_question, read_typed
 from dqn_lab.env.encode import encode
 from dqn_lab.env.gymnasium import Gymnasium
 
@@ -242,14 +243,58 @@ def test_a_sweep_gives_a_row_per_run_and_goes_on(tmp_path):
         "question: Does it work?\nbase: [episodes=3, evaluation.final_num_episodes=1, logger=csv]\n"
         "variants: {often: [target.interval=1], seldom: [target.interval=9]}\ncontrol: seldom\nseeds: range(2)\n"
     )
-    frame = dqn_lab.sweep("works.yaml")
+    results = dqn_lab.sweep("works.yaml")
+    frame = results.runs
     assert sorted(zip(frame["variant"], frame["seed"], strict=True)) == [
         ("often", 0), ("often", 1), ("seldom", 0), ("seldom", 1),
     ]  # fmt: skip
     assert np.isfinite(frame["final_return"]).all()
-    more = dqn_lab.sweep("works.yaml", "seed=0,1,2", directory=frame.attrs["directory"])
+    more = dqn_lab.sweep("works.yaml", "seed=0,1,2", directory=results.directory).runs
     assert len(more) == 6
     assert set(frame["started"]) <= set(more["started"])
+
+
+def ask(variants, **keys):
+    few = ("hydra/launcher=basic", "episodes=3", "evaluation.final_num_episodes=2", "logger=csv")
+    return dqn_lab.sweep("mine", *few, variants=variants, seed=range(2), **keys)
+
+
+def test_a_sweeps_results_show_intervals_the_answer_and_pythons_next_step(capsys):
+    results = ask({"often": ["target.interval=1"], "seldom": ["target.interval=9"]})
+    printed = capsys.readouterr().out
+    assert printed.endswith("\n4 of 4 jobs completed\n")
+    assert "python -m dqn_lab" not in printed
+    question, table, answer, hint = repr(results).split("\n\n")
+    assert question == "How do “often” and “seldom” compare?"
+    assert table.splitlines()[0] == "variant  runs  mean final return  95 % interval  successes"
+    assert re.fullmatch(r"often    2     \S+ +\S+–\S+ +0 of 2 at 475 or more", table.splitlines()[1])
+    assert answer.startswith("Undecided: in these runs, the mean final return of “seldom” is ")
+    assert max(map(len, (*table.splitlines(), *answer.splitlines()))) <= 110
+    assert results.directory.is_absolute()
+    assert hint == f"Figures and tables: dqn_lab.report('outputs/sweeps/{results.directory.name}')"
+    assert results.summary["variant"].tolist() == ["often", "seldom"]
+    assert results.answers == dqn_lab.report(results.directory).answers
+
+
+def test_variants_with_different_environments_are_not_compared_and_the_results_say_so(capsys):
+    results = ask({"short": ["env.max_episode_steps=9"], "long": []})
+    differ = "Runs that differ in env.max_episode_steps are different tasks"
+    why = f"{differ}: their returns are not compared with one another."
+    assert why in " ".join(repr(results).split())
+    assert re.search(r"^short    2     \S+ .*\nlong     2 ", repr(results), re.MULTILINE)
+    page = dqn_lab.report(results.directory)
+    assert page.note == why
+    assert f"note {why} runs 4 of 4 runs completed report " in " ".join(repr(page).split())
+    assert list(results.answers) == list(page.answers) == ["CartPole-v1 (max_episode_steps=9)", "CartPole-v1"]
+    assert "are different tasks: their returns are not compared" in page.index.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("labels", "question"), [
+    (["a"], "How well does “a” do?"), (["a", "b"], "How do “a” and “b” compare?"),
+    (["a", "b", "c"], "How do “a”, “b” and “c” compare?"), (list("abcdefg"), "How do these 7 variants compare?"),
+])  # fmt: skip
+def test_variants_alone_ask_a_question_in_plain_english(labels, question):
+    assert make_question("mine", {label: [] for label in labels}).question == question
 
 
 def test_a_notebook_works(tmp_path):
@@ -261,6 +306,7 @@ def test_a_notebook_works(tmp_path):
         "run.policy([0.0, 0.0, 0.0, 0.0])",
         "try:\n    dqn_lab.train('netwrok=mlp64')\nexcept dqn_lab.ConfigError as error:\n    print(error)",
         "dqn_lab.train('netwrok=mlp64')",
+        "dqn_lab.verify(run)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -272,6 +318,7 @@ def test_a_notebook_works(tmp_path):
     assert outputs[4][0]["text"].startswith("netwrok=mlp64: no such key; did you mean network?")
     assert outputs[5][0]["traceback"][0].startswith("ConfigError: netwrok=mlp64: no such key; did you mean network?")
     assert len(outputs[5][0]["traceback"]) == 1
+    assert [out["data"]["text/plain"][:14] for out in outputs[6]] == ["verified: 4 ro"]
 
 
 @pytest.mark.parametrize(("overrides", "keys", "said"), [
@@ -364,8 +411,8 @@ def test_a_sweeps_workers_load_a_changed_file_anew(own_parts, tmp_path):
     )
     for epsilon in (0.5, 0.9):
         lab = own_parts(epsilon)
-        frame = dqn_lab.sweep("own.yaml", config_dir=lab, directory=tmp_path / f"at_{epsilon}")
-        (run,) = (path.parent for path in Path(frame.attrs["directory"]).glob("*/run.json"))
+        results = dqn_lab.sweep("own.yaml", config_dir=lab, directory=tmp_path / f"at_{epsilon}")
+        (run,) = (path.parent for path in results.directory.glob("*/run.json"))
         assert set(dqn_lab.load(run).episodes["epsilon"]) == {epsilon}
 
 
