@@ -95,7 +95,7 @@ class Run:
         return frame
 
     def policy(self, obs: Any) -> int:
-        """Returns the final policy's greedy action at an observation: [*O], or as the environment's own `Dict`.
+        """Returns the final policy's greedy action at an observation: [*O], or as the environment returns it.
 
         Raises:
             ConfigError: it is not an observation, or the run has no policy.
@@ -103,7 +103,7 @@ class Run:
         return int(self.q_values(obs).argmax())
 
     def q_values(self, obs: Any) -> Array:
-        """Returns the final policy's Q-values [A] at an observation, as `policy` takes it."""
+        """Returns the final policy's Q-values [A] at an observation, in either form that `policy` takes."""
         with in_pythons_words():
             return self._final.q_values(obs)
 
@@ -163,7 +163,7 @@ def train(
 
 @contextlib.contextmanager
 def _ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
-    """Has an error that ends a run say what continues it, or where its traceback is."""
+    """Adds to an error that ends a run what continues the run, or where the traceback is."""
     try:
         yield
     except KeyboardInterrupt as error:
