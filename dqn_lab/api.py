@@ -10,7 +10,6 @@ import contextlib
 import functools
 import os
 import warnings
-from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,16 +21,18 @@ from dqn_lab.cli._display import engine_note, make_display
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._text import returns_text
 from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.train import make_directory, where_interrupted
-from dqn_lab.records import read_record, score_text
+from dqn_lab.records import read_record
 from dqn_lab.types import Array, ConfigError, Table, TrainingError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dqn_lab.cli.verify import Verification
     from dqn_lab.train import Experiment
 
 
@@ -95,7 +96,7 @@ class Run:
         return frame
 
     def policy(self, obs: Any) -> int:
-        """Returns the final policy's greedy action at an observation: [*O], or as the environment's own `Dict`.
+        """Returns the final policy's greedy action at an observation: [*O], or as the environment returns it.
 
         Raises:
             ConfigError: it is not an observation, or the run has no policy.
@@ -103,7 +104,7 @@ class Run:
         return int(self.q_values(obs).argmax())
 
     def q_values(self, obs: Any) -> Array:
-        """Returns the final policy's Q-values [A] at an observation, as `policy` takes it."""
+        """Returns the final policy's Q-values [A] at an observation, in either form that `policy` takes."""
         with in_pythons_words():
             return self._final.q_values(obs)
 
@@ -114,7 +115,7 @@ class Run:
 
     def __repr__(self) -> str:
         final = self.scores.get("final")
-        score = f", final return {score_text(final['return_mean'], final['return_std'])}" if final else ""
+        score = f", final return {returns_text(final)}" if final else ""
         return f"Run({str(self.directory)!r}: {self.status}{score})"
 
 
@@ -165,7 +166,7 @@ def train(
 
 @contextlib.contextmanager
 def _ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
-    """Has an error that ends a run say what continues it, or where its traceback is."""
+    """Adds to an error that ends a run what continues the run, or where the traceback is."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -204,8 +205,7 @@ def resume(
     >>> len(resume(run, episodes=5).episodes)
     5
     """
-    if not isinstance(run, Run):
-        run = load(run, trust)
+    run = run if isinstance(run, Run) else load(run, trust)
     words = _overrides.spell(overrides, keys)
     called = [repr(str(run.directory)), *map(repr, words)]
     trust = trust or run.trust
@@ -265,8 +265,7 @@ def evaluate(
     """
     import pandas as pd
 
-    if not isinstance(run, Run):
-        run = load(run, trust)
+    run = run if isinstance(run, Run) else load(run, trust)
     if episodes < 1:
         raise ConfigError(f"episodes={episodes}: must be at least 1")
     with in_pythons_words():
@@ -275,26 +274,27 @@ def evaluate(
     return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
 
 
-def verify(run: Run | str | os.PathLike[str], *, evaluate: bool = False, trust: bool = False) -> list[str]:
+def verify(
+    run: Run | str | os.PathLike[str], *, evaluate: bool = False, display: str = "none", trust: bool = False
+) -> Verification:
     """Runs a completed run again and compares every byte of its results, as `python -m dqn_lab verify` does.
 
     Args:
         run: the run, or its directory.
         evaluate: only play the final policy's episodes again, and compare the score.
+        display: what is shown meanwhile: `"auto"` for a long run.
         trust: import the Python code outside of dqn_lab that the run's configuration names.
 
     Returns:
-        one line per difference, and how this machine differs; nothing if all is equal.
+        true if nothing differs; printed, it says what was compared, and what differs.
 
     Raises:
         ConfigError: there is no run, or it is not completed.
 
-    >>> verify(train("logger=csv", episodes=2, display="none", directory=tmp / "fourth"), evaluate=True)
-    []
+    >>> verify(train("logger=csv", episodes=2, display="none", directory=tmp / "fourth"))
+    verified: 2 rows of episodes.csv and 1 row of evaluations.csv are the same, byte for byte
     """
-    if not isinstance(run, Run):
-        run = load(run, trust)
+    run = run if isinstance(run, Run) else load(run, trust)
     trust = trust or run.trust
-    args = Namespace(run=run.directory, evaluate=evaluate, trust=trust)
     with in_pythons_words(), workplace(f"dqn_lab.verify({str(run.directory)!r})", imports_of(run.directory, trust)):
-        return verifying.find_differences(args)
+        return verifying.verify(run.directory, evaluate=evaluate, trust=trust, display=display)

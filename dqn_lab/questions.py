@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import _overrides
+from dqn_lab.cli._plain import say
+from dqn_lab.cli._text import columns, padded, shown, wrapped
 from dqn_lab.cli._workplace import in_pythons_words, workplace
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.errors import ConfigError, TrainingError
@@ -31,6 +33,8 @@ def sweep(
 ) -> pd.DataFrame:
     """Trains every variant of a question with every seed, as `python -m dqn_lab sweep` does; skips completed runs.
 
+    Prints the results: the question, a table of the variants, and the answer.
+
     Args:
         name: a question's name, or the path of a yaml file; with `variants`, a name for the directory.
         overrides: for every run.
@@ -41,7 +45,7 @@ def sweep(
         keys: plain keys, for every run; `seed=range(5)` sets the seeds.
 
     Returns:
-        one row per run, as `dqn_lab.analysis.load_configs` returns them; `.attrs["directory"]` is the sweep's.
+        one row per run, as `dqn_lab.analysis.load_configs` returns it; `attrs["directory"]` is the sweep's directory.
 
     Raises:
         ConfigError: one line per problem; nothing was written.
@@ -52,8 +56,10 @@ def sweep(
     >>> runs = sweep("how often", *few, variants=variants, seed=range(2), directory=tmp / "how_often")
     4 of 4 jobs to run
     ...
-    >>> runs["variant"].tolist()
-    ['often', 'often', 'seldom', 'seldom']
+    How do “often” and “seldom” compare?
+    ...
+    >>> len(runs)
+    4
     """
     from dqn_lab.cli.sweep.question import make_question, read_question
     from dqn_lab.cli.sweep.run import run_sweep
@@ -67,12 +73,12 @@ def sweep(
             question = read_question(find_question(str(name)), quick)
         else:
             question = make_question(str(name), variants)
-        place, _, problems = run_sweep(question, args)
-    return _runs(place, problems)
+        place, _, problems = run_sweep(question, args, brief=True)
+    return _results(place, problems)
 
 
-def _runs(place: Path, problems: Sequence[str]) -> pd.DataFrame:
-    """Reads a sweep's runs; raises an error if no job completed."""
+def _results(place: Path, problems: Sequence[str]) -> pd.DataFrame:
+    """Reads a sweep's runs, and prints what they say; raises an error if no job completed."""
     from dqn_lab.analysis import load_configs
 
     frame = load_configs(place) if any(place.glob(f"*/{RUN}")) else None
@@ -80,7 +86,39 @@ def _runs(place: Path, problems: Sequence[str]) -> pd.DataFrame:
         raise TrainingError(f"{place}: no job completed; {len(problems)} did not, the first: {problems[0]}")
     assert frame is not None
     frame.attrs["directory"] = str(place)
+    say(f"\n{_described(place)}")
     return frame
+
+
+def _described(directory: Path) -> str:
+    """Returns a sweep's question, the table of its variants, and the answers."""
+    from dqn_lab.analysis.report.answers import answer_of
+    from dqn_lab.analysis.report.evidence import examine
+    from dqn_lab.analysis.report.material import gather
+    from dqn_lab.analysis.report.question import Options
+    from dqn_lab.tasks import apart
+
+    material = gather([directory], Options())
+    evidence = [examine(material, task) for task in material.tasks]
+    several = len(evidence) > 1
+    said = [f"{found.task}: {answer_of(found)}" if several else answer_of(found) for found in evidence]
+    said += [apart(material.telling_keys)] if several else []
+    rows = [["variant", "runs", f"mean {material.metric.title}", "95 % interval", "successes"]]
+    for found in evidence:
+        rows += [_cells(row, found.threshold) for row in found.summary.to_dict("records")]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
+    table = "\n".join("  ".join(map(padded, row, widths)).rstrip() for row in rows)
+    hint = f"Figures and tables: dqn_lab.report({shown(directory)!r})"
+    return "\n\n".join([wrapped(material.question, 0), table, *(wrapped(text, 0) for text in said), hint])
+
+
+def _cells(row: dict[Any, Any], threshold: float | None) -> list[str]:
+    """Writes a variant's row of the table."""
+    from dqn_lab.analysis.report.metrics import number, plain
+    from dqn_lab.analysis.report.tables import interval
+
+    wins = "–" if threshold is None else f"{row['successes']} of {row['seeds']} at {plain(threshold)} or more"
+    return [str(row["variant"]), str(row["seeds"]), number(row["mean"]), interval(row, "mean_low", "mean_high"), wins]
 
 
 def report(
@@ -108,7 +146,8 @@ def report(
         trust: with `videos`: import the Python code outside of dqn_lab that the runs name.
 
     Returns:
-        the page's path `index`, the `question`, the `answers` by environment, and the runs' `progress`.
+        what it says: the page's path `index`, the `question`, the `answers` by task, the runs' `progress`, and a `note`
+        if there are several tasks, which are not compared.
 
     Raises:
         ConfigError: there are no runs, or an option names something unknown.

@@ -61,14 +61,6 @@ def value_text(value: Any) -> str:
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def score_text(mean: float, std: float | None = None) -> str:
-    """Writes a mean return, and a standard deviation if given: `212.5 ± 9.1`; with three digits below 10: `0.712`."""
-    size = max(abs(mean), std or 0.0)
-    small = 0 < size < 10
-    places = min(2 - math.floor(math.log10(size)), 6) if small else 1
-    return f"{mean:z.{places}f}" + ("" if std is None else f" ± {std:.{places}f}")
-
-
 def override_key(override: str) -> str:
     """Returns an override's key."""
     return override.lstrip("+~").partition("=")[0]
@@ -103,7 +95,12 @@ def unchangeable(config: Mapping[str, Any]) -> str:
 
 
 def slug(overrides: Iterable[str], known_by: str) -> str:
-    """Returns the name of a run's directory: its overrides, as many as fit, made safe, and its identity.
+    """Returns the name of a run's directory: its overrides, as `legible` writes them, and its identity."""
+    return f"{legible(overrides) or 'default'}-{known_by}"
+
+
+def legible(overrides: Iterable[str]) -> str:
+    """Writes overrides for a directory's name: as many as fit, made safe.
 
     Those that only say where output goes are left out.
     """
@@ -116,7 +113,7 @@ def slug(overrides: Iterable[str], known_by: str) -> str:
             name = f"{name},{own}" if name else own
         elif not name:
             name = own[:SLUG]
-    return f"{name or 'default'}-{known_by}"
+    return name
 
 
 def safe_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -46,6 +46,16 @@ TASKS = {
 }
 
 
+SAME_RETURNS = (  # all but the names change learning, computing or statistics, but not the returns
+    "env.id",
+    "env.name",
+    "env.truncation_terminates",
+    "env.rescale",
+    "env.return_bounds",
+    "env.implementation",
+)
+
+
 def find_task(name: str) -> Task | None:
     """Looks up a task by the name that `task_name` returns; None if it is unknown."""
     base, _, settings = name.partition(" (")
@@ -62,18 +72,34 @@ def task_name(config: Mapping[str, Any]) -> str:
     Args:
         config: the configuration, with dotted keys.
     """
+    settings = _identity(config)
+    name = str(settings.pop("env.id"))
+    changed = [f"{key[4:]}={value}" for key, value in settings.items()]
+    return f"{name} ({', '.join(changed)})" if changed else name
+
+
+def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what tells a run's task from others: the environment's name, and the settings that change its returns."""
     name = config.get("env.id") or config.get("env.name") or "unknown"
-    plain = (  # all but the names change learning, computing or statistics, but not the returns
-        "env.id",
-        "env.name",
-        "env.truncation_terminates",
-        "env.rescale",
-        "env.return_bounds",
-        "env.implementation",
-    )
-    given = [f"{key[4:]}={value}" for key, value in config.items() if key.startswith("env.") and key not in plain]
-    changed = [text for text in given if not text.endswith("=None")]
-    return f"{name} ({', '.join(changed)})" if changed else str(name)
+    given = {key: value for key, value in config.items() if key.startswith("env.") and key not in SAME_RETURNS}
+    return {"env.id": name, **{key: value for key, value in given.items() if value is not None and value != "None"}}
+
+
+def telling_keys(configs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Lists the settings in which configurations with dotted keys are of different tasks."""
+    tasks = [_identity(config) for config in configs]
+    keys = dict.fromkeys(key for task in tasks for key in task)
+    return [key for key in keys if len({str(task.get(key)) for task in tasks}) > 1]
+
+
+def apart(keys: Sequence[str]) -> str:
+    """Says why runs of different tasks are not compared.
+
+    Args:
+        keys: the settings in which they differ, as `telling_keys` lists them.
+    """
+    what = "their environment" if not keys or "env.id" in keys else " or ".join(keys)
+    return f"Runs that differ in {what} are different tasks: their returns are not compared with one another."
 
 
 def return_bounds(env: Mapping[str, Any]) -> list[float] | None:
@@ -90,6 +116,10 @@ def return_bounds(env: Mapping[str, Any]) -> list[float] | None:
 
 def task_of(env: Mapping[str, Any]) -> Task | None:
     """Looks up the task of an environment's configuration; None if it is unknown."""
+    return find_task(task_name(dotted(env)))
+
+
+def dotted(env: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an environment's configuration with dotted keys, as in a run's whole configuration."""
     keys = {f"env.{key}": value for key, value in env.items() if key != "kwargs"}
-    keys |= {f"env.kwargs.{key}": value for key, value in (env.get("kwargs") or {}).items()}
-    return find_task(task_name(keys))
+    return keys | {f"env.kwargs.{key}": value for key, value in (env.get("kwargs") or {}).items()}

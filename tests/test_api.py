@@ -5,6 +5,7 @@ import importlib
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,7 @@ import dqn_lab
 from dqn_lab import api, interrupt
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
-from dqn_lab.cli.sweep.question import read_typed
+from dqn_lab.cli.sweep.question import make_question, read_typed
 from dqn_lab.env.encode import encode
 from dqn_lab.env.gymnasium import Gymnasium
 
@@ -95,6 +96,7 @@ def test_a_run_has_its_tables_scores_and_policy():
     assert run.policy(obs) == int(run.q_values(obs).argmax())
     assert env.action_space.contains(run.policy(obs.tolist()))
     assert repr(run).startswith(f"Run({str(run.directory)!r}: completed, final return ")
+    assert repr(run).endswith(" (standard deviation over 2 episodes))")
     assert repr(dqn_lab.load(run.directory)) == repr(run)
 
 
@@ -118,6 +120,21 @@ def test_an_evaluation_is_the_same_as_the_commands():
     with pytest.raises(SystemExit):
         main(["evaluate", str(run.directory), "--episodes", "4", "--seed", "7", "--csv", "e"])
     pd.testing.assert_frame_equal(frame, pd.read_csv("e"))
+
+
+def test_a_verification_prints_one_line_and_is_true_if_nothing_differs(capsys):
+    run = dqn_lab.train(*FEW, **QUICK)
+    capsys.readouterr()
+    found = dqn_lab.verify(run)
+    assert capsys.readouterr() == ("", "")
+    assert found
+    assert repr(found) == "verified: 6 rows of episodes.csv and 1 row of evaluations.csv are the same, byte for byte"
+    path = run.directory / "episodes.csv"
+    path.write_text(path.read_text().replace("\n1,", "\n7,"))
+    found = dqn_lab.verify(run)
+    assert not found
+    assert str(found).startswith("not verified: running it again gave other results\n  episodes.csv: ")
+    assert found.differences == ["episodes.csv: differs from row 2 on: episode was 7, is 1"]
 
 
 def test_twice_in_one_process_gives_the_same_rows():
@@ -236,6 +253,48 @@ def test_a_sweep_gives_a_row_per_run_and_goes_on(tmp_path):
     assert set(frame["started"]) <= set(more["started"])
 
 
+def ask(variants, **keys):
+    few = ("hydra/launcher=basic", "episodes=3", "evaluation.final_num_episodes=2", "logger=csv")
+    return dqn_lab.sweep("mine", *few, variants=variants, seed=range(2), **keys)
+
+
+def test_a_sweeps_results_show_intervals_the_answer_and_pythons_next_step(capsys):
+    directory = Path(ask({"often": ["target.interval=1"], "seldom": ["target.interval=9"]}).attrs["directory"])
+    printed, _, said = capsys.readouterr().out.partition("\n4 of 4 jobs completed\n")
+    assert "python -m dqn_lab" not in printed
+    question, table, answer, hint = said.strip().split("\n\n")
+    assert question == "How do “often” and “seldom” compare?"
+    assert table.splitlines()[0] == "variant  runs  mean final return  95 % interval  successes"
+    assert re.fullmatch(r"often    2     \S+ +\S+–\S+ +0 of 2 at 475 or more", table.splitlines()[1])
+    assert answer.startswith("Undecided: in these runs, the mean final return of “seldom” is ")
+    assert max(map(len, (*table.splitlines(), *answer.splitlines()))) <= 110
+    assert directory.is_absolute()
+    assert hint == f"Figures and tables: dqn_lab.report('outputs/sweeps/{directory.name}')"
+    assert [" ".join(answer.split())] == [*dqn_lab.report(directory).answers.values()]
+
+
+def test_variants_with_different_environments_are_not_compared_and_the_results_say_so(capsys):
+    directory = ask({"short": ["env.max_episode_steps=9"], "long": []}).attrs["directory"]
+    said = capsys.readouterr().out
+    differ = "Runs that differ in env.max_episode_steps are different tasks"
+    why = f"{differ}: their returns are not compared with one another."
+    assert why in " ".join(said.split())
+    assert re.search(r"^short    2     \S+ .*\nlong     2 ", said, re.MULTILINE)
+    page = dqn_lab.report(directory)
+    assert page.note == why
+    assert f"note {why} runs 4 of 4 runs completed report " in " ".join(repr(page).split())
+    assert list(page.answers) == ["CartPole-v1 (max_episode_steps=9)", "CartPole-v1"]
+    assert "are different tasks: their returns are not compared" in page.index.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("labels", "question"), [
+    (["a"], "How well does “a” do?"), (["a", "b"], "How do “a” and “b” compare?"),
+    (["a", "b", "c"], "How do “a”, “b” and “c” compare?"), (list("abcdefg"), "How do these 7 variants compare?"),
+])  # fmt: skip
+def test_variants_alone_ask_a_question_in_plain_english(labels, question):
+    assert make_question("mine", {label: [] for label in labels}).question == question
+
+
 def test_a_notebook_works(tmp_path):
     """A real kernel does what the README shows: train, look at the rows, use the policy, make a mistake."""
     cells = [
@@ -245,6 +304,7 @@ def test_a_notebook_works(tmp_path):
         "run.policy([0.0, 0.0, 0.0, 0.0])",
         "try:\n    dqn_lab.train('netwrok=mlp64')\nexcept dqn_lab.ConfigError as error:\n    print(error)",
         "dqn_lab.train('netwrok=mlp64')",
+        "dqn_lab.verify(run)",
     ]
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
     NotebookClient(notebook, timeout=300, allow_errors=True, resources={"metadata": {"path": str(tmp_path)}}).execute()
@@ -256,6 +316,7 @@ def test_a_notebook_works(tmp_path):
     assert outputs[4][0]["text"].startswith("netwrok=mlp64: no such key; did you mean network?")
     assert outputs[5][0]["traceback"][0].startswith("ConfigError: netwrok=mlp64: no such key; did you mean network?")
     assert len(outputs[5][0]["traceback"]) == 1
+    assert [out["data"]["text/plain"][:14] for out in outputs[6]] == ["verified: 4 ro"]
 
 
 @pytest.mark.parametrize(("overrides", "keys", "said"), [
@@ -348,8 +409,8 @@ def test_a_sweeps_workers_load_a_changed_file_anew(own_parts, tmp_path):
     )
     for epsilon in (0.5, 0.9):
         lab = own_parts(epsilon)
-        frame = dqn_lab.sweep("own.yaml", config_dir=lab, directory=tmp_path / f"at_{epsilon}")
-        (run,) = (path.parent for path in Path(frame.attrs["directory"]).glob("*/run.json"))
+        runs = dqn_lab.sweep("own.yaml", config_dir=lab, directory=tmp_path / f"at_{epsilon}")
+        (run,) = (path.parent for path in Path(runs.attrs["directory"]).glob("*/run.json"))
         assert set(dqn_lab.load(run).episodes["epsilon"]) == {epsilon}
 
 

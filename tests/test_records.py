@@ -113,13 +113,3 @@ def test_a_first_record_that_has_no_room_says_so_and_leaves_no_empty_file(tmp_pa
     with pytest.raises(OSError, match="No space left"):
         records.write_record(tmp_path, {"status": "running"})
     assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("mean", "std", "text"), [
-    (212.46, 9.14, "212.5 ± 9.1"), (500.0, 0.0, "500.0 ± 0.0"), (0.7123, 0.0934, "0.712 ± 0.093"),
-    (-0.0, 0.0, "0.0 ± 0.0"),
-    (-0.001, 1.534, "0.00 ± 1.53"), (8.9, None, "8.90"), (-0.05, None, "-0.0500"), (1e-9, None, "0.000000"),
-    (math.nan, math.nan, "nan ± nan"), (-13.0, None, "-13.0"), (0.0, 12.0, "0.0 ± 12.0"),
-])  # fmt: skip
-def test_a_small_return_keeps_three_digits_and_zero_has_no_sign(mean, std, text):
-    assert records.score_text(mean, std) == text

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
-MOST = 4  # processes; each has the whole memory of this one, as far as it writes to it
+MOST = 4  # processes; each copies as much of this one's memory as it writes to
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 T = TypeVar("T")
 _jobs: Sequence[Callable[[], Any]] = ()  # of a process that is one of several
@@ -43,7 +43,7 @@ def _num_cores() -> int:
 
 
 def _begin(jobs: Sequence[Callable[[], Any]]) -> None:
-    """Takes over the jobs that the fork brought along; Ctrl-C is the parent's, whose end is this process' end."""
+    """Takes over the jobs inherited by the fork; ignores Ctrl-C, which the parent handles, and ends when that ends."""
     global _jobs
     _jobs = jobs
     signal.signal(signal.SIGINT, signal.SIG_IGN)

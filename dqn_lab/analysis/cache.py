@@ -1,4 +1,4 @@
-"""A Parquet copy of the tables of all runs in a directory, which loads many times as fast as their CSV files.
+"""A Parquet copy of the tables of all runs in a directory, which loads many times faster than their CSV files.
 
 It lies beside the runs, in `.analysis/`, and may be deleted at any time: if it is missing, damaged or cannot be
 written, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, times and

@@ -92,7 +92,7 @@ def column(values: Sequence[Any]) -> Any:
     if kinds == {bool}:
         return pd.array(values, dtype="bool" if full else "boolean")
     if kinds and kinds <= {int, float} and any(isinstance(value, int) and abs(value) >= 2**63 for value in values):
-        return pd.array(values, dtype="object")  # seeds may be as large as anyone likes
+        return pd.array(values, dtype="object")  # seeds may have more than 64 bits
     if kinds == {int}:
         return pd.array(values, dtype="int64" if full else "Int64")
     if kinds and kinds <= {int, float}:

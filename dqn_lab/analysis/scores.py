@@ -10,6 +10,7 @@ import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
+from dqn_lab.analysis.sentence import listed
 from dqn_lab.analysis.tasks import known, stated_bounds
 
 Keys = str | Sequence[str]
@@ -64,8 +65,8 @@ def check_one_task(frame: pd.DataFrame) -> None:
     tasks = list(dict.fromkeys(frame["task"])) if "task" in frame else []
     if len(tasks) > 1:
         raise AnalysisError(
-            f"{' and '.join(map(str, tasks))}: returns of different tasks cannot be compared; compare each task "
-            "by itself, with frame.groupby('task')"
+            f"{listed(list(map(str, tasks)))}: returns of different tasks cannot be compared; compare each task "
+            "by itself, with frame.groupby('task'), or drop the column if the returns mean the same"
         )
 
 

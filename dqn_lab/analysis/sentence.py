@@ -1,4 +1,4 @@
-"""Writes the result of a comparison in one sentence that claims no more than its intervals."""
+"""Writes the result of a comparison in sentences that claim no more than its intervals."""
 
 from __future__ import annotations
 
@@ -13,36 +13,65 @@ MANY = 10_000  # seeds; a larger estimate is useless
 
 
 def answer(comparison: pd.DataFrame) -> str:
-    """Writes what `compare` found in one sentence.
+    """Writes what `compare` found: what is known, what is not, and how many seeds would probably decide.
 
-    "“fast” beats “slow” by 45 in mean final_return (95 % interval 12 to 80; 30 seeds each)." or "Undecided at 30 seeds:
-    …", with the reason if it is rare failures, and an estimate of the seeds that would likely decide. Several variants
-    share a sentence, decided ones first.
+    "“fast” is better than “slow”: its mean final return is 45 higher (95 % interval 12 to 80; 30 seeds each)." Several
+    variants share a sentence, and those that are undecided another.
 
     Args:
         comparison: a frame that `compare` returned, or some of its rows.
     """
     rows: list[Row] = [{str(key): value for key, value in row.items()} for _, row in comparison.iterrows()]
-    by, first = str(comparison.columns[0]), rows[0]
-    control = quoted(first["control"])
-    seeds = _seeds(rows) + _left_out(rows)
-    measure = f"in mean {first['metric']}"
-    if len(rows) == 1:
-        name, level = quoted(first[by]), f"{100 * first['level']:.3g} % interval {_interval(first)}"
-        if first["verdict"] == "undecided":
-            change = _number(first["difference"], first, sign=True)
-            return (
-                f"Undecided{_at(rows)}: {name} against {control}, {change} {measure} ({level}; {seeds})"
-                f"{_why(first)}{_estimate([first], '; ')}."
-            )
-        verb = "beats" if first["verdict"] == "better" else "loses to"
-        change = _number(abs(first["difference"]), first)
-        return f"{name} {verb} {control} by {change} {measure} ({level}; {seeds})."
-    rows.sort(key=lambda row: row["verdict"] == "undecided")
-    decided = rows[0]["verdict"] != "undecided"
-    opening = f"Against {control} {measure}" if decided else f"Undecided{_at(rows)} against {control} {measure}"
-    clauses = "; ".join(_clauses(rows, by, decided))
-    return f"{opening} ({seeds}; intervals corrected for {len(rows)} comparisons): {clauses}."
+    by = str(comparison.columns[0])
+    open_ = [row for row in rows if row["verdict"] == "undecided"]
+    said = _several(rows, open_, by) if len(rows) > 1 else _one(rows[0], by)
+    return " ".join([said, *_too_few(open_, by if len(rows) > 1 else None), *_estimate(open_)])
+
+
+def _one(row: Row, by: str) -> str:
+    name, control, change = quoted(row[by]), quoted(row["control"]), _change(row)
+    if row["verdict"] != "undecided":
+        return f"{name} is {row['verdict']} than {control}: its mean {_metric(row)} is {change} ({_evidence(row)})."
+    than = "the same as" if change is None else f"{change} than"
+    known = f"Undecided: in these runs, the mean {_metric(row)} of {name} is {than} that of {control}"
+    if row.get("reason") == "rare failures" or math.isnan(row["low"]):
+        return f"{known} ({_evidence(row)})."
+    level = f"{100 * row['level']:.3g} %"
+    return (
+        f"{known}, but the true difference may be anything from {_interval(row)} ({level} interval; {_seeds([row])})."
+    )
+
+
+def _several(rows: list[Row], open_: list[Row], by: str) -> str:
+    """Writes the verdicts, then the undecided differences; if all of many are undecided, only that they are."""
+    first, decided = rows[0], [row for row in rows if row["verdict"] != "undecided"]
+    measure = f"in mean {_metric(first)} ({_seeds(rows)}; intervals corrected for {len(rows)} comparisons)"
+    listed_ = "; ".join(_clause(row, by) for row in open_) if len(rows) <= FEW or len(open_) == 1 else ""
+    if not decided:
+        nothing = f"Undecided: no variant is shown to be better or worse than {quoted(first['control'])} {measure}"
+        return f"{nothing}: {listed_}." if listed_ else f"{nothing}."
+    verdicts = "; ".join(
+        f"{quoted(row[by])} is {row['verdict']} by {_number(abs(row['difference']), row)} ({_interval(row)})"
+        for row in decided
+    )
+    known = f"Compared with {quoted(first['control'])} {measure}: {verdicts}."
+    return f"{known} Undecided: {listed_ or listed([quoted(row[by]) for row in open_])}." if open_ else known
+
+
+def _clause(row: Row, by: str) -> str:
+    return f"{quoted(row[by])}, difference {_number(row['difference'], row, sign=True)} ({_interval(row)})"
+
+
+def _too_few(rows: list[Row], by: str | None) -> list[str]:
+    """Says why differences that chance does not explain are undecided, naming the variants if there are others."""
+    rows = [row for row in rows if row.get("reason") == "rare failures"]
+    if not rows:
+        return []
+    number = min(min(row["seeds"], row["control_seeds"]) for row in rows)
+    few = f"{number} seeds are too few for a verdict" + (
+        f" on {listed([quoted(row[by]) for row in rows])}" if by else ""
+    )
+    return [f"{few}: failures too rare to show up in them could cancel the difference."]
 
 
 def quoted(label: object) -> str:
@@ -50,50 +79,20 @@ def quoted(label: object) -> str:
     return f"“{label}”"
 
 
-def _clauses(rows: list[Row], by: str, decided: bool) -> list[str]:
-    """Writes a clause per variant; if there are many, those undecided for one reason share a clause."""
-    open_ = [row for row in rows if row["verdict"] == "undecided"]
-    is_open, are_open = (" is undecided", " are undecided") if decided else ("", "")
-    if len(rows) <= FEW or len(open_) <= 1:
-        return [_clause(row, by, is_open) for row in rows]
-    alike: dict[str, list[Row]] = {}
-    for row in open_:
-        alike.setdefault(_why(row), []).append(row)
-    return [
-        *(_clause(row, by, is_open) for row in rows[: len(rows) - len(open_)]),
-        *(
-            f"{listed([quoted(row[by]) for row in group])}{is_open if len(group) == 1 else are_open}"
-            f"{_estimate(group, ' (', ')')}{why}"
-            for why, group in alike.items()
-        ),
-    ]
-
-
 def listed(names: list[str]) -> str:
     """Writes names as a sentence does: commas, and “and” before the last."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _clause(row: Row, by: str, is_open: str) -> str:
-    if row["verdict"] == "undecided":
-        change = _number(row["difference"], row, sign=True)
-        return f"{quoted(row[by])}{is_open}, {change} ({_interval(row)}{_estimate([row], '; ')}){_why(row)}"
-    return f"{quoted(row[by])} is {row['verdict']} by {_number(abs(row['difference']), row)} ({_interval(row)})"
-
-
-def _why(row: Row) -> str:
-    return ": too few seeds to rule out rare failures" if row.get("reason") == "rare failures" else ""
-
-
-def _estimate(rows: list[Row], before: str, after: str = "") -> str:
-    """Writes how many seeds would likely decide, from fewest to most if there are several variants."""
+def _estimate(rows: list[Row]) -> list[str]:
+    """Says how many seeds would probably decide, from fewest to most if there are several variants."""
     numbers = {seeds_to_decide(row): float(row.get("seeds_needed", math.nan)) for row in rows}
     numbers.pop("", None)
     if not numbers:
-        return ""
+        return []
     few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
     said = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
-    return f"{before}an estimated {said} seeds would decide{after}"
+    return [f"About {said} seeds per variant would probably decide."]
 
 
 def seeds_to_decide(row: Row) -> str:
@@ -107,18 +106,25 @@ def seeds_to_decide(row: Row) -> str:
     return f"{math.ceil(needed / unit) * unit:,}"
 
 
-def _at(rows: list[Row]) -> str:
-    return f" at {min(min(row['seeds'], row['control_seeds']) for row in rows)} seeds"
-
-
 def _seeds(rows: list[Row]) -> str:
     numbers = sorted({int(number) for row in rows for number in (row["seeds"], row["control_seeds"])})
-    return f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
-
-
-def _left_out(rows: list[Row]) -> str:
+    said = f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
     missing = max(int(row["missing"]) for row in rows)
-    return f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else ""
+    return said + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
+
+
+def _metric(row: Row) -> str:
+    return " ".join(word for word in str(row["metric"]).split("_") if word != "mean")
+
+
+def _change(row: Row) -> str | None:
+    """Writes `45 higher`; None if the means are the same to as many digits as count."""
+    number = _number(abs(row["difference"]), row)
+    return f"{number} {'higher' if row['difference'] > 0 else 'lower'}" if number.strip("0.") else None
+
+
+def _evidence(row: Row) -> str:
+    return f"{100 * row['level']:.3g} % interval {_interval(row)}; {_seeds([row])}"
 
 
 def _interval(row: Row) -> str:
@@ -128,7 +134,7 @@ def _interval(row: Row) -> str:
         return "unknown"
     decided = row["verdict"] != "undecided"
     ends = sorted(map(abs, ends)) if decided else ends
-    return " to ".join(_number(end, row) for end in ends)
+    return " to ".join(_number(end, row, sign=not decided) for end in ends)
 
 
 def _number(value: float, row: Row, *, sign: bool = False) -> str:
@@ -136,5 +142,5 @@ def _number(value: float, row: Row, *, sign: bool = False) -> str:
     width = row["high"] - row["low"]
     some = not math.isnan(width) and width > 1e-9 * max(abs(row["high"]), abs(row["low"]), 1)  # more than rounding
     digits = min(max(1 - math.floor(math.log10(width)), 0), 6) if some else 1
-    value = round(value, digits) + 0.0  # no minus in front of zero
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", "−")
+    value = round(value, digits) + 0.0  # zero has no sign
+    return f"{value:{'+' if sign and value else ''},.{digits}f}".replace("-", "−")

@@ -76,7 +76,7 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
         the runs that went on that long and had not reached it before. Draw it as a staircase.
 
     Raises:
-        AnalysisError: no such column, a seed that is there twice in a variant, or several tasks in one variant.
+        AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
     check_scores(times, "after", keys)

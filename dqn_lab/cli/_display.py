@@ -13,8 +13,7 @@ from dqn_lab._outside import outside_names
 from dqn_lab.cli import COMPILING, status
 from dqn_lab.cli._pace import Pace
 from dqn_lab.cli._plain import Notebook, Quiet, say
-from dqn_lab.cli._text import clock, fitting, number_of, to_copy
-from dqn_lab.records import score_text
+from dqn_lab.cli._text import clock, fitting, number_of, returns_text, score_text, to_copy
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -220,8 +219,7 @@ def _four(value: float) -> str:
 
 
 def _evaluated(row: Row, label: str) -> str:
-    score = score_text(float(row["return_mean"] or 0.0), float(row["return_std"] or 0.0))
-    return f"step {row['step']:,}, {label}: {score} over {row['episodes']} episodes"
+    return f"step {row['step']:,}, {label}: {returns_text(row)}"
 
 
 def make_display(kind: str, experiment: Experiment) -> Any:
@@ -283,4 +281,4 @@ def engine_note(experiment: Experiment) -> str:
 
 
 def _mean(score: dict[str, Any]) -> str:
-    return f"{score_text(score['return_mean'], score['return_std'])} over {score['episodes']} fresh episodes"
+    return returns_text(score, "fresh episodes")

@@ -1,16 +1,37 @@
-"""Text as wide as the terminal."""
+"""Text as wide as the terminal, and how numbers are written in it."""
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import sys
 import unicodedata
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 WIDEST, NARROWEST = 110, 40  # columns
 INDENT = 10  # of a result's later lines, at most
+
+
+def score_text(mean: float, std: float | None = None) -> str:
+    """Writes a mean return, and a standard deviation if given: `212.5 ± 9.1`; with three digits below 10: `0.712`."""
+    size = max(abs(mean), std or 0.0)
+    small = 0 < size < 10
+    places = min(2 - math.floor(math.log10(size)), 6) if small else 1
+    return f"{mean:z.{places}f}" + ("" if std is None else f" ± {std:.{places}f}")
+
+
+def returns_text(score: Mapping[str, Any], episodes: str = "episodes") -> str:
+    """Writes a policy's returns: `212.5 ± 9.1 (standard deviation over 100 episodes)`.
+
+    Args:
+        score: its `return_mean`, `return_std` and number of `episodes`.
+        episodes: what they are called.
+    """
+    text = score_text(float(score["return_mean"] or 0.0), float(score["return_std"] or 0.0))
+    return f"{text} (standard deviation over {score['episodes']} {episodes})"
 
 
 def number_of(count: int, what: str) -> str:

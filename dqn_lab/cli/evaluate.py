@@ -21,9 +21,9 @@ from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, open_policy
 from dqn_lab.cli._runs import check_run
-from dqn_lab.cli._text import fitting
+from dqn_lab.cli._text import fitting, returns_text
 from dqn_lab.errors import ConfigError, TrainingError
-from dqn_lab.records import read_record, score_text
+from dqn_lab.records import read_record
 
 if TYPE_CHECKING:
     import gymnasium
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab evaluate",
         description="Plays greedy episodes with a run's policy, in fresh environments with their own seeds, and "
-        "prints the mean of their undiscounted returns ± its standard deviation. Writes nothing unless --csv asks.",
+        "prints their undiscounted return, mean ± standard deviation. Writes nothing unless --csv asks.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
     parser.add_argument("--episodes", type=positive, default=100, metavar="N", help="number of episodes (default: 100)")
@@ -83,9 +83,8 @@ def _evaluate(args: argparse.Namespace) -> None:
     score, env = summarize(episodes), policy.config["env"]
     line = (
         f"{env.get('id', env['name'])}, {args.policy} policy "
-        f"(step {policy.step:,}), greedy, {score['episodes']} episodes: "
-        f"{score_text(score['return_mean'], score['return_std'])} "
-        f"(from {score['return_min']:g} to {score['return_max']:g})"
+        f"(step {policy.step:,}), greedy: {returns_text(score)}, "
+        f"from {score['return_min']:g} to {score['return_max']:g}"
     )
     print(fitting(line, 2))
 

@@ -55,10 +55,9 @@ def write(
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", code=1)
-    print(fitting(f"question  {report.question}", 10))
-    for task, answer in report.answers.items():
-        print(fitting(f"answer    {f'{task}: ' if len(report.answers) > 1 else ''}{answer}", 10))
-    print(f"{fitting(f'runs      {report.progress}', 10)}\n{to_copy('report', str(report.index))}")
+    for label, text in report.lines():
+        print(fitting(f"{label:<10}{text}", 10))
+    print(to_copy("report", str(report.index)))
     if show:
         import webbrowser
 

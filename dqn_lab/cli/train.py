@@ -23,10 +23,10 @@ from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
 from dqn_lab.cli._display import engine_note, make_display, show_summary, trusting
 from dqn_lab.cli._plain import say
-from dqn_lab.cli._text import shown, to_copy
+from dqn_lab.cli._text import score_text, shown, to_copy
 from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError, one_line
-from dqn_lab.records import RUN, read_record, score_text
+from dqn_lab.records import RUN, read_record
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment

@@ -6,7 +6,8 @@ import argparse
 import csv
 import itertools
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,48 +15,84 @@ from dqn_lab._outside import changed_since, outside_names
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
-from dqn_lab.cli._text import fitting
+from dqn_lab.cli._text import fitting, number_of, score_text
 from dqn_lab.errors import ConfigError, TrainingError
-from dqn_lab.records import read_record, score_text
+from dqn_lab.records import override_key, read_record
 
 TABLES = ("episodes", "evaluations")
 
 
+@dataclass(frozen=True, repr=False)
+class Verification:
+    """The result of running a run again: true if nothing differs.
+
+    Args:
+        summary: says in one line what is the same, or that something differs.
+        differences: one line per difference, then how this machine differs; empty if all is the same.
+    """
+
+    summary: str
+    differences: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return not self.differences
+
+    def __repr__(self) -> str:
+        return "\n  ".join([self.summary, *self.differences])
+
+
 def main(argv: list[str]) -> int:
     """Runs a run again; returns the exit code: 0 equal, 1 different, 2 bad input."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_intermixed_args(argv)
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._workplace import as_config_error
 
     try:
         with _interrupt.listening(), as_config_error():
-            differences = find_differences(args)
+            found = verify(args.run, evaluate=args.evaluate, trust=args.trust, display=_display(args.overrides))
     except ConfigError as error:
         return fail(*error.problems)
     except (OSError, TrainingError) as error:
         return fail(f"{args.run}: {error}", code=1)
     except KeyboardInterrupt as error:
         return _interrupt.interrupted(error)
-    lines = differences or [f"equal: {_what(args, read_record(args.run))}"]
-    print("\n".join(fitting(line, 2) for line in lines))
-    return int(bool(differences))
+    print("\n".join(fitting(line, 4) for line in repr(found).splitlines()))
+    return int(not found)
 
 
-def find_differences(args: argparse.Namespace) -> list[str]:
-    """Runs a run again, and lists what differs, and how this machine does; nothing if all is equal.
+def verify(run: Path, *, evaluate: bool, trust: bool, display: str) -> Verification:
+    """Runs a run again, and compares its results.
 
     Args:
-        args: `run`, `evaluate` and `trust`, as typed.
+        run: the run's directory.
+        evaluate: only play the final policy's episodes again.
+        trust: import the code outside of dqn_lab that the run's configuration names.
+        display: what is shown meanwhile, as in a configuration.
 
     Raises:
-        ConfigError: there is no run, or it is not completed.
+        ConfigError: there is no run, it is not completed, or there is no such display.
     """
-    check_run(args.run)
-    record = read_record(args.run)
+    check_run(run)
+    record = read_record(run)
     if record["status"] != "completed":
-        raise ConfigError(f"{args.run}: is {record['status']}; only a completed run can be verified")
-    differences = list(_scores(args, record) if args.evaluate else _tables(args, record))
-    return [*differences, *_circumstances(record)] if differences else []
+        raise ConfigError(f"{run}: is {record['status']}; only a completed run can be verified")
+    differences = list(_scores(run, record, trust) if evaluate else _tables(run, record, trust, display))
+    if not differences:
+        return Verification(f"verified: {_score(record) if evaluate else _rows(run)}")
+    lines = [*differences, *_circumstances(record)]
+    return Verification("not verified: running it again gave other results", lines)
+
+
+def _display(overrides: Sequence[str]) -> str:
+    """Returns the display asked for, the only setting that a run may have anew.
+
+    Raises:
+        ConfigError: another key is given.
+    """
+    for text in overrides:
+        if override_key(text) != "display":
+            raise ConfigError(f"{text}: verify repeats a run with its own settings; only display=… can be chosen")
+    return overrides[-1].partition("=")[2] if overrides else "auto"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -65,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         "compares episodes.csv and evaluations.csv byte for byte. Changes nothing.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory")
+    parser.add_argument("overrides", metavar="display=…", nargs="*", help="what is shown meanwhile, as for `train`")
     parser.add_argument(
         "--evaluate", action="store_true", help="only play the final policy's episodes again, and compare the score"
     )
@@ -72,24 +110,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _tables(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
+def _tables(run: Path, record: dict[str, Any], trust: bool, display: str) -> Iterator[str]:
     """Trains once more, and yields a line for each table that differs."""
     from dqn_lab.build import build, validate
     from dqn_lab.cli._display import make_display
     from dqn_lab.cli._jobs import carry_out
     from dqn_lab.cli.evaluate import check_trust
 
-    missing = [name for name in TABLES if not (args.run / f"{name}.csv").is_file()]
+    missing = [name for name in TABLES if not (run / f"{name}.csv").is_file()]
     if missing:
-        raise ConfigError(f"{args.run}: has no {missing[0]}.csv to compare with")
-    check_trust(record["config"], record, args.trust)
-    once_more = {"logger": {"csv": {"name": "csv"}}, "checkpoint": {"interval": None}, "display": "auto"}
+        raise ConfigError(f"{run}: has no {missing[0]}.csv to compare with")
+    check_trust(record["config"], record, trust)
+    once_more = {"logger": {"csv": {"name": "csv"}}, "checkpoint": {"interval": None}, "display": display}
     experiment = build(validate({**record["config"], **once_more}))
     with tempfile.TemporaryDirectory(prefix="dqn_lab-verify-") as name:
         again = Path(name)
-        made = carry_out(experiment, again, lambda each: make_display("auto", each))
+        made = carry_out(experiment, again, lambda each: make_display(display, each))
         for table in TABLES:
-            yield from _difference(args.run / f"{table}.csv", again / f"{table}.csv")
+            yield from _difference(run / f"{table}.csv", again / f"{table}.csv")
         if made["engine"]["name"] != record["engine"]["name"]:
             record["engine here"] = made["engine"]["name"]
 
@@ -116,12 +154,12 @@ def _difference(recorded: Path, again: Path) -> Iterator[str]:
     yield f"{recorded.name}: the same values, formatted differently"
 
 
-def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
+def _scores(run: Path, record: dict[str, Any], trust: bool) -> Iterator[str]:
     """Plays the final policy's episodes once more, and yields a line if the score differs."""
     from dqn_lab.cli.evaluate import load_policy
     from dqn_lab.evaluate import evaluate, summarize
 
-    policy = load_policy(args.run, "final", args.trust)
+    policy = load_policy(run, "final", trust)
     experiment, recorded = policy.experiment, record["scores"]["final"]
     rng = experiment.streams.fresh("evaluation final")
     agent, number = experiment.agent, experiment.final_num_episodes
@@ -131,12 +169,16 @@ def _scores(args: argparse.Namespace, record: dict[str, Any]) -> Iterator[str]:
             yield f"{name} of the final policy: {recorded[name]} is recorded, now it is {now}"
 
 
-def _what(args: argparse.Namespace, record: dict[str, Any]) -> str:
-    if args.evaluate:
-        score = record["scores"]["final"]
-        return f"the final policy's mean return, {score_text(score['return_mean'])} over {score['episodes']} episodes"
-    counts = [(args.run / f"{table}.csv").read_bytes().count(b"\n") - 1 for table in TABLES]
-    return ", ".join(f"{count:,} rows of {table}.csv" for table, count in zip(TABLES, counts, strict=True))
+def _rows(run: Path) -> str:
+    counts = [(run / f"{table}.csv").read_bytes().count(b"\n") - 1 for table in TABLES]
+    rows = [f"{number_of(count, 'row')} of {table}.csv" for table, count in zip(TABLES, counts, strict=True)]
+    return f"{' and '.join(rows)} are the same, byte for byte"
+
+
+def _score(record: dict[str, Any]) -> str:
+    score = record["scores"]["final"]
+    mean = f"{score_text(score['return_mean'])} over {score['episodes']} episodes"
+    return f"the final policy's mean return is the same, {mean}"
 
 
 def _circumstances(record: dict[str, Any]) -> Iterator[str]:
@@ -147,21 +189,23 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
     versions = {**(record.get("versions") or {})}
     for name, now in here["versions"].items():
         if versions.get(name) != now:
-            yield f"  {name} was {versions.get(name)}, is {now} here"
+            yield f"{name} was {versions.get(name)}, is {now} here"
     if record.get("host") != here["host"]:
-        yield f"  the run was made on {record.get('host')}, this is {here['host']}"
+        yield f"the run was made on {record.get('host')}, this is {here['host']}"
     if (record.get("git") or {}) != (here["git"] or {}):
-        yield f"  the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
+        yield f"the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
     if "engine here" in record:
-        yield f"  the engine was {record['engine']['name']}, is {record['engine here']} here"
+        yield f"the engine was {record['engine']['name']}, is {record['engine here']} here"
     for name in changed_since(record):
-        yield f"  {name} has changed since the run began"
+        yield f"{name} has changed since the run began"
     if record.get("resumed"):
-        yield f"  the run was resumed{_why_it_may_differ(record)}"
+        yield f"the run was resumed{_why_it_may_differ(record)}"
 
 
 def _why_it_may_differ(record: dict[str, Any]) -> str:
-    """Says what makes a resumed run different from the same run without a stop: another budget, or a lacking state."""
+    """Says what makes a resumed run different from the same run without a stop: a lacking state, or another budget."""
+    if known := [line for line in record.get("warnings") or () if "not in its `state_dict`" in line]:
+        return f", and {known[0]}"
     saved = {group: record["config"][group] for group in ("env", "exploration", "buffer")}
     if outside := sorted(outside_names(saved)):
         return f": a `state_dict` of {', '.join(outside)} may lack something that changes during a run"

@@ -20,7 +20,10 @@ def test_the_example_runs_on_the_runs_of_the_command_above_it(make_run, tmp_path
             )
     monkeypatch.chdir(tmp_path)
     exec(EXAMPLE, {})
-    assert "“target.interval=1” loses to “target.interval=10” by 270 in mean final_return" in capsys.readouterr().out
+    assert (
+        "“target.interval=1” is worse than “target.interval=10”: its mean final return is 270 lower ("
+        in capsys.readouterr().out
+    )
 
 
 def test_the_example_of_what_comes_with_the_lab_runs(tmp_path, monkeypatch, capsys):

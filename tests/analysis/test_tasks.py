@@ -11,7 +11,7 @@ from dqn_lab import records
 from dqn_lab.analysis import compare, learning_curves, load_configs, load_runs, summarize
 from dqn_lab.analysis.runs import flatten
 from dqn_lab.analysis.scores import find_bounds
-from dqn_lab.tasks import find_task, task_name
+from dqn_lab.tasks import apart, find_task, task_name, telling_keys
 
 CONF = Path(__file__).parents[2] / "conf" / "env"
 NAMES = sorted(path.relative_to(CONF).with_suffix("").as_posix() for path in CONF.rglob("*.yaml"))
@@ -40,6 +40,20 @@ def test_bounds_are_known_of_every_environment_that_the_lab_names(name):
 ])  # fmt: skip
 def test_settings_that_change_the_bounds_leave_them_unknown(name, known):
     assert (find_task(name) is not None) is known
+
+
+@pytest.mark.parametrize(("configs", "keys", "said"), [
+    ([{"env.id": "A-v0"}, {"env.id": "A-v0", "env.rescale": True}], [], "their environment"),
+    ([{"env.id": "A-v0"}, {"env.id": "B-v0", "env.kwargs.g": 1}], ["env.id", "env.kwargs.g"], "their environment"),
+    ([{"env.id": "A-v0", "env.kwargs.g": 1}, {"env.id": "A-v0"}], ["env.kwargs.g"], "env.kwargs.g"),
+    ([{"env.id": "A-v0", "env.kwargs.g": 1, "env.kwargs.h": 1}, {"env.id": "A-v0"}],
+     ["env.kwargs.g", "env.kwargs.h"], "env.kwargs.g or env.kwargs.h"),
+    ([{"env.id": "A-v0", "env.name": "x"}, {"env.id": "A-v0", "env.name": "y"}], [], "their environment"),
+])  # fmt: skip
+def test_the_settings_that_make_different_tasks_are_named(configs, keys, said):
+    assert telling_keys(configs) == keys
+    assert (len(set(map(task_name, configs))) > 1) == bool(keys)
+    assert apart(keys).startswith(f"Runs that differ in {said} are different tasks: ")
 
 
 def play(make, action, steps=None):

@@ -74,7 +74,7 @@ def test_an_evaluation_beside_a_bar_is_in_one_colour(configure):
     bar = Bar(build(configure("logger=csv")), Console(file=screen, width=80, force_terminal=True))
     row = {"step": 500, "return_mean": 12.5, "return_std": 1.5, "episodes": 10}
     bar.evaluation(row, "greedy")
-    assert screen.getvalue() == "step 500, greedy: 12.5 ± 1.5 over 10 episodes\n"
+    assert screen.getvalue() == "step 500, greedy: 12.5 ± 1.5 (standard deviation over 10 episodes)\n"
 
 
 def test_a_bar_shows_no_time_left_once_only_evaluations_remain(configure):

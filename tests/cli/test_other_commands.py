@@ -19,8 +19,7 @@ def test_evaluate_prints_the_mean_and_writes_nothing(cli, finished):
     outcome = cli("evaluate", finished, "--episodes", "5")
     assert outcome.code == 0
     assert outcome.out.startswith("CartPole-v1, final policy (step ")
-    assert "greedy, 5 episodes: " in outcome.out
-    assert " ± " in outcome.out
+    assert re.search(r"greedy: \S+ ± \S+ \(standard deviation over 5 episodes\), from \S+ to \S+\n$", outcome.out)
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
 
 

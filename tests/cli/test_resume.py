@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -338,8 +339,11 @@ def test_a_verified_run_is_equal_or_says_where_it_differs(train, cli):
     train("run")
     outcome = cli("verify", "run")
     assert outcome.code == 0
-    assert "equal: " in outcome.out
-    assert "rows of evaluations.csv" in outcome.out
+    assert re.search(
+        r"^verified: \d+ rows of episodes.csv and \d+ rows? of evaluations.csv are the same, byte",
+        outcome.out,
+        re.MULTILINE,
+    )
     path = Path("run/episodes.csv")
     lines = path.read_text().splitlines()
     cells = lines[3].split(",")
@@ -349,7 +353,8 @@ def test_a_verified_run_is_equal_or_says_where_it_differs(train, cli):
     Path("run/run.json").write_text(json.dumps({**record, "versions": {**record["versions"], "torch": "1.0"}}))
     outcome = cli("verify", "run")
     assert outcome.code == 1
-    assert f"episodes.csv: differs from row 3 on: return was 999.0, is {float(lines[3].split(',')[2])}" in outcome.out
+    assert "not verified: running it again gave other results\n" in outcome.out
+    assert f"  episodes.csv: differs from row 3 on: return was 999.0, is {float(lines[3].split(',')[2])}" in outcome.out
     assert "  torch was 1.0, is " in outcome.out
     path.write_text("\n".join([*lines[:3], ""]))
     assert f"episodes.csv: 2 rows are recorded, now there are {len(lines) - 1}" in cli("verify", "run").out
@@ -359,13 +364,25 @@ def test_the_final_policy_alone_can_be_verified(train, cli):
     train("run")
     outcome = cli("verify", "run", "--evaluate")
     assert outcome.code == 0
-    assert "equal: the final policy's mean return" in outcome.out
+    assert outcome.out.startswith("verified: the final policy's mean return is the same, ")
     record = json.loads(Path("run/run.json").read_text())
     record["scores"]["final"]["return_mean"] += 1
     Path("run/run.json").write_text(json.dumps(record))
     outcome = cli("verify", "run", "--evaluate")
     assert outcome.code == 1
     assert "return_mean of the final policy: " in outcome.out
+
+
+def test_verify_shows_what_is_asked_for_and_takes_no_other_setting(train, cli):
+    train("run")
+    assert len(cli("verify", "run", "display=none").out.splitlines()) == 1
+    assert len(cli("verify", "run", "display=lines").out.splitlines()) > 1
+    outcome = cli("verify", "run", "steps=9")
+    assert outcome.code == 2
+    assert outcome.problems == [
+        "error: steps=9: verify repeats a run with its own settings; only display=… can be chosen"
+    ]
+    assert cli("verify", "run", "display=loud").problems[0].startswith("error: display=loud: ")
 
 
 def test_only_a_completed_run_is_verified(train, cli, stop):

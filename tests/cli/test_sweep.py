@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -105,7 +106,9 @@ def test_a_report_can_follow_at_once(ask, home):
     assert outcome.code == 0
     lines = outcome.out.splitlines()
     assert "question  Does it work?" in lines
-    assert next(line for line in lines if line.startswith("answer")).endswith("2 seeds each).")
+    assert any(
+        line.startswith("answer    Undecided: in these runs, the mean final return of “a” is ") for line in lines
+    )
     assert not any(line.startswith("next") for line in lines)
     assert (home / "report" / "index.html").is_file()
 
@@ -626,6 +629,28 @@ def test_what_was_drawn_of_a_board_goes_away_and_its_title_is_not_cut(tmp_path):
     assert screen.getvalue().endswith("\x1b[1A\x1b[2K")
 
 
+def test_the_end_says_which_variants_are_different_tasks(ask):
+    out = ask(variants="{a: [env.max_episode_steps=9], b: [env.max_episode_steps=8]}").out
+    assert "note      Runs that differ in env.max_episode_steps are different tasks: their returns are not" in out
+    assert "note" not in ask("--dir=other").out
+
+
+@pytest.mark.parametrize(("name", "quick", "typed", "directory"), [
+    ("replay", False, [], "replay"), ("replay", True, ["network=mlp64"], "replay_quick,network=mlp64"),
+    ("how often", False, ["steps=2_000"], "how-often,steps=2_000"),
+    ("mine", False, ["++env.kwargs.gravity=9"], "mine,env.kwargs.gravity=9"),
+    ("mine", False, ["steps=9", "logger=csv"], r"mine,steps=9-[0-9a-f]{8}"),
+    ("mine", False, ["network.hidden=[8, 8]", "env.id='A b'"], r"mine,network.hidden=8,8,env.id=A-b-[0-9a-f]{8}"),
+    ("목표", False, [], r"sweep-[0-9a-f]{8}"), ("목표", True, ["steps=9"], r"_quick,steps=9-[0-9a-f]{8}"),
+    ("a/../b", False, [], r"a-..-b-[0-9a-f]{8}"),
+    ("mine", False, [f"env.kwargs.{letter}={'9' * 30}" for letter in "abc"], r"mine,env.kwargs.a=9{30}-[0-9a-f]{8}"),
+])  # fmt: skip
+def test_a_directory_is_named_by_overrides_and_by_their_hash_if_it_cannot_show_them_all(name, quick, typed, directory):
+    path = run._default_directory(name, quick, typed)
+    assert path.parts[:2] == ("outputs", "sweeps")
+    assert re.fullmatch(directory, str(path.relative_to("outputs/sweeps")))
+
+
 def test_a_variant_without_results_says_so(tmp_path):
     board = Board("?", [SimpleNamespace(variant="목표", directory="a")], tmp_path)
-    assert summary(board) == ["0 of 1 jobs completed", "목표  no results"]
+    assert summary(board) == ["목표  no results"]

@@ -1,12 +1,13 @@
 """Text as wide as the terminal: nothing is cut, and what is copied works."""
 
 import io
+import math
 import os
 import subprocess
 
 import pytest
 
-from dqn_lab.cli._text import clock, columns, fitting, labelled, padded, to_copy, wrapped
+from dqn_lab.cli._text import clock, columns, fitting, labelled, padded, returns_text, score_text, to_copy, wrapped
 
 PATH = "outputs/2026-11-29/09-17-57_steps=8000,episodes=null-5d03030f"
 
@@ -95,3 +96,19 @@ def test_no_line_of_help_or_of_an_error_is_wider_than_the_terminal(cli, monkeypa
     outcome = cli(*words)
     lines = (outcome.out + outcome.err).splitlines()
     assert [line for line in lines if columns(line) >= width and len(line.split()) > 1] == []
+
+
+@pytest.mark.parametrize(("mean", "std", "text"), [
+    (212.46, 9.14, "212.5 ± 9.1"), (500.0, 0.0, "500.0 ± 0.0"), (0.7123, 0.0934, "0.712 ± 0.093"),
+    (-0.0, 0.0, "0.0 ± 0.0"),
+    (-0.001, 1.534, "0.00 ± 1.53"), (8.9, None, "8.90"), (-0.05, None, "-0.0500"), (1e-9, None, "0.000000"),
+    (math.nan, math.nan, "nan ± nan"), (-13.0, None, "-13.0"), (0.0, 12.0, "0.0 ± 12.0"),
+])  # fmt: skip
+def test_a_small_return_keeps_three_digits_and_zero_has_no_sign(mean, std, text):
+    assert score_text(mean, std) == text
+
+
+def test_the_number_after_a_plus_or_minus_is_named():
+    score = {"return_mean": 138.4, "return_std": 12.5, "episodes": 100}
+    assert returns_text(score) == "138.4 ± 12.5 (standard deviation over 100 episodes)"
+    assert returns_text(score, "fresh episodes").endswith("over 100 fresh episodes)")

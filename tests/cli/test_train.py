@@ -49,7 +49,7 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     outcome = cli("train", "episodes=6", "evaluation.final_num_episodes=2", "logger=csv")
     directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
     assert "100%  episode 6" in outcome.out
-    assert "over 2 fresh episodes, final policy" in outcome.out
+    assert "(standard deviation over 2 fresh episodes), final policy" in outcome.out
     assert "engine" not in outcome.out  # there is nothing to do about it
     engine = json.loads((tmp_path / directory / "run.json").read_text())["engine"]
     assert engine["rejected"] == dict.fromkeys(("compiled", "torch"), "slower than fused")
@@ -140,7 +140,7 @@ def test_a_grid_whose_display_is_typed_shows_each_job_as_a_single_run(cli, quick
     out = cli("train", "-m", "seed=range(2)", *words, "display=lines", "hydra.sweep.dir=grid").out
     assert "job 1 of 2: seed=0" in out
     assert "job 2 of 2: seed=1" in out
-    assert out.count("fresh episodes, final policy") == 2
+    assert out.count("fresh episodes), final policy") == 2
     assert "jobs (" not in out
     assert out.endswith("files     grid\nnext      python -m dqn_lab report grid\n")
 

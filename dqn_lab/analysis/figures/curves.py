@@ -1,7 +1,7 @@
 """Figures over a whole axis: learning curves, distributions, and how soon a threshold is reached.
 
-Figures compute nothing: means, intervals and decisions come from the statistics. Whatever a colour says, a label or a
-position says too.
+Figures compute nothing: means, intervals and decisions come from the statistics. No information is in a colour alone: a
+label or a position repeats it.
 """
 
 from __future__ import annotations

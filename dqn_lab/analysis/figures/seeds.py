@@ -106,7 +106,7 @@ def seeds(
 
 
 def _count_columns(number: int, most: int) -> int:
-    """Returns the fewest columns, at most `most`, that take no more rows: then the rows are full."""
+    """Returns the fewest columns that need no more rows than `most` columns would, so that the rows are full."""
     rows = -(-number // most)
     return -(-number // rows)
 

@@ -151,7 +151,7 @@ def _svg(figure: Figure, name: str) -> str:
 
 
 def _short(path: str) -> str:
-    """A hundredth of a point is finer than any screen."""
+    """Rounds coordinates to a hundredth of a point, which is finer than any screen."""
     return re.sub(r"-?\d+\.\d+", lambda number: f"{float(number[0]):.2f}".rstrip("0").rstrip("."), path).replace(
         "\n", ""
     )

@@ -48,7 +48,7 @@ def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
 
 
 def number_hidden(values: NDArray[np.float64], action: int, height: float) -> int:
-    """Returns how many earlier actions' lines an action's line would hide, being as good as equal most of the time.
+    """Returns how many earlier actions' lines one action would hide, because they are nearly equal most of the time.
 
     Args:
         values: Q-values, [T, A].

@@ -130,7 +130,8 @@ def _sentence(insight: Insight) -> str:
 
 
 def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
-    headings = ["policy", "step", "greedy return", "over-estimation", "effective rank", "dormant units"]
+    greedy = "greedy return ± standard deviation over episodes"
+    headings = ["policy", "step", greedy, "over-estimation", "effective rank", "dormant units"]
     rows = []
     for insight in insights:
         features = insight.features

@@ -11,6 +11,7 @@ from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds, percent
 from dqn_lab.analysis.report.provenance import progress
 from dqn_lab.analysis.sentence import quoted
+from dqn_lab.tasks import apart
 
 FEW = 30  # seeds; with fewer, a caveat is printed
 MOST_NAMED = 10  # variants in a caveat
@@ -27,17 +28,14 @@ def of_page(material: Material) -> Iterator[str]:
     said, unfinished = progress(material)
     if unfinished:
         yield (
-            f"{said}. Only completed runs count: means, intervals and verdicts may still change, and if runs fail for "
-            "a reason, the others make their variant look better than it is."
+            f"{said}. Only completed runs count, so means, intervals and verdicts may still change. If runs fail "
+            "because they learn badly, their variant looks better than it is."
         )
     if material.skipped:
         directories = "directory" if len(material.skipped) == 1 else "directories"
         yield f"{len(material.skipped)} {directories} left out, listed at the end with the reason."
     if len(material.tasks) > 1:
-        yield (
-            f"{len(material.tasks)} environments, {', '.join(material.tasks)}: returns of different tasks do not "
-            "compare, so each has its own answer, figures and tables."
-        )
+        yield f"{apart(material.telling_keys)} Each task has its own answer, figures and tables."
     yield from _of_builds(material)
 
 
@@ -46,8 +44,8 @@ def _of_builds(material: Material) -> Iterator[str]:
     for column, words in BUILDS.items():
         if column in runs and column not in material.swept and runs[column].nunique() > 1:
             found = runs.dropna(subset=column).groupby("variant", observed=True)[column]
-            apart = found.agg(lambda values: ", ".join(sorted(set(values)))).nunique() > 1
-            where = "not alike in every variant" if apart else "alike in every variant"
+            differ = found.agg(lambda values: ", ".join(sorted(set(values)))).nunique() > 1
+            where = "which differ between variants" if differ else "the same ones in every variant"
             yield f"The runs come from {runs[column].nunique()} {words}, {where}; see Versions."
 
 
@@ -58,8 +56,8 @@ def of_section(found: Evidence) -> Iterator[str]:
     if len(empty):
         names = ", ".join(f"{quoted(row['variant'])} seed {row['seed']}" for row in empty.head(5).to_dict("records"))
         more = " …" if len(empty) > 5 else ""
-        completed = "A completed run has" if len(empty) == 1 else f"{len(empty)} completed runs have"
-        yield f"{completed} no finite {metric.title} and count{'s' * (len(empty) == 1)} nowhere: {names}{more}."
+        have, are = ("A completed run has", "is") if len(empty) == 1 else (f"{len(empty)} completed runs have", "are")
+        yield f"{have} no finite {metric.title} and {are} left out: {names}{more}."
     counts = found.counted["variant"].astype(str).value_counts()
     few = [f"{quoted(name)} ({counts.get(name, 0)} finished)" for name in _planned(found) if counts.get(name, 0) < 2]
     if few and found.most_seeds > 1:
@@ -78,17 +76,20 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
         yield "One seed says little: another may do much better or worse. Train several, such as seed='range(10)'."
         return
     rate = percent(unseen_rate(seeds))
-    missed = f"an outcome that {rate} of all runs have is missing from {count_seeds(seeds)} with a probability of 5 %"
+    missed = f"with a probability of 5 %, {count_seeds(seeds)} show no case of an outcome that {rate} of all runs have"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
     if seeds < FEW:
         allowed = (
-            "The intervals of the means allow for outcomes that were missed"
+            "The intervals of the means allow for such unseen outcomes"
             if known
-            else "The intervals of the means do not allow for outcomes that were missed"
+            else "The intervals of the means do not allow for such unseen outcomes"
         )
         yield f"Few seeds: {missed}. {allowed}; a verdict is given only if they could not cancel the difference."
     elif not known and found.material.metric.is_return:
-        yield f"The bounds of the return are not all known: {missed}, and the intervals of the means leave it out."
+        yield (
+            "The bounds of the return are not all known, so the intervals of the means do not allow for unseen "
+            f"outcomes: {missed}."
+        )
     if not known and found.material.metric.is_return:
         yield (
             "Set env.return_bounds=[low,high], the least and the greatest possible return: then the intervals allow "
@@ -112,9 +113,13 @@ def _of_comparison(found: Evidence) -> Iterator[str]:
     if metric.is_return and len(steps) > 1 and steps.max() > 1.02 * steps.min():
         yield (
             f"The variants did not take the same number of steps (on average {steps.min():,.0f} to "
-            f"{steps.max():,.0f}): final results are not at equal experience. The learning curves are, step by step."
+            f"{steps.max():,.0f}), so their final results come after unequal experience. The learning curves compare "
+            "them at equal steps."
         )
     if metric.name == "best_return":
-        yield "The policy scored was selected by evaluations during training; the final policy is the primary result."
+        yield (
+            "This is the return of the policy that did best in evaluations during training. The primary result is the "
+            "final policy's."
+        )
     if len(found.looks) > 1 and found.control is None and material.control is not None:
         yield f"{quoted(material.control)} has no runs here, and no other control was declared."

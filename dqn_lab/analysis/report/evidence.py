@@ -100,7 +100,7 @@ def _control(material: Material, variants: list[str]) -> tuple[str | None, str]:
         return own, DECLARED
     if len(material.tasks) == 1 or len(variants) == 1:
         return None, ""
-    return variants[0], f"the first here: {material.control} is of another environment"
+    return variants[0], f"the first here, because {material.control} has another environment"
 
 
 def _with_results(scores: pd.DataFrame, metric: str, least: int) -> pd.DataFrame:

@@ -23,6 +23,7 @@ from dqn_lab.analysis.report.question import TASKS, Options, choose_control, fin
 from dqn_lab.analysis.report.reference import read_reference
 from dqn_lab.analysis.runs import Found, find_runs
 from dqn_lab.records import override_key
+from dqn_lab.tasks import telling_keys
 
 EVALUATIONS: Final = "evaluations"
 SEVERAL = re.compile(r"=[^\[{'\"]*[,(]")  # values of a grid
@@ -45,6 +46,7 @@ class Material:
         skipped: the runs left out, and why.
         threshold: the one asked for, if any.
         narrowed: whether only two of the variants were asked for.
+        telling_keys: the settings in which the runs are of different tasks.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Material:
     skipped: Mapping[str, str] = field(default_factory=dict)
     threshold: float | None = None
     narrowed: bool = False
+    telling_keys: Sequence[str] = ()
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -106,7 +109,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
         question=write_question(scores, sweeps, swept, options),
         metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations, swept=swept,
         sweeps=sweeps, skipped=skipped, threshold=options.threshold,
-        narrowed=options.compare is not None,
+        narrowed=options.compare is not None, telling_keys=telling_keys(run.config for run in found.runs),
     )  # fmt: skip
 
 

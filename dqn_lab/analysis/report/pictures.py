@@ -126,7 +126,7 @@ def _differences(found: Evidence) -> Iterator[Plan]:
         name="differences",
         title=f"Difference from {control}",
         caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow "
-        "point is undecided.",
+        "point marks an undecided difference.",
         alt=f"Differences of mean {metric.title} from {control}: {said}.",
         draw=lambda layout: rows.intervals(
             estimates, found.shown, layout, label=f"difference of the mean {metric.title}", zero=str(found.control)
@@ -150,7 +150,9 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
     )
     total, some = sum(len(results[row.variant]) for row in means), rows.MAX_DOTS // len(means)
     dots = (
-        "A dot is a run" if max(map(len, results.values())) <= some else f"A dot is a run, at most {some} per variant"
+        "Each dot is a run"
+        if max(map(len, results.values())) <= some
+        else f"Each dot is a run, of which at most {some} are shown per variant"
     )
     mean = "; the diamond is their mean, with its 95 % interval." if total > len(means) else "."
     yield Plan(
@@ -175,8 +177,8 @@ def _distribution(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="distribution",
         title=f"Distribution of the {metric.title}",
-        caption="The share of a variant's runs that ended at a value or above it: its empirical distribution, with a "
-        "95 % band that holds for all values at once.",
+        caption="The share of each variant's runs that ended at or above a value, with a 95 % band that holds for all "
+        "values at once.",
         alt=f"Empirical distributions of the {metric.title}. Medians: {medians}.",
         draw=lambda layout: curves.distributions(data, found.shown, layout, label=metric.title, control=found.control),
         data=data,
@@ -227,9 +229,9 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {plain(found.threshold)}",
-        caption="The share of runs with an evaluation at or above it by then (Turnbull's estimate, 95 % band; a run "
-        "that stops earlier counts up to its end, and a line ends where few runs continue). Reaching it once is easier "
-        f"than ending there.{without}",
+        caption="By each step, the share of runs with at least one evaluation at or above it (Turnbull's estimate, "
+        "95 % band; a run that stops early counts up to its end, and a line ends where few runs continue). Reaching it "
+        f"once is easier than ending there.{without}",
         alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {said}.",
         draw=lambda layout: curves.reached(data, some, layout, control=found.control),
         data=data,

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from dqn_lab.analysis import AnalysisError, Sweep
-from dqn_lab.analysis.sentence import listed, quoted
+from dqn_lab.analysis.sentence import FEW, listed, quoted
 from dqn_lab.records import override_key
 
 TASKS = ("env", "env.id", "env.name")  # the keys that name a run's task
-DECLARED = "named by the sweep beforehand"
+DECLARED = "the sweep's control"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
     if len(asked) == 1:
         return asked[0]
     if len(variants) == 1:
-        return f"How well does {'the default' if variants[0] == 'default' else quoted(variants[0])} do?"
+        return ask_about(variants)
     grids = [text for sweep in sweeps for own in sweep.variants.values() for text in own]  # as typed
     typed = dict.fromkeys(map(override_key, grids))
     keys = [key for key in typed or swept if key not in TASKS]
@@ -97,7 +97,14 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
     if scores["sweep"].nunique() == 1 and len(keys) == 2:
         return f"What do {keys[0]} and {keys[1]} change, alone and together?"
     if not keys and (tasks := list(dict.fromkeys(scores["task"])))[1:]:
-        return f"How well does it do on {listed(tasks)}?"
-    names = [quoted(name) for name in variants]
-    return f"How do {listed(names)} compare?" if len(variants) <= 4 else (
-        f"How do these {len(variants)} variants compare?")  # fmt: skip
+        return f"How well does the agent do on {listed(tasks)}?"
+    return ask_about(variants)
+
+
+def ask_about(variants: Sequence[str]) -> str:
+    """Makes a question of nothing but the variants' labels."""
+    if len(variants) == 1:
+        return f"How well does {'the default' if variants[0] == 'default' else quoted(variants[0])} do?"
+    if len(variants) > FEW:
+        return f"How do these {len(variants)} variants compare?"
+    return f"How do {listed([quoted(name) for name in variants])} compare?"

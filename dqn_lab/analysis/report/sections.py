@@ -5,19 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
-
-from dqn_lab.analysis import answer
 from dqn_lab.analysis.report import pictures, tables
+from dqn_lab.analysis.report.answers import answer_of
 from dqn_lab.analysis.report.cautions import of_section
 from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import count_seeds, number, percent, plain
+from dqn_lab.analysis.report.metrics import count_seeds
 from dqn_lab.analysis.report.plan import Picture
-from dqn_lab.analysis.report.tables import Table, interval
+from dqn_lab.analysis.report.tables import Table
 from dqn_lab.analysis.sentence import quoted
 from dqn_lab.tasks import find_task
 
@@ -51,42 +48,10 @@ def make_section(material: Material, task: str, shoot: Shoot | None = None) -> S
     if found.compared is not None and found.control is not None:
         made.append(tables.comparison(found.compared, material.metric, found.control))
     return Section(
-        task=task, answer=_answer(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
+        task=task, answer=answer_of(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
         tables=[*made, tables.runs(found.scores, material.metric)],
         clips=list(make_clips(material, task, shoot)) if shoot else [],
     )  # fmt: skip
-
-
-def _answer(found: Evidence) -> str:
-    metric = found.material.metric
-    if found.compared is not None:
-        return answer(found.compared)
-    if found.summary.empty:
-        runs = "the run has" if len(found.scores) == 1 else f"none of {len(found.scores)} runs has"
-        return f"No answer yet: {runs} {'no' if len(found.scores) == 1 else 'a'} {metric.title}."
-    if len(found.looks) > 1 and found.control is None and found.material.control is not None:
-        return f"No answer: {quoted(found.material.control)}, the control, has no runs here."
-    if len(found.looks) > 1:
-        return "No answer yet: the control and another variant need two finished runs each."
-    return _describe(found, found.summary.to_dict("records")[0])
-
-
-def _describe(found: Evidence, row: dict[Any, Any]) -> str:
-    """Describes the only variant."""
-    metric, name = found.material.metric, quoted(row["variant"])
-    if row["seeds"] == 1:
-        text = f"{name} has a {metric.title} of {number(row['mean'])}, with one seed"
-        if found.threshold is None:
-            return f"{text}."
-        return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {plain(found.threshold)}."
-    spread = (
-        "" if pd.isna(row["mean_low"]) else f", 95 % interval {number(row['mean_low'])} to {number(row['mean_high'])}"
-    )
-    text = f"{name} has a mean {metric.title} of {number(row['mean'])} ({count_seeds(row['seeds'])}{spread})"
-    if found.threshold is None:
-        return f"{text}."
-    share = interval(row, "success_low", "success_high", percent)
-    return f"{text}; {row['successes']} of {row['seeds']} runs reach {plain(found.threshold)} (95 % interval {share})."
 
 
 def _about(found: Evidence) -> str:
@@ -96,14 +61,14 @@ def _about(found: Evidence) -> str:
     seeds = count_seeds(few) if few == many else f"{few} to {many} seeds"
     text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} per variant."
     if many > 1:
-        text += f" 95 % intervals of means: Bayesian bootstrap or Student's, the wider{_bounds(found)}."
+        text += f" 95 % intervals of means: the wider of a Bayesian bootstrap's and Student's{_bounds(found)}."
     if found.compared is None:
         return text
     number_of = len(found.compared)
     holm = f", corrected by Holm for {number_of} comparisons" if number_of > 1 else ""
     return (
-        f"{text} 95 % intervals of differences from {quoted(found.control)} ({found.control_reason}): bootstrap or "
-        f"permutation test, the wider{holm}."
+        f"{text} 95 % intervals of differences from {quoted(found.control)} ({found.control_reason}): the wider of a "
+        f"bootstrap's and a permutation test's{holm}."
     )
 
 

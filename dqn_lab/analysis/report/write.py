@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import shutil
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +19,38 @@ from dqn_lab.analysis.report.page import Page, slug, write_page
 from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
 from dqn_lab.analysis.report.question import Options
 from dqn_lab.analysis.report.sections import Section, make_section
+from dqn_lab.tasks import apart
 
+WIDTH = 110  # columns of a report's lines, from Python
 MARK = '<meta name="generator" content="dqn_lab report">'
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """What was written: the page, the question, each environment's answer, and the runs' progress."""
+    """What was written: the page, the question, each task's answer, and the runs' progress.
+
+    If there are several tasks, the note says why they are not compared.
+    """
 
     index: Path
     question: str
     answers: dict[str, str]
     progress: str
+    note: str = ""
+
+    def lines(self) -> list[tuple[str, str]]:
+        """Lists what it says: labels and texts."""
+        several = len(self.answers) > 1
+        answers = [("answer", f"{task}: {text}" if several else text) for task, text in self.answers.items()]
+        note = [("note", self.note)] if self.note else []
+        return [("question", self.question), *answers, *note, ("runs", self.progress)]
+
+    def __repr__(self) -> str:
+        wrapper = textwrap.TextWrapper(
+            WIDTH, subsequent_indent=" " * 10, break_long_words=False, break_on_hyphens=False
+        )
+        lines = [wrapper.fill(f"{label:<10}{text}") for label, text in self.lines()]
+        return "\n".join([*lines, f"report    {self.index}"])
 
 
 def write_report(
@@ -70,6 +91,7 @@ def write_report(
     return Report(
         index=target / "index.html", question=material.question, progress=progress(material)[0],
         answers={section.task: section.answer for section in sections},
+        note=apart(material.telling_keys) if len(sections) > 1 else "",
     )  # fmt: skip
 
 

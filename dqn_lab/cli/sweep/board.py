@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group
@@ -19,10 +20,10 @@ from rich.text import Text
 
 from dqn_lab.cli._display import LINES
 from dqn_lab.cli._plain import say
-from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, shown, to_copy
+from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
-from dqn_lab.records import RUN, final_return, read_record, score_text
-from dqn_lab.tasks import task_of
+from dqn_lab.records import RUN, final_return, read_record
+from dqn_lab.tasks import apart, dotted, task_of, telling_keys
 
 EVERY = 1.0  # seconds between two checks of the directories
 SHOWN = 10  # failed jobs listed at the end
@@ -43,6 +44,7 @@ class Board:
         self.status = {job.directory: "waiting" for job in jobs}
         self.scores: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
+        self.envs: dict[str, dict[str, Any]] = {}  # configurations of the completed runs' environments
         self.seen: dict[str, int] = {}
         self.first: tuple[float, int] | None = None  # when the first run ended, and how many had by then
         self.before = len(jobs)
@@ -66,6 +68,7 @@ class Board:
             if record["status"] == "completed":
                 if not math.isnan(score := final_return(record)):
                     self.scores[name] = score
+                self.envs[name] = dotted(record["config"]["env"])
                 task = task_of(record["config"]["env"])
                 if task is not None and task.threshold is not None:
                     self.thresholds[name] = task.threshold
@@ -156,36 +159,39 @@ class Board:
         return lines
 
 
-def show_results(board: Board, errors: Mapping[str, str], hint: bool = True) -> list[str]:
+def show_results(board: Board, errors: Mapping[str, str], hint: bool = True, brief: bool = False) -> list[str]:
     """Prints the results by variant and the jobs that did not complete; returns a line for each of these.
 
     Args:
         board: the jobs.
         errors: why jobs failed, by directory, if their run.json does not say so.
         hint: print what to type next, if there are results.
+        brief: print no results, only how many jobs completed, and which did not.
     """
     board.look()
     bad, place = board.problems(errors), shown(board.directory)
-    lines = [*summary(board), *bad[:SHOWN], *([f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else [])]
-    lines.append(to_copy("files", place))
-    if hint and board.count("completed"):
+    lines = [] if brief else summary(board)
+    lines = [f"{board.count('completed')} of {len(board.status)} jobs completed", *lines, *bad[:SHOWN]]
+    lines += [f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
+    lines += [] if brief else [to_copy("files", place)]
+    if hint and not brief and board.count("completed"):
         lines.append(to_copy("next", shlex.quote(place), "python -m dqn_lab report"))
     say("\n" + "\n".join(lines))
     return [" ".join(line.split()) for line in bad]
 
 
 def summary(board: Board) -> list[str]:
-    """Returns a line for each variant: its mean final return and how many of its runs succeeded."""
-    variants = board.variants()
+    """Returns a line for each variant, its mean final return and how many runs succeeded, and one if tasks differ."""
+    variants, lines = board.variants(), []
     width = max(map(columns, variants), default=0) + 2
-    lines = [f"{board.count('completed')} of {len(board.status)} jobs completed"]
     for label, names in variants.items():
         done = [name for name in names if name in board.scores]
         wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
         text = f"mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
         lines.append(labelled(label, width, text if done else "no results"))
-    return lines
+    keys = telling_keys(board.envs.values())
+    return [*lines, fitting(f"note      {apart(keys)}", 10)] if keys else lines
 
 
 class Watch:

@@ -109,8 +109,10 @@ def make_question(name: str, variants: Mapping[str, Any]) -> Question:
     Raises:
         ConfigError: one line per problem.
     """
-    question = f"How do {', '.join(map(str, variants))} compare?"
-    return _question(name, {"question": question, "variants": {str(key): variants[key] for key in variants}}, False)
+    from dqn_lab.analysis.report.question import ask_about  # imports pandas
+
+    labelled = {str(label): variants[label] for label in variants}
+    return _question(name, {"question": ask_about(list(labelled)), "variants": labelled}, False)
 
 
 def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:

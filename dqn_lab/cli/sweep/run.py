@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,10 +27,9 @@ from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question, read_typed
 from dqn_lab.cli.sweep.search import check_search, run_search
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import safe_name, set_aside, write_sweep
+from dqn_lab.records import SLUG, legible, safe_name, set_aside, write_sweep
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
-LONGEST = 160  # characters of a directory's name
 
 
 def sweep(path: Path, args: argparse.Namespace) -> int:
@@ -45,12 +46,13 @@ class Outcome(NamedTuple):
     problems: Sequence[str] = ()
 
 
-def run_sweep(question: Question, args: argparse.Namespace) -> Outcome:
+def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False) -> Outcome:
     """Plans a question's jobs, and runs those that are not done yet.
 
     Args:
         question: the question.
         args: `overrides`, `quick`, `dry_run`, `report` and `dir`, as typed.
+        brief: print no results in the end.
 
     Raises:
         ConfigError: one line per problem; nothing was written.
@@ -83,13 +85,17 @@ def run_sweep(question: Question, args: argparse.Namespace) -> Outcome:
             _worker.begin_workers(str(config.hydra.launcher._target_))
         if question.search:
             return Outcome(directory, run_search(config, question, question.search, typed.base, ledger))
-        return _run(config, question, plan, directory, hint=not args.report)
+        show = functools.partial(show_results, hint=not args.report, brief=brief)
+        return _run(config, question, plan, directory, show)
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
-    """Returns a question's default directory, which depends on the overrides."""
+    """Returns a question's default directory: its name and the overrides, and their hash if it does not show all."""
     words = [f"{name}{'_quick' if quick else ''}", *(text.lstrip("+") for text in typed)]
-    return Path("outputs", "sweeps", safe_name(",".join(words))[:LONGEST])
+    readable = ",".join(filter(None, [safe_name(words[0])[:SLUG], legible(words[1:])]))
+    if readable != ",".join(words).replace(" ", "-"):
+        readable = f"{readable or 'sweep'}-{hashlib.sha256(','.join(words).encode()).hexdigest()[:8]}"
+    return Path("outputs", "sweeps", readable)
 
 
 @contextlib.contextmanager
@@ -146,8 +152,14 @@ def _is_left(job: Job, directory: Path) -> bool:
     return state(job, directory) not in SETTLED
 
 
-def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hint: bool) -> Outcome:
-    """Runs the jobs that are not completed."""
+def _run(
+    config: DictConfig,
+    question: Question,
+    plan: Plan,
+    directory: Path,
+    show: Callable[[Board, dict[str, str]], list[str]],
+) -> Outcome:
+    """Runs the jobs that are not completed, and shows the results."""
     waiting = _prepare_directories(question, plan, directory)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
@@ -161,8 +173,7 @@ def _run(config: DictConfig, question: Question, plan: Plan, directory: Path, hi
         show_results(board, errors, hint=False)
         error.args = ("interrupted; run the same command again to continue",)
         raise
-    problems = show_results(board, errors, hint)
-    return Outcome(directory, board.code(), problems)
+    return Outcome(directory, problems=show(board, errors), code=board.code())
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._plain import say
-from dqn_lab.cli._text import number_of
+from dqn_lab.cli._text import number_of, score_text
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
 from dqn_lab.cli.sweep.plan import names_by_identity
@@ -31,7 +31,6 @@ from dqn_lab.records import (
     override_key,
     read_record,
     saved_states,
-    score_text,
     set_aside,
     slug,
     value_text,

@@ -122,8 +122,10 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "runs      6 of 20 runs; 1 failed, 13 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
-    assert "Few seeds: an outcome that 63 % of all runs have is missing from 3 seeds" in text
-    assert "differences from “seldom” (named by the sweep beforehand)" in text
+    assert (
+        "Few seeds: with a probability of 5 %, 3 seeds show no case of an outcome that 63 % of all runs have." in text
+    )
+    assert "differences from “seldom” (the sweep's control)" in text
 
 
 @only_words
@@ -175,7 +177,10 @@ def test_each_environment_has_its_own_section_and_the_page_says_so(cli, make, tm
     assert "answer    Acrobot-v1: " in outcome.out
     assert "answer    CartPole-v1: " in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "2 environments, Acrobot-v1, CartPole-v1: returns of different tasks do not compare" in text
+    assert (
+        "Runs that differ in their environment are different tasks: their returns are not compared with one another. "
+        "Each task has its own answer, figures and tables."
+    ) in text
     assert (tmp_path / "s" / "report" / "tables" / "Acrobot-v1-results.csv").exists()
 
 
@@ -306,7 +311,7 @@ def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp
     assert outcome.code == 0
     text = Page(tmp_path / "s" / "report" / "index.html").text
     named = "“target.interval=10” seed 7, “target.interval=10” seed 8."
-    assert f"2 completed runs have no finite final return and count nowhere: {named}" in text
+    assert f"2 completed runs have no finite final return and are left out: {named}" in text
     results = pd.read_csv(tmp_path / "s" / "report" / "tables" / "results.csv")
     assert list(results["seeds"]) == [3, 3]
 
@@ -493,14 +498,14 @@ def test_the_page_names_commands_and_versions(cli, sweep):
 def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make, tmp_path):
     """Intervals of means allow for what few seeds missed if bounds are known, as on CartPole."""
     for name, changes, allowed in (
-        ("known", {}, "The intervals of the means allow for outcomes that were missed;"),
-        ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for outcomes that were missed;"),
+        ("known", {}, "The intervals of the means allow for such unseen outcomes;"),
+        ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for such unseen outcomes;"),
     ):
         make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
         cli(tmp_path / name)
         text = Page(tmp_path / name / "report" / "index.html").text
         assert (
-            f"an outcome that 45 % of all runs have is missing from 5 seeds with a probability of 5 %. {allowed}"
+            f"with a probability of 5 %, 5 seeds show no case of an outcome that 45 % of all runs have. {allowed}"
             in text
         )
         assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
@@ -516,7 +521,8 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "undecided: too few seeds to rule out rare failures" in text
-    assert "too few seeds to rule out rare failures; an estimated 29 seeds would decide." in text
+    assert "10 seeds are too few for a verdict: failures too rare to show up in them could cancel the" in text
+    assert "About 29 seeds per variant would probably decide." in text
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
     assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
     assert "| 29 |" in (tmp_path / "s" / "report" / "tables" / "comparison.md").read_text()

@@ -1,0 +1,46 @@
+"""One task's answer in words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from dqn_lab.analysis import answer
+from dqn_lab.analysis.report.evidence import Evidence
+from dqn_lab.analysis.report.metrics import count_seeds, number, percent, plain
+from dqn_lab.analysis.report.tables import interval
+from dqn_lab.analysis.sentence import quoted
+
+
+def answer_of(found: Evidence) -> str:
+    """Returns the comparison's answer; if there is none, what is known of the only variant, or why there is none."""
+    metric = found.material.metric
+    if found.compared is not None:
+        return answer(found.compared)
+    if found.summary.empty:
+        runs = "the run has" if len(found.scores) == 1 else f"none of {len(found.scores)} runs has"
+        return f"No answer yet: {runs} {'no' if len(found.scores) == 1 else 'a'} {metric.title}."
+    if len(found.looks) > 1 and found.control is None and found.material.control is not None:
+        return f"No answer: {quoted(found.material.control)}, the control, has no runs here."
+    if len(found.looks) > 1:
+        return "No answer yet: the control and another variant need two finished runs each."
+    return _describe(found, found.summary.to_dict("records")[0])
+
+
+def _describe(found: Evidence, row: dict[Any, Any]) -> str:
+    """Describes the only variant."""
+    metric, name = found.material.metric, quoted(row["variant"])
+    if row["seeds"] == 1:
+        text = f"{name} has a {metric.title} of {number(row['mean'])}, with one seed"
+        if found.threshold is None:
+            return f"{text}."
+        return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {plain(found.threshold)}."
+    spread = (
+        "" if pd.isna(row["mean_low"]) else f", 95 % interval {number(row['mean_low'])} to {number(row['mean_high'])}"
+    )
+    text = f"{name} has a mean {metric.title} of {number(row['mean'])} ({count_seeds(row['seeds'])}{spread})"
+    if found.threshold is None:
+        return f"{text}."
+    share = interval(row, "success_low", "success_high", percent)
+    return f"{text}; {row['successes']} of {row['seeds']} runs reach {plain(found.threshold)} (95 % interval {share})."
