@@ -31,9 +31,7 @@ def sweep(
     config_dir: str | os.PathLike[str] | None = None,
     **keys: Any,
 ) -> pd.DataFrame:
-    """Trains every variant of a question with every seed, as `python -m dqn_lab sweep` does; skips completed runs.
-
-    Prints the results: the question, a table of the variants, and the answer.
+    """Trains every variant of a question with every seed, except completed runs; prints a table and the answer.
 
     Args:
         name: a question's name, or the path of a yaml file; with `variants`, a name for the directory.
@@ -58,8 +56,6 @@ def sweep(
     ...
     How do “often” and “seldom” compare?
     ...
-    >>> len(runs)
-    4
     """
     from dqn_lab.cli.sweep.question import make_question, read_question
     from dqn_lab.cli.sweep.run import run_sweep

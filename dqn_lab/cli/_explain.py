@@ -17,7 +17,7 @@ from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._extras import missing_extra
-from dqn_lab.cli._options import choices, keys, options, run_keys
+from dqn_lab.cli._options import choices, keys, options, run_keys, takes_a_list
 from dqn_lab.cli._translations import HINTS, OPTIONS, SYNONYMS, written
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
@@ -96,17 +96,11 @@ def _unreadable(text: str) -> str | None:
     if key == "seed" and (override.is_sweep_override() or isinstance(override.value(), list)):
         return f"{text}: a run has one seed; several need `train -m seed=0,1,2`"
     if override.is_sweep_override():
-        as_list = f"; a list is written {key}=[{value}]" if _takes_a_list(key) else ""
+        as_list = f"; a list is written {key}=[{value}]" if takes_a_list(key) else ""
         return f"{text}: several values need `train -m`{as_list}"
     if not key.strip("+~"):
         return f"{text}: has no key; write KEY=VALUE, as in seed=3"
     return None
-
-
-def _takes_a_list(key: str) -> bool:
-    """Returns whether a key's default, in any option, is a list."""
-    group, _, leaf = key.rpartition(".")
-    return key == "logger" or any(isinstance(keys(group, option).get(leaf), list) for option in options(group))
 
 
 def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:

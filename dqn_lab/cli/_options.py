@@ -71,6 +71,12 @@ def keys(group: str, option: str) -> dict[str, Any]:
     return {option: values} if group == "logger" else values
 
 
+def takes_a_list(key: str) -> bool:
+    """Returns whether a key's default, in any option, is a list."""
+    group, _, leaf = key.rpartition(".")
+    return key == "logger" or any(isinstance(keys(group, option).get(leaf), list) for option in options(group))
+
+
 def _default() -> dict[str, Any]:
     return read_yaml(config_directory() / "config.yaml")
 
