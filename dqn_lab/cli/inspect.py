@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from dqn_lab.cli import status
 from dqn_lab.cli._about import command
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
@@ -20,6 +21,7 @@ def main(argv: list[str]) -> int:
 
 
 def _show(page: Path, in_browser: bool) -> None:
+    status()
     print(to_copy("page", str(page)))
     if in_browser:
         import webbrowser
@@ -52,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(args: argparse.Namespace) -> Path:
+    status("playing episodes, drawing figures")
     runs = find_runs(args.runs, MOST)
     policies = [open_policy(run, args.policy, args.trust) for run in runs]
     tasks = list(dict.fromkeys(task(policy.config) for policy in policies))

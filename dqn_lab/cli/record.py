@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dqn_lab.cli import status
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
 
@@ -69,6 +70,7 @@ def _record(args: argparse.Namespace) -> None:
     runs = find_runs(args.runs, MOST) if args.grid else args.runs
     if not args.grid and len(runs) > 1:
         raise ValueError(f"{len(runs)} runs: --grid shows several side by side")
+    status("playing and filming")
     from dqn_lab.video import check_writer, write_video
 
     check_writer(suffix)
@@ -80,6 +82,7 @@ def _record(args: argparse.Namespace) -> None:
     reached: dict[int, Shot] = {}
     pictures, fps = _pictures(args, tiles, reached)
     count = write_video(out, pictures, args.fps or fps, args.width)
+    status()
     for number, tile in enumerate(tiles):
         end = reached[number]
         print(f"{tile.label or task(tile.policy.config)}: return {end.score:g}, {end.step:,} steps")

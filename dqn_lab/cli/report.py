@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.cli import fail
+from dqn_lab.cli import fail, status
 from dqn_lab.cli._parser import Parser, directory
 from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import fitting, to_copy
@@ -44,6 +44,7 @@ def write(
     **options: Any,
 ) -> int:
     """Writes a report and prints its answer; returns the exit code."""
+    status("reading results, drawing figures")
     from dqn_lab.analysis import AnalysisError  # pandas is slow to import, and --help should be fast
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
@@ -55,6 +56,7 @@ def write(
         return fail(str(error))
     except OSError as error:
         return fail(f"{error.filename}: {error.strerror}", code=1)
+    status()
     for label, text in report.lines():
         print(fitting(f"{label:<10}{text}", 10))
     print(to_copy("report", str(report.index)))
