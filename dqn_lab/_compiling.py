@@ -11,6 +11,7 @@ class Compiling:
 
     def __init__(self) -> None:
         self.seconds = 0.0  # spent on compiling in this process
+        self.is_news = False  # whether some of it was not told to anyone
         self.tell: Callable[[bool], None] = lambda begins: None  # called as compiling begins, and as it ends
         self._depth = 0
         self._began: float | None = None
@@ -30,6 +31,7 @@ class Compiling:
         """Says that something is compiled from now on, unless it is said already or nobody has entered."""
         if self._depth and self._began is None:
             self._began = time.perf_counter()
+            self.is_news = True
             self.tell(True)
 
 

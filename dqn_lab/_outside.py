@@ -10,13 +10,14 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dqn_lab.errors import ConfigError
+from dqn_lab.errors import ConfigError, one_line
 
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
 INSTALLED = ("site-packages", "dist-packages")
@@ -46,6 +47,7 @@ def import_outside(name: str) -> ModuleType:
     """
     if name in _stamps and name in sys.modules:
         return sys.modules[name]
+    importlib.import_module("gymnasium")  # or what it registers would be taken for the module's
     before, known = set(sys.modules), set(_environments())
     module = importlib.import_module(name)
     root = _root(sys.modules[name.partition(".")[0]])
@@ -85,6 +87,14 @@ def changed_since(record: Mapping[str, Any]) -> list[str]:
     """Lists the modules whose files have changed since a run began; its code must have been imported."""
     now, recorded = sources(record["config"]), record.get("sources") or {}
     return [name for name, digest in recorded.items() if now.get(name, digest) != digest]
+
+
+def located(error: BaseException) -> str:
+    """Writes an error on one line, with the place in the user's own files where it was raised, if it was in one."""
+    own = {str(path): path.name for path, _ in _stamps.values()}
+    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    place = next((f" (raised in {own[file]}, line {line})" for file, line in reversed(frames) if file in own), "")
+    return f"{one_line(error)}{place}"
 
 
 def _used_by(module: ModuleType) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Runs from Python, with the command line's names: `train`, `resume`, `verify`, `load` and `evaluate`.
 
-Every name is importable from `dqn_lab` itself. What a command prints as an error is raised as a `ConfigError` with the
-same text; a run's directory is the same as the command's; Hydra's global state is left as it was found.
+Every name is importable from `dqn_lab`. What a command prints as an error is raised, as a `ConfigError` with its text.
+A run's directory is the command's. Hydra's global state is left as it was found.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._outside import located
 from dqn_lab.cli import _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
@@ -21,13 +22,13 @@ from dqn_lab.cli._display import engine_note, make_display
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
-from dqn_lab.cli._text import returns_text
+from dqn_lab.cli._text import returns_text, shown
 from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.train import make_directory, where_interrupted
 from dqn_lab.records import read_record
-from dqn_lab.types import Array, ConfigError, Table, TrainingError
+from dqn_lab.types import Array, ConfigError, StateError, Table, TrainingError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,9 +49,9 @@ class Run:
     """
 
     def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
-        self.directory, self.trust = Path(directory), trust
+        self.directory, self.trust = Path(directory).absolute(), trust
         with in_pythons_words():
-            check_run(self.directory)
+            check_run(Path(directory))
             read_record(self.directory)
 
     @property
@@ -116,7 +117,7 @@ class Run:
     def __repr__(self) -> str:
         final = self.scores.get("final")
         score = f", final return {returns_text(final)}" if final else ""
-        return f"Run({str(self.directory)!r}: {self.status}{score})"
+        return f"Run({shown(self.directory)!r}: {self.status}{score})"
 
 
 def train(
@@ -152,13 +153,12 @@ def train(
     with in_pythons_words(), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
         config = compose_config(words)
         experiment = _jobs.prepare(config)
-        for warning in experiment.warnings:
-            warnings.warn(warning, UserWarning, stacklevel=2)
+        for line in experiment.warnings:
+            warnings.warn(line, UserWarning, stacklevel=2)
         if note := engine_note(experiment):
             say(note)
-        wanted = Path(config.hydra.run.dir) if directory is None else Path(directory)
-        path = make_directory(wanted, bump=directory is None)
-        with log_file(path / "train.log"), _ends_explained(experiment, path):
+        path = make_directory(Path(directory or config.hydra.run.dir), bump=directory is None)
+        with log_file(path / "train.log", terminal=True), _ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
     return Run(path, trust=True)
@@ -174,10 +174,11 @@ def _ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
         hint = f"; dqn_lab.resume({str(directory)!r}) continues it" if resumes else ""
         error.args = (f"{said}; {directory}{hint}",)
         raise
-    except TrainingError as error:
-        log = directory / "train.log"
-        hint = "" if log.name in str(error) else f"; the traceback is in {log}"
-        raise TrainingError(f"{error}{hint}") from error
+    except (ConfigError, StateError):  # it did not begin
+        raise
+    except Exception as error:
+        hint = "" if "train.log" in str(error) else f"; the traceback is in {directory / 'train.log'}"
+        raise TrainingError(f"{located(error)}{hint}") from error
 
 
 def resume(
@@ -213,7 +214,7 @@ def resume(
         experiment = prepare(run.directory, words, trust)
         for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
-        with log_file(run.directory / "train.log"), _ends_explained(experiment, run.directory):
+        with log_file(run.directory / "train.log", terminal=True), _ends_explained(experiment, run.directory):
             show = functools.partial(make_display, experiment.config["display"])
             _jobs.carry_out(experiment, run.directory, show)
     return Run(run.directory, trust)
@@ -265,13 +266,13 @@ def evaluate(
     """
     import pandas as pd
 
-    run = run if isinstance(run, Run) else load(run, trust)
     if episodes < 1:
         raise ConfigError(f"episodes={episodes}: must be at least 1")
+    run = run if isinstance(run, Run) else load(run, trust)
     with in_pythons_words():
         loaded = open_policy(run.directory, policy, run.trust or trust)
-    rows = [(number, *each) for number, each in enumerate(play(loaded, episodes, seed))]
-    return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
+    rows = enumerate(play(loaded, episodes, seed))
+    return pd.DataFrame(((n, *row) for n, row in rows), columns=["episode", "seed", "return", "length"])
 
 
 def verify(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._plain import say
-from dqn_lab.cli._text import columns, padded, shown, wrapped
+from dqn_lab.cli._text import columns, number_of, padded, shown, wrapped
 from dqn_lab.cli._workplace import in_pythons_words, workplace
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.errors import ConfigError, TrainingError
@@ -68,12 +68,12 @@ def sweep(
         if variants is None:
             question = read_question(find_question(str(name)), quick)
         else:
-            question = make_question(str(name), variants)
-        place, _, problems = run_sweep(question, args, brief=True)
-    return _results(place, problems)
+            question = make_question(str(name), variants, quick)
+        done = run_sweep(question, args, brief=True)
+    return _results(done.directory, done.problems, done.num_jobs)
 
 
-def _results(place: Path, problems: Sequence[str]) -> pd.DataFrame:
+def _results(place: Path, problems: Sequence[str], num_jobs: int) -> pd.DataFrame:
     """Reads a sweep's runs, and prints what they say; raises an error if no job completed."""
     from dqn_lab.analysis import load_configs
 
@@ -82,7 +82,9 @@ def _results(place: Path, problems: Sequence[str]) -> pd.DataFrame:
         raise TrainingError(f"{place}: no job completed; {len(problems)} did not, the first: {problems[0]}")
     assert frame is not None
     frame.attrs["directory"] = str(place)
-    say(f"\n{_described(place)}")
+    more = len(frame) - num_jobs
+    earlier = f"With {number_of(more, 'earlier run')} in this directory:\n\n" if more > 0 else ""
+    say(f"\n{earlier}{_described(place)}")
     return frame
 
 
@@ -118,7 +120,7 @@ def _cells(row: dict[Any, Any], threshold: float | None) -> list[str]:
 
 
 def report(
-    *paths: str | os.PathLike[str],
+    *paths: str | os.PathLike[str] | pd.DataFrame,
     out: str | os.PathLike[str] | None = None,
     metric: str | None = None,
     control: str | None = None,
@@ -131,7 +133,7 @@ def report(
     """Writes a page that answers a sweep's question, as `python -m dqn_lab report` does.
 
     Args:
-        paths: sweeps' directories, or any directories with runs below them.
+        paths: sweeps' directories, or any directories with runs below them; or the frames that `sweep` returned.
         out: where to write; by default `report/` in the first path.
         metric: what to compare; by default the sweep's own, else `final_return`.
         control: the variant that others are compared with; by default the sweep's own, else the first.
@@ -157,9 +159,10 @@ def report(
     from dqn_lab.analysis.report.write import write_report
     from dqn_lab.cli.report import RenderingError, shooter
 
+    places = [Path(getattr(path, "attrs", {}).get("directory", path)) for path in paths]
     stored = None if against is None else Path(against)
     options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
     try:
-        return write_report(*paths, out=out, options=options, shoot=shooter(trust) if videos else None)
+        return write_report(*places, out=out, options=options, shoot=shooter(trust) if videos else None)
     except (AnalysisError, RenderingError) as error:
         raise ConfigError(str(error)) from None

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from dqn_lab import interrupt
+from dqn_lab._outside import located
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.hooks import FallsBack
 from dqn_lab.interrupt import Interrupted
@@ -148,7 +149,7 @@ class Run:
             ended = error
             if isinstance(error, SystemExit):
                 ended = TrainingError(f"code in the run called exit({error.code})")
-            self.record["error"] = one_line(ended)
+            self.record["error"] = located(ended)
             _log.info("failed at %s", self.progress, exc_info=error)
             raise ended from error
         finally:
@@ -231,8 +232,8 @@ class Run:
         old = read_record(self.directory)
         self.checkpoints.restore(self._load)
         if self.experiment.due.exceeded(self.progress):
-            at = f"episode {self.progress.episode}, step {self.progress.step}"
-            raise ConfigError(f"the run is at {at} already, beyond the budget")
+            at = f"episode {self.progress.episode:,}, step {self.progress.step:,}"
+            raise ConfigError(f"{self.directory}: is at {at} already; steps=… or episodes=… must be larger")
         again = {**about, "from": self.progress._asdict(), **{key: old.get(key) for key in ("status", "scores")}}
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},

@@ -17,8 +17,10 @@ from torch import Tensor
 
 from dqn_lab import registry
 from dqn_lab._global_draws import GlobalDraws
+from dqn_lab._outside import located
 from dqn_lab.agent import action_problem
 from dqn_lab.build import build
+from dqn_lab.hooks import Reports
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import (
     Bootstrap,
@@ -88,7 +90,7 @@ def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
     """Says in one line which component failed, and how."""
     parts = _culprits(error, outside)
     group = parts[0].partition("=")[0]
-    said = " ".join(f"{type(error).__name__}: {error}".split())
+    said = located(error)
     hint = f"`components {group}` prints what {'an' if group[0] in 'aeiou' else 'a'} {group} needs"
     return ConfigError(f"{', '.join(parts)}: failed in a trial before the run: {said}; {hint}")
 
@@ -131,10 +133,15 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
         agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
+        if isinstance(agent.buffer, Reports):
+            _check_report(agent.buffer)
         try:
-            agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
+            q_values = agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
         finally:
             env.close()
+        network = f"network={config['network']['name']}"
+        if network in outside and not np.isfinite(q_values).all():
+            raise ConfigError(f"{network}: returned {q_values.tolist()[0]}; must be finite numbers")
         with contextlib.closing(fresh.rollout):
             return _forgotten(rollout, fresh.rollout, outside)
 
@@ -213,9 +220,14 @@ def _explore(exploration: Exploration, num_actions: int, last: Progress) -> None
         action = exploration.select(lambda: np.zeros(num_actions, np.float32), rng.random, 0, progress)
         if problem := action_problem(exploration, action, num_actions):
             raise ConfigError(problem)
-    row = exploration.report(Progress())
-    if set(row) != set(exploration.columns):
-        declared = ", ".join(exploration.columns) or "none"
+    _check_report(exploration)
+
+
+def _check_report(part: Any) -> None:
+    """Raises an error unless a report has the columns that were declared."""
+    row = part.report(Progress())
+    if set(row) != set(part.columns):
+        declared = ", ".join(part.columns) or "none"
         raise TypeError(f"report returned {', '.join(row) or 'nothing'}; its columns are {declared}")
 
 

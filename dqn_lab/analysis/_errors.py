@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from dqn_lab.errors import OneLine
 
-class AnalysisError(ValueError):
+
+class AnalysisError(OneLine, ValueError):
     """The runs cannot be loaded or compared as asked; the text says why, in one line."""
 
 

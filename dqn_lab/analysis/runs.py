@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +181,8 @@ def _drop_strangers(
     for path in list(records):
         parent, name = os.path.split(path)
         if name not in jobs.get(parent, {name}):
-            skipped[path] = "is not a job in its sweep.json"
+            if not re.search(r"\.attempt\d+$", path):  # an earlier attempt at a job, kept by a sweep
+                skipped[path] = "is not a job in its sweep.json"
             del records[path]
 
 

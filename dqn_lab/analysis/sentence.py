@@ -7,6 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from dqn_lab.analysis._errors import AnalysisError
+
 Row = dict[str, Any]
 FEW = 4  # variants that a sentence has room for with their numbers
 MANY = 10_000  # seeds; a larger estimate is useless
@@ -20,7 +22,12 @@ def answer(comparison: pd.DataFrame) -> str:
 
     Args:
         comparison: a frame that `compare` returned, or some of its rows.
+
+    Raises:
+        AnalysisError: it is another frame.
     """
+    if "verdict" not in comparison:
+        raise AnalysisError("answer: needs a frame that `compare` returned")
     rows: list[Row] = [{str(key): value for key, value in row.items()} for _, row in comparison.iterrows()]
     by = str(comparison.columns[0])
     open_ = [row for row in rows if row["verdict"] == "undecided"]

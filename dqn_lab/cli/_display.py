@@ -55,6 +55,7 @@ class _Live(Quiet):
 
     def compile(self, begins: bool) -> None:
         """Called as compiling begins, which is no part of a run's speed, and as it ends."""
+        compiling.is_news = False
         if not begins:
             self.restart()
 
@@ -184,7 +185,7 @@ class Lines(_Live):
 
     def __enter__(self) -> Lines:
         super().__enter__()
-        if compiling.seconds:  # as the run was built; more will follow
+        if compiling.is_news:  # as the run was built; more will follow
             self.compile(True)
         return self
 

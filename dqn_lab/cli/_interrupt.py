@@ -62,6 +62,22 @@ def after(first: Callable[[], object]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def later() -> Iterator[None]:
+    """Lets a short piece of work finish before a Ctrl-C interrupts it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
 def ignore() -> None:
     """Ignores further signals, which would only disturb the end."""
     for number in heeded():

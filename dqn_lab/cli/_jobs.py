@@ -13,7 +13,7 @@ from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
 from dqn_lab._outside import sources
-from dqn_lab.cli import _hydra, status
+from dqn_lab.cli import _hydra, _interrupt, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
 from dqn_lab.cli._plain import Quiet
@@ -39,8 +39,9 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     values = plain(config, hydra)
     if hydra is None:  # not in a worker
         status("importing PyTorch")
-    from dqn_lab.build import build, validate
-    from dqn_lab.trial import rehearse
+    with _interrupt.later():  # PyTorch cannot be imported a second time
+        from dqn_lab.build import build, validate
+        from dqn_lab.trial import rehearse
 
     status()
     validated, warnings = validate(values), list[str]()

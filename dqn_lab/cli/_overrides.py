@@ -131,6 +131,8 @@ def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
         raise ConfigError(f"{flags[0]}: several runs in one call: dqn_lab.sweep(name, variants={{…}}, seed=range(5))")
     if wrong := [each for each in overrides if not isinstance(each, str)]:
         raise ConfigError(f"{wrong[0]!r}: an override is text, as in 'network=mlp64'; or a keyword: steps=1_000")
+    if twice := [key for key in keys if key in map(override_key, overrides)]:
+        raise ConfigError(f"{twice[0]}: is given twice")
     return [*overrides, *(f"{key}={_spell_value(key, value)}" for key, value in keys.items())]
 
 

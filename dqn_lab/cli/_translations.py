@@ -29,6 +29,7 @@ HINTS = {  # names of what is set otherwise here: what to write
     "exploration_fraction": _LINEAR, "target_update_interval": _COPY, "target_network_frequency": _COPY,
     "target_update_freq": _COPY, "num_envs": _ONE, "n_envs": _ONE, "double_q": "write bootstrap=double",
     "double_dqn": "write bootstrap=double",
+    "control": "the first variant is the control, unless a question's file names another",
     "epsilon": "ε goes from exploration.start to exploration.end; a constant one is exploration=constant "
                "exploration.epsilon={value}", "prioritized_replay": "write buffer=prioritized",
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",

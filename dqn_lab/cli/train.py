@@ -18,6 +18,7 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
 from dqn_lab._memory import shared_by
+from dqn_lab._outside import located
 from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
@@ -25,7 +26,7 @@ from dqn_lab.cli._display import engine_note, make_display, show_summary, trusti
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import score_text, shown, to_copy
 from dqn_lab.cli.sweep.launch import num_workers
-from dqn_lab.errors import ConfigError, StateError, one_line
+from dqn_lab.errors import ConfigError, StateError
 from dqn_lab.records import RUN, read_record
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
         raise
     except Exception as error:
         if shows:
-            fail(f"{one_line(error)}; {shown(directory)}")
+            fail(f"{located(error)}; {shown(directory)}")
         return math.nan
     if display != "none":
         show_summary(record, shown(directory), time.perf_counter() - began)

@@ -196,9 +196,10 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
         yield f"the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
     if "engine here" in record:
         yield f"the engine was {record['engine']['name']}, is {record['engine here']} here"
-    for name in changed_since(record):
+    changed = changed_since(record)
+    for name in changed:
         yield f"{name} has changed since the run began"
-    if record.get("resumed"):
+    if record.get("resumed") and not changed:
         yield f"the run was resumed{_why_it_may_differ(record)}"
 
 

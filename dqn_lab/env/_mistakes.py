@@ -27,7 +27,7 @@ def known(id: str) -> list[str]:
 
 def arguments(id: str) -> list[str]:
     """Lists the keyword arguments of an environment's constructor."""
-    creator: Any = gymnasium.spec(id).entry_point
+    creator: Any = gymnasium.spec(id.rpartition(":")[2]).entry_point
     made = load_env_creator(creator) if isinstance(creator, str) else creator
     not_theirs = ("self", "render_mode", "args", "kwargs")
     return [name for name in inspect.signature(made).parameters if name not in not_theirs]

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 ANSWERS = (ROOT / "sweeps" / "README.md").read_text(encoding="utf-8")
 QUOTED, KOREAN = ((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", ".github/README.ko.md"))
 QUESTIONS = load_shipped()["question"].tolist()
-RECIPES = ("recipes", "recipes_acrobot", "recipes_mountain_car")
+RECIPES = ("recipes", "recipes_acrobot", "recipes_mountain_car", "recipes_lunar_lander")
 
 
 def test_the_readmes_questions_are_there():

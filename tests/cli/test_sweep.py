@@ -319,7 +319,7 @@ MISTAKES = [
     ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
      "search.params: network=mlp42: no such option; did you mean mlp64?"),
     (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
-     "variants 'a' and 'b' are the same runs: network.hidden=[8,8] removes their difference"),
+     "variants 'a' and 'b' are the same runs: what they set is the default, or is set for every run: net"),
     pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',
                  marks=pytest.mark.skipif(find_spec("submitit") is not None, reason="the extra is installed")),
     pytest.param(("hydra/launcher=ray_local",), {},

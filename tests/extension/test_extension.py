@@ -421,7 +421,7 @@ def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     assert "has changed" not in dqn_lab(*ask, cwd=tmp_path).stderr
     (tmp_path / "helping.py").write_text((tmp_path / "helping.py").read_text() + "\nNUMBER = 1\n")
     again = dqn_lab(*ask, cwd=tmp_path)
-    said = "warning: helping has changed since 2 runs here began, which are kept; to run everything with the new code, "
+    said = "warning: helping has changed since 2 runs here began, which are kept; to run everything "
     assert said in " ".join(again.stderr.split())
     assert "0 of 4 jobs to run" in again.stdout
     (run,) = (tmp_path / "outputs" / "sweeps").glob("ask*/buffer=mine,seed=0-*")

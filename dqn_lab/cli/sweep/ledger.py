@@ -82,7 +82,7 @@ def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
             counts.update(changed_since(read_record(directory / job.directory)))
     return [
         f"{name} has changed since {number_of(count, 'run')} here began, which {'is' if count == 1 else 'are'} kept; "
-        "to run everything with the new code, choose another directory with --dir"
+        "to run everything with the new code, name another directory"
         for name, count in counts.items()
     ]
 

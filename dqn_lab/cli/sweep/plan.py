@@ -121,7 +121,8 @@ def _identical_variants(jobs: list[Job], typed: list[str]) -> list[str]:
     pairs = [(first.setdefault(tuple(own), label), label) for label, own in hashes.items()]
     same = [f"variants {one!r} and {other!r} are the same runs" for one, other in pairs if one != other]
     if same and typed:
-        raise ConfigError(*(f"{text}: {', '.join(typed)} removes their difference" for text in same))
+        why = f"what they set is the default, or is set for every run: {', '.join(typed)}"
+        raise ConfigError(*(f"{text}: {why}" for text in same))
     return same
 
 

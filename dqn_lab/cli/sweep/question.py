@@ -103,7 +103,7 @@ def read_question(path: Path, quick: bool) -> Question:
     return _blaming(f"{path}: ", lambda: _question(path.stem, values, quick))
 
 
-def make_question(name: str, variants: Mapping[str, Any]) -> Question:
+def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -> Question:
     """Makes a question of variants that are given in Python instead of in a file.
 
     Raises:
@@ -111,6 +111,10 @@ def make_question(name: str, variants: Mapping[str, Any]) -> Question:
     """
     from dqn_lab.analysis.report.question import ask_about  # imports pandas
 
+    if not isinstance(variants, Mapping) or not variants:
+        raise ConfigError('variants: must be a dictionary, as in {"often": ["target.interval=1"], "seldom": []}')
+    if quick:
+        raise ConfigError("quick=True: only a question in a file has a short form; set steps=… and seed=range(3)")
     labelled = {str(label): variants[label] for label in variants}
     return _question(name, {"question": ask_about(list(labelled)), "variants": labelled}, False)
 

@@ -34,16 +34,17 @@ QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its t
 
 def sweep(path: Path, args: argparse.Namespace) -> int:
     """Runs a sweep, and writes its report if asked to; returns the exit code. The arguments are `run_sweep`'s."""
-    directory, code, _ = run_sweep(read_question(path, args.quick), args)
-    return max(code, report.write(Path(shown(directory)))) if args.report and not args.dry_run else code
+    done = run_sweep(read_question(path, args.quick), args)
+    return max(done.code, report.write(Path(shown(done.directory)))) if args.report and not args.dry_run else done.code
 
 
 class Outcome(NamedTuple):
-    """A sweep's directory; 1 if a job did not complete, else 0; and a line for each that did not."""
+    """A sweep's directory; 1 if a job did not complete, else 0; a line for each that did not; the number of jobs."""
 
     directory: Path
     code: int
     problems: Sequence[str] = ()
+    num_jobs: int = 0
 
 
 def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False) -> Outcome:
@@ -173,7 +174,7 @@ def _run(
         show_results(board, errors, hint=False)
         error.args = ("interrupted; run the same command again to continue",)
         raise
-    return Outcome(directory, problems=show(board, errors), code=board.code())
+    return Outcome(directory, problems=show(board, errors), code=board.code(), num_jobs=len(once(plan.jobs)))
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
