@@ -1,7 +1,6 @@
 """Runs from Python, with the command line's names: `train`, `resume`, `verify`, `load` and `evaluate`.
 
-Every name is importable from `dqn_lab`. What a command prints as an error is raised, as a `ConfigError` with its text.
-A run's directory is the command's. Hydra's global state is left as it was found.
+What a command prints as an error is raised as a `ConfigError` with its text. Hydra's global state is left as it was.
 """
 
 from __future__ import annotations

@@ -233,7 +233,7 @@ class Run:
         self.checkpoints.restore(self._load)
         if self.experiment.due.exceeded(self.progress):
             at = f"episode {self.progress.episode:,}, step {self.progress.step:,}"
-            raise ConfigError(f"{self.directory}: is at {at} already; steps=… or episodes=… must be larger")
+            raise ConfigError(f"{self.directory.name}: is at {at} already; steps=… or episodes=… must be larger")
         again = {**about, "from": self.progress._asdict(), **{key: old.get(key) for key in ("status", "scores")}}
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},

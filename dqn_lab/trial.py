@@ -129,12 +129,6 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         agent.engine.bootstrap = functools.partial(_weigh, agent.engine.bootstrap, config["bootstrap"]["name"])
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     with contextlib.closing(rollout), draws:
-        _explore(agent.exploration, int(env.action_space.n), _last(config))  # type: ignore[attr-defined]
-        while not rollout.progress.updates and rollout.progress.step < limit:
-            rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
-        agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
-        if isinstance(agent.buffer, Reports):
-            _check_report(agent.buffer)
         try:
             q_values = agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
         finally:
@@ -142,6 +136,12 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         network = f"network={config['network']['name']}"
         if network in outside and not np.isfinite(q_values).all():
             raise ConfigError(f"{network}: returned {q_values.tolist()[0]}; must be finite numbers")
+        _explore(agent.exploration, int(env.action_space.n), _last(config))  # type: ignore[attr-defined]
+        while not rollout.progress.updates and rollout.progress.step < limit:
+            rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
+        agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
+        if isinstance(agent.buffer, Reports):
+            _check_report(agent.buffer)
         with contextlib.closing(fresh.rollout):
             return _forgotten(rollout, fresh.rollout, outside)
 

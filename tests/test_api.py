@@ -81,7 +81,7 @@ def test_a_run_is_the_same_as_the_commands(tmp_path):
         "hydra.yaml",
         "overrides.yaml",
     }
-    assert run.directory.parts[0] == "outputs"
+    assert run.directory.relative_to(Path.cwd()).parts[0] == "outputs"
     assert run.record["command"].startswith("dqn_lab.train('network=mlp64', 'evaluation.num_episodes=2'")
 
 
@@ -95,7 +95,7 @@ def test_a_run_has_its_tables_scores_and_policy():
     obs, _ = env.reset(seed=0)
     assert run.policy(obs) == int(run.q_values(obs).argmax())
     assert env.action_space.contains(run.policy(obs.tolist()))
-    assert repr(run).startswith(f"Run({str(run.directory)!r}: completed, final return ")
+    assert repr(run).startswith(f"Run({str(run.directory.relative_to(Path.cwd()))!r}: completed, final return ")
     assert repr(run).endswith(" (standard deviation over 2 episodes))")
     assert repr(dqn_lab.load(run.directory)) == repr(run)
 
@@ -490,3 +490,32 @@ def test_a_sweep_without_a_completed_job_says_why_the_first_failed(monkeypatch):
 def test_a_multirun_is_answered_with_a_sweep(words, said):
     with pytest.raises(dqn_lab.ConfigError, match=said):
         dqn_lab.train(*words)
+
+
+@pytest.mark.parametrize(("call", "said"), [
+    (lambda: dqn_lab.sweep("mine", variants={}), "variants: must be a dictionary, as in "),
+    (lambda: dqn_lab.sweep("mine", variants=[["steps=9"]]), "variants: must be a dictionary, as in "),
+    (lambda: dqn_lab.sweep("mine", variants={"a": []}, quick=True), "quick=True: only a question in a file"),
+    (lambda: dqn_lab.train("network=mlp64", network="mlp24"), "network: is given twice"),
+])  # fmt: skip
+def test_a_call_that_cannot_be_meant_is_refused(call, said):
+    with pytest.raises(dqn_lab.ConfigError, match=re.escape(said)):
+        call()
+    assert not Path("outputs").exists()
+
+
+def test_a_sweep_says_that_it_found_earlier_runs_and_its_frame_can_be_reported(capsys):
+    both = {"often": ["target.interval=1"], "seldom": ["target.interval=9"]}
+    ask(both)
+    capsys.readouterr()
+    runs = ask({"often": both["often"]})
+    assert "\nWith 2 earlier runs in this directory:\n" in capsys.readouterr().out
+    assert dqn_lab.report(runs).index == dqn_lab.report(runs.attrs["directory"]).index
+
+
+def test_a_run_is_found_from_another_directory(tmp_path, monkeypatch):
+    run = dqn_lab.train(*FEW, **QUICK)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(run.episodes) == 6
+    assert str(run.directory) in repr(run)

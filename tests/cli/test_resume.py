@@ -264,7 +264,7 @@ def refusals(train, cli, stop):
     (["run", "optimizer.lr=1"], "optimizer.lr=1: would change what the run has already done; these may change: "
                                 "episodes, steps, evaluation, logger, checkpoint, display"),
     (["run", "seed=3"], "seed=3: would change what the run has already done"),
-    (["run", "steps=10"], "the run is at episode"),
+    (["run", "steps=10"], "run: is at episode"),
     (["run", "steps=-1"], "steps=-1: must be greater than 0"),
     (["run", "stesp=10"], "stesp=10: would change"),
     (["done"], "done: is completed; extend it with steps=… or episodes=…"),

@@ -96,7 +96,7 @@ def test_a_run_with_outside_code_is_evaluated_only_when_trusted(directory_run):
     assert "my_parts:Recent, my_parts:Residual" in refused.stderr
     trusted = dqn_lab("evaluate", "run", "--episodes", 2, "--trust", cwd=directory_run)
     assert trusted.returncode == 0, trusted.stderr
-    assert "greedy, 2 episodes" in trusted.stdout
+    assert "over 2 episodes" in trusted.stdout
 
 
 def test_components_shows_what_a_directory_brings(directory_run):
@@ -428,3 +428,48 @@ def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     resumed = dqn_lab("resume", run, "episodes=8", "--trust", cwd=tmp_path)
     assert "helping has changed since the run began; it goes on with the new code" in " ".join(resumed.stderr.split())
     assert resumed.returncode == 0, resumed.stderr
+
+
+EDITED = """
+import pathlib
+import dqn_lab
+
+few = dict(config_dir="lab", display="none", steps=200, episodes=None, logger="csv")
+path = pathlib.Path("lab/edited.py")
+dqn_lab.train("exploration=mine", "evaluation.final_num_episodes=1", **few)
+path.write_text(path.read_text().replace("10_000", "150"))
+try:
+    dqn_lab.train("exploration=mine", "evaluation.final_num_episodes=1", **few)
+except dqn_lab.TrainingError as error:
+    print(error)
+"""
+
+
+def test_a_file_is_edited_between_two_calls_and_an_error_in_it_is_located(tmp_path):
+    """In a process that had not imported gymnasium, whose environments stay registered."""
+    (tmp_path / "lab" / "exploration").mkdir(parents=True)
+    (tmp_path / "lab" / "exploration" / "mine.yaml").write_text("name: edited:Mine\n")
+    (tmp_path / "lab" / "edited.py").write_text(
+        "from dqn_lab.exploration.none import Greedy\n\n\nclass Mine(Greedy):\n    count = 0\n\n"
+        "    def select(self, q_values, draw, env_index, progress):\n        self.count += 1\n"
+        "        if self.count > 10_000:\n            raise ValueError('boo')\n        return 0\n"
+    )
+    done = subprocess.run([sys.executable, "-c", EDITED], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("ValueError: boo (raised in edited.py, line 10); the traceback is in outputs/")
+
+
+@pytest.mark.parametrize(("group", "body", "said"), [
+    ("network", "from dqn_lab.network.mlp import MLP\nclass Mine(MLP):\n    def forward(self, obs, noise=None):\n"
+                "        return super().forward(obs, noise) * float('nan')\n",
+     "network=my_part:Mine: returned [nan, nan]; must be finite numbers"),
+    ("buffer", "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform):\n    columns = ('fill',)\n"
+               "    def report(self, progress):\n        return {'full': 1.0}\n",
+     "buffer=my_part:Mine: failed in a trial before the run: TypeError: report returned full; its columns are fill"),
+])  # fmt: skip
+def test_a_trial_looks_at_outputs_and_reports(tmp_path, group, body, said):
+    write_component(tmp_path, group, body)
+    done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", *QUICK, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+    assert not (tmp_path / "outputs").exists()
