@@ -31,9 +31,9 @@ def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
         settings that change its returns), `status`; the scores `final_return` (the final policy's greedy mean, the
         primary result), `best_return` (that of the policy selected during training, evaluated afresh) and `last_100`
         (of the last 100 training episodes), empty if a run has none yet; `final_step` and `final_episode`, how far it
-        got; `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`,
-        `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason,
-        `.attrs["swept"]` lists the keys that differ.
+        got; `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`;
+        `sources.*`, digests of the user's own files; `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]`
+        maps each run that was left out to the reason, `.attrs["swept"]` lists the keys that differ.
 
     Raises:
         AnalysisError: there is no run.
@@ -76,6 +76,7 @@ def _row(run: Run) -> dict[str, Any]:
         **{f"config.{key}" if key in OWN else key: value for key, value in run.config.items()},
         **({} if run.return_bounds is None else {RETURN_BOUNDS: run.return_bounds}),
         **{f"versions.{name}": version for name, version in (record.get("versions") or {}).items()},
+        **{f"sources.{name}": digest for name, digest in (record.get("sources") or {}).items()},
         "git.commit": (record.get("git") or {}).get("commit"),
         **{key: record.get(key) for key in ("started", "command", "host")},
     }

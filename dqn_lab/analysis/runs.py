@@ -16,7 +16,8 @@ from dqn_lab._damage import MAX_RECORD, read_regular
 from dqn_lab.analysis._errors import AnalysisError
 from dqn_lab.analysis.labels import UNINTERESTING, Config, flatten, make_labels, short_names, swept_keys
 
-KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "git", "started", "command", "host")
+KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "git", "started",
+        "command", "host")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -424,6 +424,12 @@ def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     said = "warning: helping has changed since 2 runs here began, which are kept; to run everything "
     assert said in " ".join(again.stderr.split())
     assert "0 of 4 jobs to run" in again.stdout
+    dqn_lab(*ask, "seed=2", cwd=tmp_path)
+    (sweep,) = (tmp_path / "outputs" / "sweeps").glob("ask*")
+    dqn_lab("report", sweep, cwd=tmp_path)
+    page = (sweep / "report" / "index.html").read_text(encoding="utf-8")
+    assert "helping has changed between these runs, which mix old and new code" in page
+    assert "mine has changed" not in page
     (run,) = (tmp_path / "outputs" / "sweeps").glob("ask*/buffer=mine,seed=0-*")
     resumed = dqn_lab("resume", run, "episodes=8", "--trust", cwd=tmp_path)
     assert "helping has changed since the run began; it goes on with the new code" in " ".join(resumed.stderr.split())

@@ -47,6 +47,10 @@ def _of_builds(material: Material) -> Iterator[str]:
             differ = found.agg(lambda values: ", ".join(sorted(set(values)))).nunique() > 1
             where = "which differ between variants" if differ else "the same ones in every variant"
             yield f"The runs come from {runs[column].nunique()} {words}, {where}; see Versions."
+    for name in (str(column) for column in runs if str(column).startswith("sources.")):
+        if runs[name].nunique() > 1:
+            module = name.removeprefix("sources.")
+            yield f"{module} has changed between these runs, which mix old and new code; see Versions."
 
 
 def of_section(found: Evidence) -> Iterator[str]:

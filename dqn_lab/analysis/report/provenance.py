@@ -9,6 +9,7 @@ import pandas as pd
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.records import value_text
 
+UNSHARED = ("versions.", "sources.", "logger.")
 BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_return", "best_return", "last_100",
                "mean_return", "final_step", "final_episode", "wall_seconds", "engine", "started", "command", "host",
                "task", "is_reference", "git.commit", "display")  # fmt: skip
@@ -80,6 +81,8 @@ def versions(material: Material) -> dict[str, str]:
     runs = material.runs.drop_duplicates("directory")
     columns = [str(column) for column in runs if str(column).startswith("versions.")]
     found = {column.removeprefix("versions."): _values_text(runs[column]) for column in columns}
+    sources = [str(column) for column in runs if str(column).startswith("sources.")]
+    found |= {f"code of {column.removeprefix('sources.')}": _values_text(runs[column]) for column in sources}
     for column, name in (("git.commit", "git commit"), ("engine", "engine"), ("host", "host")):
         if column in runs and runs[column].notna().any():
             found[name] = _values_text(runs[column])
@@ -107,7 +110,7 @@ def _values_text(values: pd.Series[Any]) -> str:
 def shared(material: Material) -> dict[str, str]:
     """Returns the configuration keys that have the same value in all runs."""
     runs = material.runs
-    keys = [key for key in map(str, runs) if key not in BOOKKEEPING and not key.startswith(("versions.", "logger."))]
+    keys = [key for key in map(str, runs) if key not in BOOKKEEPING and not key.startswith(UNSHARED)]
     return {key: _plain(runs[key]) for key in keys if runs[key].astype(str).nunique(dropna=False) == 1}
 
 
