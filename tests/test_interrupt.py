@@ -121,3 +121,16 @@ with interrupt.listening(), interrupt.held():
         os.kill(os.getpid(), signal.SIGINT)
 """
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 130
+
+
+def test_a_cell_is_interrupted_once_what_must_not_stop_is_done():
+    """Importing PyTorch, which cannot be done twice in a process."""
+    done = []
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt), _interrupt.later():
+            signal.raise_signal(signal.SIGINT)
+            done.append("the import")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert done == ["the import"]

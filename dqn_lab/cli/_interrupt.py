@@ -64,8 +64,9 @@ def after(first: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def later() -> Iterator[None]:
-    """Lets a short piece of work finish before a Ctrl-C interrupts it."""
-    if threading.current_thread() is not threading.main_thread():
+    """Lets a short piece of work finish before a Ctrl-C interrupts a notebook's cell; a command just ends."""
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
         return
     came: list[int] = []
