@@ -159,7 +159,7 @@ def report(
     from dqn_lab.analysis.report.write import write_report
     from dqn_lab.cli.report import RenderingError, shooter
 
-    places = [Path(getattr(path, "attrs", {}).get("directory", path)) for path in paths]
+    places = [Path(path) if isinstance(path, (str, os.PathLike)) else Path(path.attrs["directory"]) for path in paths]
     stored = None if against is None else Path(against)
     options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
     try:

@@ -82,7 +82,7 @@ def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what tells a run's task from others: the environment's name, and the settings that change its returns."""
     name = config.get("env.id") or config.get("env.name") or "unknown"
     given = {key: value for key, value in config.items() if key.startswith("env.") and key not in SAME_RETURNS}
-    return {"env.id": name, **{key: value for key, value in given.items() if value is not None and value != "None"}}
+    return {"env.id": name, **{key: value for key, value in given.items() if str(value) != "None"}}
 
 
 def telling_keys(configs: Iterable[Mapping[str, Any]]) -> list[str]:

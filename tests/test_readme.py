@@ -18,7 +18,8 @@ ROOT = Path(__file__).parents[1]
 FOLDERS = ("conf", "sweeps", "dqn_lab", "dqn_lab/engine", "dqn_lab/analysis", "tests")
 DOCUMENTS = ("README.md", *(f"{folder}/README.md" for folder in FOLDERS), ".github/README.ko.md")
 TEXTS = {name: (ROOT / name).read_text(encoding="utf-8") for name in DOCUMENTS}
-EXTRAS = {"submitit_local": "submitit", "slurm": "submitit", "ray": "ray", "ray_local": "ray", "search": "optuna"}
+EXTRAS = {"submitit_local": "submitit", "slurm": "submitit", "ray": "ray", "ray_local": "ray", "search": "optuna",
+          "recipes_lunar_lander": "Box2D"}  # fmt: skip
 
 
 def code_blocks(text: str, language: str) -> list[str]:

@@ -125,7 +125,7 @@ def test_an_unknown_key_gets_the_nearest_one():
 
 def test_an_unknown_choice_gets_the_nearest_one():
     (problem,) = refused("network", name="mlp", activation="rellu")
-    assert problem == "network.activation=rellu: did you mean relu? choices: relu, tanh, silu, gelu"
+    assert problem == "network.activation=rellu: no such choice; did you mean relu? choices: relu, tanh, silu, gelu"
 
 
 @pytest.mark.parametrize("written", [1_000_000, 1e6])

@@ -282,4 +282,4 @@ def engine_note(experiment: Experiment) -> str:
 
 
 def _mean(score: dict[str, Any]) -> str:
-    return returns_text(score, "fresh episodes")
+    return returns_text(score, "fresh episode")

@@ -23,15 +23,15 @@ def score_text(mean: float, std: float | None = None) -> str:
     return f"{mean:z.{places}f}" + ("" if std is None else f" ± {std:.{places}f}")
 
 
-def returns_text(score: Mapping[str, Any], episodes: str = "episodes") -> str:
+def returns_text(score: Mapping[str, Any], episode: str = "episode") -> str:
     """Writes a policy's returns: `212.5 ± 9.1 (standard deviation over 100 episodes)`.
 
     Args:
         score: its `return_mean`, `return_std` and number of `episodes`.
-        episodes: what they are called.
+        episode: what one is called.
     """
     text = score_text(float(score["return_mean"] or 0.0), float(score["return_std"] or 0.0))
-    return f"{text} (standard deviation over {score['episodes']} {episodes})"
+    return f"{text} (standard deviation over {number_of(int(score['episodes']), episode)})"
 
 
 def number_of(count: int, what: str) -> str:

@@ -74,7 +74,8 @@ def test_an_earlier_attempt_is_left_out_even_if_it_came_further(make_run, tmp_pa
     make_run("sweep/a", status="running")
     make_run("sweep/a.attempt1")
     write_sweep(tmp_path / "sweep", [("slow", 0, "a")])
-    with pytest.warns(SkippedRuns, match=r"a\.attempt1: is not a job in its sweep\.json"):
+    make_run("sweep/b")
+    with pytest.warns(SkippedRuns, match=r"left out a run: .*b: is not a job in its sweep\.json"):
         assert list(load_configs(tmp_path)["run"]) == ["a"]
 
 

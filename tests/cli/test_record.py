@@ -51,7 +51,7 @@ def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
     kept = {path.stem for path in (tmp_path / "seen" / "checkpoint").glob("step_*")}
     assert kept == {"step_0", "step_200"}
     outcome = cli("evaluate", f"{tmp_path}/seen", "--policy", "step_200", "--episodes", "1")
-    assert "step_200 policy (step 200), greedy, 1 episodes" in outcome.out
+    assert "step_200 policy (step 200), greedy: 9.00 ± 0.00 (standard deviation over 1 episode)" in outcome.out
     outcome = cli("evaluate", f"{tmp_path}/seen", "--policy", "step_100")
     assert outcome.err.startswith(
         f"error: --policy=step_100: {tmp_path}/seen has no such policy; did you mean step_200"

@@ -111,4 +111,4 @@ def test_a_small_return_keeps_three_digits_and_zero_has_no_sign(mean, std, text)
 def test_the_number_after_a_plus_or_minus_is_named():
     score = {"return_mean": 138.4, "return_std": 12.5, "episodes": 100}
     assert returns_text(score) == "138.4 ± 12.5 (standard deviation over 100 episodes)"
-    assert returns_text(score, "fresh episodes").endswith("over 100 fresh episodes)")
+    assert returns_text(score, "fresh episode").endswith("over 100 fresh episodes)")
