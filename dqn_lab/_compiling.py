@@ -1,8 +1,7 @@
-"""Tells whoever shows a run that code is being compiled, and how long that took."""
+"""Tells whoever shows a run that code is being compiled."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 
@@ -10,11 +9,10 @@ class Compiling:
     """Entered where code may have to be compiled; `begin` says that it has to be, and leaving ends it."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0  # spent on compiling in this process
         self.is_news = False  # whether some of it was not told to anyone
         self.tell: Callable[[bool], None] = lambda begins: None  # called as compiling begins, and as it ends
         self._depth = 0
-        self._began: float | None = None
+        self._begun = False
 
     def __enter__(self) -> Compiling:
         self._depth += 1
@@ -22,16 +20,14 @@ class Compiling:
 
     def __exit__(self, *_: object) -> None:
         self._depth -= 1
-        if not self._depth and self._began is not None:
-            self.seconds += time.perf_counter() - self._began
-            self._began = None
+        if not self._depth and self._begun:
+            self._begun = False
             self.tell(False)
 
     def begin(self) -> None:
         """Says that something is compiled from now on, unless it is said already or nobody has entered."""
-        if self._depth and self._began is None:
-            self._began = time.perf_counter()
-            self.is_news = True
+        if self._depth and not self._begun:
+            self._begun = self.is_news = True
             self.tell(True)
 
 
