@@ -20,6 +20,7 @@ from typing import Any
 from dqn_lab.errors import ConfigError, one_line
 
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
+UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a component of the user's
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each module that was imported, as it was then
 _digests: dict[str, str] = {}  # of these files, as they were then

@@ -260,6 +260,11 @@ def saved_states(directory: Path) -> list[Path]:
     return sorted(path for path in files if re.fullmatch(r"\d{12,}", path.stem))
 
 
+def is_attempt(name: str) -> bool:
+    """Returns whether a directory's name is that of an earlier attempt, which `set_aside` renamed."""
+    return re.search(r"\.attempt\d+$", name) is not None
+
+
 def set_aside(path: Path) -> Path:
     """Renames an attempt's directory, so that the job can be run again and nothing recorded is lost."""
     number = 1

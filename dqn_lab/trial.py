@@ -17,7 +17,7 @@ from torch import Tensor
 
 from dqn_lab import registry
 from dqn_lab._global_draws import GlobalDraws
-from dqn_lab._outside import located
+from dqn_lab._outside import UNSAVED, located
 from dqn_lab.agent import action_problem
 from dqn_lab.build import build
 from dqn_lab.hooks import Reports
@@ -160,7 +160,7 @@ def _forgotten(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
         before, after = (getattr(getattr(each.agent, group), "__dict__", {}) for each in (rollout, fresh))
         if names := [name for name in before if not _same(before[name], after.get(name), group)]:
             what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-            lines.append(f"{part}: {what} not in its `state_dict`; a run that is resumed may go on differently")
+            lines.append(f"{part}: {what} {UNSAVED}; a run that is resumed may go on differently")
     return lines
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,7 +181,7 @@ def _drop_strangers(
     for path in list(records):
         parent, name = os.path.split(path)
         if name not in jobs.get(parent, {name}):
-            if not re.search(r"\.attempt\d+$", path):  # an earlier attempt at a job, kept by a sweep
+            if not disk.is_attempt(name):
                 skipped[path] = "is not a job in its sweep.json"
             del records[path]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dqn_lab._outside import changed_since, outside_names
+from dqn_lab._outside import UNSAVED, changed_since, outside_names
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
@@ -205,7 +205,7 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
 
 def _why_it_may_differ(record: dict[str, Any]) -> str:
     """Says what makes a resumed run different from the same run without a stop: a lacking state, or another budget."""
-    if known := [line for line in record.get("warnings") or () if "not in its `state_dict`" in line]:
+    if known := [line for line in record.get("warnings") or () if UNSAVED in line]:
         return f", and {known[0]}"
     saved = {group: record["config"][group] for group in ("env", "exploration", "buffer")}
     if outside := sorted(outside_names(saved)):

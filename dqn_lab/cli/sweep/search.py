@@ -28,6 +28,7 @@ from dqn_lab.records import (
     RUN,
     final_return,
     identity,
+    is_attempt,
     override_key,
     read_record,
     saved_states,
@@ -159,7 +160,7 @@ def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
     variants: dict[str, list[str]] = {}
     jobs = []
     for path in sorted(directory.glob(f"*/{RUN}")):
-        if ".attempt" in path.parent.name:
+        if is_attempt(path.parent.name):
             continue
         try:
             record = read_record(path.parent)
