@@ -276,9 +276,10 @@ def engine_note(experiment: Experiment) -> str:
     engine = experiment.choices["engine"]
     if "fused" not in engine.rejected or experiment.config["display"] in ("none", "notebook"):
         return ""
-    why = "; ".join(support.refusals(support.configured(experiment.config)))
-    fused = "fused, which is many times as fast for small networks,"
-    return why and fitting(f"engine={engine.name}, because {fused} {why.replace('; does not run', '; nor')}", 2)
+    refused = support.refusals(support.configured(experiment.config))
+    why = "; nor ".join(line.removeprefix("does not run ") for line in refused)
+    fused = "fused, which is many times as fast for small networks, does not run"
+    return why and fitting(f"engine={engine.name}, because {fused} {why}", 2)
 
 
 def _mean(score: dict[str, Any]) -> str:

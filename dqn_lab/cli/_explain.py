@@ -106,7 +106,7 @@ def _unreadable(text: str) -> str | None:
 def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
     plain_key = re.fullmatch(r"[\w./@+]+", key) is not None
     if not equals and (meant := right_elsewhere(key)):
-        return f"is not KEY=VALUE; {meant.rstrip('; ')}"
+        return f"is not KEY=VALUE; {meant}"
     if plain_key and not equals:
         return f"has no value; write {key}=VALUE"
     if equals and plain_key and (text != f"{key}={value}"):
@@ -206,6 +206,7 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     meant = next((each for each in choices if name.lower() in (each.lower(), each.rpartition("/")[2])), meant)
     near = did_you_mean(meant, choices)
     elsewhere = "" if near else right_elsewhere(name, group)
+    elsewhere = elsewhere and f"{elsewhere} "
     unknown = not (near or elsewhere or custom or empty or CONFIG_DIR in os.environ)
     mine = "; is it an option of your own? then add --config-dir DIR" if unknown else ""
     return f"{where}{what}: no such option; {elsewhere}{nearest(meant, choices)}{custom}{empty}{mine}"
@@ -219,12 +220,12 @@ def right_elsewhere(name: str, group: str = "") -> str:
         group: the group.
     """
     if group in ("", "env") and GYMNASIUMS.fullmatch(name):
-        return f"did you mean env.id={name}? "
+        return f"did you mean env.id={name}?"
     if not group and name.lower() in HINTS:
-        return f"{HINTS[name.lower()].format(value='…')}; "
+        return HINTS[name.lower()].format(value="…")
     found = [f"{each}={name}" for each in ("experiment", *GROUPS) if each != group and name in options(each)]
     found += [f"{group}.{name}=true" for option in options(group) if keys(group, option).get(name) is False][:1]
-    return f"did you mean {' or '.join(found)}? " if found and name != "none" else ""
+    return f"did you mean {' or '.join(found)}?" if found and name != "none" else ""
 
 
 def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:

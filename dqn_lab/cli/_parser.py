@@ -30,7 +30,9 @@ class Parser(argparse.ArgumentParser):
             yield name, value if equals else "…" if after.startswith("-") else after
 
     def error(self, message: str) -> NoReturn:
-        message = message.replace("required: RUN, KEY=VALUE", "required: RUN")  # argparse's mistake
+        for action in self._actions:
+            if action.nargs == "*":  # argparse calls it required where flags may stand between
+                message = message.replace(f", {action.metavar}", "")
         raise SystemExit(fail(f"{message}{self._hint(message)} (see --help)"))
 
     def _hint(self, message: str) -> str:

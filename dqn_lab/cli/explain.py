@@ -103,7 +103,7 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
         raise ConfigError(f"{others[0]}: must be one run's directory, or overrides of the form key=value")
     if run is not None:
         if not run.exists() and (meant := right_elsewhere(str(run))):
-            raise ConfigError(f"{run}: is not KEY=VALUE; {meant.rstrip('; ')}")
+            raise ConfigError(f"{run}: is not KEY=VALUE; {meant}")
         check_run(run)
         record = read_record(run)
         check_trust(record["config"], record, args.trust)

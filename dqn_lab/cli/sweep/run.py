@@ -174,7 +174,8 @@ def _run(
         show_results(board, errors, hint=False)
         error.args = ("interrupted; run the same command again to continue",)
         raise
-    return Outcome(directory, problems=show(board, errors), code=board.code(), num_jobs=len(once(plan.jobs)))
+    problems = show(board, errors)  # which takes a last look at the runs
+    return Outcome(directory, board.code(), problems, len(once(plan.jobs)))
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
