@@ -138,7 +138,7 @@ def train(
 
     Raises:
         ConfigError: one line per problem; nothing was written.
-        TrainingError: the environment raised, or a loss was not finite; what was recorded is kept.
+        TrainingError: the environment or a component raised, or a loss was not finite; what was recorded is kept.
 
     >>> run = train("logger=csv", episodes=3, display="none", directory=tmp / "first")
     >>> run.status, len(run.episodes)
@@ -199,7 +199,7 @@ def resume(
 
     Raises:
         ConfigError: there is nothing to continue from, or an override would change the past.
-        TrainingError: the environment raised, or a loss was not finite; what was recorded is kept.
+        TrainingError: the environment or a component raised, or a loss was not finite; what was recorded is kept.
 
     >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "third")
     >>> len(resume(run, episodes=5).episodes)
