@@ -57,12 +57,15 @@ def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory
         directory: where to write.
     """
     order = {label: number for number, label in enumerate(runs["variant"].cat.categories)}
-    name = {run: f"{question}-{number}" for number, run in enumerate(runs["run"])}
+
+    def ranked(frame: pd.DataFrame, last: str) -> pd.DataFrame:
+        return frame.assign(rank=frame["variant"].map(order).astype(int)).sort_values(["rank", "seed", last])
+
+    name = {run: f"{question}-{number}" for number, run in enumerate(ranked(runs, "final_step")["run"])}
 
     def text(frame: pd.DataFrame, columns: list[str], last: str) -> str:
-        rank = frame["variant"].map(order).astype(int)
-        frame = frame.assign(rank=rank, run=frame["run"].map(name)).sort_values(["rank", "seed", last])
-        return frame[columns].round(2).to_csv(index=False, lineterminator="\n")
+        named = ranked(frame, last).assign(run=frame["run"].map(name))
+        return named[columns].round(2).to_csv(index=False, lineterminator="\n")
 
     directory.mkdir(parents=True, exist_ok=True)
     (directory / f"{question}.runs.csv").write_text(text(runs, RUN, "final_step"), encoding="utf-8")

@@ -1,9 +1,11 @@
 """The results that come with the lab can be loaded, and agree with the READMEs."""
 
+import itertools
 import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,6 +19,7 @@ from dqn_lab.analysis import (
 )
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.tasks import TASKS
+from tests.benchmarks import ship
 
 ROOT = Path(__file__).parents[2]
 ANSWERS = (ROOT / "sweeps" / "README.md").read_text(encoding="utf-8")
@@ -104,3 +107,17 @@ def test_packing_keeps_what_was_measured(make_run, tmp_path, monkeypatch):
     loaded = load_shipped("mine").set_index(["variant", "seed"])["final_return"]
     assert loaded.round(1).to_dict() == runs.set_index(["variant", "seed"])["final_return"].round(1).to_dict()
     assert len(load_shipped("mine", table="evaluations")) == len(evaluations)
+
+
+def test_more_seeds_are_added_to_those_that_are_shipped(make_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "_directory", lambda: tmp_path / "answers")
+    monkeypatch.setattr(ship, "ANSWERS", tmp_path / "answers")
+    monkeypatch.setattr(ship, "read_sweep", lambda path: SimpleNamespace(name="mine"))
+    files = {}
+    for directory, seeds, options in (("all", range(4), []), ("first", range(2), []), ("more", range(1, 4), ["--add"])):
+        for seed, interval in itertools.product(seeds, (1, 10)):
+            make_run(f"{directory}/{interval}-{seed}", seed=seed, final=seed, **{"target.interval": interval})
+        monkeypatch.setattr("sys.argv", ["ship.py", *options, str(tmp_path / directory)])
+        ship.main()
+        files[directory] = {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()}
+    assert files["more"] == files["all"] != files["first"]
