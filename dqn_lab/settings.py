@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from dqn_lab.schedule import Unit
 
 Count = Annotated[int, Gt(0)]
+DisplayName = Literal["auto", "bar", "lines", "notebook", "none"]
 
 
 class _Strict(BaseModel):
@@ -56,7 +57,7 @@ class RunValues(_Strict):
     discount: Annotated[float, Ge(0), Le(1)] = 0.99
     device: str = "cpu"
     num_threads: Annotated[int, Gt(0), Le(256)] = 1
-    display: Literal["auto", "bar", "lines", "notebook", "none"] = "auto"
+    display: DisplayName = "auto"
     train: Learning = Learning()
     evaluation: Evaluation = Evaluation()
     checkpoint: Checkpointing = Checkpointing()

@@ -33,7 +33,9 @@ def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
         (of the last 100 training episodes), empty if a run has none yet; `final_step` and `final_episode`, how far it
         got; `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`;
         `sources.*`, digests of the user's own files; `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]`
-        maps each run that was left out to the reason, `.attrs["swept"]` lists the keys that differ.
+        maps each run that was left out to the reason, `.attrs["swept"]` lists the keys that differ, and
+        `.attrs["control"]` is the variant that a sweep's question compares with; None without a sweep, or if several
+        sweeps differ in it.
 
     Raises:
         AnalysisError: there is no run.
@@ -50,7 +52,9 @@ def tabulate_configs(found: Found) -> pd.DataFrame:
     columns = {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
     frame = pd.DataFrame({name: column(values) for name, values in columns.items()})
     frame["variant"] = _categories(columns["variant"])
-    frame.attrs = {"skipped": dict(found.skipped), "swept": list(found.swept)}
+    controls = {sweep.control for sweep in found.sweeps}
+    control = controls.pop() if len(controls) == 1 else None
+    frame.attrs = {"skipped": dict(found.skipped), "swept": list(found.swept), "control": control}
     return frame
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import pandas as pd
+import yaml
 
 from dqn_lab._paths import sweeps_directory
 from dqn_lab.analysis._errors import unknown
@@ -26,7 +27,8 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
 
     Returns:
         a frame for `summarize`, `compare` and `learning_curves`; without a question, a row per question with
-        results: its name, and the numbers of variants and runs.
+        results: its name, and the numbers of variants and runs. `.attrs["control"]` is the variant that the question
+        compares with.
 
     Raises:
         AnalysisError: there is no such question or table.
@@ -44,7 +46,14 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
     path = found[question] if table == "runs" else found[question].with_name(f"{question}.evaluations.csv.gz")
     frame = pd.read_csv(path)
     frame["variant"] = pd.Categorical(frame["variant"], list(dict.fromkeys(frame["variant"])))
+    frame.attrs["control"] = _control(question)
     return frame
+
+
+def _control(question: str) -> Any:
+    """Returns the variant that a question compares with; None if the question is not there."""
+    path = sweeps_directory() / f"{question}.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")).get("control") if path.is_file() else None
 
 
 def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory: Path) -> None:

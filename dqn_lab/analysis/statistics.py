@@ -105,7 +105,7 @@ def compare(
     scores: pd.DataFrame,
     metric: str = "final_return",
     *,
-    control: str,
+    control: str | None = None,
     by: str = "variant",
     higher_is_better: bool = True,
     bounds: Bounds | None = None,
@@ -119,7 +119,7 @@ def compare(
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
         metric: the column to compare.
-        control: the variant that the others are compared with.
+        control: the variant that the others are compared with; None: the frame's `.attrs["control"]`, else the first.
         by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
         bounds: as for `summarize`.
@@ -147,14 +147,20 @@ def compare(
     if bounds is None and "task" not in scores:
         said = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
         warnings.warn(said, NoBounds, stacklevel=2)
-    limits = find_bounds(scores, metric, bounds)
+    limits, control = find_bounds(scores, metric, bounds), _own_control(scores, by) if control is None else control
     base, others = _variants(scores, metric, control, by, limits, higher_is_better)
     judged = judge(base.values, [other.values for other in others.values()], limits, level)
     return _table(base, others, judged, {"control": control, "metric": metric}, by, level)
 
 
+def _own_control(scores: pd.DataFrame, by: str) -> Any:
+    """Returns the control that a frame's question names, else the first variant."""
+    named = scores.attrs.get("control") if by == "variant" else None
+    return scores[by].iloc[0] if named is None else named
+
+
 def _variants(
-    scores: pd.DataFrame, metric: str, control: str, by: str, bounds: Bounds | None, upwards: bool
+    scores: pd.DataFrame, metric: str, control: Any, by: str, bounds: Bounds | None, upwards: bool
 ) -> tuple[_Variant, dict[Any, _Variant]]:
     """Splits the scores into the control's and each other variant's."""
     parts = {variant[by]: part for variant, part in each_variant(scores, [by])}

@@ -12,6 +12,7 @@ from typing import Any
 from dqn_lab._paths import GROUPS, sweeps_directory
 from dqn_lab.cli import COMMANDS, _options, fail
 from dqn_lab.errors import ConfigError
+from dqn_lab.records import CHECKPOINT
 
 FLAGS = {
     "train": ("--cfg", "--config-dir", "--help", "--multirun"),
@@ -33,6 +34,7 @@ FLAGS = {
     "components": ("--config-dir", "--help"),
     "warm": ("--help",),
 }  # fmt: skip
+METRICS = ("final_return", "best_return", "last_100", "mean_return", "wall_seconds", "final_step")
 FUNCTION = """_dqn_lab() {
     local IFS=$'\\n'
     COMPREPLY=($(COMP_LINE="${COMP_LINE:0:COMP_POINT}" dqn-lab -sc query=bash 2>/dev/null))
@@ -77,6 +79,10 @@ def _answers(words: list[str]) -> Iterator[str]:
         found: Iterable[str] = [*COMMANDS, "--help", "--version"]
     elif word.startswith("-"):
         found = FLAGS.get(command, ())
+    elif typed and typed[-1] == "--metric":
+        found = METRICS
+    elif typed and typed[-1] == "--policy":
+        found = _policies(typed)
     elif typed and typed[-1] in ("--config-dir", "--dir", "--out", "--csv", "--against", "--html"):
         found = _files(word)
     elif command == "components":
@@ -88,6 +94,12 @@ def _answers(words: list[str]) -> Iterator[str]:
     else:
         found = _files(word)
     return (each for each in found if each.startswith(word))
+
+
+def _policies(typed: list[str]) -> list[str]:
+    """Lists the policies that `evaluate` and others can play: those of the run that was typed before, if any."""
+    saved = [path for word in typed for path in sorted((Path(word) / CHECKPOINT).glob("*.safetensors"))]
+    return [path.stem for path in saved] or ["final", "best"]
 
 
 def _files(word: str, suffix: str | None = None) -> Iterator[str]:

@@ -13,7 +13,7 @@ from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
 from dqn_lab._outside import sources
-from dqn_lab.cli import _hydra, _interrupt, status
+from dqn_lab.cli import _hydra, _interrupt, _overrides, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
 from dqn_lab.cli._plain import Quiet
@@ -47,7 +47,7 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     validated, warnings = validate(values), list[str]()
     if hydra is None:
         _hydra.name_directory(config, validated)
-        warnings = rehearse(validated)
+        warnings = [*_overrides.repeated(config.hydra.overrides.task), *rehearse(validated)]
     with contextlib.chdir("."):  # a component may change the current directory
         experiment = build(validated)
     experiment.warnings.extend(warnings)

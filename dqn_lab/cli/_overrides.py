@@ -32,6 +32,14 @@ def merge(*groups: list[str]) -> list[str]:
     return list({override_key(override): override for override in itertools.chain.from_iterable(groups)}.values())
 
 
+def repeated(overrides: Sequence[str]) -> list[str]:
+    """Returns a line for each override that a later one of the same key replaces."""
+    last = {override_key(override): override for override in overrides}
+    return [f"{override}: has no effect, because {last[override_key(override)]} follows"
+            for number, override in enumerate(overrides)
+            if override_key(override) in map(override_key, overrides[number + 1 :])]  # fmt: skip
+
+
 def quote(value: str) -> str:
     """Quotes a string for Hydra's override grammar."""
     backslash, mark = chr(92), "'"

@@ -9,8 +9,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+from dqn_lab._nearest import nearest
 from dqn_lab._outside import UNSAVED, changed_since, outside_names
 from dqn_lab.cli import fail
 from dqn_lab.cli._parser import Parser, add_trust
@@ -18,6 +19,7 @@ from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting, number_of, score_text
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import override_key, read_record
+from dqn_lab.settings import DisplayName
 
 TABLES = ("episodes", "evaluations")
 
@@ -73,6 +75,8 @@ def verify(run: Path, *, evaluate: bool, trust: bool, display: str) -> Verificat
         ConfigError: there is no run, it is not completed, or there is no such display.
     """
     check_run(run)
+    if display not in (choices := get_args(DisplayName)):
+        raise ConfigError(f"display={display}: no such choice; {nearest(display, choices)}")
     record = read_record(run)
     if record["status"] != "completed":
         raise ConfigError(f"{run}: is {record['status']}; only a completed run can be verified")

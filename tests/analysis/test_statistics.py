@@ -60,6 +60,17 @@ def test_ties_count_half():
     assert lower["improvement"].tolist() == [0.25]
 
 
+def test_the_control_is_the_questions_own_unless_one_is_given():
+    scores = frame(a=[1, 2], b=[2, 2])
+    assert compare(scores)["control"].tolist() == ["a"], "the first"
+    scores.attrs["control"] = "b"
+    assert compare(scores)["control"].tolist() == ["b"]
+    assert compare(scores.assign(size=scores["variant"].map({"a": 1, "b": 2})), by="size")["control"].tolist() == [1]
+    scores.attrs["control"] = "c"
+    with pytest.raises(AnalysisError, match="control=c: no such"):
+        compare(scores)
+
+
 def test_verdicts_are_holms_and_intervals_agree_with_them(final_returns):
     table = compare(final_returns, control="default").set_index("variant")
     assert table["verdict"].to_dict() == {"cartpole": "better", "tutorial": "undecided"}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from dqn_lab.analysis.report.metrics import METRICS
 from dqn_lab.cli import COMMANDS, _completion, _index
 
 
@@ -119,9 +120,12 @@ def test_help_never_imports_torch_or_hydra():
     ("dqn-lab sweep target_i", ["target_interval"]), ("dqn-lab sweep target_interval --q", ["--quick"]),
     ("dqn-lab sweep target_interval network=mlp6", ["network=mlp64"]),
     ("dqn-lab evaluate ru", ["runs/"]), ("dqn-lab report runs/", ["runs/one/"]),
+    ("dqn-lab report runs --metric ", list(METRICS)), ("dqn-lab play runs/none --policy b", ["best"]),
+    ("dqn-lab play runs/one --policy s", ["step_90"]),
 ])  # fmt: skip
 def test_completion_answers_a_shells_query(cli, monkeypatch, tmp_path, line, expected):
-    (tmp_path / "runs" / "one").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "checkpoint").mkdir(parents=True)
+    (tmp_path / "runs" / "one" / "checkpoint" / "step_90.safetensors").touch()
     monkeypatch.setenv("COMP_LINE", line)
     outcome = cli("-sc", "query=bash")
     assert outcome.code == 0

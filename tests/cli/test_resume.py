@@ -382,7 +382,9 @@ def test_verify_shows_what_is_asked_for_and_takes_no_other_setting(train, cli):
     assert outcome.problems == [
         "error: steps=9: verify repeats a run with its own settings; only display=… can be chosen"
     ]
-    assert cli("verify", "run", "display=loud").problems[0].startswith("error: display=loud: ")
+    for words in ([], ["--evaluate"]):
+        problem = "error: display=loud: no such choice; choices: auto, bar, lines, notebook, none"
+        assert cli("verify", "run", *words, "display=loud").problems == [problem]
 
 
 def test_only_a_completed_run_is_verified(train, cli, stop):
