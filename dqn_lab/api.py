@@ -5,15 +5,12 @@ What a command prints as an error is raised as a `ConfigError` with its text. Hy
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab._outside import located
 from dqn_lab.cli import _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
@@ -22,18 +19,17 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._policies import open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import returns_text, shown
-from dqn_lab.cli._workplace import in_pythons_words, log_file, workplace
+from dqn_lab.cli._workplace import ends_explained, in_pythons_words, log_file, workplace
 from dqn_lab.cli.evaluate import Policy, play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
-from dqn_lab.cli.train import make_directory, where_interrupted
+from dqn_lab.cli.train import make_directory
 from dqn_lab.records import read_record
-from dqn_lab.types import Array, ConfigError, StateError, Table, TrainingError
+from dqn_lab.types import Array, ConfigError, Table
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dqn_lab.cli.verify import Verification
-    from dqn_lab.train import Experiment
 
 
 class Run:
@@ -118,6 +114,11 @@ class Run:
         score = f", final return {returns_text(final)}" if final else ""
         return f"Run({shown(self.directory)!r}: {self.status}{score})"
 
+    def _repr_html_(self) -> str:
+        from dqn_lab.analysis.report.notebook import run_html
+
+        return run_html(self.directory, repr(self))
+
 
 def train(
     *overrides: str,
@@ -157,27 +158,10 @@ def train(
         if note := engine_note(experiment):
             say(note)
         path = make_directory(Path(directory or config.hydra.run.dir), bump=directory is None)
-        with log_file(path / "train.log", terminal=True), _ends_explained(experiment, path):
+        with log_file(path / "train.log", terminal=True), ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
     return Run(path, trust=True)
-
-
-@contextlib.contextmanager
-def _ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
-    """Adds to an error that ends a run what continues the run, or where the traceback is."""
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        said, resumes = where_interrupted(experiment, directory)
-        hint = f"; dqn_lab.resume({str(directory)!r}) continues it" if resumes else ""
-        error.args = (f"{said}; {directory}{hint}",)
-        raise
-    except (ConfigError, StateError):  # it did not begin
-        raise
-    except Exception as error:
-        hint = "" if "train.log" in str(error) else f"; the traceback is in {directory / 'train.log'}"
-        raise TrainingError(f"{located(error)}{hint}") from error
 
 
 def resume(
@@ -213,7 +197,7 @@ def resume(
         experiment = prepare(run.directory, words, trust)
         for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
-        with log_file(run.directory / "train.log", terminal=True), _ends_explained(experiment, run.directory):
+        with log_file(run.directory / "train.log", terminal=True), ends_explained(experiment, run.directory):
             show = functools.partial(make_display, experiment.config["display"])
             _jobs.carry_out(experiment, run.directory, show)
     return Run(run.directory, trust)

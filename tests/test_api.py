@@ -1,6 +1,8 @@
 """The Python interface: the command line's names, runs and errors, and no global state changed."""
 
+import base64
 import doctest
+import html
 import importlib
 import json
 import logging
@@ -519,3 +521,23 @@ def test_a_run_is_found_from_another_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(run.episodes) == 6
     assert str(run.directory) in repr(run)
+
+
+def test_a_notebook_shows_a_run_with_its_curve_and_a_report_with_its_answer(tmp_path):
+    run = dqn_lab.train(**QUICK, **{"evaluation.interval": 2}, directory=tmp_path / "<run>")
+    shown = run._repr_html_()
+    assert "completed, final return" in shown
+    assert "&lt;run&gt;" in shown
+    assert "<run>" not in shown
+    curve = base64.b64decode(re.search(r'src="data:image/svg\+xml;base64,([^"]+)"', shown)[1]).decode()
+    assert "greedy return" in curve
+    told = dqn_lab.report(run.directory)
+    shown = told._repr_html_()
+    assert all(html.escape(text) in shown for _, text in told.lines())
+    assert str(told.index).replace("<run>", "&lt;run&gt;") in shown
+    assert shown.count("<img ") == 1
+
+
+def test_a_notebook_shows_a_run_without_a_curve(tmp_path):
+    run = dqn_lab.train(**{**QUICK, "logger": "tensorboard"}, directory=tmp_path / "run")
+    assert run._repr_html_() == f"<div><code>{html.escape(repr(run))}</code></div>"

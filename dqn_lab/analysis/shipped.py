@@ -13,6 +13,7 @@ from dqn_lab._paths import sweeps_directory
 from dqn_lab.analysis._errors import unknown
 
 Shipped = Literal["runs", "evaluations"]
+_load: Any = yaml.load  # untyped
 CURVE = ["run", "variant", "seed", "task", "step", "return_mean"]
 RUN = ["run", "variant", "seed", "task", "status", "final_return", "best_return", "last_100", "final_step"]
 
@@ -50,10 +51,11 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
     return frame
 
 
-def _control(question: str) -> Any:
+def _control(name: str) -> Any:
     """Returns the variant that a question compares with; None if the question is not there."""
-    path = sweeps_directory() / f"{question}.yaml"
-    return yaml.safe_load(path.read_text(encoding="utf-8")).get("control") if path.is_file() else None
+    path = sweeps_directory() / f"{name}.yaml"
+    question = _load(path.read_text(encoding="utf-8"), yaml.SafeLoader) if path.is_file() else {}
+    return question.get("control")
 
 
 def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory: Path) -> None:

@@ -11,18 +11,22 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 
 from dqn_lab import interrupt
-from dqn_lab._outside import forget_changed
+from dqn_lab._outside import forget_changed, located
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import ERRORS, composer
-from dqn_lab.errors import ConfigError, TrainingError
+from dqn_lab.cli.train import where_interrupted
+from dqn_lab.errors import ConfigError, StateError, TrainingError
+
+if TYPE_CHECKING:
+    from dqn_lab.train import Experiment
 
 KEYWORDS = {  # what Python calls the command line's flags
     "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…",
@@ -116,3 +120,20 @@ def log_file(path: Path, terminal: bool = False) -> Iterator[None]:
             log.removeHandler(handler)
             with contextlib.suppress(OSError):  # a full disk
                 handler.close()
+
+
+@contextlib.contextmanager
+def ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
+    """Adds to an error that ends a run what continues the run, or where the traceback is."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        said, resumes = where_interrupted(experiment, directory)
+        hint = f"; dqn_lab.resume({str(directory)!r}) continues it" if resumes else ""
+        error.args = (f"{said}; {directory}{hint}",)
+        raise
+    except (ConfigError, StateError):  # it did not begin
+        raise
+    except Exception as error:
+        hint = "" if "train.log" in str(error) else f"; the traceback is in {directory / 'train.log'}"
+        raise TrainingError(f"{located(error)}{hint}") from error

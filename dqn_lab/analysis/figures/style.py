@@ -127,17 +127,27 @@ def render(draw: Draw, name: str) -> Rendered:
     Returns:
         the wide figure's files, and both layouts for the page.
     """
-    inline = {}
     with mpl.rc_context(STYLE), quiet():
-        for layout in (NARROW, WIDE):
-            figure = draw(layout)
-            svg = _svg(figure, f"{name}-{layout.name}")
-            missing = ""
-            if signs := lacking(svg):
-                missing = set_fonts(figure, signs)
-                svg = _svg(figure, f"{name}-{layout.name}")
-            inline[layout.name] = _inline(svg)
-        return Rendered(svg, None if missing else _png(figure), inline, missing)
+        _, narrow, _ = _draw(draw, NARROW, name)
+        figure, wide, missing = _draw(draw, WIDE, name)
+        inline = {NARROW.name: _inline(narrow), WIDE.name: _inline(wide)}
+        return Rendered(wide, None if missing else _png(figure), inline, missing)
+
+
+def draw_wide(draw: Draw, name: str) -> str:
+    """Draws a figure in the wide layout only, and returns its SVG file."""
+    with mpl.rc_context(STYLE), quiet():
+        return _draw(draw, WIDE, name)[1]
+
+
+def _draw(draw: Draw, layout: Layout, name: str) -> tuple[Figure, str, str]:
+    """Returns a figure, its SVG, and the characters that no installed font has."""
+    figure, missing = draw(layout), ""
+    svg = _svg(figure, f"{name}-{layout.name}")
+    if signs := lacking(svg):
+        missing = set_fonts(figure, signs)
+        svg = _svg(figure, f"{name}-{layout.name}")
+    return figure, svg, missing
 
 
 def _svg(figure: Figure, name: str) -> str:

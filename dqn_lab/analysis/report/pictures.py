@@ -25,8 +25,8 @@ LEAST_SHARE = 0.25  # of the height of the learning curves' figure, kept if the 
 
 def draw_all(found: Evidence) -> list[Picture]:
     """Draws every figure for which there are numbers."""
-    plans = [*_curves(found), *_differences(found), *_outcomes(found), *_distribution(found), *_successes(found),
-             *_reached(found), *dependence(found), *_seeds(found)]  # fmt: skip
+    plans = [*learning_curve_plans(found), *_differences(found), *_outcomes(found), *_distribution(found),
+             *_successes(found), *_reached(found), *dependence(found), *_seeds(found)]  # fmt: skip
     if len(found.scores) == 1:  # a single run has only its curve
         plans = [plan for plan in plans if plan.name == "learning_curves"]
     prefix = "".join(letter if letter.isalnum() else "-" for letter in found.task)
@@ -52,7 +52,8 @@ def _finished(found: Evidence) -> pd.DataFrame:
     return found.evaluations[found.evaluations["run"].isin(done)] if len(found.evaluations) else found.evaluations
 
 
-def _curves(found: Evidence) -> Iterator[Plan]:
+def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
+    """Yields the figure of the learning curves, if a run has two evaluations."""
     evaluations = _finished(found)
     if not len(evaluations) or evaluations.groupby("run")["step"].nunique().max() < 2:
         return

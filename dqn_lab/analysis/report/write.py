@@ -15,6 +15,7 @@ from dqn_lab.analysis.report.cautions import of_page
 from dqn_lab.analysis.report.clips import Shoot
 from dqn_lab.analysis.report.material import Material, gather
 from dqn_lab.analysis.report.neutral import csv
+from dqn_lab.analysis.report.notebook import report_html
 from dqn_lab.analysis.report.page import Page, slug, write_page
 from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
 from dqn_lab.analysis.report.question import Options
@@ -51,6 +52,9 @@ class Report:
         )
         lines = [wrapper.fill(f"{label:<10}{text}") for label, text in self.lines()]
         return "\n".join([*lines, f"report    {self.index}"])
+
+    def _repr_html_(self) -> str:
+        return report_html(self)
 
 
 def write_report(
