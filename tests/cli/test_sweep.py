@@ -117,7 +117,7 @@ def test_the_end_says_how_each_variant_did_and_what_to_type_next(ask):
     lines = ask().out.splitlines()
     assert "4 of 4 jobs completed" in lines
     (line,) = (line for line in lines if line.startswith("a  mean final return "))
-    assert line.endswith(" over 2 runs  0 of 2 at 475 or more")
+    assert re.search(r" \(95 %: [\d.]+ to [\d.]+\)  0 of 2 at 475 or more$", line)
     assert lines[-1] == "next      python -m dqn_lab report outputs/sweeps/works"
 
 

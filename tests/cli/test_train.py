@@ -127,7 +127,7 @@ def test_a_grid_shows_how_far_it_is_and_its_results_by_variant(tmp_path, quick, 
     assert total == "4 of 4 jobs completed"
     assert one.startswith("target.interval=1   mean final return ")
     assert other.startswith("target.interval=10  mean final return ")
-    assert other.endswith(" over 2 runs  0 of 2 at 475 or more")
+    assert re.search(r" \(95 %: [\d.]+ to [\d.]+\)  0 of 2 at 475 or more$", other)
     assert (files, hint) == ("files     grid", "next      python -m dqn_lab report grid")
     assert lines[-1] == ""
     assert lines[:-1]

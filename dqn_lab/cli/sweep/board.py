@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 import threading
@@ -23,7 +24,7 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, final_return, read_record
-from dqn_lab.tasks import apart, dotted, task_of, telling_keys
+from dqn_lab.tasks import apart, dotted, task_name, task_of, telling_keys
 
 EVERY = 1.0  # seconds between two checks of the directories
 SHOWN = 10  # failed jobs listed at the end
@@ -181,17 +182,35 @@ def show_results(board: Board, errors: Mapping[str, str], hint: bool = True, bri
 
 
 def summary(board: Board) -> list[str]:
-    """Returns a line for each variant, its mean final return and how many runs succeeded, and one if tasks differ."""
+    """Returns a line for each variant, its mean final return and its successes, and one more if tasks differ."""
     variants, lines = board.variants(), []
     width = max(map(columns, variants), default=0) + 2
     for label, names in variants.items():
         done = [name for name in names if name in board.scores]
         wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
+        whole = len(wins) == len(done)
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
-        text = f"mean final return {board.mean(names)} over {number_of(len(done), 'run')}{success}"
+        runs = "" if whole else f" over {number_of(len(done), 'run')}"
+        text = f"mean final return {board.mean(names)}{_interval(board, done)}{runs}{success}"
         lines.append(labelled(label, width, text if done else "no results"))
     keys = telling_keys(board.envs.values())
     return [*lines, fitting(f"note      {apart(keys)}", 10)] if keys else lines
+
+
+def _interval(board: Board, names: Sequence[str]) -> str:
+    """Returns the 95 % interval of a variant's mean, in parentheses; empty for one run, or runs of several tasks."""
+    if len(names) < 2 or telling_keys(board.envs[name] for name in names):
+        return ""
+    import pandas as pd  # slow to import
+
+    from dqn_lab.analysis import summarize
+    from dqn_lab.analysis.tasks import RETURN_BOUNDS
+
+    env = board.envs[names[0]]
+    scores = pd.DataFrame({"variant": "", "final_return": [board.scores[name] for name in names]})
+    bounds = env.get(RETURN_BOUNDS)
+    row = summarize(scores.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)})).iloc[0]
+    return f" (95 %: {score_text(row['mean_low'])} to {score_text(row['mean_high'])})"
 
 
 class Watch:
