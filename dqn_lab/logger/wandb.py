@@ -66,7 +66,7 @@ class WandbLogger:
                 check_server()
             self.run = self._init(directory, config, mode)
         except Exception as error:
-            _log.warning("wandb: %s; this run is logged offline", _one_line(error))
+            _log.warning("wandb: %s; this run is logged offline (`wandb sync` uploads it later)", _one_line(error))
             try:
                 with _environ("WANDB_BASE_URL", None):
                     self.run = self._init(directory, config, "offline")

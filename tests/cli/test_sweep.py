@@ -652,6 +652,12 @@ def test_a_directory_is_named_by_overrides_and_by_their_hash_if_it_cannot_show_t
     assert re.fullmatch(directory, str(path.relative_to("outputs/sweeps")))
 
 
+@pytest.mark.parametrize(("number", "said"), [(2, "0 of 2 jobs  목표 0: –  목표 1: –"), (12, "0 of 12 jobs")])
+def test_a_line_of_progress_has_no_means_if_it_would_be_too_long(tmp_path, number, said):
+    jobs = [SimpleNamespace(variant=f"목표 {job}", directory=str(job)) for job in range(number)]
+    assert Watch(Board("?", jobs, tmp_path), Console(file=io.StringIO()))._line() == said
+
+
 def test_a_variant_without_results_says_so(tmp_path):
     board = Board("?", [SimpleNamespace(variant="목표", directory="a")], tmp_path)
     assert summary(board) == ["목표  no results"]

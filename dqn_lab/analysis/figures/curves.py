@@ -140,7 +140,7 @@ def _draw_threshold(axes: Axes, threshold: Threshold, named: bool = True) -> Non
 
 def _set_steps(axes: Axes, last: float, number: int) -> None:
     axes.set_xlim(0, 1.015 * last)  # so that the edge does not cut the last point
-    axes.xaxis.set_major_locator(round_ticks(number))
+    axes.set_xticks([step for step in round_ticks(number).tick_values(0, last) if step <= last])
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.grid(axis="x", visible=False)
 

@@ -60,11 +60,17 @@ def count_seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count:,} seeds"
 
 
-def number(value: float, signed: bool = False) -> str:
-    """Writes a number for people: about four digits, a real minus sign."""
+def number(value: float, signed: bool = False, largest: float = 0.0) -> str:
+    """Writes a number for people: about four digits, a real minus sign.
+
+    Args:
+        value: the number.
+        signed: write a plus sign too.
+        largest: if larger than the value, its number of decimals is used, as for both ends of an interval.
+    """
     if math.isnan(value):
         return "–"
-    size = abs(value)
+    size = max(abs(value), largest)
     places = 0 if size >= 10_000 or size == 0 else 1 if size >= 1 else 3
     return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "−")
 

@@ -253,8 +253,9 @@ def _seeds(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="seeds",
         title="Every seed",
-        caption=f"Greedy return over steps, each run on the same axes, from {number(low)} at the bottom to "
-        f"{number(high)} at the top; ordered by {metric.title}, the best first.{some} The number is the seed.",
+        caption=f"Greedy return over steps, each run on the same axes, from {number(low, largest=high)} "
+        f"at the bottom to {number(high)} at the top; ordered by {metric.title}, the best first.{some} "
+        "The number is the seed.",
         alt=f"Small learning curves of {kept} runs.",
         draw=lambda layout: seeds.seeds(runs, found.shown, layout, low=low, high=high),
     )

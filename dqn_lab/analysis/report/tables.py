@@ -57,10 +57,12 @@ class Table:
         return f"{markdown(self.title)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
 
 
-def interval(row: Row, low: str, high: str, write: Callable[[float], str] = number) -> str:
+def interval(row: Row, low: str, high: str, write: Callable[[float], str] | None = None, signed: bool = False) -> str:
     """Writes an interval; a dash if there are too few seeds for one."""
     if math.isnan(row[low]):
         return "–"
+    largest = max(abs(row[low]), abs(row[high]))
+    write = write or (lambda value: number(value, signed, largest))
     first, last = write(row[low]), write(row[high])
     return f"{first} to {last}" if first[0] in "+−" or last[0] in "+−" else f"{first.removesuffix(' %')}–{last}"
 
@@ -97,7 +99,7 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
             "variant": lambda row: str(row["variant"]),
             "verdict": explained,
             "difference": lambda row: number(row["difference"], signed=True),
-            "95 % interval": lambda row: interval(row, "low", "high", lambda value: number(value, signed=True)),
+            "95 % interval": lambda row: interval(row, "low", "high", signed=True),
             "p, Holm": lambda row: p_value(row["p_holm"]),
             "P(better)": lambda row: percent(row["improvement"]),
             "seeds": _both_seeds,

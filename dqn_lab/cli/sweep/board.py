@@ -19,7 +19,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from dqn_lab.cli._display import LINES
+from dqn_lab.cli._display import LINES, WHOLE
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.plan import Job
@@ -248,4 +248,9 @@ class Watch:
             self.live.update(self.board.drawn(self.console.height), refresh=True)
         elif (self.board.done() - self.printed) * LINES >= len(self.board.status):
             self.printed = self.board.done()
-            say(f"{self.printed / len(self.board.status):4.0%}  {self.board.words()}")
+            say(f"{self.printed / len(self.board.status):4.0%}  {self._line()}")
+
+    def _line(self) -> str:
+        """Describes the progress, without the means if they make the line too long to read."""
+        words = self.board.words()
+        return words if columns(words) <= WHOLE else self.board.counts()

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from dqn_lab.analysis.figures.style import Rendered
+from dqn_lab.analysis.report.tables import interval
 
 BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<svg/>"}, missing="")
 
@@ -606,6 +607,13 @@ def test_the_table_of_runs_says_what_its_scores_are(cli, sweep):
     text = Page(sweep / "report" / "index.html").text
     assert "last_100 is the mean return of the last 100 training episodes, while exploring." in text
     assert "best_return is the mean greedy return, over fresh episodes, of the policy with the best evaluation" in text
+
+
+def test_both_ends_of_an_interval_have_the_same_decimals():
+    row = {"low": 0.4871, "high": 312.51, "down": -0.2, "up": 0.7}
+    assert interval(row, "low", "high") == "0.5–312.5"
+    assert interval(row, "low", "high", signed=True) == "+0.5 to +312.5"
+    assert interval(row, "down", "up") == "−0.200 to 0.700"
 
 
 @only_words
