@@ -1,4 +1,4 @@
-"""Writes the results of sweeps that come with the lab, `sweeps/answers/`, from what they left behind.
+"""Packs the results of finished sweeps into `sweeps/answers/`, which is included with the lab.
 
 python tests/benchmarks/ship.py outputs/sweeps/replay outputs/sweeps/target_network
 """
