@@ -1,4 +1,4 @@
-"""A bench for deep Q-networks: change one piece, hold the rest, see what it does."""
+"""A bench for deep Q-networks: change one piece, hold the rest fixed, see what happens."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def _overview() -> str:
     return "\n".join([
         wrapped("usage: python -m dqn_lab COMMAND …        (or: dqn-lab COMMAND …)", 7),
         "",
-        wrapped("A bench for deep Q-networks: change one piece, hold the rest, see what it does.", 0),
+        wrapped("A bench for deep Q-networks: change one piece, hold the rest fixed, see what happens.", 0),
         "",
         "commands:",
         *(wrapped(f"  {name:<12}{about}", 14) for name, about in COMMANDS.items()),

@@ -1,4 +1,4 @@
-"""What the peers' programs share; it runs in their Python, which may have no dqn_lab."""
+"""Code shared by the peers' programs; it runs in their Python, which may lack dqn_lab."""
 
 import json
 

@@ -1,15 +1,15 @@
-"""How the lab's runs compare with a published number, decided by an interval that fits what was published.
+"""Decides how the lab's runs compare with a published number, by an interval that depends on what was published.
 
-- Mean and standard deviation over a few seeds: the 95 % interval of the difference (Welch), whose few degrees of
-  freedom say how little three seeds tell. If it excludes zero, ours is better or worse. If it lies within a twentieth
-  of the task's range of returns, a margin fixed beforehand, they are equal. Otherwise the difference is undecided.
-  Three seeds hardly ever decide, so a second question needs only their mean: could it be the mean of three of our runs?
+- Mean and standard deviation over a few seeds: the 95 % interval of the difference (Welch), which is wide because three
+  seeds leave few degrees of freedom. If it excludes zero, ours is better or worse. If it lies within a twentieth of the
+  task's range of returns, a margin fixed beforehand, they are equal. Otherwise the difference is undecided. Three seeds
+  hardly ever decide, so a second question uses only their mean: could it be the mean of three of our runs?
 - One run: could it be one of ours?
 - A mean without a spread: could it be the mean of as many of our runs?
 
-A prediction interval decides what could be. For a mean it is Student's (Hahn and Meeker 1991, "Statistical Intervals").
-For one run it goes from our k-th worst to our k-th best run: a further run of the same distribution, whatever that is,
-lies outside in 2k / (n + 1) of cases. k is the largest number for which this is at most 5 %, but at least 1.
+A prediction interval answers these questions. For a mean it is Student's (Hahn and Meeker 1991, "Statistical
+Intervals"). For one run it goes from our k-th worst to our k-th best run: whatever the distribution, a further run from
+it lies outside in 2k / (n + 1) of cases. k is the largest number for which this is at most 5 %, but at least 1.
 """
 
 import math
@@ -46,7 +46,7 @@ def predicted_mean(ours, number):
 
 
 def predicted_run(ours):
-    """Returns the interval in which one further run lies, and with which probability."""
+    """Returns the interval in which one further run lies, and its probability."""
     ordered, number = np.sort(ours), len(ours)
     place = max(1, math.floor((1 - LEVEL) * (number + 1) / 2 + 1e-9))
     return float(ordered[place - 1]), float(ordered[-place]), 1 - 2 * place / (number + 1)
@@ -88,7 +88,7 @@ def _of_mean(ours, mean, number):
 
 
 def plain(value, digits=1):
-    """Writes a number with a proper minus."""
+    """Writes a number with a minus sign instead of a hyphen."""
     return f"{value:.{digits}f}".replace("-", "−")
 
 

@@ -3,9 +3,9 @@
     python tests/benchmarks/attack.py --tries 200
     python tests/benchmarks/attack.py --tries 12 --seed 1
 
-A signal goes to `train` wherever it is, from its first line to its last; then `resume` must end in the bytes of a run
-that was left alone. A damaged file goes to the command that reads it, which may say one line and no more. Each command
-runs in a process that shares what is imported already.
+A signal hits `train` at any point from its first line to its last; then `resume` must produce the same bytes as an
+undisturbed run. A damaged file is given to the command that reads it, which may print one line and no more. Each
+command runs in a forked process that shares the modules imported already.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Commands:
         self.folder = folder
 
     def start(self, *words: str) -> int:
-        """Begins a command; returns its process."""
+        """Starts a command; returns its process."""
         pid = os.fork()
         if not pid:
             os.setpgid(0, 0)
@@ -138,7 +138,7 @@ class Attack:
             yield "not equal in the end"
 
     def damage(self, name: str) -> Iterator[str]:
-        """Damages a file of a completed run, and has commands read it; yields what is wrong."""
+        """Damages a file of a completed run and lets commands read it; yields what is wrong."""
         folder, rng = self.folder / "attacked", self.rng
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(self.whole, folder)
@@ -172,7 +172,7 @@ class Attack:
 
 
 def replace_a_value(content: bytes, other: bytes, rng: random.Random) -> bytes:
-    """Puts something else in the place of one value of a JSON file; of another file, in the place of some bytes."""
+    """Replaces one value of a JSON file, or some bytes of any other file, with something else."""
     lines = content.split(b"\n")
     number = rng.randrange(len(lines))
     key, colon, value = lines[number].partition(b": ")

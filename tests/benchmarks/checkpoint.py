@@ -1,4 +1,4 @@
-"""Prints how long it takes to save and to load a whole state, for replays of several sizes.
+"""Prints how long it takes to save and load a whole state, for replay buffers of several sizes.
 
 python tests/benchmarks/checkpoint.py
 """
@@ -21,7 +21,7 @@ from dqn_lab.train import Experiment
 
 
 def filled(number: int, overrides: list[str]) -> Experiment:
-    """Builds a run whose replay holds so many transitions, of random numbers."""
+    """Builds a run whose replay buffer holds the given number of random transitions."""
     with _compose.composer():
         composed = _compose.compose_config([*overrides, f"buffer.capacity={number}", "logger=csv"])
         experiment = build(validate(_compose.plain(composed)))
@@ -40,7 +40,7 @@ def seconds(do: Callable[[], object]) -> float:
 
 
 def measure(experiment: Experiment, number: int) -> tuple[float, float, float]:
-    """Returns the seconds of a first checkpoint, of one when a twentieth of the replay is new, and of loading."""
+    """Returns the seconds of a first checkpoint, of one when a twentieth of the transitions are new, and of loading."""
     buffer: Any = experiment.agent.buffer
     with tempfile.TemporaryDirectory() as place:
         checkpoints = Checkpoints(Path(place), 2)

@@ -1,7 +1,7 @@
 """Trains C51 with the algorithm of CleanRL's c51.py, for `peers_learning.py`: `cleanrl_dqn.py` with another loss.
 
-It is written anew after https://github.com/vwxyzjn/cleanrl (commit fe8d8a0). As theirs, it clips probabilities before
-their logarithm, so that an atom below 10⁻⁵ gets no gradient; dqn_lab does not.
+It reimplements https://github.com/vwxyzjn/cleanrl (commit fe8d8a0). Like the original, it clips probabilities before
+taking the logarithm, so that an atom below 10⁻⁵ gets no gradient; dqn_lab does not.
 
     python tests/benchmarks/cleanrl_c51.py cartpole SEED [STEPS]
 """
@@ -37,7 +37,7 @@ class C51:
 
     @classmethod
     def project(cls, atoms, masses):
-        """Divides the mass of each atom [B, N] between its two neighbours on the support."""
+        """Splits the mass of each atom [B, N] between its two neighbours on the support."""
         position = (atoms.clamp(V_MIN, V_MAX) - V_MIN) / cls.gap
         lower = position.floor().clamp(max=cls.num_outputs - 2)
         share = position - lower

@@ -1,10 +1,10 @@
 """Trains DQN with the algorithm of CleanRL's dqn.py, for `peers_learning.py`.
 
-It is written anew after https://github.com/vwxyzjn/cleanrl (commit fe8d8a0), whose own file needs an older Python, in
-the same order and with plain PyTorch: the settings, the network and the loss, the replay buffer (a ring, drawn from
+It reimplements https://github.com/vwxyzjn/cleanrl (commit fe8d8a0), whose own file needs an older Python, in the same
+order and with plain PyTorch: the settings, the network and the loss, the replay buffer (a ring, drawn from
 with replacement), then one loop that acts, steps, stores, updates and copies. Steps count from 0: there is an update at
-step 10,010 and at every tenth from then on, and a copy, after the update, at 10,500 and at every 500th. The evaluation
-at the end is not theirs.
+step 10,010 and at every tenth from then on, and a copy, after the update, at 10,500 and at every 500th. The
+evaluation at the end is not CleanRL's.
 
     python tests/benchmarks/cleanrl_dqn.py cartpole SEED [STEPS]
 """
@@ -23,7 +23,7 @@ EPSILON_START, EPSILON_END, EPSILON_STEPS = 1.0, 0.05, 250_000
 
 
 class DQN:
-    """What differs between their dqn.py and c51.py: the network's outputs, Q-values and the loss."""
+    """The parts in which CleanRL's dqn.py and c51.py differ: the network's outputs, Q-values and the loss."""
 
     num_outputs, eps = 1, 1e-8
 
@@ -49,7 +49,7 @@ def make_network(env, num_outputs):
 
 
 class Replay:
-    """The latest transitions. `terminated` is stored, not the time limit, which is bootstrapped from."""
+    """The latest transitions. Only `terminated` is stored, so the loss bootstraps at the time limit."""
 
     def __init__(self, num_inputs):
         self.obs, self.next_obs = (np.zeros((CAPACITY, num_inputs), np.float32) for _ in range(2))

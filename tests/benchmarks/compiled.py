@@ -1,10 +1,10 @@
 """Prints what an update costs in eager torch, as a compiled graph and in fused kernels, and what compiling costs.
 
-Over the recipes for CartPole, and over the default run with one choice changed; the update alone, drawn batches given.
-All engines run in turn in rounds, and the figures are medians of the processor's time, which others on the machine
-disturb less than the clock's. Compiling is timed likewise, the compiler's processes included: first with an empty
-cache, then in a new process with the cache that the first one left. A process's first graph, here one of next to
-nothing, takes longer than its others: inductor is imported, and headers are compiled.
+This covers the recipes for CartPole, and the default run with one choice changed. Only the update is timed, on batches
+drawn beforehand. The engines take turns in rounds, and the results are medians of CPU time, which other programs on the
+machine disturb less than wall-clock time. Compilation is timed in the same way, including the compiler's processes:
+first with an empty cache, then in a new process with the cache that the first one left. The first graph of a process
+takes longer than the others, because inductor is imported and headers are compiled; so a trivial graph comes first.
 
     python tests/benchmarks/compiled.py [--rounds 7] [--only NAME …]
 """
@@ -38,7 +38,7 @@ PAIRS = ("torch", "compiled"), ("compiled", "fused")
 
 
 def processor_seconds():
-    """Tells how long processors have worked for this process and for those that it waited for."""
+    """Returns the CPU time of this process and of those that it has waited for."""
     return sum(os.times()[:4])
 
 
@@ -62,7 +62,7 @@ def prepare(name, engine_name):
 
 
 def measure(name, rounds):
-    """Returns seconds of compiling, and microseconds an update of each engine in each round."""
+    """Returns seconds of compilation, and microseconds per update of each engine in each round."""
     engines = {engine: prepare(name, engine) for engine in ENGINES if engine != "fused" or "silu" not in name}
     for _, update in engines.values():
         update(0)
@@ -81,7 +81,7 @@ def measure(name, rounds):
 
 
 def in_one_process(names, rounds):
-    """Prints what was measured, a line of JSON each, the first for a graph of next to nothing."""
+    """Prints each measurement as a line of JSON, the first for a trivial graph."""
     import torch
 
     from dqn_lab.engine._graph import graph
@@ -95,7 +95,7 @@ def in_one_process(names, rounds):
 
 
 def another_process(names, rounds, cache):
-    """Yields what a process of its own measures."""
+    """Yields what a separate process measures."""
     command = [sys.executable, __file__, "--only", *names, "--rounds", str(rounds), "--once"]
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": cache}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as it:

@@ -1,6 +1,6 @@
-"""What diagnostics cost: a whole training step with and without them, measured in turn.
+"""Measures what diagnostics cost: a whole training step with and without them, taking turns.
 
-A thousand steps are measured at a time, so that each time has one measured batch by default.
+Each timing covers a thousand steps, so that by default it includes one measured batch.
 
 python tests/benchmarks/diagnostics.py
 python tests/benchmarks/diagnostics.py experiment=cartpole experiment=rainbow --rounds 30
@@ -32,7 +32,7 @@ def rollout(overrides: list[str], option: str) -> Rollout:
 
 
 def microseconds(of: Rollout, steps: int) -> float:
-    """Takes so many steps and returns what one of them took, of the processor: others may use the machine too."""
+    """Takes the given number of steps; returns the CPU time of one step, because others may use the machine too."""
     end = of.progress.step + steps
     began = time.process_time()
     while of.progress.step < end:
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    print(f"{'':<24}" + "".join(f"{option:>10}" for option in OPTIONS) + "   µs a step, and more than none")
+    print(f"{'':<24}" + "".join(f"{option:>10}" for option in OPTIONS) + "   µs per step, and the increase over none")
     for override in args.overrides:
         rollouts = {option: rollout([override], option) for option in OPTIONS}
         times: dict[str, list[float]] = {option: [] for option in OPTIONS}

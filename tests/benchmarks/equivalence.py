@@ -1,13 +1,13 @@
 """Tests whether learning is the same in two engines, or in two rollouts, over whole runs of many seeds.
 
-Each run's figure is the mean return over its 20,000 training steps of CartPole-v1, every step counting the episode that
-it was part of. The two count as equivalent where the 90 % interval of the difference of their means (Welch) lies
-within a margin: two one-sided tests at 5 % (Schuirmann 1987). The margins, in return of 500 at most, were fixed before
-anything was run. Both rollouts, if they are right, give the same figure for each seed.
+The measure of a run is the mean return over its 20,000 training steps on CartPole-v1, where every step counts the
+return of its episode. The two sides count as equivalent if the 90 % interval of the difference of their means (Welch)
+lies within a margin: two one-sided tests at 5 % (Schuirmann 1987). The margins, in units of return (at most 500), were
+fixed before anything was run. If both rollouts are correct, they have the same value for each seed.
 
     python tests/benchmarks/equivalence.py --jobs 2 equivalence.csv
 
-Runs that the CSV holds already are not made again.
+Runs that the CSV already contains are not repeated.
 """
 
 import argparse
@@ -25,7 +25,7 @@ class Comparison(NamedTuple):
     """A composition, run in two ways."""
 
     composition: list
-    sides: dict  # overrides, by what they are called
+    sides: dict  # overrides by name
     num_seeds: int = 30
     margin: float = 25.0
 
@@ -61,7 +61,7 @@ class Returns:
 
 
 def run(job):
-    """Trains once; returns the job and its figure."""
+    """Trains once; returns the job and its measure."""
     from dqn_lab.build import build, validate
     from dqn_lab.cli import _compose
     from dqn_lab.train import train

@@ -1,13 +1,13 @@
 """Makes each file operation of a run fail in turn, and checks what is left and whether the run recovers.
 
-    python tests/benchmarks/faults.py              every operation, each in every way
+    python tests/benchmarks/faults.py              every operation, in every way
     python tests/benchmarks/faults.py --stride 25  every 25th of them
 
-A library between the process and the C library (faults.c) counts what a run does below its directory: opening for
-writing, writing, flushing, renaming, cutting, removing. One operation after the other is made to fail: with a full
-disk, for once or from there on, with an I/O error, half done, or by the end of the process before it, in its middle, or
-after it. Then the run is resumed without faults, or begun again if it had no checkpoint, and must end as if nothing had
-happened. `--disk` does the same on small file systems that are really full, which needs the right to mount them.
+A library between the process and the C library (faults.c) counts the run's operations in its directory: opening for
+writing, writing, flushing, renaming, truncating, removing. Each operation in turn is made to fail: with a full disk,
+once or from then on; with an I/O error; half done; or because the process ends before, during or after it. Then the run
+is resumed without faults, or started over if it had no checkpoint, and must end as if nothing had happened. `--disk`
+does the same on small file systems that are really full, which needs permission to mount them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def build_library(folder: Path) -> Path:
 
 
 class Faults:
-    """Runs of one experiment, each in a process that shares what is imported and built already."""
+    """Runs of one experiment, each in a forked process that shares what is already imported and built."""
 
     def __init__(self, folder: Path) -> None:
         from dqn_lab.build import build, validate
@@ -62,13 +62,13 @@ class Faults:
         with _compose.composer():
             config = validate(_compose.plain(_compose.compose_config([*SHORT])))
         self.experiment = build(config)
-        self._child(folder / "first", ())  # imports and compiles what the others share
+        self._child(folder / "first", ())  # imports and compiles what the later ones share
         self.experiment = build(config)
         self.begin(folder / "reference")
         self.expected = {name: (folder / "reference" / f"{name}.csv").read_bytes() for name in TABLES}
 
     def begin(self, directory: Path, *fault: int) -> tuple[int, list[str]]:
-        """Begins a run or goes on with it, with a fault if one is given; returns its exit code and what it printed."""
+        """Starts or continues a run, with a fault if one is given; returns its exit code and its output."""
         said = self.folder / "said"
         pid = os.fork()
         if not pid:
@@ -144,7 +144,7 @@ class Faults:
                 yield f"{name}.csv of a run that completed is not equal"
 
     def recover(self, directory: Path) -> Iterator[str]:
-        """Resumes a run, or begins it again; yields what is wrong with that."""
+        """Resumes a run or starts it over; yields what is wrong."""
         from dqn_lab.records import RUN, read_record, saved_states
 
         if not (directory / RUN).exists() or not saved_states(directory):
@@ -164,7 +164,7 @@ class Faults:
 
 
 def try_all(faults: Faults, stride: int, start: int = 0) -> int:
-    """Tries every operation in every way; prints the table, and returns how many failed."""
+    """Tries every operation in every way; prints the table and returns the number of failures."""
     operations = faults.count()
     found: list[str] = []
     tried, failed, ended = Counter[str](), Counter[str](), Counter[str]()
@@ -191,7 +191,7 @@ def try_all(faults: Faults, stride: int, start: int = 0) -> int:
 
 
 def try_disks(faults: Faults, sizes: range) -> int:
-    """Runs on file systems of so many KiB each, then gives them room; prints a line, and returns how many failed."""
+    """Runs on file systems of the given sizes (KiB), then enlarges them; prints a line, returns the failures."""
     place, failed, ended = faults.folder / "disk", 0, 0
     place.mkdir()
     for size in sizes:

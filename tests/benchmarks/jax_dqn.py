@@ -1,10 +1,10 @@
-"""Trains DQN for the reference work with everything in JAX, many seeds in one call, as PureJaxRL does.
+"""Trains DQN on the reference work entirely in JAX, with many seeds in one call, as PureJaxRL does.
 
-The algorithm is written anew after PureJaxRL's design (Lu et al. 2022, https://github.com/luchris429/purejaxrl): the
-environment is a JAX function, the loop a `lax.scan`, and 32 seeds are `vmap`ped over it. The work for each seed and
-step is the one of `speed.py`: one step of CartPole, one stored transition, one batch of 64 out of 50,000, one
-Adam update of a 4-24-24-2 network, a target copy every 500 steps. It prints the time per seed and step, without
-that of compiling, for `speed.py --peer`.
+The algorithm is reimplemented after PureJaxRL's design (Lu et al. 2022, https://github.com/luchris429/purejaxrl): the
+environment is a JAX function, the loop a `lax.scan`, and 32 seeds are `vmap`ped over it. The work per seed and
+step is that of `speed.py`: one step of CartPole, one stored transition, one batch of 64 out of 50,000, one
+Adam update of a 4-24-24-2 network, a target copy every 500 steps. It prints the time per seed and step, excluding
+compilation, for `speed.py --peer`.
 
     pip install jax; taskset -c 1 python tests/benchmarks/jax_dqn.py [STEPS] [SEEDS]
 """
@@ -31,7 +31,7 @@ FAR, STEEP, LIMIT = 2.4, 12 * 2 * math.pi / 360, 500  # where an episode ends
 
 
 class State(NamedTuple):
-    """Everything that a step changes."""
+    """The state that a step changes."""
 
     key: jax.Array
     step: jax.Array
@@ -105,7 +105,7 @@ def begin(key):
 
 
 def advance(state, _):
-    """Explores, steps, stores, samples, learns and follows: one step of one seed."""
+    """Explores, steps, stores, samples, learns and updates the target: one step of one seed."""
     key, explore, choose, draw, start = jax.random.split(state.key, 5)
     greedy = q_values(state.online, state.obs).argmax()
     action = jnp.where(jax.random.uniform(explore) < EPSILON, jax.random.randint(choose, (), 0, 2), greedy)
@@ -131,7 +131,7 @@ def advance(state, _):
 
 @functools.partial(jax.jit, static_argnums=1, donate_argnums=0)
 def train(states, steps):
-    """Makes a number of steps with every seed."""
+    """Takes a number of steps with every seed."""
     return jax.lax.scan(jax.vmap(advance, in_axes=(0, None)), states, None, steps)[0]
 
 

@@ -1,8 +1,8 @@
-"""Command lines with mistakes, generated from the schema of every component: each must cost lines, and nothing else.
+"""Tries command lines with mistakes, generated from the schemas of all components: each may print lines and do no more.
 
     python tests/benchmarks/mistakes.py [COUNT [SEED]]
 
-Prints how many of COUNT (default: 300) were tried of each kind, and each that failed with its reason.
+Prints how many of COUNT (default: 300) were tried of each kind, and each failure with its reason.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ WRONG = {
 
 
 def mistakes(count: int, seed: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Yields the kind of a mistake, and the words of a command that makes it."""
+    """Yields the kind of a mistake, and the words of a command that contains it."""
     rng = random.Random(seed)
     fields = list(_fields())
     kinds = {"key": _mistyped_key, "value": _wrong_value, "option": _mistyped_option, "syntax": _noise}
@@ -42,7 +42,7 @@ def mistakes(count: int, seed: int) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _fields() -> Iterator[tuple[tuple[str, ...], str, dict[str, Any]]]:
-    """Lists every key with the words that make it exist, and its JSON schema."""
+    """Lists every key, with its JSON schema and the words that select the option it belongs to."""
     run = _index.read().run
     for key, schema in run["properties"].items():
         if "$ref" not in schema:
@@ -105,7 +105,7 @@ def _noise(rng: random.Random, fields: list[Any]) -> tuple[str, ...]:
 
 
 def problem(words: tuple[str, ...]) -> str | None:
-    """Runs a command in the current directory; returns what is wrong with its answer, None if nothing."""
+    """Runs a command in the current directory; returns what is wrong with its answer, or None."""
     out, err = io.StringIO(), io.StringIO()
     before = sorted(Path().rglob("*"))
     try:

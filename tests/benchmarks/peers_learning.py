@@ -1,16 +1,16 @@
-"""Tests whether dqn_lab, with other people's settings, learns as well as their own algorithm run on this machine.
+"""Tests whether dqn_lab, with other people's settings, learns as well as their own algorithm on this machine.
 
 Stable-Baselines3 trains with rl-baselines3-zoo's settings (`sb3_zoo.py`), CleanRL's algorithm with its own
 (`cleanrl_dqn.py`, `cleanrl_c51.py`), and dqn_lab with the recipe of the same name in `conf/experiment/published/`.
-Three figures of a run are compared: the final policy's mean return over 100 greedy episodes, the mean return of the
-last 100 training episodes, and the mean return over all training steps, every step counting the episode that it was
-part of. Two sides are equivalent in a figure if the 90 % interval of the difference of means (Welch) lies within a
-twentieth of the task's range of returns, 25 on CartPole, a margin fixed beforehand: two one-sided tests at 5 %
-(Schuirmann 1987). They are different if it lies outside altogether.
+Runs are compared in three measures: the final policy's mean return over 100 greedy episodes, the mean return of the
+last 100 training episodes, and the mean return over all training steps, where every step counts its episode's return.
+Two sides are equivalent in a measure if the 90 % interval of the difference of means (Welch) lies within a twentieth of
+the task's range of returns (25 on CartPole), a margin fixed beforehand: two one-sided tests at 5 % (Schuirmann 1987).
+They are different if it lies entirely outside the margin.
 
     python tests/benchmarks/peers_learning.py --run --peer-python PYTHON_WITH_SB3 --jobs 2
 
-Every run is a process of its own with one thread, and a row of the CSV as soon as it ends: the same command continues.
+Every run is a separate process with one thread, and adds a row to the CSV when it ends; re-run the command to continue.
 Without `--run` only the table is printed.
 """
 
@@ -38,7 +38,7 @@ FIGURES = {"final": "final policy", "last_100": "last 100 episodes", "training":
 
 
 def run(recipe, side, seed, python, steps=None):
-    """Trains once in a process of its own; returns the figures."""
+    """Trains once in a separate process; returns the measures."""
     short = [] if steps is None else [str(steps)]
     if side == "dqn_lab":
         return run_lab(recipe, seed, steps)
@@ -77,7 +77,7 @@ def call(words):
 
 
 def read(path):
-    """Returns the figures of every run in the CSV, by recipe, side and seed."""
+    """Returns the measures of every run in the CSV, by recipe, side and seed."""
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -89,7 +89,7 @@ def read(path):
 
 
 def train(jobs, path, python, num_processes):
-    """Makes the runs that the CSV does not hold yet."""
+    """Makes the runs that the CSV does not contain yet."""
     known = read(path)
     missing = [job for job in jobs if job not in known]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +102,7 @@ def train(jobs, path, python, num_processes):
 
 
 def table(runs):
-    """Returns the table in Markdown, of the seeds that both sides have."""
+    """Returns the table in Markdown, for the seeds that both sides have."""
     recipes = [recipe for recipe in RECIPES if recipe in DEFAULTS or any(key[0] == recipe for key in runs)]
     lines = ["| recipe | figure | seeds | dqn_lab | peer | difference, 90 % | |", "|---" * 7 + "|"]
     for recipe in recipes:

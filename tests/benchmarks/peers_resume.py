@@ -1,12 +1,12 @@
-"""What a killed run loses, in dqn_lab and in its peers: each is saved, killed and restored as its documentation says.
+"""Measures what a killed run loses, in dqn_lab and its peers, each saved and restored according to its documentation.
 
     python tests/benchmarks/peers_resume.py
 
-Every library trains DQN on CartPole for 6,000 steps, twice without interruption, which tells whether its runs repeat
-at all; then once more in a process that saves at step 3,000 and is killed with `kill -9`, and in a new one that
-restores and goes on. The table says what the last twenty episodes before and the first twenty after returned, whether
-the episodes are those of the run that was never killed, and, of what was in memory at the save, which parts were the
-same when the new process was about to take its first step. A library that is not installed has a line that says so.
+Every library trains DQN on CartPole for 6,000 steps, twice without interruption, which shows whether its runs repeat at
+all; then once more in a process that saves at step 3,000 and is killed with `kill -9`, and in a new process that
+restores and continues. The table shows the mean return of the last twenty episodes before and the first twenty after,
+whether the episodes are those of the run that was never killed, and which parts of the memory at the save differ when
+the new process is about to take its first step. A library that is not installed has a line that says so.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ import numpy as np
 import torch
 
 STEPS, KILLED_AT, SEED = 6_000, 3_000, 0
-START, END, DURATION = 1.0, 0.05, 4_800  # of ε, linear, so that it is in mid-course at the kill
+START, END, DURATION = 1.0, 0.05, 4_800  # of ε, linear, so that it is still decaying at the kill
 LR, BATCH_SIZE, CAPACITY, INTERVAL, COPY = 1e-3, 64, 10_000, 4, 500
 PARTS = ("network", "target", "optimizer", "replay", "epsilon", "environment", "generators")
 Parts = Callable[[], dict[str, Any]]
 
 
 def epsilon_at(step: int) -> float:
-    """Returns ε where it is up to this program to set it."""
+    """Returns ε, for libraries in which this program has to set it."""
     return START + (END - START) * min(1.0, step / DURATION)
 
 
 class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Notes where every training episode ends, and its return.
+    """Records where every training episode ends, and its return.
 
     Args:
         env: to be watched.
@@ -69,7 +69,7 @@ class Watched(gymnasium.Wrapper[Any, Any, Any, Any]):
         return obs, reward, terminated, truncated, info
 
     def where(self) -> Any:
-        """Returns what CartPole's next step depends on, and its next reset."""
+        """Returns the state that CartPole's next step and next reset depend on."""
         inner: Any = self.unwrapped
         return np.array(inner.state), inner.np_random.bit_generator.state
 
@@ -86,7 +86,7 @@ class Stage:
         (self.directory / f"{name}.json").write_text(json.dumps(values))
 
     def note(self, parts: dict[str, Any]) -> None:
-        """Writes down what is in memory: in the first process as it is saved, in the second as it goes on."""
+        """Records what is in memory: in the first process at the save, in the second before it continues."""
         empty = [name for name in ("network", "target", "optimizer", "replay") if not parts[name]]
         if empty:
             raise RuntimeError(f"nothing to compare: {', '.join(empty)}")
@@ -287,7 +287,7 @@ def torchrl(stage: Stage) -> None:
 
 
 def dqn_lab(stage: Stage) -> None:
-    """`train`, killed by somebody else when its first checkpoint is there, and `resume`."""
+    """`train`, killed from outside once its first checkpoint exists, then `resume`."""
     from dqn_lab.cli import main
 
     run = stage.directory / ("run" if stage.name in ("first", "second") else stage.name)
@@ -308,7 +308,7 @@ LIBRARIES = {
 
 
 def carry_out(library: str, name: str, directory: Path) -> None:
-    """Is one stage, in this process."""
+    """Carries out one stage in this process."""
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     stage = Stage(name, directory)
@@ -317,7 +317,7 @@ def carry_out(library: str, name: str, directory: Path) -> None:
 
 
 def spawn(library: str, name: str, directory: Path) -> None:
-    """Carries out a stage in a new process, and sees that it ends as it should."""
+    """Carries out a stage in a new process, and checks that it ends as it should."""
     command = [sys.executable, __file__, "--stage", library, name, str(directory)]
     with (directory / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -372,7 +372,7 @@ def main() -> None:
     if args.stage:
         carry_out(args.stage[0], args.stage[1], Path(args.stage[2]))
         return
-    print("| library | runs repeat | return before | after | never killed | the same episodes | not restored |")
+    print("| library | same seed repeats | before | after | never killed | same episodes | not restored |")
     print("|---|---|---|---|---|---|---|")
     for library in [args.only] if args.only else LIBRARIES:
         if importlib.util.find_spec(library) is None:

@@ -1,4 +1,4 @@
-"""Draws the READMEs' pictures in `.github/` again, from the results that come with the lab.
+"""Redraws the READMEs' pictures in `.github/` from the results included with the lab.
 
     python tests/benchmarks/pictures.py
 
@@ -23,7 +23,7 @@ from dqn_lab.records import write_record, write_sweep
 
 PICTURES = Path(__file__).parents[2] / ".github"
 CURVES = ("replay", "target_interval", "target_network", "tutorial", "layer_norm", "n_step")
-PAGE = "target_network"  # whose report is shown
+PAGE = "target_network"  # the question whose report is shown
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -67,7 +67,7 @@ def photograph(page, path):
 
 
 def shrink(picture, target):
-    """Keeps 96 colours, which is half the size, and no visible difference for drawings."""
+    """Keeps 96 colours, which halves the size without a visible difference in drawings."""
     with Image.open(picture) as image:
         image.convert("RGB").quantize(96, dither=Image.Dither.NONE).save(target, optimize=True)
 

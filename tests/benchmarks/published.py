@@ -1,10 +1,10 @@
-"""Trains with other people's settings, `conf/experiment/published/`, and sets the results beside their numbers.
+"""Trains with other people's settings, `conf/experiment/published/`, and compares the results with their numbers.
 
     python tests/benchmarks/published.py --run --only zoo_dqn/cartpole --seeds 1000 1030
     python tests/benchmarks/published.py
 
-The first command trains what is missing, one sweep per recipe in a directory of its own under `--dir`; the same command
-continues it. Then it writes every completed run found there into `tests/data/published.csv`. Both commands print that
+The first command trains what is missing, one sweep per recipe, each in its own directory under `--dir`; re-run it to
+continue. Then it writes every completed run found there into `tests/data/published.csv`. Both commands print that
 file's table for `tests/README.md`. `_published_verdicts.py` says which interval decides each verdict.
 """
 
@@ -26,12 +26,12 @@ COLUMNS = ["recipe", "seed", "final_return", "last_100", "moving_average", "vers
 VERSIONS = "dqn_lab", "torch", "gymnasium"
 TASK = {"cartpole": "CartPole-v1", "acrobot": "Acrobot-v1", "mountain_car": "MountainCar-v0",
         "lunar_lander": "LunarLander-v3"}  # fmt: skip
-CHECKPOINT, WINDOW = 1_000, 100  # SLM-Lab's: frames between two of them, and how many are averaged
-FEWEST = 5  # runs for a verdict
+CHECKPOINT, WINDOW = 1_000, 100  # SLM-Lab's: frames between checkpoints, and how many are averaged
+FEWEST = 5  # runs needed for a verdict
 
 
 def with_spread(number):
-    """Writes a mean and its standard deviation as their authors do."""
+    """Writes a mean and its standard deviation in the authors' format."""
     return f"{plain(number.mean, 2)} ± {number.std:.2f}"
 
 
@@ -164,12 +164,12 @@ def moving_average(steps, returns):
 
 
 def read():
-    """Reads the runs that come with the lab, or none."""
+    """Reads the runs included with the lab, if any."""
     return pd.read_csv(DATA) if DATA.exists() else pd.DataFrame(columns=COLUMNS)
 
 
 def write(runs):
-    """Adds runs to those that come with the lab; the same seed of a recipe is replaced."""
+    """Adds runs to those included with the lab; a run with the same recipe and seed is replaced."""
     order = {recipe: number for number, recipe in enumerate(THEIRS)}
     known = read()
     kept = pd.concat([known, runs] if len(known) else [runs]).drop_duplicates(["recipe", "seed"], keep="last")

@@ -15,7 +15,7 @@ BATCHES, ROUNDS, BATCH_SIZE = 500, 10, 64
 
 
 def cost(function, arguments):
-    """Times calls, one after another; returns microseconds a call."""
+    """Times calls one after another; returns microseconds per call."""
     started = time.perf_counter()
     for argument in arguments:
         function(*argument)

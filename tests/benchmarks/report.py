@@ -3,8 +3,8 @@
     python tests/benchmarks/report.py                 # 2 × 100, 10 × 100 and 100 × 100 runs: two minutes
     python tests/benchmarks/report.py 2x100 --profile # where the time goes
 
-The runs have ten evaluations each, as those of `sweeps/` have. Each report is written by a process of its own; the
-first row of a size reads the CSV files, the second one the copy that the first one left.
+Each run has ten evaluations, like those of `sweeps/`. Each report is written by a separate process; the first row of a
+size reads the CSV files, the second one the cache that the first one wrote.
 """
 
 import argparse
@@ -70,7 +70,7 @@ def write_run(directory, number, seed, final, num_evaluations):
 
 
 def measure(sweep, profile):
-    """Writes a report of the sweep in a process of its own, and returns what it cost."""
+    """Writes a report of the sweep in a separate process, and returns its cost."""
     out = sweep / "report"
     command = [sys.executable, *(["-m", "cProfile", "-s", "cumtime"] if profile else []), "-m", "dqn_lab"]
     start = time.perf_counter()
@@ -97,7 +97,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sizes", nargs="*", default=SIZES, metavar="VARIANTSxSEEDS")
     parser.add_argument("--profile", action="store_true", help="print cProfile's table instead of silence")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="write the runs here, and leave them")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="write the runs here and keep them")
     args = parser.parse_args()
     print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
     with tempfile.TemporaryDirectory() as scratch:
@@ -106,7 +106,7 @@ def main():
             sweep = (args.keep or Path(scratch)) / size
             if not sweep.exists():
                 make_sweep(sweep, variants, seeds)
-                time.sleep(2.1)  # files as young as that are not copied
+                time.sleep(2.1)  # files this recent are not cached
             for _ in range(2):
                 print(f"| {variants} × {seeds} | {' | '.join(map(str, measure(sweep, args.profile)))} |", flush=True)
 

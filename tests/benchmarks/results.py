@@ -1,10 +1,10 @@
-"""Prints a table of the final scores of sweeps and multiruns, a row a variant, and draws learning curves if asked.
+"""Prints a table of the final scores of sweeps and multiruns, one row per variant; draws learning curves if asked.
 
     python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
     python tests/benchmarks/results.py recipes recipes_acrobot
 
-The second names questions whose results come with the lab; the first, directories.
-A run succeeds where the final policy's greedy mean is at least `--threshold`, or what counts on its task.
+The first command names directories; the second, questions whose results are included with the lab. A run succeeds if
+the final policy's mean greedy return is at least `--threshold`, by default the one at which its task counts as solved.
 """
 
 import argparse
@@ -20,7 +20,7 @@ COLUMNS = (
 
 
 def summaries(directory, threshold):
-    """Returns a sweep's rows, one for each of its variants, or one named after it, and the runs that missed."""
+    """Returns a sweep's rows, one per variant or one named after the sweep, and the runs that missed the threshold."""
     configs = load_configs(directory) if directory.is_dir() else load_shipped(str(directory))
     if configs["variant"].nunique() == 1:
         configs["variant"] = directory.name
@@ -31,7 +31,7 @@ def summaries(directory, threshold):
 
 
 def find_threshold(task):
-    """Returns the least return that counts as a success."""
+    """Returns the lowest return that counts as a success."""
     found = find_task(task)
     if found is None or found.threshold is None:
         raise AnalysisError(f"{task}: nothing is known of what counts as a success there; say --threshold")
@@ -39,7 +39,7 @@ def find_threshold(task):
 
 
 def table(directories, threshold):
-    """Writes a row for each sweep or variant, and the runs that missed the threshold where they are few."""
+    """Writes a row for each sweep or variant, and, if they are few, the runs that missed the threshold."""
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     notes = []
     for row, steps, goal, missed in (found for directory in directories for found in summaries(directory, threshold)):
@@ -85,7 +85,7 @@ def draw(directory, path, threshold):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, nargs="+")
-    parser.add_argument("--threshold", type=float, help="the least return of a success; else what counts on the task")
+    parser.add_argument("--threshold", type=float, help="the lowest return of a success (default: the task's)")
     parser.add_argument("--figure", type=Path, metavar="FILE", help="of the first directory's learning curves")
     args = parser.parse_args()
     try:

@@ -16,7 +16,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-STATES = {  # uniform between these, or a number of states
+STATES = {  # uniform between these bounds, or a number of states
     "CartPole-v1": ([-2.4, -4, -0.21, -4], [2.4, 4, 0.21, 4]),
     "Acrobot-v1": ([-np.pi, -np.pi, -4 * np.pi, -9 * np.pi], [np.pi, np.pi, 4 * np.pi, 9 * np.pi]),
     "MountainCar-v0": ([-1.2, -0.07], [0.6, 0.07]),
@@ -80,7 +80,7 @@ def draw(limits, num_actions, rng):
 
 
 def put(ours, theirs, state):
-    """Puts both in one state; their generators go on side by side."""
+    """Puts both in the same state; their generators continue in step."""
     if isinstance(state, int):
         theirs.s = ours.state[0] = state
         return
@@ -93,7 +93,7 @@ def same_bits(one, other):
 
 
 def distance(one, other):
-    """Returns how many float32 numbers lie between two, the largest of all components."""
+    """Returns how many float32 numbers lie between two values, as the maximum over all components."""
     order = [[struct.unpack("<i", struct.pack("<f", x))[0] for x in np.ravel(numbers)] for numbers in (one, other)]
     return max(abs(a - b) for a, b in zip(*order, strict=True))
 

@@ -1,7 +1,7 @@
 """Trains Stable-Baselines3's DQN, or sb3-contrib's QR-DQN, with rl-baselines3-zoo's settings, for `peers_learning.py`.
 
 The settings are those of `hyperparams/dqn.yml` and `qrdqn.yml` in https://github.com/DLR-RM/rl-baselines3-zoo (commit
-22e3ff2); each peer's own default where these say nothing.
+22e3ff2); where these say nothing, each library's own default applies.
 
     pip install stable-baselines3 sb3-contrib
     python tests/benchmarks/sb3_zoo.py zoo_dqn/cartpole SEED [STEPS]

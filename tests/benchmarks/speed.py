@@ -1,16 +1,16 @@
-"""Prints what a step of the reference work costs, part by part, beside the peers' scripts it is given.
+"""Prints what a step of the reference work costs, part by part, next to the times of the given peers' scripts.
 
 The reference work: CartPole-v1, a 4-24-24-2 ReLU network, replay of 50,000, and for every environment step one
 action, one stored transition, one batch of 64 and one Adam update; a target copy every 500 steps; CSV on, evaluation
-off. Everything runs in turn on one core; only the ratios within one table mean anything.
+off. The programs take turns on one core; only the ratios within one table are meaningful.
 
     taskset -c 1 python tests/benchmarks/speed.py --peer "sb3/bin/python sb3_dqn.py" --floor update_floor.c
 
-A peer is a command that takes a number of steps and prints `… us/step` for what follows its first 1,000. The floor is
+A peer is a command that takes a number of steps and prints `… us/step` for those after the first 1,000. The floor is
 a C program that prints `… us/update`, compiled here. `--engines` prints another table instead: the update alone, fused
 against torch, over kinds of networks and values, widths and batch sizes (`--kinds`, `--widths`, `--batches`);
-`--startup` how long it takes from the command to a run's first steps and to its end, against `import torch` alone, and
-with no kernel compiled yet.
+`--startup` prints the time from the command to a run's first steps and to its end, compared with `import torch` alone,
+and the same with no kernel compiled yet.
 """
 
 import argparse
@@ -63,7 +63,7 @@ class Stopwatch:
 
 
 def measure(engine, steps, parts=False, **others):
-    """Trains once; returns microseconds per step after the warm-up, of the whole and of each part if asked."""
+    """Trains once; returns microseconds per step after the warm-up, in total and, if asked, of each part."""
     import torch
 
     from dqn_lab.build import build, validate
@@ -81,7 +81,7 @@ def measure(engine, steps, parts=False, **others):
         run.display = Quiet()
         for logger in experiment.loggers:
             logger.open(run.directory, {}, experiment.columns)
-        if parts:  # of the Python rollout: in compiled code nothing stands between them
+        if parts:  # of the Python rollout: compiled code cannot be timed part by part
             env = experiment.make_env()
             rollout.make_env = lambda: env
             for owner, method, part in [
@@ -105,7 +105,7 @@ def measure(engine, steps, parts=False, **others):
 
 
 def bare(steps):
-    """Times the barest eager loop that makes the same environment, network and optimiser calls, and nothing else."""
+    """Times a minimal eager loop that makes the same environment, network and optimiser calls and nothing else."""
     import gymnasium
     import torch
     from torch import nn
@@ -263,7 +263,7 @@ def startup(rounds):
 
 
 def seconds_of(words, environment):
-    """Runs a command; returns its seconds of CPU time, and those that one waits for it."""
+    """Runs a command; returns its CPU seconds and its wall-clock seconds."""
     started = time.perf_counter()
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, status, used = os.wait4(process.pid, 0)

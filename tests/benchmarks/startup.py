@@ -1,8 +1,8 @@
-"""How long one waits: CPU seconds, and seconds to the first character, of commands that do no training.
+"""Measures the wait for commands that do not train: CPU seconds, and seconds to the first character of output.
 
     python tests/benchmarks/startup.py [TRIES]
 
-Each command runs TRIES times (default: 5), after once more to fill the caches; the table has the least of each.
+Each command runs once to fill the caches, then TRIES times (default: 5); the table shows the minimum of each.
 """
 
 import os

@@ -1,14 +1,14 @@
-"""Kills a sweep at random moments, its parent or one of its workers, and gives the command again until it is done.
+"""Kills a sweep's parent or workers at random moments, and runs the command again until the sweep is done.
 
     python tests/benchmarks/sweep_torture.py --kills 100
     python tests/benchmarks/sweep_torture.py --kills 100 --fork --seconds 2
     python tests/benchmarks/sweep_torture.py --kills 4 --seeds 6 --seconds 5
 
 The sweep has two variants and runs with joblib on two workers. In the end each job must have completed once, with the
-bytes that it has in a sweep that is left alone, and no process may be left. A sweep that completes before it has been
+same bytes as in an undisturbed sweep, and no process may be left. A sweep that completes before it has been
 killed often enough is followed by another one in a new directory.
 
-Workers import PyTorch first, which takes most of the time. With `--fork` they are copies of a process that has.
+Workers import PyTorch first, which takes most of the time. `--fork` forks them from a process that has done so.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SWEEP = ("sweep", "question.yaml", "--dir", "sweep", "hydra/launcher=joblib", "h
 TABLES = ("episodes", "evaluations")
 PATIENCE = 120.0  # seconds that workers have to end after their parent; they may still be importing
 WORKING = 0.8  # share of the kills that wait until there are workers
-KILLS = {  # what is hit, a process or the group that a terminal signals, and by which signal; how often of 8
+KILLS = {  # target (a process, or the group that a terminal signals), signal, and its share of 8
     "a worker": (None, signal.SIGKILL, 2),
     "the parent": (os.kill, signal.SIGKILL, 2),
     "everything": (os.killpg, signal.SIGKILL, 1),
@@ -62,7 +62,7 @@ WRONG = ("workers left", "tracebacks", "lost", "doubled", "tables that differ")
 
 
 def workers(parent: int) -> list[psutil.Process]:
-    """Returns the processes that a sweep has begun, except the one that joblib cleans up with."""
+    """Returns the processes that a sweep has started, except joblib's own clean-up process."""
     with contextlib.suppress(psutil.NoSuchProcess):  # one has just ended
         children = psutil.Process(parent).children(recursive=True)
         return [each for each in children if is_there(each) and "resource_tracker" not in " ".join(each.cmdline())]
@@ -77,7 +77,7 @@ def is_there(process: psutil.Process) -> bool:
 
 
 def goes_on(pid: int, seconds: float) -> bool:
-    """Waits; returns whether the process is still there."""
+    """Waits; returns whether the process is still alive."""
     deadline = time.monotonic() + seconds
     while not is_over(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -107,7 +107,7 @@ def attack(pid: int, counts: Counter[str], kills: int, rng: random.Random, longe
 
 
 def torture(folder: Path, steps: int, seeds: int, kills: int, rng: random.Random, longest: float) -> Counter[str]:
-    """Kills a sweep until it was killed so often, or completes; counts what was killed and what went wrong."""
+    """Kills a sweep the given number of times or until it completes; counts what was killed and what went wrong."""
     folder.mkdir()
     (folder / "question.yaml").write_text(QUESTION.format(seeds=seeds, steps=steps))
     commands, counts = Commands(folder), Counter[str]()
@@ -131,7 +131,7 @@ def torture(folder: Path, steps: int, seeds: int, kills: int, rng: random.Random
 
 
 def losses(alone: Path, killed: Path, expected: int) -> Counter[str]:
-    """Compares a sweep that was killed with one that was left alone."""
+    """Compares a killed sweep with an undisturbed one."""
     ledger = read_sweep(killed)
     assert ledger is not None
     places = [job["directory"] for job in ledger["jobs"]]
@@ -141,7 +141,7 @@ def losses(alone: Path, killed: Path, expected: int) -> Counter[str]:
         "lost": expected - sum(record["status"] == "completed" for record in records),
         "doubled": len(places) - len({*places}),
         "resumed": sum("resumed" in record for record in records),
-        "begun again": sum(".attempt" in path.name for path in killed.iterdir()),
+        "started over": sum(".attempt" in path.name for path in killed.iterdir()),
         "tables that differ": sum(
             (alone / place / f"{table}.csv").read_bytes() != (killed / place / f"{table}.csv").read_bytes()
             for place in places for table in TABLES
@@ -150,7 +150,7 @@ def losses(alone: Path, killed: Path, expected: int) -> Counter[str]:
 
 
 def copy_this_process() -> None:
-    """Makes joblib fork its workers, of a process that has everything imported and compiled."""
+    """Makes joblib fork its workers from a process that has imported and compiled everything."""
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", "`fork` start method")
     set_start_method("fork")

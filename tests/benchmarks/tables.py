@@ -1,10 +1,10 @@
-"""Writes the READMEs' answers and tables anew, from the results that come with the lab.
+"""Rewrites the READMEs' answers and tables from the results included with the lab.
 
     python tests/benchmarks/tables.py            # says which READMEs would change
     python tests/benchmarks/tables.py --write    # changes them
 
-In a README a part stands between `<!-- answer: QUESTION -->`, or another of `PARTS`, and `<!-- end -->`. A test holds
-the READMEs to what this program would write.
+In a README a generated part stands between `<!-- answer: QUESTION -->`, or another of `PARTS`, and `<!-- end -->`. A
+test checks that the READMEs contain what this program would write.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def variants(question):
 
 
 def recipes(questions):
-    """Returns a table with a row for each recipe of several questions, and the runs that missed where they are few."""
+    """Returns a table with a row for each recipe of several questions, and the runs that missed if they are few."""
     return results.table([Path(question) for question in questions.split(", ")], threshold=None)
 
 
@@ -75,7 +75,7 @@ PARTS = {
 
 
 def written(text):
-    """Returns a README's text with its parts written anew."""
+    """Returns a README's text with its generated parts rewritten."""
     return PART.sub(lambda part: f"{part[1]}\n{PARTS[part[2]](part[3])}\n\n{part[5]}", text)
 
 

@@ -1,4 +1,4 @@
-"""Kills runs with `kill -9` at random moments, again and again, and compares what comes out with an uninterrupted run.
+"""Kills runs with `kill -9` at random moments, again and again, and compares the results with an uninterrupted run.
 
     python tests/benchmarks/torture.py --kills 1000
     python tests/benchmarks/torture.py --kills 1000 --rollout compiled
@@ -6,10 +6,10 @@
 
 Each composition is trained once without interruption, by the Python rollout. Then it is trained in a process that is
 killed at a random moment, resumed in another one, killed again, and so on until it completes; with `--rollout either`,
-each process draws its rollout. A checkpoint is written every few steps, so that many kills fall into one. Every byte of
-`episodes.csv` and `evaluations.csv` must be the same. The table counts the kills; those of them that left a file half
-written; those that came before a process had saved anything; the runs that had to begin again (there was no checkpoint
-yet); and the runs that did not come out equal.
+each process picks its rollout at random. A checkpoint is written every few steps, so many kills fall into the writing
+of one. Every byte of `episodes.csv` and `evaluations.csv` must be the same. The table counts the kills; the kills that
+left a half-written file; the kills that came before a process had saved anything; the runs that started over because
+there was no checkpoint yet; and the runs that came out different.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SMALL = ("logger=csv", "episodes=null", "train.learning_starts=64", "train.batch
          "evaluation.unit=steps", "evaluation.num_episodes=2", "evaluation.final_num_episodes=3",
          "checkpoint.interval=37", "checkpoint.unit=steps")  # fmt: skip
 COMPILED = ("rollout=compiled", "env.implementation=compiled")
-ROLLOUTS = {  # from which a process draws its own
+ROLLOUTS = {  # each process picks one at random
     "python": [("rollout=python",)], "compiled": [COMPILED], "either": [COMPILED, ("rollout=python", COMPILED[1])],
 }  # fmt: skip
 COMPOSITIONS: dict[str, tuple[str, ...]] = {
@@ -67,7 +67,7 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {
     "atari": ("env=atari/breakout", "env.noop_max=30", "env.screen_size=36", "network=nature_cnn", "engine=torch",
               "buffer.capacity=1000", "train.interval=50", "steps=400", "env.max_frames=240"),
 }  # fmt: skip
-COLUMNS = ("kills", "in a write", "saved nothing", "begun again", "runs", "not equal")
+COLUMNS = ("kills", "in a write", "saved nothing", "started over", "runs", "not equal")
 EXTRAS = {"minatar": "minatar", "lunar_lander": "Box2D", "atari": "ale_py"}  # composition: the package that it needs
 
 
@@ -80,7 +80,7 @@ def configured(overrides: Sequence[str]) -> dict[str, object]:
 
 
 def carry_on(config: dict[str, object], directory: Path) -> None:
-    """Begins a run, or goes on with it; one that was killed before its first checkpoint begins again."""
+    """Starts or continues a run; a run that was killed before its first checkpoint starts over."""
     experiment = build(config)
     if not (directory / RUN).exists():
         Run(experiment, directory, {"host": os.uname().nodename}).execute(Quiet())
@@ -89,13 +89,13 @@ def carry_on(config: dict[str, object], directory: Path) -> None:
 
 
 def tables(directory: Path) -> dict[str, bytes]:
-    """Returns the content of what must be the same."""
+    """Returns the content of the files that must be the same."""
     return {name: (directory / f"{name}.csv").read_bytes() for name in ("episodes", "evaluations")}
 
 
 @contextlib.contextmanager
 def child(config: dict[str, object], directory: Path) -> Iterator[multiprocessing.Process]:
-    """Trains in a process of its own, which shares what is imported and compiled already."""
+    """Trains in a forked process, which shares what is already imported and compiled."""
     process = multiprocessing.get_context("fork").Process(target=_child, args=(config, directory))
     process.start()
     try:
@@ -117,17 +117,17 @@ def _child(config: dict[str, object], directory: Path) -> None:
 def torture(
     configs: Sequence[dict[str, object]], folder: Path, longest: float, rng: random.Random, kills: int
 ) -> Counter[str]:
-    """Kills one run until it has completed, or so many kills are spent; then lets it complete.
+    """Kills one run until it completes or the given number of kills is used up; then lets it complete.
 
     Args:
-        configs: of the run; each process draws one.
+        configs: of the run; each process picks one at random.
         folder: where its directory is made.
-        longest: seconds that it takes when it is left alone.
+        longest: seconds that an undisturbed run takes.
         rng: draws the moments.
         kills: at most.
 
     Returns:
-        how often it was killed, and when, and how often it had to begin again.
+        how often and when it was killed, and how often it started over.
     """
     directory, counts = folder / "run", Counter[str]()
     while True:
@@ -145,14 +145,14 @@ def torture(
         counts["saved nothing"] += saved_states(directory) == before
         if not saved_states(directory) and directory.exists():
             directory.rename(folder / f"attempt{counts['kills']}")
-            counts["begun again"] += 1
+            counts["started over"] += 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=1000, metavar="N", help="in all (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the moments (default: 0)")
-    parser.add_argument("--only", default="", metavar="WORD", help="compositions whose name holds it")
+    parser.add_argument("--only", default="", metavar="WORD", help="only compositions whose name contains it")
     parser.add_argument("--rollout", choices=ROLLOUTS, default="python", help="(default: python)")
     args = parser.parse_args()
     chosen = {}
@@ -173,7 +173,7 @@ def main() -> None:
 
 
 def torture_runs(name: str, configs: Sequence[dict[str, object]], kills: int, rng: random.Random) -> Counter[str]:
-    """Kills runs of one composition, so many times in all; counts what came of them."""
+    """Kills runs of one composition the given number of times in all; counts the outcomes."""
     counts = Counter[str]()
     with tempfile.TemporaryDirectory() as place:
         reference, longest = Path(place) / "reference", 0.0

@@ -1,10 +1,10 @@
-"""Counts how often verdicts are wrong, how often intervals hold the mean, and how often differences are found.
+"""Counts how often verdicts are wrong, how often intervals contain the mean, and how often differences are found.
 
-    nice taskset -c 0 python tests/benchmarks/verdicts.py                     # all tables, some ten minutes of one core
+    nice taskset -c 0 python tests/benchmarks/verdicts.py                     # all tables, ten minutes on one core
     python tests/benchmarks/verdicts.py error --simulations 200 --seeds 10 30 # one of them, in less time
 
-Populations are of returns in [0, 500]. A wrong verdict is one between variants of equal means. Tables are in Markdown,
-as `dqn_lab/analysis/README.md` has them.
+Populations consist of returns in [0, 500]. Any verdict between variants with equal means is wrong. Tables are in
+Markdown, as in `dqn_lab/analysis/README.md`.
 """
 
 import argparse
@@ -29,7 +29,7 @@ class Population(NamedTuple):
     Args:
         sample: draws scores of a shape.
         mean: the truth.
-        rarest: the share of runs of its rarest kind; 1 where all are of one kind.
+        rarest: the share of the rarest kind of run; 1 if all are of one kind.
     """
 
     sample: object
@@ -46,7 +46,7 @@ def constant(value):
 
 
 def normal(mean, deviation):
-    """Clipped at both sides alike, so that the mean stays."""
+    """Clipped symmetrically, so that the mean stays the same."""
     most = min(mean - BOUNDS[0], BOUNDS[1] - mean)
     return Population(lambda rng, size: mean + np.clip(rng.normal(0, deviation, size), -most, most), mean)
 
@@ -64,7 +64,7 @@ def resampled(name, rarest):
 
 
 def computed(sample):
-    """Takes the mean of four million draws, which is right to some hundredths."""
+    """Computes the mean of four million draws, which is accurate to a few hundredths."""
     return Population(sample, sample(np.random.default_rng(0), 4_000_000).mean())
 
 
@@ -99,7 +99,7 @@ POPULATIONS = {
 
 
 def beside_normal(name):
-    """A normal control with the mean of a population, and the other way round."""
+    """Pairs a normal control with a population of the same mean, and the other way round."""
     population = POPULATIONS[name]
     other = normal(population.mean, 15)
     return {
@@ -123,7 +123,7 @@ PAIRS = {  # what 36 of 40 repetitions at 30 seeds must decide
 
 
 def error(control, other, num_variants, num_seeds, bounds, simulations, seed=0):
-    """Counts simulations with a verdict, where there should be none, in percent."""
+    """Returns the percentage of simulations with a verdict although there should be none."""
     rng = np.random.default_rng([seed, num_variants, num_seeds])
     wrong = 0
     for _ in range(simulations):
@@ -134,7 +134,7 @@ def error(control, other, num_variants, num_seeds, bounds, simulations, seed=0):
 
 
 def coverage(population, num_seeds, bounds, simulations, seed=0):
-    """Counts simulations whose interval of the mean holds it, in percent."""
+    """Returns the percentage of simulations whose interval contains the mean."""
     rng = np.random.default_rng([seed, num_seeds])
     held = 0
     for _ in range(simulations):
@@ -145,7 +145,7 @@ def coverage(population, num_seeds, bounds, simulations, seed=0):
 
 
 def power(better, worse, num_seeds, bounds, simulations, seed=0):
-    """Counts simulations in which the better one of two is found, in percent."""
+    """Returns the percentage of simulations in which the better of two variants is found."""
     rng = np.random.default_rng([seed, num_seeds])
     found = 0
     for _ in range(simulations):
@@ -162,7 +162,7 @@ def print_table(title, seeds, rows):
 
 
 def both(measure, *about, simulations, known=BOUNDS):
-    """Measures with bounds known and unknown."""
+    """Measures with known and with unknown bounds."""
     return f"{measure(*about, known, simulations):.1f} · {measure(*about, None, simulations):.1f}"
 
 
