@@ -278,7 +278,7 @@ def engine_note(experiment: Experiment) -> str:
         return ""
     refused = support.refusals(support.configured(experiment.config))
     why = "; nor ".join(line.removeprefix("does not run ") for line in refused)
-    fused = "fused, which is many times as fast for small networks, does not run"
+    fused = "fused, which is many times faster for small networks, does not run"
     return why and fitting(f"engine={engine.name}, because {fused} {why}", 2)
 
 

@@ -405,7 +405,7 @@ def test_a_metric_can_be_chosen_and_lower_may_be_better(cli, make, tmp_path):
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
         (["interval", "--threshold", "abc"], "abc: must be a finite number"),
         (["interval", "--out", "precious"], "precious: exists and is not a report"),
-        (["--metric", "final_return"], "PATH: which runs?"),
+        (["--metric", "final_return"], "PATH: missing"),
     ],
 )
 def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words, problem):
