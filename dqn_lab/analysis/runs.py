@@ -21,7 +21,7 @@ KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What a sweep's `sweep.json` says: the question, its variants, and which of them is the control."""
+    """The content of a sweep's `sweep.json`: the question, its variants, and which of them is the control."""
 
     directory: Path
     name: str
@@ -36,7 +36,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run's directory and record in one variant; a run of two variants occurs twice."""
+    """A run's directory and record, as a member of one variant; a run that belongs to two variants occurs twice."""
 
     directory: Path
     name: str  # unique among the runs loaded
@@ -62,10 +62,10 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
     """Reads a sweep's `sweep.json`.
 
     Returns:
-        None if the directory has none: a plain multirun, or single runs.
+        the sweep; None if the directory has no `sweep.json`, as for single runs.
 
     Raises:
-        AnalysisError: it is damaged.
+        AnalysisError: the file is damaged.
     """
     directory = Path(directory)
     try:
@@ -87,9 +87,9 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """Finds every run under the paths and its variant.
 
-    A run's `variant` is the label in the `sweep.json` beside it. Without one it consists of the overrides in
-    the runs' directory names, or of the keys that differ (`target.interval=10`); if no directory holds more than one
-    configuration, it is that directory's name.
+    A run's `variant` is its label in the directory's `sweep.json`. Without that file, the label consists of the
+    overrides in the runs' directory names, or of the keys that differ (`target.interval=10`); if no directory holds
+    more than one configuration, it is that directory's name.
 
     Raises:
         AnalysisError: there is no run, or none can be read.
@@ -123,7 +123,7 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
 
 
 def _keep(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Keeps only what is needed of a record: thousands of configurations would fill the memory."""
+    """Keeps only the necessary part of a record, because thousands of configurations would fill the memory."""
     config, env = record["config"], record["config"].get("env")
     stated = env.get("return_bounds") if isinstance(env, dict) else None
     kept = {key: record[key] for key in KEPT if key in record}
@@ -132,7 +132,7 @@ def _keep(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:
-    """Reads a sweep; runs beside a damaged `sweep.json` are read without it."""
+    """Reads a sweep; if its `sweep.json` is damaged, its runs are read without it."""
     try:
         return read_sweep(parent)
     except AnalysisError as error:
@@ -141,7 +141,7 @@ def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:
 
 
 def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Finds each run once, in the order of names."""
+    """Yields each run once, ordered by name."""
     seen = set()
     for path in paths:
         if not os.path.isdir(path):
@@ -187,7 +187,7 @@ def _drop_strangers(
 
 
 def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, str], skipped: dict[str, str]) -> None:
-    """Keeps one run per job of a directory: a completed one, else the one that got furthest."""
+    """Keeps one run per job and directory: a completed run if there is one, else the one that got furthest."""
     jobs: dict[Any, list[str]] = {}
     for path, record in records.items():
         code = (record.get("git") or {}).get("commit")
@@ -205,7 +205,7 @@ def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
 
 
 def _labels(configs: Mapping[str, Config], sweeps: Mapping[str, Sweep | None]) -> list[tuple[str, str]]:
-    """Returns runs with their variants: a sweep's in the order of its jobs, others by name."""
+    """Returns runs with their variants: those of a sweep in the order of its jobs, the others by name."""
     plain = {path: config for path, config in configs.items() if sweeps[os.path.dirname(path)] is None}
     labels = list(make_labels(plain).items())
     for parent, sweep in sweeps.items():

@@ -23,7 +23,7 @@ FROM_A_FILE = (
 
 
 def adding(override: str) -> str:
-    """Makes an override of `env.kwargs` add its key: no yaml lists an environment's arguments."""
+    """Makes an override of `env.kwargs` add its key, because no yaml lists an environment's arguments."""
     return f"++{override}" if override.startswith("env.kwargs.") else override
 
 

@@ -1,4 +1,4 @@
-"""Runs what is missing of a grid (`train -m`), from its `sweep.json`."""
+"""Runs the missing jobs of a grid (`train -m`), as listed in its `sweep.json`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, SWEEP, override_key, read_record, saved_states, set_aside
 
 SILENT = "display=none"  # one table shows all jobs
-SIGNALLED = 128  # exit codes from here on are a signal's
+SIGNALLED = 128  # larger exit codes mean that a signal ended the process
 
 
 def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     """Runs the jobs of a grid that are not completed, one after the other; returns the exit code.
 
     Args:
-        directory: the grid's.
+        directory: the grid's directory.
         grid: the content of its `sweep.json`.
-        trust: import the code outside of dqn_lab that the grid's command names.
+        trust: allow importing code outside dqn_lab that the grid's command names.
     """
     if not all(_is_whole(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
         return fail(f"{directory / SWEEP}: damaged: it does not say what its jobs are; run the command again")
@@ -70,7 +70,7 @@ def _config_dir(grid: Mapping[str, Any]) -> list[str]:
 
 
 def _run(path: Path, words: list[str], config_dir: list[str], trust: bool) -> int:
-    """Resumes a job's run, or begins it; a failed attempt is kept beside it."""
+    """Resumes a job's run, or starts it; a failed attempt is kept next to it."""
     from dqn_lab.cli import resume, train
 
     if _status(path) == "interrupted" and saved_states(path):
@@ -89,13 +89,13 @@ def _status(path: Path) -> str | None:
 
 
 def _is_whole(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
-    """Returns whether a job's entry says all that is needed to run it, in a directory inside the grid's."""
+    """Returns whether a job's entry suffices to run it, in a directory inside the grid's."""
     name, seed = row["directory"], row.get("seed")
     return Path(name).name == name and row["variant"] in grid["variants"] and isinstance(seed, int)
 
 
 def _names_code(override: str) -> bool:
-    """Returns whether an override names a module, or is a flag, which no recorded override is."""
+    """Returns whether an override names a module, or is a flag, which no genuine recorded override is."""
     names_module = override_key(override).endswith((".name", ".id")) and ":" in override
     return names_module or override.startswith("-")
 

@@ -1,4 +1,4 @@
-"""Which figures an environment's numbers allow, and each figure's text."""
+"""Chooses the figures that an environment's numbers allow, and writes each figure's text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import find_task
 
-LEAST_SHARE = 0.25  # of the height of the learning curves' figure, kept if the threshold is drawn
+LEAST_SHARE = 0.25  # of the figure's height that the learning curves must keep if the threshold is drawn
 
 
 def draw_all(found: Evidence) -> list[Picture]:
-    """Draws every figure for which there are numbers."""
+    """Draws every figure that the numbers allow."""
     plans = [*_curves(found), *_differences(found), *_outcomes(found), *_distribution(found), *_successes(found),
              *_reached(found), *dependence(found), *_seeds(found)]  # fmt: skip
     if len(found.scores) == 1:  # a single run has only its curve
@@ -39,15 +39,15 @@ def draw_all(found: Evidence) -> list[Picture]:
 
 
 def _only(found: Evidence, plan: Plan) -> str:
-    """Says which variants a figure leaves out."""
+    """Returns a sentence on which variants a figure leaves out; empty if none."""
     if len(found.shown) == len(found.looks) or plan.name in ("sensitivity", "interaction", "heat_map"):
         return ""
     number_of = len(found.looks)
-    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables have all."
+    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables list all."
 
 
 def _finished(found: Evidence) -> pd.DataFrame:
-    """The evaluations of completed runs; a run that stopped early would leave the mean at its best or its worst."""
+    """Returns the evaluations of completed runs; a run that stopped early would bias the mean from there on."""
     done = set(found.scores.loc[found.scores["status"] == "completed", "run"])
     return found.evaluations[found.evaluations["run"].isin(done)] if len(found.evaluations) else found.evaluations
 
@@ -87,9 +87,9 @@ def _curves(found: Evidence) -> Iterator[Plan]:
 
 
 def _solved(found: Evidence, data: pd.DataFrame) -> curves.Threshold | None:
-    """Returns the return at which the task counts as solved, or the one asked for.
+    """Returns the return at which the task counts as solved, or the requested threshold.
 
-    None if the curves lie so far from it that they would take too little of the figure's height.
+    Returns None if the curves lie so far from it that drawing it would leave them too little of the figure's height.
     """
     asked, task = found.material.threshold, find_task(found.task)
     if asked is not None and found.material.metric.is_return:
@@ -152,7 +152,7 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
     dots = (
         "Each dot is a run"
         if max(map(len, results.values())) <= some
-        else f"Each dot is a run, of which at most {some} are shown per variant"
+        else f"Each dot is a run; at most {some} are shown per variant"
     )
     mean = "; the diamond is their mean, with its 95 % interval." if total > len(means) else "."
     yield Plan(
@@ -229,9 +229,9 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {plain(found.threshold)}",
-        caption="By each step, the share of runs with at least one evaluation at or above it (Turnbull's estimate, "
-        "95 % band; a run that stops early counts up to its end, and a line ends where few runs continue). Reaching it "
-        f"once is easier than ending there.{without}",
+        caption="The share of runs that, by each step, have had at least one evaluation at or above the threshold "
+        "(Turnbull's estimate, 95 % band; a run that stops early counts up to its end, and a line ends where few runs "
+        f"continue). Reaching it once is easier than ending there.{without}",
         alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {said}.",
         draw=lambda layout: curves.reached(data, some, layout, control=found.control),
         data=data,

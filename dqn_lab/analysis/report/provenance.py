@@ -16,7 +16,7 @@ BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_
 
 
 def progress(material: Material) -> tuple[str, bool]:
-    """Describes how many of the planned runs are completed and the state of the others; also whether any is missing."""
+    """Returns how many planned runs are completed and the state of the others, and whether any is missing."""
     runs = material.runs.drop_duplicates("directory")
     counts = runs["status"].value_counts()
     planned = max(_planned(material), len(runs))
@@ -31,7 +31,7 @@ def progress(material: Material) -> tuple[str, bool]:
 
 
 def _planned(material: Material) -> int:
-    """Counts the jobs of the sweeps (of the compared variants only, with --compare) and all runs outside sweeps."""
+    """Counts the jobs of the sweeps (only of the compared variants, with --compare) and all runs outside sweeps."""
     variants = {str(name).rpartition(": ")[2] for name in material.scores["variant"].unique()}
     jobs = {
         (sweep.directory, job["directory"])

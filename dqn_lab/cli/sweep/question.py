@@ -75,7 +75,7 @@ class Question:
         metric: the primary metric, declared beforehand.
         seeds: the seeds of every variant.
         search: the search, if there are no variants.
-        has_seeds: whether it says which seeds; else they are the default's.
+        has_seeds: whether the question specifies its seeds; otherwise they are the default seeds.
     """
 
     name: str
@@ -100,11 +100,11 @@ def read_question(path: Path, quick: bool) -> Question:
         ConfigError: one line per problem.
     """
     values = _load(path)
-    return _blaming(f"{path}: ", lambda: _question(path.stem, values, quick))
+    return _with_prefix(f"{path}: ", lambda: _question(path.stem, values, quick))
 
 
 def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -> Question:
-    """Makes a question of variants that are given in Python instead of in a file.
+    """Returns a question made from variants that are given in Python instead of in a file.
 
     Raises:
         ConfigError: one line per problem.
@@ -129,7 +129,7 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
     values["quick"]["base"] = _own("quick.base", values["quick"]["base"])
     both = [key for key in ("variants", "grid", "search") if values[key]]
     if len(both) != 1:
-        raise ConfigError(f"{', '.join(both) or 'nothing'}: one of variants, grid and search must be given")
+        raise ConfigError(f"{', '.join(both) or 'nothing'}: exactly one of variants, grid and search must be given")
     variants = values["variants"] or {label: _own("grid", own) for label, own in _combinations(values["grid"]).items()}
     search, control, short = values["search"], values["control"], values["quick"]
     if search is None and control is None:
@@ -157,7 +157,7 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
 
 
 def _check_forms(found: Mapping[str, Any]) -> None:
-    """Explains values that are probably meant otherwise.
+    """Explains values that probably mean something else.
 
     Raises:
         ConfigError: one line per problem.
@@ -192,7 +192,7 @@ def _own(where: str, overrides: list[str]) -> list[str]:
     """Checks that a file's overrides are for runs.
 
     Raises:
-        ConfigError: one of them is set elsewhere in a sweep.
+        ConfigError: one of them must be set elsewhere.
     """
     for text in overrides:
         key = override_key(text)
@@ -202,7 +202,7 @@ def _own(where: str, overrides: list[str]) -> list[str]:
     return [_overrides.adding(text) for text in overrides]
 
 
-def _blaming(prefix: str, work: Callable[[], Question]) -> Question:
+def _with_prefix(prefix: str, work: Callable[[], Question]) -> Question:
     try:
         return work()
     except ConfigError as error:
