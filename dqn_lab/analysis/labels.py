@@ -73,8 +73,8 @@ def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
     common = set.intersection(*map(set, parts.values())) if len({*map(id, configs.values())}) > 1 else set()
     labels: dict[int, set[str]] = {}
     for path, words in parts.items():
-        said = ", ".join(word for word in words if word not in common) or "default"
-        labels.setdefault(id(configs[path]), set()).add(said)
+        label = ", ".join(word for word in words if word not in common) or "default"
+        labels.setdefault(id(configs[path]), set()).add(label)
     shortest = {config: min(texts, key=lambda text: (len(text), text)) for config, texts in labels.items()}
     if len(set(shortest.values())) < len(shortest):
         return None

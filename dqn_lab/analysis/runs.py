@@ -101,9 +101,9 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     for path, record in _records(given, skipped):
         identity = disk.text_without(record["config"], UNINTERESTING)
         identities[path] = known.setdefault(identity, identity)
-        records[path] = _keep(record)
+        records[path] = _keep_needed(record)
     sweeps = {parent: _sweep_of(parent, skipped) for parent in dict.fromkeys(map(os.path.dirname, records))}
-    _drop_strangers(records, sweeps, skipped)
+    _drop_unlisted(records, sweeps, skipped)
     _drop_repeated(records, identities, skipped)
     if not records:
         reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
@@ -122,7 +122,7 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     return Found(runs, swept_keys(distinct.values()), skipped, [sweep for sweep in sweeps.values() if sweep])
 
 
-def _keep(record: Mapping[str, Any]) -> dict[str, Any]:
+def _keep_needed(record: Mapping[str, Any]) -> dict[str, Any]:
     """Keeps only the necessary part of a record, because thousands of configurations would fill the memory."""
     config, env = record["config"], record["config"].get("env")
     stated = env.get("return_bounds") if isinstance(env, dict) else None
@@ -173,7 +173,7 @@ def _walk(directory: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
         yield directory, f"{disk.RUN} is {str(error).partition(':')[0]}"
 
 
-def _drop_strangers(
+def _drop_unlisted(
     records: dict[str, dict[str, Any]], sweeps: Mapping[str, Sweep | None], skipped: dict[str, str]
 ) -> None:
     """Leaves out runs in a sweep's directory that are not its jobs, such as earlier attempts."""
@@ -193,14 +193,14 @@ def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, 
         code = (record.get("git") or {}).get("commit")
         jobs.setdefault((os.path.dirname(path), code, record["seed"], identities[path]), []).append(path)
     for same in jobs.values():
-        best = max(same, key=lambda path: _standing(records[path]))
+        best = max(same, key=lambda path: _how_far(records[path]))
         for path in same:
             if path != best:
                 skipped[path] = f"the same run as {os.path.basename(best)}: same configuration, same seed"
                 del records[path]
 
 
-def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
+def _how_far(record: Mapping[str, Any]) -> tuple[bool, int]:
     return record["status"] == "completed", (record.get("progress") or {}).get("step", 0)
 
 

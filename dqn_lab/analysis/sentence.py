@@ -31,8 +31,8 @@ def answer(comparison: pd.DataFrame) -> str:
     rows: list[Row] = [{str(key): value for key, value in row.items()} for _, row in comparison.iterrows()]
     by = str(comparison.columns[0])
     open_ = [row for row in rows if row["verdict"] == "undecided"]
-    said = _several(rows, open_, by) if len(rows) > 1 else _one(rows[0], by)
-    return " ".join([said, *_too_few(open_, by if len(rows) > 1 else None), *_estimate(open_)])
+    text = _several(rows, open_, by) if len(rows) > 1 else _one(rows[0], by)
+    return " ".join([text, *_too_few(open_, by if len(rows) > 1 else None), *_estimate(open_)])
 
 
 def _one(row: Row, by: str) -> str:
@@ -98,8 +98,8 @@ def _estimate(rows: list[Row]) -> list[str]:
     if not numbers:
         return []
     few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
-    said = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
-    return [f"About {said} seeds per variant would probably decide."]
+    text = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
+    return [f"About {text} seeds per variant would probably decide."]
 
 
 def seeds_to_decide(row: Row) -> str:
@@ -115,9 +115,9 @@ def seeds_to_decide(row: Row) -> str:
 
 def _seeds(rows: list[Row]) -> str:
     numbers = sorted({int(number) for row in rows for number in (row["seeds"], row["control_seeds"])})
-    said = f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+    text = f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
     missing = max(int(row["missing"]) for row in rows)
-    return said + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
+    return text + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
 
 
 def _metric(row: Row) -> str:

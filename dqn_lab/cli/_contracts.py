@@ -62,18 +62,18 @@ def _described(owner: type) -> Iterator[str]:
     for node in body.body:
         comment = source.splitlines()[(node.end_lineno or 1) - 1].partition("  # ")[2]
         if isinstance(node, ast.AnnAssign):
-            yield _with(f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}", comment)
+            yield _commented(f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}", comment)
         elif isinstance(node, ast.FunctionDef) and (node.name == "__call__" or not node.name.startswith("_")):
             about = comment or " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
             returns = "" if node.returns is None else ast.unparse(node.returns)
             if node.decorator_list:  # a property
-                yield _with(f"{node.name}: {returns}", about)
+                yield _commented(f"{node.name}: {returns}", about)
             else:
                 arguments = ast.unparse(node.args).removeprefix("self").removeprefix(", ").replace("=", " = ")
-                yield _with(f"{node.name}({arguments}) -> {returns}", about)
+                yield _commented(f"{node.name}({arguments}) -> {returns}", about)
 
 
-def _with(text: str, comment: str) -> str:
+def _commented(text: str, comment: str) -> str:
     return f"{text}  # {comment}" if comment else text
 
 

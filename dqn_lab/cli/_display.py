@@ -76,8 +76,8 @@ class _Live(Quiet):
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
-            last = f"return {_four(self.returns[-1])} (last {len(self.returns)}: {_four(mean)})"
-            parts.append((f"return {_four(mean)}" if short else last, 5))
+            last = f"return {_four_digits(self.returns[-1])} (last {len(self.returns)}: {_four_digits(mean)})"
+            parts.append((f"return {_four_digits(mean)}" if short else last, 5))
         for name, value in self.explored.items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
@@ -171,7 +171,7 @@ class Bar(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints a line above the bar."""
-        self.bar.console.print(_evaluated(row, label), highlight=False, markup=False)
+        self.bar.console.print(_evaluation_line(row, label), highlight=False, markup=False)
 
 
 class Lines(_Live):
@@ -211,15 +211,15 @@ class Lines(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
-        say(_evaluated(row, label))
+        say(_evaluation_line(row, label))
 
 
-def _four(value: float) -> str:
+def _four_digits(value: float) -> str:
     """Formats a number with four digits; a residue of rounding becomes 0."""
     return f"{round(value, 9):z.4g}"
 
 
-def _evaluated(row: Row, label: str) -> str:
+def _evaluation_line(row: Row, label: str) -> str:
     return f"step {row['step']:,}, {label}: {returns_text(row)}"
 
 

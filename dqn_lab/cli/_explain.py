@@ -103,7 +103,7 @@ def _unreadable(text: str) -> str | None:
     return None
 
 
-def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
+def _syntax(text: str, key: str, equals: str, value: str, message: str) -> str:
     plain_key = re.fullmatch(r"[\w./@+]+", key) is not None
     if not equals and (meant := suggest_elsewhere(key)):
         return f"is not KEY=VALUE; {meant}"
@@ -115,7 +115,7 @@ def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
         return f"a key is set without dashes: {key.lstrip('-').replace(' ', '=')}{equals}{value}"
     if _is_open(text):
         return "a bracket is not closed; a list is written key=[1,2], without spaces"
-    if unknown := re.search(r"Unknown function '(\w+)'", said):
+    if unknown := re.search(r"Unknown function '(\w+)'", message):
         return f"no such function {unknown[1]}; put quotes around text: \"{key}='{value}'\""
     if "[" in key and equals:
         return f"an item of a list cannot be set alone; set the whole list: {key.partition('[')[0]}=[…]"
@@ -239,14 +239,14 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
     if elsewhere := _elsewhere(key, config):
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
     wrong, siblings = _siblings(key, config)
-    if holders := _holders(key):
+    if holders := _options_with(key):
         others = f" choices here: {', '.join(siblings)}" if "." in key and siblings else ""
         return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:
         is_argument = key == f"env.{wrong}" and "kwargs" in siblings
         hint = f"; set an environment's own argument with env.kwargs.{wrong}=…" if is_argument else ""
         return f"no such key; {nearest(wrong, siblings)}{hint}"
-    if (whole := _set_whole(key, config)) is not None:
+    if (whole := _single_value(key, config)) is not None:
         return f"{whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
     return None
 
@@ -262,7 +262,7 @@ def _elsewhere(key: str, config: DictConfig) -> list[str]:
     return [leaf for word in words for leaf, meant in names.items() if word in meant and leaf != key]
 
 
-def _holders(key: str) -> list[str]:
+def _options_with(key: str) -> list[str]:
     """Finds options, not chosen so far, that have the key (`tau`, `target.tau`) or have its name."""
     group, dot, leaf = key.rpartition(".")
     found = []
@@ -275,7 +275,7 @@ def _holders(key: str) -> list[str]:
     return found[:MOST_HOLDERS]
 
 
-def _set_whole(key: str, config: DictConfig) -> str | None:
+def _single_value(key: str, config: DictConfig) -> str | None:
     """Returns `optimizer.lr=0.001` if `key` names a part of `optimizer.lr`, which is a single value."""
     parent = key.rpartition(".")[0]
     value = OmegaConf.select(config, parent) if parent else None

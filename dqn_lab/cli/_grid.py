@@ -72,13 +72,13 @@ def _labels(jobs: Sequence[list[str]]) -> list[str]:
 
     If all jobs belong to one variant, its label consists of the overrides that they share.
     """
-    labels = [_label(own) for own in _own(jobs)]
+    labels = [_label(own) for own in _distinct_overrides(jobs)]
     if set(labels) == {""}:
         labels = [_label(text for text in _hydra.about_jobs(job) if override_key(text) != "seed") for job in jobs]
     return [label or "default" for label in labels]
 
 
-def _own(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+def _distinct_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
     """Returns the overrides of each job that not all jobs share, without the seed."""
     common = set.intersection(*map(set, jobs))
     return [[text for text in job if text not in common and override_key(text) != "seed"] for job in jobs]
@@ -128,11 +128,11 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
     common = set.intersection(*(set(job.overrides) for job in jobs))
     variants: dict[str, list[str]] = {}
     rows = []
-    for job, own in zip(jobs, _own([job.overrides for job in jobs]), strict=True):
+    for job, own in zip(jobs, _distinct_overrides([job.overrides for job in jobs]), strict=True):
         variants[job.variant] = own
         rows.append(job.row())
     if not is_first:
-        _forget(directory)
+        _remove_record(directory)
     elif len(variants) > 1:
         here = about()
         write_sweep(directory, {
@@ -142,7 +142,7 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
         })  # fmt: skip
 
 
-def _forget(directory: Path) -> None:
+def _remove_record(directory: Path) -> None:
     """Removes an earlier grid's `sweep.json`, which does not list the new runs."""
     found: dict[str, Any] | None = None
     with contextlib.suppress(ValueError, OSError):

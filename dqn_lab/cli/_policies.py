@@ -36,11 +36,11 @@ def carry_out(work: Callable[[], None], out: Path | None) -> int:
     except (ValueError, TrainingError) as error:
         return fail(str(error))
     except OSError as error:
-        return fail(_failed(error, out))
+        return fail(_failed_file(error, out))
     return 0
 
 
-def _failed(error: OSError, out: Path | None) -> str:
+def _failed_file(error: OSError, out: Path | None) -> str:
     """Names the file that an operation failed on: `out` if the error names none, or a temporary file next to `out`."""
     at = None if error.filename is None else Path(os.fsdecode(error.filename))
     if at is None or (

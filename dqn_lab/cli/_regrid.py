@@ -29,7 +29,7 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
         grid: the content of its `sweep.json`.
         trust: allow importing code outside dqn_lab that the grid's command names.
     """
-    if not all(_is_whole(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
+    if not all(_is_complete(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
         return fail(f"{directory / SWEEP}: damaged: it does not say what its jobs are; run the command again")
     config_dir = _config_dir(grid)
     if (outside := imported(grid)) and not trust:
@@ -43,7 +43,7 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     with Watch(board, Console()):
         for name in left:
             row = jobs[name]
-            words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _is_the_jobs(text)]
+            words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _describes_job(text)]
             code = max(code, _run(directory / name, [*words, f"seed={row['seed']}"], config_dir, trust))
             if code > SIGNALLED:
                 break
@@ -59,7 +59,7 @@ def _job(row: Mapping[str, Any]) -> Job:
 def imported(grid: Mapping[str, Any]) -> list[str]:
     """Returns the words of a grid's command that import code from outside the package."""
     words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
-    return [*_config_dir(grid), *filter(_names_code, words)]
+    return [*_config_dir(grid), *filter(_imports_code, words)]
 
 
 def _config_dir(grid: Mapping[str, Any]) -> list[str]:
@@ -88,19 +88,19 @@ def _status(path: Path) -> str | None:
         return None
 
 
-def _is_whole(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
+def _is_complete(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
     """Returns whether a job's entry suffices to run it, in a directory inside the grid's."""
     name, seed = row["directory"], row.get("seed")
     return Path(name).name == name and row["variant"] in grid["variants"] and isinstance(seed, int)
 
 
-def _names_code(override: str) -> bool:
+def _imports_code(override: str) -> bool:
     """Returns whether an override names a module, or is a flag, which no genuine recorded override is."""
     names_module = override_key(override).endswith((".name", ".id")) and ":" in override
     return names_module or override.startswith("-")
 
 
-def _is_the_jobs(override: str) -> bool:
+def _describes_job(override: str) -> bool:
     """Returns whether an override says what a job does, not how jobs are launched."""
     key = override_key(override)
     return key not in ("seed", "display") and not key.startswith(("hydra.", "hydra/"))

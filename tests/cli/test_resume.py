@@ -379,9 +379,7 @@ def test_verify_shows_what_is_asked_for_and_takes_no_other_setting(train, cli):
     assert len(cli("verify", "run", "display=lines").out.splitlines()) > 1
     outcome = cli("verify", "run", "steps=9")
     assert outcome.code == 2
-    assert outcome.problems == [
-        "error: steps=9: verify repeats a run with its own settings; only display=… can be set"
-    ]
+    assert outcome.problems == ["error: steps=9: verify repeats a run with its own settings; only display=… can be set"]
     assert cli("verify", "run", "display=loud").problems[0].startswith("error: display=loud: ")
 
 

@@ -36,14 +36,14 @@ def dependence(found: Evidence) -> Iterator[Plan]:
 
 def _sensitivity(found: Evidence, table: pd.DataFrame, key: str) -> Plan:
     metric = found.material.metric
-    said = "; ".join(f"{row[key]:g}: {number(row['mean'])}" for row in table.to_dict("records"))
+    described = "; ".join(f"{row[key]:g}: {number(row['mean'])}" for row in table.to_dict("records"))
     enough = found.most_seeds >= ENOUGH
     tenth = ", and the 10th percentile, below which one run in ten lies" if enough else ""
     return Plan(
         name="sensitivity",
         title=f"Sensitivity to {key}",
         caption=f"Mean {metric.title} with its 95 % interval{tenth}.",
-        alt=f"Mean {metric.title} by {key}: {said}.",
+        alt=f"Mean {metric.title} by {key}: {described}.",
         draw=lambda layout: keys.sensitivity(table, layout, key=key, metric=metric.title, tenth=enough),
         data=table,
     )
@@ -53,13 +53,13 @@ def _interaction(found: Evidence, table: pd.DataFrame, names: tuple[str, str]) -
     metric = found.material.metric
     cells = table.rename(columns={names[0]: "first", names[1]: "second"})
     values = [keys.name(value) for value in dict.fromkeys(cells["second"])]
-    said = "; ".join(f"{row['first']}, {row['second']}: {number(row['mean'])}" for row in cells.to_dict("records"))
+    described = "; ".join(f"{row['first']}, {row['second']}: {number(row['mean'])}" for row in cells.to_dict("records"))
     yield Plan(
         name="interaction",
         title=f"{names[0]} and {names[1]} together",
         caption=f"Mean {metric.title} with its 95 % interval. Where the lines are parallel, one key does not change "
         "the effect of the other.",
-        alt=f"Mean {metric.title} by {names[0]} and {names[1]}: {said}.",
+        alt=f"Mean {metric.title} by {names[0]} and {names[1]}: {described}.",
         draw=lambda layout: keys.interaction(cells, looks(values, None), layout, keys=names, metric=metric.title),
         data=table,
     )

@@ -98,7 +98,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     if options.against:
         scores = _with_reference(scores, read_reference(options.against, metric.name))
     if options.compare:
-        scores = _only(scores, options.compare)
+        scores = _select_two(scores, options.compare)
         kept = set(zip(scores["run"], scores["variant"], strict=True))
         if evaluations is not None:
             pairs = zip(evaluations["run"], evaluations["variant"], strict=True)
@@ -160,7 +160,7 @@ def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     """Labels variants without their task, which has its own section, and with their sweep if two would clash."""
     labels = scores["variant"].astype(str)
     if set(labels) == set(scores["sweep"].astype(str)) and len(set(labels)) == 1:  # named after its directory
-        return [_typed(scores) or label for label in labels]
+        return [_typed_overrides(scores) or label for label in labels]
     if scores["task"].nunique() > 1:
         labels = labels.map(lambda label: _without_task(str(label)))
     seen = pd.DataFrame({"label": labels, "task": scores["task"], "sweep": scores["sweep"]}).drop_duplicates()
@@ -169,7 +169,7 @@ def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     return list(labels)
 
 
-def _typed(scores: pd.DataFrame) -> str | None:
+def _typed_overrides(scores: pd.DataFrame) -> str | None:
     """Returns the overrides that the only variant's runs were started with; None if they are unknown or differ."""
     commands = set(scores["command"]) if "command" in scores else set()
     if len(commands) != 1 or not isinstance(command := commands.pop(), str):
@@ -178,10 +178,10 @@ def _typed(scores: pd.DataFrame) -> str | None:
         words = [word for word in shlex.split(command) if "=" in word and override_key(word) not in UNINTERESTING]
     except ValueError:  # not a shell command
         return None
-    said = [word for word in words if not override_key(word).startswith(("hydra", "evaluation.", "checkpoint."))]
-    if any(SEVERAL.search(word) for word in said):
+    shown = [word for word in words if not override_key(word).startswith(("hydra", "evaluation.", "checkpoint."))]
+    if any(SEVERAL.search(word) for word in shown):
         return None
-    return ", ".join(said) or "default"
+    return ", ".join(shown) or "default"
 
 
 def _without_task(label: str) -> str:
@@ -246,7 +246,7 @@ def _with_reference(scores: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFra
     return both
 
 
-def _only(scores: pd.DataFrame, wanted: tuple[str, str]) -> pd.DataFrame:
+def _select_two(scores: pd.DataFrame, wanted: tuple[str, str]) -> pd.DataFrame:
     names = [find_variant(scores, word) for word in wanted]
     if names[0] == names[1]:
         raise AnalysisError(f"--compare {wanted[0]} {wanted[1]}: the same variant twice")

@@ -32,13 +32,13 @@ def draw_all(found: Evidence) -> list[Picture]:
     prefix = "".join(letter if letter.isalnum() else "-" for letter in found.task)
     drawn = do_all([partial(render, plan.draw, f"{prefix}-{plan.name}") for plan in plans])
     return [
-        Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_only(found, plan)}", alt=plan.alt,
+        Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_left_out(found, plan)}", alt=plan.alt,
                 data=plan.data, rendered=rendered)
         for plan, rendered in zip(plans, drawn, strict=True)
     ]  # fmt: skip
 
 
-def _only(found: Evidence, plan: Plan) -> str:
+def _left_out(found: Evidence, plan: Plan) -> str:
     """Returns a sentence on which variants a figure leaves out; empty if none."""
     if len(found.shown) == len(found.looks) or plan.name in ("sensitivity", "interaction", "heat_map"):
         return ""
@@ -119,7 +119,9 @@ def _differences(found: Evidence) -> Iterator[Plan]:
     if not estimates:
         return
     control, number_of = quoted(found.control), len(found.compared)
-    said = "; ".join(f"{quoted(row.variant)} {row.text} ({number(row.low)} to {number(row.high)})" for row in estimates)
+    described = "; ".join(
+        f"{quoted(row.variant)} {row.text} ({number(row.low)} to {number(row.high)})" for row in estimates
+    )
     good = "right of the line is better" if metric.higher_is_better else "left of the line is better"
     corrected = f", corrected for {number_of} comparisons" if number_of > 1 else ""
     yield Plan(
@@ -127,7 +129,7 @@ def _differences(found: Evidence) -> Iterator[Plan]:
         title=f"Difference from {control}",
         caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow "
         "point marks an undecided difference.",
-        alt=f"Differences of mean {metric.title} from {control}: {said}.",
+        alt=f"Differences of mean {metric.title} from {control}: {described}.",
         draw=lambda layout: rows.intervals(
             estimates, found.shown, layout, label=f"difference of the mean {metric.title}", zero=str(found.control)
         ),
@@ -145,7 +147,7 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
         return
     groups = found.counted.groupby(found.counted["variant"].astype(str))[metric.name]
     results = {str(name): values.to_list() for name, values in groups}
-    said = "; ".join(
+    described = "; ".join(
         f"{quoted(row.variant)} mean {number(row.value)}, {len(results[row.variant])} runs" for row in means
     )
     total, some = sum(len(results[row.variant]) for row in means), rows.MAX_DOTS // len(means)
@@ -159,7 +161,7 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
         name="outcomes",
         title=f"Every run's {metric.title}",
         caption=f"{dots}{mean}",
-        alt=f"Dot plot of every run's {metric.title}: {said}.",
+        alt=f"Dot plot of every run's {metric.title}: {described}.",
         draw=lambda layout: rows.outcomes(results, means, found.shown, layout, label=metric.title),
     )
 
@@ -196,7 +198,7 @@ def _successes(found: Evidence) -> Iterator[Plan]:
     ]  # fmt: skip
     if not estimates:
         return
-    said = "; ".join(
+    described = "; ".join(
         f"{quoted(row.variant)} {row.text} ({percent(row.low)} to {percent(row.high)})" for row in estimates
     )
     title = found.material.metric.title
@@ -204,7 +206,7 @@ def _successes(found: Evidence) -> Iterator[Plan]:
         name="success_rates",
         title=f"Runs that succeed: {title} of {plain(found.threshold)} or above",
         caption="The share of runs, with its Wilson 95 % interval.",
-        alt=f"Success rates: {said}.",
+        alt=f"Success rates: {described}.",
         draw=lambda layout: rows.intervals(estimates, found.shown, layout, label="share of runs", share=True),
     )
 
@@ -223,7 +225,7 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         return
     without = f" No run of {listed(list(map(quoted, never)))} reaches it." if never else ""
     last = data.groupby("variant", observed=True, sort=False).last()
-    said = "; ".join(
+    shares = "; ".join(
         f"{quoted(name)} {percent(row['fraction'])}" for name, row in last.iterrows() if name in found.shown
     )
     yield Plan(
@@ -232,7 +234,7 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         caption="The share of runs that, by each step, have had at least one evaluation at or above the threshold "
         "(Turnbull's estimate, 95 % band; a run that stops early counts up to its end, and a line ends where few runs "
         f"continue). Reaching it once is easier than ending there.{without}",
-        alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {said}.",
+        alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {shares}.",
         draw=lambda layout: curves.reached(data, some, layout, control=found.control),
         data=data,
     )

@@ -26,8 +26,8 @@ def progress(material: Material) -> tuple[str, bool]:
         others.append(f"{absent} not begun")
     if planned == done == 1:
         return "1 run, completed", False
-    said = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
-    return said, done < planned
+    line = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
+    return line, done < planned
 
 
 def _planned(material: Material) -> int:

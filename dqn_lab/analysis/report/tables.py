@@ -73,8 +73,8 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
         "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
         "mean": lambda row: number(row["mean"]),
         **({"95 % interval": lambda row: interval(row, "mean_low", "mean_high")} if several else {}),
-        "median": partial(_of_enough, "median") if enough else lambda row: number(row["median"]),
-        **({"10th percentile": partial(_of_enough, "p10"), "IQM": partial(_of_enough, "iqm")} if enough else {}),
+        "median": partial(_if_enough, "median") if enough else lambda row: number(row["median"]),
+        **({"10th percentile": partial(_if_enough, "p10"), "IQM": partial(_if_enough, "iqm")} if enough else {}),
     }
     if threshold is not None:
         columns[f"runs at {plain(threshold)} or above"] = lambda row: (
@@ -83,7 +83,7 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
     return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
 
 
-def _of_enough(name: str, row: Row) -> str:
+def _if_enough(name: str, row: Row) -> str:
     return number(row[name]) if row["seeds"] >= ENOUGH else "–"
 
 
@@ -138,10 +138,10 @@ def _cell(name: str, row: Row) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
-    return "–" if pd.isna(value) else _written(name, float(value))
+    return "–" if pd.isna(value) else _aligned(name, float(value))
 
 
-def _written(name: str, value: float) -> str:
+def _aligned(name: str, value: float) -> str:
     """Formats all cells of a column with the same number of decimals, so that they line up."""
     places = {"seed": ".0f", "final_step": ",.0f"}
     return f"{value:{places[name]}}" if name in places else number(value)

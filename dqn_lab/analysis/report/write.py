@@ -154,12 +154,12 @@ def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> N
         for table in section.tables:
             (directory / "tables" / f"{prefix}{table.name}.csv").write_text(table.csv(), encoding="utf-8")
             (directory / "tables" / f"{prefix}{table.name}.md").write_text(table.markdown(), encoding="utf-8")
-    said, unfinished = progress(material)
+    status, unfinished = progress(material)
     missing = "".join(sorted({sign for section in sections for picture in section.pictures
                               for sign in picture.rendered.missing}))  # fmt: skip
     skipped = {**material.skipped, **({"PNG files": f"no installed font has {missing[:40]}"} if missing else {})}
     page = Page(
-        name=material.name, question=material.question, progress=said, unfinished=unfinished,
+        name=material.name, question=material.question, progress=status, unfinished=unfinished,
         cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
         versions=versions(material), shared=shared(material), skipped=skipped,
     )  # fmt: skip

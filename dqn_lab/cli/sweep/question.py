@@ -124,13 +124,15 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
     values = check("", _File, found)
     if quick and "quick" not in found:
         raise ConfigError("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
-    values["base"] = _own("base", values["base"])
-    values["variants"] = {label: _own(f"variants.{label}", own) for label, own in values["variants"].items()}
-    values["quick"]["base"] = _own("quick.base", values["quick"]["base"])
+    values["base"] = _checked("base", values["base"])
+    values["variants"] = {label: _checked(f"variants.{label}", own) for label, own in values["variants"].items()}
+    values["quick"]["base"] = _checked("quick.base", values["quick"]["base"])
     both = [key for key in ("variants", "grid", "search") if values[key]]
     if len(both) != 1:
         raise ConfigError(f"{', '.join(both) or 'nothing'}: exactly one of variants, grid and search must be given")
-    variants = values["variants"] or {label: _own("grid", own) for label, own in _combinations(values["grid"]).items()}
+    variants = values["variants"] or {
+        label: _checked("grid", own) for label, own in _combinations(values["grid"]).items()
+    }
     search, control, short = values["search"], values["control"], values["quick"]
     if search is None and control is None:
         control = next(iter(variants))
@@ -188,7 +190,7 @@ def _check_metric(metric: str, is_search: bool) -> None:
         raise ConfigError(f"metric={metric}: a search can only maximise {DEFAULT_METRIC}")
 
 
-def _own(where: str, overrides: list[str]) -> list[str]:
+def _checked(where: str, overrides: list[str]) -> list[str]:
     """Checks that a file's overrides are for runs.
 
     Raises:
