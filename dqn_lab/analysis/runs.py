@@ -62,7 +62,7 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
     """Reads a sweep's `sweep.json`.
 
     Returns:
-        the sweep; None if the directory has no `sweep.json`, as for single runs.
+        the sweep; None if the directory has no `sweep.json`, as for a plain multirun or single runs.
 
     Raises:
         AnalysisError: the file is damaged.

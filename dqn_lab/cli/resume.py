@@ -146,7 +146,7 @@ def begin_again(directory: Path) -> list[str]:
 
 
 def _with_saved_implementation(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an environment's configuration, set to Gymnasium if the run is older than the other implementation."""
+    """Returns an environment's configuration, with Gymnasium's implementation if the record predates the choice."""
     older = "implementation" in env and "implementation" not in recorded
     return {**env, "implementation": "gymnasium"} if older else env
 

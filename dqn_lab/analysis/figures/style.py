@@ -93,7 +93,7 @@ Looks = Mapping[str, Look]
 
 
 def looks(variants: Sequence[str], control: str | None) -> dict[str, Look]:
-    """Assigns the neutral colour to the control, and a colour that differs from its neighbours' to each variant."""
+    """Assigns the neutral colour to the control, and to every other variant a colour that no neighbour has."""
     others = [variant for variant in variants if variant != control]
     styles = ["-", (0, (4, 1.6)), (0, (1.2, 1.6)), (0, (6, 1.5, 1.2, 1.5))]
     found = {name: Look(HUES[i % 7], styles[i // 7 % len(styles)]) for i, name in enumerate(others)}

@@ -186,7 +186,7 @@ def _readable(path: str, sign: str) -> bool:
 def quiet() -> Iterator[None]:
     """Ignores warnings about missing glyphs: an SVG contains text, and `set_fonts` returns what a PNG would lack.
 
-    Also ignores warnings about fonts without a bold face, which are replaced by the nearest face.
+    Also ignores warnings about fonts without a bold face, for which matplotlib takes the next face.
     """
     log = logging.getLogger("matplotlib.font_manager")
     level = log.level
