@@ -135,7 +135,7 @@ def test_a_verification_prints_one_line_and_is_true_if_nothing_differs(capsys):
     path.write_text(path.read_text().replace("\n1,", "\n7,"))
     found = dqn_lab.verify(run)
     assert not found
-    assert str(found).startswith("not verified: running it again gave other results\n  episodes.csv: ")
+    assert str(found).startswith("not verified: repeating the run gave different results\n  episodes.csv: ")
     assert found.differences == ["episodes.csv: differs from row 2 on: episode was 7, is 1"]
 
 
@@ -322,8 +322,8 @@ def test_a_notebook_works(tmp_path):
 
 
 @pytest.mark.parametrize(("overrides", "keys", "said"), [
-    (({"steps": 10},), {}, "{'steps': 10}: an override is text"),
-    ((["steps=10"],), {}, r"\['steps=10'\]: an override is text"),
+    (({"steps": 10},), {}, "{'steps': 10}: an override must be text"),
+    ((["steps=10"],), {}, r"\['steps=10'\]: an override must be text"),
     ((), {"env": {1}}, r"env=\{1\}: must be a number, text"),
 ])  # fmt: skip
 def test_what_no_configuration_can_hold_is_named(overrides, keys, said):
@@ -458,7 +458,7 @@ def test_what_exists_in_this_process_only_is_refused_before_the_first_job(tmp_pa
     class Own:
         pass
 
-    with pytest.raises(dqn_lab.ConfigError, match="network=Own: a component is a class in a file"):
+    with pytest.raises(dqn_lab.ConfigError, match="network=Own: a component must be a class in a file"):
         dqn_lab.train(network=Own)
     with pytest.raises(dqn_lab.ConfigError, match=r"network\.name=__main__:Own: a component is a class") as caught:
         dqn_lab.train("network.name=__main__:Own")
@@ -468,7 +468,7 @@ def test_what_exists_in_this_process_only_is_refused_before_the_first_job(tmp_pa
         dqn_lab.sweep("target_network", "env.id=Here-v0", seed=range(2))
     gymnasium.register("There-v0", f"{__name__}:InThisFile")
     try:
-        with pytest.raises(dqn_lab.ConfigError, match=r"env\.id=There-v0: is known in this process only.*MODULE:There"):
+        with pytest.raises(dqn_lab.ConfigError, match=r"env\.id=There-v0: is registered only in this .*MODULE:There"):
             dqn_lab.sweep("target_network", "env.id=There-v0", seed=range(2))
     finally:
         for name in ("Here-v0", "There-v0"):
@@ -487,7 +487,7 @@ def test_a_sweep_without_a_completed_job_says_why_the_first_failed(monkeypatch):
 
 
 @pytest.mark.parametrize(("words", "said"), [
-    (("-m", "seed=0,1"), r"-m: several runs in one call: dqn_lab\.sweep"),
+    (("-m", "seed=0,1"), r"-m: for several runs in one call, use dqn_lab\.sweep"),
 ])  # fmt: skip
 def test_a_multirun_is_answered_with_a_sweep(words, said):
     with pytest.raises(dqn_lab.ConfigError, match=said):

@@ -1,4 +1,4 @@
-"""Outputs to pandas to statistics. Never imports torch.
+"""Loads runs into pandas frames and computes statistics over them. Never imports torch.
 
     from dqn_lab.analysis import answer, compare, load_configs, summarize
 

@@ -8,11 +8,11 @@ from dqn_lab.errors import OneLine
 
 
 class AnalysisError(OneLine, ValueError):
-    """The runs cannot be loaded or compared as asked; the text says why, in one line."""
+    """The runs cannot be loaded or compared as requested; the message says why, in one line."""
 
 
 class SkippedRuns(UserWarning):
-    """Some runs are left out; the text says which, and why."""
+    """Some runs are left out; the message says which, and why."""
 
 
 class NoBounds(UserWarning):

@@ -1,4 +1,4 @@
-"""Work that is divided among processes."""
+"""Divides work among processes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
 
-MOST = 4  # processes; each copies as much of this one's memory as it writes to
+MOST = 4  # processes; each copies the memory pages that it writes to
 END_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 T = TypeVar("T")
-_jobs: Sequence[Callable[[], Any]] = ()  # of a process that is one of several
+_jobs: Sequence[Callable[[], Any]] = ()  # set in each worker process
 
 
 def do_all(jobs: Sequence[Callable[[], T]]) -> list[T]:
-    """Does jobs that do not depend on one another, on several cores where processes can be forked safely.
+    """Runs independent jobs, on several cores where processes can be forked safely.
 
     Args:
-        jobs: their results must be picklable; they themselves need not be.
+        jobs: callables; only their results must be picklable.
 
     Returns:
-        their results, in their order.
+        the results, in the order of the jobs.
 
     Raises:
         Exception: what a job raised.
@@ -43,7 +43,7 @@ def _num_cores() -> int:
 
 
 def _begin(jobs: Sequence[Callable[[], Any]]) -> None:
-    """Takes over the jobs inherited by the fork; ignores Ctrl-C, which the parent handles, and ends when that ends."""
+    """Stores the jobs in a worker; makes it ignore Ctrl-C, which the parent handles, and end when the parent ends."""
     global _jobs
     _jobs = jobs
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,9 +1,9 @@
 """A Parquet copy of the tables of all runs in a directory, which loads many times faster than their CSV files.
 
-It lies beside the runs, in `.analysis/`, and may be deleted at any time: if it is missing, damaged or cannot be
-written, the CSV files are read. A run's rows are taken from it only while its CSV file has the size, times and
-inode that it had before it was read. A file that changed within two seconds of being read is not cached, because
-file times may be that coarse.
+The copy is kept next to the runs, in `.analysis/`, and may be deleted at any time: if it is missing or damaged, or
+cannot be written, the CSV files are read. A run's rows are taken from the copy only while the CSV file still has the
+size, times and inode that it had when it was read. A file that changed less than two seconds before it was read is not
+cached, because file times may be that coarse.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def is_settled(print_: Fingerprint) -> bool:
 
 
 def read_cache(parent: Path, table: str) -> dict[str, tuple[Fingerprint, Any]]:
-    """Reads the copy beside the runs under `parent`: each run's fingerprint and rows; nothing if there is no copy."""
+    """Reads the copy in `parent`: each run's fingerprint and rows; empty if there is no copy."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -52,12 +52,12 @@ def read_cache(parent: Path, table: str) -> dict[str, tuple[Fingerprint, Any]]:
             runs[name] = (print_, part if part.schema.equals(schema) else part.cast(schema))
             start += rows
         return runs if start == whole.num_rows else {}
-    except Exception:  # however it is damaged, the CSV files remain
+    except Exception:  # whatever the damage, the CSV files are still there
         return {}
 
 
 def write_cache(parent: Path, table: str, runs: Mapping[str, tuple[Fingerprint, Any]]) -> None:
-    """Replaces the copy, or leaves it as it was if the directory is not writable."""
+    """Replaces the copy; does nothing if the directory is not writable."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -12,7 +12,7 @@ from dqn_lab.analysis._errors import AnalysisError
 from dqn_lab.analysis.intervals import VARIANT, Bounds, Floats, margin, student, weights
 from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant, find_bounds, present
 
-ENOUGH = 0.9  # share of a variant's runs; if fewer have a value, they are not a fair sample
+ENOUGH = 0.9  # share of a variant's runs that must have a value; fewer are not a fair sample
 NUM_POINTS = 101
 NUM_DRAWS = 1_999
 
@@ -28,22 +28,22 @@ def learning_curves(
 ) -> pd.DataFrame:
     """Averages runs at common environment steps.
 
-    Between two evaluations a run's value is interpolated linearly; outside them it has none. A
-    step is left out if fewer than nine in ten of a variant's runs have a value: with budgets in episodes the runs that
-    last longest are the better ones. The band is that of `intervals.py` at each step, with the same draws at each; a
-    single run has none.
+    A run's value is interpolated linearly between its evaluations, and missing before the first and after the last. A
+    step is left out if fewer than nine in ten of a variant's runs have a value there: with a budget in episodes, the
+    runs that last longest are the better ones. The band is the interval of `intervals.py` at each step, with the same
+    draws at every step; a single run has no band.
 
     Args:
-        evaluations: a frame of `load_runs(…, table="evaluations")`; any table with a `step` will do.
+        evaluations: a frame of `load_runs(…, table="evaluations")`, or any table with a column `step`.
         value: the column to average.
-        grid: environment steps; None: the evaluations' own steps where nine in ten runs share them, else 101 from the
-            first to the last.
+        grid: environment steps; None: the steps that nine in ten runs share, else 101 from the first to the last.
         by: the column, or columns, that tell the variants apart.
-        bounds: the least and the greatest possible value; None: those of the task, if known.
-        level: the band's, which holds pointwise.
+        bounds: the smallest and the largest possible value; None: those of the task, if known.
+        level: the band's pointwise confidence level.
 
     Returns:
-        a row per variant and step: the columns of `by`, `step`, `seeds` with a value there, `mean, low, high`.
+        one row per variant and step: the columns of `by`, `step`, `seeds` (the number of runs with a value there),
+        `mean, low, high`.
 
     Raises:
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
@@ -74,10 +74,10 @@ class Curve(NamedTuple):
 
 
 def each_run(part: pd.DataFrame, value: str) -> tuple[pd.DataFrame, list[Curve]]:
-    """Splits a table into runs, in order of appearance; if a run has two rows at one step, the later one counts.
+    """Splits a table into runs, in order of appearance; if a run has two rows at one step, keeps the later one.
 
     Returns:
-        a row per run and variant with the columns that identify it, and its curve.
+        a frame with one row per run and variant and the columns that identify it, and each row's curve.
     """
     part, names = _unique_steps(part)
     which = part.groupby(names, observed=True, sort=False).ngroup().to_numpy()
@@ -100,7 +100,7 @@ def _unique_steps(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def common_steps(evaluations: pd.DataFrame) -> Floats:
-    """Returns the steps that nine in ten of the runs share, or else 101 from the first to the last."""
+    """Returns the steps that nine in ten of the runs share; if there is at most one, 101 from the first to the last."""
     part, names = _unique_steps(evaluations)
     counts = part["step"].value_counts().sort_index()
     shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True).ngroups]
@@ -110,7 +110,7 @@ def common_steps(evaluations: pd.DataFrame) -> Floats:
 
 
 def curve_matrix(part: pd.DataFrame, value: str, steps: Floats, by: Sequence[str] = ()) -> Floats:
-    """Returns each run's values at common steps, [runs, steps], NaN if it has none, in the order of their seeds."""
+    """Returns each run's values at common steps, [runs, steps], NaN where missing, ordered by seed."""
     about, runs = each_run(part, value)
     if "seed" in part:
         check_scores(about.assign(one=0.0), "one", by)
@@ -145,18 +145,18 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
 def area_under_curve(
     evaluations: pd.DataFrame, value: str = "return_mean", *, start: float | None = None, stop: float | None = None
 ) -> pd.DataFrame:
-    """Integrates each run's curve over environment steps, from `start` to `stop`, the same for all.
+    """Integrates each run's curve over environment steps, from `start` to `stop`, which are the same for all runs.
 
     Args:
         evaluations: a frame of `load_runs(…, table="evaluations")`.
-        value: the column to integrate; straight lines between evaluations.
+        value: the column to integrate, interpolated linearly between evaluations.
         start: environment steps; None: the first step at which nine in ten of every variant's runs have a value.
         stop: environment steps; None: the last such step.
 
     Returns:
-        a row per run: what tells it apart (`run`, `variant`, `seed`, swept keys), `area` in value × steps, and
-        `mean_value`, the area divided by the steps; both missing for a run that does not span `start` to `stop`.
-        Ready for `summarize` and `compare`.
+        one row per run: the columns that identify it (`run`, `variant`, `seed`, swept keys), `area` in value × steps,
+        and `mean_value`, the area divided by the steps; both are missing if the run does not span `start` to `stop`.
+        `summarize` and `compare` accept this frame.
 
     Raises:
         AnalysisError: no such column, or runs that share no steps.
@@ -183,20 +183,20 @@ def _area(run: Curve, first: float, last: float) -> float:
 def distribution(
     scores: pd.DataFrame, metric: str = "final_return", *, by: Keys = "variant", level: float = 0.95
 ) -> pd.DataFrame:
-    """Returns each variant's empirical distribution of a score, with a band that holds for all scores at once.
+    """Computes each variant's empirical distribution of a score, with a simultaneous band over all scores.
 
-    The band is Kolmogorov's: exact at every number of seeds if no scores tie, and wider than necessary if they
+    The band is Kolmogorov's: exact for any number of seeds if no scores tie, and wider than necessary if they
     do (Massey 1951, "The Kolmogorov-Smirnov Test for Goodness of Fit", https://doi.org/10.2307/2280095).
 
     Args:
         scores: one row per run.
         metric: the column.
         by: the column, or columns, that tell the variants apart.
-        level: the band's.
+        level: the band's confidence level.
 
     Returns:
-        a row per variant and distinct score, ascending: the columns of `by`, `score`, `fraction` of the runs with at
-        least this score, `low, high`.
+        one row per variant and distinct score, ascending: the columns of `by`, `score`, `fraction` (the share of runs
+        with at least this score), `low, high`.
 
     Raises:
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.

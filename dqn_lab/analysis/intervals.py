@@ -1,21 +1,21 @@
-"""Intervals for scores of which most may be perfect while a few fail.
+"""Intervals for scores that are mostly perfect, with a few failures.
 
-The Bayesian bootstrap (Rubin 1981, "The Bayesian Bootstrap", https://doi.org/10.1214/aos/1176345338) with half an
-observation added at the least and half at the greatest possible score, a Dirichlet-process prior (Ferguson
-1973, https://doi.org/10.1214/aos/1176342360). Scores x₁ … xₙ in [a, b] get weights from Dirichlet(½, 1, …, 1, ½) with a
-and b beside them; an interval spans the middle 95 % of the draws of a weighted statistic. For scores of 0 and 1
+The method is the Bayesian bootstrap (Rubin 1981, "The Bayesian Bootstrap", https://doi.org/10.1214/aos/1176345338) with
+half an observation added at the smallest possible score and half at the largest, a Dirichlet-process prior (Ferguson
+1973, https://doi.org/10.1214/aos/1176342360). The scores x₁ … xₙ in [a, b], together with a and b, get weights from
+Dirichlet(½, 1, …, 1, ½); an interval spans the middle 95 % of the draws of a weighted statistic. For scores of 0 and 1
 in [0, 1] it is Jeffreys' interval, Beta(k + ½, n − k + ½), whose coverage is nominal on average (Brown, Cai and
 DasGupta 2001, https://doi.org/10.1214/ss/1009213286). Resamples of 30 perfect runs never contain a failure, as
-if it were impossible; the half observation allows for one.
+if failures were impossible; the half observation allows for one.
 
-The interval of a mean is the wider, at each end, of this and Student's: near a bound the draws lie to one side of the
-mean, so that this interval alone would miss it (83 to 90 % coverage for scores uniform in the last fiftieth of the
-range), or even leave out the mean of the scores themselves. `README.md` beside this file has the measured coverage.
+At each end, the interval of a mean is the wider of this one and Student's: near a bound the draws lie to one side of
+the mean, so that this interval alone would often miss the true mean (83 to 90 % coverage for scores uniform in the last
+fiftieth of the range), or even exclude the sample mean. `README.md` in this directory has the measured coverage.
 
-Interquartile means and probabilities of improvement have the draws' interval. Coverage of nominal 95 % at 30 seeds,
-measured over 1,000 to 2,000 repetitions. `near`: 85 % of the seeds at 480 to 500, the others at 50 to 400; `exact`: the
-same with 500; `70 %`: likewise; `halves`: 50 % at 480 to 500; the next three draw from the final returns of a hundred
-seeds each; `normal`: mean 250, deviation 60.
+Interquartile means and probabilities of improvement use the interval of the draws. The table shows the coverage of
+nominal 95 % intervals at 30 seeds, measured over 1,000 to 2,000 repetitions. `near`: 85 % of the seeds at 480 to 500,
+the others at 50 to 400; `exact`: the same with 500; `70 %`: likewise; `halves`: 50 % at 480 to 500; the next three draw
+from the final returns of a hundred seeds each; `normal`: mean 250, deviation 60.
 
     interquartile mean         near  exact  70 %  halves  cartpole  default  tutorial  normal
     these, in [0, 500]         96.0   99.9  93.4    93.5     100.0     95.4      95.2    96.3
@@ -42,11 +42,11 @@ from numpy.typing import NDArray
 from dqn_lab.seeding import seed_sequence
 
 NUM_DRAWS = 9_999
-ENOUGH = 29  # seeds that show an outcome of one run in ten with 95 % probability: 0.9²⁹ < 0.05
-BEYOND = 1.5  # standard deviations that scores may lie beyond those seen if their bounds are unknown
-SPAN = 2.0  # … with fewer seeds than ENOUGH, at least this many times their range
+ENOUGH = 29  # with this many seeds, an outcome of one run in ten shows up with 95 % probability: 0.9²⁹ < 0.05
+BEYOND = 1.5  # standard deviations by which scores may exceed those seen if their bounds are unknown
+SPAN = 2.0  # … and with fewer seeds than ENOUGH, by at least this many times their range
 MANY = 400  # with more scores, weights are drawn in blocks of 32 MB
-ALIKE = 10  # equal scores from which on other values are ruled out, if no bounds are known
+ALIKE = 10  # equal scores that rule out other values, if no bounds are known
 CONTROL, VARIANT = "control", "arm"  # names of random streams; other names would give other draws
 Floats = NDArray[np.float64]
 Bounds = tuple[float, float]
@@ -67,7 +67,7 @@ class Draws(NamedTuple):
         return np.concatenate([_middle_half(weight) @ self.scores for weight in self.weights()])
 
     def improvement(self, other: Draws) -> Floats:
-        """Returns each draw's probability of a score greater than the other's, ties at ½."""
+        """Returns each draw's probability that a score is greater than the other's, counting ties as ½."""
         if np.isnan(self.scores).any() or np.isnan(other.scores).any():
             return np.array([np.nan])
         below, upto = (np.searchsorted(other.scores, self.scores, side) for side in ("left", "right"))
@@ -85,12 +85,12 @@ def _middle_half(weight: Floats) -> Floats:
 
 
 def weight_blocks(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Iterator[Floats]:
-    """Draws weights from Dirichlet(½, 1, …, 1, ½), the same ones each time, in blocks that fit into memory.
+    """Draws weights from Dirichlet(½, 1, …, 1, ½), the same each time, in blocks that fit into memory.
 
     Args:
         number: the number of scores.
-        stream: names the draws; independent variants need different names.
-        num_draws: how many draws.
+        stream: the name of the random stream; independent variants need different names.
+        num_draws: the number of draws.
 
     Yields:
         [draws, number + 2], read-only.
@@ -103,7 +103,7 @@ def weight_blocks(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Itera
         yield _dirichlet(rng, number, min(block, num_draws - start))
 
 
-@lru_cache(maxsize=4)  # a comparison asks for the same ones again and again
+@lru_cache(maxsize=4)  # a comparison needs the same weights many times
 def weights(number: int, stream: str, num_draws: int = NUM_DRAWS) -> Floats:
     """Draws the weights of `weight_blocks` all at once: [num_draws, number + 2], read-only."""
     return _dirichlet(_generator(number, stream), number, num_draws)
@@ -126,9 +126,9 @@ def draw(scores: Floats, bounds: Bounds | None, stream: str = VARIANT, num_draws
 
     Args:
         scores: [n], n > 0, finite, in any order.
-        bounds: the least and greatest possible score; None, or an infinite bound: those of `extent`.
-        stream: names the draws; independent variants need different names.
-        num_draws: how many draws.
+        bounds: the smallest and the largest possible score; `extent` replaces None and infinite bounds.
+        stream: the name of the random stream; independent variants need different names.
+        num_draws: the number of draws.
     """
     ordered = np.sort(scores)  # so that not even rounding depends on their order
     low, high = limits(ordered, bounds)
@@ -136,14 +136,14 @@ def draw(scores: Floats, bounds: Bounds | None, stream: str = VARIANT, num_draws
 
 
 def limits(scores: Floats, bounds: Bounds | None) -> Bounds:
-    """Returns the known bounds, and those of `extent` in place of unknown ones."""
+    """Returns the bounds, with unknown ones replaced by those of `extent`."""
     known, guessed = bounds or (-np.inf, np.inf), extent(scores)
     low, high = (end if np.isfinite(end) else guess for end, guess in zip(known, guessed, strict=True))
     return low, high
 
 
 def extent(scores: Floats) -> Bounds:
-    """Estimates bounds from the scores: NaN for a single score, or for a few equal ones."""
+    """Estimates bounds from the scores; NaN if there is only one score, or a few equal ones."""
     alike = scores.min() == scores.max()
     if len(scores) < 2 or (alike and len(scores) < ALIKE):
         return np.nan, np.nan
@@ -152,14 +152,14 @@ def extent(scores: Floats) -> Bounds:
 
 
 def margin(spread: Any, span: Any, number: Any) -> Any:
-    """Computes how far scores may lie beyond those seen if no bounds are known, for numbers or arrays."""
+    """Computes by how much scores may exceed those seen if no bounds are known, for numbers or arrays."""
     return np.maximum(BEYOND * spread, np.where(number < ENOUGH, SPAN, 0.0) * span)
 
 
 def mean_interval(draws: Draws, bounds: Bounds | None, level: float) -> Bounds:
     """Computes the interval of the mean: at each end the wider of the draws' and Student's, within the bounds.
 
-    NaN if it cannot be computed, as for one score without known bounds.
+    Returns NaN if the interval cannot be computed, as for one score without known bounds.
     """
     low, high = interval(draws.mean(), level)
     scores = draws.scores[1:-1]
@@ -186,14 +186,14 @@ def wilson(successes: int, number: int, level: float) -> Bounds:
 
 
 def unseen_rate(number: int, level: float = 0.95) -> float:
-    """Computes the largest share of runs of one kind that n seeds may all have missed: 1 − 0.05^(1/n), about 3 / n."""
+    """Computes the largest rate of an outcome that n seeds may all have missed: 1 − 0.05^(1/n), about 3 / n."""
     return float(1 - (1 - level) ** (1 / number))
 
 
 def interval(draws: Floats, level: float) -> Bounds:
-    """Returns the span of the middle of the draws: it excludes zero exactly when `p_value` is at most 1 − level.
+    """Computes the central interval of the draws, which excludes zero exactly when `p_value` is at most 1 − level.
 
-    NaN if it cannot be computed, as for one score without known bounds.
+    Returns NaN if the interval cannot be computed, as for one score without known bounds.
     """
     tail = int((1 - level) / 2 * (len(draws) + 1) + 1e-9)  # the rank of the lower end
     if not np.isfinite(draws).all() or tail < 1:

@@ -1,4 +1,4 @@
-"""Labels of variants that no `sweep.json` names, and the keys that tell configurations apart."""
+"""Labels variants that have no label in a `sweep.json`, and finds the keys that tell configurations apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from dqn_lab import records as disk
 
 UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that do not change the experiment
-MANY_KEYS = 3  # keys in a label at most
+MANY_KEYS = 3  # the most keys in a label
 TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
 DATE = re.compile(r"/\d{4}-\d\d-\d\d(_\d\d-\d\d-\d\d)?$")  # a directory named after a date
 MISSING = object()  # the value of a key that a configuration lacks
@@ -20,7 +20,7 @@ Config = Mapping[str, Any]  # dotted keys, without the uninteresting ones; lists
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Returns a configuration's dotted keys and values, lists as text, so that values can be told apart."""
+    """Yields a configuration's dotted keys and values, with lists as text, so that values can be compared."""
     for key, value in config.items():
         if isinstance(value, dict):
             yield from flatten(value, f"{prefix}{key}.")
@@ -46,10 +46,10 @@ def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
         parents.setdefault(os.path.dirname(path), set()).add(id(config))
     alone = all(len(distinct) == 1 for distinct in parents.values())
     if alone and not any(DATE.search(parent) for parent in parents):
-        if len(configs) == 1 and not TYPED.fullmatch(os.path.basename(*configs)):  # it was given a name by hand
+        if len(configs) == 1 and not TYPED.fullmatch(os.path.basename(*configs)):  # the user named the directory
             return {path: os.path.basename(path) for path in configs}
-        if len(parents) == 1 and (said := _typed_labels(configs)) is not None:  # seeds of one configuration
-            return said
+        if len(parents) == 1 and (found := _typed_labels(configs)) is not None:  # seeds of one configuration
+            return found
         names = short_names(parents)
         return {path: names[os.path.dirname(path)] for path in configs}
     distinct = {id(config): config for config in configs.values()}
@@ -62,7 +62,7 @@ def make_labels(configs: Mapping[str, Config]) -> dict[str, str]:
 
 
 def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
-    """Labels runs by the overrides in their directories' names; None unless these tell the configurations apart."""
+    """Labels runs by the overrides in their directories' names; None if these do not tell the configurations apart."""
     parts = {}
     for path in configs:
         name = TYPED.fullmatch(os.path.basename(path))
@@ -73,8 +73,8 @@ def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
     common = set.intersection(*map(set, parts.values())) if len({*map(id, configs.values())}) > 1 else set()
     labels: dict[int, set[str]] = {}
     for path, words in parts.items():
-        said = ", ".join(word for word in words if word not in common) or "default"
-        labels.setdefault(id(configs[path]), set()).add(said)
+        label = ", ".join(word for word in words if word not in common) or "default"
+        labels.setdefault(id(configs[path]), set()).add(label)
     shortest = {config: min(texts, key=lambda text: (len(text), text)) for config, texts in labels.items()}
     if len(set(shortest.values())) < len(shortest):
         return None
@@ -82,7 +82,7 @@ def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
 
 
 def _free_keys(configs: Sequence[Config]) -> list[list[str]]:
-    """Lists each configuration's keys that differ, without those that follow from the choice of a component."""
+    """Lists each configuration's differing keys, except those that follow from the choice of a component."""
     swept = swept_keys(configs)
     free = set()
     for key in swept:
@@ -97,7 +97,7 @@ def _free_keys(configs: Sequence[Config]) -> list[list[str]]:
 
 
 def _write_labels(configs: Sequence[Config], keys: Sequence[Sequence[str]]) -> list[str]:
-    """Writes keys and values; if there are many, only the few that tell the configurations apart."""
+    """Formats keys and values; if there are many, only the few that tell the configurations apart."""
     if max(map(len, keys), default=0) > MANY_KEYS:
         few = _telling_keys(configs, list(dict.fromkeys(key for own in keys for key in own)))
         keys = [[key for key in few if key in config] for config in configs]
@@ -108,7 +108,7 @@ def _write_labels(configs: Sequence[Config], keys: Sequence[Sequence[str]]) -> l
 
 
 def _telling_keys(configs: Sequence[Config], keys: Sequence[str]) -> list[str]:
-    """Chooses keys one by one, each time the one that tells most configurations apart, components' names first."""
+    """Chooses keys one by one, each time the one that tells the most configurations apart, preferring names."""
     found: list[str] = []
     groups: list[tuple[Any, ...]] = [()] * len(configs)
     while len(set(groups)) < len(configs):

@@ -21,27 +21,27 @@ OWN = ("run", "directory", "sweep", "variant", "task", "status", "engine", "star
 
 
 def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
-    """Loads the records: one row per run (two if a run belongs to two variants).
+    """Loads the runs' records: one row per run (two if a run belongs to two variants).
 
     Args:
         paths: runs, sweeps, or any directories above them.
 
     Returns:
         `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id and the
-        settings that change its returns), `status`; the scores `final_return` (the final policy's greedy mean, the
-        primary result), `best_return` (that of the policy selected during training, evaluated afresh) and `last_100`
-        (of the last 100 training episodes), empty if a run has none yet; `final_step` and `final_episode`, how far it
-        got; `wall_seconds`; `engine`, the one that ran; every key of the configuration, dotted; `versions.*`;
-        `sources.*`, digests of the user's own files; `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]`
-        maps each run that was left out to the reason, `.attrs["swept"]` lists the keys that differ, and
-        `.attrs["control"]` is the variant that a sweep's question compares with; None without a sweep, or if several
-        sweeps differ in it.
+        settings that change its returns), `status`; the scores `final_return` (the final policy's mean greedy return,
+        the primary result), `best_return` (the same for the policy selected during training, from new evaluation
+        episodes) and `last_100` (the mean of the last 100 training episodes), missing until they are known;
+        `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the one used; every key of the
+        configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files; `git.commit`, `started`,
+        `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason; `.attrs["swept"]` lists
+        the keys that differ; `.attrs["control"]` is the variant that the sweep's question compares with, None without
+        a sweep or if several sweeps differ in it.
 
     Raises:
         AnalysisError: there is no run.
 
     Warns:
-        SkippedRuns: some are left out.
+        SkippedRuns: some runs are left out.
     """
     return _warned(tabulate_configs(find_runs(paths)))
 
@@ -91,7 +91,7 @@ def _float(value: float | None) -> float:
 
 
 def column(values: Sequence[Any]) -> Any:
-    """Makes a column of the simplest type that holds the values; integers stay integers if some are missing."""
+    """Returns a column of the simplest type that can hold the values; integers stay integers if some are missing."""
     kinds = {type(value) for value in values if value is not None}
     full = None not in values
     if kinds == {bool}:
@@ -121,16 +121,16 @@ def load_runs(*paths: str | os.PathLike[str], table: Table = "episodes") -> pd.D
         table: `episodes`, `evaluations` or `timing`.
 
     Returns:
-        `run` (the directory's name), `sweep`, `variant`, `seed`, `task`, the configuration keys that differ among the
-        runs (`target.interval`; one that is also a column of the table has `config.` before it), then the columns of
-        the CSV file; text is categorical, in order of appearance. `.attrs["skipped"]` maps each run that was left out
-        to the reason, `.attrs["swept"]` lists the keys that differ.
+        `run` (the directory's name), `sweep`, `variant`, `seed`, `task`, the configuration keys that differ between
+        the runs (such as `target.interval`; prefixed with `config.` if the table has a column of that name), then the
+        columns of the CSV file; text is categorical, in order of appearance. `.attrs["skipped"]` maps each run that was
+        left out to the reason; `.attrs["swept"]` lists the keys that differ.
 
     Raises:
-        AnalysisError: there is no run, or none with such a table.
+        AnalysisError: there is no run, or no run has such a table.
 
     Warns:
-        SkippedRuns: some are left out.
+        SkippedRuns: some runs are left out.
     """
     if table not in get_args(Table):
         raise unknown("table", table, get_args(Table), "table")
@@ -187,7 +187,7 @@ def _is_text(values: Any) -> bool:
 
 
 def _warned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Warns of what was left out."""
+    """Warns about the runs that were left out."""
     if skipped := frame.attrs["skipped"]:
         shown = "; ".join(f"{directory}: {reason}" for directory, reason in list(skipped.items())[:3])
         more = f"; … ({len(skipped)} in all, in .attrs['skipped'])" if len(skipped) > 3 else ""

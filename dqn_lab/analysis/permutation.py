@@ -1,7 +1,7 @@
 """A permutation test of two means, and its interval.
 
 The statistic is the difference of the means over its standard error. The test is exact if both samples have the same
-distribution, ties and rare failures included, and asymptotically right if they share only the mean (Chung and
+distribution, even with ties and rare failures, and asymptotically valid if they share only the mean (Chung and
 Romano 2013, "Exact and Asymptotically Robust Permutation Tests", https://doi.org/10.1214/13-AOS1090).
 """
 
@@ -21,7 +21,7 @@ from dqn_lab.seeding import seed_sequence
 class Permutation(NamedTuple):
     """A studentised difference of means, and its values when labels are shuffled."""
 
-    statistic: float  # its size
+    statistic: float  # its absolute value
     error: float  # the difference's standard error
     shuffled: Floats  # [shuffles], ascending
 
@@ -31,12 +31,12 @@ class Permutation(NamedTuple):
         return (beyond + 1) / (len(self.shuffled) + 1)
 
     def half_width(self, level: float) -> float:
-        """Computes how far the interval reaches to either side; it excludes zero if the p-value is small enough."""
+        """Computes half the interval's width; the interval excludes zero if the p-value is small enough."""
         rank = int((1 - level) * (len(self.shuffled) + 1) + 1e-9)
         if rank < 1 or not math.isfinite(self.error):
             return np.inf
         largest = float(self.shuffled[-rank])
-        if not self.error:  # no spread at all: the difference is certain, or shuffles give the same
+        if not self.error:  # no spread at all: the difference is certain, or shuffling does not change it
             return 0.0 if self.statistic in (0.0, np.inf) and self.statistic != largest else np.inf
         return largest * self.error * (1 + 1e-9)
 
@@ -47,13 +47,13 @@ def permute(first: Floats, second: Floats, num_shuffles: int) -> Permutation:
     Args:
         first: [n].
         second: [m].
-        num_shuffles: how many random shuffles, the same each time.
+        num_shuffles: the number of random shuffles, which are the same each time.
     """
     numbers = len(first), len(second)
     if min(numbers) < 2:
         return Permutation(0.0, np.inf, np.zeros(num_shuffles))
     together = np.concatenate([first, second])
-    together = (together - together.mean()) / (float(np.ptp(together)) or 1.0)  # so that rounding has one size
+    together = (together - together.mean()) / (float(np.ptp(together)) or 1.0)  # gives rounding errors a known scale
     moments = np.stack([together, together**2], axis=1)  # [n + m, 2]
     own = np.concatenate([labels @ moments for labels in _label_blocks(*numbers, num_shuffles)])
     sizes = _studentised(own, moments.sum(axis=0) - own, *numbers)

@@ -21,7 +21,7 @@ KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sweep:
-    """What a sweep's `sweep.json` says: the question, its variants, and which of them is the control."""
+    """The content of a sweep's `sweep.json`: the question, its variants, and which of them is the control."""
 
     directory: Path
     name: str
@@ -36,7 +36,7 @@ class Sweep:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A run's directory and record in one variant; a run of two variants occurs twice."""
+    """A run's directory and record, as a member of one variant; a run that belongs to two variants occurs twice."""
 
     directory: Path
     name: str  # unique among the runs loaded
@@ -62,10 +62,10 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
     """Reads a sweep's `sweep.json`.
 
     Returns:
-        None if the directory has none: a plain multirun, or single runs.
+        the sweep; None if the directory has no `sweep.json`, as for a plain multirun or single runs.
 
     Raises:
-        AnalysisError: it is damaged.
+        AnalysisError: the file is damaged.
     """
     directory = Path(directory)
     try:
@@ -87,9 +87,9 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """Finds every run under the paths and its variant.
 
-    A run's `variant` is the label in the `sweep.json` beside it. Without one it consists of the overrides in
-    the runs' directory names, or of the keys that differ (`target.interval=10`); if no directory holds more than one
-    configuration, it is that directory's name.
+    A run's `variant` is its label in the directory's `sweep.json`. Without that file, the label consists of the
+    overrides in the runs' directory names, or of the keys that differ (`target.interval=10`); if no directory holds
+    more than one configuration, it is that directory's name.
 
     Raises:
         AnalysisError: there is no run, or none can be read.
@@ -101,9 +101,9 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     for path, record in _records(given, skipped):
         identity = disk.text_without(record["config"], UNINTERESTING)
         identities[path] = known.setdefault(identity, identity)
-        records[path] = _keep(record)
+        records[path] = _keep_needed(record)
     sweeps = {parent: _sweep_of(parent, skipped) for parent in dict.fromkeys(map(os.path.dirname, records))}
-    _drop_strangers(records, sweeps, skipped)
+    _drop_unlisted(records, sweeps, skipped)
     _drop_repeated(records, identities, skipped)
     if not records:
         reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
@@ -122,8 +122,8 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     return Found(runs, swept_keys(distinct.values()), skipped, [sweep for sweep in sweeps.values() if sweep])
 
 
-def _keep(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Keeps only what is needed of a record: thousands of configurations would fill the memory."""
+def _keep_needed(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Keeps only the necessary part of a record, because thousands of configurations would fill the memory."""
     config, env = record["config"], record["config"].get("env")
     stated = env.get("return_bounds") if isinstance(env, dict) else None
     kept = {key: record[key] for key in KEPT if key in record}
@@ -132,7 +132,7 @@ def _keep(record: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:
-    """Reads a sweep; runs beside a damaged `sweep.json` are read without it."""
+    """Reads a sweep; if its `sweep.json` is damaged, its runs are read without it."""
     try:
         return read_sweep(parent)
     except AnalysisError as error:
@@ -141,7 +141,7 @@ def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:
 
 
 def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Finds each run once, in the order of names."""
+    """Yields each run once, ordered by name."""
     seen = set()
     for path in paths:
         if not os.path.isdir(path):
@@ -173,7 +173,7 @@ def _walk(directory: str) -> Iterator[tuple[str, dict[str, Any] | str]]:
         yield directory, f"{disk.RUN} is {str(error).partition(':')[0]}"
 
 
-def _drop_strangers(
+def _drop_unlisted(
     records: dict[str, dict[str, Any]], sweeps: Mapping[str, Sweep | None], skipped: dict[str, str]
 ) -> None:
     """Leaves out runs in a sweep's directory that are not its jobs, such as earlier attempts."""
@@ -187,25 +187,25 @@ def _drop_strangers(
 
 
 def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, str], skipped: dict[str, str]) -> None:
-    """Keeps one run per job of a directory: a completed one, else the one that got furthest."""
+    """Keeps one run per job and directory: a completed run if there is one, else the one that got furthest."""
     jobs: dict[Any, list[str]] = {}
     for path, record in records.items():
         code = (record.get("git") or {}).get("commit")
         jobs.setdefault((os.path.dirname(path), code, record["seed"], identities[path]), []).append(path)
     for same in jobs.values():
-        best = max(same, key=lambda path: _standing(records[path]))
+        best = max(same, key=lambda path: _how_far(records[path]))
         for path in same:
             if path != best:
                 skipped[path] = f"the same run as {os.path.basename(best)}: same configuration, same seed"
                 del records[path]
 
 
-def _standing(record: Mapping[str, Any]) -> tuple[bool, int]:
+def _how_far(record: Mapping[str, Any]) -> tuple[bool, int]:
     return record["status"] == "completed", (record.get("progress") or {}).get("step", 0)
 
 
 def _labels(configs: Mapping[str, Config], sweeps: Mapping[str, Sweep | None]) -> list[tuple[str, str]]:
-    """Returns runs with their variants: a sweep's in the order of its jobs, others by name."""
+    """Returns runs with their variants: those of a sweep in the order of its jobs, the others by name."""
     plain = {path: config for path, config in configs.items() if sweeps[os.path.dirname(path)] is None}
     labels = list(make_labels(plain).items())
     for parent, sweep in sweeps.items():

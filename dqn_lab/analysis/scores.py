@@ -17,7 +17,7 @@ Keys = str | Sequence[str]
 
 
 def as_list(by: Keys) -> list[str]:
-    """Returns a list of names; a single name becomes a list of one."""
+    """Returns the names as a list; a single name becomes a list of one."""
     return [by] if isinstance(by, str) else list(by)
 
 
@@ -25,7 +25,7 @@ def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str 
     """Checks that the columns exist and are not empty.
 
     Raises:
-        AnalysisError: one is missing, the value is not a number, or the frame is empty.
+        AnalysisError: a column is missing, the value column is not numeric, or the frame is empty.
     """
     numbers = [name for name in frame if pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "seed"]
     if value not in numbers:
@@ -60,18 +60,18 @@ def check_one_task(frame: pd.DataFrame) -> None:
     """Checks that all rows are of one task.
 
     Raises:
-        AnalysisError: they are not.
+        AnalysisError: there are several tasks.
     """
     tasks = list(dict.fromkeys(frame["task"])) if "task" in frame else []
     if len(tasks) > 1:
         raise AnalysisError(
             f"{listed(list(map(str, tasks)))}: returns of different tasks cannot be compared; compare each task "
-            "by itself, with frame.groupby('task'), or drop the column if the returns mean the same"
+            "separately, with frame.groupby('task'), or drop the column if the returns have the same meaning"
         )
 
 
 def each_variant(frame: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Returns each variant's name and rows, of one task each, in order of appearance."""
+    """Yields each variant's name and its rows, checked to be of one task, in order of appearance."""
     for values, part in frame.groupby(list(by), observed=True, sort=False, dropna=False):
         check_one_task(part)
         yield dict(zip(by, values, strict=True)), part
@@ -84,15 +84,15 @@ def present(part: pd.DataFrame, metric: str) -> Floats:
 
 
 def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:
-    """Finds the bounds of scores: as given, else as the runs' configuration gives them, else the task's.
+    """Returns the bounds of scores: the given ones, else those in the runs' configuration, else the task's.
 
-    Bounds that are not given by the caller are dropped if a score contradicts them.
+    Bounds that the caller did not pass are dropped if a score lies outside them.
 
     Returns:
-        the least and the greatest possible score, infinite if unknown; None if both are.
+        the smallest and the largest possible score, infinite if unknown; None if both are unknown.
 
     Raises:
-        AnalysisError: scores lie outside the bounds that were given.
+        AnalysisError: a score lies outside the given bounds.
     """
     values = present(frame, metric)
     task = known(frame, metric)

@@ -10,29 +10,29 @@ import pandas as pd
 from dqn_lab.analysis._errors import AnalysisError
 
 Row = dict[str, Any]
-FEW = 4  # variants that a sentence has room for with their numbers
-MANY = 10_000  # seeds; a larger estimate is useless
+FEW = 4  # variants that fit into a sentence with their numbers
+MANY = 10_000  # seeds; a larger estimate is of no use
 
 
 def answer(comparison: pd.DataFrame) -> str:
-    """Writes what `compare` found: what is known, what is not, and how many seeds would probably decide.
+    """Returns what `compare` found, in words: what is known, what is not, and how many seeds would probably decide.
 
-    "“fast” is better than “slow”: its mean final return is 45 higher (95 % interval 12 to 80; 30 seeds each)." Several
-    variants share a sentence, and those that are undecided another.
+    "“fast” is better than “slow”: its mean final return is 45 higher (95 % interval 12 to 80; 30 seeds each)." With
+    several variants, one sentence lists those with a verdict, and another those that are undecided.
 
     Args:
         comparison: a frame that `compare` returned, or some of its rows.
 
     Raises:
-        AnalysisError: it is another frame.
+        AnalysisError: `compare` did not return this frame.
     """
     if "verdict" not in comparison:
         raise AnalysisError("answer: needs a frame that `compare` returned")
     rows: list[Row] = [{str(key): value for key, value in row.items()} for _, row in comparison.iterrows()]
     by = str(comparison.columns[0])
     open_ = [row for row in rows if row["verdict"] == "undecided"]
-    said = _several(rows, open_, by) if len(rows) > 1 else _one(rows[0], by)
-    return " ".join([said, *_too_few(open_, by if len(rows) > 1 else None), *_estimate(open_)])
+    text = _several(rows, open_, by) if len(rows) > 1 else _one(rows[0], by)
+    return " ".join([text, *_too_few(open_, by if len(rows) > 1 else None), *_estimate(open_)])
 
 
 def _one(row: Row, by: str) -> str:
@@ -50,7 +50,7 @@ def _one(row: Row, by: str) -> str:
 
 
 def _several(rows: list[Row], open_: list[Row], by: str) -> str:
-    """Writes the verdicts, then the undecided differences; if all of many are undecided, only that they are."""
+    """Returns the verdicts, then the undecided differences, which are left out if there are many and no verdict."""
     first, decided = rows[0], [row for row in rows if row["verdict"] != "undecided"]
     measure = f"in mean {_metric(first)} ({_seeds(rows)}; intervals corrected for {len(rows)} comparisons)"
     listed_ = "; ".join(_clause(row, by) for row in open_) if len(rows) <= FEW or len(open_) == 1 else ""
@@ -70,7 +70,7 @@ def _clause(row: Row, by: str) -> str:
 
 
 def _too_few(rows: list[Row], by: str | None) -> list[str]:
-    """Says why differences that chance does not explain are undecided, naming the variants if there are others."""
+    """Explains why differences are undecided although chance does not explain them; names the variants if several."""
     rows = [row for row in rows if row.get("reason") == "rare failures"]
     if not rows:
         return []
@@ -82,28 +82,28 @@ def _too_few(rows: list[Row], by: str | None) -> list[str]:
 
 
 def quoted(label: object) -> str:
-    """Quotes a label, because it may be a phrase, a list, or a word such as “none”."""
+    """Returns a label in quotation marks, because it may be a phrase, a list, or a word such as “none”."""
     return f"“{label}”"
 
 
 def listed(names: list[str]) -> str:
-    """Writes names as a sentence does: commas, and “and” before the last."""
+    """Joins names with commas, and with “and” before the last."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _estimate(rows: list[Row]) -> list[str]:
-    """Says how many seeds would probably decide, from fewest to most if there are several variants."""
+    """Returns a sentence on how many seeds would probably decide: a range if there are several variants."""
     numbers = {seeds_to_decide(row): float(row.get("seeds_needed", math.nan)) for row in rows}
     numbers.pop("", None)
     if not numbers:
         return []
     few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
-    said = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
-    return [f"About {said} seeds per variant would probably decide."]
+    text = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
+    return [f"About {text} seeds per variant would probably decide."]
 
 
 def seeds_to_decide(row: Row) -> str:
-    """Writes the estimate of the seeds that would decide, to two digits; nothing if there is none."""
+    """Formats the estimated number of seeds that would decide, to two digits; empty if there is no estimate."""
     needed = float(row.get("seeds_needed", math.nan))
     if not math.isfinite(needed):
         return ""
@@ -115,9 +115,9 @@ def seeds_to_decide(row: Row) -> str:
 
 def _seeds(rows: list[Row]) -> str:
     numbers = sorted({int(number) for row in rows for number in (row["seeds"], row["control_seeds"])})
-    said = f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+    text = f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
     missing = max(int(row["missing"]) for row in rows)
-    return said + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
+    return text + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
 
 
 def _metric(row: Row) -> str:
@@ -125,7 +125,7 @@ def _metric(row: Row) -> str:
 
 
 def _change(row: Row) -> str | None:
-    """Writes `45 higher`; None if the means are the same to as many digits as count."""
+    """Returns `45 higher`, or None if the means are equal to the digits shown."""
     number = _number(abs(row["difference"]), row)
     return f"{number} {'higher' if row['difference'] > 0 else 'lower'}" if number.strip("0.") else None
 
@@ -135,7 +135,7 @@ def _evidence(row: Row) -> str:
 
 
 def _interval(row: Row) -> str:
-    """Writes the interval of the difference, or of its size if there is a verdict."""
+    """Formats the interval of the difference, or of its absolute value if there is a verdict."""
     ends = [row["low"], row["high"]]
     if any(math.isnan(end) for end in ends):
         return "unknown"
@@ -145,7 +145,7 @@ def _interval(row: Row) -> str:
 
 
 def _number(value: float, row: Row, *, sign: bool = False) -> str:
-    """Writes a number to as many digits as its interval's width allows."""
+    """Formats a number to as many digits as its interval's width allows."""
     width = row["high"] - row["low"]
     some = not math.isnan(width) and width > 1e-9 * max(abs(row["high"]), abs(row["low"]), 1)  # more than rounding
     digits = min(max(1 - math.floor(math.log10(width)), 0), 6) if some else 1

@@ -1,4 +1,4 @@
-"""The results of the runs that come with the lab."""
+"""Loads the results that ship with the package."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ RUN = ["run", "variant", "seed", "task", "status", "final_return", "best_return"
 
 
 def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.DataFrame:
-    """Loads the results of a question in `sweeps/`, those of the README.
+    """Loads the results of a question in `sweeps/`, which are those in the README.
 
     Args:
-        question: its name; None lists all.
-        table: `runs` for a row per run, as in `load_configs`, with scores only; `evaluations` for a row per evaluation,
-            as in `load_runs(…, table="evaluations")`, with the mean only.
+        question: the question's name; None lists all questions.
+        table: `runs` for one row per run, as in `load_configs` but with scores only; `evaluations` for one row per
+            evaluation, as in `load_runs(…, table="evaluations")` but with the mean only.
 
     Returns:
-        a frame for `summarize`, `compare` and `learning_curves`; without a question, a row per question with
+        a frame for `summarize`, `compare` and `learning_curves`; without a question, one row for each question that has
         results: its name, and the numbers of variants and runs. `.attrs["control"]` is the variant that the question
         compares with.
 

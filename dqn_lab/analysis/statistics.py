@@ -35,26 +35,26 @@ def summarize(
     bounds: Bounds | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Summarises one score per run for each variant.
+    """Summarises each variant's scores, one per run.
 
-    Mean and success rate come first: if one seed in seven fails, the interquartile mean hides it. `intervals.py`
-    describes the method, `README.md` its measured coverage; the success rate has Wilson's interval (1927). The
-    interquartile mean is that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the Statistical
-    Precipice", https://arxiv.org/abs/2108.13264, over the seeds of one task.
+    Read the mean and the success rate first: if one seed in seven fails, the interquartile mean hides it. The method is
+    described in `intervals.py`, and its measured coverage in `README.md`; the interval of the success rate is Wilson's
+    (1927). The interquartile mean is that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the
+    Statistical Precipice", https://arxiv.org/abs/2108.13264, over the seeds of one task.
 
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
         metric: the column to summarise.
         by: the column, or columns, that tell the variants apart.
         threshold: a run whose score is at least this succeeds; None: the task's, if known (475 on CartPole-v1).
-        bounds: the least and the greatest possible score, infinite if unknown; None: those in the runs' configuration
+        bounds: the smallest and the largest possible score, infinite if unknown; None: those in the runs' configuration
             (`env.return_bounds`), else the task's, if known.
-        level: the intervals'.
+        level: the intervals' confidence level.
 
     Returns:
-        a row per variant, in order of appearance: the columns of `by`; `seeds`; `missing`, runs without a score, which
-        count nowhere else; `mean, mean_low, mean_high`; `successes, success_rate, success_low, success_high`; `p10`,
-        `median`; `iqm, iqm_low, iqm_high`.
+        one row per variant, in order of appearance: the columns of `by`; `seeds`; `missing`, the number of runs without
+        a score, which are otherwise ignored; `mean, mean_low, mean_high`; `successes, success_rate, success_low,
+        success_high`; `p10`, `median`; `iqm, iqm_low, iqm_high`.
 
     Raises:
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
@@ -113,8 +113,8 @@ def compare(
 ) -> pd.DataFrame:
     """Compares every variant with the control, corrected for the number of comparisons.
 
-    `verdicts.py` describes the method: neither chance nor the spread of the scores seen may explain the difference, and
-    failures that no run has shown must not undo it. Holm's procedure limits the chance of any wrong verdict.
+    A verdict requires that neither chance nor the spread of the scores can explain the difference, and that unseen
+    failures cannot cancel it (see `verdicts.py`). Holm's procedure limits the probability of any wrong verdict.
 
     Args:
         scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
@@ -123,30 +123,30 @@ def compare(
         by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
         bounds: as for `summarize`.
-        level: that of all verdicts together.
+        level: the confidence level of all verdicts together.
 
     Returns:
-        a row per variant except the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
-        `control_seeds`; `missing`, runs of both without a score; `mean`, `control_mean`; `difference` of the means with
-        `low, high`, its interval from the scores seen, which excludes zero if there is a verdict, and `level`, its
-        corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`; `improvement`, the
-        probability that a run of the variant is better than one of the control, ties at ½, with `improvement_low,
-        improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`, if undecided: `rare
-        failures` if only failures that no run has shown prevent a verdict, else `spread`; `seeds_needed`, if undecided:
-        an estimate of the seeds per variant that would decide a difference of this size at this spread.
+        one row per variant except the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
+        `control_seeds`; `missing`, the number of runs of both without a score; `mean`, `control_mean`; `difference` of
+        the means with `low, high`, its interval from the observed scores, which excludes zero if there is a verdict,
+        and `level`, its corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`;
+        `improvement`, the probability that a run of the variant is better than one of the control, counting ties as ½,
+        with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`,
+        if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`; `seeds_needed`, if
+        undecided: the estimated number of seeds per variant that would decide a difference of this size at this spread.
 
     Raises:
         AnalysisError: no such column or control, no other variant, a variant without a score, a seed that occurs twice
             in a variant, or several tasks in one comparison.
 
     Warns:
-        NoBounds: there is no column `task`, and no bounds are given.
+        NoBounds: there is no column `task`, and `bounds` is None.
     """
     check_scores(scores, metric, [by])
     check_one_task(scores)
     if bounds is None and "task" not in scores:
-        said = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
-        warnings.warn(said, NoBounds, stacklevel=2)
+        message = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
+        warnings.warn(message, NoBounds, stacklevel=2)
     limits, control = find_bounds(scores, metric, bounds), _own_control(scores, by) if control is None else control
     base, others = _variants(scores, metric, control, by, limits, higher_is_better)
     judged = judge(base.values, [other.values for other in others.values()], limits, level)

@@ -1,4 +1,4 @@
-"""Environment steps until a threshold is reached, which are known only to lie between two evaluations."""
+"""Environment steps until a threshold is reached, known only to lie between two evaluations."""
 
 from __future__ import annotations
 
@@ -25,14 +25,15 @@ def steps_to_threshold(
 
     Args:
         evaluations: a frame of `load_runs(…, table="evaluations")`.
-        threshold: is reached at the first evaluation whose value is at least this; None: the task's, if known
-            (475 on CartPole-v1).
+        threshold: reached at the first evaluation whose value is at least this; None: the task's, if known (475 on
+            CartPole-v1).
         value: the column.
 
     Returns:
-        a row per run: what identifies it (`run`, `variant`, `seed`, swept keys); `after` and `by`, the environment
-        steps of the evaluation before the first success and of that success: the threshold was reached after `after`
-        and no later than `by`, which is infinite if it never was (right-censored at `after`); `reached`.
+        one row per run: the columns that identify it (`run`, `variant`, `seed`, swept keys); `after` and `by`, the
+        environment steps of the last evaluation below the threshold and of the first one at or above it: the threshold
+        was reached after `after` and no later than `by`, which is infinite if it was never reached (right-censored at
+        `after`); `reached`.
 
     Raises:
         AnalysisError: no such column, or no threshold is known.
@@ -41,7 +42,7 @@ def steps_to_threshold(
     task = known(evaluations, value)
     goal = threshold if threshold is not None or task is None else task.threshold
     if goal is None:
-        raise AnalysisError(f"threshold: must be given; none is known for {value} here")
+        raise AnalysisError(f"threshold: must be given, because none is known for {value} here")
     about, runs = each_run(evaluations, value)
     return about.join(pd.DataFrame([_first_reached(run, goal) for run in runs]))
 
@@ -59,21 +60,21 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
 
     The estimate is Turnbull's, the maximum likelihood estimate when an event is only known to lie between two
     evaluations (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
-    Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). If runs share their evaluation steps it is Kaplan and
-    Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). It cannot say when within an interval a run reached
-    the threshold, and puts the mass at the interval's end. The band weights runs as `intervals.py` does, with half a
-    run reaching it at once and half a run never; if all runs go on to the end it is Jeffreys' interval for a
-    proportion. A step is left out if fewer than nine in ten of a variant's runs went on that long: with budgets in
-    episodes the bad ones end early, and the others are not a fair sample.
+    Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). If all runs share their evaluation steps, it equals
+    Kaplan and Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). It cannot tell when within an interval a
+    run reached the threshold, and so puts the mass at the interval's end. The band weights runs as `intervals.py` does,
+    with half a run that reaches the threshold at once and half a run that never does; if all runs continue to the end,
+    it is Jeffreys' interval for a proportion. A step is left out if fewer than nine in ten of a variant's runs lasted
+    that long: with a budget in episodes, bad runs end early, and the others are not a fair sample.
 
     Args:
         times: a frame of `steps_to_threshold`.
         by: the column, or columns, that tell the variants apart.
-        level: the band's, which holds pointwise.
+        level: the band's pointwise confidence level.
 
     Returns:
-        a row per variant and step, from step 0: the columns of `by`, `step`, `fraction`, `low, high`, and `at_risk`,
-        the runs that went on that long and had not reached it before. Draw it as a staircase.
+        one row per variant and step, from step 0: the columns of `by`, `step`, `fraction`, `low, high`, and `at_risk`,
+        the number of runs that lasted that long and had not reached the threshold before. Draw it as a staircase.
 
     Raises:
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.

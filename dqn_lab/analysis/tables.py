@@ -18,20 +18,20 @@ from dqn_lab.types import Table
 TOGETHER = 256  # files parsed in one call
 
 
-class Unreadable(Exception):  # noqa: N818  it does not leave the package
-    """Says why a run's table cannot be used."""
+class Unreadable(Exception):  # noqa: N818  it never leaves the package
+    """Explains why a run's table cannot be used."""
 
 
 def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, str]) -> dict[Path, Any]:
     """Reads one table of many runs, from their Parquet copy if it is up to date.
 
     Args:
-        directories: the runs'.
+        directories: the runs' directories.
         table: which CSV file.
-        skipped: filled with the runs that cannot be read, and why.
+        skipped: receives the runs that cannot be read, with the reason.
 
     Returns:
-        each run's rows, a `pyarrow.Table`.
+        each run's rows, as a `pyarrow.Table`.
     """
     parents: dict[Path, list[Path]] = {}
     for directory in directories:
@@ -61,7 +61,7 @@ def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, st
 
 
 def _read_files(directories: Iterable[Path], table: Table, skipped: dict[str, str]) -> dict[Path, Any]:
-    """Reads the CSV files of runs, many of the same columns in one call, because a call costs more than a file."""
+    """Reads the CSV files of runs, many with the same columns in one call, because a call costs more than a file."""
     texts: dict[bytes, dict[Path, bytes]] = {}
     for directory in directories:
         try:
@@ -91,8 +91,8 @@ def read_csv(path: Path, table: Table) -> Any:
         a `pyarrow.Table` of integers and floats.
 
     Raises:
-        Unreadable: it is not a regular file, a column is missing or occurs twice, a row is torn, a cell is not a
-            number, or there is no row yet.
+        Unreadable: it is not a regular file, a column is missing or occurs twice, a row has too few or too many cells,
+            a cell is not a number, or there is no row yet.
     """
     return _parse(b"".join(_whole_rows(path, table)))
 
@@ -115,7 +115,7 @@ def _whole_rows(path: Path, table: Table) -> tuple[bytes, bytes]:
         raise Unreadable("is not UTF-8" if isinstance(error, UnicodeDecodeError) else f"is {error}") from error
     missing = [name for name in REQUIRED_COLUMNS[table] if name not in header]
     if not end or missing:
-        raise Unreadable(f"lacks the column {missing[0]}" if end else "is empty so far")
+        raise Unreadable(f"lacks the column {missing[0]}" if end else "is still empty")
     if len(set(header)) < len(header):
         raise Unreadable(f"has the column {next(name for name in header if header.count(name) > 1)} twice")
     if not rows:
@@ -127,7 +127,7 @@ def _parse_together(header: bytes, bodies: Mapping[Path, bytes]) -> dict[Path, A
     """Parses rows of several files with the same columns.
 
     Raises:
-        Unreadable: some of them cannot be read, or are not a line each.
+        Unreadable: a row cannot be read, or there are empty lines.
     """
     rows, start = _parse(header + b"".join(bodies.values())), 0
     counts = {path: body.count(b"\n") for path, body in bodies.items()}
@@ -147,7 +147,7 @@ def _parse(text: bytes) -> Any:
         a `pyarrow.Table` of integers and floats.
 
     Raises:
-        Unreadable: a row is torn, a cell is not a number, or there is no row.
+        Unreadable: a row has too few or too many cells, a cell is not a number, or there is no row.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -157,18 +157,18 @@ def _parse(text: bytes) -> Any:
     try:
         rows = csv.read_csv(pa.BufferReader(text), read_options=reading, convert_options=options)
     except (pa.ArrowException, ValueError) as error:
-        raise Unreadable(f"a row is torn: {' '.join(str(error).split())[:200]}") from error
+        raise Unreadable(f"a row is malformed: {' '.join(str(error).split())[:200]}") from error
     if not rows.num_rows:
         raise Unreadable("has no row yet")
     rows = _numbers(rows)
     steps = rows["step"].to_numpy()
     if not (np.isfinite(steps) & (steps >= 0) & (steps <= MAX_STEP)).all():
-        raise Unreadable("the column step holds something other than a number of steps")
+        raise Unreadable("the column step contains something other than a number of steps")
     return rows
 
 
 def _numbers(rows: Any) -> Any:
-    """Checks that every column holds numbers; an empty column becomes floats."""
+    """Checks that every column contains numbers; an empty column becomes floats."""
     import pyarrow as pa
 
     for position, field in enumerate(rows.schema):
@@ -176,5 +176,5 @@ def _numbers(rows: Any) -> Any:
             empty = pa.array([math.nan] * rows.num_rows, pa.float64(), from_pandas=True)
             rows = rows.set_column(position, field.name, empty)
         elif not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type)):
-            raise Unreadable(f"the column {field.name} holds something other than numbers")
+            raise Unreadable(f"the column {field.name} contains something other than numbers")
     return rows

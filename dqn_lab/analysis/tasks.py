@@ -1,4 +1,4 @@
-"""What is known about the returns in a table of scores: from their task, or from the runs' configuration."""
+"""Looks up what is known about the returns in a table of scores: from their task, or from the runs' configuration."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ RETURNS = (
     "mean_value",
 )  # fmt: skip
 
-RETURN_BOUNDS = "env.return_bounds"  # a column of text, [low, high], if the configuration gives it
+RETURN_BOUNDS = "env.return_bounds"  # a column of text, [low, high], if the configuration sets it
 
 
 def known(scores: pd.DataFrame, metric: str) -> Task | None:
-    """Returns the task of a column's values; None unless it holds returns of one known task."""
+    """Returns the task of a column's values, or None unless the column contains returns of one known task."""
     if metric not in RETURNS or "task" not in scores:
         return None
     tasks = scores["task"].unique()

@@ -1,18 +1,18 @@
-"""Decides which of two variants has the greater mean, if their runs can tell.
+"""Decides which of two variants has the greater mean, if the runs suffice to decide.
 
 A verdict needs three small p-values, and Holm's procedure corrects the largest of the three for the number of
 comparisons (Holm 1979, "A Simple Sequentially Rejective Multiple Test Procedure",
-https://www.jstor.org/stable/4615733). `README.md` beside this file has their measured error and power.
+https://www.jstor.org/stable/4615733). `README.md` in this directory has the measured error rates and power.
 
 1. *Chance*: the permutation test of `permutation.py`.
-2. *What was seen*: the Bayesian bootstrap of `intervals.py`, within the range of the scores of all compared
-   variants, extended by a quarter at each end: what failed in one variant may fail in another.
-3. *What was not seen*: all n runs miss failures of rate r with probability (1 − r)ⁿ. Failures that cost d each undo a
-   difference g only if their rate is at least g / d; so the chance that all runs of the better variant have missed
-   them is at most (1 − g / d)ⁿ. Likewise for successes that the worse variant has not shown. How much a failure
+2. *Observed scores*: the Bayesian bootstrap of `intervals.py`, within the range of the scores of all compared
+   variants, extended by a quarter at each end, because a failure seen in one variant may also occur in another.
+3. *Unseen scores*: all n runs miss failures of rate r with probability (1 − r)ⁿ. Failures that cost d each cancel a
+   difference g only if their rate is at least g / d, so the probability that all runs of the better variant missed
+   them is at most (1 − g / d)ⁿ. The same holds for successes that the worse variant has not shown. How much a failure
    costs is an assumption: see `Pair.cost`.
 
-The interval of the difference follows from the first two: it covers only what was seen.
+The interval of the difference is based on the first two, and so covers only observed scores.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from numpy.typing import NDArray
 from dqn_lab.analysis.intervals import CONTROL, ENOUGH, NUM_DRAWS, VARIANT, Bounds, Floats, draw, interval, p_value
 from dqn_lab.analysis.permutation import Permutation, permute
 
-STRETCH = 0.25  # how far scores may lie beyond the range seen, in units of it
-REACH = 12.0  # standard deviations that an unseen failure may cost, from ENOUGH seeds on
-FAR = 20.0  # the same for fewer seeds, if no bound is known
-POWER = 0.8  # of a comparison with the estimated number of seeds
+STRETCH = 0.25  # how far scores may lie beyond the observed range, as a share of that range
+REACH = 12.0  # standard deviations that an unseen failure may cost, with ENOUGH seeds or more
+FAR = 20.0  # the same with fewer seeds, if no bound is known
+POWER = 0.8  # the power of a comparison with the estimated number of seeds
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 Reason = Literal["", "spread", "rare failures"]
 
@@ -43,10 +43,10 @@ class Judgement(NamedTuple):
     difference: float
     low: float
     high: float
-    level: float  # the interval's, corrected
+    level: float  # the interval's confidence level, corrected
     p_seen: float  # the larger of the first two p-values
     p_unseen: float
-    p_value: float  # the larger of both
+    p_value: float  # the larger of p_seen and p_unseen
     decided: bool
     reason: Reason  # why it is not decided
     seeds_needed: float  # per variant, estimated; NaN if decided
@@ -62,11 +62,11 @@ def judge(
     """Compares variants with their control.
 
     Args:
-        control: its scores, [n], n > 0, finite.
-        others: those of each variant, likewise.
-        bounds: the least and the greatest possible score; infinite if unknown, None if both are.
-        level: that of all verdicts together.
-        num_draws: how many bootstrap draws, and how many shuffles of the labels.
+        control: the control's scores, [n], n > 0, finite.
+        others: each variant's scores, likewise.
+        bounds: the smallest and the largest possible score, infinite if unknown; None if both are unknown.
+        level: the confidence level of all verdicts together.
+        num_draws: the number of bootstrap draws, and of shuffles of the labels.
     """
     pairs = pair_up(control, others, bounds, num_draws)
     p_seen = np.array([pair.p_seen for pair in pairs])
@@ -97,7 +97,7 @@ def pair_up(
 
 
 def holm_levels(p_values: Floats, level: float) -> Floats:
-    """Computes each comparison's level in Holm's order; all after the first undecided one have its level."""
+    """Computes each comparison's level in Holm's order; all after the first undecided comparison share its level."""
     order = np.argsort(p_values, kind="stable")
     alphas = (1 - level) / np.arange(len(p_values), 0, -1)
     undecided = np.flatnonzero(p_values[order] > alphas * (1 + 1e-9))
@@ -109,7 +109,7 @@ def holm_levels(p_values: Floats, level: float) -> Floats:
 
 
 def holm(p_values: Floats) -> Floats:
-    """Computes Holm's corrected p-values: each times the number of p-values not smaller, made monotone."""
+    """Computes Holm's corrected p-values: each times the number of p-values at least as large, made monotone."""
     order = np.argsort(p_values, kind="stable")
     corrected = np.empty(len(p_values))
     corrected[order] = np.maximum.accumulate(p_values[order] * np.arange(len(p_values), 0, -1))
@@ -126,9 +126,9 @@ class Sample:
 
     Args:
         values: [n], in any order.
-        seen: the range from which the bootstrap draws.
-        stream: names its draws.
-        num_draws: how many draws, and how many shuffles of the labels.
+        seen: the range within which the bootstrap draws.
+        stream: the name of its random stream.
+        num_draws: the number of draws, and of shuffles of the labels.
     """
 
     def __init__(self, values: Floats, seen: Bounds, stream: str, num_draws: int) -> None:
@@ -146,9 +146,9 @@ class Pair:
     """Two variants' scores.
 
     Args:
-        first: the variant's.
-        second: the control's.
-        bounds: the least and the greatest possible score, infinite if unknown.
+        first: the variant's scores.
+        second: the control's scores.
+        bounds: the smallest and the largest possible score, infinite if unknown.
     """
 
     def __init__(self, first: Sample, second: Sample, bounds: Bounds) -> None:
@@ -173,7 +173,7 @@ class Pair:
 
     @property
     def p_unseen(self) -> float:
-        """The chance that all runs missed failures, or successes, that would undo the difference."""
+        """The probability that all runs missed failures, or successes, that would cancel the difference."""
         gap = abs(self.difference)
         return max(_all_missed(gap, self.cost(side, side.number), side.number) for side in (self.better, self.worse))
 
@@ -182,15 +182,15 @@ class Pair:
         return self.p_unseen <= alpha and p_value(self.draws) <= alpha and self.permutation.p_value() <= alpha
 
     def cost(self, side: Sample, number: int) -> float:
-        """Computes how far an unseen score of one side may lie from its mean, at most, in the other side's direction.
+        """Computes the largest distance of an unseen score from one side's mean, in the other side's direction.
 
-        From `ENOUGH` seeds on, which show what one run in ten does, it is `REACH` times the larger standard deviation
-        of both, but no farther than a known bound. Fewer seeds may have missed failures of any kind, down to the bound,
-        or `FAR` standard deviations if it is unknown.
+        With `ENOUGH` seeds or more, which show what one run in ten does, it is `REACH` times the larger of the two
+        standard deviations, limited by a known bound. Fewer seeds may have missed failures of any size, down to the
+        bound, or `FAR` standard deviations if the bound is unknown.
 
         Args:
-            side: the better one, which may fail, or the worse one, which may succeed.
-            number: how many seeds it has.
+            side: the better variant, which may fail, or the worse one, which may succeed.
+            number: its number of seeds.
         """
         to_bound = self.better.mean - self.bounds[0] if side is self.better else self.bounds[1] - self.worse.mean
         spread = max(self.first.spread, self.second.spread) or abs(self.difference) / 2
@@ -199,9 +199,9 @@ class Pair:
         return to_bound if math.isfinite(to_bound) else FAR * spread
 
     def interval(self, level: float) -> Bounds:
-        """Computes the difference's interval from what was seen: the wider of both methods at each end.
+        """Computes the difference's interval from the observed scores: the wider of both methods at each end.
 
-        NaN if it cannot be computed, as for one score without known bounds.
+        Returns NaN if the interval cannot be computed, as for one score without known bounds.
         """
         half = self.permutation.half_width(level)
         ends = interval(self.draws, level)
@@ -233,10 +233,10 @@ def _all_missed(gap: float, cost: float, number: int) -> float:
 
 
 def _to_shuffle(alpha: float) -> int:
-    """Computes the least number of seeds per sample with enough arrangements for a p-value of alpha."""
+    """Computes the smallest number of seeds per sample with enough arrangements for a p-value of alpha."""
     return next(number for number in range(2, 100) if 2 / math.comb(2 * number, number) <= alpha)
 
 
 def _until_seen(gap: float, cost: float, alpha: float) -> float:
-    """Computes the least n for which (1 − g / d)ⁿ is at most alpha."""
+    """Computes the smallest n for which (1 − g / d)ⁿ is at most alpha."""
     return math.log(alpha) / math.log1p(-gap / cost) if gap < cost else 1.0

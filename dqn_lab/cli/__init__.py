@@ -14,21 +14,21 @@ from dqn_lab._compiling import compiling
 from dqn_lab.cli._text import fitting, wrapped
 
 LONGEST = 2_000  # characters of an error message
-RARELY = 1_000_000  # new objects between garbage collections: what is imported stays, and is not looked through
+GC_THRESHOLD = 1_000_000  # new objects between garbage collections: scanning imported modules often would waste time
 WARNED = "DQN_LAB_WARNED"  # the warnings already printed, for workers to inherit
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24`, `train -m seed='range(10)'`",
-    "sweep": "ask a question: variants × seeds; without a name, list them",
+    "sweep": "answer a question by training variants × seeds; without a name, list the questions",
     "resume": "continue an interrupted run, or extend a completed one",
-    "verify": "run a run again and compare every byte of its results",
+    "verify": "repeat a run and compare its results byte for byte",
     "evaluate": "play greedy episodes with a run's policy; print the mean return",
-    "play": "watch a run's policy play, in a window",
-    "record": "film a policy: an mp4 or a GIF, several side by side with --grid",
-    "inspect": "show what it learned on a page: values, policy, distributions",
-    "explain": "show the algorithm of a run or of a composition, with papers",
+    "play": "watch a run's policy play in a window",
+    "record": "record a policy as an mp4 or a GIF; with --grid, several side by side",
+    "inspect": "write a page that shows what a policy learned: values, actions, distributions",
+    "explain": "explain the algorithm of a run or a configuration, with papers",
     "report": "answer a sweep's question on one page, with figures and tables",
-    "warm": "compile everything beforehand, for images and clusters",
-    "components": "list what can be chosen: options, parameters, defaults and ranges",
+    "warm": "compile all kernels in advance, for container images and clusters",
+    "components": "list all options, with their parameters, defaults and ranges",
 }
 
 COMPILING = "compiling for this machine, once (10 to 60 s)"
@@ -38,9 +38,9 @@ _status = ""
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
-    gc.set_threshold(RARELY, *gc.get_threshold()[1:])
+    gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
     compiling.tell = lambda begins: status(COMPILING if begins else "")
-    atexit.register(gc.freeze)  # or Python would look through everything again, several times, before it exits
+    atexit.register(gc.freeze)  # otherwise Python scans all objects several times before it exits
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal without ε still shows a run
@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> None:
         try:
             code = _dispatch(arguments)
         finally:
-            sys.stdout.flush()  # or Python does so as it exits, and complains of a pipe without a reader
+            sys.stdout.flush()  # otherwise Python flushes as it exits, and complains if the pipe's reader has gone
         sys.exit(code)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -58,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def status(text: str = "") -> None:
-    """Shows on a terminal's last line what is being waited for, until the next output; an empty text clears it."""
+    """Shows a status on the terminal's last line until the next output; an empty text clears it."""
     global _status  # what this process's terminal shows
     if text != _status and sys.stderr.isatty():
         print(f"\r\033[K{text and f'{text} …'}", end="", file=sys.stderr, flush=True)
@@ -91,7 +91,7 @@ def warn(*lines: str) -> None:
 
 
 def _overview() -> str:
-    """Returns what this program is, and its commands, as wide as the terminal."""
+    """Returns an overview of the program and its commands, wrapped to the terminal's width."""
     return "\n".join([
         wrapped("usage: python -m dqn_lab COMMAND …        (or: dqn-lab COMMAND …)", 7),
         "",

@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _words(line: str) -> list[str]:
-    """Splits a line as a shell does, without the program; the word that is being typed is last, even if empty."""
+    """Splits a line as a shell does, without the program; the word being typed comes last, even if empty."""
     try:
         words = shlex.split(line)
     except ValueError:  # an open quote
@@ -138,7 +138,7 @@ def _overrides(typed: list[str], word: str) -> Iterator[str]:
 
 
 def _values(key: str) -> Iterator[str]:
-    """Lists the values of a key that has only a few: words, or true and false."""
+    """Lists the values of a key that accepts only a few words, or true and false."""
     from dqn_lab.cli import _index  # imports pydantic, which no other completion needs
 
     index, (group, _, leaf) = _index.read(), key.rpartition(".")

@@ -42,7 +42,7 @@ class _SearchPath(SearchPathPlugin):
 
 
 class _Checked(CachingConfigRepository):
-    """Hydra's configuration files; files from outside the lab are checked before Hydra reads them."""
+    """Hydra's configuration files; those from outside the package are checked before Hydra reads them."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
         """Reads a file.
@@ -76,7 +76,7 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
         number: the job's number in a multirun, from 0.
 
     Raises:
-        ConfigError: one line for each override that does not fit, all together.
+        ConfigError: one line for each invalid override.
     """
     problems, remaining = _explain.unreadable(overrides)
     misspelt, remaining = _explain.misspelt(remaining, lambda others: _compose_or_default(tuple(others)))
@@ -104,13 +104,13 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
 
 
 def with_seed(config: DictConfig, seed: int, subdir: str | None = None, number: int | None = None) -> DictConfig:
-    """Copies a configuration with another seed; the same as composing it again, but a hundred times as fast.
+    """Copies a configuration with another seed: the same result as composing it again, but a hundred times faster.
 
     Args:
-        config: a configuration composed from overrides one of which is the seed, in plain digits.
-        seed: the new one.
+        config: a configuration composed from overrides that include the seed, in plain digits.
+        seed: the new seed.
         subdir: the override that names the job's directory, if that changes.
-        number: of the job, if that changes.
+        number: the job's number, if that changes.
     """
     found = copy.deepcopy(config)
     found.seed = seed
@@ -191,11 +191,11 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
     """Returns a composed configuration as plain values, interpolations resolved, without Hydra's own part.
 
     Args:
-        config: the configuration; Hydra's own part is left out if it is in it.
+        config: the configuration, with or without Hydra's own part.
         hydra: Hydra's own part, if it is not in `config`.
 
     Raises:
-        ConfigError: a value comes from an environment variable, and may be a secret that `run.json` would hold.
+        ConfigError: a value comes from an environment variable, and may be a secret, which `run.json` would store.
     """
     values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     _overrides.refuse_environment(OmegaConf.to_container(values, resolve=False))
@@ -221,7 +221,7 @@ def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: 
 
 
 def _recipe(name: str | None) -> Any:
-    """Reads what a recipe sets, on top of the recipes it builds on."""
+    """Reads the values that a recipe sets, merged over those of the recipes that it builds on."""
     files = [directory / "experiment" / f"{name}.yaml" for directory in directories()]
     recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
     first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]

@@ -21,14 +21,14 @@ OTHERS = {  # groups without a protocol in `types.py`
     "network": ["is a torch.nn.Module", "forward(obs: Tensor) -> Tensor  # [B, *O] to [B, A, K]"],
 }
 LETTERS = {"B": "batch", "A": "actions", "K": "outputs per action", "O": "an observation's shape"}
-DATA: dict[str, type] = {  # the types of which components make or read values
+DATA: dict[str, type] = {  # the types whose values components create or read
     **{owner.__name__: owner for owner in (types.Batch, types.QValues, schedule.Progress)},
     **{name: owner for name, owner in vars(types).items() if isinstance(owner, type) and hasattr(owner, "_fields")},
 }
 
 
 def contract(group: str) -> Iterator[str]:
-    """Lists the constructor and the members that a group's components need, and the types that these name."""
+    """Lists the constructor and the members that a group's components need, and the types in their signatures."""
     lines = list(_members(group))
     named = list(_types(lines))
     lines += ["types:", *named] if named else []
@@ -62,23 +62,23 @@ def _described(owner: type) -> Iterator[str]:
     for node in body.body:
         comment = source.splitlines()[(node.end_lineno or 1) - 1].partition("  # ")[2]
         if isinstance(node, ast.AnnAssign):
-            yield _with(f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}", comment)
+            yield _commented(f"{ast.unparse(node.target)}: {ast.unparse(node.annotation)}", comment)
         elif isinstance(node, ast.FunctionDef) and (node.name == "__call__" or not node.name.startswith("_")):
-            said = comment or " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
+            about = comment or " ".join((ast.get_docstring(node) or "").partition("\n\n")[0].split())
             returns = "" if node.returns is None else ast.unparse(node.returns)
             if node.decorator_list:  # a property
-                yield _with(f"{node.name}: {returns}", said)
+                yield _commented(f"{node.name}: {returns}", about)
             else:
                 arguments = ast.unparse(node.args).removeprefix("self").removeprefix(", ").replace("=", " = ")
-                yield _with(f"{node.name}({arguments}) -> {returns}", said)
+                yield _commented(f"{node.name}({arguments}) -> {returns}", about)
 
 
-def _with(text: str, comment: str) -> str:
+def _commented(text: str, comment: str) -> str:
     return f"{text}  # {comment}" if comment else text
 
 
 def _types(lines: list[str]) -> Iterator[str]:
-    """Yields a description of each of the package's types that the lines name, and of those that these name."""
+    """Yields a description of each package type that the lines mention, and of the types mentioned in turn."""
     aliases = dict(re.findall(r"^([A-Z]\w+) = (.+)$", inspect.getsource(types), re.MULTILINE))
     waiting, seen = list(lines), set[str]()
     while waiting:
@@ -94,5 +94,5 @@ def _types(lines: list[str]) -> Iterator[str]:
 def _type(name: str, owner: Any) -> Iterator[str]:
     yield f"{name}: {' '.join((inspect.getdoc(owner) or '').partition(f'{chr(10)}{chr(10)}')[0].split())}"
     arguments = re.findall(r"^    (\w+): (.+)", inspect.getdoc(owner) or "", re.MULTILINE)
-    yield from (f"  {argument}: {said}" for argument, said in arguments)
+    yield from (f"  {argument}: {about}" for argument, about in arguments)
     yield from (f"  {line}" for line in _described(owner))

@@ -1,4 +1,4 @@
-"""Directories with options: the lab's, the plugins', and the user's own."""
+"""Directories with options: those of the package, the plugins and the user."""
 
 from __future__ import annotations
 

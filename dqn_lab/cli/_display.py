@@ -1,4 +1,4 @@
-"""What a run shows: a bar, plain lines, or the notebook's own line."""
+"""Displays of a run's progress: a bar, plain lines, or the notebook's line."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LINES = 20  # per run, if the output is not a terminal
 
 
 class _Live(Quiet):
-    """What the bar and the lines share: following the run, and describing it."""
+    """Base class of the bar and the lines: follows a run and describes its progress."""
 
     def __init__(self, experiment: Experiment) -> None:
         self.experiment = experiment
         self.returns: deque[float] = deque(maxlen=20)
-        self.explored: dict[str, float] = {}  # what the exploration reported of the last episode
+        self.explored: dict[str, float] = {}  # what the exploration reported for the last episode
         self.progress = Progress()
         self.pace = Pace()
 
@@ -45,16 +45,16 @@ class _Live(Quiet):
         compiling.tell = self._tell
 
     def start(self) -> None:
-        """Starts the clock, where a resumed run is."""
+        """Starts the clock; a resumed run starts from the progress it has."""
         self.progress = self.experiment.rollout.progress
         self.restart()
 
     def restart(self) -> None:
-        """Measures the speed and the time left from now on."""
+        """Restarts the measurement of the speed and the time left."""
         self.pace = Pace(self.progress.step, self.share())
 
     def compile(self, begins: bool) -> None:
-        """Called as compiling begins, which is no part of a run's speed, and as it ends."""
+        """Called when compiling begins, whose time does not count towards a run's speed, and when it ends."""
         compiling.is_news = False
         if not begins:
             self.restart()
@@ -71,13 +71,13 @@ class _Live(Quiet):
         return self.experiment.due.share(self.progress)
 
     def words(self, rate: float, width: int | None = None) -> str:
-        """Describes progress, returns and speed; if a width is given, shortly and in at most so many columns."""
+        """Describes progress, returns and speed; with a width, in short form and at most that many columns."""
         at, short = self.progress, width is not None
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
             mean = sum(self.returns) / len(self.returns)
-            last = f"return {_four(self.returns[-1])} (last {len(self.returns)}: {_four(mean)})"
-            parts.append((f"return {_four(mean)}" if short else last, 5))
+            last = f"return {_four_digits(self.returns[-1])} (last {len(self.returns)}: {_four_digits(mean)})"
+            parts.append((f"return {_four_digits(mean)}" if short else last, 5))
         for name, value in self.explored.items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
@@ -94,10 +94,10 @@ class Bar(_Live):
 
         super().__init__(experiment)
         narrow = console.width < WHOLE
-        # beside a short bar, the percentage and the time left
+        # the columns left next to a short bar, the percentage and the time left
         self.room = max(0, console.width - 26) if narrow else None
         self.bar = rich_progress.Progress(
-            # of one width, or it would jump with every number beside it
+            # a fixed width; otherwise the bar would jump whenever a number next to it grows
             rich_progress.BarColumn(bar_width=8 if narrow else min(30, 8 + console.width - WHOLE)),
             rich_progress.TaskProgressColumn(text_format="{task.percentage:>3.0f}%"),
             rich_progress.TextColumn("{task.description}", markup=False),
@@ -118,25 +118,25 @@ class Bar(_Live):
 
     def __exit__(self, *_: object) -> None:
         self._draw(time.perf_counter())
-        self.bar.update(self.task, left="")  # it has ended, also if it was interrupted
+        self.bar.update(self.task, left="")  # the run has ended, even if by an interruption
         self.bar.stop()
         super().__exit__()
 
     def restart(self) -> None:
-        """Measures the speed and the time left from now on."""
+        """Restarts the measurement of the speed and the time left."""
         super().restart()
-        if not self.is_evaluating:  # or the pause would count twice
+        if not self.is_evaluating:  # otherwise the pause would count twice
             self.drawn = self.pace.began
         self.drawn_step, self.smooth_rate = self.progress.step, 0.0
 
     def compile(self, begins: bool) -> None:
-        """Says that code is compiled."""
+        """Shows that code is being compiled."""
         super().compile(begins)
         if begins:
             self.bar.update(self.task, description=f"{COMPILING} …", refresh=True)
 
     def stride(self, stride: Stride) -> None:
-        """Redraws, but not more often than every `REFRESH` seconds."""
+        """Redraws at most once every `REFRESH` seconds."""
         super().stride(stride)
         now = time.perf_counter()
         if now - self.drawn >= REFRESH:
@@ -151,14 +151,14 @@ class Bar(_Live):
         self.bar.update(self.task, left=self._left(), refresh=True)
 
     def _left(self) -> str:
-        """Estimates the time left in training; nothing once it has ended, and only evaluations remain."""
+        """Estimates the training time left; empty once training has ended and only evaluations remain."""
         seconds = self.pace.seconds_left(self.share())
         if self.share() >= 1:
             return ""
         return f"{'-:--' if seconds is None else clock(seconds)} left"
 
     def playing(self, played: int, total: int) -> None:
-        """Counts the episodes; their time does not count towards the run's speed."""
+        """Shows an evaluation's progress; its time does not count towards the run's speed."""
         now = time.perf_counter()
         self.is_evaluating = played < total
         if not played:
@@ -171,7 +171,7 @@ class Bar(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints a line above the bar."""
-        self.bar.console.print(_evaluated(row, label), highlight=False, markup=False)
+        self.bar.console.print(_evaluation_line(row, label), highlight=False, markup=False)
 
 
 class Lines(_Live):
@@ -180,29 +180,29 @@ class Lines(_Live):
     def __init__(self, experiment: Experiment, width: int | None = None) -> None:
         super().__init__(experiment)
         self.printed = 0.0
-        self.room = width - 20 if width is not None and width < WHOLE else None  # beside the share and the time left
-        self.told = False  # that code is compiled
+        self.room = width - 20 if width is not None and width < WHOLE else None  # next to the share and the time left
+        self.told = False  # whether it has said that code is being compiled
 
     def __enter__(self) -> Lines:
         super().__enter__()
-        if compiling.is_news:  # as the run was built; more will follow
+        if compiling.is_news:  # code was compiled while the run was built; more will follow
             self.compile(True)
         return self
 
     def start(self) -> None:
-        """Starts the clock, where a resumed run is."""
+        """Starts the clock; a resumed run starts from the progress it has."""
         super().start()
         self.printed = self.share()
 
     def compile(self, begins: bool) -> None:
-        """Says once that code is compiled."""
+        """Says once that code is being compiled."""
         super().compile(begins)
         if begins and not self.told:
             self.told = True
             say(f"{COMPILING} …")
 
     def stride(self, stride: Stride) -> None:
-        """Prints a line at the end of an episode for every twentieth of the budget."""
+        """Prints a line after every twentieth of the budget, at the end of an episode."""
         super().stride(stride)
         if stride.episodes and self.share() - self.printed >= 1 / LINES - 1e-9:
             self.printed = self.share()
@@ -211,20 +211,20 @@ class Lines(_Live):
 
     def evaluation(self, row: Row, label: str) -> None:
         """Prints the evaluation."""
-        say(_evaluated(row, label))
+        say(_evaluation_line(row, label))
 
 
-def _four(value: float) -> str:
-    """Writes a number with four digits; what only rounding has left of it is 0."""
+def _four_digits(value: float) -> str:
+    """Formats a number with four digits; a residue of rounding becomes 0."""
     return f"{round(value, 9):z.4g}"
 
 
-def _evaluated(row: Row, label: str) -> str:
+def _evaluation_line(row: Row, label: str) -> str:
     return f"step {row['step']:,}, {label}: {returns_text(row)}"
 
 
 def make_display(kind: str, experiment: Experiment) -> Any:
-    """Makes the display called `kind`; `auto` is a bar on a terminal and lines elsewhere."""
+    """Returns the display called `kind`; `auto` is a bar on a terminal and lines elsewhere."""
     if kind == "notebook":
         return Notebook(experiment.agent.exploration.report)
     if kind == "none":
@@ -267,9 +267,9 @@ def trusting(config: Mapping[str, Any]) -> str:
 
 
 def engine_note(experiment: Experiment) -> str:
-    """Returns a line if the composition lacks the fast kernels and the display shows such things; else nothing.
+    """Returns a line if the fused engine cannot run this configuration and the display shows such notes; else nothing.
 
-    There is none if torch is as fast, for wide layers.
+    There is no line if torch is as fast, as for wide layers.
     """
     from dqn_lab.engine.fused import support  # imports torch, as an experiment has already
 
@@ -278,7 +278,7 @@ def engine_note(experiment: Experiment) -> str:
         return ""
     refused = support.refusals(support.configured(experiment.config))
     why = "; nor ".join(line.removeprefix("does not run ") for line in refused)
-    fused = "fused, which is many times as fast for small networks, does not run"
+    fused = "fused, which is many times faster for small networks, does not run"
     return why and fitting(f"engine={engine.name}, because {fused} {why}", 2)
 
 

@@ -31,7 +31,7 @@ def unreadable(overrides: list[str]) -> tuple[list[str], list[str]]:
     """Finds the overrides that cannot be read.
 
     Returns:
-        a line for each of them, and the other overrides.
+        a line for each unreadable override, and the other overrides.
     """
     problems: list[str] = []
     readable: list[str] = []
@@ -42,14 +42,14 @@ def unreadable(overrides: list[str]) -> tuple[list[str], list[str]]:
 
 
 def misspelt(overrides: list[str], composed: Callable[[list[str]], DictConfig]) -> tuple[list[str], list[str]]:
-    """Finds the overrides whose keys do not exist, without composing them only to see Hydra refuse them.
+    """Finds the overrides whose keys do not exist, without composing each of them to see whether Hydra refuses it.
 
     Args:
-        overrides: each of them can be read.
+        overrides: readable overrides.
         composed: composes overrides.
 
     Returns:
-        a line for each of them, and the other overrides.
+        a line for each misspelt override, and the other overrides.
     """
     typed = {key: value for key, equals, value in (text.partition("=") for text in overrides) if equals}
     chosen, own = choices(typed), {*run_keys(), *GROUPS, "hydra", "experiment"}
@@ -85,7 +85,7 @@ def _is_open(text: str) -> bool:
 
 
 def _unreadable(text: str) -> str | None:
-    """Says why a text is not an override with one value; returns None if it is."""
+    """Returns why a text is not an override with one value, or None if it is one."""
     key, equals, value = (part.strip() for part in text.partition("="))
     if not text.isprintable():
         return f"{text}: has a character that cannot be printed"
@@ -103,9 +103,9 @@ def _unreadable(text: str) -> str | None:
     return None
 
 
-def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
+def _syntax(text: str, key: str, equals: str, value: str, message: str) -> str:
     plain_key = re.fullmatch(r"[\w./@+]+", key) is not None
-    if not equals and (meant := right_elsewhere(key)):
+    if not equals and (meant := suggest_elsewhere(key)):
         return f"is not KEY=VALUE; {meant}"
     if plain_key and not equals:
         return f"has no value; write {key}=VALUE"
@@ -115,18 +115,18 @@ def _syntax(text: str, key: str, equals: str, value: str, said: str) -> str:
         return f"a key is set without dashes: {key.lstrip('-').replace(' ', '=')}{equals}{value}"
     if _is_open(text):
         return "a bracket is not closed; a list is written key=[1,2], without spaces"
-    if unknown := re.search(r"Unknown function '(\w+)'", said):
+    if unknown := re.search(r"Unknown function '(\w+)'", message):
         return f"no such function {unknown[1]}; put quotes around text: \"{key}='{value}'\""
     if "[" in key and equals:
         return f"an item of a list cannot be set alone; set the whole list: {key.partition('[')[0]}=[…]"
     if not equals:
         return "is not KEY=VALUE, as in seed=3 or network=mlp64"
     if re.search(r",\s*[\]})]", value):
-        return f"has a comma too many: {key}={re.sub(r',(?=[])}])', '', value.replace(' ', ''))}"
+        return f"has an extra comma: {key}={re.sub(r',(?=[])}])', '', value.replace(' ', ''))}"
     if not plain_key:
         return "is not KEY=VALUE; a key is made of letters, digits, dots and underscores"
     if re.search(r"\s[\w./+]+=", value):
-        return "several in one; give each by itself"
+        return "contains several overrides; pass each as its own argument"
     if " " in value and " " not in value.strip("[]{}'\""):
         return f"write it without spaces: {key}={value.replace(' ', '')}"
     return f"its value cannot be read; put quotes around text with special characters: \"{key}='…'\""
@@ -137,7 +137,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
 
     Args:
         error: what Hydra raised.
-        culprit: the override; None if it is not one of them.
+        culprit: the override; None if no single override is to blame.
         composed: composes the other overrides.
     """
     text = " ".join(str(error).split()) or type(error).__name__
@@ -151,7 +151,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
     if isinstance(error, ValueError) or f"Could not override '{key}'. To append" in text:
         choices = list(options(key))
         if choices and "/" not in key:
-            return f"{culprit}: must be one of its options; {nearest(value, choices)}"
+            return f"{culprit}: must be one of the group's options; {nearest(value, choices)}"
     if "Could not" in text or "not in struct" in text:
         return f"{culprit}: {_no_key(key, culprit, composed()) or text}"
     if text.startswith("Error merging override"):
@@ -160,7 +160,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
 
 
 def of_another_component(problems: Sequence[str], overrides: list[str]) -> list[str]:
-    """Explains in one line that an option's keys, which nobody typed, do not fit the component typed as its `name`."""
+    """Explains in one line that an option's keys, none of them typed, do not fit the component typed as `name`."""
     typed = [override_key(text) for text in overrides]
     found = dict.fromkeys(problems)
     for text in overrides:
@@ -169,10 +169,10 @@ def of_another_component(problems: Sequence[str], overrides: list[str]) -> list[
                 and line.partition("=")[0] not in typed]  # fmt: skip
         if group in GROUPS and name == "name" and left:
             value = text.partition("=")[2]
-            yaml = f"name it in a yaml of its own, DIR/{group}/NAME.yaml (--config-dir DIR)"
+            yaml = f"name it in a new yaml file, DIR/{group}/NAME.yaml (--config-dir DIR)"
             how = f"write {group}={value}" if value in options(group) else yaml
             found = dict.fromkeys(line for line in found if line not in left)
-            found[f"{text}: has other keys than the option in its place; {how}"] = None
+            found[f"{text}: has other keys than the chosen option; {how}"] = None
     return list(found)
 
 
@@ -189,7 +189,7 @@ def interpolation(error: Exception) -> str:
 
 
 def _kind(error: Exception) -> str:
-    return "nested too deeply, or in a circle" if isinstance(error, RecursionError) else type(error).__name__
+    return "nested too deeply, or circular" if isinstance(error, RecursionError) else type(error).__name__
 
 
 def _no_option(error: MissingConfigException, key: str, value: str) -> str:
@@ -200,24 +200,24 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     choices = sorted({*options(group), *(error.options or ())}, key=lambda option: ("/" in option, option))
     what = f"{group}={name}" if value.startswith("[") or (group, name) != (key, value) else f"{key}={value}"
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
-    custom = f"; a custom one is named in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
-    empty = "; for none, logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
+    custom = f"; name a custom one in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
+    empty = "; for no logger, write logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
     meant = OPTIONS.get(group, {}).get(name.lower(), name)
     meant = next((each for each in choices if name.lower() in (each.lower(), each.rpartition("/")[2])), meant)
     near = did_you_mean(meant, choices)
-    elsewhere = "" if near else right_elsewhere(name, group)
+    elsewhere = "" if near else suggest_elsewhere(name, group)
     elsewhere = elsewhere and f"{elsewhere} "
     unknown = not (near or elsewhere or custom or empty or CONFIG_DIR in os.environ)
-    mine = "; is it an option of your own? then add --config-dir DIR" if unknown else ""
+    mine = "; if it is your own option, add --config-dir DIR" if unknown else ""
     return f"{where}{what}: no such option; {elsewhere}{nearest(meant, choices)}{custom}{empty}{mine}"
 
 
-def right_elsewhere(name: str, group: str = "") -> str:
-    """Asks whether a word was meant that is right elsewhere: as Gymnasium's name, in another group, or as a switch.
+def suggest_elsewhere(name: str, group: str = "") -> str:
+    """Suggests where a word belongs: as a Gymnasium id, as another group's option, or as a boolean key.
 
     Args:
-        name: the word, alone or as a group's option.
-        group: the group.
+        name: the word, typed alone or as a group's option.
+        group: that group, if any.
     """
     if group in ("", "env") and GYMNASIUMS.fullmatch(name):
         return f"did you mean env.id={name}?"
@@ -234,18 +234,19 @@ def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
     if key in HINTS:
         return f"no such key; {HINTS[key].format(value=culprit.partition('=')[2])}"
     if "-" in key:
-        return f"no such key; it has no dashes: {written(key.replace('-', '_'), culprit.partition('=')[2])}"
+        ours = written(key.replace("-", "_"), culprit.partition("=")[2])
+        return f"no such key; write underscores or dots, not dashes: {ours}"
     if elsewhere := _elsewhere(key, config):
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
     wrong, siblings = _siblings(key, config)
-    if holders := _holders(key):
+    if holders := _options_with(key):
         others = f" choices here: {', '.join(siblings)}" if "." in key and siblings else ""
         return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:
         is_argument = key == f"env.{wrong}" and "kwargs" in siblings
-        hint = f"; an environment's own argument is env.kwargs.{wrong}=…" if is_argument else ""
+        hint = f"; set an environment's own argument with env.kwargs.{wrong}=…" if is_argument else ""
         return f"no such key; {nearest(wrong, siblings)}{hint}"
-    if (whole := _set_whole(key, config)) is not None:
+    if (whole := _single_value(key, config)) is not None:
         return f"{whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
     return None
 
@@ -255,14 +256,14 @@ def _elsewhere(key: str, config: DictConfig) -> list[str]:
     own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
     leaves = [f"{group}.{leaf}" for group in own for leaf in config[group] if leaf != "name"]
     leaves += [*map(str, config), "experiment"]
-    last = key.partition(".")[2] or key  # `optimizer.learning_rate` is in the right place or in none
+    last = key.partition(".")[2] or key  # `optimizer.learning_rate` is looked up by its last part
     words = SYNONYMS.get(key) or SYNONYMS.get(last) or (last,)
     names = {leaf: (leaf, leaf.partition(".")[2], leaf.replace(".", "_")) for leaf in leaves}  # `train_batch_size` too
     return [leaf for word in words for leaf, meant in names.items() if word in meant and leaf != key]
 
 
-def _holders(key: str) -> list[str]:
-    """Finds options that are not chosen: that have the key (`tau`, `target.tau`), or that are called like it."""
+def _options_with(key: str) -> list[str]:
+    """Finds options, not chosen so far, that have the key (`tau`, `target.tau`) or have its name."""
     group, dot, leaf = key.rpartition(".")
     found = []
     for each in [group] if dot else GROUPS:
@@ -274,8 +275,8 @@ def _holders(key: str) -> list[str]:
     return found[:MOST_HOLDERS]
 
 
-def _set_whole(key: str, config: DictConfig) -> str | None:
-    """Returns `optimizer.lr=0.001` if `key` asks for a part of `optimizer.lr`, which is a single value."""
+def _single_value(key: str, config: DictConfig) -> str | None:
+    """Returns `optimizer.lr=0.001` if `key` names a part of `optimizer.lr`, which is a single value."""
     parent = key.rpartition(".")[0]
     value = OmegaConf.select(config, parent) if parent else None
     return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None

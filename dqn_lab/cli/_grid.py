@@ -34,7 +34,7 @@ SEED = re.compile(r"seed=\d{1,9}")
 
 
 def check_jobs(jobs: Sequence[list[str]], sweep: Path) -> list[Job]:
-    """Composes, validates and builds every job of a grid, and prints what is said of them, once each.
+    """Composes, validates and builds every job of a grid, and prints each warning and note once.
 
     Raises:
         ConfigError: one line per problem, with the jobs that have it.
@@ -68,18 +68,18 @@ def check_jobs(jobs: Sequence[list[str]], sweep: Path) -> list[Job]:
 
 
 def _labels(jobs: Sequence[list[str]]) -> list[str]:
-    """Returns the label of each job's variant: the overrides that not all jobs have, without the seed, as typed.
+    """Returns the label of each job's variant: the overrides that not all jobs share, without the seed, as typed.
 
-    If all jobs are of one variant, its label is what they have in common.
+    If all jobs belong to one variant, its label consists of the overrides that they share.
     """
-    labels = [_label(own) for own in _own(jobs)]
+    labels = [_label(own) for own in _distinct_overrides(jobs)]
     if set(labels) == {""}:
         labels = [_label(text for text in _hydra.about_jobs(job) if override_key(text) != "seed") for job in jobs]
     return [label or "default" for label in labels]
 
 
-def _own(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Returns the overrides of each job that not all of them have, without the seed."""
+def _distinct_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Returns the overrides of each job that not all jobs share, without the seed."""
     common = set.intersection(*map(set, jobs))
     return [[text for text in job if text not in common and override_key(text) != "seed"] for job in jobs]
 
@@ -89,7 +89,7 @@ def _label(overrides: Iterable[str]) -> str:
 
 
 def _composed(jobs: Sequence[list[str]], problems: Problems) -> Iterator[tuple[str, DictConfig]]:
-    """Composes each job; of those that differ in their seed alone only the first, the others are as right or wrong."""
+    """Composes each job; of jobs that differ only in their seed, composes the first and copies it."""
     known: dict[tuple[str, ...], DictConfig | ConfigError] = {}
     for number, overrides in enumerate(jobs):
         status(f"checking job {number + 1} of {len(jobs)}")
@@ -118,21 +118,21 @@ def _attempt(overrides: list[str], number: int) -> DictConfig | ConfigError:
 def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
     """Writes a grid's `sweep.json`, in which variants are labelled and ordered as typed.
 
-    There is none for a single variant, and none beside another grid's runs.
+    Writes none if there is only one variant, or if the directory already contains another grid's runs.
 
     Args:
-        jobs: the grid's.
-        directory: the grid's.
-        is_first: whether it holds no other runs.
+        jobs: the grid's jobs.
+        directory: the grid's directory.
+        is_first: whether the directory contains no other runs.
     """
     common = set.intersection(*(set(job.overrides) for job in jobs))
     variants: dict[str, list[str]] = {}
     rows = []
-    for job, own in zip(jobs, _own([job.overrides for job in jobs]), strict=True):
+    for job, own in zip(jobs, _distinct_overrides([job.overrides for job in jobs]), strict=True):
         variants[job.variant] = own
         rows.append(job.row())
     if not is_first:
-        _forget(directory)
+        _remove_record(directory)
     elif len(variants) > 1:
         here = about()
         write_sweep(directory, {
@@ -142,8 +142,8 @@ def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
         })  # fmt: skip
 
 
-def _forget(directory: Path) -> None:
-    """Removes an earlier grid's `sweep.json`, which does not know the runs that are added."""
+def _remove_record(directory: Path) -> None:
+    """Removes an earlier grid's `sweep.json`, which does not list the new runs."""
     found: dict[str, Any] | None = None
     with contextlib.suppress(ValueError, OSError):
         found = read_sweep(directory)
@@ -152,13 +152,13 @@ def _forget(directory: Path) -> None:
 
 
 def run(config: DictConfig, jobs: Sequence[Job], directory: Path, task: Callable[[DictConfig], float]) -> int:
-    """Runs a grid's jobs with Hydra's launcher, shows how far they are, and prints the results.
+    """Runs a grid's jobs with Hydra's launcher, shows their progress, and prints the results.
 
     Args:
-        config: Hydra's part.
+        config: Hydra's part of the configuration.
         jobs: the jobs.
-        directory: the grid's.
-        task: runs one job; shows it only if a display was typed, beside which a table would be in the way.
+        directory: the grid's directory.
+        task: runs one job; shows its progress only if a display was typed, which then replaces the table of all jobs.
 
     Returns:
         the exit code: 1 if a job did not complete.
@@ -187,16 +187,16 @@ def run(config: DictConfig, jobs: Sequence[Job], directory: Path, task: Callable
 
 
 def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> None:
-    """Has an interruption say which jobs never began, and notes what continues the grid, or its first stopped run."""
+    """Adds to an interruption which jobs never began, and the command to resume the grid or its first stopped run."""
     never = [job for job in jobs if not (board.directory / job.directory / RUN).exists()]
-    said = str(error) or "interrupted"
+    message = str(error) or "interrupted"
     if never:
         names = [f"{job.variant} seed={job.seed}" for job in never[:LISTED]]
         more = f", … ({len(never)} in all)" if len(never) > LISTED else ""
-        said += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
-    error.args = (said,)
+        message += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
+    error.args = (message,)
     grid = read_sweep(board.directory)
-    if grid and grid["question"] is None:  # it is resumed as a whole, with the run in this process
+    if grid and grid["question"] is None:  # the grid is resumed as a whole, including the run in this process
         place = f"{shlex.quote(shown(board.directory))}{' --trust' if imported(grid) else ''}"
         error.__notes__ = [to_copy("next", place, "python -m dqn_lab resume", sys.stderr)]
         return

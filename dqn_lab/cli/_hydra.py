@@ -28,7 +28,7 @@ from dqn_lab.records import identity, slug
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
-    """Reads Hydra's flags, wherever they stand among the overrides."""
+    """Parses Hydra's flags, which may stand anywhere among the overrides."""
     parser = get_args_parser()
     parser.__class__ = Parser
     parser.prog = "python -m dqn_lab train"
@@ -37,7 +37,7 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
         parser.error("--experimental-rerun: not supported, because it reads a pickle")
     if args.config_path is not None or args.config_name is not None:
         parser.error("--config-path, --config-name: not supported; use --config-dir, experiment=…")
-    # an environment's own keyword arguments are in no yaml, so each is added
+    # no yaml lists an environment's own keyword arguments, so each is added
     args.overrides = [_overrides.adding(text) for text in together(args.overrides)]
     args.multirun = args.multirun or any(text.lstrip("+") == "hydra.mode=MULTIRUN" for text in args.overrides)
     return args

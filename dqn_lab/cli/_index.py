@@ -1,8 +1,8 @@
-"""What can be configured, cached on disk, so that mistakes and help are answered before torch is imported.
+"""An index of everything that can be configured, cached on disk, so that errors and help need not import torch.
 
-The cache is a file in the user's cache directory, named after the sources that it was made from. It may be deleted at
-any time and is never needed: if it is missing, damaged or out of date, the components are imported, and if it cannot be
-written, they are imported every time.
+The cache is a file in the user's cache directory, named after the sources that it was made from. It is optional and may
+be deleted at any time: if it is missing, damaged or out of date, the components are imported; if it cannot be written,
+they are imported every time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ KEPT = 16  # cache files: several installations share the directory
 
 
 class Component(BaseModel):
-    """What is known of a component without importing it.
+    """A component's description, available without importing it.
 
     Args:
         path: `module:Class`.
@@ -78,7 +78,7 @@ def validate(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def model(group: str, name: str) -> type[BaseModel]:
-    """Finds the schema of a component's configuration, as `registry.model` does.
+    """Returns the schema of a component's configuration, as `registry.model` does.
 
     Raises:
         ConfigError: there is no such component.
@@ -115,7 +115,7 @@ def read() -> Index:
 
 
 def _write(path: Path, text: str) -> None:
-    """Replaces the cache and removes the oldest of many, or changes nothing."""
+    """Replaces the cache and removes all but the newest `KEPT` files; changes nothing if it cannot write."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)

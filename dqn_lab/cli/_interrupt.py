@@ -1,4 +1,4 @@
-"""Signals outside of a run: each one that asks to stop ends a command at once, as Ctrl-C does."""
+"""Handles signals outside a run: any signal that asks to stop ends the command at once, as Ctrl-C does."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def listening() -> Iterator[None]:
 
 @contextlib.contextmanager
 def after(first: Callable[[], object]) -> Iterator[None]:
-    """Calls something before a signal interrupts the command; a second Ctrl-C does not wait for it.
+    """Calls a function before a signal interrupts the command; a second Ctrl-C does not wait for it.
 
     Args:
-        first: what is called.
+        first: the function to call.
     """
 
     def handle(number: int, _: object) -> None:
@@ -64,7 +64,7 @@ def after(first: Callable[[], object]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def later() -> Iterator[None]:
-    """Lets a short piece of work finish before a Ctrl-C interrupts a notebook's cell; a command just ends."""
+    """Lets a short piece of work finish before Ctrl-C interrupts a notebook's cell; a command ends at once."""
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
         yield
@@ -80,16 +80,16 @@ def later() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """Ignores further signals, which would only disturb the end."""
+    """Ignores further signals, which would only disrupt the shutdown."""
     for number in heeded():
         signal.signal(number, signal.SIG_IGN)
 
 
 def interrupted(error: KeyboardInterrupt) -> int:
-    """Says that a command was interrupted, and where; returns its exit code.
+    """Prints that a command was interrupted, and where; returns its exit code.
 
     Args:
-        error: its notes are further lines: what to type next.
+        error: the interruption; its notes are printed as further lines, such as what to type next.
     """
     code = fail(str(error) or "interrupted", code=error.code if isinstance(error, Interrupted) else 130)
     for line in getattr(error, "__notes__", ()):
@@ -113,7 +113,7 @@ def _raise(number: int) -> NoReturn:
 
 
 def _raise_dropped(unraisable: sys.UnraisableHookArgs) -> None:
-    """Has an interruption raised again, soon, if Python must drop it, as in a destructor."""
+    """Raises an interruption again, shortly after Python had to drop it, for example in a destructor."""
     if not isinstance(unraisable.exc_value, Interrupted) or sys.platform == "win32":
         sys.__unraisablehook__(unraisable)
     elif threading.current_thread() is threading.main_thread():

@@ -1,4 +1,4 @@
-"""From a composed configuration to a finished run, for `train`, `sweep`, a search and Python alike."""
+"""Turns a composed configuration into a finished run, for `train`, `sweep`, searches and Python calls."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
 
     Args:
         config: the configuration, with or without Hydra's part.
-        hydra: Hydra's part, if `config` is without it.
+        hydra: Hydra's part, if `config` does not contain it.
 
     Raises:
         ConfigError: one line per problem; nothing was written.
@@ -75,12 +75,12 @@ def carry_out(
     directory: Path,
     show: Callable[[Experiment], AbstractContextManager[Display]] = lambda _: Quiet(),
 ) -> dict[str, Any]:
-    """Runs an experiment in its own directory; a run begun there continues from its newest checkpoint.
+    """Runs an experiment in its own directory; a run that was started there continues from its newest checkpoint.
 
     Args:
         experiment: as `prepare` built it.
-        directory: holds no run yet, or this one, unfinished.
-        show: makes the display.
+        directory: contains no run yet, or this run, unfinished.
+        show: creates the display.
 
     Returns:
         the content of `run.json`.
@@ -103,7 +103,7 @@ def carry_out(
 
 
 def carry_on(experiment: Experiment, directory: Path) -> dict[str, Any]:
-    """Does what `carry_out` does, silently; a run that cannot continue is set aside and begun again."""
+    """Runs `carry_out` silently; a run that cannot continue is set aside and started over."""
     try:
         return carry_out(experiment, directory)
     except StateError:

@@ -16,7 +16,7 @@ _LIMITS = {
 
 
 def model_of(schema: dict[str, Any]) -> type[BaseModel]:
-    """Makes the model that a JSON schema describes; what it does not describe may have any value."""
+    """Returns the model that a JSON schema describes; anything it does not describe may have any value."""
     return _model(schema, schema.get("$defs", {}))
 
 
@@ -53,6 +53,6 @@ def _plain_type(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
 
 def _bounded(kind: Any, schema: dict[str, Any]) -> Any:
     if "prefixItems" in schema:
-        return kind  # a tuple has its length
+        return kind  # a tuple's length is fixed
     limits = tuple(limit(schema[key]) for key, limit in _LIMITS.items() if key in schema)
     return Annotated[(kind, *limits)] if limits else kind

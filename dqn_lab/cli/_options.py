@@ -14,9 +14,9 @@ from dqn_lab.errors import ConfigError
 
 
 def options(group: str) -> dict[str, Path]:
-    """Lists a group's options and their files, those in folders last; if two have one name, the first counts.
+    """Lists a group's options and their files, those in folders last; of two with the same name, the first wins.
 
-    Files whose name begins with `_` are no options: they hold what several options share.
+    Files whose name begins with `_` are not options; they contain what several options share.
     """
     found = {name: path for name, path in _files(group).items() if not path.name.startswith("_")}
     return dict(sorted(found.items(), key=lambda item: ("/" in item[0], item[0])))
@@ -89,7 +89,7 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def _chosen_by_recipe(recipes: Mapping[str, Path], name: str) -> dict[str, list[str]]:
-    """Reads the options that a recipe chooses, on top of those of the recipes it builds on."""
+    """Reads the options that a recipe chooses, merged over those of the recipes that it builds on."""
     found: dict[str, list[str]] = {}
     left = [name]
     for recipe in left:  # grows while it is read

@@ -17,13 +17,13 @@ from dqn_lab.records import override_key, value_text
 
 QUOTES = "'\""
 FROM_A_FILE = (
-    "a component is a class in a file, so that other processes can import it, and is chosen by a yaml that names it "
-    "module:Class; see “A custom component” in dqn_lab/README.md"
+    "a component must be a class in a file, so that other processes can import it, and is chosen by a yaml that names "
+    "it module:Class; see “A custom component” in dqn_lab/README.md"
 )
 
 
 def adding(override: str) -> str:
-    """Makes an override of `env.kwargs` add its key: no yaml lists an environment's arguments."""
+    """Makes an override of `env.kwargs` add its key, because no yaml lists an environment's arguments."""
     return f"++{override}" if override.startswith("env.kwargs.") else override
 
 
@@ -130,25 +130,26 @@ def refuse_environment(values: Any, key: str = "") -> None:
 
 
 def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
-    """Lists overrides as text, with those that Python gave as keywords.
+    """Returns overrides as text, including those that were passed as Python keywords.
 
     Raises:
-        ConfigError: something is neither.
+        ConfigError: an override is not text, or occurs twice.
     """
     if flags := [each for each in overrides if str(each) in ("-m", "--multirun")]:
-        raise ConfigError(f"{flags[0]}: several runs in one call: dqn_lab.sweep(name, variants={{…}}, seed=range(5))")
+        call = "dqn_lab.sweep(name, variants={…}, seed=range(5))"
+        raise ConfigError(f"{flags[0]}: for several runs in one call, use {call}")
     if wrong := [each for each in overrides if not isinstance(each, str)]:
-        raise ConfigError(f"{wrong[0]!r}: an override is text, as in 'network=mlp64'; or a keyword: steps=1_000")
+        raise ConfigError(f"{wrong[0]!r}: an override must be text, as in 'network=mlp64', or a keyword: steps=1_000")
     if twice := [key for key in keys if key in map(override_key, overrides)]:
         raise ConfigError(f"{twice[0]}: is given twice")
     return [*overrides, *(f"{key}={_spell_value(key, value)}" for key, value in keys.items())]
 
 
 def _spell_value(key: str, value: Any) -> str:
-    """Writes a keyword's value as that of an override.
+    """Formats a keyword's value as an override's.
 
     Raises:
-        ConfigError: no configuration can have it.
+        ConfigError: a configuration cannot contain this value.
     """
     value = value.tolist() if hasattr(value, "tolist") else value  # numpy's and pandas' numbers and arrays
     if isinstance(value, str):

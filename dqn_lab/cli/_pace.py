@@ -1,4 +1,4 @@
-"""How fast a run is, and how long it will take."""
+"""Measures how fast a run is, and how long it will take."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class Pace:
-    """The speed since a clock was started, at the beginning, when a run was resumed, or after compiling.
+    """The speed since the clock was started: at a run's beginning, when it was resumed, or after compiling.
 
     Args:
         step: the run's environment steps so far.

@@ -22,7 +22,7 @@ class Parser(argparse.ArgumentParser):
         return super().parse_intermixed_args(args, namespace)
 
     def _pairs(self, flags: Sequence[str]) -> Iterator[tuple[str, str]]:
-        """Yields each of these flags with its value, which is behind its equals sign or the next word typed."""
+        """Yields each of these flags with its value: what follows its equals sign, or the next word typed."""
         following = dict(zip(self.typed, self.typed[1:], strict=False))
         for flag in flags:
             name, equals, value = flag.partition("=")
@@ -31,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         for action in self._actions:
-            if action.nargs == "*":  # argparse calls it required where flags may stand between
+            if action.nargs == "*":  # argparse reports it as missing, though it is optional
                 message = message.replace(f", {action.metavar}", "")
         raise SystemExit(fail(f"{message}{self._hint(message)} (see --help)"))
 
@@ -87,5 +87,5 @@ def add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="import the Python code outside of dqn_lab that the run's configuration names",
+        help="allow importing Python code outside dqn_lab that the run's configuration names",
     )

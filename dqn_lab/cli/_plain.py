@@ -1,4 +1,4 @@
-"""Displays without a terminal's arts: nothing at all, and the notebook's own line."""
+"""Displays that need no terminal: nothing at all, and the notebook's line."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Quiet:
 
 
 class Notebook(Quiet):
-    """Prints the notebook's line for every episode; its ε is the one after the episode's decay."""
+    """Prints the notebook's line for every episode, with ε as it is after the episode's decay."""
 
     def __init__(self, parameter: Callable[[Progress], dict[str, float]]) -> None:
         self.parameter = parameter
@@ -52,7 +52,7 @@ class Notebook(Quiet):
 
 
 def say(text: str) -> None:
-    """Prints a line; does nothing from then on if its reader has gone."""
+    """Prints a line; if its reader has gone, discards this and all further output."""
     status()
     try:
         print(text, flush=True)

@@ -1,4 +1,4 @@
-"""Finds runs and policies as they are named on the command line, and labels several runs."""
+"""Finds the runs and policies named on the command line, and labels several runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SAME = ("seed", "display", "logger", "engine", "rollout", "diagnostics", "evalua
 
 
 def carry_out(work: Callable[[], None], out: Path | None) -> int:
-    """Does a command's work; returns its exit code, after printing what went wrong on one line.
+    """Does a command's work and returns its exit code; prints any error on one line.
 
     Args:
         work: what the command does.
@@ -36,12 +36,12 @@ def carry_out(work: Callable[[], None], out: Path | None) -> int:
     except (ValueError, TrainingError) as error:
         return fail(str(error))
     except OSError as error:
-        return fail(_failed(error, out))
+        return fail(_failed_file(error, out))
     return 0
 
 
-def _failed(error: OSError, out: Path | None) -> str:
-    """Says which file an operation failed on; a full disk names none, and a file beside `out` is about to become it."""
+def _failed_file(error: OSError, out: Path | None) -> str:
+    """Names the file that an operation failed on: `out` if the error names none, or a temporary file next to `out`."""
     at = None if error.filename is None else Path(os.fsdecode(error.filename))
     if at is None or (
         out is not None and (at == out or at.parent == out.parent or at in out.parents or out in at.parents)
@@ -80,7 +80,7 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
 
 
 def _without_policy(directory: Path, status: str, there: Sequence[str]) -> str:
-    """Says why a run has no final policy, or none at all, and what to do."""
+    """Returns why a run has no final policy, or no policy at all, and what to do."""
     what = "final policy" if there else "policy"
     reasons = {
         "interrupted": f"was interrupted and has no {what}; `python -m dqn_lab resume {shlex.quote(str(directory))}` "

@@ -1,4 +1,4 @@
-"""Problems of several jobs or variants, each reported once with the names of all that have it."""
+"""Collects problems of several jobs or variants, to report each once with the names of all that have it."""
 
 from __future__ import annotations
 

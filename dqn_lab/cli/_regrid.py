@@ -1,4 +1,4 @@
-"""Runs what is missing of a grid (`train -m`), from its `sweep.json`."""
+"""Runs the missing jobs of a grid (`train -m`), as listed in its `sweep.json`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, SWEEP, override_key, read_record, saved_states, set_aside
 
 SILENT = "display=none"  # one table shows all jobs
-SIGNALLED = 128  # exit codes from here on are a signal's
+SIGNALLED = 128  # larger exit codes mean that a signal ended the process
 
 
 def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     """Runs the jobs of a grid that are not completed, one after the other; returns the exit code.
 
     Args:
-        directory: the grid's.
+        directory: the grid's directory.
         grid: the content of its `sweep.json`.
-        trust: import the code outside of dqn_lab that the grid's command names.
+        trust: allow importing code outside dqn_lab that the grid's command names.
     """
-    if not all(_is_whole(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
+    if not all(_is_complete(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
         return fail(f"{directory / SWEEP}: damaged: it does not say what its jobs are; run the command again")
     config_dir = _config_dir(grid)
     if (outside := imported(grid)) and not trust:
@@ -43,7 +43,7 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     with Watch(board, Console()):
         for name in left:
             row = jobs[name]
-            words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _is_the_jobs(text)]
+            words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _describes_job(text)]
             code = max(code, _run(directory / name, [*words, f"seed={row['seed']}"], config_dir, trust))
             if code > SIGNALLED:
                 break
@@ -59,7 +59,7 @@ def _job(row: Mapping[str, Any]) -> Job:
 def imported(grid: Mapping[str, Any]) -> list[str]:
     """Returns the words of a grid's command that import code from outside the package."""
     words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
-    return [*_config_dir(grid), *filter(_names_code, words)]
+    return [*_config_dir(grid), *filter(_imports_code, words)]
 
 
 def _config_dir(grid: Mapping[str, Any]) -> list[str]:
@@ -70,7 +70,7 @@ def _config_dir(grid: Mapping[str, Any]) -> list[str]:
 
 
 def _run(path: Path, words: list[str], config_dir: list[str], trust: bool) -> int:
-    """Resumes a job's run, or begins it; a failed attempt is kept beside it."""
+    """Resumes a job's run, or starts it; a failed attempt is kept next to it."""
     from dqn_lab.cli import resume, train
 
     if _status(path) == "interrupted" and saved_states(path):
@@ -88,19 +88,19 @@ def _status(path: Path) -> str | None:
         return None
 
 
-def _is_whole(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
-    """Returns whether a job's entry says all that is needed to run it, in a directory inside the grid's."""
+def _is_complete(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
+    """Returns whether a job's entry suffices to run it, in a directory inside the grid's."""
     name, seed = row["directory"], row.get("seed")
     return Path(name).name == name and row["variant"] in grid["variants"] and isinstance(seed, int)
 
 
-def _names_code(override: str) -> bool:
-    """Returns whether an override names a module, or is a flag, which no recorded override is."""
+def _imports_code(override: str) -> bool:
+    """Returns whether an override names a module, or is a flag, which no genuine recorded override is."""
     names_module = override_key(override).endswith((".name", ".id")) and ":" in override
     return names_module or override.startswith("-")
 
 
-def _is_the_jobs(override: str) -> bool:
+def _describes_job(override: str) -> bool:
     """Returns whether an override says what a job does, not how jobs are launched."""
     key = override_key(override)
     return key not in ("seed", "display") and not key.startswith(("hydra.", "hydra/"))

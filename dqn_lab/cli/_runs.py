@@ -1,4 +1,4 @@
-"""Checks that a path is a run, or exists, and suggests others if not."""
+"""Checks that a path is a run, or exists; if not, suggests others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text as wide as the terminal, and how numbers are written in it."""
+"""Fits text to the terminal's width, and formats numbers in it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, TextIO
 
 WIDEST, NARROWEST = 110, 40  # columns
-INDENT = 10  # of a result's later lines, at most
+INDENT = 10  # the largest indent of a result's later lines
 
 
 def score_text(mean: float, std: float | None = None) -> str:
-    """Writes a mean return, and a standard deviation if given: `212.5 ± 9.1`; with three digits below 10: `0.712`."""
+    """Formats a mean return, and a standard deviation if given: `212.5 ± 9.1`; below 10, with three digits: `0.712`."""
     size = max(abs(mean), std or 0.0)
     small = 0 < size < 10
     places = min(2 - math.floor(math.log10(size)), 6) if small else 1
@@ -24,11 +24,11 @@ def score_text(mean: float, std: float | None = None) -> str:
 
 
 def returns_text(score: Mapping[str, Any], episode: str = "episode") -> str:
-    """Writes a policy's returns: `212.5 ± 9.1 (standard deviation over 100 episodes)`.
+    """Formats a policy's returns: `212.5 ± 9.1 (standard deviation over 100 episodes)`.
 
     Args:
         score: its `return_mean`, `return_std` and number of `episodes`.
-        episode: what one is called.
+        episode: what to call an episode.
     """
     text = score_text(float(score["return_mean"] or 0.0), float(score["return_std"] or 0.0))
     return f"{text} (standard deviation over {number_of(int(score['episodes']), episode)})"
@@ -62,12 +62,12 @@ def columns(text: str) -> int:
 
 
 def padded(text: str, width: int) -> str:
-    """Fills a text with spaces to some columns."""
+    """Pads a text with spaces to a width in columns."""
     return text + " " * (width - columns(text))
 
 
 def wrapped(text: str, indent: int) -> str:
-    """Wraps a paragraph, later lines indented, to the terminal's width, or in a pipe to the greatest width.
+    """Wraps a paragraph, with later lines indented, to the terminal's width, or in a pipe to the largest width.
 
     Words are never cut, so that paths and links can be copied.
     """
@@ -89,27 +89,27 @@ def fitting(text: str, indent: int, stream: TextIO | None = None) -> str:
 
     Args:
         text: the paragraph.
-        indent: of later lines.
+        indent: the indent of later lines.
         stream: where it is printed; None for stdout.
     """
     return wrapped(text, indent) if (stream or sys.stdout).isatty() else text
 
 
 def labelled(label: str, width: int, text: str) -> str:
-    """Returns a table's line: a label in a column of some width, and what is said of it, as `fitting` wraps it."""
+    """Returns a table's line: a label, padded to a width, and a text, wrapped as by `fitting`."""
     return fitting(f"{padded(label, width)}{text}", min(width, INDENT))
 
 
 def to_copy(label: str, path: str, command: str = "", stream: TextIO | None = None) -> str:
     r"""Returns a line with a path, or with a command on it, that can be copied.
 
-    If a terminal is too narrow, the path has a line of its own, which a shell reads as the end of the command before
-    it because of the backslash there. If even that is too long, it begins at the left, where the terminal may cut it.
+    On a terminal that is too narrow, the path gets its own line, after a backslash that makes a shell read both lines
+    as one command. A path that is still too long starts at the left edge, and the terminal breaks it.
 
     Args:
-        label: what it is.
+        label: what the line shows.
         path: the path, quoted for a shell, with the words that follow it.
-        command: the words before it.
+        command: the words before the path.
         stream: where it is printed; None for stdout.
     """
     start, width = f"{label:<{INDENT}}{command}".rstrip(), shutil.get_terminal_size().columns

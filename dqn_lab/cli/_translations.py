@@ -1,11 +1,11 @@
-"""Other libraries' words, and what they are called here."""
+"""Other libraries' names, and their equivalents here."""
 
 from __future__ import annotations
 
 from dqn_lab._paths import GROUPS
 from dqn_lab.cli._options import choices, keys, run_keys
 
-SYNONYMS = {  # other libraries' name: our names, of which the composition's first counts
+SYNONYMS = {  # another library's name: our names, of which the first in the composition wins
     "learning_rate": ("lr",), "alpha": ("lr",), "gamma": ("discount",), "buffer_size": ("capacity",),
     "memory_size": ("capacity",), "replay_size": ("capacity",), "epsilon": ("epsilon", "start", "end"),
     "eps": ("epsilon", "start", "end"), "n_steps": ("n_step",), "num_episodes": ("episodes",),
@@ -25,7 +25,7 @@ _LINEAR = (
 )
 _COPY = "write target.interval={value} target.unit=steps"
 _ONE = "a run has one environment; several runs are `train -m seed=0,1,2`"
-HINTS = {  # names of what is set otherwise here: what to write
+HINTS = {  # names of things that are set differently here: what to write
     "exploration_fraction": _LINEAR, "target_update_interval": _COPY, "target_network_frequency": _COPY,
     "target_update_freq": _COPY, "num_envs": _ONE, "n_envs": _ONE, "double_q": "write bootstrap=double",
     "double_dqn": "write bootstrap=double",
@@ -35,7 +35,7 @@ HINTS = {  # names of what is set otherwise here: what to write
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip
-OPTIONS = {  # other words for options, in small letters
+OPTIONS = {  # other names of options, in lower case
     "experiment": {"ddqn": "double_dqn", "double": "double_dqn", "per": "prioritized", "qrdqn": "qr_dqn"},
     "network": {"cnn": "nature_cnn", "conv": "nature_cnn", "cnnpolicy": "nature_cnn", "mlppolicy": "mlp64",
                 "mlp": "mlp64"},
@@ -49,7 +49,7 @@ OPTIONS = {  # other words for options, in small letters
 
 
 def written(name: str, value: str) -> str:
-    """Returns an override as it is written here, of the default composition, for another library's name or ours."""
+    """Returns the override that sets a key, by our name or another library's, in the default composition."""
     if name in HINTS:
         return HINTS[name].format(value=value).removeprefix("write ")
     word = SYNONYMS.get(name, (name,))[0]

@@ -25,31 +25,32 @@ _state = {"watching": False, "stopped": False}
 
 
 def begin_workers(launcher: str) -> None:
-    """Tells the workers that this process is about to start who their parent is.
+    """Records this process as the parent of the workers that it is about to start.
 
     Args:
-        launcher: its class's name. Only joblib's workers are this process's children; a cluster manages its own jobs.
+        launcher: the launcher's class name. Only joblib's workers are this process's children; a cluster manages its
+            own jobs.
     """
     os.environ.pop(PARENT, None)
     if launcher.endswith("JoblibLauncher"):
-        if "joblib" in sys.modules:  # those of an earlier sweep in this process: what they imported may have changed
+        if "joblib" in sys.modules:  # workers of an earlier sweep may have imported code that has changed since
             sys.modules["joblib"].externals.loky.get_reusable_executor().shutdown()
         os.environ[PARENT] = str(os.getpid())
 
 
 def check_environments(launcher: str, configs: Iterable[DictConfig]) -> None:
-    """Checks that workers, which are other processes, will know the environments of their jobs.
+    """Checks that worker processes will find the environments of their jobs.
 
     Args:
-        launcher: its class's name.
-        configs: the jobs'.
+        launcher: the launcher's class name.
+        configs: the jobs' configurations.
 
     Raises:
-        ConfigError: an environment was registered in this process, outside of any module that a worker imports.
+        ConfigError: an environment was registered in this process, outside any module that a worker imports.
     """
     from gymnasium import registry  # imported already, as the jobs were built
 
-    if launcher.endswith("BasicLauncher"):  # which runs jobs in this process
+    if launcher.endswith("BasicLauncher"):  # runs jobs in this process
         return
     plugins = [*entry_points(group="gymnasium.envs"), *entry_points(group=GROUP)]
     known = {"gymnasium", "dqn_lab", *(plugin.module.partition(".")[0] for plugin in plugins)}
@@ -57,13 +58,13 @@ def check_environments(launcher: str, configs: Iterable[DictConfig]) -> None:
         entry = getattr(registry.get(env_id), "entry_point", None)
         module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "gymnasium")
         if ":" not in env_id and module.partition(".")[0] not in known:
-            hint = f"register it in a module's file, and name it env.id=MODULE:{env_id}"
-            raise ConfigError(f"env.id={env_id}: is known in this process only, and workers are others; {hint}")
+            hint = f"register it in a module's file, and write env.id=MODULE:{env_id}"
+            raise ConfigError(f"env.id={env_id}: is registered only in this process, not in its workers; {hint}")
 
 
 @contextlib.contextmanager
 def at_work() -> Iterator[None]:
-    """Surrounds a job. A worker that a signal has stopped, or whose parent is gone, does no other job.
+    """Wraps a job. A worker that was stopped by a signal, or whose parent is gone, runs no further job.
 
     Raises:
         Interrupted: the worker was stopped earlier.

@@ -28,7 +28,7 @@ from dqn_lab.errors import ConfigError, StateError, TrainingError
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
 
-KEYWORDS = {  # what Python calls the command line's flags
+KEYWORDS = {  # the command line's words, and their equivalents in Python
     "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…",
     "--policy": "policy", "--quick": "quick=True", "--trust": "trust=True",
     "several need `train -m seed=0,1,2`": "dqn_lab.sweep takes several",
@@ -78,7 +78,7 @@ def as_config_error() -> Iterator[None]:
 def in_pythons_words() -> Iterator[None]:
     """Converts errors as `as_config_error` does, and names keywords in place of the command line's flags.
 
-    Errors that end a run are raised without the chain of those that led to them, which is in the run's `train.log`.
+    Errors that end a run are raised without the chain of their causes, which is in the run's `train.log`.
     """
     try:
         with as_config_error():

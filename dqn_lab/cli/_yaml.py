@@ -1,4 +1,4 @@
-"""Checks yaml files before Hydra reads them, so that a file it would choke on is refused in one line."""
+"""Checks yaml files before Hydra reads them, so that an unreadable file is refused in one line."""
 
 from __future__ import annotations
 

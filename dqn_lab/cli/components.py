@@ -22,8 +22,8 @@ def main(argv: list[str]) -> int:
     """Prints the groups, or a group's options and components; returns the exit code."""
     parser = Parser(
         prog="python -m dqn_lab components",
-        description="Lists every group's options; or a group's components, with papers, parameters and what a "
-        "custom one needs; or the recipes (experiment) or the questions (sweep).",
+        description="Lists every group's options. With GROUP, lists its components, with papers, parameters and what "
+        "a custom component needs; with `experiment`, the recipes; with `sweep`, the questions.",
     )
     parser.add_argument("group", nargs="?", metavar="GROUP", help=f"{', '.join(GROUPS)}, experiment or sweep")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
@@ -67,7 +67,7 @@ def _list_recipes() -> None:
         comments = [line.lstrip("# ") for line in path.read_text("utf-8", errors="replace").splitlines()
                     if line.startswith("#") and "@package" not in line]  # fmt: skip
         print(wrapped(f"{name:<{width}}{(comments or [''])[0].partition(': python -m')[0]}", width))
-    print(f"\n{wrapped('python -m dqn_lab train experiment=NAME runs one; conf/README.md says more', 2)}")
+    print(f"\n{wrapped('python -m dqn_lab train experiment=NAME runs one; see conf/README.md for more', 2)}")
 
 
 def _describe_group(group: str) -> None:
@@ -79,12 +79,12 @@ def _describe_group(group: str) -> None:
     for name, component in components.items():
         presets = [option for option, of in names.items() if of == name]
         _describe(group, name, component, presets, _package(group, presets))
-    where = f"named by `name: module:Class` in DIR/{group}/NAME.yaml, with its module in DIR (--config-dir DIR)"
-    first = "; that file begins with the line `# @package logger.NAME`" if group == "logger" else ""
+    where = f"Write `name: module:Class` in DIR/{group}/NAME.yaml, put the module in DIR, and pass --config-dir DIR"
+    first = ". The yaml file must begin with the line `# @package logger.NAME`" if group == "logger" else ""
     print(
         wrapped(
-            f"A custom {group}: a class with these members, {where}{first}. dqn_lab/README.md shows how a "
-            "component is added; dqn_lab/types.py has the types.",
+            f"A custom {group} is a class with these members. {where}{first}. dqn_lab/README.md shows how to add a "
+            "component; dqn_lab/types.py defines the types.",
             2,
         )
     )
@@ -111,7 +111,7 @@ def _outside(group: str, names: set[str]) -> dict[str, Component]:
 
 
 def _package(group: str, presets: list[str]) -> str:
-    """Returns what a component's keys begin with: each logger has its own name in front, as its file says."""
+    """Returns the prefix of a component's keys: its group, or for a logger the `@package` that its file names."""
     if group != "logger" or not presets:
         return group
     text = _options.options(group)[presets[0]].read_text("utf-8", errors="replace")

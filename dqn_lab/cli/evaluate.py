@@ -54,14 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab evaluate",
         description="Plays greedy episodes with a run's policy, in fresh environments with their own seeds, and "
-        "prints their undiscounted return, mean ± standard deviation. Writes nothing unless --csv asks.",
+        "prints the mean ± standard deviation of their undiscounted returns. Writes nothing without --csv.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
     parser.add_argument("--episodes", type=positive, default=100, metavar="N", help="number of episodes (default: 100)")
     add_policy(parser)
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="write a row per episode: episode, seed, return, length"
+        "--csv", type=Path, metavar="FILE", help="write one row per episode: episode, seed, return, length"
     )
     return parser
 
@@ -90,17 +90,17 @@ def _evaluate(args: argparse.Namespace) -> None:
 
 
 def _check_file(path: Path) -> None:
-    """Checks, before anything is played, that a file can be written.
+    """Checks, before any episode is played, that a file can be written.
 
     Raises:
-        ValueError: it exists already, or its directory does not exist or is not writable.
+        ValueError: the file already exists, or its directory does not exist or is not writable.
     """
     if path.exists():
         raise ValueError(f"--csv {path}: exists already")
     if not path.parent.is_dir():
         raise ValueError(f"--csv {path}: no such directory: {path.parent}")
     if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"--csv {path}: the directory cannot be written to")
+        raise ValueError(f"--csv {path}: the directory is not writable")
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Policy:
 
     config: dict[str, Any]
     experiment: Experiment
-    step: int  # the run's, when it was saved
+    step: int  # the run's step when the policy was saved
 
     @functools.cached_property
     def env(self) -> gymnasium.Env[Any, Any]:
@@ -121,7 +121,7 @@ class Policy:
         """Returns the Q-values [A] at an observation: [*O], or as the environment's own `Dict` or `Tuple`.
 
         Raises:
-            ValueError: it is not an observation.
+            ValueError: `obs` is not an observation of this environment.
         """
         from dqn_lab.env.encode import encode
 
@@ -133,9 +133,9 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
     """Builds a run's agent with one of its policies.
 
     Args:
-        directory: the run's.
+        directory: the run's directory.
         name: `final`, `best`, or one saved during training, `step_…`.
-        trust: import the code outside of dqn_lab that the run's configuration names.
+        trust: allow importing code outside dqn_lab that the run's configuration names.
 
     Raises:
         ValueError: there is no such run or policy, or it needs code that is not trusted.
@@ -153,7 +153,7 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
 
 
 def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episode]:
-    """Plays greedy episodes from seeds that depend on `seed` alone; None is the run's own seed."""
+    """Plays greedy episodes whose seeds depend only on `seed`; None stands for the run's own seed."""
     from dqn_lab.evaluate import evaluate
 
     agent, make_env = policy.experiment.agent, policy.experiment.make_env
@@ -174,10 +174,10 @@ def _rng(policy: Policy, seed: int | None) -> np.random.Generator:
 
 
 def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> None:
-    """Refuses names of code outside the registry unless it is trusted; if it is, makes it importable.
+    """Refuses a configuration that names code outside the registry, unless trusted; then makes the code importable.
 
     Raises:
-        ValueError: there is such a name, and it is not trusted.
+        ValueError: the configuration names such code, and it is not trusted.
     """
     outside = sorted(outside_names(config))
     if outside and not trust:

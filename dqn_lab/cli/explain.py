@@ -1,4 +1,4 @@
-"""`explain`: a composition's algorithm on one screen."""
+"""`explain`: a configuration's algorithm on one screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dqn_lab.types import ConfigError
 if TYPE_CHECKING:
     from dqn_lab.explain import Explanation
 
-# each reference's recipe, and what no key of it can make equal: always, and for Atari only
+# each reference's recipe, and the differences that no key can remove: always, and for Atari only
 REFERENCES = {
     "Mnih et al. 2015": (
         "experiment=atari/dqn",
@@ -39,7 +39,7 @@ NARROWEST, WIDEST = 60, 120
 
 
 def main(argv: list[str]) -> int:
-    """Explains a run or a composition; returns the exit code."""
+    """Explains a run or a configuration; returns the exit code."""
     args = _parser().parse_args(argv)
     from dqn_lab.cli import _compose
 
@@ -68,27 +68,27 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab explain",
-        description="Explains a run's or a composition's algorithm: pseudo-code with its own values, formulas, "
+        description="Explains the algorithm of a run or a configuration: pseudo-code with its actual values, formulas, "
         "papers, deviations from Mnih et al. 2015 and from the notebook, parameters, memory and engine.",
     )
     parser.add_argument("what", metavar="RUN | KEY=VALUE", nargs="*", help="a run's directory, or overrides of `train`")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page instead")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page instead")
     parser.add_argument("--config-dir", metavar="DIR", help="a directory with your own options and components")
     add_trust(parser)
     return parser
 
 
 def _is_path(word: str) -> bool:
-    """Returns whether a word is a run's directory, whose name holds overrides of its own, and not an override."""
+    """Returns whether a word is a run's directory, whose name may itself contain `=`, rather than an override."""
     key, equals, _ = word.partition("=")
     return not equals or ("/" in key and not key.startswith("hydra/")) or Path(word).is_dir()
 
 
 def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
-    """Composes what is explained, and the compositions it is compared with."""
+    """Returns a name and the explanation of a run or of overrides, compared with the references."""
     from dqn_lab.build import validate
     from dqn_lab.cli import _compose, _directories
-    from dqn_lab.cli._explain import right_elsewhere
+    from dqn_lab.cli._explain import suggest_elsewhere
     from dqn_lab.cli.evaluate import check_trust
     from dqn_lab.explain import Reference, explain
 
@@ -102,7 +102,7 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     if run is None and others:
         raise ConfigError(f"{others[0]}: must be one run's directory, or overrides of the form key=value")
     if run is not None:
-        if not run.exists() and (meant := right_elsewhere(str(run))):
+        if not run.exists() and (meant := suggest_elsewhere(str(run))):
             raise ConfigError(f"{run}: is not KEY=VALUE; {meant}")
         check_run(run)
         record = read_record(run)

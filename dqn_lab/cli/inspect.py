@@ -11,7 +11,7 @@ from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
 from dqn_lab.cli._text import to_copy
 
-MOST = 8  # policies side by side
+MOST = 8  # policies shown side by side
 
 
 def main(argv: list[str]) -> int:
@@ -45,11 +45,11 @@ def _parser() -> argparse.ArgumentParser:
         help="two dimensions of the observation, by name or number, or all (default: the environment's own)",
     )  # fmt: skip
     parser.add_argument(
-        "--episodes", type=positive, default=10, metavar="N", help="how many greedy episodes (default: 10)"
+        "--episodes", type=positive, default=10, metavar="N", help="number of greedy episodes (default: 10)"
     )
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument("--out", type=Path, metavar="DIR", help="where to write (default: inspect/ in the first RUN)")
-    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument("--open", action="store_true", help="open the page in the browser")
     return parser
 
 
@@ -74,7 +74,7 @@ def _inspect(args: argparse.Namespace) -> Path:
     regions = [insight.find_region(one, played, args.seed or 0) for one, played in zip(experiments, walks, strict=True)]
     ends = [region for region in regions if region is not None]
     region = None
-    if ends:  # one plane for all, so that they can be compared
+    if ends:  # the same plane for all policies, so that they can be compared
         region = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
     labels = differences([policy.config for policy in policies]) if len(runs) > 1 else [f"{args.policy} policy"]
     if len(set(labels)) < len(labels):

@@ -48,16 +48,14 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab play",
-        description="Shows the greedy episodes that `evaluate` plays with a run's policy in a window, one after "
-        "another, until it is closed (or q, or Esc). FrozenLake, CliffWalking and Taxi are drawn in the terminal.",
+        description="Opens a window and shows the greedy episodes that `evaluate` plays with a run's policy, one after "
+        "another, until you close it or press q or Esc. FrozenLake, CliffWalking and Taxi are drawn in the terminal.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, as `train` prints it")
     add_policy(parser)
-    parser.add_argument("--episodes", type=positive, metavar="N", help="how many (default: until closed)")
+    parser.add_argument("--episodes", type=positive, metavar="N", help="number of episodes (default: until closed)")
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
-    parser.add_argument(
-        "--fps", type=positive, metavar="N", help="pictures per second (default: the environment's own)"
-    )
+    parser.add_argument("--fps", type=positive, metavar="N", help="frames per second (default: the environment's own)")
     return parser
 
 
@@ -83,7 +81,7 @@ def _play(args: argparse.Namespace) -> None:
 
 
 def _seeds(args: argparse.Namespace, policy: Policy) -> Iterator[int]:
-    """Returns the seeds of the episodes that `evaluate` plays; without `--episodes` they never end."""
+    """Returns the seeds of the episodes that `evaluate` plays, repeated forever without `--episodes`."""
     from dqn_lab.cli.evaluate import seeds
 
     if args.episodes is not None:
@@ -96,7 +94,7 @@ class Window:
 
     Args:
         title: the window's title.
-        run: named in the error if there is no display.
+        run: the run that the error names if there is no display.
 
     Raises:
         ValueError: there is no display, or pygame is missing.
@@ -117,7 +115,7 @@ class Window:
         except pygame.error:
             none = True
         if none:
-            raise ValueError(f"no display to open a window on; to film it instead: python -m dqn_lab record {run}")
+            raise ValueError(f"no display for a window; to record a video instead: python -m dqn_lab record {run}")
         self.title = title
         self.screen: Any = None
         self.due = time.perf_counter()
@@ -139,10 +137,10 @@ class Window:
         self.rest(self.due - time.perf_counter())
 
     def rest(self, seconds: float) -> None:
-        """Waits, unless the window is closed meanwhile.
+        """Waits, unless the user closes the window.
 
         Raises:
-            Closed: it was closed.
+            Closed: the user closed the window.
         """
         until = time.perf_counter() + seconds
         while True:
@@ -166,7 +164,7 @@ def _in_terminal(args: argparse.Namespace, policy: Policy) -> None:
 
     stage, fps, live = film.open_stage(policy.experiment.make_env, "ansi"), args.fps or TEXT_FPS, sys.stdout.isatty()
     if not live and args.episodes is None:
-        args.episodes = 1  # not endlessly into a file
+        args.episodes = 1  # an endless sequence would fill the file
     for seed in _seeds(args, policy):
         score, lines = 0.0, 0
         for step, moment in enumerate(watch(policy.experiment.agent.greedy, stage, seed)):

@@ -1,4 +1,4 @@
-"""`record`: greedy episodes of a run's policy as a video, several side by side if asked."""
+"""`record`: greedy episodes of a run's policy as a video, optionally several side by side."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from dqn_lab.cli.evaluate import Policy
     from dqn_lab.film import Picture, Shot
 
-MOST = 16  # episodes side by side
+MOST = 16  # episodes shown side by side
 
 
 def main(argv: list[str]) -> int:
-    """Films greedy episodes; returns the exit code."""
+    """Records greedy episodes; returns the exit code."""
     args = _parser().parse_args(argv)
     return carry_out(lambda: _record(args), args.out)
 
@@ -28,37 +28,35 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab record",
-        description="Films the greedy episodes that `evaluate` plays with a run's policy, as an mp4 or a GIF. With "
-        "--grid, several are side by side: of several runs, of one run's policies before, during and after training "
-        "(kept by evaluation.keep_policies=true), or of one policy from several seeds (--episodes).",
+        description="Records the greedy episodes that `evaluate` plays with a run's policy, as an mp4 or a GIF. --grid "
+        "shows several side by side: of several runs, of one run's policies before, during and after training (kept "
+        "by evaluation.keep_policies=true), or of one policy from several seeds (--episodes).",
     )
     parser.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run's directory; several with --grid")
     add_policy(parser)
-    parser.add_argument("--episodes", type=positive, default=1, metavar="N", help="how many (default: 1)")
+    parser.add_argument("--episodes", type=positive, default=1, metavar="N", help="number of episodes (default: 1)")
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument("--grid", action="store_true", help="show episodes side by side")
     parser.add_argument(
-        "--tiles", type=positive, default=3, metavar="N", help="policies of one run in a grid (default: 3)"
+        "--tiles", type=positive, default=3, metavar="N", help="number of policies of one run in a grid (default: 3)"
     )
     parser.add_argument("--gif", action="store_true", help="write a GIF")
-    parser.add_argument(
-        "--fps", type=positive, metavar="N", help="pictures per second (default: the environment's own)"
-    )
-    parser.add_argument("--width", type=positive, metavar="N", help="greatest width of the video, in pixels")
+    parser.add_argument("--fps", type=positive, metavar="N", help="frames per second (default: the environment's own)")
+    parser.add_argument("--width", type=positive, metavar="N", help="maximum width of the video, in pixels")
     parser.add_argument(
         "--out", type=Path, metavar="FILE",
-        help="a new .mp4 or .gif file (default: in RUN/videos/, where an older one is replaced)",
+        help="a new .mp4 or .gif file (default: a file in RUN/videos/, replacing an older one)",
     )  # fmt: skip
     return parser
 
 
 @dataclass(frozen=True)
 class Tile:
-    """An episode to be filmed."""
+    """An episode to record."""
 
     label: str
     policy: Policy
-    number: int = 0  # the episode's, among those that `evaluate` plays
+    number: int = 0  # the episode's index among those that `evaluate` plays
 
 
 def _record(args: argparse.Namespace) -> None:
@@ -70,7 +68,7 @@ def _record(args: argparse.Namespace) -> None:
     runs = find_runs(args.runs, MOST) if args.grid else args.runs
     if not args.grid and len(runs) > 1:
         raise ValueError(f"{len(runs)} runs: --grid shows several side by side")
-    status("playing and filming")
+    status("playing and recording")
     from dqn_lab.video import check_writer, write_video
 
     check_writer(suffix)
@@ -86,11 +84,11 @@ def _record(args: argparse.Namespace) -> None:
     for number, tile in enumerate(tiles):
         end = reached[number]
         print(f"{tile.label or task(tile.policy.config)}: return {end.score:g}, {end.step:,} steps")
-    print(f"video     {out} ({count:,} pictures)")
+    print(f"video     {out} ({count:,} frames)")
 
 
 def _tiles(args: argparse.Namespace, runs: Sequence[Path]) -> list[Tile]:
-    """Chooses what to film: runs, one run's policies, or episodes of one policy."""
+    """Chooses what to record: runs, one run's policies, or episodes of one policy."""
     if len(runs) > 1:
         policies = [open_policy(run, args.policy, args.trust) for run in runs]
         tasks = list(dict.fromkeys(task(policy.config) for policy in policies))
@@ -117,7 +115,7 @@ def _policies(run: Path, number: int, trust: bool) -> list[Tile]:
     names = [name for name in policy_names(run) if name.startswith("step_") and name != f"step_{final.step}"]
     if not names:
         raise ValueError(
-            f"{run}: saved no policies during training; train with evaluation.keep_policies=true, or ask for several "
+            f"{run}: saved no policies during training; train with evaluation.keep_policies=true, or show several "
             "--episodes or runs"
         )
     number = min(number, len(names) + 1, MOST)
@@ -132,7 +130,7 @@ def _policies(run: Path, number: int, trust: bool) -> list[Tile]:
 def _pictures(
     args: argparse.Namespace, tiles: Sequence[Tile], reached: dict[int, Shot]
 ) -> tuple[Iterator[Picture], int]:
-    """Opens the environments; returns the pictures to come, and how many are shown per second."""
+    """Opens the environments; returns an iterator over the frames, and the frames per second."""
     from dqn_lab import film
     from dqn_lab.cli.evaluate import seeds
 

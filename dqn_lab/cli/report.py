@@ -17,18 +17,18 @@ from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import fitting, to_copy
 from dqn_lab.errors import ConfigError
 
-SECONDS, WIDTH = 10, 320  # greatest length, and width in pixels, of a variant's film
+SECONDS, WIDTH = 10, 320  # maximum length, and width in pixels, of a variant's video
 
 
 class RenderingError(ValueError):
-    """Says in one line why a run cannot be filmed."""
+    """Explains in one line why a run cannot be recorded."""
 
 
 def main(argv: list[str]) -> int:
     """Writes the report and prints the answer; returns the exit code."""
     args = _parser().parse_args(argv)
     if not args.paths and not any(Path(variant).is_dir() for variant in args.compare or ()):
-        return fail("PATH: which runs? name a sweep's directory (see --help)")
+        return fail("PATH: missing; name a sweep's directory (see --help)")
     return write(
         *args.paths, out=args.out, show=args.open, metric=args.metric, control=args.control, threshold=args.threshold,
         against=args.against, compare=tuple(args.compare) if args.compare else None,
@@ -68,7 +68,7 @@ def write(
 
 
 def shooter(trust: bool) -> Callable[[Path], bytes]:
-    """Returns a function that films a run: the start of the first episode that `evaluate` plays."""
+    """Returns a function that records the start of the first episode that `evaluate` plays with a run."""
 
     def shoot(run: Path) -> bytes:
         from dqn_lab import film, video
@@ -103,14 +103,14 @@ def _parser() -> argparse.ArgumentParser:
     add("paths", metavar="PATH", nargs="*", type=Path, help="a sweep's directory, or any directory with runs below it")
     add("--out", type=directory, metavar="DIR", help="where to write (default: report/ in the first PATH)")
     add("--metric", metavar="M", help="what to compare (default: the sweep's own, else final_return)")
-    add("--control", metavar="V", help="the variant that others are compared with (default: the sweep's own)")
+    add("--control", metavar="V", help="the variant to compare the others with (default: the sweep's own)")
     add(
         "--threshold",
         type=_finite,
         metavar="X",
-        help="a run succeeds at this return or above (default: the environment's)",
+        help="a run succeeds if its return is at least X (default: the environment's threshold)",
     )
-    add("--compare", nargs=2, metavar=("A", "B"), help="only these two variants, or sweeps of one variant: B against A")
+    add("--compare", nargs=2, metavar=("A", "B"), help="compare B with A only: variants, or sweeps of one variant")
     add(
         "--against",
         type=Path,
@@ -118,8 +118,8 @@ def _parser() -> argparse.ArgumentParser:
         help="compare with stored results: another report's tables/runs.csv",
     )
     add("--videos", action="store_true", help="show an episode of each variant's median run")
-    add("--trust", action="store_true", help="with --videos: import the code outside of dqn_lab that the runs name")
-    add("--open", action="store_true", help="show it in the browser")
+    add("--trust", action="store_true", help="with --videos: allow importing the runs' code from outside dqn_lab")
+    add("--open", action="store_true", help="open the page in the browser")
     return parser
 
 

@@ -32,8 +32,9 @@ def main(argv: list[str]) -> int:
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
     if (args.run / "multirun.yaml").is_file():
-        why = "its jobs are not recorded: it has one variant, or another grid's runs beside it"
-        return fail(f"{args.run}: is a grid, and {why}; resume its runs one by one, and run the others again")
+        why = "it has only one variant, or shares its directory with another grid"
+        hint = "resume its runs one by one, and run the missing jobs again"
+        return fail(f"{args.run}: is a grid without a record of its jobs, because {why}; {hint}")
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._about import command
     from dqn_lab.cli._workplace import as_config_error, log_file, workplace
@@ -63,13 +64,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab resume",
         description="Continues a run where it stopped: the results are the same, byte for byte, as without the "
-        "interruption. A run without a checkpoint begins again. A completed run continues if its budget is raised: "
-        "steps=200_000. In a sweep's or a grid's directory, what is missing is run.",
+        "interruption. A run without a checkpoint starts over. To extend a completed run, raise its budget: "
+        "steps=200_000. For a sweep or a grid, runs the missing jobs.",
     )
-    parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory, or a sweep's or a grid's")
+    parser.add_argument("run", metavar="RUN", type=Path, help="the directory of a run, a sweep or a grid")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE",
-        help="steps, episodes, evaluation.…, checkpoint.…, logger, display, rollout; other keys would change the past",
+        help="steps, episodes, evaluation.…, checkpoint.…, logger, display, rollout; no other key may change",
     )  # fmt: skip
     add_trust(parser)
     return parser
@@ -87,15 +88,15 @@ def imports_of(directory: Path, trust: bool) -> str | None:
 
 
 def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experiment:
-    """Builds a run again as it was started, with the overrides applied.
+    """Rebuilds a run as it was started, with the overrides applied.
 
     Args:
-        directory: the run's.
+        directory: the run's directory.
         overrides: as for `train`, of keys that may change.
-        trust: import the code outside of dqn_lab that the run's configuration names.
+        trust: allow importing code outside dqn_lab that the run's configuration names.
 
     Raises:
-        ValueError: there is no run, nothing to continue from, or the overrides do not fit.
+        ValueError: there is no run, nothing to continue from, or an override is invalid.
     """
     from dqn_lab.cli.evaluate import check_trust
 
@@ -117,18 +118,19 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
         {
             **config,
             "engine": config["engine"] if engine == config["engine"]["name"] else {"name": engine},
-            "env": _as_it_was(config["env"], record["config"]["env"]),
+            "env": _with_saved_implementation(config["env"], record["config"]["env"]),
         }
     )
-    new = [f"{name} has changed since the run began; it goes on with the new code" for name in changed_since(record)]
+    sources = changed_since(record)
+    new = [f"{name} has changed since the run began; the run continues with the new code" for name in sources]
     return dataclasses.replace(experiment, config=config, warnings=[*experiment.warnings, *new])
 
 
 def begin_again(directory: Path) -> list[str]:
-    """Sets a run without a checkpoint aside, to be run again in its directory; returns a line that says so.
+    """Sets aside a run without a checkpoint, so that it can start over in its directory; returns a line that says so.
 
     Raises:
-        ConfigError: its process is still running.
+        ConfigError: the run's process is still running.
     """
     if saved_states(directory):
         return []
@@ -140,11 +142,11 @@ def begin_again(directory: Path) -> list[str]:
     directory.mkdir()
     if (aside / ".hydra").is_dir():
         shutil.copytree(aside / ".hydra", directory / ".hydra")
-    return [f"{directory}: stopped before its first checkpoint, so it begins again; {aside.name} keeps what it had"]
+    return [f"{directory}: stopped before its first checkpoint, so it starts over; {aside.name} holds its old files"]
 
 
-def _as_it_was(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns an environment's configuration for the implementation whose state was saved: the only one there was."""
+def _with_saved_implementation(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns an environment's configuration, with Gymnasium's implementation if the record predates the choice."""
     older = "implementation" in env and "implementation" not in recorded
     return {**env, "implementation": "gymnasium"} if older else env
 
@@ -153,7 +155,7 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     """Applies overrides to a recorded configuration.
 
     Raises:
-        ConfigError: one would change the past.
+        ConfigError: an override would change what the run has already done.
     """
     from dqn_lab.cli import _compose
 
@@ -175,11 +177,11 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
 
 
 def _resume_sweep(args: argparse.Namespace) -> int:
-    """Carries out a sweep's own command in its directory; returns the exit code."""
+    """Repeats a sweep's own command in its directory; returns the exit code."""
     from dqn_lab.cli import sweep
 
     if args.overrides:
-        return fail(f"{' '.join(args.overrides)}: {args.run} is a sweep, which continues without overrides")
+        return fail(f"{' '.join(args.overrides)}: {args.run} is a sweep, which can only be resumed without overrides")
     try:
         found = read_sweep(args.run)
     except (ValueError, OSError) as error:

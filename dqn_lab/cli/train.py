@@ -61,7 +61,7 @@ def main(argv: list[str]) -> int:
 
 
 def _run(args: Namespace) -> int:
-    """Carries out what the flags ask for; returns the exit code."""
+    """Carries out what the flags request; returns the exit code."""
     if args.hydra_help or args.info or args.shell_completion or args.cfg:
         if args.cfg:
             with composer():
@@ -110,7 +110,8 @@ def _run_grid(overrides: list[str]) -> int:
 def job(config: DictConfig) -> float:
     """Runs one job of a grid or a search in the directory that Hydra made for it.
 
-    With `display=auto`, a grid's jobs print nothing: one table shows them all. A search's print a line at their end.
+    With `display=auto`, a grid's jobs print nothing, because one table shows them all. A search's jobs print one line
+    each when they end.
 
     Returns:
         the final policy's mean return, for sweepers that search; NaN if the job failed.
@@ -139,8 +140,8 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
 
     Args:
         experiment: as `prepare` built it.
-        directory: the run's.
-        shows: print what the display asks for, the results and a failure.
+        directory: the run's directory.
+        shows: whether to print the progress, the results and any failure.
 
     Returns:
         the final policy's mean return; NaN if the run failed.
@@ -163,7 +164,7 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
         else:
             error.add_note(to_copy("files", place, stream=sys.stderr))
         raise
-    except (ConfigError, StateError):  # it did not begin
+    except (ConfigError, StateError):  # the run did not start
         raise
     except Exception as error:
         if shows:
@@ -175,7 +176,7 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
 
 
 def where_interrupted(experiment: Experiment, directory: Path) -> tuple[str, bool]:
-    """Says where a run was interrupted; returns also whether it can be continued, because it saves its state."""
+    """Returns a text that says where a run was interrupted, and whether it saves its state and so can continue."""
     progress = experiment.rollout.progress
     with contextlib.suppress(ValueError):
         if read_record(directory)["status"] == "completed":
@@ -184,7 +185,7 @@ def where_interrupted(experiment: Experiment, directory: Path) -> tuple[str, boo
 
 
 def make_directory(path: Path, bump: bool) -> Path:
-    """Makes a run's own directory; with `bump`, a number is added to a name that is taken."""
+    """Creates a run's directory; with `bump`, adds a number to a name that is taken."""
     if not path.name and not path.is_absolute():
         raise ConfigError("hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one")
     for number in range(1, 1_000):

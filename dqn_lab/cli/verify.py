@@ -1,4 +1,4 @@
-"""`verify`: runs a run again and compares its results, byte for byte."""
+"""`verify`: repeats a run and compares its results byte for byte."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TABLES = ("episodes", "evaluations")
 
 @dataclass(frozen=True, repr=False)
 class Verification:
-    """The result of running a run again: true if nothing differs.
+    """The result of repeating a run; true if nothing differs.
 
     Args:
-        summary: says in one line what is the same, or that something differs.
-        differences: one line per difference, then how this machine differs; empty if all is the same.
+        summary: one line that says what is the same, or that something differs.
+        differences: one line per difference, then how this machine differs; empty if nothing differs.
     """
 
     summary: str
@@ -44,7 +44,7 @@ class Verification:
 
 
 def main(argv: list[str]) -> int:
-    """Runs a run again; returns the exit code: 0 equal, 1 different, 2 bad input."""
+    """Repeats a run; returns the exit code: 0 equal, 1 different, 2 bad input."""
     args = _parser().parse_intermixed_args(argv)
     from dqn_lab.cli import _interrupt
     from dqn_lab.cli._workplace import as_config_error
@@ -63,13 +63,13 @@ def main(argv: list[str]) -> int:
 
 
 def verify(run: Path, *, evaluate: bool, trust: bool, display: str) -> Verification:
-    """Runs a run again, and compares its results.
+    """Repeats a run and compares its results.
 
     Args:
         run: the run's directory.
-        evaluate: only play the final policy's episodes again.
-        trust: import the code outside of dqn_lab that the run's configuration names.
-        display: what is shown meanwhile, as in a configuration.
+        evaluate: only replay the final policy's evaluation episodes.
+        trust: allow importing code outside dqn_lab that the run's configuration names.
+        display: how to show progress, as in a configuration.
 
     Raises:
         ConfigError: there is no run, it is not completed, or there is no such display.
@@ -84,38 +84,38 @@ def verify(run: Path, *, evaluate: bool, trust: bool, display: str) -> Verificat
     if not differences:
         return Verification(f"verified: {_score(record) if evaluate else _rows(run)}")
     lines = [*differences, *_circumstances(record)]
-    return Verification("not verified: running it again gave other results", lines)
+    return Verification("not verified: repeating the run gave different results", lines)
 
 
 def _display(overrides: Sequence[str]) -> str:
-    """Returns the display asked for, the only setting that a run may have anew.
+    """Returns the requested display, the only setting that may differ from the run's own.
 
     Raises:
-        ConfigError: another key is given.
+        ConfigError: another key was set.
     """
     for text in overrides:
         if override_key(text) != "display":
-            raise ConfigError(f"{text}: verify repeats a run with its own settings; only display=… can be chosen")
+            raise ConfigError(f"{text}: verify repeats a run with its own settings; only display=… can be set")
     return overrides[-1].partition("=")[2] if overrides else "auto"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab verify",
-        description="Runs a completed run again in a temporary directory, from the configuration in its run.json, and "
-        "compares episodes.csv and evaluations.csv byte for byte. Changes nothing.",
+        description="Repeats a completed run in a temporary directory, from the configuration in its run.json, and "
+        "compares episodes.csv and evaluations.csv byte for byte. Does not change the run.",
     )
     parser.add_argument("run", metavar="RUN", type=Path, help="a run's directory")
-    parser.add_argument("overrides", metavar="display=…", nargs="*", help="what is shown meanwhile, as for `train`")
+    parser.add_argument("overrides", metavar="display=…", nargs="*", help="how to show progress, as for `train`")
     parser.add_argument(
-        "--evaluate", action="store_true", help="only play the final policy's episodes again, and compare the score"
+        "--evaluate", action="store_true", help="only replay the final policy's evaluation, and compare the score"
     )
     add_trust(parser)
     return parser
 
 
 def _tables(run: Path, record: dict[str, Any], trust: bool, display: str) -> Iterator[str]:
-    """Trains once more, and yields a line for each table that differs."""
+    """Trains again, and yields a line for each table that differs."""
     from dqn_lab.build import build, validate
     from dqn_lab.cli._display import make_display
     from dqn_lab.cli._jobs import carry_out
@@ -148,7 +148,7 @@ def _difference(recorded: Path, again: Path) -> Iterator[str]:
     for number, (old, new) in enumerate(itertools.zip_longest(*tables)):
         if old is None or new is None:
             there, here = (len(table) - 1 for table in tables)
-            yield f"{recorded.name}: {there} rows are recorded, now there are {here}; the others are equal"
+            yield f"{recorded.name}: {there} rows recorded, {here} now; the rows that both have are equal"
             return
         if old != new:
             cells = zip(header, old, new, strict=False)
@@ -159,7 +159,7 @@ def _difference(recorded: Path, again: Path) -> Iterator[str]:
 
 
 def _scores(run: Path, record: dict[str, Any], trust: bool) -> Iterator[str]:
-    """Plays the final policy's episodes once more, and yields a line if the score differs."""
+    """Replays the final policy's evaluation episodes, and yields a line if the score differs."""
     from dqn_lab.cli.evaluate import load_policy
     from dqn_lab.evaluate import evaluate, summarize
 
@@ -195,7 +195,7 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
         if versions.get(name) != now:
             yield f"{name} was {versions.get(name)}, is {now} here"
     if record.get("host") != here["host"]:
-        yield f"the run was made on {record.get('host')}, this is {here['host']}"
+        yield f"the run was made on {record.get('host')}, but this machine is {here['host']}"
     if (record.get("git") or {}) != (here["git"] or {}):
         yield f"the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
     if "engine here" in record:
@@ -208,12 +208,12 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
 
 
 def _why_it_may_differ(record: dict[str, Any]) -> str:
-    """Says what makes a resumed run different from the same run without a stop: a lacking state, or another budget."""
+    """Returns why a resumed run may differ from an uninterrupted one: state that was not saved, or another budget."""
     if known := [line for line in record.get("warnings") or () if UNSAVED in line]:
         return f", and {known[0]}"
     saved = {group: record["config"][group] for group in ("env", "exploration", "buffer")}
     if outside := sorted(outside_names(saved)):
-        return f": a `state_dict` of {', '.join(outside)} may lack something that changes during a run"
+        return f": a `state_dict` of {', '.join(outside)} may omit something that changes during a run"
     return ", maybe with another budget or other evaluations"
 
 

@@ -1,4 +1,4 @@
-"""`warm`: compiles the kernels beforehand."""
+"""`warm`: compiles the kernels in advance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EACH = (
 )  # fmt: skip
 TABULAR = ("network=table", "engine=torch", "rollout=python")
 NOISY = ("network.noisy=true", "exploration=none")
-COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between them
+COMPOSITIONS: dict[str, tuple[str, ...]] = {  # together they need every kernel
     "the default": (),
     "n-step returns, Boltzmann exploration, Polyak averaging": (
         "buffer.n_step=3", "exploration=boltzmann", "target=polyak",
@@ -38,14 +38,14 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {  # that need every kernel between t
 
 
 def main(argv: list[str]) -> int:
-    """Compiles what is not on disk yet, with a line for each composition; returns the exit code."""
-    description = "Compiles all kernels of the fused engine and the compiled rollout, and keeps them on disk."
+    """Compiles whatever is not on disk yet, and prints a line for each composition; returns the exit code."""
+    description = "Compiles all kernels of the fused engine and the compiled rollout, and caches them on disk."
     Parser(prog="python -m dqn_lab warm", description=description).parse_args(argv)
     from dqn_lab import _numba  # numba is imported when there is something to compile
 
     directory = _numba.cache_directory()
     if directory is None:
-        return fail("there is no place to keep compiled kernels; NUMBA_CACHE_DIR can name one", code=1)
+        return fail("found no directory to keep compiled kernels in; set NUMBA_CACHE_DIR to one", code=1)
     logging.getLogger("dqn_lab").setLevel(logging.ERROR)
     print(to_copy("kernels", str(directory)))
     for number, (name, overrides) in enumerate(COMPOSITIONS.items(), 1):

@@ -100,9 +100,9 @@ TABLES = {
     "has the column step twice": write(b"step,episode,return_mean,step\n1,0,2,3\n"),
     "is not UTF-8": write(b"step,episode,return_mean,\xff\n1,0,2,3\n"),
     "is not a regular file": lambda path: replace(path, os.mkfifo),
-    "the column step holds something other than a number of steps": write(b"step,episode,return_mean\ninf,0,2\n"),
-    "the column return_mean holds something other than numbers": write(b"step,episode,return_mean\n1,0,x\n"),
-    "a row is torn": write(b"step,episode,return_mean\n1,0\n"),
+    "the column step contains something other than a number of steps": write(b"step,episode,return_mean\ninf,0,2\n"),
+    "the column return_mean contains something other than numbers": write(b"step,episode,return_mean\n1,0,x\n"),
+    "a row is malformed": write(b"step,episode,return_mean\n1,0\n"),
 }
 
 

@@ -61,11 +61,11 @@ def test_integers_stay_integers_if_some_are_missing(make_run, tmp_path):
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is empty so far"),
+        ("", "is still empty"),
         ("step,episode,return_mean\n", "has no row yet"),
         ("step,episode\n1,2\n", "lacks the column return_mean"),
-        ("step,episode,return_mean\n1,2,3\n1,2\n4,5,6\n", "a row is torn"),
-        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean holds something other than numbers"),
+        ("step,episode,return_mean\n1,2,3\n1,2\n4,5,6\n", "a row is malformed"),
+        ("step,episode,return_mean\n1,2,3\n4,5,x6\n", "the column return_mean contains something other than numbers"),
         (None, "has no evaluations.csv"),
     ],
 )

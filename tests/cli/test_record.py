@@ -190,7 +190,7 @@ def test_play_without_a_display_names_record(cli, monkeypatch):
     monkeypatch.setattr("sys.platform", "linux")
     outcome = cli("play", "run")
     assert outcome.code == 2
-    assert outcome.err == ("error: no display to open a window on; to film it instead: python -m dqn_lab record run\n")
+    assert outcome.err == ("error: no display for a window; to record a video instead: python -m dqn_lab record run\n")
 
 
 def test_play_draws_toy_text_as_text(cli):

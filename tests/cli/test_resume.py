@@ -296,7 +296,7 @@ def test_a_run_that_died_before_its_first_checkpoint_begins_again(train, cli, st
     outcome = cli("resume", "run")
     assert outcome.code == 0, outcome.err
     assert outcome.err == (
-        "warning: run: stopped before its first checkpoint, so it begins again; run.attempt1 keeps what it had\n"
+        "warning: run: stopped before its first checkpoint, so it starts over; run.attempt1 holds its old files\n"
     )
     assert results("run") == results("whole")
     assert read_record(Path("run"))["command"] == command
@@ -353,11 +353,11 @@ def test_a_verified_run_is_equal_or_says_where_it_differs(train, cli):
     Path("run/run.json").write_text(json.dumps({**record, "versions": {**record["versions"], "torch": "1.0"}}))
     outcome = cli("verify", "run")
     assert outcome.code == 1
-    assert "not verified: running it again gave other results\n" in outcome.out
+    assert "not verified: repeating the run gave different results\n" in outcome.out
     assert f"  episodes.csv: differs from row 3 on: return was 999.0, is {float(lines[3].split(',')[2])}" in outcome.out
     assert "  torch was 1.0, is " in outcome.out
     path.write_text("\n".join([*lines[:3], ""]))
-    assert f"episodes.csv: 2 rows are recorded, now there are {len(lines) - 1}" in cli("verify", "run").out
+    assert f"episodes.csv: 2 rows recorded, {len(lines) - 1} now" in cli("verify", "run").out
 
 
 def test_the_final_policy_alone_can_be_verified(train, cli):
@@ -379,9 +379,7 @@ def test_verify_shows_what_is_asked_for_and_takes_no_other_setting(train, cli):
     assert len(cli("verify", "run", "display=lines").out.splitlines()) > 1
     outcome = cli("verify", "run", "steps=9")
     assert outcome.code == 2
-    assert outcome.problems == [
-        "error: steps=9: verify repeats a run with its own settings; only display=… can be chosen"
-    ]
+    assert outcome.problems == ["error: steps=9: verify repeats a run with its own settings; only display=… can be set"]
     for words in ([], ["--evaluate"]):
         problem = "error: display=loud: no such choice; choices: auto, bar, lines, notebook, none"
         assert cli("verify", "run", *words, "display=loud").problems == [problem]

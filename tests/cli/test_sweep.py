@@ -96,9 +96,9 @@ def test_a_question_without_control_and_seeds_says_what_it_takes(ask, home, monk
     monkeypatch.setattr(run, "launch", lambda config, plan, jobs, directory: {})
     text = FILE.replace("control: {control}\n", "").replace("seeds: {seeds}\n", "")
     out = ask(text=text).out
-    assert out.startswith("60 of 60 jobs to run (the question names no seeds: 1000 to 1029)")
+    assert out.startswith("60 of 60 jobs to run (default seeds: 1000 to 1029)")
     assert read(home)["control"] == "a"
-    assert "names no seeds" not in ask("seed=1,2", "--dir=other", text=text).out
+    assert "default seeds" not in ask("seed=1,2", "--dir=other", text=text).out
 
 
 def test_a_report_can_follow_at_once(ask, home):
@@ -306,7 +306,7 @@ MISTAKES = [
     ((), {"control": "c"}, "works.yaml: control=c: no such variant; choices: a, b"),
     ((), {"variants": "{10: []}"}, "works.yaml: variants.10: a label is text; put it in quotes: '10'"),
     ((), {"variants": "{a: target.interval=3}"}, "works.yaml: variants.a=target.interval=3: must be"),
-    ((), {"variants": "{}"}, "works.yaml: nothing: one of variants, grid and search must be given"),
+    ((), {"variants": "{}"}, "works.yaml: nothing: exactly one of variants, grid and search must be given"),
     ((), {"text": FILE + "contrl: x\n"}, "works.yaml: contrl=x: no such key; did you mean control?"),
     ((), {"text": "# no\nbase: []\nvariants: {{a: []}}\ncontrol: a\n"}, "works.yaml: question: must be given"),
     ((), {"text": "question: [\n"}, "works.yaml: not valid yaml: "),
@@ -319,7 +319,7 @@ MISTAKES = [
     ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
      "search.params: network=mlp42: no such option; did you mean mlp64?"),
     (("network.hidden=[8,8]",), {"variants": "{a: [network=mlp24], b: [network=mlp64]}"},
-     "variants 'a' and 'b' are the same runs: what they set is the default, or is set for every run: net"),
+     "variants 'a' and 'b' are the same runs: they set only defaults, or what is set for every run: net"),
     pytest.param(("hydra/launcher=slurm",), {}, 'hydra/launcher=slurm: needs an extra: pip install "dqn-lab[submitit]"',
                  marks=pytest.mark.skipif(find_spec("submitit") is not None, reason="the extra is installed")),
     pytest.param(("hydra/launcher=ray_local",), {},

@@ -204,7 +204,7 @@ def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
     assert material.question == "What do value and network.hidden change, alone and together?"
     cli("train", "-m", "value=huber", "seed=2,3", "hydra.sweep.dir=grid", *quick)
     assert len(load_configs("grid")) == 10
-    assert cli("resume", "grid").err.startswith("error: grid: is a grid, and its jobs are not recorded: ")
+    assert cli("resume", "grid").err.startswith("error: grid: is a grid without a record of its jobs, ")
 
 
 def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tmp_path, monkeypatch):
@@ -443,7 +443,7 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
 def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     slow = cli("train", *words, "experiment=q_learning_cartpole", "steps=200")
-    fused = "fused, which is many times as fast for small networks, does not run network=table, only mlp"
+    fused = "fused, which is many times faster for small networks, does not run network=table, only mlp"
     said = f"engine=torch, because {fused}\n"
     assert slow.out.startswith(said)
     assert "because fused, " not in cli("train", *words).out

@@ -432,7 +432,8 @@ def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     assert "mine has changed" not in page
     (run,) = (tmp_path / "outputs" / "sweeps").glob("ask*/buffer=mine,seed=0-*")
     resumed = dqn_lab("resume", run, "episodes=8", "--trust", cwd=tmp_path)
-    assert "helping has changed since the run began; it goes on with the new code" in " ".join(resumed.stderr.split())
+    said = " ".join(resumed.stderr.split())
+    assert "helping has changed since the run began; the run continues with the new code" in said
     assert resumed.returncode == 0, resumed.stderr
 
 

@@ -1,7 +1,7 @@
-"""Figures over a whole axis: learning curves, distributions, and how soon a threshold is reached.
+"""Figures of curves: learning curves, distributions, and how soon a threshold is reached.
 
-Figures compute nothing: means, intervals and decisions come from the statistics. No information is in a colour alone: a
-label or a position repeats it.
+Figures compute nothing: means, intervals and decisions come from the statistics. No information is conveyed by colour
+alone: a label or a position repeats it.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ from dqn_lab.analysis.figures.text import SIZE, fit, inches, spread, tell_apart,
 
 Draw = Callable[[Axes, pd.DataFrame, Look, bool], None]
 MAX_LINES = 2  # with more variants, each gets a small plot: three overlapping bands turn brown
-TITLE = 8  # points, of a small plot's name
-TITLE_LINES = 4  # that it may take
-MAX_POINTS = 200  # of a line
-BESIDE = 2.5  # inches, of a name beside the end of its line
-LEFT, RIGHT, GAP = 0.45, 0.18, 0.3  # inches, of small plots
+TITLE = 8  # points: the size of a small plot's title
+TITLE_LINES = 4  # the most lines in such a title
+MAX_POINTS = 200  # per line
+BESIDE = 2.5  # inches for a name next to the end of its line
+LEFT, RIGHT, GAP = 0.45, 0.18, 0.3  # inches: the margins of small plots, and the gap between them
 
 
 class Threshold(NamedTuple):
-    """A return from which on a run succeeds, and what to call it."""
+    """The return at which a run succeeds, and its label."""
 
     value: float
     label: str
@@ -53,14 +53,14 @@ def learning_curves(
     control: str | None,
     threshold: Threshold | None = None,
 ) -> Figure:
-    """Draws each variant's mean over steps with its band: in one plot, or in a plot each for more than two variants.
+    """Draws each variant's mean over steps with its band: in one plot, or with more than two variants in one plot each.
 
     Args:
         curves: `variant, step, mean, low, high`.
-        looks: each variant's, in the order to draw.
-        layout: the figure's.
-        metric: names the vertical axis.
-        control: drawn behind every other variant if each has a plot of its own.
+        looks: each variant's look, in the order to draw.
+        layout: the figure's layout.
+        metric: the label of the vertical axis.
+        control: the variant to draw behind every other one if each has its own plot.
         threshold: drawn as a line; None for no line.
 
     Returns:
@@ -94,7 +94,7 @@ def learning_curves(
 def _together(
     curves: pd.DataFrame, names: Sequence[str], looks: Looks, layout: Layout, metric: str
 ) -> tuple[Figure, Axes]:
-    """Draws curves in one plot, with room for their names."""
+    """Draws all curves in one plot, with room for their names."""
     beside = not layout.narrow and len(names) > 1
     right = 0.18 + min(max(inches(name, bold=True) for name in names), BESIDE) if beside else 0.15
     rows = 0 if beside or len(names) == 1 else legend_rows(names, layout)
@@ -122,7 +122,7 @@ def _curve(axes: Axes, curve: pd.DataFrame, look: Look, faint: bool = False) -> 
 
 
 def _from_zero(axes: Axes) -> None:
-    """Starts the axis at 0 if that takes little room."""
+    """Starts the axis at 0 if that needs little room."""
     low, high = axes.get_ylim()
     if 0 < low < high / 2:
         axes.set_ylim(0, high)
@@ -139,14 +139,14 @@ def _draw_threshold(axes: Axes, threshold: Threshold, named: bool = True) -> Non
 
 
 def _set_steps(axes: Axes, last: float, number: int) -> None:
-    axes.set_xlim(0, 1.015 * last)  # so that the edge does not cut the last point
+    axes.set_xlim(0, 1.015 * last)  # so that the edge does not cut off the last point
     axes.set_xticks([step for step in round_ticks(number).tick_values(0, last) if step <= last])
     axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
     axes.grid(axis="x", visible=False)
 
 
 def _thousands(step: float, _: int | None = None) -> str:
-    """Writes 50,000 as 50k."""
+    """Formats 50,000 as 50k."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if step >= size:
             return f"{step / size:g}{letter}"
@@ -187,7 +187,7 @@ def _small_multiples(
 
 
 def _grid(number: int, layout: Layout, columns: int, title_lines: int) -> tuple[Figure, list[Axes]]:
-    """Makes small plots that share both axes, each row of them under titles of so many lines."""
+    """Returns small plots that share both axes, with `title_lines` lines of title above each row."""
     rows = -(-number // columns)
     plot, title, ticks = 1.05 if layout.narrow or columns > 3 else 1.4, 0.14 + 0.13 * title_lines, 0.25
     height = rows * (title + plot) + (rows - 1) * ticks + 0.5
@@ -206,10 +206,10 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
 
     Args:
         bands: `variant, score, fraction, low, high`, scores ascending.
-        looks: each variant's.
-        layout: the figure's.
-        label: the horizontal axis's.
-        control: drawn behind every other variant if each has a plot of its own.
+        looks: each variant's look.
+        layout: the figure's layout.
+        label: the label of the horizontal axis.
+        control: the variant to draw behind every other one if each has its own plot.
 
     Returns:
         the figure.
@@ -226,9 +226,9 @@ def reached(bands: pd.DataFrame, looks: Looks, layout: Layout, *, control: str |
 
     Args:
         bands: `variant, step, fraction, low, high`, steps ascending.
-        looks: each variant's.
-        layout: the figure's.
-        control: drawn behind every other variant if each has a plot of its own.
+        looks: each variant's look.
+        layout: the figure's layout.
+        control: the variant to draw behind every other one if each has its own plot.
 
     Returns:
         the figure.
@@ -272,7 +272,7 @@ def _stairs(
 
 
 def _extend(band: pd.DataFrame, first: float, last: float) -> pd.DataFrame:
-    """Extends a staircase at 100 % to the edge of the axes, because it stays there."""
+    """Extends a staircase that is at 100 % to the edge of the axes, because it stays there."""
     ends = band.iloc[[0, -1]].assign(at=[first, last])
     keep = (ends["fraction"] == 1) & (ends["at"] != band["at"].iloc[[0, -1]])
     return pd.concat([ends[:1][keep[:1]], band, ends[1:][keep[1:]]])

@@ -1,4 +1,4 @@
-"""Figures of how a result depends on one key or two."""
+"""Figures of how a result depends on one or two keys."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str, t
     """Draws the mean, its interval and the 10th percentile over the values of one key.
 
     Args:
-        table: the key, `mean, mean_low, mean_high, p10`, a row per value, in order.
-        layout: the figure's.
-        key: its name.
-        metric: names the vertical axis.
-        tenth: whether the 10th percentile is drawn.
+        table: the key, `mean, mean_low, mean_high, p10`, one row per value, in order.
+        layout: the figure's layout.
+        key: the key's name.
+        metric: the label of the vertical axis.
+        tenth: whether to draw the 10th percentile.
 
     Returns:
         the figure.
@@ -43,14 +43,14 @@ def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str, t
 
 
 def interaction(table: pd.DataFrame, looks: Looks, layout: Layout, *, keys: tuple[str, str], metric: str) -> Figure:
-    """Draws the mean over one key's values, a line for each of the other's: parallel lines do not interact.
+    """Draws the mean over one key's values, with a line per value of the other key; parallel lines mean no interaction.
 
     Args:
         table: `first, second, mean, mean_low, mean_high`.
-        looks: one for each value of the second key, as text, in order.
-        layout: the figure's.
-        keys: their names.
-        metric: names the vertical axis.
+        looks: one look for each value of the second key, as text, in order.
+        layout: the figure's layout.
+        keys: the names of both keys.
+        metric: the label of the vertical axis.
 
     Returns:
         the figure.
@@ -78,8 +78,8 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> F
 
     Args:
         table: `first, second, mean`.
-        layout: the figure's.
-        keys: their names.
+        layout: the figure's layout.
+        keys: the names of both keys.
 
     Returns:
         the figure.
@@ -104,7 +104,7 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> F
 
 
 def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
-    """Returns where a key's values go on the axis: by logarithm, by size, or one after another."""
+    """Returns the positions of a key's values on the axis: on a log scale, on a linear scale, or evenly spaced."""
     axes.set_xlabel(key, loc="right")
     axes.grid(axis="x", visible=False)
     numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
@@ -120,7 +120,7 @@ def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
 
 
 def place(value: object) -> tuple[bool, float, str]:
-    """Returns the order of a key's value: numbers by size, even if they are text, before words."""
+    """Returns a sort key for a key's value: numbers by size, even if they are text, before words."""
     try:
         return False, float(str(value)), ""
     except ValueError:
@@ -128,5 +128,5 @@ def place(value: object) -> tuple[bool, float, str]:
 
 
 def name(value: Any) -> str:
-    """Writes a configuration's value as the command line takes it."""
+    """Formats a configuration's value as the command line accepts it."""
     return "null" if pd.isna(value) else str(value).lower() if isinstance(value, bool) else str(value)

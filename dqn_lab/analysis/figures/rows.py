@@ -1,4 +1,4 @@
-"""Figures with a row per variant: differences, shares, and every run's result."""
+"""Figures with one row per variant: differences, shares, and every run's result."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from matplotlib.figure import Figure
 from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, in_percent, round_ticks
 from dqn_lab.analysis.figures.text import fit, inches, tell_apart, wrap
 
-MAX_DOTS = 1_000  # in a figure
+MAX_DOTS = 1_000  # per figure
 BESIDE = 2.3  # inches: longer names go above their rows
-NAME_LINES = 3  # that a name above its row may take
-LINE = 0.15  # inches, of a line of a name
-CROWD = 40  # runs of a variant, from which on dots are smaller
-SWARM = 0.4  # inches across a row, for all of its dots
+NAME_LINES = 3  # the most lines of a name above its row
+LINE = 0.15  # inches: the height of a line of a name
+CROWD = 40  # with this many runs of a variant, dots are smaller
+SWARM = 0.4  # inches across a row for all of its dots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
-    """The axes of the rows, and what stands where: names above their rows or beside them, as they are written.
+    """The axes of the rows, and the place and text of each row's name: above the row or beside it.
 
     Args:
-        height: a row's, in inches.
+        height: a row's height in inches.
         name_at: inches from a row's line to the name above it.
-        names: what to write for each variant.
+        names: the text to write for each variant.
     """
 
     axes: Axes
@@ -40,7 +40,7 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A variant's value and interval, NaN if it has none; a hollow point is an undecided difference."""
+    """A variant's value and interval, NaN if there is no interval; a hollow point marks an undecided difference."""
 
     variant: str
     value: float
@@ -56,10 +56,10 @@ def intervals(
     """Draws a point and its interval for each variant, with the numbers as text.
 
     Args:
-        rows: in the order to draw.
-        looks: each variant's.
-        layout: the figure's.
-        label: the axis's.
+        rows: the estimates in the order to draw.
+        looks: each variant's look.
+        layout: the figure's layout.
+        label: the axis label.
         zero: the label of the line at 0; None for no line.
         share: whether the values are shares of 1.
 
@@ -80,7 +80,7 @@ def intervals(
     if zero:
         low, high = axes.get_xlim()
         axes.set_xlim(min(low, -0.02 * (high - low)), max(high, 0.02 * (high - low)))
-        if drawn.above:  # beside the bars only, so that no name lies on the line
+        if drawn.above:  # only next to the bars, so that the line crosses no name
             places = np.arange(len(rows))
             axes.vlines([0] * len(rows), places - 0.1 / drawn.height, places + 0.17 / drawn.height, color=INK, lw=1)
         else:
@@ -106,11 +106,12 @@ def outcomes(
     """Draws every run's final result as a dot, in a row per variant, with the mean and its interval below the dots.
 
     Args:
-        runs: each variant's results; at most `MAX_DOTS` in all are drawn, at even ranks from the least to the greatest.
-        means: the variants', in the order to draw.
-        looks: each variant's.
-        layout: the figure's.
-        label: the axis's.
+        runs: each variant's results; at most `MAX_DOTS` in all are drawn, evenly spaced by rank from the smallest to
+            the largest.
+        means: the variants' means, in the order to draw.
+        looks: each variant's look.
+        layout: the figure's layout.
+        label: the axis label.
 
     Returns:
         the figure.
@@ -146,14 +147,14 @@ def _fix_limits(axes: Axes, values: npt.NDArray[np.float64]) -> float:
 
 
 def _swarm(places: npt.NDArray[np.float64], size: float) -> npt.NDArray[np.float64]:
-    """Moves dots off their line so that none hides another, as long as they have room.
+    """Moves dots off their line so that none hides another, as far as there is room.
 
     Args:
-        places: where the dots are on the line, ascending.
-        size: a dot's, in the same unit.
+        places: the positions of the dots on the line, ascending.
+        size: a dot's size, in the same unit.
 
     Returns:
-        the offsets: 0 if there is room on the line, else one size up, down, two sizes up, …
+        the offsets: 0 if there is room on the line, else one size up, one down, two up, …
     """
     ends: list[float] = []  # where the last dot of each lane ends
     lanes = np.zeros(len(places))
@@ -171,14 +172,14 @@ def _figure_of(axes: Axes) -> Figure:
 
 
 def _rows(rows: Sequence[Estimate], layout: Layout, *, down: float, name_at: float, beside: float, top: float) -> _Rows:
-    """Makes axes with room for names beside the rows, or above them if they are too long.
+    """Returns axes with room for names beside the rows, or above them if they are too long.
 
     Args:
-        rows: in the order to draw.
-        layout: the figure's.
-        down: inches below the last row's line, if names go above.
+        rows: the estimates in the order to draw.
+        layout: the figure's layout.
+        down: inches below the last row's line, if names go above the rows.
         name_at: inches from a row's line to the name above it.
-        beside: inches of a row with its name beside it.
+        beside: the height in inches of a row with its name beside it.
         top: inches above the first row.
     """
     longest, words = (max(inches(text, bold) for text in texts) for texts, bold in

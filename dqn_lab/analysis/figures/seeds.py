@@ -1,4 +1,4 @@
-"""Every seed's curve, small."""
+"""A small curve for every seed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from dqn_lab.analysis.curves import Curve, each_run
 from dqn_lab.analysis.figures.style import GRID, SOFT, Layout, Looks, even_places
 from dqn_lab.analysis.figures.text import tell_apart, wrap
 
-POINTS = 90  # of a curve, per inch
-MAX_CURVES = 200  # of all variants together
-LEAST, MOST = 0.44, 0.9  # inches, of a curve and its seed's number
-LINE = 0.15  # inches, of a line of a variant's name
+POINTS = 90  # per inch of a curve
+MAX_CURVES = 200  # in all variants together
+LEAST, MOST = 0.44, 0.9  # inches: limits of the height of a curve with its seed
+LINE = 0.15  # inches: the height of a line of a variant's name
 
 
 @dataclass(frozen=True)
 class SeedCurve:
-    """A run's curve, and what to call it."""
+    """A run's curve, and its label."""
 
     seed: str
     curve: Curve
@@ -36,12 +36,12 @@ def collect(
 
     Args:
         evaluations: `run, variant, seed, step, return_mean`.
-        scores: a row per run, with the metric.
+        scores: one row per run, with the metric.
         metric: the score to order by.
         variants: the variants, in the order to draw.
 
     Returns:
-        each variant's curves; at most `MAX_CURVES` in all, at even ranks from the best to the worst.
+        each variant's curves; at most `MAX_CURVES` in all, evenly spaced by rank from the best to the worst.
     """
     about, curves = each_run(evaluations[["run", "variant", "seed", "step", "return_mean"]], "return_mean")
     score = dict(zip(zip(scores["run"], scores["variant"].astype(str), strict=True), scores[metric], strict=True))
@@ -64,11 +64,11 @@ def seeds(
     """Draws a small curve for every run, all on the same scale, in a block per variant.
 
     Args:
-        curves: each variant's, in the order to draw.
-        looks: each variant's.
-        layout: the figure's.
+        curves: each variant's curves, in the order to draw.
+        looks: each variant's look.
+        layout: the figure's layout.
         low: the value at the bottom of each small plot.
-        high: the value at its top.
+        high: the value at the top of each small plot.
 
     Returns:
         the figure.

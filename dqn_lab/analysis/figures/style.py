@@ -1,4 +1,4 @@
-"""The look of figures, and their rendering as SVG and PNG: the same data give the same bytes."""
+"""The look of figures, and their rendering as SVG and PNG; the same data produce the same bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from dqn_lab.analysis.figures.text import SIZE, lacking, quiet, set_fonts, shorten, tell_apart, width
 
-# name: (on white paper, on dark paper); the page refers to them by name, files have the first
+# name: (on a light background, on a dark one); the page refers to them by name, files use the first
 COLOURS = {
     "paper": ("#ffffff", "#15181c"),
     "ink": ("#1b1f24", "#e9ebee"),
@@ -102,12 +102,12 @@ def looks(variants: Sequence[str], control: str | None) -> dict[str, Look]:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A figure's files, and the SVG that goes into a page in the page's own colours and font.
+    """A figure's files, and the SVG to embed in a page, with the page's colours and font.
 
     Args:
-        svg: the wide figure's file.
-        png: the same; None if no installed font has all of its characters.
-        inline: both layouts.
+        svg: the wide figure as SVG.
+        png: the wide figure as PNG; None if no installed font has all of its characters.
+        inline: both layouts, to embed.
         missing: the characters that no installed font has.
     """
 
@@ -121,8 +121,8 @@ def render(draw: Draw, name: str) -> Rendered:
     """Draws a figure in both layouts.
 
     Args:
-        draw: makes the figure in a layout.
-        name: makes the ids inside the SVG unique on the page.
+        draw: draws the figure in a layout.
+        name: a prefix that makes the ids inside the SVG unique on the page.
 
     Returns:
         the wide figure's files, and both layouts for the page.
@@ -182,7 +182,7 @@ def _inline(svg: str) -> str:
 
 
 def canvas(layout: Layout, height: float, **margins: float) -> tuple[Figure, Axes]:
-    """Makes a figure with one pair of axes, its margins given in inches."""
+    """Returns a figure with one pair of axes and margins in inches."""
     figure = Figure(figsize=(layout.width, height))
     sides = {"left": 0.45, "right": 0.15, "top": 0.3, "bottom": 0.45, **margins}
     axes = figure.add_axes(
@@ -203,7 +203,7 @@ def even_places(number: int, most: int) -> list[int]:
 
 
 def in_percent() -> PercentFormatter:
-    """Returns a formatter of shares of 1, written as in the page's text."""
+    """Returns a formatter that writes shares of 1 as the page's text does."""
     return PercentFormatter(1, symbol="\u00a0%")
 
 
@@ -213,7 +213,7 @@ def round_ticks(number: int) -> MaxNLocator:
 
 
 def legend_rows(names: Sequence[str], layout: Layout) -> int:
-    """Counts the lines of text a legend of these names takes."""
+    """Returns how many lines of text a legend of these names needs."""
     return -(-len(names) // _columns(names, layout))
 
 
@@ -223,7 +223,7 @@ def _columns(names: Sequence[str], layout: Layout) -> int:
 
 
 def legend_width(layout: Layout) -> int:
-    """Returns the columns that a legend has room for."""
+    """Returns how many columns of text fit into a legend."""
     return int((layout.width - 1.1) / 0.072)
 
 

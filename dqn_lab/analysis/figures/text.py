@@ -1,4 +1,4 @@
-"""Labels in figures: their width, how they are cut and kept apart, and which installed font has their characters."""
+"""Labels in figures: measures, shortens and separates them, and finds installed fonts that have their characters."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
 
-USUAL = "DejaVu Sans"  # comes with matplotlib; wider than most, so that what fits in it fits in a browser's font
+USUAL = "DejaVu Sans"  # comes with matplotlib; wider than most fonts, so that a text that fits also fits in a browser
 SIZE = 9  # points
 PART = re.compile(r"(?<=[=/])(?=[^\s=/])|(?<=,)(?=[A-Za-z])|(?<=[a-z][._])(?=[a-z])")  # where a name may break
 INVISIBLE = ("Cc", "Cf", "Mn", "Zs")  # categories whose characters need no glyph
 
 
 def width(label: str) -> int:
-    """Counts the columns a label takes: two for a Hangul syllable or an ideograph, none for a combining character."""
+    """Returns a label's width in columns: two for a Hangul syllable or an ideograph, none for a combining character."""
     return sum(_columns(sign) for sign in label)
 
 
@@ -41,7 +41,7 @@ def inches(label: str, bold: bool = False) -> float:
 
 
 def fit(label: str, room: float) -> str:
-    """Shortens a bold label to some inches."""
+    """Shortens a bold label to at most `room` inches."""
     columns = width(label)
     while columns > 1 and inches(shorten(label, columns), bold=True) > room:
         columns -= 1
@@ -62,7 +62,7 @@ def shorten(label: str, columns: int) -> str:
 
 
 def wrap(label: str, room: float, lines: int) -> str:
-    """Breaks a bold label into at most `lines` lines of some inches, and shortens what does not fit.
+    """Breaks a bold label into at most `lines` lines of at most `room` inches, and shortens the rest.
 
     It breaks between words, and within a name that is too long for a line.
     """
@@ -79,15 +79,15 @@ def wrap(label: str, room: float, lines: int) -> str:
 
 
 def tell_apart(labels: Iterable[str], cut: Callable[[str], str]) -> dict[str, str]:
-    """Cuts labels to the room they have so that no two become the same text.
+    """Shortens labels so that no two become the same text.
 
     Args:
-        labels: different from one another.
-        cut: shortens one at its end.
+        labels: the labels, all different.
+        cut: shortens a label at its end.
 
     Returns:
-        what to write for each label. If two would look alike, what all begin with is left out; if they still do, each
-        is numbered.
+        the text to write for each label. If two would look alike, their common beginning is left out; if they still
+        do, each is numbered.
     """
     labels = list(dict.fromkeys(labels))
     same = next((place for place, signs in enumerate(zip(*labels, strict=False)) if len(set(signs)) > 1), 0)
@@ -101,21 +101,21 @@ def tell_apart(labels: Iterable[str], cut: Callable[[str], str]) -> dict[str, st
 
 
 def spread(places: Mapping[str, float], gap: float, low: float, high: float) -> dict[str, float]:
-    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, in the same order.
+    """Moves points on a line apart as little as possible, to at least `gap` between neighbours, keeping their order.
 
     Args:
-        places: where each one would be.
-        gap: the least distance between neighbours.
+        places: the position that each point should have.
+        gap: the smallest distance between neighbours.
         low: the lower limit.
         high: the upper limit, if there is room.
 
     Returns:
-        where each one goes.
+        the new position of each point.
     """
     names = sorted(places, key=lambda name: places[name])
     found = np.array([places[name] for name in names])
     offsets = gap * np.arange(len(names))
-    blocks: list[list[float]] = []  # isotonic regression of what is left once the gaps are taken out: [mean, size]
+    blocks: list[list[float]] = []  # isotonic regression of the positions minus the gaps: [mean, size]
     for value in found - offsets:
         blocks.append([value, 1])
         while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
@@ -151,7 +151,7 @@ def _usual(bold: bool = False) -> str:
 
 @lru_cache(maxsize=10_000)
 def _has(path: str, sign: str) -> bool:
-    if unicodedata.category(sign) == "Co":  # of private use: what a font draws for it is not what is meant
+    if unicodedata.category(sign) == "Co":  # private use: a font may draw anything for it
         return False
     return get_font(path).get_char_index(ord(sign)) != 0
 
@@ -178,15 +178,15 @@ def _families(signs: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
 def _readable(path: str, sign: str) -> bool:
     try:
         return _has(path, sign)
-    except (OSError, RuntimeError):  # a damaged font, or one of a kind that matplotlib cannot read
+    except (OSError, RuntimeError):  # a damaged font, or a format that matplotlib cannot read
         return False
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Ignores warnings of missing glyphs: an SVG holds text, and `set_fonts` returns what a PNG would lack.
+    """Ignores warnings about missing glyphs: an SVG contains text, and `set_fonts` returns what a PNG would lack.
 
-    Also those of fonts that have no bold face, for which the next one is taken.
+    Also ignores warnings about fonts without a bold face, for which matplotlib takes the next face.
     """
     log = logging.getLogger("matplotlib.font_manager")
     level = log.level

@@ -1,1 +1,1 @@
-"""A page that shows what a policy has learned: its data, its figures, and how it is written."""
+"""A page that shows what a policy has learned: its data, its figures, and the code that writes it."""

@@ -25,7 +25,7 @@ def colours(count: int) -> list[str]:
 
 
 def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
-    """Draws each action's Q-value along an episode, and the discounted return that actually followed."""
+    """Draws each action's Q-value along an episode, and the discounted return that followed."""
     walk, names = insight.walk, insight.action_names
     lines = ["followed", *names] + (["… and the last Q beyond the cut"] if walk.truncated else [])
     rows = _legend_rows(lines, layout)
@@ -48,12 +48,12 @@ def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
 
 
 def number_hidden(values: NDArray[np.float64], action: int, height: float) -> int:
-    """Returns how many earlier actions' lines one action would hide, because they are nearly equal most of the time.
+    """Returns how many earlier actions' lines one action would hide, because they nearly coincide most of the time.
 
     Args:
         values: Q-values, [T, A].
         action: the action.
-        height: of the axes, in units of return; a hundredth is about a line's width.
+        height: the height of the axes in units of return; a hundredth of it is about a line's width.
     """
     gaps = np.abs(values[:, :action] - values[:, [action]])  # [T, action]
     return int((np.median(gaps, axis=0) < height / 100).sum())
@@ -155,7 +155,7 @@ def chart(insight: Insight, charts: Sequence[Chart], layout: Layout) -> Figure:
 
 
 def _mark(axes: Axes, place: tuple[float, float], name: str, size: float) -> None:
-    """Draws an arrow for an action that is a direction, and the first letter of any other."""
+    """Draws an arrow if the action is a direction, else its first letter."""
     x, y = place
     if name not in _ARROWS:
         axes.text(x, y, name[:1].upper(), ha="center", va="center", fontsize=8, fontweight="bold", color="#b3450a")

@@ -1,4 +1,4 @@
-"""What a policy has learned, as arrays: computed where the networks are, drawn without them."""
+"""Arrays that describe what a policy has learned, so that figures can be drawn without its networks."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class Walk:
     """One greedy episode of T steps.
 
     Args:
-        seed: the episode's.
+        seed: the episode's seed.
         obs: flattened, [T + 1, D].
         q_values: [T + 1, A].
         actions: [T].
-        rewards: as they are learned from, [T].
+        rewards: as the agent learns from them, [T].
         discount: γ.
-        clipped: the greatest size of a learned reward, if larger ones are clipped to it; None if none are.
-        truncated: whether the time limit ended it, so that rewards beyond the end are missing.
+        clipped: the bound to which rewards are clipped in learning; None if they are not clipped.
+        truncated: whether the time limit ended the episode, so that rewards beyond its end are missing.
     """
 
     seed: int
@@ -56,13 +56,13 @@ class Walk:
 
 @dataclass(frozen=True, kw_only=True)
 class Plane:
-    """Q-values over two dimensions of the state, the others held.
+    """Q-values over two dimensions of the state, with the others held fixed.
 
     Args:
         dimensions: two indices, the horizontal one first.
-        x, y: where, [N] and [M].
+        x, y: the coordinates, [N] and [M].
         q_values: [M, N, A].
-        held: the state that gives the other dimensions' values, [D].
+        held: the state that supplies the other dimensions' values, [D].
     """
 
     dimensions: tuple[int, int]
@@ -86,10 +86,10 @@ class Chart:
     """A map of states, as the environment draws it, with each state's place, greedy action and value.
 
     Args:
-        title: which states.
+        title: which states the map shows.
         picture: [H, W, 3].
-        places: centres in pixels, [S, 2].
-        actions: greedy, [S]; −1 where all are worth the same.
+        places: the states' centres in pixels, [S, 2].
+        actions: greedy, [S]; −1 where all actions have the same value.
         values: max Q, [S].
     """
 
@@ -105,7 +105,7 @@ class States:
     """All states of an environment.
 
     Args:
-        names: of each state's numbers, [D].
+        names: the names of each state's numbers, [D].
         states: [S, D].
         q_values: [S, A].
     """
@@ -122,7 +122,7 @@ class Features:
     values: Array
 
     def effective_rank(self, rest: float = 0.01) -> int:
-        """Returns the least number of singular values whose sum is at least 1 − `rest` of the total.
+        """Returns the smallest number of singular values whose sum is at least 1 − `rest` of the total.
 
         Kumar, Agarwal, Ghosh, Levine 2021, "Implicit Under-Parameterization Inhibits Data-Efficient Deep Reinforcement
         Learning", https://arxiv.org/abs/2010.14498.
@@ -144,7 +144,7 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True)
 class Insight:
-    """Everything that a page shows of one policy."""
+    """Everything that a page shows about one policy."""
 
     label: str
     task: str
@@ -153,8 +153,8 @@ class Insight:
     dimensions: Sequence[str]
     action_names: Sequence[str]
     walk: Walk
-    returns: Array  # of the greedy episodes
-    counts: Array  # of each action in them, [A]
+    returns: Array  # the greedy episodes' returns
+    counts: Array  # how often each action is taken in them, [A]
     planes: Sequence[Plane] = field(default=())
     distributions: Sequence[Distribution] = field(default=())
     charts: Sequence[Chart] = field(default=())

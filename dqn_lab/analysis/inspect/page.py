@@ -1,4 +1,4 @@
-"""The page: its figures, its table and its sentences, written whole or not at all."""
+"""The page: its figures, its table and its sentences, written completely or not at all."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ class Block:
 
 
 def write_inspection(insights: Sequence[Insight], out: Path, command: str) -> Path:
-    """Writes `index.html`, `figures/` and `tables/`, whole or not at all.
+    """Writes `index.html`, `figures/` and `tables/`, completely or not at all.
 
     Args:
-        insights: one policy's, or those of several policies of one task.
+        insights: the insights into one policy, or into several policies of one task.
         out: the directory; an earlier page there is replaced.
-        command: makes the page again.
+        command: the command that makes the page again.
 
     Returns:
-        the page.
+        the page's path.
 
     Raises:
-        AnalysisError: `out` holds other things.
-        OSError: it cannot be written; an earlier page is still there.
+        AnalysisError: `out` contains something else.
+        OSError: the page cannot be written; an earlier page is kept.
     """
     if out.exists() and not _is_ours(out):
         raise AnalysisError(f"{out}: exists already and is not an inspection; choose another directory with --out")
@@ -155,7 +155,7 @@ def _listing(insight: Insight) -> tuple[list[str], list[tuple[list[str], int]]] 
 
 
 def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
-    """Yields every figure that the policies have data for; pictures of one figure have the same scale."""
+    """Yields every figure that the policies have data for; all pictures of one figure share a scale."""
     walks = [insight.walk for insight in insights]
     drawn = [part[:-1].ravel() for walk in walks for part in (walk.q_values, walk.followed, walk.completed)]
     every = np.concatenate(drawn)
@@ -164,7 +164,7 @@ def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
     yield _block(
         insights, "q_values", "Q-values along an episode",
         "Each action's Q-value in the states of one greedy episode, and the discounted return that followed. A line "
-        "that nearly equals another one is dashed.",
+        "that nearly coincides with another one is dashed.",
         lambda one, layout: figures.q_values(one, layout, limits),
     )  # fmt: skip
     for number, first in enumerate(insights[0].planes):

@@ -14,7 +14,7 @@ from dqn_lab.analysis.sentence import quoted
 
 
 def answer_of(found: Evidence) -> str:
-    """Returns the comparison's answer; if there is none, what is known of the only variant, or why there is none."""
+    """Returns the comparison's answer; if there is none, a description of the only variant, or the reason."""
     metric = found.material.metric
     if found.compared is not None:
         return answer(found.compared)

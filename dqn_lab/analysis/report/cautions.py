@@ -1,4 +1,4 @@
-"""What a reader must be warned of before believing a number."""
+"""Caveats: what readers must know before they trust a number."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ BUILDS = {
 
 def of_page(material: Material) -> Iterator[str]:
     """Yields the caveats of the whole page: what is missing, left out, or mixed."""
-    said, unfinished = progress(material)
+    status, unfinished = progress(material)
     if unfinished:
         yield (
-            f"{said}. Only completed runs count, so means, intervals and verdicts may still change. If runs fail "
+            f"{status}. Only completed runs count, so means, intervals and verdicts may still change. If runs fail "
             "because they learn badly, their variant looks better than it is."
         )
     if material.skipped:
@@ -72,7 +72,7 @@ def of_section(found: Evidence) -> Iterator[str]:
 
 
 def _of_seeds(found: Evidence) -> Iterator[str]:
-    """Yields what this many seeds may have missed, and whether the intervals allow for it."""
+    """Yields which outcomes this many seeds may have missed, and whether the intervals allow for them."""
     if not len(found.summary):
         return
     seeds = int(found.summary["seeds"].min())
@@ -80,7 +80,7 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
         yield "One seed says little: another may do much better or worse. Train several, such as seed='range(10)'."
         return
     rate = percent(unseen_rate(seeds))
-    missed = f"with a probability of 5 %, {count_seeds(seeds)} show no case of an outcome that {rate} of all runs have"
+    missed = f"there is a 5 % chance that {count_seeds(seeds)} all miss an outcome that {rate} of runs have"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
     if seeds < FEW:
         allowed = (
@@ -88,7 +88,7 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
             if known
             else "The intervals of the means do not allow for such unseen outcomes"
         )
-        yield f"Few seeds: {missed}. {allowed}; a verdict is given only if they could not cancel the difference."
+        yield f"Few seeds: {missed}. {allowed}; there is a verdict only if they could not cancel the difference."
     elif not known and found.material.metric.is_return:
         yield (
             "The bounds of the return are not all known, so the intervals of the means do not allow for unseen "
@@ -96,13 +96,13 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
         )
     if not known and found.material.metric.is_return:
         yield (
-            "Set env.return_bounds=[low,high], the least and the greatest possible return: then the intervals allow "
+            "Set env.return_bounds=[low,high], the smallest and the largest possible return: then the intervals allow "
             "for rare failures, and verdicts need fewer seeds."
         )
 
 
 def _planned(found: Evidence) -> list[str]:
-    """Lists the variants that should be here, including those without a run so far."""
+    """Lists the variants that this section should have, including those without a run so far."""
     material = found.material
     if material.narrowed or len(material.tasks) > 1 or len(material.sweeps) != 1:
         planned = list(found.looks)
@@ -117,7 +117,7 @@ def _of_comparison(found: Evidence) -> Iterator[str]:
     if metric.is_return and len(steps) > 1 and steps.max() > 1.02 * steps.min():
         yield (
             f"The variants did not take the same number of steps (on average {steps.min():,.0f} to "
-            f"{steps.max():,.0f}), so their final results come after unequal experience. The learning curves compare "
+            f"{steps.max():,.0f}), so their final results rest on unequal experience. The learning curves compare "
             "them at equal steps."
         )
     if metric.name == "best_return":

@@ -1,4 +1,4 @@
-"""The films of a report: each variant's median run, named as such."""
+"""The videos of a report: one of each variant's median run."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import number
 
-Shoot = Callable[[Path], bytes]  # films the final policy of a run's directory: an mp4
+Shoot = Callable[[Path], bytes]  # records the final policy of a run's directory; returns an mp4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """A short film of one run.
+    """A short video of one run.
 
     Args:
-        variant: the variant it stands for.
-        caption: which run it is, and why that one.
-        source: the film as a `data:` address.
+        variant: the variant that it represents.
+        caption: which run it shows, and why that one.
+        source: the video as a `data:` URL.
     """
 
     variant: str
@@ -29,15 +29,15 @@ class Clip:
 
 
 def make_clips(material: Material, task: str, shoot: Shoot) -> Iterator[Clip]:
-    """Films the median run of each variant; the lower one of two in the middle.
+    """Records the median run of each variant; of two in the middle, the lower one.
 
     Args:
         material: the runs.
         task: the environment.
-        shoot: films a run.
+        shoot: records a run.
 
     Raises:
-        ValueError: a run cannot be filmed.
+        ValueError: a run cannot be recorded.
     """
     metric = material.metric
     done = material.runs[(material.runs["task"] == task) & (material.runs["status"] == "completed")]

@@ -1,4 +1,4 @@
-"""Which figures show how a result depends on one key or two."""
+"""Chooses figures that show how a result depends on one or two keys."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dqn_lab.analysis.report.plan import Plan
 
 
 def dependence(found: Evidence) -> Iterator[Plan]:
-    """Shows how the result depends on what varies: one numeric key, or any two keys."""
+    """Yields figures of how the result depends on the swept keys: one numeric key, or any two keys."""
     own = found.counted[~found.counted["is_reference"].astype(bool)]
     swept = [key for key in found.material.swept if key in own and own[key].nunique(dropna=False) > 1]
     metric = found.material.metric
@@ -36,14 +36,14 @@ def dependence(found: Evidence) -> Iterator[Plan]:
 
 def _sensitivity(found: Evidence, table: pd.DataFrame, key: str) -> Plan:
     metric = found.material.metric
-    said = "; ".join(f"{row[key]:g}: {number(row['mean'])}" for row in table.to_dict("records"))
+    described = "; ".join(f"{row[key]:g}: {number(row['mean'])}" for row in table.to_dict("records"))
     enough = found.most_seeds >= ENOUGH
-    tenth = ", and the 10th percentile: one run in ten lies below" if enough else ""
+    tenth = ", and the 10th percentile, below which one run in ten lies" if enough else ""
     return Plan(
         name="sensitivity",
         title=f"Sensitivity to {key}",
         caption=f"Mean {metric.title} with its 95 % interval{tenth}.",
-        alt=f"Mean {metric.title} by {key}: {said}.",
+        alt=f"Mean {metric.title} by {key}: {described}.",
         draw=lambda layout: keys.sensitivity(table, layout, key=key, metric=metric.title, tenth=enough),
         data=table,
     )
@@ -53,20 +53,20 @@ def _interaction(found: Evidence, table: pd.DataFrame, names: tuple[str, str]) -
     metric = found.material.metric
     cells = table.rename(columns={names[0]: "first", names[1]: "second"})
     values = [keys.name(value) for value in dict.fromkeys(cells["second"])]
-    said = "; ".join(f"{row['first']}, {row['second']}: {number(row['mean'])}" for row in cells.to_dict("records"))
+    described = "; ".join(f"{row['first']}, {row['second']}: {number(row['mean'])}" for row in cells.to_dict("records"))
     yield Plan(
         name="interaction",
         title=f"{names[0]} and {names[1]} together",
         caption=f"Mean {metric.title} with its 95 % interval. Where the lines are parallel, one key does not change "
         "the effect of the other.",
-        alt=f"Mean {metric.title} by {names[0]} and {names[1]}: {said}.",
+        alt=f"Mean {metric.title} by {names[0]} and {names[1]}: {described}.",
         draw=lambda layout: keys.interaction(cells, looks(values, None), layout, keys=names, metric=metric.title),
         data=table,
     )
     yield Plan(
         name="heat_map",
         title=f"Mean {metric.title} of each pair",
-        caption="The same means as numbers; a stronger colour is a larger mean.",
-        alt="The same numbers as in the figure before, as a grid.",
+        caption="The same means as numbers; a stronger colour marks a larger mean.",
+        alt="The same numbers as in the previous figure, as a grid.",
         draw=lambda layout: keys.heat_map(cells, layout, keys=names),
     )

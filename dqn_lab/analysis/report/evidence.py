@@ -1,4 +1,4 @@
-"""One environment's numbers, from which its figures, tables and sentences are made."""
+"""One environment's numbers, the source of its figures, tables and sentences."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ class Evidence:
     """One environment's numbers.
 
     Args:
-        material: the report's.
+        material: the whole report's material.
         task: the environment.
-        scores: a row per run, the metric empty unless the run is completed.
+        scores: one row per run; the metric is missing unless the run is completed.
         counted: the rows that have a score.
-        evaluations: those of this environment's runs, finished or not.
+        evaluations: the evaluations of this environment's runs, finished or not.
         summary: one row per variant, as `summarize` returns it; empty if no run has a score.
         compared: the variants against the control, as `compare` returns it; None if there is nothing to compare.
-        control: the variant compared with, if it is there.
-        control_reason: why this one.
-        threshold: a run succeeds at this score or above; None if there is none.
-        bounds: the metric's, infinite if unknown; None if both are.
-        looks: each variant's, in order.
+        control: the variant that the others are compared with, if it has runs here.
+        control_reason: why this variant is the control.
+        threshold: a run succeeds at this score or above; None if no threshold is known.
+        bounds: the metric's bounds, infinite if unknown; None if both are unknown.
+        looks: each variant's look, in order.
         shown: the variants in the figures: all, or if there are many, the control and those with the best means.
     """
 
@@ -54,7 +54,7 @@ class Evidence:
 
     @property
     def most_seeds(self) -> int:
-        """The most runs with a score that a variant has."""
+        """The largest number of runs with a score in any variant."""
         return int(self.summary["seeds"].max()) if len(self.summary) else 0
 
 
@@ -83,7 +83,7 @@ def examine(material: Material, task: str) -> Evidence:
 
 
 def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool) -> list[str]:
-    """Picks the variants for the figures, which have room for `MAX_SHOWN`, in their order."""
+    """Picks at most `MAX_SHOWN` variants for the figures, in their original order."""
     if len(variants) <= MAX_SHOWN:
         return variants
     means = summary.set_index(summary["variant"].astype(str))["mean"] if len(summary) else pd.Series(dtype=float)
@@ -93,7 +93,7 @@ def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwar
 
 
 def _control(material: Material, variants: list[str]) -> tuple[str | None, str]:
-    """Returns one environment's control and the reason; never another control than the declared one."""
+    """Returns one environment's control and the reason for it; a declared control is never replaced by another."""
     if material.control in variants:
         return material.control, material.control_reason
     if (own := declared_here(material.sweeps, variants)) is not None:
@@ -122,7 +122,7 @@ def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd
 
 
 def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:
-    """Compares the variants with at least two results: one has no spread to judge by."""
+    """Compares the variants that have at least two results, because a single result has no spread."""
     kept = _with_results(scores[~scores["is_reference"] | (scores["variant"] == control)], metric, 2)
     variants = kept["variant"].cat.categories
     if control is None or control not in variants or len(variants) < 2:
@@ -131,7 +131,7 @@ def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: M
 
 
 def _threshold(material: Material, task: str) -> float | None:
-    """Returns the score from which on a run succeeds: the one asked for, else the one that solves the task."""
+    """Returns the score at which a run succeeds: the requested one, else the one that solves the task."""
     if material.threshold is not None or not material.metric.solves:
         return material.threshold
     found = find_task(task)

@@ -1,4 +1,4 @@
-"""What a report is made of: runs, their variants in order, the question, and the control."""
+"""Gathers a report's material: the runs, their variants in order, the question, and the control."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class Material:
     """Everything that a report loads, before it computes anything.
 
     Args:
-        name: the sweep's name, or the sweeps'.
+        name: the name of the sweep or sweeps.
         question: the question in words.
-        metric: the one compared.
+        metric: the metric to compare.
         control: the variant that the others are compared with.
-        control_reason: why that one.
-        scores: a row per run, including the reference's; `task` says which environment.
-        evaluations: a row per greedy evaluation, `task` and `variant` as in `scores`; None if there are none.
+        control_reason: why that variant is the control.
+        scores: one row per run, including the reference's; `task` names the environment.
+        evaluations: one row per greedy evaluation, `task` and `variant` as in `scores`; None if there are none.
         swept: the keys that differ.
         sweeps: each sweep's record.
         skipped: the runs left out, and why.
-        threshold: the one asked for, if any.
-        narrowed: whether only two of the variants were asked for.
-        telling_keys: the settings in which the runs are of different tasks.
+        threshold: the requested threshold, if any.
+        narrowed: whether only two of the variants were requested.
+        telling_keys: the settings in which the runs' tasks differ.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Material:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """The runs that lie under the paths: all but the reference's."""
+        """The runs under the paths: all except those of the reference."""
         return self.scores[~self.scores["is_reference"]]
 
     @property
@@ -75,10 +75,10 @@ class Material:
 
 
 def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Material:
-    """Loads what the paths hold, with the variants and the order that the report shows.
+    """Loads the runs under the paths, with the variants in the order that the report shows.
 
     Raises:
-        AnalysisError: no runs, no such metric, variant or reference.
+        AnalysisError: there are no runs, or there is no such metric, variant or reference.
     """
     paths = list(paths) + [name for name in options.compare or () if Path(name).is_dir()]
     found = find_runs(paths)
@@ -98,7 +98,7 @@ def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Materia
     if options.against:
         scores = _with_reference(scores, read_reference(options.against, metric.name))
     if options.compare:
-        scores = _only(scores, options.compare)
+        scores = _select_two(scores, options.compare)
         kept = set(zip(scores["run"], scores["variant"], strict=True))
         if evaluations is not None:
             pairs = zip(evaluations["run"], evaluations["variant"], strict=True)
@@ -139,7 +139,7 @@ def _visible(sweep: Sweep) -> Sweep:
 
 
 def _without_tasks(sweep: Sweep) -> Sweep:
-    """Labels variants as the sections of a report on several tasks do."""
+    """Removes the task from a sweep's labels, as the sections of a report on several tasks do."""
     return replace(
         sweep,
         control=None if sweep.control is None else _without_task(sweep.control),
@@ -160,7 +160,7 @@ def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     """Labels variants without their task, which has its own section, and with their sweep if two would clash."""
     labels = scores["variant"].astype(str)
     if set(labels) == set(scores["sweep"].astype(str)) and len(set(labels)) == 1:  # named after its directory
-        return [_typed(scores) or label for label in labels]
+        return [_typed_overrides(scores) or label for label in labels]
     if scores["task"].nunique() > 1:
         labels = labels.map(lambda label: _without_task(str(label)))
     seen = pd.DataFrame({"label": labels, "task": scores["task"], "sweep": scores["sweep"]}).drop_duplicates()
@@ -169,19 +169,19 @@ def _labels(scores: pd.DataFrame, swept: Sequence[str]) -> list[str]:
     return list(labels)
 
 
-def _typed(scores: pd.DataFrame) -> str | None:
-    """Returns what the only variant's runs were started with; None if that is unknown or differs."""
+def _typed_overrides(scores: pd.DataFrame) -> str | None:
+    """Returns the overrides that the only variant's runs were started with; None if they are unknown or differ."""
     commands = set(scores["command"]) if "command" in scores else set()
     if len(commands) != 1 or not isinstance(command := commands.pop(), str):
         return None
     try:
         words = [word for word in shlex.split(command) if "=" in word and override_key(word) not in UNINTERESTING]
-    except ValueError:  # no shell's command
+    except ValueError:  # not a shell command
         return None
-    said = [word for word in words if not override_key(word).startswith(("hydra", "evaluation.", "checkpoint."))]
-    if any(SEVERAL.search(word) for word in said):
+    shown = [word for word in words if not override_key(word).startswith(("hydra", "evaluation.", "checkpoint."))]
+    if any(SEVERAL.search(word) for word in shown):
         return None
-    return ", ".join(said) or "default"
+    return ", ".join(shown) or "default"
 
 
 def _without_task(label: str) -> str:
@@ -190,7 +190,7 @@ def _without_task(label: str) -> str:
 
 
 def _order(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str]) -> list[str]:
-    """Orders variants as their sweep does; those of no sweep by the values of the swept keys, numbers by size."""
+    """Orders variants as their sweep does, or without a sweep by the values of the swept keys, numbers by size."""
     firsts = scores.drop_duplicates("variant")
     declared = [label for sweep in sweeps for label in sweep.variants]
     places = {label: place for place, label in reversed(list(enumerate(declared)))}
@@ -209,7 +209,7 @@ def _sortable(value: Any) -> tuple[int, float, str]:
 
 
 def _relabelled(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence[str]) -> pd.DataFrame:
-    """Gives evaluations the labels of the scores; both list a run's variants in the same order."""
+    """Relabels evaluations as the scores are labelled; both list a run's variants in the same order."""
     shown = scores[["run", "variant"]].astype(str)
     shown["place"] = shown.groupby("run").cumcount()
     found = evaluations.astype({"run": str, "task": str})
@@ -246,7 +246,7 @@ def _with_reference(scores: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFra
     return both
 
 
-def _only(scores: pd.DataFrame, wanted: tuple[str, str]) -> pd.DataFrame:
+def _select_two(scores: pd.DataFrame, wanted: tuple[str, str]) -> pd.DataFrame:
     names = [find_variant(scores, word) for word in wanted]
     if names[0] == names[1]:
         raise AnalysisError(f"--compare {wanted[0]} {wanted[1]}: the same variant twice")

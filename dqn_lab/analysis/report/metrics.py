@@ -1,4 +1,4 @@
-"""What a report can compare, and how numbers are written."""
+"""The metrics that a report can compare, and how numbers are formatted."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def find_metric(name: str, scores: pd.DataFrame) -> Metric:
 
 
 def count_seeds(count: int) -> str:
-    """Writes a number of seeds."""
+    """Returns `1 seed` or `30 seeds`."""
     return "1 seed" if count == 1 else f"{count:,} seeds"
 
 
 def number(value: float, signed: bool = False, largest: float = 0.0) -> str:
-    """Writes a number for people: about four digits, a real minus sign.
+    """Formats a number for readers: about four digits, and a real minus sign.
 
     Args:
         value: the number.
         signed: write a plus sign too.
-        largest: if larger than the value, its number of decimals is used, as for both ends of an interval.
+        largest: a larger number beside it, such as the other end of an interval, that sets the decimals.
     """
     if math.isnan(value):
         return "–"
@@ -76,10 +76,10 @@ def number(value: float, signed: bool = False, largest: float = 0.0) -> str:
 
 
 def plain(value: float) -> str:
-    """Writes a number that a person has chosen, such as a threshold, as it is."""
+    """Formats a number that the user has chosen, such as a threshold, without rounding it further."""
     return f"{value:g}".replace("-", "−")
 
 
 def percent(value: float) -> str:
-    """Writes a share of 1 as a percentage."""
+    """Formats a share of 1 as a percentage."""
     return "–" if math.isnan(value) else f"{100 * value:.0f} %"

@@ -1,4 +1,4 @@
-"""Makes text from outside harmless: labels, questions and values may contain anything."""
+"""Makes untrusted text harmless: labels, questions and values may contain anything."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ import pandas as pd
 
 # control characters, line separators, marks that reorder text, halves of surrogate pairs, and what XML does not allow
 CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\ufff9-\uffff]")
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")  # a spreadsheet treats a cell that begins so as a formula
+FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "'",
+)  # a spreadsheet treats a cell that starts with one of these as a formula
 
 
 def visible(text: str) -> str:
-    """Writes control characters as their codes: SVG allows none, and some reorder or break lines."""
+    """Replaces control characters by their codes, because SVG allows none, and some reorder or break lines."""
     return CONTROLS.sub(lambda sign: sign[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 

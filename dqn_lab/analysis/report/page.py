@@ -1,4 +1,4 @@
-"""The page: HTML made from sections; a browser fetches nothing else."""
+"""The page: one self-contained HTML file made from sections."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from dqn_lab.analysis.report.sections import Section
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[=/]|^\W?--\w|\w[._]\w")  # an override, a path, an option, a key
-MOST_ROWS = 500  # of a table, and of the list of what was left out
+MOST_ROWS = 500  # in a table, and in the list of what was left out
 
 
 @dataclass(frozen=True, kw_only=True)
 class Page:
-    """What stands on the page around the sections.
+    """The sections, and what the page shows around them.
 
     Args:
-        name: the sweep's.
+        name: the sweep's name.
         question: the headline.
-        progress: how many of its runs are completed.
-        unfinished: whether some are missing.
+        progress: how many runs are completed.
+        unfinished: whether some runs are missing.
         cautions: the caveats on the data.
         sections: one for each environment.
         variants: each variant's overrides, or the keys that tell it apart.
-        commands: those that made the runs.
-        versions: those of the software that made them.
+        commands: the commands that made the runs.
+        versions: the versions of the software that made the runs.
         shared: the configuration that all runs share.
         skipped: runs left out, and why.
     """
@@ -52,7 +52,7 @@ class Page:
 
 
 def write_page(page: Page) -> str:
-    """Fills the template in."""
+    """Renders the template."""
     loader = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
         finalize=lambda value: visible(value) if type(value) is str else value,
@@ -69,14 +69,14 @@ def _theme(which: int) -> str:
 
 
 def slug(text: str) -> str:
-    """Makes a name that is safe in a file name, an id and an address."""
+    """Returns a name that is safe in a file name, an id and a URL."""
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-") or "section"
 
 
 def _wrap(text: str) -> Markup:
-    """Breaks lines between words, and a long name between its parts only if it does not fit in a line of its own.
+    """Lets lines break between words, and within a long name only if it does not fit on a line of its own.
 
-    What is copied from the page has no character more. A number and its % stay together.
+    Text copied from the page contains no extra characters. A number and its % stay together.
     """
     text = visible(text).replace(" %", "\u00a0%").replace("p, Holm", "p,\u00a0Holm")
     return Markup("").join(_word(word) if NAME.search(word) else word for word in re.split(r"(\s+)", text))

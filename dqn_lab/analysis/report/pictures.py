@@ -1,4 +1,4 @@
-"""Which figures an environment's numbers allow, and each figure's text."""
+"""Chooses the figures that an environment's numbers allow, and writes each figure's text."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import find_task
 
-LEAST_SHARE = 0.25  # of the height of the learning curves' figure, kept if the threshold is drawn
+LEAST_SHARE = 0.25  # of the figure's height that the learning curves must keep if the threshold is drawn
 
 
 def draw_all(found: Evidence) -> list[Picture]:
-    """Draws every figure for which there are numbers."""
+    """Draws every figure that the numbers allow."""
     plans = [*learning_curve_plans(found), *_differences(found), *_outcomes(found), *_distribution(found),
              *_successes(found), *_reached(found), *dependence(found), *_seeds(found)]  # fmt: skip
     if len(found.scores) == 1:  # a single run has only its curve
@@ -32,22 +32,22 @@ def draw_all(found: Evidence) -> list[Picture]:
     prefix = "".join(letter if letter.isalnum() else "-" for letter in found.task)
     drawn = do_all([partial(render, plan.draw, f"{prefix}-{plan.name}") for plan in plans])
     return [
-        Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_only(found, plan)}", alt=plan.alt,
+        Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_left_out(found, plan)}", alt=plan.alt,
                 data=plan.data, rendered=rendered)
         for plan, rendered in zip(plans, drawn, strict=True)
     ]  # fmt: skip
 
 
-def _only(found: Evidence, plan: Plan) -> str:
-    """Says which variants a figure leaves out."""
+def _left_out(found: Evidence, plan: Plan) -> str:
+    """Returns a sentence on which variants a figure leaves out; empty if none."""
     if len(found.shown) == len(found.looks) or plan.name in ("sensitivity", "interaction", "heat_map"):
         return ""
     number_of = len(found.looks)
-    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables have all."
+    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables list all."
 
 
 def _finished(found: Evidence) -> pd.DataFrame:
-    """The evaluations of completed runs; a run that stopped early would leave the mean at its best or its worst."""
+    """Returns the evaluations of completed runs; a run that stopped early would bias the mean from there on."""
     done = set(found.scores.loc[found.scores["status"] == "completed", "run"])
     return found.evaluations[found.evaluations["run"].isin(done)] if len(found.evaluations) else found.evaluations
 
@@ -88,9 +88,9 @@ def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
 
 
 def _solved(found: Evidence, data: pd.DataFrame) -> curves.Threshold | None:
-    """Returns the return at which the task counts as solved, or the one asked for.
+    """Returns the return at which the task counts as solved, or the requested threshold.
 
-    None if the curves lie so far from it that they would take too little of the figure's height.
+    Returns None if the curves lie so far from it that drawing it would leave them too little of the figure's height.
     """
     asked, task = found.material.threshold, find_task(found.task)
     if asked is not None and found.material.metric.is_return:
@@ -120,7 +120,9 @@ def _differences(found: Evidence) -> Iterator[Plan]:
     if not estimates:
         return
     control, number_of = quoted(found.control), len(found.compared)
-    said = "; ".join(f"{quoted(row.variant)} {row.text} ({number(row.low)} to {number(row.high)})" for row in estimates)
+    described = "; ".join(
+        f"{quoted(row.variant)} {row.text} ({number(row.low)} to {number(row.high)})" for row in estimates
+    )
     good = "right of the line is better" if metric.higher_is_better else "left of the line is better"
     corrected = f", corrected for {number_of} comparisons" if number_of > 1 else ""
     yield Plan(
@@ -128,7 +130,7 @@ def _differences(found: Evidence) -> Iterator[Plan]:
         title=f"Difference from {control}",
         caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow "
         "point marks an undecided difference.",
-        alt=f"Differences of mean {metric.title} from {control}: {said}.",
+        alt=f"Differences of mean {metric.title} from {control}: {described}.",
         draw=lambda layout: rows.intervals(
             estimates, found.shown, layout, label=f"difference of the mean {metric.title}", zero=str(found.control)
         ),
@@ -146,21 +148,21 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
         return
     groups = found.counted.groupby(found.counted["variant"].astype(str))[metric.name]
     results = {str(name): values.to_list() for name, values in groups}
-    said = "; ".join(
+    described = "; ".join(
         f"{quoted(row.variant)} mean {number(row.value)}, {len(results[row.variant])} runs" for row in means
     )
     total, some = sum(len(results[row.variant]) for row in means), rows.MAX_DOTS // len(means)
     dots = (
         "Each dot is a run"
         if max(map(len, results.values())) <= some
-        else f"Each dot is a run, of which at most {some} are shown per variant"
+        else f"Each dot is a run; at most {some} are shown per variant"
     )
     mean = "; the diamond is their mean, with its 95 % interval." if total > len(means) else "."
     yield Plan(
         name="outcomes",
         title=f"Every run's {metric.title}",
         caption=f"{dots}{mean}",
-        alt=f"Dot plot of every run's {metric.title}: {said}.",
+        alt=f"Dot plot of every run's {metric.title}: {described}.",
         draw=lambda layout: rows.outcomes(results, means, found.shown, layout, label=metric.title),
     )
 
@@ -197,7 +199,7 @@ def _successes(found: Evidence) -> Iterator[Plan]:
     ]  # fmt: skip
     if not estimates:
         return
-    said = "; ".join(
+    described = "; ".join(
         f"{quoted(row.variant)} {row.text} ({percent(row.low)} to {percent(row.high)})" for row in estimates
     )
     title = found.material.metric.title
@@ -205,7 +207,7 @@ def _successes(found: Evidence) -> Iterator[Plan]:
         name="success_rates",
         title=f"Runs that succeed: {title} of {plain(found.threshold)} or above",
         caption="The share of runs, with its Wilson 95 % interval.",
-        alt=f"Success rates: {said}.",
+        alt=f"Success rates: {described}.",
         draw=lambda layout: rows.intervals(estimates, found.shown, layout, label="share of runs", share=True),
     )
 
@@ -224,16 +226,16 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         return
     without = f" No run of {listed(list(map(quoted, never)))} reaches it." if never else ""
     last = data.groupby("variant", observed=True, sort=False).last()
-    said = "; ".join(
+    shares = "; ".join(
         f"{quoted(name)} {percent(row['fraction'])}" for name, row in last.iterrows() if name in found.shown
     )
     yield Plan(
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {plain(found.threshold)}",
-        caption="By each step, the share of runs with at least one evaluation at or above it (Turnbull's estimate, "
-        "95 % band; a run that stops early counts up to its end, and a line ends where few runs continue). Reaching it "
-        f"once is easier than ending there.{without}",
-        alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {said}.",
+        caption="The share of runs that, by each step, have had at least one evaluation at or above the threshold "
+        "(Turnbull's estimate, 95 % band; a run that stops early counts up to its end, and a line ends where few runs "
+        f"continue). Reaching it once is easier than ending there.{without}",
+        alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {shares}.",
         draw=lambda layout: curves.reached(data, some, layout, control=found.control),
         data=data,
     )

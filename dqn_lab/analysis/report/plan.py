@@ -22,7 +22,7 @@ class Picture:
 
     @property
     def files(self) -> dict[str, str]:
-        """The kinds of files it has, and their suffixes."""
+        """The kinds of files that the figure has, and their suffixes."""
         kinds = {"SVG": "svg", "PNG": "png", "CSV": "csv"}
         absent = {"png"} if self.rendered.png is None else set()
         absent |= {"csv"} if self.data is None else set()

@@ -16,7 +16,7 @@ BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_
 
 
 def progress(material: Material) -> tuple[str, bool]:
-    """Describes how many of the planned runs are completed and the state of the others; also whether any is missing."""
+    """Returns how many planned runs are completed and the state of the others, and whether any is missing."""
     runs = material.runs.drop_duplicates("directory")
     counts = runs["status"].value_counts()
     planned = max(_planned(material), len(runs))
@@ -26,12 +26,12 @@ def progress(material: Material) -> tuple[str, bool]:
         others.append(f"{absent} not begun")
     if planned == done == 1:
         return "1 run, completed", False
-    said = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
-    return said, done < planned
+    line = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
+    return line, done < planned
 
 
 def _planned(material: Material) -> int:
-    """Counts the jobs of the sweeps (of the compared variants only, with --compare) and all runs outside sweeps."""
+    """Counts the jobs of the sweeps (only of the compared variants, with --compare) and all runs outside sweeps."""
     variants = {str(name).rpartition(": ")[2] for name in material.scores["variant"].unique()}
     jobs = {
         (sweep.directory, job["directory"])

@@ -18,14 +18,14 @@ DECLARED = "the sweep's control"
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What a report can be asked for.
+    """A report's options.
 
     Args:
         metric: the metric to compare; None: the sweep's own, else `final_return`.
         control: the variant that the others are compared with; None: the sweep's own, else the first.
-        threshold: a run succeeds at this return or above; None: what the task counts as solved.
+        threshold: a run succeeds at this return or above; None: the return at which the task counts as solved.
         compare: two variants, or directories of one variant each; the second is compared with the first.
-        against: a CSV or JSON file of results per run to compare with.
+        against: a CSV or JSON file with one result per run, to compare with.
     """
 
     metric: str | None = None
@@ -60,7 +60,7 @@ def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Optio
     """Returns the control and the reason for it."""
     variants = [str(name) for name in scores["variant"].cat.categories]
     if options.control is not None:
-        return find_variant(scores, options.control), "as asked for"
+        return find_variant(scores, options.control), "as requested"
     if options.compare:
         return variants[0], "the first of the two"
     declared = {sweep.control for sweep in sweeps if sweep.control is not None}
@@ -78,7 +78,7 @@ def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Optio
 
 
 def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str], options: Options) -> str:
-    """Returns the sweep's own question, or makes one from what differs."""
+    """Returns the sweep's own question, or one made from the keys that differ."""
     variants = [str(name) for name in scores["variant"].cat.categories]
     if options.compare:
         return f"Does {quoted(variants[1])} differ from {quoted(variants[0])}?"
@@ -102,7 +102,7 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
 
 
 def ask_about(variants: Sequence[str]) -> str:
-    """Makes a question of nothing but the variants' labels."""
+    """Returns a question made only from the variants' labels."""
     if len(variants) == 1:
         return f"How well does {'the default' if variants[0] == 'default' else quoted(variants[0])} do?"
     if len(variants) > FEW:

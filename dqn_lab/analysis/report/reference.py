@@ -17,10 +17,10 @@ def read_reference(path: Path, metric: str) -> pd.DataFrame:
 
     Args:
         path: the file.
-        metric: a column that it must have, next to `seed`; `variant`, `environment` and `status` are optional.
+        metric: a required column, like `seed`; `variant`, `environment` and `status` are optional.
 
     Returns:
-        its rows in the form of runs; `variant` marks them as the reference's.
+        the rows as runs, with `variant` marking them as the reference.
 
     Raises:
         AnalysisError: there is no such file, it cannot be read, or a column is missing.

@@ -1,4 +1,4 @@
-"""What a report shows of one environment: the answer, its figures and its tables."""
+"""A report's section on one environment: the answer, its figures and its tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from dqn_lab.tasks import find_task
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of the page: one environment's answer and what supports it."""
+    """A part of the page: one environment's answer and the evidence for it."""
 
     task: str
     answer: str
@@ -39,7 +39,7 @@ class Section:
 
 
 def make_section(material: Material, task: str, shoot: Shoot | None = None) -> Section:
-    """Computes and draws one environment's section, and films its variants if `shoot` is given."""
+    """Computes and draws one environment's section, and records its variants if `shoot` is given."""
     found = examine(material, task)
     shown = pictures.draw_all(found)
     made = []

@@ -1,4 +1,4 @@
-"""Tables: full numbers in CSV, rounded ones for people."""
+"""Tables: full numbers in CSV, rounded ones for readers."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Table:
         name: the name of its files.
         title: its caption.
         frame: the content of the CSV file.
-        columns: for people: each heading, and how to write a row's cell under it.
-        note: what the reader must know of it.
+        columns: for readers: each heading, and a function that formats a row's cell under it.
+        note: what the reader must know about the table.
     """
 
     name: str
@@ -42,23 +42,23 @@ class Table:
 
     @property
     def cells(self) -> list[list[str]]:
-        """The cells for people, row by row."""
+        """The cells for readers, row by row."""
         rows: Sequence[Row] = self.frame.to_dict("records")  # type: ignore[assignment]
         return [[write(row) for write in self.columns.values()] for row in rows]
 
     def csv(self) -> str:
-        """Writes the full numbers as CSV."""
+        """Returns the full numbers as CSV."""
         return csv(self.frame)
 
     def markdown(self) -> str:
-        """Writes the cells for people as Markdown."""
+        """Returns the readers' cells as Markdown."""
         escaped = [[markdown(cell) for cell in row] for row in [self.headings, *self.cells]]
         escaped.insert(1, ["---"] * len(self.headings))
         return f"{markdown(self.title)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
 
 
 def interval(row: Row, low: str, high: str, write: Callable[[float], str] | None = None, signed: bool = False) -> str:
-    """Writes an interval; a dash if there are too few seeds for one."""
+    """Formats an interval, or a dash if there are too few seeds for one."""
     if math.isnan(row[low]):
         return "–"
     largest = max(abs(row[low]), abs(row[high]))
@@ -68,15 +68,15 @@ def interval(row: Row, low: str, high: str, write: Callable[[float], str] | None
 
 
 def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
-    """Makes the table of each variant's summary, as `summarize` returns it."""
+    """Returns the table of each variant's summary, as computed by `summarize`."""
     several, enough = bool((summary["seeds"] > 1).any()), bool((summary["seeds"] >= ENOUGH).any())
     columns: dict[str, Callable[[Row], str]] = {
         "variant": lambda row: str(row["variant"]),
         "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
         "mean": lambda row: number(row["mean"]),
         **({"95 % interval": lambda row: interval(row, "mean_low", "mean_high")} if several else {}),
-        "median": partial(_of_enough, "median") if enough else lambda row: number(row["median"]),
-        **({"10th percentile": partial(_of_enough, "p10"), "IQM": partial(_of_enough, "iqm")} if enough else {}),
+        "median": partial(_if_enough, "median") if enough else lambda row: number(row["median"]),
+        **({"10th percentile": partial(_if_enough, "p10"), "IQM": partial(_if_enough, "iqm")} if enough else {}),
     }
     if threshold is not None:
         columns[f"runs at {plain(threshold)} or above"] = lambda row: (
@@ -85,12 +85,12 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
     return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
 
 
-def _of_enough(name: str, row: Row) -> str:
+def _if_enough(name: str, row: Row) -> str:
     return number(row[name]) if row["seeds"] >= ENOUGH else "–"
 
 
 def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
-    """Makes the table of the differences from the control, as `compare` returns them."""
+    """Returns the table of the differences from the control, as computed by `compare`."""
     return Table(
         name="comparison",
         title=f"Against {quoted(control)}: {metric.title}",
@@ -114,18 +114,18 @@ def _both_seeds(row: Row) -> str:
 
 
 def explained(row: Row) -> str:
-    """Writes the verdict, and says if only possible rare failures prevent one."""
+    """Returns the verdict, and a reason if only possible rare failures prevent one."""
     why = ": too few seeds to rule out rare failures" if row["reason"] == "rare failures" else ""
     return f"{row['verdict']}{why}"
 
 
 def p_value(value: float) -> str:
-    """Writes a p-value to three decimals."""
+    """Formats a p-value to three decimals."""
     return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def runs(scores: pd.DataFrame, metric: Metric) -> Table:
-    """Makes the table of every run, which `--against` can read."""
+    """Returns the table of all runs, which `--against` can read."""
     names = {"variant": "variant", "seed": "seed", "status": "status", "task": "environment"}
     wanted = [*names, metric.name, "final_return", "best_return", "last_100", "final_step", "run"]
     here = [name for name in dict.fromkeys(wanted) if name in scores]
@@ -140,10 +140,10 @@ def _cell(name: str, row: Row) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
-    return "–" if pd.isna(value) else _written(name, float(value))
+    return "–" if pd.isna(value) else _aligned(name, float(value))
 
 
-def _written(name: str, value: float) -> str:
-    """Writes all of a column with the same number of places, so that they stand below one another."""
+def _aligned(name: str, value: float) -> str:
+    """Formats all cells of a column with the same number of decimals, so that they line up."""
     places = {"seed": ".0f", "final_step": ",.0f"}
     return f"{value:{places[name]}}" if name in places else number(value)

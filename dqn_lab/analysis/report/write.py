@@ -1,4 +1,4 @@
-"""Writes a report's directory, whole or not at all."""
+"""Writes a report's directory, completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from dqn_lab.analysis.report.question import Options
 from dqn_lab.analysis.report.sections import Section, make_section
 from dqn_lab.tasks import apart
 
-WIDTH = 110  # columns of a report's lines, from Python
+WIDTH = 110  # columns of a report's lines when it is printed from Python
 MARK = '<meta name="generator" content="dqn_lab report">'
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Report:
-    """What was written: the page, the question, each task's answer, and the runs' progress.
+    """A written report: the page, the question, each task's answer, and the runs' progress.
 
-    If there are several tasks, the note says why they are not compared.
+    If there are several tasks, `note` says why they are not compared.
     """
 
     index: Path
@@ -40,7 +40,7 @@ class Report:
     note: str = ""
 
     def lines(self) -> list[tuple[str, str]]:
-        """Lists what it says: labels and texts."""
+        """Returns the report's content as pairs of a label and a text."""
         several = len(self.answers) > 1
         answers = [("answer", f"{task}: {text}" if several else text) for task, text in self.answers.items()]
         note = [("note", self.note)] if self.note else []
@@ -69,14 +69,14 @@ def write_report(
         paths: sweeps, runs, or directories above them.
         out: the report's directory; None: `report` inside the first path.
         options: what to compare, and how.
-        shoot: films a run; None for a report without films.
+        shoot: records a run; None for a report without videos.
 
     Returns:
-        what was written, and what it says.
+        the report's location and content.
 
     Raises:
-        AnalysisError: there are no runs, an option names something unknown, or `out` holds other things.
-        OSError: it cannot be written; an earlier report is still there.
+        AnalysisError: there are no runs, an option names something unknown, or `out` contains something else.
+        OSError: the report cannot be written; an earlier report is kept.
     """
     options = options or Options()
     material = gather(paths, options)
@@ -111,7 +111,7 @@ def _replace(target: Path, fresh: Path) -> None:
 
 
 def _clean_up(target: Path) -> None:
-    """Removes what killed processes left beside a report; restores an old report if there is no other."""
+    """Removes what killed processes left next to a report; restores an old report if there is no other."""
     for left in sorted(target.parent.glob(f".{glob.escape(target.name)}-*-*")):
         _, kind, process = left.name.rsplit("-", 2)
         if kind not in ("new", "old") or not process.isdigit() or _runs(int(process)):
@@ -158,12 +158,12 @@ def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> N
         for table in section.tables:
             (directory / "tables" / f"{prefix}{table.name}.csv").write_text(table.csv(), encoding="utf-8")
             (directory / "tables" / f"{prefix}{table.name}.md").write_text(table.markdown(), encoding="utf-8")
-    said, unfinished = progress(material)
+    status, unfinished = progress(material)
     missing = "".join(sorted({sign for section in sections for picture in section.pictures
                               for sign in picture.rendered.missing}))  # fmt: skip
     skipped = {**material.skipped, **({"PNG files": f"no installed font has {missing[:40]}"} if missing else {})}
     page = Page(
-        name=material.name, question=material.question, progress=said, unfinished=unfinished,
+        name=material.name, question=material.question, progress=status, unfinished=unfinished,
         cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
         versions=versions(material), shared=shared(material), skipped=skipped,
     )  # fmt: skip

@@ -54,9 +54,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("name", nargs="?", metavar="NAME", help="a question's name, or the path of a yaml file")
     parser.add_argument(
         "overrides", nargs="*", metavar="KEY=VALUE",
-        help="for every run, as in `train`; seed='range(1000,1100)' sets the seeds, hydra/launcher=… how they are run",
+        help="overrides of every run, as in `train`; seed='range(1000,1100)' sets seeds, hydra/launcher=… the launcher",
     )  # fmt: skip
-    parser.add_argument("--quick", action="store_true", help="the question's short form: fewer seeds, shorter runs")
+    parser.add_argument("--quick", action="store_true", help="use the question's short form: fewer seeds, shorter runs")
     parser.add_argument("--dry-run", action="store_true", help="list the jobs and what would be skipped; run nothing")
     parser.add_argument("--report", action="store_true", help="write the report afterwards, and print the answer")
     parser.add_argument("--dir", type=directory, metavar="DIR", help="where to write (default: outputs/sweeps/<name>)")
@@ -75,7 +75,7 @@ def list_questions() -> int:
     for name, path in found.items():
         with path.open(encoding="utf-8") as file:
             print(wrapped(f"{name:<{width}}{file.readline().lstrip('# ').strip()}", width))
-    print(f"\n{wrapped('python -m dqn_lab sweep NAME [--quick] asks one; see --help', 2)}")
+    print(f"\n{wrapped('python -m dqn_lab sweep NAME [--quick] runs one; see --help', 2)}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What a running sweep or grid shows: a table that redraws itself, or plain lines in a pipe; and its results."""
+"""Shows a running sweep or grid, as a table that redraws itself or as plain lines in a pipe, and its results."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from dqn_lab.tasks import apart, dotted, task_name, task_of, telling_keys
 
 EVERY = 1.0  # seconds between two checks of the directories
 SHOWN = 10  # failed jobs listed at the end
-AROUND = 7  # lines of a terminal that a table needs beside its rows
+AROUND = 7  # lines of a terminal that a table needs in addition to its rows
 
 
 class Board:
-    """Follows the jobs of a sweep or a grid through their `run.json`, whatever runs them.
+    """Follows the jobs of a sweep or a grid through their `run.json`, whichever launcher runs them.
 
     Args:
         title: the question; empty if there is none.
-        jobs: all of the jobs, including completed ones.
-        directory: where their directories are.
+        jobs: all jobs, including completed ones.
+        directory: the parent of the jobs' directories.
     """
 
     def __init__(self, title: str, jobs: Sequence[Job], directory: Path) -> None:
@@ -47,7 +47,7 @@ class Board:
         self.thresholds: dict[str, float] = {}
         self.envs: dict[str, dict[str, Any]] = {}  # configurations of the completed runs' environments
         self.seen: dict[str, int] = {}
-        self.first: tuple[float, int] | None = None  # when the first run ended, and how many had by then
+        self.first: tuple[float, int] | None = None  # when the first run ended, and how many had ended by then
         self.before = len(jobs)
         self.look()
         self.before = self.done()
@@ -77,7 +77,7 @@ class Board:
             self.first = time.perf_counter(), self.done()
 
     def expect(self, names: Iterable[str]) -> None:
-        """Counts runs as waiting that were interrupted before, and are about to go on."""
+        """Marks runs as waiting that are about to start, or to continue after an interruption."""
         self.status.update(dict.fromkeys(names, "waiting"))
         self.before = self.done()
 
@@ -90,7 +90,7 @@ class Board:
         return len(self.status) - self.count("waiting") - self.count("running")
 
     def so_far(self) -> str:
-        """Says how many jobs have ended, and estimates the time left without the first of them, which compiles."""
+        """Returns how many jobs have ended, and the estimated time left, which ignores the first job: it compiles."""
         words, total = f"{self.done()} of {len(self.status)} jobs", len(self.status)
         if self.first is None or self.done() in (self.first[1], total):
             return words
@@ -121,7 +121,7 @@ class Board:
         return f"{self.counts()}  {means}"
 
     def drawn(self, height: int) -> Group:
-        """Draws the progress for a terminal of some height: as a table, or in a line if there are too many variants."""
+        """Draws the progress for a terminal's height: as a table, or as one line if there are too many variants."""
         title = [Text(self.title)] if self.title else []
         if len(self.variants()) + AROUND > height:
             return Group(*title, Text(self.counts()))
@@ -182,7 +182,7 @@ def show_results(board: Board, errors: Mapping[str, str], hint: bool = True, bri
 
 
 def summary(board: Board) -> list[str]:
-    """Returns a line for each variant, its mean final return and its successes, and one more if tasks differ."""
+    """Returns one line per variant with its mean final return and success count, and a note if tasks differ."""
     variants, lines = board.variants(), []
     width = max(map(columns, variants), default=0) + 2
     for label, names in variants.items():
@@ -218,7 +218,7 @@ class Watch:
 
     def __init__(self, board: Board, console: Console) -> None:
         self.board, self.console = board, console
-        # what it drew goes away at the end, when the results are printed
+        # the drawing is erased at the end, when the results are printed
         self.live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self._follow, daemon=True)

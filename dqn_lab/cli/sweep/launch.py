@@ -1,4 +1,4 @@
-"""Runs jobs that were composed beforehand with Hydra's launchers."""
+"""Runs jobs, composed in advance, with Hydra's launchers."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def job(config: DictConfig) -> str | None:
     Returns:
         why it failed, in one line; None if it did not. Its run.json, if there is one, says so too.
     """
-    from dqn_lab.cli import _jobs  # torch is imported once a sweep is known to be right
+    from dqn_lab.cli import _jobs  # torch is imported once a sweep is known to be valid
 
     hydra = HydraConfig.get()
     try:
@@ -98,13 +98,13 @@ def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path)
         try:
             errors |= _launch(config, loader, group, directory)
         except Exception as error:
-            said = f"its worker died: {one_line(error)[:300]}"
+            reason = f"its worker died: {one_line(error)[:300]}"
             close(group, directory)
             left = [each for each in group if state(each, directory) not in ("completed", "failed")]
             begun = [each for each in left if (directory / each.directory / RUN).exists()]
             idle = 0 if begun else idle + 1
             if len(group) == 1 or idle == TRIES:
-                errors |= {each.directory: said for each in left}
+                errors |= {each.directory: reason for each in left}
             else:
                 rest = [each for each in left if each not in begun]
                 groups = [*([rest] if rest else []), *groups, *([each] for each in begun)]

@@ -15,7 +15,7 @@ from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved
 
 SETTLED = ("completed", "running")  # states of jobs that are not run again
 KEPT = (*SETTLED, "interrupted")
-CIRCUMSTANCES = ("started", "versions", "git")  # the asking process's; each run's record has its own
+CIRCUMSTANCES = ("started", "versions", "git")  # of the process that runs the sweep; each run's record has its own
 
 
 def read_ledger(directory: Path) -> dict[str, Any] | None:
@@ -75,7 +75,7 @@ def state(job: Job, directory: Path) -> str:
 
 
 def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
-    """Returns a line for each of the user's files that has changed since runs which are kept were made with it."""
+    """Returns a line for each of the user's files that has changed since runs that are kept were made with it."""
     counts: Counter[str] = Counter()
     for job in jobs:
         if state(job, directory) in KEPT:

@@ -59,7 +59,7 @@ def make_plan(question: Question, launch: list[str], typed: list[str], directory
         question: the question.
         launch: the overrides of Hydra's own part.
         typed: the overrides for every run, from the command line.
-        directory: the sweep's; runs that are there keep their directories' names.
+        directory: the sweep's directory; runs that exist there keep their directories' names.
 
     Raises:
         ConfigError: one line per problem, with the variants that have it.
@@ -91,10 +91,10 @@ def make_plan(question: Question, launch: list[str], typed: list[str], directory
 
 
 def _refuse_unknown(problems: Problems, typed: list[str]) -> None:
-    """Refuses typed keys that no option has, as soon as one variant was composed: the others need not be.
+    """Refuses typed keys that no option has, after composing one variant, to save composing the others.
 
     Raises:
-        ConfigError: there are some; with every problem of the typed overrides.
+        ConfigError: there are such keys; lists every problem of the typed overrides.
     """
     found = [problem for problem in problems.found if problem.startswith(tuple(f"{text}:" for text in typed))]
     if any(": no such key; " in problem for problem in found):
@@ -121,7 +121,7 @@ def _identical_variants(jobs: list[Job], typed: list[str]) -> list[str]:
     pairs = [(first.setdefault(tuple(own), label), label) for label, own in hashes.items()]
     same = [f"variants {one!r} and {other!r} are the same runs" for one, other in pairs if one != other]
     if same and typed:
-        why = f"what they set is the default, or is set for every run: {', '.join(typed)}"
+        why = f"they set only defaults, or what is set for every run: {', '.join(typed)}"
         raise ConfigError(*(f"{text}: {why}" for text in same))
     return same
 
@@ -166,6 +166,6 @@ def once(jobs: list[Job]) -> list[Job]:
 
 
 def names_by_identity(directory: Path | None) -> dict[str, str]:
-    """Returns the names of the runs' directories in a sweep's, which an older version may have named in another way."""
+    """Returns the name of each run's directory by its identity; older versions may have named it differently."""
     names = [path.name for path in directory.iterdir()] if directory is not None and directory.is_dir() else []
     return {match[1]: name for name in names if (match := re.fullmatch(r".+-([0-9a-f]{8})", name))}

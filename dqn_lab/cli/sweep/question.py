@@ -75,7 +75,7 @@ class Question:
         metric: the primary metric, declared beforehand.
         seeds: the seeds of every variant.
         search: the search, if there are no variants.
-        has_seeds: whether it says which seeds; else they are the default's.
+        has_seeds: whether the question specifies its seeds; otherwise they are the default seeds.
     """
 
     name: str
@@ -100,11 +100,11 @@ def read_question(path: Path, quick: bool) -> Question:
         ConfigError: one line per problem.
     """
     values = _load(path)
-    return _blaming(f"{path}: ", lambda: _question(path.stem, values, quick))
+    return _with_prefix(f"{path}: ", lambda: _question(path.stem, values, quick))
 
 
 def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -> Question:
-    """Makes a question of variants that are given in Python instead of in a file.
+    """Returns a question made from variants that are given in Python instead of in a file.
 
     Raises:
         ConfigError: one line per problem.
@@ -124,13 +124,15 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
     values = check("", _File, found)
     if quick and "quick" not in found:
         raise ConfigError("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
-    values["base"] = _own("base", values["base"])
-    values["variants"] = {label: _own(f"variants.{label}", own) for label, own in values["variants"].items()}
-    values["quick"]["base"] = _own("quick.base", values["quick"]["base"])
+    values["base"] = _checked("base", values["base"])
+    values["variants"] = {label: _checked(f"variants.{label}", own) for label, own in values["variants"].items()}
+    values["quick"]["base"] = _checked("quick.base", values["quick"]["base"])
     both = [key for key in ("variants", "grid", "search") if values[key]]
     if len(both) != 1:
-        raise ConfigError(f"{', '.join(both) or 'nothing'}: one of variants, grid and search must be given")
-    variants = values["variants"] or {label: _own("grid", own) for label, own in _combinations(values["grid"]).items()}
+        raise ConfigError(f"{', '.join(both) or 'nothing'}: exactly one of variants, grid and search must be given")
+    variants = values["variants"] or {
+        label: _checked("grid", own) for label, own in _combinations(values["grid"]).items()
+    }
     search, control, short = values["search"], values["control"], values["quick"]
     if search is None and control is None:
         control = next(iter(variants))
@@ -157,7 +159,7 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
 
 
 def _check_forms(found: Mapping[str, Any]) -> None:
-    """Explains values that are probably meant otherwise.
+    """Explains values that probably mean something else.
 
     Raises:
         ConfigError: one line per problem.
@@ -188,11 +190,11 @@ def _check_metric(metric: str, is_search: bool) -> None:
         raise ConfigError(f"metric={metric}: a search can only maximise {DEFAULT_METRIC}")
 
 
-def _own(where: str, overrides: list[str]) -> list[str]:
+def _checked(where: str, overrides: list[str]) -> list[str]:
     """Checks that a file's overrides are for runs.
 
     Raises:
-        ConfigError: one of them is set elsewhere in a sweep.
+        ConfigError: one of them must be set elsewhere.
     """
     for text in overrides:
         key = override_key(text)
@@ -202,7 +204,7 @@ def _own(where: str, overrides: list[str]) -> list[str]:
     return [_overrides.adding(text) for text in overrides]
 
 
-def _blaming(prefix: str, work: Callable[[], Question]) -> Question:
+def _with_prefix(prefix: str, work: Callable[[], Question]) -> Question:
     try:
         return work()
     except ConfigError as error:

@@ -53,7 +53,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
     Args:
         question: the question.
         args: `overrides`, `quick`, `dry_run`, `report` and `dir`, as typed.
-        brief: print no results in the end.
+        brief: whether to leave out the results at the end.
 
     Raises:
         ConfigError: one line per problem; nothing was written.
@@ -91,7 +91,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
-    """Returns a question's default directory: its name and the overrides, and their hash if it does not show all."""
+    """Returns a question's default directory: its name and the overrides, with a hash if they are abbreviated."""
     words = [f"{name}{'_quick' if quick else ''}", *(text.lstrip("+") for text in typed)]
     readable = ",".join(filter(None, [safe_name(words[0])[:SLUG], legible(words[1:])]))
     if readable != ",".join(words).replace(" ", "-"):
@@ -193,7 +193,7 @@ def _prepare_directories(question: Question, plan: Plan, directory: Path) -> lis
         set_aside(directory / job.directory)
     parts = [f"{len(waiting)} of {len(jobs)} jobs to run"]
     if not question.has_seeds:
-        parts[0] += f" (the question names no seeds: {question.seeds[0]} to {question.seeds[-1]})"
+        parts[0] += f" (default seeds: {question.seeds[0]} to {question.seeds[-1]})"
     parts += [f"{count} {what}{' already' if what in SETTLED else ''}" for what in (*SETTLED, "resumed")
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []

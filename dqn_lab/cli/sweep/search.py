@@ -38,7 +38,7 @@ from dqn_lab.records import (
     write_sweep,
 )
 
-MOST_CHECKED = 50  # values per key that are tried out before the search
+MOST_CHECKED = 50  # values per key that are checked before the search
 BEST = 5  # trials shown at the end
 LOOK = 1.0  # seconds between two checks of another worker's run
 
@@ -73,7 +73,7 @@ def check_search(question: Question, search: Search, launch: list[str], typed: l
 
 
 def _trials_that_try_every_value(params: Mapping[str, str]) -> Iterator[list[str]]:
-    """Yields as few trials as contain every value."""
+    """Yields the fewest trials that contain every value."""
     values = {key: _overrides.tried_values(key, text)[:MOST_CHECKED] for key, text in params.items()}
     for number in range(max(map(len, values.values()))):
         yield [f"{key}={tried[min(number, len(tried) - 1)]}" for key, tried in values.items()]
@@ -83,7 +83,7 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
     """Searches; returns 1 if no trial completed.
 
     Args:
-        config: Hydra's part.
+        config: Hydra's part of the configuration.
         question: the question and its seeds.
         search: the search.
         typed: the overrides for every run.
@@ -119,8 +119,8 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         config: the trial's configuration, composed by Hydra's sweeper.
         keys: the keys that are searched over.
         seeds: the seeds of every trial.
-        directory: the sweep's.
-        num_trials: the number of trials of the search.
+        directory: the sweep's directory.
+        num_trials: the number of trials in the search.
 
     Returns:
         the mean over seeds of the final policy's mean return.

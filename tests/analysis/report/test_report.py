@@ -123,9 +123,7 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "runs      6 of 20 runs; 1 failed, 13 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
-    assert (
-        "Few seeds: with a probability of 5 %, 3 seeds show no case of an outcome that 63 % of all runs have." in text
-    )
+    assert "Few seeds: there is a 5 % chance that 3 seeds all miss an outcome that 63 % of runs have." in text
     assert "differences from “seldom” (the sweep's control)" in text
 
 
@@ -406,7 +404,7 @@ def test_a_metric_can_be_chosen_and_lower_may_be_better(cli, make, tmp_path):
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
         (["interval", "--threshold", "abc"], "abc: must be a finite number"),
         (["interval", "--out", "precious"], "precious: exists and is not a report"),
-        (["--metric", "final_return"], "PATH: which runs?"),
+        (["--metric", "final_return"], "PATH: missing"),
     ],
 )
 def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words, problem):
@@ -505,10 +503,7 @@ def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make,
         make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
         cli(tmp_path / name)
         text = Page(tmp_path / name / "report" / "index.html").text
-        assert (
-            f"with a probability of 5 %, 5 seeds show no case of an outcome that 45 % of all runs have. {allowed}"
-            in text
-        )
+        assert f"there is a 5 % chance that 5 seeds all miss an outcome that 45 % of runs have. {allowed}" in text
         assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
         assert ("with the bounds of the return built in (it lies between 0 and 500)" in text) == (name == "known")
 
@@ -594,7 +589,7 @@ def test_with_very_many_runs_the_page_shows_some_and_the_tables_all(cli, make, t
     make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 2, 3, 4)], range(5), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "Of 4 variants, only the control and those with the best means are shown; the tables have all." in text
+    assert "Of 4 variants, only the control and those with the best means are shown; the tables list all." in text
     assert "The first 6 of 20 rows; the CSV file has all." in text
     assert "Of 15 runs, 6 are shown, evenly spaced in that order." in text
     assert len(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")) == 20
