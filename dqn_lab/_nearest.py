@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d_]*(\.\d+)?(e[+-]?\d+)?(?![\w.])")
-SHOWN = 24  # choices that an error lists at most
+SHOWN = 24  # most choices that an error lists
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
