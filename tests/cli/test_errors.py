@@ -64,7 +64,7 @@ MISTAKES = {
     "experiment=DQN": "experiment=DQN: no such option; did you mean dqn?",
     "env=pong": "env=pong: no such option; did you mean atari/pong?",
     "optimizer=adam,sgd": "optimizer=adam,sgd: several values need `train -m`",
-    "env.kwargs.foo=1": "env.kwargs={'foo': 1}: foo is no argument of CartPole-v1; choices: sutton_barto_reward",
+    "env.kwargs.foo=1": "env.kwargs={'foo': 1}: CartPole-v1 has no argument foo; choices: sutton_barto_reward",
     "network=double": "network=double: no such option; did you mean bootstrap=double? choices: minatar_cnn, ",
     "network=dueling": "network=dueling: no such option; did you mean experiment=dueling or network.dueling=true? ",
     "network=dqn": "network=dqn: no such option; did you mean experiment=dqn? choices: ",
