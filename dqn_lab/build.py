@@ -185,7 +185,7 @@ def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.En
     """Checks before the run that its evaluations can be filmed, if `evaluation.video` is set."""
     if not config["evaluation"]["video"]:
         return
-    from dqn_lab import film, video  # imported on use, because they need an extra
+    from dqn_lab import film, video  # imported late, because they need an extra
 
     try:
         video.check_writer(".mp4")
