@@ -138,7 +138,7 @@ def draw_normals(typing: Any, source: Any, out: Any) -> Any:
 
 @intrinsic
 def draw(typing: Any, source: Any) -> Any:
-    """Returns the next uniform number in [0, 1) from `source_of_draws`, the one that `generator.random()` would."""
+    """Returns the next uniform number in [0, 1) from `source_of_draws`, the same as `generator.random()` would."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _draw(context, builder, sig, args, 0, ir.DoubleType())

@@ -35,7 +35,7 @@ class Agent:
     """A deep Q-network agent, composed of its parts.
 
     Args:
-        engine: holds the networks and executes updates.
+        engine: owns the networks and executes updates.
         buffer: stores transitions.
         exploration: chooses actions.
         target: updates the target network.

@@ -17,7 +17,7 @@ from dqn_lab.types import StateError, one_line
 
 _log = logging.getLogger(__name__)
 POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, with their versions
-MANY = 32  # from this many replay files on, a state's rows are written again into one
+MANY = 32  # a state that refers to this many replay files is rewritten into one
 
 
 def policy_path(directory: Path, name: str) -> Path:
@@ -57,7 +57,7 @@ def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:
     try:
         network.load_state_dict(state["network"])
     except (RuntimeError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path}: holds another network than the one in this run's configuration") from error
+        raise ValueError(f"{path}: holds another network than this run's configuration describes") from error
     about: dict[str, Any] = state["about"]
     if not isinstance(about, dict) or not isinstance(about.get("step"), int):
         raise ValueError(f"{path}: does not say at which step it was saved")

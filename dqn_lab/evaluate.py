@@ -33,7 +33,7 @@ class Moment(NamedTuple):
     obs: Any  # [*O]
     q_values: Array  # [A]
     action: int | None  # None at the episode's end
-    reward: float  # of the step that led here; 0 at first
+    reward: float  # of the step that led here; 0 for the first moment
     terminated: bool
     truncated: bool
 
@@ -80,7 +80,7 @@ def evaluate(
 ) -> Iterator[Episode]:
     """Plays greedy episodes, each from a fresh seed, some side by side.
 
-    An episode depends only on the policy and its seed, not on the episodes played beside it.
+    An episode depends only on the policy and its seed, not on the episodes played at the same time.
 
     Args:
         q_values: maps observations [B, *O] to Q-values [B, A]; a row must not depend on the others.

@@ -41,7 +41,7 @@ class Shot(NamedTuple):
 
 
 class RenderError(ValueError):
-    """Says in one line why an environment cannot be drawn."""
+    """Reports, in one line, why an environment cannot be drawn."""
 
 
 def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rgb_array") -> gymnasium.Env[Any, Any]:

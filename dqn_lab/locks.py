@@ -82,7 +82,7 @@ def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Returns whether a process holds a lock; the file need not be writable.
+    """Returns whether a process holds a lock; works even if the file is not writable.
 
     Raises:
         OSError: there is no such file.

@@ -78,7 +78,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Writes a configuration as JSON without some of its keys, such as `display` or `env.return_bounds`."""
+    """Writes a configuration as JSON, leaving out keys such as `display` or `env.return_bounds`."""
     kept = dict(config)
     for key in keys:
         group, _, name = key.partition(".")

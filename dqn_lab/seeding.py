@@ -54,7 +54,7 @@ class Streams:
         return self._generators[name]
 
     def fresh(self, name: str) -> np.random.Generator:
-        """Returns a new generator of this name in its initial state, whatever was drawn before; it is not kept."""
+        """Returns a new generator of this name in its initial state, without storing it."""
         return np.random.default_rng(seed_sequence(self.seed, name))
 
     def state_dict(self) -> dict[str, Any]:

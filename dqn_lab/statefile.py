@@ -120,7 +120,7 @@ def save(path: Path, kind: str, state: Any) -> str:
         the file's digest.
 
     Raises:
-        StateError: the state holds something else.
+        StateError: the state contains something else.
         OSError: it could not be written.
     """
     arrays: dict[str, Array] = {}

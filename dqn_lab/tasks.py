@@ -93,7 +93,7 @@ def telling_keys(configs: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def apart(keys: Sequence[str]) -> str:
-    """Says why runs of different tasks are not compared.
+    """Returns a sentence that says why runs of different tasks are not compared.
 
     Args:
         keys: the settings in which they differ, as `telling_keys` lists them.

@@ -78,7 +78,7 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
 
 
 def _warning(module: str, generator: str, owner: type, outside: Mapping[str, str]) -> str:
-    """Says in one line which component draws from a global generator, and what it should draw from."""
+    """Returns a line that says which component draws from a global generator, and what to use instead."""
     parts = [part for part, its_module in outside.items() if its_module == module]
     own = [part for part in parts if part.partition("=")[2] == f"{module}:{owner.__qualname__}"] or parts
     given = GIVEN.get(own[0].partition("=")[0], "the numbers that it is given")
@@ -87,7 +87,7 @@ def _warning(module: str, generator: str, owner: type, outside: Mapping[str, str
 
 
 def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
-    """Says in one line which component failed, and how."""
+    """Returns an error that says in one line which component failed, and how."""
     parts = _culprits(error, outside)
     group = parts[0].partition("=")[0]
     said = located(error)

@@ -155,7 +155,7 @@ class QValues(Protocol):
 class Stateful(Protocol):
     """Anything that a run must save to continue later.
 
-    A state holds arrays, tensors, `statefile.Rows` and plain values only. It is valid until its owner changes.
+    A state contains only arrays, tensors, `statefile.Rows` and plain values. It is valid until its owner changes.
     """
 
     def state_dict(self) -> dict[str, Any]: ...  # all that changes during a run; {} if nothing does

@@ -51,7 +51,7 @@ class ExpectedSarsa:
     @staticmethod
     def explain(config: Mapping[str, Any]) -> dict[str, str]:
         """Returns the formula."""
-        return {"next": "V(s′) = Σ_a′ π(a′|s′) Q(s′, a′; θ⁻), π being ε-greedy at the current ε"}
+        return {"next": "V(s′) = Σ_a′ π(a′|s′) Q(s′, a′; θ⁻), where π is ε-greedy at the current ε"}
 
     def __call__(self, q_values: QValues, action: Tensor) -> Bootstrapped:
         """Puts the ε-greedy policy's probabilities on the next actions."""

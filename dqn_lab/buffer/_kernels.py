@@ -130,7 +130,7 @@ def ready_once(batch_size, state):
 
 @kernel
 def sample_latest(draws, rows, weights, state):
-    """Returns the one transition, whatever was drawn."""
+    """Returns the one transition; the draws are ignored."""
     state[1][FRESH], rows[0] = 0, 0
     return 1, 0
 

@@ -14,7 +14,7 @@ class Tree:
 
     Args:
         capacity: the number of leaves.
-        minimum: whether a node is the minimum of its children (an unset leaf is infinite); else it is their sum.
+        minimum: whether a node is the minimum of its children (an unset leaf is infinite) instead of their sum.
     """
 
     def __init__(self, capacity: int, *, minimum: bool = False) -> None:

@@ -46,7 +46,7 @@ def put(nodes, starts, minimum, indices, values):
     Args:
         nodes: float64, changed in place.
         starts: int64 [levels + 1], where each level begins in `nodes`, then where the last level ends.
-        minimum: whether a node is the least of its children; else it is their sum.
+        minimum: whether a node is the minimum of its children instead of their sum.
         indices: int64 [B].
         values: float64 [B]; of several values for one leaf, the last one counts.
     """
@@ -124,7 +124,7 @@ def _descend(nodes, start, leaves, masses, i):
 
 @intrinsic
 def _descend_four(typing: Any, nodes: Any, start: Any, leaves: Any, masses: Any, i: Any) -> Any:
-    """Does what `_descend` does for four searches from i on, to the bit; returns a bit for each."""
+    """Does what `_descend` does, bit for bit, for four searches starting at i; returns a bit for each."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         word, index = ir.IntType(64), ir.IntType(32)

@@ -60,7 +60,7 @@ class NoReplay:
         return self.fresh
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
-        """Returns the one transition, whatever the draws."""
+        """Returns the one transition; the draws are ignored."""
         self.fresh = False
         indices = np.zeros(1, np.int64)
         return Batch(self.ring.arrays, None, indices, indices)

@@ -70,7 +70,7 @@ def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
     if names["network"] not in SMALL_NETWORKS:
         return f"network={names['network']}: compiling gains little for it"
     if (steps := gradient_steps(config)) < MIN_COMPILED_STEPS:
-        return f"compiling pays off from {MIN_COMPILED_STEPS:,} gradient steps on, and this run declares {steps:,}"
+        return f"compiling pays off from {MIN_COMPILED_STEPS:,} gradient steps; this run declares {steps:,}"
     return obstacle(torch.device("cpu"))
 
 

@@ -34,7 +34,7 @@ def arguments(id: str) -> list[str]:
 
 
 def missing(id: str, error: ModuleNotFoundError) -> str:
-    """Says which module is missing: the one that an environment's id names, or one that is imported there."""
+    """Returns a message about the missing module: the one that an environment's id names, or one that it imports."""
     module, colon, _ = id.partition(":")
     if colon and importlib.util.find_spec(module.partition(".")[0]) is None:
         return f"no module {module!r} in the directory given with --config-dir and the installed packages"

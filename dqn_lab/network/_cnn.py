@@ -41,7 +41,7 @@ class CNN(TrunkAndHead):
     other numbers are used as they are.
 
     Args:
-        convolutions: the convolutions, from the image on.
+        convolutions: the convolutions, starting at the image.
         hidden_size: width of the dense layer.
         channels: the axis of the channels or stacked frames: `first`, before height and width, or `last`.
         gradient_scale: the factor of the gradient from a dueling head into the convolutions.

@@ -31,7 +31,7 @@ class MLP(TrunkAndHead):
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: draws the initial weights.
-        hidden: the width of each hidden layer, from the input on.
+        hidden: the width of each hidden layer, starting at the input.
         activation: the function after each hidden layer.
         layer_norm: whether to normalise each hidden layer before its activation (Ba, Kiros, Hinton 2016,
             "Layer Normalization", https://arxiv.org/abs/1607.06450).

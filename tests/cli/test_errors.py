@@ -149,7 +149,7 @@ MISTAKES = {
     "optimizer.lr={start:1,end:0,durations:9,unit:steps}": "optimizer.lr.duration: must be given",
     "+made.up=1": "made={\"up\": 1}: no such key",
     "value._target_=os.system": "value._target_=os.system: no such key",
-    "network.name=os:system": "network.name=os:system: no class 'system' there",
+    "network.name=os:system": "network.name=os:system: no class 'system' in os",
     "network.name=table": "network.name=table: has other keys than the option in its place; write network=table",
     "env.kwargs=3": "env.kwargs=3: must be a mapping, as in env.kwargs={name: 1}",
     "seed=${nothing}": "seed: ${nothing}: no such key",

@@ -79,7 +79,7 @@ def _places(plan, layer):
 def _noise_places(plan, layer, row, start):
     """Returns where the noise of a row's inputs begins, and where that of its output is.
 
-    A dueling network's last layer is two, of which each has noise of its own for the same inputs.
+    A dueling network's last layer consists of two, each with separate noise for the same inputs.
     """
     inputs, outputs, _, _, _ = _places(plan, layer)
     first = plan[layout.NUM_OUTPUTS] if plan[layout.DUELING] and layer == plan[layout.NUM_LAYERS] - 1 else outputs

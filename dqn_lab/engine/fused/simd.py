@@ -234,7 +234,7 @@ def smaller(typing: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def lanes(typing: Any, array: Any) -> Any:
-    """Returns how many of an array's numbers a vector holds, as a compile-time constant."""
+    """Returns how many of an array's numbers fit into a vector, as a compile-time constant."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.get_constant(types.intp, BITS // array.dtype.bitwidth)

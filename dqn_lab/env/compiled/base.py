@@ -26,7 +26,7 @@ class CompiledEnv(gymnasium.Env[Any, Any]):
         reset(state, draws, obs): begins an episode
         step(state, action, draws, obs) -> reward, terminated: a float and a bool
 
-    where `state` is a float64 array that holds all the environment needs, parameters included; `draw(draws)` returns
+    where `state` is a float64 array of all that the environment needs, including parameters; `draw(draws)` returns
     the next random number in [0, 1); and `obs`, an array of the space's shape and type in one dimension, is filled.
     It has no time limit: `gymnasium.register(…, max_episode_steps=…)` adds one.
 
