@@ -1,4 +1,4 @@
-"""Tells whoever shows a run that code is being compiled."""
+"""Tells the display that code is being compiled."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 
 class Compiling:
-    """Entered where code may have to be compiled; `begin` says that it has to be, and leaving ends it."""
+    """A context in which code may have to be compiled: `begin` reports that it has to be, leaving that it is done."""
 
     def __init__(self) -> None:
-        self.is_news = False  # whether some of it was not told to anyone
-        self.tell: Callable[[bool], None] = lambda begins: None  # called as compiling begins, and as it ends
+        self.is_news = False  # whether compiling has begun since a display last reset this
+        self.tell: Callable[[bool], None] = lambda begins: None  # called when compiling begins, and when it ends
         self._depth = 0
         self._begun = False
 
@@ -25,7 +25,7 @@ class Compiling:
             self.tell(False)
 
     def begin(self) -> None:
-        """Says that something is compiled from now on, unless it is said already or nobody has entered."""
+        """Reports that compiling begins, unless that was reported already or the context was not entered."""
         if self._depth and not self._begun:
             self._begun = self.is_news = True
             self.tell(True)

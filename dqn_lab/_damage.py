@@ -8,7 +8,7 @@ import stat
 from collections.abc import Mapping
 from typing import Any
 
-MAX_RECORD = 64 * 2**20  # bytes that a `run.json` or `sweep.json` may have; 100,000 jobs take a third
+MAX_RECORD = 64 * 2**20  # bytes: the largest `run.json` or `sweep.json`; 100,000 jobs take a third of it
 MAX_DEPTH = 32  # levels of nested objects and lists
 MAX_STEP = 2**53  # up to here a float holds every whole number exactly
 
@@ -34,7 +34,7 @@ def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> byte
 
 
 def read_json(text: bytes) -> Any:
-    """Reads JSON that can be written again: valid text, nested at most `MAX_DEPTH` levels deep.
+    """Reads JSON that could also be written: valid text, nested at most `MAX_DEPTH` levels deep.
 
     Raises:
         ValueError: it is empty or damaged.
@@ -98,7 +98,7 @@ def check_sweep(sweep: Any) -> None:
     """Checks that every entry of a `sweep.json` that readers use has the expected type.
 
     Raises:
-        ValueError: one has not.
+        ValueError: an entry has another type.
     """
     if not isinstance(sweep, dict):
         raise ValueError("not an object")

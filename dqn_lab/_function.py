@@ -1,8 +1,8 @@
-"""Compiled functions as values, so that one kernel is handed others: the compiled parts of a run.
+"""Compiled functions as values, so that a kernel can take other kernels, the compiled parts of a run, as arguments.
 
-A kernel that calls what it is handed is compiled once, whatever that is; and what is called is the very code that
-Python calls, so that both round alike. The types of its arguments and of its result are part of a function's own
-type: a call that does not fit does not compile.
+A kernel that takes functions is compiled only once, whichever functions it is given. It calls the same machine code
+that Python calls, so that both round alike. A function's type includes the types of its arguments and of its result:
+a call that does not fit does not compile.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from dqn_lab._numba import inline, prepare
 
 
 class FunctionType(types.Type):
-    """The type of functions from some types to another."""
+    """numba's type of a `Function`: the types of its arguments and of its result."""
 
     def __init__(self, result: Any, arguments: tuple[Any, ...]) -> None:
         self.result, self.arguments = result, arguments
@@ -37,17 +37,17 @@ class _FunctionModel(models.PrimitiveModel):
 
 
 class Function:
-    """A kernel, compiled for arguments like those it is given here.
+    """A kernel, compiled for arguments of particular types.
 
     Args:
         kernel: made by `_numba.kernel`.
-        arguments: of the types that it will be called with.
+        arguments: examples of what it will be called with, of the same types.
     """
 
     def __init__(self, kernel: Any, *arguments: Any) -> None:
-        self.kernel = prepare(kernel, *arguments)  # which keeps the code at the address alive
+        self.kernel = prepare(kernel, *arguments)  # keeps the code at the address alive
         compiled = kernel.overloads[tuple(map(numba.typeof, arguments))]
-        self.call_quickly = compiled.entry_point  # without asking for the types of its arguments
+        self.call_quickly = compiled.entry_point  # does not look up the types of its arguments
         self.type = FunctionType(compiled.signature.return_type, tuple(compiled.signature.args))
         self.address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
 
@@ -67,7 +67,7 @@ def _unbox(kind: FunctionType, value: Any, c: Any) -> Any:
 
 @intrinsic
 def call(typing: Any, function: Any, arguments: Any) -> Any:
-    """Calls a function that was handed over, with a tuple of arguments."""
+    """Calls a `Function` that a kernel was given, with a tuple of arguments."""
     fits = len(arguments) == len(function.arguments) and all(map(_fits, arguments, function.arguments))
     if not fits:
         raise TypingError(f"a function of {function.arguments} is called with {tuple(arguments)}")
@@ -91,13 +91,13 @@ def _fits(given: Any, wanted: Any) -> bool:
 
 
 def source_of_draws(generator: np.random.Generator) -> NDArray[np.int64]:
-    """Returns by what compiled code draws from a generator: the very stream that Python draws from, where it is.
+    """Returns what compiled code needs to draw from a generator: it continues the same stream as Python.
 
     Args:
-        generator: must live as long as what is returned is used.
+        generator: must stay alive for as long as the result is used.
 
     Returns:
-        addresses: of the function that draws a double in [0, 1), of that for 32 bits, and of their state.
+        addresses: of the function that draws a double in [0, 1), of the one that draws 32 bits, and of their state.
     """
     interface: Any = generator.bit_generator.ctypes
     functions = [
@@ -107,7 +107,7 @@ def source_of_draws(generator: np.random.Generator) -> NDArray[np.int64]:
 
 
 def source_of_noise(generator: np.random.Generator) -> NDArray[np.int64]:
-    """Returns `source_of_draws`, and behind it the function that draws normal numbers and what it draws from.
+    """Returns `source_of_draws`, followed by the addresses of the function that draws normal numbers and its state.
 
     Raises:
         AttributeError: numpy does not export that function here.
@@ -138,7 +138,7 @@ def draw_normals(typing: Any, source: Any, out: Any) -> Any:
 
 @intrinsic
 def draw(typing: Any, source: Any) -> Any:
-    """Returns the next uniform number in [0, 1) from `source_of_draws`, the one that `generator.random()` would."""
+    """Returns the next uniform number in [0, 1) from `source_of_draws`, the same as `generator.random()` would."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return _draw(context, builder, sig, args, 0, ir.DoubleType())
@@ -172,7 +172,7 @@ def draw_single(source):
 
 @inline
 def bounded(source, most):
-    """Returns a whole number from 0 to `most`, which is below 2³²: the one that numpy's generators shuffle by."""
+    """Returns a whole number from 0 to `most` < 2³², drawn in the way numpy's generators draw it to shuffle."""
     mask = np.uint32(most)
     for shift in (1, 2, 4, 8, 16):
         mask |= mask >> np.uint32(shift)
@@ -184,7 +184,7 @@ def bounded(source, most):
 
 @inline
 def next_uniform(draws):
-    """Returns the next number of a `seeding.Uniforms`, whose kernel's state this is."""
+    """Returns the next number of a `seeding.Uniforms`; `draws` is its kernel's state."""
     block, left, source = draws
     if left[0] == 0:
         for i in range(len(block)):
@@ -202,7 +202,7 @@ def value_at(values, start, progress):
 
 @inline
 def is_due(every, before, after):
-    """Returns what `schedule.Every.due` does; `every` holds its interval, its first occasion, and which count it is."""
+    """Returns what `schedule.Every.due` does; `every` is what `Every.numbers` returns."""
     interval, first, which = every
     start, end = before[which] - first, after[which] - first
     return end >= 0 and end // interval > start // interval

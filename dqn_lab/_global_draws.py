@@ -1,4 +1,4 @@
-"""Finds out whose code draws from the global random generators, which no seed of a run fixes."""
+"""Finds out whose code draws from the global random generators, which a run's seed does not control."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _torchs() -> bytes:
     return torch.random.get_rng_state().numpy().tobytes()
 
 
-GENERATORS: Mapping[str, Callable[[], Any]] = {  # returns what every draw changes
+GENERATORS: Mapping[str, Callable[[], Any]] = {  # each returns a state that every draw changes
     "random": random.getstate,
     "np.random": _numpys,
     "torch's global generator": _torchs,
@@ -29,7 +29,7 @@ GENERATORS: Mapping[str, Callable[[], Any]] = {  # returns what every draw chang
 
 
 class GlobalDraws:
-    """While it is entered, watches for draws whenever a function of given modules is called or returns.
+    """A context that checks for draws whenever a function of given modules is called or returns.
 
     Args:
         modules: the names of the modules whose functions are suspected.

@@ -1,6 +1,6 @@
-"""A compiler for functions that only kernels call: it leaves optimizing them to the kernels that they become part of.
+"""A compiler for functions that only kernels call: they are optimized as part of the kernels, not by themselves.
 
-numba would optimize such a function, and make machine code of it that nobody runs, once for every level of calls.
+numba would optimize such a function once for every level of calls, and generate machine code that is never run.
 """
 
 # mypy: allow-untyped-calls
@@ -17,7 +17,7 @@ from numba.core.typed_passes import NativeLowering
 
 
 class _Library(JITCodeLibrary):
-    """LLVM's language for a function, which is neither optimized nor made machine code."""
+    """A function's LLVM code, which is neither optimized nor compiled to machine code."""
 
     def _optimize_final_module(self) -> None:
         pass
@@ -29,11 +29,11 @@ class _Library(JITCodeLibrary):
 
 @register_pass(mutates_CFG=False, analysis_only=True)
 class _Declare(LoweringPass):
-    """Makes a function known to its callers, by a Python function, as numba wants it, that cannot be called."""
+    """Makes a function known to its callers, by a placeholder: the Python function that numba requires."""
 
     _name = "declare"
 
-    def __init__(self) -> None:  # numba's own is abstract
+    def __init__(self) -> None:  # numba's own constructor is abstract
         super().__init__()
 
     def run_pass(self, state: Any) -> bool:
@@ -49,7 +49,7 @@ class InlineCompiler(CompilerBase):
     """numba's compiler, without the last steps."""
 
     def define_pipelines(self) -> list[Any]:
-        """Returns numba's passes, and after lowering one more."""
+        """Returns numba's passes, with one more after lowering."""
         state = self.state
         state.flags.no_compile = True
         state.library = _Library(state.targetctx.codegen(), state.func_id.func_qualname)

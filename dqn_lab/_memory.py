@@ -69,5 +69,5 @@ def _cgroup_limits() -> Iterator[int]:
                 text = (root / place / name).read_text(encoding="utf-8").strip()
             except OSError:
                 continue
-            if text.isdecimal():  # `max` is no limit
+            if text.isdecimal():  # `max` means no limit
                 yield int(text)

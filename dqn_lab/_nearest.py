@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 NUMBER = re.compile(r"(?<![\w.])\d[\d_]*(\.\d+)?(e[+-]?\d+)?(?![\w.])")
-SHOWN = 24  # choices that an error lists at most
+SHOWN = 24  # most choices that an error lists
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -25,5 +25,5 @@ def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> st
 
 
 def _in_plain_numbers(word: str) -> str:
-    """Writes numbers in one way, so that `1e-3` is near to `0.001`."""
+    """Writes numbers in a uniform way, so that `1e-3` is close to `0.001`."""
     return NUMBER.sub(lambda found: f"{float(found[0]):g}", word)

@@ -17,7 +17,7 @@ from typing import Any
 import filelock
 import platformdirs
 
-if "scipy" not in sys.modules:  # numba asks for its version, and no kernel calls it
+if "scipy" not in sys.modules:  # numba only checks its version, and no kernel uses it
     sys.modules["scipy"] = None  # type: ignore[assignment]  # not importing it makes a run start earlier
     try:
         import numba
@@ -43,8 +43,8 @@ _SOURCES = (
 )
 CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: kernels take several times as long
 # No "fastmath": it lets the compiler reorder sums in one compilation and not in another, so that a kernel just compiled
-# and one read from disk could differ in the last bit. Kernels state themselves what is to be fused or reordered.
-# Kernels allocate no arrays, so numba's reference counting is off: it takes a sixth of a call, and of compiling.
+# and one read from disk could differ in the last bit. Kernels state explicitly what may be fused or reordered.
+# Kernels allocate no arrays, so numba's reference counting is off: it would take a sixth of each call and of compiling.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": CHECK_BOUNDS}
 _config: Any = numba.config
 _njit: Any = numba.njit
@@ -63,10 +63,10 @@ def inline(function: Any) -> Any:
 
 
 def _named(function: Any) -> Any:
-    """Adds what a function captures to its name, because symbols of equal names are taken for the same code.
+    """Adds what a function captures to its name, because the linker takes two symbols of one name for the same code.
 
-    numba numbers the functions of a process, so that two functions of a name differ; but kernels read from disk were
-    numbered in other processes, and the linker would let one kernel call what another one captured.
+    numba tells functions of the same name apart by numbering them within a process. Kernels read from disk, however,
+    were numbered in other processes, so one kernel might call what another one captured.
     """
     if function.__closure__ and (captured := [_name_of(cell.cell_contents) for cell in function.__closure__]):
         digest = hashlib.sha256(repr(captured).encode()).hexdigest()[:8]
@@ -93,7 +93,7 @@ def _name_of(value: Any) -> str:
 def cache_directory() -> Path | None:
     """Returns the directory of compiled kernels: in the user's cache, named after a digest of their source.
 
-    numba itself checks only the file in which a kernel is defined, and would miss a change in what it calls.
+    numba itself checks only the file in which a kernel is defined, and would miss changes in the functions it calls.
 
     Returns:
         None if it is not writable; every process then compiles its own kernels.
@@ -117,11 +117,11 @@ def source_files(package: Path) -> list[Path]:
 
 
 class _Cache(_function_cache):  # type: ignore[misc]
-    """Reads kernels from disk without what numba loads before it compiles, which takes a tenth of a run's start."""
+    """Reads kernels from disk without loading numba's compiler, which takes a tenth of a run's start-up."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns a kernel for a signature; None if it is not on disk."""
-        _runtime.rtsys.initialize(target_context)  # whose functions a kernel calls to read its arguments
+        _runtime.rtsys.initialize(target_context)  # kernels call its functions to read their arguments
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         if found is None:  # numba compiles it next
@@ -135,7 +135,7 @@ def kernel(function: Any) -> Any:
     directory, before = cache_directory(), _config.CACHE_DIR
     if directory is None:
         return _njit(**_OPTIONS)(function)
-    _config.CACHE_DIR = str(directory)  # only a cache that is made reads it
+    _config.CACHE_DIR = str(directory)  # read only when a cache is created
     try:
         compiled = _njit(no_cfunc_wrapper=True, **_OPTIONS)(function)
         compiled._cache = _Cache(function)
@@ -169,7 +169,7 @@ def prepare(function: Any, *arguments: Any) -> Any:
             damaged = [] if directory is None else _damaged_files(directory)
             if not damaged:
                 raise
-            _log.info("compiling anew: %s: %s", type(error).__name__, error)
+            _log.info("compiling again: %s: %s", type(error).__name__, error)
             for path in damaged:
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
             function.compile(signature)

@@ -1,6 +1,6 @@
-"""Modules from outside the package: imported by name, and loaded anew once their files have changed.
+"""Modules from outside the package: imported by name, and imported again when their files have changed.
 
-A run records a digest of each file that it used, so that a later command can say that one has changed since.
+A run records a digest of each file that it used, so that a later command can detect a change.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 from dqn_lab.errors import ConfigError, one_line
 
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
-UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a component of the user's
+UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a custom component
 INSTALLED = ("site-packages", "dist-packages")
-_stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each module that was imported, as it was then
-_digests: dict[str, str] = {}  # of these files, as they were then
-_places: dict[str, Path] = {}  # the same of modules that were loaded before and are to be loaded anew
-_registered: dict[str, str] = {}  # the environments that these modules registered
+_stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each imported module, and its stamp at that time
+_digests: dict[str, str] = {}  # the digest of each of these files at that time
+_places: dict[str, Path] = {}  # the file of each module that is to be imported again
+_registered: dict[str, str] = {}  # the environments that these modules registered, and by which module
 
 
 class _Finder:
-    """Finds these modules when `--config-dir` is no longer on the path, for `importlib.reload` and for loading anew."""
+    """Finds these modules when they are reloaded or imported again and `--config-dir` is no longer on the path."""
 
     @staticmethod
     def find_spec(name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
@@ -41,14 +41,14 @@ class _Finder:
 
 
 def import_outside(name: str) -> ModuleType:
-    """Imports a module, and remembers its file and those of the modules beside it that it imports.
+    """Imports a module, and remembers its file and those of the modules from the same directory that it imports.
 
     Raises:
-        Exception: whatever importing it raises.
+        Exception: any error that the module raises.
     """
     if name in _stamps and name in sys.modules:
         return sys.modules[name]
-    importlib.import_module("gymnasium")  # or what it registers would be taken for the module's
+    importlib.import_module("gymnasium")  # first, so that its environments are not taken for the module's
     before, known = set(sys.modules), set(_environments())
     module = importlib.import_module(name)
     root = _root(sys.modules[name.partition(".")[0]])
@@ -73,7 +73,7 @@ def outside_names(config: Mapping[str, Any]) -> set[str]:
 
 
 def sources(config: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a digest of each of the user's own files that a configuration uses, by module, as they were imported."""
+    """Returns a digest of each of the user's own files that a configuration uses, by module, as of its import."""
     found: dict[str, str] = {}
     left = [name.partition(":")[0] for name in outside_names(config)]
     while left:
@@ -91,7 +91,7 @@ def changed_since(record: Mapping[str, Any]) -> list[str]:
 
 
 def located(error: BaseException) -> str:
-    """Writes an error on one line, with the place in the user's own files where it was raised, if it was in one."""
+    """Writes an error on one line, with the line of the user's own files that raised it, if one did."""
     own = {str(path): path.name for path, _ in _stamps.values()}
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     place = next((f" (raised in {own[file]}, line {line})" for file, line in reversed(frames) if file in own), "")
@@ -99,27 +99,27 @@ def located(error: BaseException) -> str:
 
 
 def _used_by(module: ModuleType) -> Iterator[str]:
-    """Yields the names of the modules from which a module has its names."""
+    """Yields the names of the modules that a module imports or imports names from."""
     for value in vars(module).values():
         yield value.__name__ if isinstance(value, ModuleType) else str(getattr(value, "__module__", ""))
 
 
 def forget_changed() -> None:
-    """Removes modules whose files have changed, and those imported with them, so that they are loaded anew when used.
+    """Removes modules whose files have changed, and those imported with them, so that the next use imports them again.
 
     Raises:
-        ConfigError: one of them is compiled, and so cannot be loaded a second time.
+        ConfigError: one of them is compiled, so it cannot be loaded twice.
     """
     changed = {name: path for name, (path, stamp) in _stamps.items() if _stamp(path) != stamp}
     for name, path in changed.items():
         if path.suffix not in SOURCE_SUFFIXES:
-            raise ConfigError(f"{name}: {path} has changed, and a compiled module is loaded once; start Python again")
+            raise ConfigError(f"{name}: {path} has changed, but a compiled module is loaded only once; restart Python")
     roots = {_root(sys.modules[name.partition(".")[0]]) for name in changed if name.partition(".")[0] in sys.modules}
     gone = {name for name, (path, _) in _stamps.items() if any(root and path.is_relative_to(root) for root in roots)}
     for name in gone | set(changed):
         _places[name], _ = _stamps.pop(name)
         sys.modules.pop(name, None)
-        with contextlib.suppress(OSError, NotImplementedError):  # it may be taken for the new file's: to the second
+        with contextlib.suppress(OSError, NotImplementedError):  # it may match the new file: its time is in seconds
             Path(importlib.util.cache_from_source(str(_places[name]))).unlink(missing_ok=True)
     for env_id in [env_id for env_id, name in _registered.items() if name in gone | set(changed)]:
         _environments().pop(env_id, None)  # it will be registered again
@@ -128,13 +128,13 @@ def forget_changed() -> None:
 
 
 def _environments() -> MutableMapping[str, Any]:
-    """Returns Gymnasium's register of environments, if it was imported."""
+    """Returns Gymnasium's registry of environments; empty if it was not imported."""
     found: MutableMapping[str, Any] = getattr(sys.modules.get("gymnasium"), "registry", {})
     return found
 
 
 def _root(top: ModuleType) -> Path | None:
-    """Returns the directory in which a module or a package lies; None if it has no file, as in a notebook."""
+    """Returns the directory that contains a module or package; None if it has no file, as in a notebook."""
     place = getattr(top, "__file__", None) or next(iter(getattr(top, "__path__", ())), None)
     if place is None:
         return None
@@ -143,7 +143,7 @@ def _root(top: ModuleType) -> Path | None:
 
 
 def _is_own(name: str, path: Path) -> bool:
-    """Returns whether a module is the user's: neither installed nor the package's own."""
+    """Returns whether a module is the user's own: neither installed nor part of dqn_lab."""
     return name.partition(".")[0] != __package__ and not set(INSTALLED) & set(path.parts)
 
 

@@ -12,12 +12,12 @@ GROUPS = (  # folders of `conf/` and of the package
 
 
 def config_directory() -> Path:
-    """Finds `conf/`: beside the package in a repository, inside it in an installed wheel."""
+    """Returns `conf/`: next to the package in a repository, inside it in an installed wheel."""
     return _home() / "conf"
 
 
 def sweeps_directory() -> Path:
-    """Finds `sweeps/`: beside the package in a repository, inside it in an installed wheel."""
+    """Returns `sweeps/`: next to the package in a repository, inside it in an installed wheel."""
     return _home() / "sweeps"
 
 

@@ -16,7 +16,7 @@ from dqn_lab._nearest import nearest
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
-PLAIN = {  # what pydantic says, in the words of whoever writes a command line
+PLAIN = {  # pydantic's phrases, and plainer words for the command line
     "a valid integer": "a whole number",
     "a valid number": "a number",
     "a valid boolean": "true or false",
@@ -53,7 +53,7 @@ def check(prefix: str, model: type[BaseModel], values: Mapping[str, Any]) -> dic
 
 
 def _validated(model: type[BaseModel], values: Mapping[str, Any]) -> BaseModel:
-    """Validates strictly, once more with an integer wherever one was written as a whole float."""
+    """Validates strictly, but accepts an integer that is written as a float, such as `1e6`."""
     try:
         # strict JSON accepts a list for a tuple, which strict Python does not
         return model.model_validate_json(json.dumps(values))

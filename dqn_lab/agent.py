@@ -35,17 +35,17 @@ class Agent:
     """A deep Q-network agent, composed of its parts.
 
     Args:
-        engine: holds the networks and executes updates.
-        buffer: remembers transitions.
+        engine: owns the networks and executes updates.
+        buffer: stores transitions.
         exploration: chooses actions.
-        target: moves the target network.
+        target: updates the target network.
         streams: the run's random generators.
         lr: the learning rate, a function of progress.
-        batch_size: transitions drawn for an update.
+        batch_size: transitions sampled per update.
         minibatch_size: transitions per gradient step; None for the whole batch.
-        max_reward: rewards are clipped to ± this before they are remembered; None for no clipping.
-        learning_starts: environment steps before the first update; a learning step is skipped while the buffer holds no
-            whole batch.
+        max_reward: rewards are clipped to ± this before they are stored; None for no clipping.
+        learning_starts: environment steps before the first update; learning steps are skipped until the buffer holds a
+            full batch.
         interval: environment steps from one learning step to the next.
         num_updates: batches per learning step.
         diagnostics: measures learning; None for no measurements.
@@ -79,14 +79,14 @@ class Agent:
         self.max_reward = max_reward
         self.learning = Every(interval, "steps", first=learning_starts)
         self.num_updates = num_updates
-        self._minibatch_rng = streams("replay" if minibatch_size is None else "minibatch")  # made at once if it is used
+        self._minibatch_rng = streams("replay" if minibatch_size is None else "minibatch")  # created now, if used
         self._acting = engine.acting if isinstance(engine, ActsFast) else engine.q_values
         self._online_noise, self._target_noise = noise_source(engine.online), noise_source(engine.target)
         for purpose in () if self._online_noise is None else get_args(Purpose):
-            streams(f"{purpose} noise")  # made at once, so that a state has them whether they were drawn from or not
+            streams(f"{purpose} noise")  # created now, so that every saved state includes them
         self._draws_noise = self._online_noise is not None or minibatch_size is not None
         self.uniforms, self._replay_rng = Uniforms(streams("exploration")), streams("replay")
-        self.draws, self.num_drawn = np.zeros((BLOCK, batch_size)), BLOCK  # of the next batches, and how many are used
+        self.draws, self.num_drawn = np.zeros((BLOCK, batch_size)), BLOCK  # for the next batches; how many are used
 
     def act(self, obs: Any, progress: Progress, env_index: int = 0) -> int:
         """Chooses an action at observation [*O]."""
@@ -97,7 +97,7 @@ class Agent:
     def observe(
         self, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool, env_index: int = 0
     ) -> None:
-        """Remembers one environment step."""
+        """Stores one environment step."""
         if self.max_reward is not None:
             reward = min(max(reward, -self.max_reward), self.max_reward)
         self.buffer.append(env_index, obs, action, reward, next_obs, terminated, truncated)
@@ -107,7 +107,7 @@ class Agent:
             self.exploration.end_episode(env_index)
 
     def learn(self, before: Progress, after: Progress) -> tuple[Progress, list[Update]]:
-        """Makes the updates that are due between two points of a run; the target network follows after each.
+        """Performs the updates due between two points of a run, and moves the target network after each.
 
         Returns:
             `after` with its updates counted, and the result of each update.
@@ -200,7 +200,7 @@ class Agent:
 
 
 def action_problem(exploration: Exploration, action: Any, num_actions: int) -> str | None:
-    """Says what is wrong with an action that an exploration chose; returns None if nothing is."""
+    """Returns what is wrong with an action that an exploration chose, or None if it is valid."""
     if isinstance(action, int | np.integer) and 0 <= action < num_actions:
         return None
     name = f"{type(exploration).__module__}:{type(exploration).__qualname__}"
@@ -208,13 +208,13 @@ def action_problem(exploration: Exploration, action: Any, num_actions: int) -> s
 
 
 def loss_error(loss: float, before: Progress, batch: Batch) -> TrainingError:
-    """Returns the error that a loss is not finite, after the step from `before` on."""
+    """Returns the error for a loss that is not finite, in the step that follows `before`."""
     where = f"in episode {before.episode}, step {before.step + 1}"
     return TrainingError(f"the loss became {loss} {where}: {_reason(batch)}")
 
 
 def _reason(batch: Batch) -> str:
-    """Says why the loss over a batch may not be finite, and what to do about it."""
+    """Returns the likely reason why a batch's loss is not finite, or else what to try."""
     obs, _, reward, next_obs, _ = batch.transition
     for name, field in (("an observation", obs), ("an observation", next_obs), ("a reward", reward)):
         if np.issubdtype(field.dtype, np.floating) and not np.isfinite(field).all():

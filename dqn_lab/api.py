@@ -1,6 +1,6 @@
 """Runs from Python, with the command line's names: `train`, `resume`, `verify`, `load` and `evaluate`.
 
-What a command prints as an error is raised as a `ConfigError` with its text. Hydra's global state is left as it was.
+Where a command prints an error, a function raises a `ConfigError` with the same text. Hydra's global state is restored.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Run:
     """A run's directory: its record, its tables, and its policy.
 
     Args:
-        directory: that of a finished, interrupted or running run.
-        trust: import the Python code outside of dqn_lab that the run's configuration names.
+        directory: the directory of a finished, interrupted or running run.
+        trust: whether to import code from outside dqn_lab that the run's configuration names.
 
     Raises:
-        ConfigError: there is no run here.
+        ConfigError: the directory contains no run.
     """
 
     def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
@@ -66,7 +66,7 @@ class Run:
 
     @property
     def scores(self) -> dict[str, Any]:
-        """The `final` and the `selected` policy's greedy returns, and `last_100`; empty until they are known."""
+        """The greedy returns of the `final` and the `selected` policy, and `last_100`; empty until they are known."""
         return dict(self.record.get("scores") or {})
 
     @property
@@ -86,7 +86,7 @@ class Run:
         try:
             frame: pd.DataFrame = read_csv(path, name).to_pandas()
         except FileNotFoundError as error:
-            raise ConfigError(f"{path}: no such file; the run logged without csv") from error
+            raise ConfigError(f"{path}: no such file; the run did not use the csv logger") from error
         except Unreadable as error:
             raise ConfigError(f"{path}: {error}") from error
         return frame
@@ -95,7 +95,7 @@ class Run:
         """Returns the final policy's greedy action at an observation: [*O], or as the environment returns it.
 
         Raises:
-            ConfigError: it is not an observation, or the run has no policy.
+            ConfigError: `obs` is not a valid observation, or the run has no policy.
         """
         return int(self.q_values(obs).argmax())
 
@@ -131,7 +131,7 @@ def train(
     Args:
         overrides: as on the command line: `"network=mlp64"`, `"target.interval=10"`.
         directory: where to write; by default a new one below `outputs/`.
-        config_dir: a directory of your own options and components, `--config-dir` on the command line.
+        config_dir: a directory with custom options and components, as `--config-dir` on the command line.
         keys: plain keys: `steps=20_000`, `seed=3`.
 
     Returns:
@@ -174,15 +174,15 @@ def resume(
 
     Args:
         run: the run, or its directory.
-        overrides: of keys that do not change the past: `"evaluation.interval=10"`.
-        trust: import the Python code outside of dqn_lab that the run's configuration names.
+        overrides: of keys that do not affect what has already run: `"evaluation.interval=10"`.
+        trust: whether to import code from outside dqn_lab that the run's configuration names.
         keys: plain keys: `steps=200_000` extends a completed run.
 
     Returns:
         the finished run.
 
     Raises:
-        ConfigError: there is nothing to continue from, or an override would change the past.
+        ConfigError: there is no checkpoint to continue from, or an override affects what has already run.
         TrainingError: the environment or a component raised, or a loss was not finite; what was recorded is kept.
 
     >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "third")
@@ -207,11 +207,11 @@ def load(directory: str | os.PathLike[str], trust: bool = False) -> Run:
     """Opens a finished, interrupted or running run.
 
     Args:
-        directory: the run's.
-        trust: import the Python code outside of dqn_lab that the run's configuration names, to use its policy.
+        directory: the run's directory.
+        trust: whether to import code from outside dqn_lab that the run's configuration names, to use its policy.
 
     Raises:
-        ConfigError: there is no run here.
+        ConfigError: the directory contains no run.
 
     >>> load(tmp / "nowhere")
     Traceback (most recent call last):
@@ -232,10 +232,10 @@ def evaluate(
 
     Args:
         run: the run, or its directory.
-        episodes: how many, at least 1.
+        episodes: the number of episodes, at least 1.
         policy: the `final` one, the `best` by evaluations during training, or one saved during training, `step_…`.
-        seed: the episodes'; None for the run's own.
-        trust: import the Python code outside of dqn_lab that the run's configuration names.
+        seed: the seed of the episodes; None for the run's own.
+        trust: whether to import code from outside dqn_lab that the run's configuration names.
 
     Returns:
         one row per episode: `episode`, `seed`, `return`, `length`.
@@ -265,12 +265,12 @@ def verify(
 
     Args:
         run: the run, or its directory.
-        evaluate: only play the final policy's episodes again, and compare the score.
-        display: what is shown meanwhile: `"auto"` for a long run.
-        trust: import the Python code outside of dqn_lab that the run's configuration names.
+        evaluate: whether to only play the final policy's episodes again and compare the score.
+        display: how to show progress: `"auto"` is useful for a long run.
+        trust: whether to import code from outside dqn_lab that the run's configuration names.
 
     Returns:
-        true if nothing differs; printed, it says what was compared, and what differs.
+        an object that is true if nothing differs, and prints what was compared and what differs.
 
     Raises:
         ConfigError: there is no run, or it is not completed.

@@ -1,4 +1,4 @@
-"""From a plain configuration to a validated one, and to built objects."""
+"""Validates a plain configuration, and builds the objects of a run from it."""
 
 from __future__ import annotations
 
@@ -82,11 +82,11 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _loggers_that_begin_anew(loggers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    """Yields a warning for each custom logger that does not know where it is when a run is resumed."""
+    """Yields a warning for each custom logger that cannot continue where it stopped when a run is resumed."""
     for name, part in loggers.items():
         if ":" in part["name"] and not isinstance(registry.lookup("logger", part["name"]), Continues):
-            reason = "has no `position` and `resume`, so a resumed run opens it anew"
-            yield f"logger={name}: {reason}; rows that it keeps in a file may then be lost or come twice"
+            reason = "has no `position` and `resume`, so a resumed run starts it from scratch"
+            yield f"logger={name}: {reason}; rows in its file may then be lost or duplicated"
 
 
 def _components(config: Mapping[str, Any]) -> Iterator[tuple[tuple[str, Mapping[str, Any]], type]]:
@@ -101,18 +101,18 @@ def _device_problems(name: str) -> Iterator[str]:
     try:
         device = torch.device(name)
     except RuntimeError:
-        yield f"device={name}: no such kind of device; here: {', '.join(here)}"
+        yield f"device={name}: no such type of device; available: {', '.join(here)}"
         return
     missing = device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count()
     if device.type not in here or missing:
-        yield f"device={name}: not available on this machine; here: {', '.join(here)}"
+        yield f"device={name}: not available on this machine; available: {', '.join(here)}"
 
 
 def build(config: Mapping[str, Any]) -> Experiment:
-    """Builds an experiment from a validated configuration; writes no file.
+    """Builds an experiment from a validated configuration, without writing any file.
 
     Raises:
-        ConfigError: a component refused the configuration.
+        ConfigError: a component rejected the configuration.
     """
     streams = Streams(config["seed"])
     env_factory = registry.create("env", config["env"])
@@ -182,10 +182,10 @@ def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymna
 
 
 def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:
-    """Checks before the run that its evaluations can be filmed, if they should be."""
+    """Checks before the run that its evaluations can be filmed, if `evaluation.video` is set."""
     if not config["evaluation"]["video"]:
         return
-    from dqn_lab import film, video  # imported on use, because they need an extra
+    from dqn_lab import film, video  # imported late, because they need an extra
 
     try:
         video.check_writer(".mp4")
@@ -195,7 +195,7 @@ def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.En
 
 
 def _choose_and_say(config: Mapping[str, Any]) -> dict[str, Choice]:
-    """Chooses engine and rollout; logs a warning if one that was asked for cannot run here."""
+    """Chooses the engine and the rollout; logs a warning if the requested one cannot run here."""
     choices = {group: choose(group, config) for group in ("engine", "rollout")}
     for group, choice in choices.items():
         if (asked := config[group]["name"]) in choice.rejected:
@@ -204,14 +204,14 @@ def _choose_and_say(config: Mapping[str, Any]) -> dict[str, Choice]:
 
 
 def choose(group: str, config: Mapping[str, Any]) -> Choice:
-    """Returns which component of a group is built, and why."""
+    """Returns which component of a group to build, and why."""
     name = config[group]["name"]
     component = registry.lookup(group, name)
     return component.choose(config) if isinstance(component, Chooses) else Choice(name, "asked for", {})
 
 
 def _options(group: str, name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns the options of a component that was asked for or chosen: the configured ones, or the defaults."""
+    """Returns a component's options: the configured ones if it was requested, the defaults if it was chosen instead."""
     return config[group] if name == config[group]["name"] else registry.validate(group, {"name": name})
 
 
@@ -255,7 +255,7 @@ def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, 
     """Tries out a network on one observation.
 
     Raises:
-        ValueError: it is not a network, its outputs have another shape, or it has a layer that behaves differently in
+        ValueError: it is not a network, its outputs have the wrong shape, or it has a layer that behaves differently in
             training and in evaluation, so that observing a run would change it.
     """
     if not isinstance(network, torch.nn.Module):
@@ -270,7 +270,7 @@ def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, 
 
 
 def _check_columns(columns: tuple[str, ...], reporters: list[Reports]) -> None:
-    """Refuses columns that exist twice.
+    """Rejects duplicate columns.
 
     Raises:
         ConfigError: a column is declared twice; names the component that declares it last.

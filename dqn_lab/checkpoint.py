@@ -1,4 +1,4 @@
-"""Policies and whole states on disk, from which a run is played and continued."""
+"""Files on disk: policies, which can be played, and whole states, from which a run can be resumed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dqn_lab.types import StateError, one_line
 
 _log = logging.getLogger(__name__)
 POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, with their versions
-MANY = 32  # replay files that a state may refer to
+MANY = 32  # a state that refers to this many replay files is rewritten into one
 
 
 def policy_path(directory: Path, name: str) -> Path:
@@ -46,10 +46,10 @@ def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:
     """Reads parameters into a network of the same shape.
 
     Returns:
-        the plain values saved beside them.
+        the plain values saved with them.
 
     Raises:
-        ValueError: the file is missing, damaged, not ours, or of another network.
+        ValueError: the file is missing, damaged, not a policy of dqn_lab, or of another network.
     """
     state, _ = statefile.load(path, POLICY)
     if not isinstance(state, dict) or not {"network", "about"} <= state.keys():
@@ -68,10 +68,10 @@ class Checkpoints:
     """The newest whole states of one run, each in a file named after its step.
 
     Each row of a replay buffer is written once: a checkpoint adds a file with the new rows, and refers to the earlier
-    files that still hold stored rows. When these are many, it writes all rows again into one file.
+    files that still hold stored rows. When there are too many of these, it writes all rows again into one file.
 
     Args:
-        directory: the run's.
+        directory: the run's directory.
         keep: how many states, at least 1.
     """
 
@@ -114,14 +114,14 @@ class Checkpoints:
         return [*kept, {"name": name, "digest": digest, "ends": {path: rings[path].written for path in new}}]
 
     def _remove_old(self, newest: Path) -> None:
-        """Removes states beyond `keep` or of an abandoned future, and replay files that no state refers to."""
+        """Removes all but the last `keep` usable states up to `newest`, and replay files that no state refers to."""
         states = [path for path in saved_states(self.directory) if path <= newest and path not in self._refused]
         kept = states[-self.keep :]
         for path in set(saved_states(self.directory)) - set(kept):
             path.unlink(missing_ok=True)
             self._needed.pop(path, None)
         if not self._needed.keys() >= set(kept):
-            return  # one is from an earlier process; its replay files are unknown
+            return  # one was written by an earlier process; its replay files are unknown
         needed = set[str]().union(*(self._needed[path] for path in kept))
         for path in self.folder.glob("replay-*.safetensors"):
             if path.name not in needed:
@@ -131,10 +131,10 @@ class Checkpoints:
         """Loads the newest undamaged state that fits; a warning says why each newer one was skipped.
 
         Args:
-            load: is called with a state, and may raise anything if it does not fit.
+            load: called with a state; may raise any error if the state does not fit.
 
         Raises:
-            StateError: there is none.
+            StateError: no state could be loaded.
         """
         remove_parts(self.folder)
         states, reasons = saved_states(self.directory), list[str]()
@@ -142,7 +142,7 @@ class Checkpoints:
             try:
                 load(self._read(path))
                 return
-            except Exception as error:  # a file of other code can raise nearly anything
+            except Exception as error:  # a file written by other code can raise nearly anything
                 why = " ".join(str(error).split()) if isinstance(error, ValueError) else one_line(error)
                 reasons.append(why)
                 self._refused.add(path)
@@ -164,6 +164,6 @@ class Checkpoints:
             path = self.folder / Path(file["name"]).name
             found, digest = statefile.load(path, REPLAY)
             if digest != file["digest"]:
-                raise ValueError(f"{path}: is of another checkpoint")
+                raise ValueError(f"{path}: belongs to another checkpoint")
             for key, pieces in found.items():
                 rings[key].pieces += [(int(at), rows) for at, rows in pieces]

@@ -27,6 +27,6 @@ class StateError(RuntimeError):
 
 
 def one_line(error: BaseException) -> str:
-    """Writes an error on one line, with its type unless the message is one of ours."""
+    """Writes an error on one line, preceded by its type unless it is one of dqn_lab's own."""
     text = " ".join(str(error).split())
     return text if isinstance(error, (ConfigError, TrainingError, StateError)) else f"{type(error).__name__}: {text}"

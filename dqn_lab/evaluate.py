@@ -33,7 +33,7 @@ class Moment(NamedTuple):
     obs: Any  # [*O]
     q_values: Array  # [A]
     action: int | None  # None at the episode's end
-    reward: float  # of the step that led here; 0 at first
+    reward: float  # of the step that led here; 0 for the first moment
     terminated: bool
     truncated: bool
 
@@ -44,7 +44,7 @@ def watch(q_values: Callable[[Array], Array], env: gymnasium.Env[Any, Any], seed
     Args:
         q_values: as for `evaluate`.
         env: the environment, which is reset first and stepped after each moment.
-        seed: the episode's.
+        seed: the episode's seed.
 
     Yields:
         one more moment than the episode has steps.
@@ -80,15 +80,15 @@ def evaluate(
 ) -> Iterator[Episode]:
     """Plays greedy episodes, each from a fresh seed, some side by side.
 
-    An episode depends only on the policy and its seed, not on the episodes played beside it.
+    An episode depends only on the policy and its seed, not on the episodes played at the same time.
 
     Args:
         q_values: maps observations [B, *O] to Q-values [B, A]; a row must not depend on the others.
         make_env: makes environments separate from the training environment.
         rng: the generator of the seeds.
-        num_episodes: how many.
-        engine: of which `q_values` are; the same episodes are played in compiled code if it and the environment have
-            kernels.
+        num_episodes: the number of episodes.
+        engine: the engine that computes `q_values`; if it and the environment have kernels, compiled code plays the
+            same episodes.
 
     Yields:
         the episodes in the order of their seeds.
@@ -140,9 +140,9 @@ def _places(env: gymnasium.Env[Any, Any]) -> Array:
 
 
 def _play_compiled(engine: Any, envs: Sequence[gymnasium.Env[Any, Any]], seeds: list[int]) -> list[Episode]:
-    """Does what `_play` does in compiled code, but for ties."""
+    """Does what `_play` does, in compiled code; only ties are broken in Python."""
     from dqn_lab._function import Function
-    from dqn_lab.rollout import _greedy_kernels as kernels  # numba is imported by those who use it
+    from dqn_lab.rollout import _greedy_kernels as kernels  # imported late, because it loads numba
 
     ties = [np.random.default_rng(seed_sequence(seed, "ties")) for seed in seeds]
     q_values = engine.q_values_kernel(TOGETHER)
@@ -163,30 +163,30 @@ def _play_compiled(engine: Any, envs: Sequence[gymnasium.Env[Any, Any]], seeds: 
         interrupt.check()
         running = counts[:, kernels.RUNNING] == 1
         if limit is not None and running.any():
-            limit.reached(int(counts[running, kernels.LENGTH].max()))  # which says that it goes on
+            limit.reached(int(counts[running, kernels.LENGTH].max()))  # warns that the episode is still running
         if why == kernels.TIED:
             for i in np.flatnonzero(running & (counts[:, kernels.DECIDED] == 0)).tolist():
                 counts[i, kernels.ACTION], counts[i, kernels.DECIDED] = greedy(values[i], ties[i]), 1
     if limit is not None and longest < parts[0].limit and counts[:, kernels.CUT_OFF].any():
-        limit.reached(longest)  # which says that it was cut off
+        limit.reached(longest)  # warns that the episode was cut off
     lengths = counts[:, kernels.LENGTH].tolist()
     return [Episode(*episode) for episode in zip(seeds, scores.tolist(), lengths, strict=True)]
 
 
 def _go_on(play: Callable[..., tuple[int, int, float]], arguments: tuple[Any, ...], parts: Sequence[Wrapped]) -> int:
-    """Has compiled code go on; returns why it stopped.
+    """Lets the compiled code continue; returns why it stopped.
 
     Raises:
-        TrainingError: an environment raised, or returned what it must not.
+        TrainingError: an environment raised, or returned something invalid.
     """
     from dqn_lab.rollout import _greedy_kernels as kernels
 
     counts, seen = arguments[0], arguments[2][1][1]
     try:
         why, i, reward = play(*arguments)
-    except Exception as error:  # an environment's: no other kernel raises
+    except Exception as error:  # raised by an environment: no other kernel raises
         running = counts[:, kernels.RUNNING] == 1
-        num_steps = int(counts[running, kernels.LENGTH].min())  # those before the one that raised have one more
+        num_steps = int(counts[running, kernels.LENGTH].min())  # the ones stepped before it are a step ahead
         raise parts[0].checked.explain(None, 0.0, error, num_steps) from error
     if why in (kernels.REWARD_UNFIT, kernels.OBSERVATION_UNFIT):
         space = parts[i].checked.observation_space

@@ -34,9 +34,9 @@ class Reference:
     """What a composition is compared with.
 
     Args:
-        config: a validated configuration, as close to it as the lab comes.
-        differences: what no key can make equal.
-        differences_in_games: the same, for Atari only.
+        config: the validated configuration that comes closest to the reference.
+        differences: what no key can change.
+        differences_in_games: further differences that no key can change, on Atari only.
     """
 
     config: Mapping[str, Any]
@@ -71,8 +71,8 @@ class Explanation:
         title: its task and its components.
         steps: the algorithm's steps, each with its depth of nesting and its text.
         pieces: the components.
-        deviations: by reference, each differing key with both values, and what no key can make equal.
-        numbers: by name.
+        deviations: for each reference, every key that differs, with both values, and what no key can change.
+        numbers: the number of parameters, the memory and so on, by name.
     """
 
     title: str
@@ -112,7 +112,7 @@ def _piece(group: str, config: Mapping[str, Any]) -> Piece:
 
 
 def _text(value: Any) -> str:
-    """Writes a value as it is typed, and a linear schedule in words."""
+    """Writes a value as a user types it, but a linear schedule in words."""
     if isinstance(value, Mapping) and value.keys() == {"start", "end", "duration", "unit"}:
         return f"{value['start']:g} to {value['end']:g} over {value['duration']:,} {value['unit']}"
     return value_text(value)
@@ -150,7 +150,7 @@ def _lines(group: str, config: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
-    """Yields the loop, each line filled in by the component that decides it."""
+    """Yields the lines of the training loop, each filled in by the component that decides it."""
     said = {group: _lines(group, config) for group in PARTS}
     train, evaluation = config["train"], config["evaluation"]
 
@@ -181,7 +181,7 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
         f"{line('value', 'target')}; γ′ = {config['discount']:g}{'' if steps == 1 else f'^{steps}'}, 0 at termination",
     )
     size = train["minibatch_size"]
-    parts = "" if size is None or size >= train["batch_size"] else f"; of each {size} of them, shuffled, in turn"
+    parts = "" if size is None or size >= train["batch_size"] else f", over shuffled minibatches of {size} in turn"
     yield 3, f"{line('value', 'loss')}{parts}"
     if "rank" in said["buffer"]:
         yield 3, f"{said['buffer']['rank']} ← {said['value'].get('priority', 'as the value ranks it')}"
@@ -199,7 +199,7 @@ def _shown(piece: Piece) -> str:
 
 
 def deviations(config: Mapping[str, Any], reference: Reference) -> Iterator[str]:
-    """Yields each key in which a composition's algorithm differs from a reference, and what no key can make equal."""
+    """Yields each key in which a composition's algorithm differs from a reference, and what no key can change."""
     for group in COMPARED:
         mine, theirs = config[group], reference.config[group]
         if not isinstance(mine, Mapping):

@@ -41,7 +41,7 @@ class Shot(NamedTuple):
 
 
 class RenderError(ValueError):
-    """Says in one line why an environment cannot be drawn."""
+    """Reports, in one line, why an environment cannot be drawn."""
 
 
 def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rgb_array") -> gymnasium.Env[Any, Any]:
@@ -135,7 +135,7 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     import matplotlib
 
     path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
-    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)  # the other is slow
+    return ImageFont.truetype(path, size, layout_engine=ImageFont.Layout.BASIC)  # the other engine is slow
 
 
 def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
@@ -149,7 +149,7 @@ def side_by_side(films: Sequence[Iterator[Shot]], labels: Sequence[str], width: 
     """Shows several episodes at once until the longest has ended; the others stop at their last picture.
 
     Args:
-        films: the films, with pictures of one size.
+        films: the films, whose pictures all have the same size.
         labels: one for each film.
         width: the greatest width of the whole, in pixels.
     """

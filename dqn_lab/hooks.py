@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Checks(Protocol):
-    """Any component's class: refuses configurations whose values do not fit together."""
+    """Any component's class: rejects configurations whose values are incompatible."""
 
     def check(self, config: Mapping[str, Any]) -> Iterable[str]:
-        """Returns a line for each problem. Its docstring is what `components` prints as the constraints."""
+        """Returns a line for each problem. `components` prints the method's docstring as the constraints."""
         ...
 
 
@@ -33,7 +33,7 @@ class Warns(Protocol):
     """Any component's class: warns about configurations that are valid but probably unintended."""
 
     def warn(self, config: Mapping[str, Any]) -> Iterable[str]:
-        """Returns a line for each warning. Its docstring is what `components` prints as the warnings."""
+        """Returns a line for each warning. `components` prints the method's docstring as the warnings."""
         ...
 
 
@@ -76,22 +76,22 @@ class Reports(Protocol):
     columns: tuple[str, ...]
 
     def report(self, progress: Progress) -> Mapping[str, float | None]:
-        """Returns a value for each column, as of an episode's end (exploration: as of its start); None is empty."""
+        """Returns each column's value as of the episode's end (exploration: its start); None leaves the cell empty."""
         ...
 
 
 @runtime_checkable
 class AdaptsNetwork(Protocol):
-    """A value: makes the network that the engine runs out of the one that was chosen."""
+    """A value that turns the chosen network into the one that the engine runs."""
 
     def adapt(self, network: torch.nn.Module, generator: torch.Generator) -> torch.nn.Module: ...
 
 
 @runtime_checkable
 class DrawsNoise(Protocol):
-    """A network whose forward pass is random: draws the noise outside it, so that every engine sees the same."""
+    """A network whose forward pass is random: draws the noise beforehand, so that every engine sees the same noise."""
 
-    is_noisy: bool  # whether it draws any in this configuration
+    is_noisy: bool  # whether it draws noise in this configuration
 
     def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
         """Draws the noise of a forward pass over `batch_size` rows."""
@@ -109,7 +109,7 @@ class HasDistribution(Protocol):
 
 @runtime_checkable
 class HasFeatures(Protocol):
-    """A network of features and a head, between which an implicit quantile value inserts its fractions."""
+    """A network of features followed by a head; an implicit quantile value inserts its fractions between the two."""
 
     def features(self, obs: Tensor, noise: Tensor | None = None) -> Tensor: ...  # [B, *O] to [B, F]
 
@@ -123,14 +123,14 @@ class EpsilonGreedy(Protocol):
 
 @runtime_checkable
 class FollowsEpsilon(Protocol):
-    """A bootstrap that uses the policy's current ε, `QValues.epsilon`, which is 0 for others."""
+    """A bootstrap that uses the policy's current ε, `QValues.epsilon`, which is 0 unless the policy is ε-greedy."""
 
     follows_epsilon: bool
 
 
 @runtime_checkable
 class ActsFast(Protocol):
-    """An engine with a faster way for the single observation that an agent acts on."""
+    """An engine that computes the Q-values of a single observation, on which an agent acts, faster."""
 
     def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
         """Maps one observation [1, *O] to Q-values [1, A], as `q_values` does."""
@@ -139,7 +139,7 @@ class ActsFast(Protocol):
 
 @runtime_checkable
 class EvaluatesTarget(Protocol):
-    """An engine with a faster way for the target network's Q-values than its module."""
+    """An engine that computes the target network's Q-values faster than the network's module does."""
 
     def target_q_values(self, obs: Array) -> Array:
         """Maps observations [B, *O] to expected values [B, A], without noise."""
@@ -155,7 +155,7 @@ class FallsBack(Protocol):
 
 @runtime_checkable
 class ShowsVideo(Protocol):
-    """A logger that also takes films of evaluations."""
+    """A logger that also logs videos of evaluations."""
 
     def show_video(self, path: Path, step: int) -> None:
         """Logs an mp4 of the evaluation at a step."""
@@ -164,24 +164,24 @@ class ShowsVideo(Protocol):
 
 @runtime_checkable
 class Continues(Protocol):
-    """A logger that continues when a run is resumed; others begin anew."""
+    """A logger that continues where it stopped when a run is resumed; others start from scratch."""
 
     def position(self) -> dict[str, Any]:
-        """Returns where it is, as plain values, once everything before is safely on disk."""
+        """Returns its position as plain values, once everything before that is safely on disk."""
         ...
 
     def resume(self, position: Mapping[str, Any]) -> None:
         """Called before `open`, which then continues from the position.
 
-        What came after the position should be removed with the first row, not in `open`: if another logger fails to
-        open, the run is left as it was.
+        Remove what follows the position when the first row is written, not in `open`: if another logger fails to open,
+        the run must stay unchanged.
         """
         ...
 
 
 @runtime_checkable
 class RestorableEnv(Protocol):
-    """An environment (unwrapped) that can be saved and restored in mid-episode, its generator included."""
+    """An environment (unwrapped) that can be saved and restored in mid-episode, including its random generator."""
 
     def state_dict(self) -> dict[str, Any]: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
@@ -191,7 +191,7 @@ class RestorableEnv(Protocol):
 class HasKernel(Protocol):
     """An exploration, a buffer or a target that a compiled rollout can run.
 
-    A class that overrides a method of its contract below the class that has `kernel` is run from Python.
+    A subclass that overrides a method of the contract, but not `kernel`, is run from Python.
     """
 
     def kernel(self) -> Kernel: ...
@@ -218,27 +218,26 @@ class SteppedByKernels(Protocol):
     obs: Array
 
     def connect(self) -> None:
-        """Has `draws` stand for the environment's present generator."""
+        """Makes `draws` refer to the environment's current generator."""
         ...
 
 
 @runtime_checkable
 class MeasuresSome(Protocol):
-    """Diagnostics that measure only some batches; a compiled rollout runs the steps that make the others.
+    """Diagnostics that measure only some batches; a compiled rollout runs the steps that lead to the others.
 
-    A class that overrides `observe`, `before_update` or `after_update` below the class that has `skip` is run from
-    Python.
+    A subclass that overrides `observe`, `before_update` or `after_update`, but not `skip`, is run from Python.
     """
 
     @property
     def num_unmeasured(self) -> int: ...  # batches before the next one to be measured
 
     def begin(self, q_start: Callable[[], float]) -> None:
-        """Called before an episode's first step, unless `observe` is, with max Q at its first observation."""
+        """Called before an episode's first step if that is compiled; `q_start` returns max Q at its observation."""
         ...
 
     def skip(self, rewards: Sequence[float], ended: bool, num_batches: int) -> None:
-        """Called after steps of one episode whose batches are not to be measured."""
+        """Called after compiled steps of one episode, whose batches are not measured."""
         ...
 
 

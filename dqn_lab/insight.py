@@ -25,9 +25,9 @@ from dqn_lab.types import Array
 RESOLUTION = 81  # points along a side of a plane
 RANDOM_STEPS = 2_000  # steps of random play to find a plane's region
 MOST_STATES = 2_000  # states whose features are computed
-MOST_LISTED = 64  # states of an environment up to which all are listed
+MOST_LISTED = 64  # all states are listed if an environment has at most this many
 NUM_DISTRIBUTIONS = 3
-Region = tuple[Array, Array]  # the least and the greatest of each dimension, [D] each
+Region = tuple[Array, Array]  # the minimum and the maximum of each dimension, [D] each
 
 
 class _Look:
@@ -74,7 +74,7 @@ class _Look:
 
 
 def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Region | None:
-    """Returns the range of states in play, 1st to 99th percentile, with a margin that stays inside the space's bounds.
+    """Returns the range of visited states, 1st to 99th percentile, plus a margin within the space's bounds.
 
     Args:
         experiment: the experiment whose environment is used.
@@ -119,7 +119,7 @@ def look_into(
 
     Args:
         experiment: the experiment whose agent has the policy.
-        label: its label beside other policies.
+        label: what distinguishes it from other policies on the page.
         task: its environment.
         policy: its name.
         step: the step at which it was saved.
@@ -193,7 +193,7 @@ def _plane(look: _Look, pair: tuple[int, int], states: Array, region: Region) ->
     held = np.median(states.astype(np.float64), axis=0)
     discrete = [i for i in range(len(held)) if i not in look.names.continuous]
     found, counts = np.unique(states[:, discrete], axis=0, return_counts=True)
-    held[discrete] = found[counts.argmax()]  # medians of one-hot numbers may be no state
+    held[discrete] = found[counts.argmax()]  # the medians of one-hot numbers may not form a state
     x, y = (np.linspace(region[0][i], region[1][i], RESOLUTION) for i in pair)
     points = np.tile(held, (RESOLUTION, RESOLUTION, 1))
     points[..., pair[0]], points[..., pair[1]] = np.meshgrid(x, y)
@@ -231,7 +231,7 @@ def last_features(network: nn.Module, obs: Array) -> Features | None:
 
 
 def list_states(look: _Look) -> States | None:
-    """Returns the Q-values of all states of an environment that has a few states; None for any other."""
+    """Returns the Q-values of all states of an environment, if it has only a few; otherwise None."""
     space = look.space
     if not isinstance(space, (Discrete, MultiDiscrete)):
         return None

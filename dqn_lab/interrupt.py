@@ -1,4 +1,4 @@
-"""Signals in a run: it ends at its next safe point, between two steps, so that it can be resumed from there."""
+"""Signals during a run: it stops at the next safe point, between two steps, so that it can be resumed from there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dqn_lab.errors import OneLine, one_line
 _log = logging.getLogger(__name__)
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")  # clusters send the last two before a time limit
 PATIENCE = 3.0  # seconds to wait for a safe point
-CLOSING = 1.5  # seconds that closing something may take after a signal
+CLOSING = 1.5  # seconds that closing one part may take after a signal
 
 
 class Interrupted(OneLine, KeyboardInterrupt):
@@ -42,13 +42,13 @@ class Interrupted(OneLine, KeyboardInterrupt):
 
 
 class _Asked:
-    """Which signals have come since `listening` began."""
+    """The signals received since `listening` began."""
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.count = 0  # of Ctrl-C
-        self.hold = False  # while a short piece of work must be finished
-        self.heard = False  # whether one has ended the work, so that later ones are ignored
+        self.hold = False  # whether a short piece of work must be finished first
+        self.heard = False  # whether a signal has ended the work, so that later ones are ignored
 
 
 asked = _Asked()
@@ -66,10 +66,10 @@ def check() -> None:
 
 @contextlib.contextmanager
 def listening() -> Iterator[None]:
-    """Makes a signal stop the process at its next safe point, a second Ctrl-C at once; a fourth one kills it.
+    """Makes a signal stop the process at its next safe point, a second Ctrl-C at once; a fourth Ctrl-C kills it.
 
-    A signal that was ignored from the start, as by nohup, stays ignored. One that came too late to stop the work is
-    raised after it. Outside the main thread, where Python allows no handlers, nothing changes.
+    A signal that was ignored from the start, as by nohup, stays ignored. A signal that arrives too late to stop the
+    work is raised again after it. Outside the main thread, where Python allows no handlers, nothing changes.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -113,7 +113,7 @@ def _is_foreign(handler: object) -> bool:
 
 @contextlib.contextmanager
 def held() -> Iterator[None]:
-    """Lets a short piece of work finish whatever signals come."""
+    """Lets a short piece of work finish, whatever signals arrive."""
     asked.hold, before = True, asked.hold
     try:
         yield
@@ -122,7 +122,7 @@ def held() -> Iterator[None]:
 
 
 def shut(what: str, close: Callable[[], object]) -> None:
-    """Closes a part of a run whose results are saved; warns if it fails, or hangs after a signal."""
+    """Closes part of a run once its results are saved; warns if closing fails, or hangs after a signal."""
     asked.hold, before = False, asked.hold
     try:
         _wait(0 if asked.number is None else CLOSING)
@@ -153,7 +153,7 @@ def _leave(number: int, safe: bool = False) -> Interrupted:
 
 
 def _wait(seconds: float) -> None:
-    """Stops the process wherever it is when the time is up; 0 cancels that."""
+    """Sets a timer that stops the process wherever it is; 0 cancels the timer."""
     if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
         if seconds:
             signal.signal(signal.SIGALRM, _stop_anywhere)

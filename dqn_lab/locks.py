@@ -25,18 +25,18 @@ class Claim:
 
     Args:
         directory: an existing directory.
-        taken: the error message if another process has it.
+        taken: the error message if another process is using it.
 
     Raises:
-        ConfigError: another process has it, or it cannot be written.
+        ConfigError: another process is using it, or it is not writable.
     """
 
     def __init__(self, directory: Path, taken: str) -> None:
         self.path = directory / LOCK
-        self._lock = FileLock(self.path, timeout=0.5)  # a process that checks it holds it for a moment
+        self._lock = FileLock(self.path, timeout=0.5)  # a process that only checks the lock holds it for a moment
         try:
             self._lock.acquire()
-        except (Timeout, RuntimeError):  # RuntimeError if this process itself has it
+        except (Timeout, RuntimeError):  # RuntimeError if this process itself holds the lock
             raise ConfigError(f"{directory}: {taken}") from None
         except OSError as error:
             raise ConfigError(f"{directory}: cannot be written: {error.strerror or error}") from error
@@ -69,7 +69,7 @@ def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
     """Returns whether the process that a `run.json` names is still running.
 
     Args:
-        directory: the run's.
+        directory: the run's directory.
         record: its `run.json`, of which only `host` is used.
     """
     path = directory / LOCK
@@ -82,7 +82,7 @@ def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
 
 
 def _is_locked(path: Path) -> bool:
-    """Returns whether a process holds a lock; the file need not be writable.
+    """Returns whether a process holds a lock; works even if the file is not writable.
 
     Raises:
         OSError: there is no such file.
@@ -102,7 +102,7 @@ def _is_locked(path: Path) -> bool:
 
 
 def _is_locked_elsewhere(path: Path) -> bool:
-    """Does the same on Windows."""
+    """Does what `_is_locked` does, on Windows."""
     if not path.is_file():
         return False
     lock = FileLock(path, timeout=0)

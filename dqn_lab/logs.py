@@ -1,4 +1,4 @@
-"""All loggers of a run, as one."""
+"""All loggers of a run, combined into one."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _log = logging.getLogger(__name__)
 
 
 class Logs:
-    """Hands every row to every logger.
+    """Passes every row to every logger.
 
     Args:
         loggers: the loggers by name.
-        columns: each table's; a row may have no others.
+        columns: each table's columns; a row may have no others.
     """
 
     def __init__(self, loggers: Mapping[str, Logger], columns: Mapping[Table, Sequence[str]]) -> None:
@@ -58,13 +58,13 @@ class Logs:
                 logger.write(table, row)
 
     def show_video(self, path: Path, step: int) -> None:
-        """Passes the film of an evaluation to the loggers that take films."""
+        """Passes the video of an evaluation to the loggers that accept videos."""
         for logger in self.loggers.values():
             if isinstance(logger, ShowsVideo):
                 logger.show_video(path, step)
 
     def positions(self) -> dict[str, Any]:
-        """Returns where each logger is, once everything before is safely on disk."""
+        """Returns each logger's position, once everything before that is safely on disk."""
         return {name: logger.position() for name, logger in self.loggers.items() if isinstance(logger, Continues)}
 
     def close(self, status: str, summary: Row) -> None:
@@ -79,7 +79,7 @@ class Logs:
 
 @contextlib.contextmanager
 def _blamed(name: str, method: str) -> Iterator[None]:
-    """Names the logger and its method in an error that does not say where it comes from.
+    """Adds the logger and its method to an error that does not say where it comes from.
 
     Raises:
         TrainingError: the logger raised.

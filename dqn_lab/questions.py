@@ -35,11 +35,11 @@ def sweep(
 
     Args:
         name: a question's name, or the path of a yaml file; with `variants`, a name for the directory.
-        overrides: for every run.
+        overrides: overrides for every run.
         variants: the overrides of each variant by its label, in place of a question; the first is the control.
         quick: the question's short form: fewer seeds, shorter runs.
         directory: where to write; by default one below `outputs/sweeps/`.
-        config_dir: a directory of your own options and components.
+        config_dir: a directory with custom options and components.
         keys: plain keys, for every run; `seed=range(5)` sets the seeds.
 
     Returns:
@@ -47,7 +47,7 @@ def sweep(
 
     Raises:
         ConfigError: one line per problem; nothing was written.
-        TrainingError: no job completed; says why the first did not.
+        TrainingError: no job completed; the message says why the first one failed.
 
     >>> few = ("episodes=2", "evaluation.final_num_episodes=1", "logger=csv", "hydra/launcher=basic")
     >>> variants = {"often": ["target.interval=1"], "seldom": ["target.interval=9"]}
@@ -138,14 +138,14 @@ def report(
         metric: what to compare; by default the sweep's own, else `final_return`.
         control: the variant that others are compared with; by default the sweep's own, else the first.
         threshold: a run succeeds at this return or above; by default the environment's.
-        compare: only these two variants, or sweeps of one variant: the second against the first.
+        compare: compares only these two variants, or sweeps of one variant: the second with the first.
         against: compare with stored results: another report's `tables/runs.csv`.
         videos: show an episode of each variant's median run.
-        trust: with `videos`: import the Python code outside of dqn_lab that the runs name.
+        trust: with `videos`: whether to import code from outside dqn_lab that the runs name.
 
     Returns:
-        what it says: the page's path `index`, the `question`, the `answers` by task, the runs' `progress`, and a `note`
-        if there are several tasks, which are not compared.
+        the report's content: the page's path `index`, the `question`, the `answers` by task, the runs' `progress`, and
+        a `note` if there are several tasks, which are not compared with one another.
 
     Raises:
         ConfigError: there are no runs, or an option names something unknown.

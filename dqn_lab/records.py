@@ -20,10 +20,10 @@ if TYPE_CHECKING:  # importing it would import numpy
     from dqn_lab.types import Table
 
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
-# they change no result, and so not a job's identity
+# these keys change no result, so they are not part of a job's identity
 NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds", "env.implementation")
 MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, in addition to `NOT_THE_RUN`
-LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values that leave an older run's identity as it was
+LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values for which an older run keeps its identity
     "diagnostics": {"name": "none"},
     "evaluation.max_steps": 100_000,
     "evaluation.video": False,
@@ -35,8 +35,8 @@ REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # that readers need; the 
     "evaluations": ("step", "episode", "return_mean"),
     "timing": ("episode", "step", "seconds"),
 }
-SLUG = 80  # characters of the overrides in a run's directory name
-UNNAMED = ("display", "logger", "checkpoint", "hydra")  # keys that are not in it
+SLUG = 80  # most characters of overrides in a run's directory name
+UNNAMED = ("display", "logger", "checkpoint", "hydra")  # keys that the name leaves out
 
 
 def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -> dict[Table, tuple[str, ...]]:
@@ -55,7 +55,7 @@ def table_columns(exploration: Iterable[str] = (), others: Iterable[str] = ()) -
 
 
 def value_text(value: Any) -> str:
-    """Writes a configuration's value as it is typed: `null`, `true`, `[24, 24]`, `0.001`, `relu`."""
+    """Writes a configuration's value as a user types it: `null`, `true`, `[24, 24]`, `0.001`, `relu`."""
     if isinstance(value, (list, tuple, dict)):
         return json.dumps(value)
     return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
@@ -78,7 +78,7 @@ def _value(config: Mapping[str, Any], key: str) -> Any:
 
 
 def text_without(config: Mapping[str, Any], keys: Iterable[str]) -> str:
-    """Writes a configuration as JSON without some of its keys, such as `display` or `env.return_bounds`."""
+    """Writes a configuration as JSON, leaving out keys such as `display` or `env.return_bounds`."""
     kept = dict(config)
     for key in keys:
         group, _, name = key.partition(".")
@@ -100,9 +100,9 @@ def slug(overrides: Iterable[str], known_by: str) -> str:
 
 
 def legible(overrides: Iterable[str]) -> str:
-    """Writes overrides for a directory's name: as many as fit, made safe.
+    """Writes overrides for a directory's name: as many as fit, without characters that are unsafe in a file name.
 
-    Those that only say where output goes are left out.
+    Overrides that only say where output goes are left out.
     """
     name = ""
     for text in overrides:
@@ -122,10 +122,10 @@ def safe_name(name: str) -> str:
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Replaces `path` with what `write` writes, or leaves it as it was.
+    """Replaces `path` with what `write` writes, or leaves it unchanged if that fails.
 
     Args:
-        path: the file to make or replace; its directory is made if missing.
+        path: the file to create or replace; its directory is created if missing.
         write: called with an open binary file.
     """
     with replacing(path) as part, part.open("wb") as file:
@@ -137,7 +137,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields the path of a file to write; then flushes it to the disk and renames it to `path`.
 
     Args:
-        path: the file to make or replace, which is left as it was if writing fails; its directory is made if missing.
+        path: the file to create or replace; unchanged if writing fails. Its directory is created if missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -145,9 +145,7 @@ def replacing(path: Path) -> Iterator[Path]:
         yield part
         _flush(part)
         part.replace(path)
-        with contextlib.suppress(
-            OSError
-        ):  # some systems cannot open a directory; there the name is safe a moment later
+        with contextlib.suppress(OSError):  # systems that cannot open a directory write the name a moment later
             _flush(path.parent)
     finally:
         part.unlink(missing_ok=True)
@@ -166,7 +164,7 @@ def _json_bytes(value: Any) -> bytes:
 
 
 def _finite(value: Any) -> Any:
-    """Replaces infinities and NaN, which JSON does not have, with None."""
+    """Replaces infinities and NaN, which JSON lacks, with None."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -192,7 +190,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
 def _overwrite(path: Path, text: bytes) -> None:
     """Overwrites an existing file in one write; restores its content if that fails."""
     before = path.read_bytes()
-    padded = text.ljust(len(before))  # so that it is valid before it is truncated
+    padded = text.ljust(len(before))  # with spaces, so that the file is valid even before it is truncated
     number = os.open(path, os.O_WRONLY)
     try:
         if os.write(number, padded) < len(padded):
@@ -208,7 +206,7 @@ def _overwrite(path: Path, text: bytes) -> None:
 
 
 def remove_parts(directory: Path) -> None:
-    """Removes partial files that a process left when it died."""
+    """Removes partial files left behind by a process that died."""
     for part in (*directory.glob(".*.part"), *directory.glob(".tmp*")):  # `.tmp…` are safetensors' own
         part.unlink(missing_ok=True)
 
@@ -217,7 +215,7 @@ def read_record(directory: Path) -> dict[str, Any]:
     """Reads a run's `run.json`; a status `running` becomes `interrupted` if the process has died.
 
     Raises:
-        ValueError: there is no run here, or its record is damaged.
+        ValueError: the directory contains no run, or the run's record is damaged.
     """
     path = directory / RUN
     try:
@@ -229,7 +227,7 @@ def read_record(directory: Path) -> dict[str, Any]:
 
 
 def settled(directory: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the record, with the status `interrupted` if it says `running` but the process has died."""
+    """Returns the record, with status `interrupted` if it says `running` but the process has died."""
     if record["status"] != "running" or is_claimed(directory, record):
         return record
     return {**record, "status": "interrupted", "error": DEAD}
@@ -266,7 +264,7 @@ def is_attempt(name: str) -> bool:
 
 
 def set_aside(path: Path) -> Path:
-    """Renames an attempt's directory, so that the job can be run again and nothing recorded is lost."""
+    """Renames an attempt's directory, so that the job can be run again without losing any records."""
     number = 1
     while (aside := path.with_name(f"{path.name}.attempt{number}")).exists():
         number += 1

@@ -1,4 +1,4 @@
-"""Finds components by name, and makes their configuration's schema from their constructor.
+"""Finds components by name, and derives the schema of their configuration from their constructor.
 
 A component is a class in `dqn_lab/<group>/<name>.py`, registered under that name. Its positional parameters are
 what the run supplies; its keyword-only parameters, with their type hints, are its configuration.
@@ -36,7 +36,7 @@ def register(group: str, name: str) -> Callable[[Component], Component]:
     """Registers the decorated class as component `name` of `group`.
 
     Raises:
-        ValueError: the group does not exist, or another class has the name.
+        ValueError: the group does not exist, or another class is registered under the name.
     """
     if group not in GROUPS:
         raise ValueError(f"register({group!r}, {name!r}): no such group; choices: {', '.join(GROUPS)}")
@@ -103,7 +103,8 @@ def _external(group: str, name: str) -> type:
     component = getattr(module, attribute, None)
     if not isinstance(component, type):
         classes = [key for key, item in vars(module).items() if inspect.isclass(item)]
-        raise ConfigError(f"{group}.name={name}: no class {attribute!r} there; {nearest(attribute, classes)}")
+        where = f"in {module_name}"
+        raise ConfigError(f"{group}.name={name}: no class {attribute!r} {where}; {nearest(attribute, classes)}")
     return component
 
 
@@ -120,12 +121,12 @@ def load_plugins() -> list[str]:
             plugin.load()
         except (Exception, SystemExit) as error:
             said = " ".join(f"{type(error).__name__}: {error}".split())
-            problems.append(f"plugin {plugin.name} ({plugin.value}) is left out: {said}")
+            problems.append(f"plugin {plugin.name} ({plugin.value}) could not be loaded: {said}")
     return problems
 
 
 def constructors(component: type) -> list[Callable[..., None]]:
-    """Returns a class's constructor, and its bases' as long as each passes on `**` parameters."""
+    """Returns a class's constructor, followed by its bases' for as long as each one accepts `**` parameters."""
     inspect.signature(component)  # raises for classes that are not written in Python
     found: list[Callable[..., None]] = []
     for owner in component.__mro__:
@@ -139,7 +140,7 @@ def constructors(component: type) -> list[Callable[..., None]]:
 
 @functools.cache
 def schema(component: type) -> type[BaseModel]:
-    """Makes the pydantic model of a constructor's keyword-only parameters; `**shared` stands for those of its base."""
+    """Makes the pydantic model of a constructor's keyword-only parameters; `**shared` adds those of its base class."""
     fields: dict[str, Any] = {}
     for constructor in constructors(component):
         hints = get_type_hints(constructor, include_extras=True)  # resolves hints that are strings
@@ -174,7 +175,7 @@ def validate(
     Args:
         group: the group it belongs to.
         config: `name` and the keyword arguments.
-        prefix: its name in error messages; None for the group.
+        prefix: what error messages call the component; None for the group's name.
         model_of: finds the schema of a component.
 
     Returns:
@@ -192,7 +193,7 @@ def validate(
 
 
 def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model = model) -> dict[str, Any]:
-    """Checks every name and value of a whole configuration; builds nothing.
+    """Checks every name and value of a whole configuration without building anything.
 
     Args:
         plain: numbers, strings, booleans, None, lists and dictionaries, as the yaml files hold them.
@@ -232,7 +233,7 @@ def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model
 
 
 def _not_loggers(found: Any) -> str:
-    """Says what is wrong with a `logger` that does not map names to loggers."""
+    """Returns what is wrong with a `logger` that does not map names to loggers."""
     if isinstance(found, Mapping) and isinstance(name := found.get("name"), str):
         return f"logger.name={name}: a logger's yaml begins with the line `# @package logger.{name.split(':')[-1]}`"
     key = f"logger={value_text(found)}"

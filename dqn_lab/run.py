@@ -30,7 +30,7 @@ LAST = 100  # training episodes in the score `last_100`
 
 
 class Display(Protocol):
-    """What is shown of a run."""
+    """Shows a run's progress."""
 
     def start(self) -> None: ...
     def stride(self, stride: Stride) -> None: ...
@@ -43,11 +43,11 @@ class Run:
 
     Args:
         experiment: the experiment to run.
-        directory: holds no run yet; made if missing.
+        directory: contains no run yet; created if missing.
         about: plain values for `run.json`: versions, command and the like.
 
     Raises:
-        ConfigError: the directory holds a run already, or another process has it.
+        ConfigError: the directory already contains a run, or another process is using it.
     """
 
     display: Display
@@ -74,15 +74,15 @@ class Run:
 
     @classmethod
     def resume(cls, experiment: Experiment, directory: Path, about: Mapping[str, Any]) -> Run:
-        """Prepares to continue a run from its newest checkpoint; its directory is left as it is until `execute`.
+        """Prepares to continue a run from its newest checkpoint; leaves its directory unchanged until `execute`.
 
         Args:
-            experiment: the run's own, except for keys that `MAY_CHANGE`.
-            directory: the run's.
+            experiment: the run's experiment, in which only the keys in `MAY_CHANGE` may differ.
+            directory: the run's directory.
             about: plain values for `run.json`, as for a new run; its `command` and `started` are kept.
 
         Raises:
-            ConfigError: another process has the directory, or there is no run in it.
+            ConfigError: another process is using the directory, or there is no run in it.
             StateError: there is no checkpoint to continue from.
         """
         run = cls.__new__(cls)
@@ -101,19 +101,19 @@ class Run:
         remove_parts(self.directory)
         self.logs = Logs(dict(zip(experiment.config["logger"], experiment.loggers, strict=True)), experiment.columns)
         self.positions: dict[str, Any] = {}  # of the loggers, in a resumed run
-        self.is_recorded = False  # whether `run.json` is this attempt's; until then a resumed run is left as it was
+        self.is_recorded = False  # whether this attempt wrote `run.json`; until then a resumed run is unchanged
         self.checkpoints = Checkpoints(self.directory, experiment.keep or 1)
         self.scoring = Scoring(
             experiment, self.directory, self._publish, self.logs.show_video, lambda *args: self.display.playing(*args)
         )
         self.saved: Progress | None = None  # the newest checkpoint's progress
-        self.seconds = 0.0  # of the run before it was resumed
+        self.seconds = 0.0  # that the run took before it was resumed
         self.started = self.measured = time.perf_counter()
         self.measured_step = 0
         self.returns: deque[float] = deque(maxlen=LAST)
 
     def execute(self, display: Display) -> dict[str, Any]:
-        """Trains, evaluates the final policy, and completes the record whatever happens.
+        """Trains, evaluates the final policy, and completes the record even if the run fails.
 
         Args:
             display: shows the run's progress.
@@ -173,7 +173,7 @@ class Run:
         try:
             self.record.update(self.logs.open(self.directory, self.record["config"], self.positions))
         except Exception as error:
-            hint = "" if self.is_recorded else "; the run is as it was, and can be resumed with logger=csv"
+            hint = "" if self.is_recorded else "; the run is unchanged, and can be resumed with logger=csv"
             raise TrainingError(f"{one_line(error)}{hint}") from error
 
     @property
@@ -206,7 +206,7 @@ class Run:
         self.display.evaluation(row, label)
 
     def save(self, progress: Progress) -> None:
-        """Saves the whole state; if that fails, logs a warning and goes on."""
+        """Saves the whole state; if that fails, logs a warning and continues."""
         if self.experiment.keep is None:
             return
         try:
@@ -258,7 +258,7 @@ class Run:
         """Saves an interrupted run's policy and, if it stopped at a safe point, its state."""
         self._check_process()
         if "scores" in self.record or not self.is_recorded or not self.claim.holds():
-            return  # the final policy is saved already, and another may be loaded; or there is nowhere to save it
+            return  # the final policy is already saved, and another may be loaded; or there is nowhere to save it
         try:
             self.scoring.save_policy("final")
         except (OSError, StateError) as error:
@@ -273,7 +273,7 @@ class Run:
             raise TrainingError(f"{self.directory}: was removed or renamed during the run")
 
     def _check_process(self) -> None:
-        if os.getpid() != self.process:  # the environment forked, and this is the copy
+        if os.getpid() != self.process:  # this is a child process that the environment forked
             os._exit(1)
 
     def _close(self, status: str) -> None:

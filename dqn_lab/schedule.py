@@ -52,7 +52,7 @@ class Every:
 
     @property
     def numbers(self) -> tuple[int, int, int]:
-        """The same for compiled code: the interval, the first occasion, and which number of a `Progress` is counted."""
+        """The same for compiled code: the interval, the first occasion, and the index of `unit` in a `Progress`."""
         return self.interval, self.first, self._position
 
     def due(self, before: Progress, after: Progress) -> bool:
@@ -66,7 +66,7 @@ class Every:
         return max(0, end // self.interval + 1) - max(0, start // self.interval + 1)
 
     def next(self, progress: Progress) -> Progress:
-        """Returns the point of the next occasion after `progress`; units that it does not count are `NEVER`'s."""
+        """Returns the point of the next occasion after `progress`; the units that are not counted are as in `NEVER`."""
         passed = progress[self._position] - self.first
         units = self.first + max(0, passed // self.interval + 1) * self.interval
         return NEVER._replace(**{_FIELDS[self._position]: units})
@@ -84,7 +84,7 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """Goes from `start` to `end` in a straight line over `duration` units, then stays."""
+    """Changes linearly from `start` to `end` over `duration` units, then stays at `end`."""
 
     start: float
     end: float
@@ -102,7 +102,7 @@ class Linear:
 class Exponential:
     """Multiplies `start` by `decay` once per unit, down to `end`.
 
-    With `clamp` the value never passes `end`; without it, multiplication continues while the value is above `end`,
+    With `clamp` the value never falls below `end`; without it, multiplication continues while the value is above `end`,
     so that the last value may lie below it (the notebook's rule).
     """
 
@@ -126,7 +126,7 @@ class Exponential:
 
 @with_config(ConfigDict(extra="forbid"))
 class Ramp(TypedDict):
-    """A straight line as written in a configuration: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
+    """A linear schedule as written in a configuration: `{start: 1e-3, end: 0, duration: 50_000, unit: steps}`."""
 
     start: Annotated[float, Gt(0)]
     end: Annotated[float, Ge(0)]
@@ -155,23 +155,23 @@ class Counted(Protocol):
 
 
 class Curve:
-    """A schedule as a table, for compiled code: its values at some count of its unit, and at those that follow.
+    """A schedule as a table, for compiled code: its values at consecutive counts of its unit.
 
     Args:
         schedule: a `Constant`, or `Counted`.
     """
 
     def __init__(self, schedule: Callable[[Progress], float]) -> None:
-        import numpy as np  # mistyped commands are answered without it
+        import numpy as np  # imported late, because a mistyped command does not need it
 
         self.schedule = schedule
         component: object = schedule
         self.position = _POSITION[component.unit] if isinstance(component, Counted) else None
         self.values = np.full(1 if self.position is None else 4096, schedule(Progress()))
-        self.start = np.array([self.position or 0, -len(self.values)])  # which count, and the first one in the table
+        self.start = np.array([self.position or 0, -len(self.values)])  # the unit's index, the first count in the table
 
     def cover(self, before: Progress, after: Progress) -> None:
-        """Sees that the table reaches from one point to another; its length, or less, apart."""
+        """Makes the table cover two points and all between them; they are at most its length apart."""
         position = self.position
         if position is None:
             return

@@ -25,9 +25,9 @@ class Scoring:
 
     Args:
         experiment: the experiment that trains the policy.
-        directory: the run's.
+        directory: the run's directory.
         tell: called with every row of the evaluations' table and a label for the policy.
-        show: called with every film of an evaluation and its step.
+        show: called with every video of an evaluation and its step.
         count: called with the number of an evaluation's episodes played so far, and their total.
     """
 
@@ -84,7 +84,7 @@ class Scoring:
         save_policy(policy_path(self.directory, name), self._network, about)
 
     def take_over(self, was_completed: bool) -> None:
-        """Makes the policies' files those of the restored state, because they may be newer.
+        """Rewrites the policies' files from the restored state, because they may be newer than it.
 
         Args:
             was_completed: whether the run had ended, so that its final policy is kept under the name of its step.
@@ -126,7 +126,7 @@ class Scoring:
 
     def _film(self, name: str, seed: int) -> None:
         """Plays an evaluation's first episode again and films it; logs a warning if that fails."""
-        from dqn_lab import film, video  # imported on use, because they need an extra
+        from dqn_lab import film, video  # imported late, because they need an extra
 
         step, path = self._progress.step, self.directory / "videos" / f"{name}.mp4"
         try:
@@ -139,7 +139,7 @@ class Scoring:
             _log.warning("filming the evaluation at step %d failed: %s", step, one_line(error))
 
     def _keep(self) -> None:
-        """Saves the current policy, before training and at every nth evaluation, n being `keep_every`."""
+        """Saves the current policy before training and at every `keep_every`-th evaluation."""
         if self.keep_every and self.num_evaluations % int(self.keep_every) == 0:
             self.save_policy(kept_name(self._progress.step))
 

@@ -54,7 +54,7 @@ class Streams:
         return self._generators[name]
 
     def fresh(self, name: str) -> np.random.Generator:
-        """Returns a new generator of this name in its initial state, whatever was drawn before; it is not kept."""
+        """Returns a new generator of this name in its initial state, without storing it."""
         return np.random.default_rng(seed_sequence(self.seed, name))
 
     def state_dict(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Streams:
         return {name: rng.bit_generator.state for name, rng in self._generators.items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores every generator's state, or its initial state if it did not exist at `state_dict`."""
+        """Restores every generator's state, or its initial state if it did not exist when the state was saved."""
         for name in self._generators.keys() | state.keys():
             self(name).bit_generator.state = state.get(name, self.fresh(name).bit_generator.state)
 
@@ -102,7 +102,7 @@ class Uniforms:
         return Kernel((), (block, left, source_of_draws(self._generator)), enter, leave)
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the numbers drawn and not yet used; the generator's own state belongs to its `Streams`."""
+        """Returns the numbers drawn but not yet used; the generator's own state is saved with its `Streams`."""
         return {"left": np.array(self._left)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

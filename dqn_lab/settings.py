@@ -1,4 +1,4 @@
-"""A run's own values, without its components': their types, ranges and defaults."""
+"""A run's own settings, apart from those of its components: their types, ranges and defaults."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Checkpointing(_Strict):
 
 
 class RunValues(_Strict):
-    """A run's own values, without its components'."""
+    """A run's own settings, apart from those of its components."""
 
     seed: Annotated[int, Ge(0)] = 0
     episodes: Count | None = 500

@@ -120,7 +120,7 @@ def save(path: Path, kind: str, state: Any) -> str:
         the file's digest.
 
     Raises:
-        StateError: the state holds something else.
+        StateError: the state contains something else.
         OSError: it could not be written.
     """
     arrays: dict[str, Array] = {}
@@ -128,7 +128,7 @@ def save(path: Path, kind: str, state: Any) -> str:
     digest = _digest(kind, text, arrays)
     with replacing(path) as part:
         part.touch()
-        mode = part.stat().st_mode  # safetensors makes files that only their owner can read
+        mode = part.stat().st_mode  # safetensors creates files that only their owner can read
         try:
             save_file(arrays, part, metadata={"kind": kind, "state": text, "digest": digest})
         except SafetensorError as error:
@@ -184,7 +184,7 @@ def _digest(kind: str, text: str, arrays: Mapping[str, Array]) -> str:
 
 
 def _encode(value: Any, arrays: dict[str, Array]) -> Any:
-    """Replaces arrays, tensors and rows with references, and dictionaries with other keys than words with pairs."""
+    """Replaces arrays, tensors and rows with references, and dictionaries whose keys are not plain words with pairs."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, dict):

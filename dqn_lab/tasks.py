@@ -12,7 +12,7 @@ class Task(NamedTuple):
     """What is known about the undiscounted returns of an environment as Gymnasium registers it."""
 
     bounds: tuple[float, float]  # the least and the greatest possible return; infinite if there is no limit
-    threshold: float | None = None  # the return from which on it counts as solved
+    threshold: float | None = None  # the return at which it counts as solved
     indifferent: tuple[str, ...] = ()  # settings, or their prefixes, that do not affect the bounds
     practical: bool = False  # whether returns beyond the bounds are possible, though rare
 
@@ -46,7 +46,7 @@ TASKS = {
 }
 
 
-SAME_RETURNS = (  # all but the names change learning, computing or statistics, but not the returns
+SAME_RETURNS = (  # the names, and settings that affect learning, speed or statistics, but not the returns
     "env.id",
     "env.name",
     "env.truncation_terminates",
@@ -79,21 +79,21 @@ def task_name(config: Mapping[str, Any]) -> str:
 
 
 def _identity(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what tells a run's task from others: the environment's name, and the settings that change its returns."""
+    """Returns what identifies a run's task: the environment's name, and the settings that change its returns."""
     name = config.get("env.id") or config.get("env.name") or "unknown"
     given = {key: value for key, value in config.items() if key.startswith("env.") and key not in SAME_RETURNS}
     return {"env.id": name, **{key: value for key, value in given.items() if str(value) != "None"}}
 
 
 def telling_keys(configs: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Lists the settings in which configurations with dotted keys are of different tasks."""
+    """Lists the settings by which the tasks of configurations with dotted keys differ."""
     tasks = [_identity(config) for config in configs]
     keys = dict.fromkeys(key for task in tasks for key in task)
     return [key for key in keys if len({str(task.get(key)) for task in tasks}) > 1]
 
 
 def apart(keys: Sequence[str]) -> str:
-    """Says why runs of different tasks are not compared.
+    """Returns a sentence that says why runs of different tasks are not compared.
 
     Args:
         keys: the settings in which they differ, as `telling_keys` lists them.

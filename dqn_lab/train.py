@@ -17,7 +17,7 @@ from dqn_lab.schedule import NEVER, Every, Progress
 from dqn_lab.seeding import Streams
 from dqn_lab.types import Choice, Logger, Rollout, Stride, Table
 
-SHARE = 0.05  # share of the time that checkpoints by the clock may take
+SHARE = 0.05  # the largest share of a run's time that checkpoints by the clock may take
 
 
 class Due:
@@ -25,7 +25,7 @@ class Due:
 
     Args:
         steps: environment steps of the run; None for no limit.
-        episodes: episodes of the run; None for no limit. The limit that is reached first ends the run.
+        episodes: episodes of the run; None for no limit. The run ends at whichever limit it reaches first.
         evaluations: when the policy is evaluated during training; None for never.
         checkpoints: when the state is saved during training; None for never.
     """
@@ -35,14 +35,14 @@ class Due:
     ) -> None:
         self.budget = Progress(steps or NEVER.step, episodes or NEVER.episode, NEVER.updates)
         self.evaluations, self.checkpoints = evaluations, checkpoints
-        self.evaluated = self.saved = Progress()  # the progress at which that was last done
+        self.evaluated = self.saved = Progress()  # the progress at the last evaluation and at the last save
 
     def spent(self, progress: Progress) -> bool:
         """Returns whether the run is over."""
         return progress.step >= self.budget.step or progress.episode >= self.budget.episode
 
     def exceeded(self, progress: Progress) -> bool:
-        """Returns whether a run is beyond its budget."""
+        """Returns whether the run has gone beyond its budget."""
         return progress.step > self.budget.step or progress.episode > self.budget.episode
 
     def share(self, progress: Progress) -> float:
@@ -65,10 +65,10 @@ class Due:
 
 
 class Clock:
-    """Is due by the clock, but so rarely that the work it triggers takes at most a twentieth of the time.
+    """Triggers work at intervals of wall-clock time, rarely enough that the work takes at most a twentieth of it.
 
     Args:
-        seconds: the least time from the end of one occasion to the next.
+        seconds: minimum time between the end of one occasion and the start of the next.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -87,12 +87,12 @@ class Clock:
         return True
 
     def next(self, progress: Progress) -> Progress:
-        """Returns a point out of reach, because no step is known to be due."""
+        """Returns `NEVER`: nobody knows in advance at which step the time will be up."""
         return NEVER
 
 
 class Observer(Protocol):
-    """Watches a run. It is told what happens, and changes nothing."""
+    """Watches a run without influencing it."""
 
     def stride(self, stride: Stride) -> None: ...
     def evaluate(self, progress: Progress) -> None: ...
@@ -100,7 +100,7 @@ class Observer(Protocol):
 
 
 def train(rollout: Rollout, due: Due, observer: Observer) -> None:
-    """Trains until the budget is spent. An episode that the budget cuts off has no row, but its steps count.
+    """Trains until the budget is spent. An episode cut off by the budget gets no row, but its steps count.
 
     Raises:
         TrainingError: the environment raised, or a loss was not finite.
@@ -120,7 +120,7 @@ def train(rollout: Rollout, due: Due, observer: Observer) -> None:
 
 @contextlib.contextmanager
 def rare_collection() -> Iterator[None]:
-    """Makes the garbage collector skip everything imported and run rarely: it took a tenth of every step."""
+    """Makes the garbage collector skip imported modules and run rarely; otherwise it takes a tenth of each step."""
     thresholds = gc.get_threshold()
     gc.set_threshold(10_000, *thresholds[1:])
     gc.freeze()
@@ -136,7 +136,7 @@ class Experiment:
     """Everything that a run needs, built from a validated configuration."""
 
     config: dict[str, Any]
-    choices: dict[str, Choice]  # of the engine and the rollout: the name, the reason, and the reasons against others
+    choices: dict[str, Choice]  # which engine and rollout were chosen, and why
     warnings: list[str]  # about values that are valid but probably unintended
     streams: Streams
     make_env: Callable[..., gymnasium.Env[Any, Any]]  # takes an optional `render_mode`

@@ -46,14 +46,14 @@ GIVEN = {  # the random numbers that a component is given
 
 
 def rehearse(config: Mapping[str, Any]) -> list[str]:
-    """Acts, makes one update and evaluates on a scratch copy, if a component is from outside the package.
+    """Tries components from outside the package on a scratch copy: acts, makes one update and evaluates.
 
     Args:
-        config: a validated configuration. Neither it, nor the run, nor global random states are changed.
+        config: a validated configuration. It, the run and the global random states are left unchanged.
 
     Returns:
-        a warning for each of them that draws random numbers which it is not given, or whose `state_dict` lacks an
-        attribute that has changed.
+        a warning for each such component that draws random numbers from a global generator, or whose `state_dict` lacks
+        an attribute that has changed.
 
     Raises:
         ConfigError: such a component failed.
@@ -69,8 +69,8 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
     except ConfigError as error:
         if not isinstance(error.__cause__, (AttributeError, TypeError)):
             raise
-        raise _failure(error.__cause__, outside) from error  # raised by a component that another one was built with
-    except TrainingError:  # due to the environment or the learning rate, which the run will report
+        raise _failure(error.__cause__, outside) from error  # raised by a component that uses the failing one
+    except TrainingError:  # caused by the environment or the learning rate; the run will report it
         pass
     except (Exception, SystemExit) as error:
         raise _failure(error, outside) from error
@@ -78,7 +78,7 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
 
 
 def _warning(module: str, generator: str, owner: type, outside: Mapping[str, str]) -> str:
-    """Says in one line which component draws from a global generator, and what it should draw from."""
+    """Returns a line that says which component draws from a global generator, and what to use instead."""
     parts = [part for part, its_module in outside.items() if its_module == module]
     own = [part for part in parts if part.partition("=")[2] == f"{module}:{owner.__qualname__}"] or parts
     given = GIVEN.get(own[0].partition("=")[0], "the numbers that it is given")
@@ -87,7 +87,7 @@ def _warning(module: str, generator: str, owner: type, outside: Mapping[str, str
 
 
 def _failure(error: BaseException, outside: Mapping[str, str]) -> ConfigError:
-    """Says in one line which component failed, and how."""
+    """Returns an error that says in one line which component failed, and how."""
     parts = _culprits(error, outside)
     group = parts[0].partition("=")[0]
     said = located(error)
@@ -108,14 +108,14 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
 
     Args:
         config: a validated configuration.
-        draws: watches what is called once all is built; initial weights are drawn from a global generator with a seed.
+        draws: watches the global generators, but only after building: initial weights come from a seeded global one.
         outside: the components to try, as `group=name`.
 
     Returns:
-        a line for each attribute that a component's `state_dict` lacks.
+        a line for each component whose `state_dict` lacks attributes.
 
     Raises:
-        Exception: whatever a component raises.
+        Exception: any error that a component raises.
     """
     train = {**config["train"], "learning_starts": 1, "interval": 1, "num_updates": 1}
     trial = {**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}}
@@ -126,7 +126,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     _check_methods(agent.exploration, Exploration, Stateful)
     env = scratch.make_env()
     if not registry.lookup("bootstrap", config["bootstrap"]["name"]).__module__.startswith("dqn_lab."):
-        agent.engine.bootstrap = functools.partial(_weigh, agent.engine.bootstrap, config["bootstrap"]["name"])
+        agent.engine.bootstrap = functools.partial(_checked_call, agent.engine.bootstrap, config["bootstrap"]["name"])
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     with contextlib.closing(rollout), draws:
         try:
@@ -136,21 +136,21 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         network = f"network={config['network']['name']}"
         if network in outside and not np.isfinite(q_values).all():
             raise ConfigError(f"{network}: returned {q_values.tolist()[0]}; must be finite numbers")
-        _explore(agent.exploration, int(env.action_space.n), _last(config))  # type: ignore[attr-defined]
+        _explore(agent.exploration, int(env.action_space.n), _near_end(config))  # type: ignore[attr-defined]
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
         agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
         if isinstance(agent.buffer, Reports):
             _check_report(agent.buffer)
         with contextlib.closing(fresh.rollout):
-            return _forgotten(rollout, fresh.rollout, outside)
+            return _unsaved_attributes(rollout, fresh.rollout, outside)
 
 
-def _forgotten(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
+def _unsaved_attributes(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
     """Saves a rollout's state, loads it into a fresh one, and says which attributes of its components differ."""
     try:
         fresh.load_state_dict(copy.deepcopy(rollout.state_dict()))
-    except StateError:  # due to the environment, of which the run will warn
+    except StateError:  # caused by the environment; the run will print a warning
         return []
     lines = []
     for part in outside:
@@ -160,7 +160,7 @@ def _forgotten(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
         before, after = (getattr(getattr(each.agent, group), "__dict__", {}) for each in (rollout, fresh))
         if names := [name for name in before if not _same(before[name], after.get(name), group)]:
             what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-            lines.append(f"{part}: {what} {UNSAVED}; a run that is resumed may go on differently")
+            lines.append(f"{part}: {what} {UNSAVED}; a resumed run may continue differently")
     return lines
 
 
@@ -178,24 +178,24 @@ def _same(one: Any, other: Any, group: str) -> bool:
 
 
 def _check_methods(part: object, *contracts: type) -> None:
-    """Names all methods that a component lacks, because some are called only at the end of a run."""
+    """Checks that a component has all methods of its contracts, because some are called only at the end of a run."""
     wanted = [name for contract in contracts for name in vars(contract) if not name.startswith("_")]
     if absent := [name for name in wanted if not hasattr(part, name)]:
         raise TypeError(f"{type(part).__name__} has no {', '.join(absent)}")
 
 
-def _last(config: Mapping[str, Any]) -> Progress:
-    """Returns a point near a run's end that it can reach, whatever its episodes' lengths are."""
+def _near_end(config: Mapping[str, Any]) -> Progress:
+    """Returns a point near a run's end that it reaches whatever its episodes' lengths."""
     episodes = (config["episodes"] or 1) - 1
     steps = (config["steps"] or episodes + 1) - 1
     return Progress(steps, min(episodes, steps))
 
 
-def _weigh(bootstrap: Bootstrap, name: str, q_values: QValues, action: Tensor) -> Bootstrapped:
+def _checked_call(bootstrap: Bootstrap, name: str, q_values: QValues, action: Tensor) -> Bootstrapped:
     """Calls a bootstrap, and checks what it returns.
 
     Raises:
-        ConfigError: its probabilities are none.
+        ConfigError: its probabilities are negative or do not sum to 1.
     """
     found = bootstrap(q_values, action)
     sums = found.probabilities.sum(1)
@@ -212,8 +212,8 @@ def _explore(exploration: Exploration, num_actions: int, last: Progress) -> None
     """Lets an exploration choose actions, at a run's beginning and near its end, and report.
 
     Raises:
-        ConfigError: an action is none of the environment's.
-        TypeError: the report has other columns than declared.
+        ConfigError: an action is not one of the environment's.
+        TypeError: the report's columns are not the declared ones.
     """
     rng = random.Random(0)
     for progress in (Progress(), last):
@@ -232,20 +232,20 @@ def _check_report(part: Any) -> None:
 
 
 def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Returns an engine that need not compile; a custom engine as it is."""
+    """Returns the configuration of an engine that need not compile, or that of a custom engine unchanged."""
     name = config["engine"]["name"]
     return {"name": "torch"} if registry.lookup("engine", name).__module__.startswith("dqn_lab.") else config["engine"]
 
 
 def _culprits(error: BaseException, outside: Mapping[str, str]) -> list[str]:
-    """Lists the outside components in whose code an error was raised; all of them if it was in none."""
+    """Lists the outside components whose code appears in an error's traceback, or all of them if none does."""
     frames = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
     return [part for part, module in outside.items() if module in frames] or list(outside)
 
 
 @contextlib.contextmanager
 def _global_states_kept() -> Iterator[None]:
-    """Restores the global random states, which custom code may use."""
+    """Restores the global random states afterwards, because custom code may use them."""
     states = random.getstate(), np.random.get_state()  # noqa: NPY002
     with torch.random.fork_rng(devices=[]):
         try:

@@ -28,7 +28,7 @@ T = TypeVar("T")
 Array = NDArray[Any]
 Row = Mapping[str, float | int | None]  # a value per column
 Table = Literal["episodes", "evaluations", "timing"]
-Draw = Callable[[], float]  # returns the next of a stream of uniform numbers in [0, 1)
+Draw = Callable[[], float]  # draws the next uniform number in [0, 1) from a stream
 Purpose = Literal["acting", "online", "selector", "target"]  # of a forward pass
 
 
@@ -43,13 +43,13 @@ class Transition(NamedTuple, Generic[T]):
 
 
 class Batch:
-    """What a buffer draws: transitions, importance weights (None: all equal), and where they came from.
+    """What a buffer samples: transitions, importance weights (None: all equal), and where they are stored.
 
     Args:
         memory: the stored transitions, [N, …] each; the batch itself if `rows` is None.
         weights: importance weights, [B].
         indices: [B], by which the buffer identifies the transitions.
-        rows: [B], their places in the memory, from which an engine may read them without a copy.
+        rows: [B], their rows in the memory, where an engine may read them without making a copy.
     """
 
     __slots__ = ("_transition", "indices", "memory", "rows", "weights")
@@ -90,7 +90,7 @@ class Loss(NamedTuple):
 
 
 class NetworkNoise(NamedTuple, Generic[T]):
-    """The noise of one forward pass of a network that `DrawsNoise`."""
+    """The noise for one forward pass of a network with the hook `DrawsNoise`."""
 
     shared: T | None = None  # [D], one draw for the whole batch
     rows: T | None = None  # [B, M], a draw for each row of the batch
@@ -123,20 +123,20 @@ class Stride(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """The component that is built in place of one that `Chooses`."""
+    """The component that is built in place of one with the hook `Chooses`."""
 
     name: str
     reason: str
-    rejected: Mapping[str, str]  # why not, for each other name
+    rejected: Mapping[str, str]  # each other name, and why it was not chosen
 
 
 class Kernel(NamedTuple):
-    """A component in compiled code, for a compiled rollout. It has the same state as the component, or a copy of it."""
+    """A component in compiled code, for a compiled rollout. It shares the component's state or works on a copy."""
 
-    functions: tuple[Any, ...]  # of `_numba.kernel`: the group's compiled contract, in its order
+    functions: tuple[Any, ...]  # made by `_numba.kernel`: the group's compiled contract, in its order
     state: tuple[Any, ...]  # arrays and numbers; the last argument of each function
-    enter: Callable[[Progress, Progress], None]  # before a stride between these points: brings `state` up to date
-    leave: Callable[[], None]  # after it: brings the component up to date
+    enter: Callable[[Progress, Progress], None]  # called before a stride between these points: updates `state`
+    leave: Callable[[], None]  # called after the stride: updates the component
 
 
 class QValues(Protocol):
@@ -155,7 +155,7 @@ class QValues(Protocol):
 class Stateful(Protocol):
     """Anything that a run must save to continue later.
 
-    A state holds arrays, tensors, `statefile.Rows` and plain values only. It is valid until its owner changes.
+    A state contains only arrays, tensors, `statefile.Rows` and plain values. It is valid until its owner changes.
     """
 
     def state_dict(self) -> dict[str, Any]: ...  # all that changes during a run; {} if nothing does
@@ -208,11 +208,11 @@ class Buffer(Stateful, Protocol):
 
 
 class Optimizer(Protocol):
-    """How a gradient becomes a step: a description from which an engine makes the optimiser."""
+    """How a gradient becomes a step: a description from which an engine builds the optimiser."""
 
     lr: Callable[[Progress], float]  # the learning rate
-    max_grad_value: float | None  # each number of the gradient is clipped first …
-    max_grad_norm: float | None  # … then its norm
+    max_grad_value: float | None  # first, each element of the gradient is clipped to ± this
+    max_grad_norm: float | None  # then, the gradient's norm is clipped to this
 
     def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...  # makes it
 
@@ -220,7 +220,7 @@ class Optimizer(Protocol):
 class Target(Protocol):
     """How the target network follows the online one."""
 
-    has_network: bool  # if not, the online network evaluates itself
+    has_network: bool  # if False, the online network is its own target network
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None: ...
 
@@ -239,9 +239,10 @@ class Exploration(Stateful, Protocol):
         ...
 
     def report(self, progress: Progress) -> dict[str, float]:
-        """Returns a number per column: for an episode's row at its end, before `end_episode`, as of its start.
+        """Returns a number per column.
 
-        The display asks at any time.
+        For an episode's row it is called at the episode's end, before `end_episode`, with the progress at its start.
+        The display may call it at any time.
         """
         ...
 
@@ -265,11 +266,11 @@ class Engine(Stateful, Protocol):
 
 
 class Diagnostics(Stateful, Protocol):
-    """What is measured during learning. Its columns are the last of every episode's row; it changes nothing."""
+    """What is measured during learning. Its columns come last in every episode's row; it must not change the run."""
 
     columns: tuple[str, ...]
 
-    def observe(self, obs: Any, reward: float, ended: bool) -> None: ...  # every step, before any update after it
+    def observe(self, obs: Any, reward: float, ended: bool) -> None: ...  # every step, before its updates
     def before_update(self, batch: Batch, noise: Noise, epsilon: float) -> None: ...
     def after_update(self) -> None: ...
     def report(self, progress: Progress) -> Mapping[str, float | None]: ...
@@ -281,7 +282,7 @@ class Rollout(Stateful, Protocol):
     progress: Progress
 
     def advance(self, until: Progress) -> Stride:
-        """Acts, observes and learns: for one step at least, and at most to `until` in any of its units."""
+        """Acts, observes and learns for at least one step, without going beyond `until` in any unit."""
         ...
 
     def close(self) -> None: ...
@@ -289,10 +290,10 @@ class Rollout(Stateful, Protocol):
 
 @runtime_checkable
 class Logger(Protocol):
-    """Where metrics go. All rows of a table have the columns it was opened with."""
+    """Where metrics go. A table's columns are fixed when it is opened."""
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None: ...
-    def write(self, table: Table, row: Row) -> None: ...  # adds a row; a column may be missing
+    def write(self, table: Table, row: Row) -> None: ...  # adds a row; some columns may be missing
     def close(self, status: str, summary: Row) -> None: ...  # once, with the run's status and final scores
     def info(self) -> dict[str, Any]:
         """Returns what `run.json` should say about this logger."""

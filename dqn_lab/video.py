@@ -18,7 +18,7 @@ from dqn_lab.records import write_atomically
 SUFFIXES = (".mp4", ".gif")
 GIF_FPS = 25  # at most; every second picture of a faster film is left out
 GIF_COLOURS = 64
-# half the work of x264's own preset for two thirds more bytes; with one thread they do not depend on the machine
+# half the work of x264's default preset, for two thirds more bytes; with one thread the file is the same on any machine
 X264 = {"preset": "superfast", "threads": "1"}
 SAMPLE = 64  # pictures of a GIF from which its colours are taken
 
@@ -30,7 +30,7 @@ def check_writer(suffix: str) -> None:
         RenderError: the kind is unknown, or the package that writes it is not installed.
     """
     if suffix not in SUFFIXES:
-        raise RenderError(f"a film's name must end in {' or '.join(SUFFIXES)}, not in {suffix or 'neither'}")
+        raise RenderError(f"a film's name must end in {' or '.join(SUFFIXES)}, not in {suffix or 'nothing'}")
     if suffix == ".mp4":
         try:
             import av
@@ -41,7 +41,7 @@ def check_writer(suffix: str) -> None:
 
 
 def write_video(path: Path, pictures: Iterable[Picture], fps: int, width: int | None = None) -> int:
-    """Writes pictures of one size, whole or not at all.
+    """Writes a video of pictures that all have the same size, whole or not at all.
 
     Args:
         path: ends in `.mp4` (H.264 that browsers play) or `.gif` (at most 25 pictures per second).
@@ -50,7 +50,7 @@ def write_video(path: Path, pictures: Iterable[Picture], fps: int, width: int | 
         width: larger pictures are shrunk to it; None for no shrinking.
 
     Returns:
-        how many pictures the file has.
+        the number of pictures in the file.
 
     Raises:
         RenderError: this kind of file cannot be written here.
@@ -117,7 +117,7 @@ def _write_gif(file: IO[bytes], pictures: Iterable[Picture], fps: int) -> int:
 
 
 def _strided(pictures: Iterable[Picture], stride: int) -> Iterator[Picture]:
-    """Returns every `stride`-th picture, and the last: the end of an episode is not left out."""
+    """Yields every `stride`-th picture, and the last one, so that the end of an episode is shown."""
     left_out = None
     for number, picture in enumerate(pictures):
         left_out = picture if number % stride else None

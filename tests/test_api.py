@@ -112,7 +112,7 @@ def test_a_table_that_is_not_there_or_torn_is_a_mistake_or_read_up_to_its_last_w
     with pytest.raises(dqn_lab.ConfigError, match=r"episodes\.csv: has no row yet"):
         _ = run.episodes
     path.unlink()
-    with pytest.raises(dqn_lab.ConfigError, match="the run logged without csv"):
+    with pytest.raises(dqn_lab.ConfigError, match="the run did not use the csv logger"):
         _ = run.episodes
 
 

@@ -206,9 +206,9 @@ def test_a_module_and_class_stand_for_a_component_from_outside(module):
     ("name", "message"),
     [
         ("no_such_module_:Mine", r"no module 'no_such_module_' in .*--config-dir"),
-        ("outside_:Mien", r"no class 'Mien' there; did you mean Mine\?"),
-        ("outside_:number", r"no class 'number' there"),
-        ("outside_:", r"no class '' there"),
+        ("outside_:Mien", r"no class 'Mien' in outside_; did you mean Mine\?"),
+        ("outside_:number", r"no class 'number' in outside_"),
+        ("outside_:", r"no class '' in outside_"),
         ("needy_:Mine", r"No module named 'absent_dependency_'"),
         ("broken_:Mine", r"importing it raised ZeroDivisionError"),
         (":Mine", r"importing it raised ValueError"),

@@ -14,7 +14,7 @@ from dqn_lab.types import Bootstrapped, QValues
 
 @register("bootstrap", "double")
 class Double:
-    """Q_target(s′, argmax_a′ Q_online(s′, a′)): the online network selects by its mean, the target evaluates.
+    """Q_target(s′, argmax_a′ Q_online(s′, a′)): selected by the online network's mean, evaluated by the target network.
 
     van Hasselt, Guez, Silver 2016, "Deep Reinforcement Learning with Double Q-learning",
     https://arxiv.org/abs/1509.06461.

@@ -1,4 +1,4 @@
-"""The soft next value, and the policy's own log-probability as a bonus: Munchausen."""
+"""The soft next value, with the policy's own log-probability as a bonus: Munchausen."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ class Munchausen:
 
     Vieillard, Pietquin, Geist 2020, "Munchausen Reinforcement Learning", https://arxiv.org/abs/2007.14430. Both
     policies are the target network's. The sum is τ log Σ exp(Q(s′, ·) / τ), a soft maximum; with `scale` 0 this is
-    soft Q-learning, and if the `temperature` is also near 0, it is `max`. A distribution is mixed by π, each action's
-    part shifted by −τ log π.
+    soft Q-learning, and if the `temperature` is also near 0, it is `max`. With a distributional value, the target is a
+    mixture weighted by π, in which each action's part is shifted by −τ log π.
 
-    With `buffer.n_step` above 1 it is an approximation: the bonus belongs to the first action of a window and the
-    entropy to its last state; the steps in between have neither.
+    With `buffer.n_step` above 1 it is an approximation: only the first action of a window adds a bonus, and only its
+    last state an entropy; the steps in between add neither.
 
     Args:
         scale: α, how much of the log-probability is added to the reward.

@@ -25,14 +25,14 @@ def make_kernel(
     """Makes a buffer's kernel.
 
     Args:
-        functions: the names in `_kernels.py` of those that append, say whether a batch is ready, sample, and update.
-        ring: what is stored; shared with compiled code.
-        windows: what is in flight, of environment 0.
-        more: of the state.
-        enter: fills in those of the counts that the ring does not have, and brings the rest up to date.
-        leave: reads them.
+        functions: the names of its functions in `_kernels.py`: for appending, readiness, sampling and priorities.
+        ring: the stored transitions; shared with compiled code.
+        windows: the unfinished windows, of which environment 0's are used.
+        more: further parts of the state.
+        enter: fills in the counts that the ring does not have, and updates `more`.
+        leave: reads these counts.
     """
-    from dqn_lab.buffer import _kernels  # numba is imported by those who use it
+    from dqn_lab.buffer import _kernels  # imported late, because it loads numba
 
     obs, next_obs = (array.reshape(ring.capacity, -1) for array in (ring.arrays.obs, ring.arrays.next_obs))
     memory = tuple(ring.arrays._replace(obs=obs, next_obs=next_obs))
@@ -54,9 +54,9 @@ def make_kernel(
 
 
 def _windows_state(windows: Windows, ring: Ring) -> tuple[tuple[Array, ...], Callable[[], None], Callable[[], None]]:
-    """Returns (observations, actions, rewards, first and number, γᵏ, where the last transitions went), all of n steps.
+    """Returns arrays for the unfinished windows, a function that fills them in, and one that writes them back.
 
-    Also what reads the windows in flight into them, and what writes them back.
+    The arrays, for n steps: observations, actions, rewards, first and number, γᵏ, rows of the last transitions.
     """
     n_step, obs = windows.n_step, ring.arrays.obs
     all_obs = np.zeros((n_step, *obs.shape[1:]), obs.dtype)

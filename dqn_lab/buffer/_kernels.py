@@ -1,11 +1,11 @@
-"""What is remembered and how it is drawn, in compiled code.
+"""What is stored and how it is sampled, in compiled code.
 
 The contract: `append(obs, action, reward, next_obs, terminated, truncated, state)`; `ready(batch_size, state)`;
 `sample(draws, rows, weights, state)`, which fills `rows` [B] and, unless all are 1, `weights` [B], and returns how many
-of each it filled; `update_priorities(rows, priorities, state)`, which returns whether they are fit.
+of each it filled; `update_priorities(rows, priorities, state)`, which returns whether they are valid.
 
-A state begins with (memory, counts, windows): the stored transitions with observations as [N, I]; where the next one
-goes, how many there are, how many steps were appended, and whether the last one is fresh; the windows in flight, as
+A state begins with (memory, counts, windows): the stored transitions, with observations as [N, I]; counts, such as
+where the next transition goes, how many are stored, and whether the last one is fresh; and the unfinished windows, as
 `_compiled.py` makes them.
 """
 
@@ -24,10 +24,10 @@ HEAD, SIZE, WRITTEN, STEPS, FRESH, READ = range(6)  # of the counts
 
 @inline
 def store(obs, action, reward, next_obs, terminated, truncated, state):
-    """Takes in one step, and stores the transitions that it completes.
+    """Appends one step, and stores the transitions that it completes.
 
     Returns:
-        their number; where they are is in the windows' last array.
+        their number; the windows' last array holds their rows.
     """
     memory, counts, windows = state[0], state[1], state[2]
     counts[STEPS] += 1
@@ -69,7 +69,7 @@ def _put(obs, action, reward, next_obs, discount, memory, counts):
 
 @kernel
 def append(obs, action, reward, next_obs, terminated, truncated, state):
-    """Takes in one step, and stores the transitions that it completes."""
+    """Appends one step, and stores the transitions that it completes."""
     store(obs, action, reward, next_obs, terminated, truncated, state)
 
 
@@ -81,9 +81,9 @@ def ready(batch_size, state):
 
 @kernel
 def sample_uniform(draws, rows, weights, state):
-    """Draws a batch from uniform numbers in [0, 1), [B]; without replacement if there is room to note what moved.
+    """Draws a batch from uniform numbers in [0, 1), [B]; without replacement unless the state's last array is empty.
 
-    The last array of the state is 0, 1, … capacity − 1, and is left so: a shuffle moves only what it touches.
+    That array is 0, 1, … capacity − 1. The partial shuffle undoes every change that it makes to it.
     """
     size, order = state[1][SIZE], state[3]
     if len(order) == 0:
@@ -104,40 +104,40 @@ def sample_uniform(draws, rows, weights, state):
 
 @inline
 def bring_near(rows, state):
-    """Reads something of every transition of a batch, all at once: an update would wait for one after the other.
+    """Reads part of every transition of a batch, all at once: an update would wait for them one after the other.
 
-    That took a third of a step. Instructions to prefetch do little: processors leave out those that need a page walk.
+    That wait took a third of a step. Prefetch instructions help little: processors skip those that need a page walk.
     """
     all_obs, actions, rewards, all_next_obs, discounts = state[0]
     total = 0.0
     for i in range(len(rows)):
         row = rows[i]
         total += all_obs[row, 0] + all_next_obs[row, 0] + rewards[row] + discounts[row] + actions[row]
-    state[1][READ] = total == 0  # so that a compiler does not leave it out
+    state[1][READ] = total == 0  # so that the compiler does not remove the reads
 
 
 @kernel
 def keep_priorities(rows, priorities, state):
-    """Has no priorities."""
+    """Accepts any priorities: there are none to set."""
     return True
 
 
 @kernel
 def ready_once(batch_size, state):
-    """Returns whether there is a transition that was not learned from yet."""
+    """Returns whether there is a transition that has not been learned from yet."""
     return state[1][FRESH] == 1
 
 
 @kernel
 def sample_latest(draws, rows, weights, state):
-    """Returns the one transition, whatever was drawn."""
+    """Returns the one transition; the draws are ignored."""
     state[1][FRESH], rows[0] = 0, 0
     return 1, 0
 
 
 @kernel
 def append_prioritized(obs, action, reward, next_obs, terminated, truncated, state):
-    """Takes in one step; the transitions that it completes get the largest priority that any ever had."""
+    """Appends one step; the transitions that it completes get the largest priority so far."""
     completed = store(obs, action, reward, next_obs, terminated, truncated, state)
     (_, exponent, _), largest, (_, masses) = state[5], state[6], state[8]
     for i in range(completed):
@@ -147,7 +147,7 @@ def append_prioritized(obs, action, reward, next_obs, terminated, truncated, sta
 
 @kernel
 def sample_prioritized(draws, rows, weights, state):
-    """Draws a batch in proportion to its masses, with its importance weights."""
+    """Draws transitions with probabilities proportional to their masses, and computes their importance weights."""
     (nodes, starts), (least_nodes, least_starts), (_, _, stratified) = state[3], state[4], state[5]
     (values, start), (_, masses), least = state[7], state[8], 0.0
     find(nodes, starts, draws, stratified, rows[: len(draws)], masses[: len(draws)])
@@ -163,7 +163,7 @@ def sample_prioritized(draws, rows, weights, state):
 
 @kernel
 def take_priorities(rows, priorities, state):
-    """Takes the |δ| of transitions just learned from, unless one is negative or not finite."""
+    """Sets the priorities of transitions just learned from to their |δ|, unless one is negative or not finite."""
     (epsilon, exponent, _), largest, (td_errors, masses) = state[5], state[6], state[8]
     for i in range(len(rows)):
         td_errors[i] = priorities[i]

@@ -19,7 +19,7 @@ class Ring:
     """A ring buffer of transitions, with one array per field.
 
     Args:
-        observation_space: gives the observations' shape and type.
+        observation_space: defines the observations' shape and type.
         capacity: the largest number of transitions stored.
         extra: bytes per transition that the buffer needs in addition to these arrays.
 
@@ -83,10 +83,10 @@ class Ring:
 
 
 def _check_memory(capacity: int, itemsize: int) -> None:
-    """Checks that the full arrays will fit into memory: the system only allocates it as it is written, hours later.
+    """Checks that the full arrays fit into memory, which the system allocates only as it is written, hours later.
 
     Raises:
-        ValueError: they will not fit.
+        ValueError: they do not fit.
     """
     problem = check_memory(capacity * itemsize)
     if problem:

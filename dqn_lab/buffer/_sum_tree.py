@@ -7,18 +7,18 @@ from numpy.typing import NDArray
 
 
 class Tree:
-    """Leaves, above them levels of nodes that each combine a few nodes below, and a root that combines the top level.
+    """A tree: leaves, then levels of nodes that each combine a few nodes below, and a root that combines the top level.
 
     A node above a changed leaf is recomputed from its children. Nothing is ever added to or subtracted from a node, so
     rounding errors do not accumulate: the tree depends on its leaves alone, to the bit.
 
     Args:
-        capacity: leaves.
-        minimum: whether a node is the minimum of its children (an unset leaf is infinite); else it is their sum.
+        capacity: the number of leaves.
+        minimum: whether a node is the minimum of its children (an unset leaf is infinite) instead of their sum.
     """
 
     def __init__(self, capacity: int, *, minimum: bool = False) -> None:
-        from dqn_lab import _numba  # imported on use, because it takes long
+        from dqn_lab import _numba  # imported late, because it takes long
         from dqn_lab.buffer import _tree_kernels
 
         self.minimum, self.empty = minimum, np.inf if minimum else 0.0
@@ -56,7 +56,7 @@ class SumTree(Tree):
     """A tree of sums, in which leaves are drawn in proportion to their value.
 
     Args:
-        capacity: leaves; each at least 0.
+        capacity: the number of leaves; each leaf is at least 0.
     """
 
     def find(
@@ -68,7 +68,7 @@ class SumTree(Tree):
 
         Args:
             fractions: [B], in [0, 1]; some leaf must be above 0.
-            stratified: whether fraction i is of the i-th of B equal parts of the root; else it is of the root.
+            stratified: whether fraction i is taken of the i-th of B equal parts of the root, not of the whole root.
 
         Returns:
             leaves, [B], all above 0, and their values, [B].

@@ -46,7 +46,7 @@ def put(nodes, starts, minimum, indices, values):
     Args:
         nodes: float64, changed in place.
         starts: int64 [levels + 1], where each level begins in `nodes`, then where the last level ends.
-        minimum: whether a node is the least of its children; else it is their sum.
+        minimum: whether a node is the minimum of its children instead of their sum.
         indices: int64 [B].
         values: float64 [B]; of several values for one leaf, the last one counts.
     """
@@ -55,7 +55,7 @@ def put(nodes, starts, minimum, indices, values):
     for level in range(len(starts) - 2):
         before = -1
         for i in range(len(indices)):
-            parent = indices[i] >> BITS * (level + 1)  # dividing took a third of the time
+            parent = indices[i] >> BITS * (level + 1)  # a division would take a third of the time
             if parent != before:  # leaves drawn in order often share a parent
                 _combine(nodes, starts[level] + parent * FANOUT, starts[level + 1] + parent, minimum)
             before = parent
@@ -79,7 +79,7 @@ def find(nodes, starts, fractions, stratified, leaves, masses):
     Args:
         nodes, starts: a tree of sums, in which some leaf is above 0.
         fractions: float64 [B], in [0, 1].
-        stratified: whether fraction i is of the i-th of B equal parts of the total; else it is of the total.
+        stratified: whether fraction i is taken of the i-th of B equal parts of the total, not of the whole total.
         leaves: int64 [B], filled.
         masses: float64 [B], filled.
     """
@@ -106,7 +106,7 @@ def find(nodes, starts, fractions, stratified, leaves, masses):
 
 @inline
 def _descend(nodes, start, leaves, masses, i):
-    """Takes a search down to the child at which the running sum passes its mass, and subtracts the sum before that.
+    """Moves a search down to the child at which the running sum passes its mass, and subtracts the sum before that.
 
     Returns:
         whether rounding led beyond all children.
@@ -124,7 +124,7 @@ def _descend(nodes, start, leaves, masses, i):
 
 @intrinsic
 def _descend_four(typing: Any, nodes: Any, start: Any, leaves: Any, masses: Any, i: Any) -> Any:
-    """Does what `_descend` does for four searches from i on, to the bit; returns a bit for each."""
+    """Does what `_descend` does, bit for bit, for four searches starting at i; returns a bit for each."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         word, index = ir.IntType(64), ir.IntType(32)
@@ -169,7 +169,7 @@ def _transpose(builder: Any, rows: list[Any]) -> list[Any]:
 
 @inline
 def _turn_back(nodes, start, leaves, masses, i, beyond):
-    """Leads a search that went beyond all children to the last of them that is above 0."""
+    """Moves a search that went beyond all children back to the last of them that is above 0."""
     if beyond:
         family = leaves[i] // FANOUT - 1
         chosen, masses[i] = _last(nodes, start + family * FANOUT)

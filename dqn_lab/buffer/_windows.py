@@ -1,4 +1,4 @@
-"""The n-step windows in flight, one queue for each environment."""
+"""Unfinished n-step windows, one queue for each environment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Windows:
     Args:
         n_step: n.
         discount: γ.
-        num_envs: how many environments append steps.
+        num_envs: the number of environments that append steps.
     """
 
     def __init__(self, n_step: int, discount: float, num_envs: int) -> None:
@@ -33,7 +33,7 @@ class Windows:
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> Sequence[Step]:
         """Adds a step; returns the transitions that it completes, in the order in which they began."""
-        if self.n_step == 1:  # nothing is ever in flight
+        if self.n_step == 1:  # every step completes its window
             return ((obs, action, reward, next_obs, 0.0 if terminated else self.discount),)
         queue = self.queues[env_index]
         queue.append((np.array(obs), action, reward))  # some environments reuse one array
@@ -50,7 +50,7 @@ class Windows:
         return obs, action, total, next_obs, discount
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns the steps in flight."""
+        """Returns the steps of unfinished windows."""
         return {"queues": [[(np.array(obs), action, reward) for obs, action, reward in q] for q in self.queues]}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -21,12 +21,12 @@ from dqn_lab.types import Array, Batch, Kernel
 class NoReplay:
     """Learns once from the transition just stored, a batch of one: `train.batch_size` and `num_updates` do not apply.
 
-    Comparing it with replay changes the batch size too; `buffer=uniform buffer.capacity=64` holds that fixed.
+    A comparison with replay changes the batch size too; `buffer=uniform buffer.capacity=64` keeps it fixed.
 
     Args:
-        observation_space: gives the observations' shape and type.
+        observation_space: defines the observations' shape and type.
         discount: γ.
-        num_envs: how many environments append.
+        num_envs: the number of environments that append steps.
     """
 
     @staticmethod
@@ -60,17 +60,17 @@ class NoReplay:
         return self.fresh
 
     def sample(self, draws: NDArray[np.float64]) -> Batch:
-        """Returns the one transition, whatever the draws."""
+        """Returns the one transition; the draws are ignored."""
         self.fresh = False
         indices = np.zeros(1, np.int64)
         return Batch(self.ring.arrays, None, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
-        """Has no priorities."""
+        """Does nothing: there are no priorities."""
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code, for environment 0."""
-        from dqn_lab.buffer import _kernels  # numba is imported by those who use it
+        """Returns its equivalent in compiled code, for environment 0."""
+        from dqn_lab.buffer import _kernels  # imported late, because it loads numba
 
         def enter(counts: NDArray[np.int64], before: Progress, after: Progress) -> None:
             counts[_kernels.FRESH] = self.fresh

@@ -40,24 +40,24 @@ class Prioritized(Uniform):
     """Stores the latest transitions and draws those with a large TD error more often.
 
     Schaul, Quan, Antonoglou, Silver 2016, "Prioritized Experience Replay", https://arxiv.org/abs/1511.05952, the
-    proportional variant. Transition i is drawn with probability P(i) = pᵢ^α / Σₖ pₖ^α, α being `priority_exponent` and
-    pᵢ = |δᵢ| + `priority_epsilon` its TD error when it was last learned from. With a distribution, as `value`, the KL
-    divergence (C51, as in Rainbow) or the mean absolute error over pairs of quantiles takes the place of |δᵢ|. A new
-    transition gets the largest p so far, at first 1. Its loss is weighted by (N · P(i))^−β, divided by the largest such
-    weight; β is `importance_exponent` and N the number of transitions stored.
+    proportional variant. Transition i is drawn with probability P(i) = pᵢ^α / Σₖ pₖ^α, where α is `priority_exponent`,
+    pᵢ = |δᵢ| + `priority_epsilon`, and δᵢ its TD error when it was last learned from. With a distributional `value`,
+    the KL divergence (C51, as in Rainbow) or the mean absolute error over pairs of quantiles replaces |δᵢ|. A new
+    transition gets the largest p so far, initially 1. The loss of transition i is weighted by (N · P(i))^−β, divided by
+    the largest such weight; β is `importance_exponent` and N the number of transitions stored.
 
     Args:
-        observation_space: gives the observations' shape and type.
+        observation_space: defines the observations' shape and type.
         discount: γ.
-        num_envs: how many environments append.
+        num_envs: the number of environments that append steps.
         capacity: transitions stored; the oldest is overwritten first.
         n_step: rewards summed before bootstrapping.
         priority_exponent: α; 0 draws uniformly, 1 in proportion to p.
-        importance_exponent: β; 0 corrects nothing, 1 corrects all of the bias of unequal sampling. Or
+        importance_exponent: β; 0 corrects none, 1 all of the bias of unequal sampling. Or
             `{start, end, duration, unit: steps}` for a linear schedule.
         priority_epsilon: added to each priority, so that every transition can be drawn.
-        stratified: whether draw i of B comes from the i-th of B equal parts of the total mass; else from all of it.
-        normalize: whether the largest weight is that in the `batch` or in the whole `buffer`.
+        stratified: whether draw i of B comes from the i-th of B equal parts of the total mass, not from all of it.
+        normalize: whether to divide by the largest weight in the `batch` or in the whole `buffer`.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Prioritized(Uniform):
         self.masses = SumTree(capacity)  # p^priority_exponent of every transition
         self.least = Tree(capacity, minimum=True) if normalize == "buffer" else None
         self.largest = 1.0  # the largest p so far
-        from dqn_lab import _numba  # imported on use, because it takes long
+        from dqn_lab import _numba  # imported late, because it takes long
         from dqn_lab.buffer import _tree_kernels
 
         numbers = np.empty(0)
@@ -127,7 +127,7 @@ class Prioritized(Uniform):
         return Batch(self.ring.arrays, weights, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
-        """Sets the priorities [B] of transitions just learned from; of several for one, the last counts.
+        """Sets the priorities [B] of transitions just learned from; if a transition occurs twice, the last one counts.
 
         Raises:
             ValueError: one of them is negative or not finite.
@@ -146,8 +146,8 @@ class Prioritized(Uniform):
             self.least.put(indices, masses)
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code, for environment 0."""
-        from dqn_lab.buffer import _kernels  # numba is imported by those who use it
+        """Returns its equivalent in compiled code, for environment 0."""
+        from dqn_lab.buffer import _kernels  # imported late, because it loads numba
 
         curve, largest = Curve(self.importance_exponent), np.zeros(1)
         scratch = np.empty(self.ring.capacity), np.empty(self.ring.capacity)

@@ -25,9 +25,9 @@ class Uniform:
     https://doi.org/10.1007/BF00992699; Mnih et al. 2015, https://doi.org/10.1038/nature14236.
 
     Args:
-        observation_space: gives the observations' shape and type.
+        observation_space: defines the observations' shape and type.
         discount: γ.
-        num_envs: how many environments append.
+        num_envs: the number of environments that append steps.
         capacity: transitions stored; the oldest is overwritten first.
         n_step: rewards summed before bootstrapping.
         replacement: whether a batch may contain a transition twice.
@@ -47,7 +47,7 @@ class Uniform:
         self.windows = Windows(n_step, discount, num_envs)
         self.replacement = replacement
 
-    extra = 0  # bytes per transition beside the transition itself
+    extra = 0  # bytes per transition in addition to the transition itself
 
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
@@ -81,7 +81,7 @@ class Uniform:
         self, env_index: int, obs: Any, action: int, reward: float, next_obs: Any, terminated: bool, truncated: bool
     ) -> None:
         """Adds one step of environment `env_index`, and stores the transitions that it completes."""
-        if self.windows.n_step == 1:  # nothing is ever in flight
+        if self.windows.n_step == 1:  # every step completes its window
             self.ring.append(obs, action, reward, next_obs, 0.0 if terminated else self.windows.discount)
             return
         for step in self.windows.push(env_index, obs, action, reward, next_obs, terminated, truncated):
@@ -100,10 +100,10 @@ class Uniform:
         return Batch(self.ring.arrays, None, indices, indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
-        """Has no priorities."""
+        """Does nothing: there are no priorities."""
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code, for environment 0."""
+        """Returns its equivalent in compiled code, for environment 0."""
         order = np.arange(0 if self.replacement else self.ring.capacity)
         functions = "append", "ready", "sample_uniform", "keep_priorities"
         return make_kernel(functions, self.ring, self.windows, (order,))
@@ -123,7 +123,7 @@ def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int
 
     Args:
         draws: uniform numbers in [0, 1), [B] with B ≤ size.
-        size: how many indices there are to choose from.
+        size: the number of indices to choose from.
 
     Returns:
         [B], every ordered choice equally likely.

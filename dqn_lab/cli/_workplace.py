@@ -124,7 +124,7 @@ def log_file(path: Path, terminal: bool = False) -> Iterator[None]:
 
 @contextlib.contextmanager
 def ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
-    """Adds to an error that ends a run what continues the run, or where the traceback is."""
+    """Adds to the error that ends a run how to continue the run, or where to find the traceback."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -132,7 +132,7 @@ def ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
         hint = f"; dqn_lab.resume({str(directory)!r}) continues it" if resumes else ""
         error.args = (f"{said}; {directory}{hint}",)
         raise
-    except (ConfigError, StateError):  # it did not begin
+    except (ConfigError, StateError):  # the run did not begin
         raise
     except Exception as error:
         hint = "" if "train.log" in str(error) else f"; the traceback is in {directory / 'train.log'}"

@@ -21,8 +21,8 @@ def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: floa
         epsilon: the policy's ε.
 
     Returns:
-        the gradient's Euclidean norm before any clipping, and the mean |r + discount · V(s′) − Q(s, a)|, with
-        expected Q-values for every value.
+        the gradient's Euclidean norm before any clipping, and the mean |r + discount · V(s′) − Q(s, a)|, computed from
+        expected Q-values whatever the value is.
     """
     parameters = [*engine.online.parameters()]
     device = parameters[0].device

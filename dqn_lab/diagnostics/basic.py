@@ -19,7 +19,7 @@ Count = Annotated[int, Gt(0)]
 
 @register("diagnostics", "basic")
 class Basic:
-    """Measures the gradient's norm and the TD error on every `interval`-th batch; a row has the means over its episode.
+    """Measures the gradient's norm and the TD error on every `interval`-th batch; an episode's row has their means.
 
     `grad_norm` is the Euclidean norm of the gradient before it is clipped, `td_error` the mean |δ| over the batch.
 
@@ -27,7 +27,7 @@ class Basic:
         engine: the engine whose updates are measured.
         make_env: makes an environment for measurements.
         discount: γ.
-        rng: its own generator, so that measuring changes no other draw.
+        rng: a separate generator, so that measuring does not change other draws.
         interval: batches between measurements; the first batch is measured.
     """
 
@@ -62,11 +62,11 @@ class Basic:
         return self.left
 
     def begin(self, q_start: Callable[[], float]) -> None:
-        """Begins an episode's means."""
+        """Starts the means of a new episode."""
         self.sums, self.count, self.fresh = {}, 0, False
 
     def skip(self, rewards: Sequence[float], ended: bool, num_batches: int) -> None:
-        """Takes in some steps of an episode and their batches, none of which is to be measured."""
+        """Records steps of one episode, whose batches are not measured."""
         self.left -= num_batches
         self.fresh = ended
 
@@ -87,7 +87,7 @@ class Basic:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def report(self, progress: Progress) -> Mapping[str, float | None]:
-        """Returns the means over the measurements of the episode; None for each if there was none."""
+        """Returns the means over the episode's measurements; None if there were no measurements."""
         return {name: self.sums[name] / self.count if name in self.sums else None for name in self.columns}
 
     def state_dict(self) -> dict[str, Any]:

@@ -41,12 +41,12 @@ class Probe(Basic):
         self.q_start, self.score, self.factor = 0.0, 0.0, 1.0
 
     def begin(self, q_start: Callable[[], float]) -> None:
-        """Begins an episode's means and its discounted return."""
+        """Starts the means and the discounted return of a new episode."""
         super().begin(q_start)
         self.q_start, self.score, self.factor = q_start(), 0.0, 1.0
 
     def skip(self, rewards: Sequence[float], ended: bool, num_batches: int) -> None:
-        """Takes in some steps of an episode and their batches, none of which is to be measured."""
+        """Records steps of one episode, whose batches are not measured."""
         super().skip(rewards, ended, num_batches)
         for reward in rewards:
             self.score += self.factor * reward

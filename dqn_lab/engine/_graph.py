@@ -25,7 +25,7 @@ _OPTIONS = {
     "size_asserts": False,
 }
 _compiler: Any = torch.compiler
-_graphs: dict[str, Callable[..., Any]] = {}  # of this process; its runs often share one composition
+_graphs: dict[str, Callable[..., Any]] = {}  # this process's graphs: its runs often share one composition
 
 
 class GraphError(RuntimeError):
@@ -35,8 +35,8 @@ class GraphError(RuntimeError):
 def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable[..., Any]:
     """Compiles a function of tensors, some of which it may change in place.
 
-    Only its computations with tensors are compiled; anything else happens once, now, so it must not depend on other
-    values that change. Calls do not check their arguments.
+    Only computations with tensors are compiled. Everything else runs once, now, so the function must not depend on any
+    other values that change. Calls do not check their arguments.
 
     Args:
         function: what to compile.
@@ -51,13 +51,13 @@ def graph(function: Callable[..., Any], arguments: Sequence[Tensor]) -> Callable
         with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
             warnings.simplefilter("ignore")  # about the compiler's own code
             return _compiled(function, examples)
-    except Exception as error:  # a program may raise anything when it is run on tensors without values
+    except Exception as error:  # a function may raise any error when it is run on tensors without values
         first, *_ = [*str(error).splitlines(), ""]
         raise GraphError(f"{type(error).__name__}: {first}") from error
 
 
 def _compiled(function: Callable[..., Any], examples: list[Tensor]) -> Callable[..., Any]:
-    from torch.fx.experimental.proxy_tensor import make_fx  # imported on use, because it takes half a second
+    from torch.fx.experimental.proxy_tensor import make_fx  # imported late, because it takes half a second
 
     with _as_compiling():
         traced = make_fx(function, {**_PRODUCTS}, tracing_mode="fake")(*examples)
@@ -123,7 +123,7 @@ def _keep_in_user_cache() -> None:
         directory.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=directory).close()
     except OSError as error:
-        _log.info("compiled graphs are cached among the temporary files only: %s: %s", directory, error.strerror)
+        _log.info("compiled graphs are cached in the temporary directory only: %s: %s", directory, error.strerror)
     else:
         os.environ["TORCHINDUCTOR_CACHE_DIR"] = str(directory)
 

@@ -16,9 +16,9 @@ from dqn_lab.records import value_text
 from dqn_lab.registry import register
 from dqn_lab.types import Choice
 
-MIN_COMPILED_STEPS = 10_000  # gradient steps from which on compiling (about 15 s, a quarter of that if cached) pays off
+MIN_COMPILED_STEPS = 10_000  # gradient steps for which compiling (about 15 s, a quarter of that if cached) pays off
 EPISODE = 50  # assumed steps per episode, which are unknown beforehand
-MAX_WEIGHTS = 2_500_000  # between hidden layers, beyond which torch's matrix products are faster (speed.py --engines)
+MAX_WEIGHTS = 2_500_000  # between hidden layers; with more, torch's matrix products are faster (speed.py --engines)
 SMALL_NETWORKS = ("mlp",)  # networks for which Python takes most of the time
 
 
@@ -27,15 +27,14 @@ class Auto:
     """Chooses the fastest engine that supports the composition: `fused`, `compiled` or `torch`, in this order.
 
     `fused` is not chosen for networks with more than 2,500,000 weights between hidden layers, which torch computes
-    faster. `compiled` is chosen for multilayer perceptrons on the CPU, of the package's own components, in runs with a
-    declared length of at least 10,000 gradient steps, if there is a C++ compiler. The choice depends only on the
-    configuration and on what is installed; `run.json` records it with its reason, and the reason against each faster
-    engine.
+    faster. `compiled` is chosen for multilayer perceptrons on the CPU, with the package's own components, in runs with
+    a declared length of at least 10,000 gradient steps, if there is a C++ compiler. The choice depends only on the
+    configuration and on what is installed. `run.json` records it with the reason, and why faster engines were rejected.
     """
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:
-        """Returns the engine for a validated configuration, the reason, and the reasons against the others."""
+        """Returns the engine for a validated configuration, the reason, and why each other engine was rejected."""
         rejected: dict[str, str] = {}
         for name, find_obstacle in CANDIDATES.items():
             reason = find_obstacle(config)
@@ -67,11 +66,11 @@ def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
     names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
     for group, name in names.items():
         if not registry.lookup(group, name).__module__.startswith("dqn_lab."):
-            return f"{group}={name}: it may not compile; ask for engine=compiled to try"
+            return f"{group}={name}: it may not compile; engine=compiled tries it"
     if names["network"] not in SMALL_NETWORKS:
         return f"network={names['network']}: compiling gains little for it"
     if (steps := gradient_steps(config)) < MIN_COMPILED_STEPS:
-        return f"{steps:,} gradient steps are declared, and compiling pays off from {MIN_COMPILED_STEPS:,}"
+        return f"compiling pays off from {MIN_COMPILED_STEPS:,} gradient steps; this run declares {steps:,}"
     return obstacle(torch.device("cpu"))
 
 
@@ -80,7 +79,7 @@ ENGINES = (*CANDIDATES, "torch")
 
 
 def gradient_steps(config: Mapping[str, Any]) -> int:
-    """Returns how many gradient steps a run's declared length amounts to."""
+    """Returns the number of gradient steps in a run of the declared length."""
     train = config["train"]
     limits = config["steps"], config["episodes"] and config["episodes"] * EPISODE
     steps = min(limit for limit in limits if limit is not None)

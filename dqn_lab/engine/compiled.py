@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 class CompiledEngine:
     """Runs what `torch` runs, traced and compiled: targets, loss, gradient, clipping and the optimiser's step.
 
-    There are no formulas here: the torch engine is run once on tensors without values, and what it does to them becomes
-    a graph of the parameters, the optimiser's state, the learning rate, the batch and the noise; one for each shape of
-    a batch, and one for acting. The first update is torch's own, and creates the optimiser's state. If something cannot
-    be traced or compiled, torch continues, and `fallback` says why. Tests compare it with `torch`: equal to 1e-10 in
-    float64.
+    There are no formulas here: the torch engine is run once on tensors without values, and its operations become a
+    graph of the parameters, the optimiser's state, the learning rate, the batch and the noise. There is one graph for
+    each shape of a batch, and one for acting. The first update is torch's own, and creates the optimiser's state. If
+    something cannot be traced or compiled, torch continues, and `fallback` says why. Tests compare it with `torch`:
+    equal to 1e-10 in float64.
 
     Args:
         online: any network whose forward pass is a function of tensors.
@@ -83,7 +83,7 @@ class CompiledEngine:
         return Update(loss, q_value, figures[2], 1 if noise.minibatches is None else len(noise.minibatches))
 
     def acting(self, obs: Array, noise: NetworkNoise[Array] | None = None) -> Array:
-        """Returns the Q-values [1, A] of the one observation [1, *O] that an agent acts on, by a separate graph."""
+        """Returns the Q-values [1, A] at the observation [1, *O] on which an agent acts, from a separate graph."""
         if self._state is None:
             return self._torch.q_values(obs, noise)
         try:
@@ -98,7 +98,7 @@ class CompiledEngine:
             return self._prepare(_whole, transition, weights, noise, epsilon)()
         minibatches, noise = noise.minibatches, noise._replace(minibatches=None)
         target = self._prepare(_targets, transition, noise, epsilon)()
-        steps = []  # all are compiled before the first is taken
+        steps = []  # all are compiled before the first step is taken
         for rows in minibatches:
             part = None if weights is None else weights[rows]
             fields = transition.obs[rows], transition.action[rows], target[rows], part, of_rows(noise.online, rows)
@@ -117,7 +117,7 @@ class CompiledEngine:
         return lambda: compiled(*inputs).cpu().numpy()
 
     def _trace(self, function: Callable[..., Tensor], data: tuple[Any, ...], *inputs: Tensor) -> Tensor:
-        """Calls a function on a torch engine that is made only of a graph's inputs."""
+        """Calls a function on a torch engine that consists only of a graph's inputs."""
         given = iter(inputs)
         online = _Bound(self.online, given)
         target = online if self.target is self.online else _Bound(self.target, given)
@@ -125,7 +125,7 @@ class CompiledEngine:
         state = [{key: next(given) for key in kept} for kept in self._state or ()]
         lr = next(given)
         for group in engine.optimizer.param_groups:
-            modes = {"lr": lr, "fused": False, "foreach": True, "capturable": True}  # as torch.optim needs to be traced
+            modes = {"lr": lr, "fused": False, "foreach": True, "capturable": True}  # torch.optim needs it to be traced
             group.update({key: mode for key, mode in modes.items() if key in group})
         before = [dict(group) for group in engine.optimizer.param_groups]
         for parameter, kept in zip(engine.parameters[0], state, strict=True):
@@ -137,7 +137,7 @@ class CompiledEngine:
         return result
 
     def _hold(self) -> list[dict[str, Tensor]]:
-        """Collects the optimiser's state: tensors as they are, numbers as double-precision tensors."""
+        """Collects the optimiser's state: tensors unchanged, numbers as double-precision tensors."""
         self._lr = self._number(self._optimizer.param_groups[0]["lr"])
         state = []
         for parameter in self.parameters[0]:

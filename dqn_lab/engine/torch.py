@@ -59,7 +59,7 @@ class TorchEngine:
     """Runs an update as eager modules, autograd and a `torch.optim` optimiser.
 
     Args:
-        online: maps observations [B, *O], and its noise if it has any, to outputs [B, A, K].
+        online: maps observations [B, *O], and noise if it is noisy, to outputs [B, A, K].
         target: the target network; the online network itself if there is no target network.
         value: interprets the outputs, and computes the target and the loss.
         bootstrap: estimates the next state's value.
@@ -120,7 +120,7 @@ class TorchEngine:
     def descend(
         self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: NetworkNoise[Tensor] | None
     ) -> Loss:
-        """Takes a gradient step on a minibatch, towards the targets [B, …]; returns the losses from before it."""
+        """Takes a gradient step on a minibatch towards the targets [B, …]; returns the losses before the step."""
         judged = self.value.loss(forward(self.online, obs, noise), action, target, noise)
         losses = judged.loss if weights is None else weights * judged.loss
         loss = losses.mean()
@@ -163,7 +163,7 @@ def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None)
 
 
 def of_rows(noise: NetworkNoise[T] | None, rows: T) -> NetworkNoise[T] | None:
-    """Returns the noise of some rows of a batch: the shared part and their own."""
+    """Returns the noise of some rows of a batch: the shared part, and the part of these rows."""
     return noise if noise is None or noise.rows is None else noise._replace(rows=noise.rows[rows])  # type: ignore[index]
 
 

@@ -1,4 +1,4 @@
-"""What is said of an environment that cannot be made: which there are, what it takes, which module is missing."""
+"""Hints for an environment that cannot be made: the known ids, its keyword arguments, the missing module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
 
-OTHERS = (  # not suggested: without a class of their own, or with continuous actions, as all of MuJoCo's
+OTHERS = (  # not suggested: no class of their own, or continuous actions, like all of MuJoCo's
     "phys2d/", "tabular/", "Pendulum-", "MountainCarContinuous-", "LunarLanderContinuous-", "BipedalWalker",
     "CarRacing-",
 )  # fmt: skip
@@ -34,7 +34,7 @@ def arguments(id: str) -> list[str]:
 
 
 def missing(id: str, error: ModuleNotFoundError) -> str:
-    """Says which module is missing: the one that an environment's id names, or one that is imported there."""
+    """Returns a message about the missing module: the one that an environment's id names, or one that it imports."""
     module, colon, _ = id.partition(":")
     if colon and importlib.util.find_spec(module.partition(".")[0]) is None:
         return f"no module {module!r} in the directory given with --config-dir and the installed packages"

@@ -17,8 +17,8 @@ class Atari:
     """Makes a game of the Arcade Learning Environment, preprocessed by Gymnasium's own wrappers.
 
     Frames are grey, `screen_size` pixels wide and high, each the maximum of the last two that the machine drew. An
-    observation is the last `frame_stack` frames, uint8 [frame_stack, screen_size, screen_size]; at an episode's
-    beginning the first frame is repeated (Mnih et al. 2015, https://doi.org/10.1038/nature14236). Sticky actions make
+    observation is the last `frame_stack` frames, uint8 [frame_stack, screen_size, screen_size]; at the start of an
+    episode the first frame is repeated (Mnih et al. 2015, https://doi.org/10.1038/nature14236). Sticky actions make
     the game random, and a lost life does not end an episode (Machado et al. 2018, "Revisiting the Arcade Learning
     Environment", https://arxiv.org/abs/1709.06009). Rewards are the game's own;
     `train.max_reward` clips them for learning.
@@ -32,7 +32,7 @@ class Atari:
         screen_size: the side of a frame, in pixels.
         noop_max: the largest number of no-op actions at an episode's start, drawn at random; Mnih's 30, or 0 for none.
         repeat_action_probability: probability that a frame repeats the previous action; Machado's ¼, or Mnih's 0.
-        max_frames: frames after which an episode is cut off; the default is half an hour of play.
+        max_frames: frames after which an episode is truncated; the default is half an hour of play.
         truncation_terminates: as for other environments.
         return_bounds: as for other environments.
 

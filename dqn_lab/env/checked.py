@@ -1,4 +1,4 @@
-"""Checks what an environment returns, and reports its mistakes at the step at which they happen."""
+"""Checks what an environment returns, and reports its mistakes at the step where they happen."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _log = logging.getLogger(__name__)
 LARGEST = float(np.finfo(np.float32).max)  # rewards are stored as float32
 SHORT = 64  # numbers up to which Python sums an observation faster than numpy
 PATIENCE = 5.0  # seconds that closing an environment may take
-LONG = 10_000  # steps of an evaluation episode after which a warning says that it goes on
+LONG = 10_000  # steps after which a warning says that an evaluation episode is still running
 
 
 _hanging: set[type] = set()  # environments whose close has not returned
 
 
 class Limit:
-    """The limit of evaluation episodes. It warns once about a long episode, and once about one that it cuts off.
+    """The time limit of evaluation episodes. It warns once about a long episode, and once about one that it cuts off.
 
     Args:
         steps: the longest episode; None for no limit.
@@ -40,7 +40,7 @@ class Limit:
         over = steps >= self.steps
         if (over or steps >= LONG) and over not in self._told:
             self._told.add(over)
-            what = "was cut off and its return so far counts" if over else "goes on"
+            what = "was cut off and its return so far counts" if over else "is still running"
             limit = f"{self.steps:,}" if self.steps < math.inf else "null"
             _log.warning("after %s steps an evaluation episode %s; evaluation.max_steps=%s", f"{steps:,}", what, limit)
         return over
@@ -94,7 +94,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except (Exception, SystemExit) as error:
             raise _raised(self._where(), error) from error
         try:
-            number = math.nan if isinstance(reward, str | bytes) else float(reward)  # float would read "1"
+            number = math.nan if isinstance(reward, str | bytes) else float(reward)  # float would accept "1"
         except (TypeError, ValueError):
             number = math.nan
         if not -LARGEST <= number <= LARGEST:
@@ -105,13 +105,13 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._observation(obs), number, terminated, truncated, info
 
     def explain(self, obs: Array | None, reward: float, error: BaseException | None, num_steps: int) -> TrainingError:
-        """Returns what `reset` or `step` raises, for compiled code that does their checks itself.
+        """Returns the error that `reset` or `step` would raise, for compiled code that does their checks itself.
 
         Args:
-            obs: what is unfit; None if that is the reward, or something was raised.
-            reward: which is unfit if there is neither `obs` nor `error`.
+            obs: the invalid observation; None if the reward was invalid, or the environment raised.
+            reward: the reward, which is invalid if `obs` and `error` are None.
             error: what the environment raised.
-            num_steps: of the episode before the one that failed; −1 if its reset failed.
+            num_steps: steps of the episode before the one that failed; −1 if its reset failed.
         """
         self.num_steps = num_steps + (obs is not None)
         if error is not None:
@@ -136,7 +136,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             array = np.array(obs)
             if array.shape != self._shape or array.dtype is not self._dtype:
                 self._check_type(array)
-            # if the sum is finite, every number is: the quickest check for a few numbers
+            # if the sum is finite, so is every number: the fastest check of a few numbers
             if not (self._is_short and math.isfinite(sum(array.tolist()))):
                 self._check_values(array)
         except ValueError as error:
@@ -146,7 +146,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return array
 
     def _check_type(self, array: Array) -> None:
-        """Refuses another shape, and numbers of another type than the space's.
+        """Rejects a shape or a type that is not the space's.
 
         Raises:
             ValueError: the message says what it must be.
@@ -159,7 +159,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise ValueError(f"its type is {array.dtype}, must be {self._dtype} as in the observation space")
 
     def _check_values(self, array: Array) -> None:
-        """Refuses numbers that are not in the space.
+        """Rejects numbers that are not in the space.
 
         Raises:
             ValueError: the message says what they must be.
@@ -172,7 +172,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                     raise ValueError(f"must be in {self.observation_space}")
 
     def close(self) -> None:
-        """Closes the environment; warns if that fails or takes too long, and does not wait for its kind again."""
+        """Closes the environment; warns if that fails or hangs. After a hang, its class is no longer waited for."""
         closing, kind = threading.Thread(target=self._close, daemon=True), type(self.unwrapped)
         closing.start()
         closing.join(0 if kind in _hanging else PATIENCE)

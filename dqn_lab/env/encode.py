@@ -18,10 +18,10 @@ def encode(env: gymnasium.Env[Any, Any], obs: Any) -> Array:
 
     Args:
         env: the environment as the agent sees it.
-        obs: an observation of the agent; or, if the environment's own is a `Dict` or `Tuple`, one of those.
+        obs: an observation as the agent receives it, or as the environment returns it if that is a `Dict` or `Tuple`.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither of these.
     """
     layers: list[gymnasium.Env[Any, Any]] = [env]
     while isinstance(layers[-1], gymnasium.Wrapper):

@@ -28,7 +28,7 @@ EXTRAS = {
     "MinAtar": ("minatar.gym", "minatar"),
     "ALE": ("ale_py", "atari"),
 }
-PARTS = ("box2d",)  # extras of the same name as Gymnasium's
+PARTS = ("box2d",)  # extras with the same name as Gymnasium's
 
 Implementation = Literal["auto", "compiled", "gymnasium"]
 ReturnBounds = Annotated[list[Annotated[float, AllowInfNan(False)]], MinLen(2), MaxLen(2)] | None
@@ -54,7 +54,7 @@ class TruncationTerminates(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 
 class Actions(Discrete):
-    """Checks Python integers faster than `Discrete`: classic control checks the action at every step."""
+    """Checks Python integers faster than `Discrete` does: classic control checks the action at every step."""
 
     def __init__(self, count: int) -> None:
         super().__init__(count)
@@ -102,15 +102,15 @@ class Gymnasium:
     Args:
         id: a registered environment, or `module:Name-v0` to import a module first; `MinAtar/…` and `ALE/…` are
             registered if their packages are installed.
-        implementation: `compiled` for the package's own of Gymnasium's classic control and toy text, which returns the
-            same to the bit and is faster; `gymnasium` for the original; `auto` for the compiled one where there is one.
-            Pictures are always drawn by the original.
+        implementation: `compiled` for the package's compiled version of Gymnasium's classic control and toy text, which
+            returns the same numbers, bit for bit, and is faster; `gymnasium` for the original; `auto` for the compiled
+            version if it exists. Pictures are always drawn by the original.
         max_episode_steps: the time limit; null for the environment's own.
         truncation_terminates: whether reaching the time limit counts as termination, as in the notebook, so that
             the last state's value is 0. Standard DQN bootstraps from it.
         rescale: whether observations are rescaled so that their bounds, which must be finite, become −1 and 1.
         return_bounds: the least and the greatest possible undiscounted return of an episode, [low, high]; null for the
-            built-in ones. Used by intervals and verdicts, not by training.
+            built-in ones. Intervals and verdicts use them; training does not.
         kwargs: the environment's own keyword arguments.
 
     Raises:
@@ -172,7 +172,7 @@ class Gymnasium:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if unknown and unknown[1] in self.kwargs:
                 hint = nearest(unknown[1], _mistakes.arguments(self.id))
-                raise ValueError(f"kwargs={self.kwargs}: {unknown[1]} is no argument of {self.id}; {hint}") from error
+                raise ValueError(f"kwargs={self.kwargs}: {self.id} has no argument {unknown[1]}; {hint}") from error
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
         except SystemExit as error:
@@ -180,7 +180,7 @@ class Gymnasium:
         except Exception as error:
             what = " ".join(f"{type(error).__name__}: {error}".split())
             raise ValueError(f"id={self.id}: making the environment raised {what}") from error
-        env = _asked_quickly(self._checked(_unguarded(env)))
+        env = _with_fast_actions(self._checked(_without_order_check(env)))
         if self.rescale:
             env = _rescaled(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
@@ -195,11 +195,11 @@ class Gymnasium:
             supported = "Box, Discrete, MultiDiscrete, MultiBinary, and Dict and Tuple of these"
             raise ValueError(f"id={self.id}: observations are {observations}; supported: {supported}")
         if not sum(math.prod(space.shape or ()) for space in leaves):
-            raise ValueError(f"id={self.id}: observations are {observations}; they hold no number")
+            raise ValueError(f"id={self.id}: observations are {observations}; they contain no number")
         if not isinstance(observations, (Dict, Tuple)):
             return env
         if any(len(space.shape or ()) > 2 for space in leaves):
-            raise ValueError(f"id={self.id}: observations are {observations}; an image must be observed alone")
+            raise ValueError(f"id={self.id}: observations are {observations}; an image cannot be combined with others")
         only_states = all(isinstance(space, Discrete) for _, space in _parts(observations))
         return StatesAsVector(env) if only_states else Flattened(env)
 
@@ -213,7 +213,7 @@ def _parts(space: gymnasium.Space[Any]) -> Iterator[tuple[Any, gymnasium.Space[A
 
 
 def _leaves(space: gymnasium.Space[Any]) -> Iterator[gymnasium.Space[Any]]:
-    """Yields the spaces in a `Dict` or `Tuple`, at any depth; any other space itself."""
+    """Yields the spaces in a `Dict` or `Tuple`, at any depth, or any other space itself."""
     if isinstance(space, (Dict, Tuple)):
         for _, part in _parts(space):
             yield from _leaves(part)
@@ -222,13 +222,13 @@ def _leaves(space: gymnasium.Space[Any]) -> Iterator[gymnasium.Space[Any]]:
 
 
 def _compiled_spec(id: str) -> Any:
-    """Returns Gymnasium's description of an environment, that names the compiled one."""
+    """Returns Gymnasium's spec of an environment, with the compiled class in place of the original."""
     spec: Any = copy.deepcopy(gymnasium.spec(id))
     spec.entry_point = compiled.find_class(id)
     return spec
 
 
-def _asked_quickly(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+def _with_fast_actions(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """Replaces an environment's own action space with one that checks actions faster."""
     inner = env.unwrapped
     if type(vars(inner).get("action_space")) is Discrete:
@@ -248,8 +248,8 @@ def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     return RescaleObservation(env, np.full(space.shape, -1, space.dtype), np.full(space.shape, 1, space.dtype))
 
 
-def _unguarded(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Removes the wrapper that checks for a reset at every step: every rollout begins with one."""
+def _without_order_check(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Removes the wrapper that checks at every step that the environment was reset: every rollout begins with that."""
     if isinstance(env, OrderEnforcing):
         return env.env
     inner = env

@@ -42,7 +42,7 @@ NAMES = {  # by the class of the unwrapped environment
 
 
 def find_names(env: gymnasium.Env[object, object]) -> Names:
-    """Returns an environment's names: the usual ones, or a `Dict`'s keys, if there are any, else numbers."""
+    """Returns an environment's names: the known ones, or else a `Dict`'s keys, or else numbered ones."""
     found = NAMES.get(type(env.unwrapped).__name__, Names())
     shape = env.observation_space.shape or ()
     size = shape[0] if len(shape) == 1 else 0
@@ -61,7 +61,7 @@ def _is_continuous(space: gymnasium.Space[Any]) -> bool:
 
 
 def _keys(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, bool]]:
-    """Yields the name of each number of a `Dict` or `Tuple` that was made a vector, and whether it is continuous."""
+    """Yields the name of each number of a `Dict` or `Tuple` that became a vector, and whether it is continuous."""
     while isinstance(env, gymnasium.Wrapper) and not isinstance(env, (Flattened, StatesAsVector)):
         env = env.env
     if isinstance(env, Flattened):
@@ -71,7 +71,7 @@ def _keys(env: gymnasium.Env[Any, Any]) -> Iterator[tuple[str, bool]]:
 
 
 def _flat_names(space: gymnasium.Space[Any], name: str) -> Iterator[tuple[str, bool]]:
-    """Yields `key`, or `key[i]` where a key has several numbers, in the order in which Gymnasium flattens a space."""
+    """Yields `key`, or `key[i]` if a key has several numbers, in the order in which Gymnasium flattens a space."""
     if isinstance(space, Dict):
         parts = [(str(key), part) for key, part in space.spaces.items()]
     elif isinstance(space, Tuple):

@@ -16,7 +16,7 @@ from dqn_lab.hooks import RestorableEnv
 
 _CLASSIC_CONTROL = ("state", "steps_beyond_terminated")
 _TOY_TEXT = ("s", "lastaction", "fickle_step", "taxi_orientation")
-FIELDS = {  # class of the unwrapped environment: the attributes that its future depends on, besides its generator
+FIELDS = {  # class of the unwrapped environment: the attributes, besides its generator, that determine its future
     "gymnasium.envs.classic_control.cartpole.CartPoleEnv": _CLASSIC_CONTROL,
     "gymnasium.envs.classic_control.acrobot.AcrobotEnv": _CLASSIC_CONTROL,
     "gymnasium.envs.classic_control.mountain_car.MountainCarEnv": _CLASSIC_CONTROL,
@@ -29,7 +29,7 @@ STATELESS = (Checked, OrderEnforcing, RescaleObservation, Flattened, StatesAsVec
 
 
 def is_exact(env: gymnasium.Env[Any, Any]) -> bool:
-    """Returns whether `save` and `load` restore an environment exactly, its wrappers included."""
+    """Returns whether `save` and `load` restore an environment exactly, including its wrappers."""
     known = all(isinstance(wrapper, (TimeLimit, *STATELESS)) for wrapper in _wrappers(env))
     inner = env.unwrapped
     return known and (isinstance(inner, RestorableEnv) or _name(inner) in (*FIELDS, MINATAR))
@@ -64,10 +64,10 @@ def load(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> None:
 
 
 def save_origin(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
-    """Returns what the next reset without a seed and the episode after it depend on, as far as is known.
+    """Returns what the next reset without a seed, and the episode that it begins, depend on, as far as that is known.
 
     That is Gymnasium's generator and, for an Atari game, the emulator with its own generator. The emulator's state is
-    useful only before a reset, because it lacks the previous action, which a sticky action repeats.
+    only sufficient before a reset, because it lacks the previous action, which a sticky action repeats.
     """
     inner: Any = env.unwrapped
     generator = inner.np_random
@@ -117,7 +117,7 @@ def _load_minatar(game: Any, state: Mapping[str, Any]) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Copies an array, converts a tuple to a list of numbers, and returns anything else as it is."""
+    """Copies an array, converts a tuple to a list of numbers, and returns anything else unchanged."""
     if isinstance(value, tuple):
         return [float(item) for item in value]
     return value.copy() if _is_array(value) else value.item() if isinstance(value, np.generic) else value

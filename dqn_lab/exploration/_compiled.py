@@ -23,12 +23,12 @@ def make_kernel(
 
     Args:
         select: the name of the function in `_kernels.py`.
-        schedule: of ε, or of the temperature.
-        numbers: that `select` needs.
-        enter: fills in what is under way: three whole numbers, all 0 for nothing.
-        leave: reads it.
+        schedule: the schedule of ε, or of the temperature.
+        numbers: further numbers that `select` needs.
+        enter: fills in the repetition under way: three whole numbers, all 0 if there is none.
+        leave: reads them.
     """
-    from dqn_lab.exploration import _kernels  # numba is imported by those who use it
+    from dqn_lab.exploration import _kernels  # imported late, because it loads numba
 
     curve, under_way = Curve(schedule), np.zeros(3, np.int64)
 

@@ -47,7 +47,7 @@ class EpsilonGreedy:
         return {"epsilon": self.epsilon(progress)}
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code."""
+        """Returns its equivalent in compiled code."""
         return make_kernel("select_epsilon_greedy", self.epsilon)
 
     def state_dict(self) -> dict[str, Any]:

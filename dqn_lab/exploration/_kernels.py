@@ -1,9 +1,9 @@
-"""How actions are tried, in compiled code.
+"""How actions are chosen, in compiled code.
 
-The contract: `select(q_values, draws, progress, state)` returns an action; `end_episode(state)`. Q-values are a
-function and its arguments, of which the first are the numbers [1, A] that it fills in: it is called only where they are
-needed. All explorations of the package have a state of the same types: values and start of a `Curve`, more numbers, and
-what is under way.
+The contract: `select(q_values, draws, progress, state)` returns an action; `end_episode(state)`. `q_values` is a
+function and its arguments, of which the first is the array [1, A] that it fills in; it is called only when needed. All
+explorations of the package have a state of the same types: values and start of a `Curve`, further numbers, and the
+repetition under way.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dqn_lab._numba import inline, kernel
 
 @inline
 def take_best(q_values):
-    """Computes the Q-values and returns the first of the largest; NaN is larger than all, as in numpy."""
+    """Computes the Q-values and returns the first action with the largest; NaN counts as largest, as in numpy."""
     best, q = 0, q_values[1][0]
     call(q_values[0], q_values[1])
     for action in range(1, q.shape[1]):
@@ -38,7 +38,7 @@ def select_epsilon_greedy(q_values, draws, progress, state):
 
 @kernel
 def select_ez_greedy(q_values, draws, progress, state):
-    """Begins, with probability ε, to repeat an action; `under_way` is whether there is one, which, and for how long."""
+    """Starts, with probability ε, to repeat an action; `under_way` is whether one is repeated, which, and how long."""
     values, start, durations, under_way = state
     action, left = under_way[1], under_way[2]
     if left == 0:
@@ -52,7 +52,7 @@ def select_ez_greedy(q_values, draws, progress, state):
 
 @kernel
 def select_boltzmann(q_values, draws, progress, state):
-    """Takes an action in proportion to exponentials of Q over a temperature; the third array is for their sums."""
+    """Samples an action from the softmax of Q / temperature; the third array is for the running sums."""
     values, start, reached, _ = state
     temperature, q, total = value_at(values, start, progress), q_values[1][0], 0.0
     call(q_values[0], q_values[1])
@@ -68,13 +68,13 @@ def select_boltzmann(q_values, draws, progress, state):
 
 @kernel
 def end_episode(state):
-    """Forgets what is under way."""
+    """Ends a repetition."""
     state[3][:] = 0
 
 
 @inline
 def _count_up_to(rising, number):
-    """Returns how many of some rising numbers are at most `number`, as bisect_right does."""
+    """Returns how many of the ascending numbers are at most `number`, as bisect_right does."""
     low, high = np.int64(0), np.int64(len(rising))
     while low < high:
         middle = (low + high) // 2

@@ -69,7 +69,7 @@ class Boltzmann:
         return {"temperature": self.temperature(progress)}
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code."""
+        """Returns its equivalent in compiled code."""
         return make_kernel("select_boltzmann", self.temperature, np.zeros(self.num_actions))
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""ε-greedy, ε constant."""
+"""ε-greedy with a constant ε."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ε-greedy, ε falling by a constant factor."""
+"""ε-greedy with an ε that falls by a constant factor."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class ExponentialEpsilon(EpsilonGreedy):
 
     Args:
         num_actions: A.
-        start: ε at first.
-        end: the least ε.
+        start: the initial ε.
+        end: the smallest ε.
         decay: the factor.
-        unit: how often it is applied.
+        unit: after what the factor is applied.
         clamp: whether ε stops at `end` exactly; if not, its last value may lie below it, as in the notebook.
 
     Raises:

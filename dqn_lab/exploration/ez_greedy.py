@@ -27,16 +27,16 @@ class EZGreedy:
     """With probability ε, starts to repeat a uniformly random action for n steps; acts greedily otherwise.
 
     Dabney, Ostrovski, Barreto 2021, "Temporally-Extended ε-Greedy Exploration", https://arxiv.org/abs/2006.01782. n
-    counts the first step too and follows a zeta distribution, P(n) ∝ n^−mu: if it were always 1, this would be ε-greedy
-    (the listing in the paper's appendix takes one step more). ε is the probability of starting, so more than a share
-    ε of all steps explore. A repetition ends with its episode. ε moves from `start` to `end` in a straight line over
-    `duration` units, then stays.
+    includes the first step and follows a zeta distribution, P(n) ∝ n^−mu: if it were always 1, this would be ε-greedy
+    (the listing in the paper's appendix takes one step more). ε is the probability of starting, so the fraction of
+    exploring steps is larger than ε. A repetition ends with its episode. ε changes linearly from `start` to `end` over
+    `duration` units, then stays at `end`.
 
     Args:
         num_actions: A.
-        start: ε at first.
-        end: ε from the end of the line on.
-        duration: the line's length in units.
+        start: the initial ε.
+        end: the final ε.
+        duration: after how many units ε reaches `end`.
         unit: what is counted.
         mu: larger values make repetitions shorter.
         max_duration: the longest repetition, in steps.
@@ -65,9 +65,7 @@ class EZGreedy:
         self.num_actions = num_actions
         self.epsilon = Linear(start, end, duration, unit)
         self.durations = zeta_distribution(mu, max_duration)
-        self.repeated: dict[
-            int, tuple[int, int]
-        ] = {}  # by environment: the repeated action, and how many steps are left
+        self.repeated: dict[int, tuple[int, int]] = {}  # by environment: the repeated action, and the steps left
 
     def select(self, q_values: Callable[[], Array], draw: Draw, env_index: int, progress: Progress) -> int:
         """Chooses an action; the Q-values [A] are computed only when acting greedily."""
@@ -89,7 +87,7 @@ class EZGreedy:
         return {"epsilon": self.epsilon(progress)}
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code, for environment 0."""
+        """Returns its equivalent in compiled code, for environment 0."""
 
         def enter(under_way: NDArray[np.int64]) -> None:
             under_way[:] = (1, *self.repeated[0]) if 0 in self.repeated else 0

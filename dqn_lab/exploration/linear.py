@@ -1,4 +1,4 @@
-"""ε-greedy, ε falling in a straight line."""
+"""ε-greedy with an ε that changes linearly."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from dqn_lab.schedule import Linear, Unit
 
 @register("exploration", "linear")
 class LinearEpsilon(EpsilonGreedy):
-    """Moves ε from `start` to `end` in a straight line over `duration` units, then keeps it.
+    """Changes ε linearly from `start` to `end` over `duration` units, then keeps it at `end`.
 
     Args:
         num_actions: A.
-        start: ε at first.
-        end: ε from the end of the line on.
-        duration: the line's length in units.
+        start: the initial ε.
+        end: the final ε.
+        duration: after how many units ε reaches `end`.
         unit: what is counted.
     """
 

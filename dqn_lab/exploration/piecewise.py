@@ -1,4 +1,4 @@
-"""ε-greedy, ε along straight lines between given points."""
+"""ε-greedy with a piecewise linear ε."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ POINTS: list[Point] = [(0, 1.0), (10_000, 0.1), (50_000, 0.01)]
 
 @dataclass(frozen=True, slots=True)
 class PiecewiseLinear:
-    """Goes in straight lines from point to point, and stays at the last one.
+    """Interpolates linearly between points, and stays at the last value.
 
     Args:
-        at: units at each point; the first is 0, each later one larger.
+        at: units at each point, ascending from 0.
         values: the value at each point.
         unit: what is counted.
     """
@@ -44,15 +44,15 @@ class PiecewiseLinear:
 
 @register("exploration", "piecewise")
 class PiecewiseEpsilon(EpsilonGreedy):
-    """Moves ε in straight lines from point to point, then keeps the last value.
+    """Interpolates ε linearly between points, then keeps the last value.
 
     Args:
         num_actions: A.
-        points: `[at, epsilon]` each: ε after `at` units. The first `at` is 0, each later one larger.
+        points: `[at, epsilon]` each: ε after `at` units. The values of `at` ascend from 0.
         unit: what is counted.
 
     Raises:
-        ValueError: the points do not begin at 0, or do not rise.
+        ValueError: the values of `at` do not ascend from 0.
     """
 
     def __init__(

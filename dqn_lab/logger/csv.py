@@ -15,15 +15,15 @@ from dqn_lab.types import Row, StateError, Table
 
 @register("logger", "csv")
 class CSVLogger:
-    """Writes `episodes.csv`, `evaluations.csv` and `timing.csv`; numbers read back as the same numbers."""
+    """Writes `episodes.csv`, `evaluations.csv` and `timing.csv`; numbers keep their full precision."""
 
     def __init__(self) -> None:
         self.columns: Mapping[Table, Sequence[str]] = {}
         self.files: dict[Table, IO[str]] = {}
-        self.sizes: Mapping[str, int] = {}  # to cut the files to, before a resumed run adds to them
+        self.sizes: Mapping[str, int] = {}  # to which a resumed run cuts the files before it adds rows
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Makes the files with their headers, or opens a resumed run's, which are cut when a row is added.
+        """Creates the files with their headers; opens those of a resumed run, and cuts them when a row is added.
 
         Raises:
             FileExistsError: a new run's directory already has them.

@@ -31,10 +31,10 @@ class TensorBoardLogger:
         self._event, self._summary, self._open_writer = event_pb2.Event, summary_pb2.Summary, EventFileWriter  # type: ignore[attr-defined]
         self.writer: Any = None
         self.folder = Path()
-        self.sizes: Mapping[str, int] | None = None  # to cut the event files to, in a resumed run
+        self.sizes: Mapping[str, int] | None = None  # to which a resumed run cuts the event files
 
     def open(self, directory: Path, config: Mapping[str, Any], columns: Mapping[Table, Sequence[str]]) -> None:
-        """Opens an event file; in a resumed run with its first row, because another logger may fail to open."""
+        """Opens an event file; a resumed run does so at its first row, because another logger may fail to open."""
         self.folder = directory / "tensorboard"
         if self.sizes is None:
             self._start()

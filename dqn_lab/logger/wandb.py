@@ -1,4 +1,4 @@
-"""Weights & Biases, with an account or without."""
+"""Weights & Biases, with or without an account."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 class WandbLogger:
     """Logs the names and values of the CSV files as `<table>/<column>`, against `step`.
 
-    If the server is unreachable, hangs or refuses, a few seconds later a warning is printed and the run goes on.
+    If the server is unreachable, hangs or refuses, a warning is printed after a few seconds and the run continues.
 
     Args:
         mode: `auto` is online if credentials exist, else offline; it never prompts, and falls back to offline if the
@@ -96,7 +96,7 @@ class WandbLogger:
         return {"id": None if self.run is None else self.run.id}
 
     def resume(self, position: Mapping[str, Any]) -> None:
-        """Continues the wandb run of the same id; offline, in a new directory beside the earlier one.
+        """Continues the wandb run with the same id; offline, in a new directory next to the earlier one.
 
         What was logged after the position stays, because wandb cannot delete it.
         """
@@ -110,7 +110,7 @@ class WandbLogger:
         self.run.log({"step": row["step"], **named})
 
     def show_video(self, path: Path, step: int) -> None:
-        """Logs the film of an evaluation."""
+        """Logs the video of an evaluation."""
         if self.run is None:
             return
         import wandb

@@ -37,11 +37,11 @@ class Convolution(NamedTuple):
 class CNN(TrunkAndHead):
     """Convolutions over an image; then a dense layer with relu and a dense output layer (two of each if dueling).
 
-    Weights and biases are drawn from ±1/√fan_in (torch's own). Bytes are divided by 255, and booleans become 0 and 1;
+    Weights and biases are drawn from ±1/√fan_in (torch's default). Bytes are divided by 255; booleans become 0 and 1;
     other numbers are used as they are.
 
     Args:
-        convolutions: the convolutions, from the image on.
+        convolutions: the convolutions, starting at the image.
         hidden_size: width of the dense layer.
         channels: the axis of the channels or stacked frames: `first`, before height and width, or `last`.
         gradient_scale: the factor of the gradient from a dueling head into the convolutions.
@@ -53,7 +53,7 @@ class CNN(TrunkAndHead):
             dense layer (Wang et al. 2016, "Dueling Network Architectures for Deep Reinforcement Learning",
             https://arxiv.org/abs/1511.06581).
         noisy: whether the dense layers have factorised noise of a learned size (Fortunato et al. 2018, "Noisy
-            Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
+            Networks for Exploration", https://arxiv.org/abs/1706.10295): redrawn for each action and, for each
             network, each batch; off in evaluation. The noise explores by itself: use `exploration=none`.
         noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
@@ -121,9 +121,7 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
 
 
 def _layer(depth: int, convolution: Convolution, generator: torch.Generator) -> nn.Conv2d:
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # torch draws initial weights from the global generator; they are replaced below
+    with torch.random.fork_rng(devices=[]):  # torch initialises from the global generator; replaced below
         layer = nn.Conv2d(depth, *convolution)
     draw_uniform(layer, depth * convolution.kernel**2, generator)
     return layer

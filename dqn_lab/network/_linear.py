@@ -47,9 +47,7 @@ def linear(
             ±√(6 / (fan_in + fan_out)) and sets biases to 0.
         noisy_sigma: σ₀ of a noisy layer; None for a plain one.
     """
-    with torch.random.fork_rng(
-        devices=[]
-    ):  # torch draws initial weights from the global generator; they are replaced below
+    with torch.random.fork_rng(devices=[]):  # torch initialises from the global generator; replaced below
         layer = nn.Linear(fan_in, fan_out) if noisy_sigma is None else NoisyLinear(fan_in, fan_out, noisy_sigma)
     if init == "glorot_uniform":
         nn.init.xavier_uniform_(layer.weight, generator=generator)
@@ -71,7 +69,7 @@ class NoisyLinear(nn.Linear):
     """y = (μ_w + σ_w ⊙ ε_out ε_inᵀ) x + μ_b + σ_b ⊙ ε_out: a linear layer with factorised noise of a learned size.
 
     Fortunato et al. 2018, "Noisy Networks for Exploration", https://arxiv.org/abs/1706.10295. The layer's
-    `weight` and `bias` are μ, which alone is used without noise. Every σ begins at σ₀ / √fan_in.
+    `weight` and `bias` are μ; without noise, only μ is used. Every σ begins at σ₀ / √fan_in.
 
     Args:
         fan_in: features of the input.
@@ -83,7 +81,7 @@ class NoisyLinear(nn.Linear):
         super().__init__(fan_in, fan_out)
         self.weight_sigma = nn.Parameter(torch.full((fan_out, fan_in), sigma / math.sqrt(fan_in)))
         self.bias_sigma = nn.Parameter(torch.full((fan_out,), sigma / math.sqrt(fan_in)))
-        self.start = 0  # of its slice of the network's noise
+        self.start = 0  # where its slice of the network's noise begins
 
     def forward(self, inputs: Tensor, noise: Tensor | None = None) -> Tensor:
         """Maps [..., fan_in] to [..., fan_out], with the noise of the whole network if there is any."""

@@ -31,7 +31,7 @@ class MLP(TrunkAndHead):
         num_actions: A.
         num_outputs: K, outputs per action.
         generator: draws the initial weights.
-        hidden: the width of each hidden layer, from the input on.
+        hidden: the width of each hidden layer, starting at the input.
         activation: the function after each hidden layer.
         layer_norm: whether to normalise each hidden layer before its activation (Ba, Kiros, Hinton 2016,
             "Layer Normalization", https://arxiv.org/abs/1607.06450).
@@ -41,10 +41,10 @@ class MLP(TrunkAndHead):
             Network Architectures for Deep Reinforcement Learning", https://arxiv.org/abs/1511.06581). Each stream
             is one linear layer on the last hidden layer; in the paper each has its own hidden layer.
         noisy: whether linear layers have factorised noise of a learned size (Fortunato et al. 2018, "Noisy
-            Networks for Exploration", https://arxiv.org/abs/1706.10295): drawn anew for each action and, for each
+            Networks for Exploration", https://arxiv.org/abs/1706.10295): redrawn for each action and, for each
             network, each batch; off in evaluation. In all layers the noise explores by itself: use `exploration=none`.
-        noisy_layers: which layers `noisy` makes noisy: `all`, as in the paper, or those of the `head`, behind the last
-            hidden layer; two streams if it is dueling. The head's noise explores less: keep a little ε beside it.
+        noisy_layers: which layers `noisy` makes noisy: `all`, as in the paper, or those of the `head`, after the last
+            hidden layer; two streams if it is dueling. The head's noise explores less: combine it with a small ε.
         noisy_sigma: σ₀, the initial size of the noise, in units of 1/√fan_in.
 
     Raises:

@@ -44,7 +44,7 @@ class Table(nn.Module):
         num_outputs: K, outputs per action.
         generator: unused, because nothing here is random.
         bins: the number of bins per dimension of a `Box`: one number, or a list with one for each.
-        low: lower end of the bins of each dimension of a `Box`; null, for all or for one: the space's own.
+        low: lower end of the bins of each dimension of a `Box`; null, for all or for one, means the space's own.
         high: upper end, likewise.
         initial: the initial value of every entry; if above every possible return, a greedy policy tries every action.
 
@@ -77,7 +77,7 @@ class Table(nn.Module):
             culprit = f"bins={bins}: " if isinstance(observation_space, Box) else ""
             raise ValueError(f"{culprit}a table of about 10^{math.log10(num_rows * row):.0f} numbers is too large")
         strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
-        # always in double precision, so that large integers stay exact: hence no buffer, which `to` would convert
+        # always in double precision, so that large integers stay exact; not a buffer, which `to` would convert
         self.grid = torch.from_numpy(np.stack([start, width, np.subtract(sizes, 1), strides]))  # [4, dimensions]
         self.weight = nn.Parameter(torch.full((num_rows, row), initial))
 

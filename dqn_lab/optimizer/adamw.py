@@ -20,7 +20,7 @@ class AdamW(Shared):
     Args:
         betas: decay rates of the first and the second moment.
         eps: added to the root of the second moment.
-        weight_decay: in each step every weight shrinks by the share lr · weight_decay of itself.
+        weight_decay: each step first multiplies every weight by 1 − lr · weight_decay.
     """
 
     def __init__(

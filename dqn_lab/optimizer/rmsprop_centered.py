@@ -14,7 +14,7 @@ from dqn_lab.schedule import Progress, Rate
 
 
 class _CenteredRMSprop(torch.optim.Optimizer):
-    """w ← w − lr · grad / √(s − g² + ε), g and s being moving means of grad and grad²: ε is *inside* the root."""
+    """w ← w − lr · grad / √(s − g² + ε), where g and s are moving means of grad and grad²: ε is *inside* the root."""
 
     def __init__(self, parameters: Iterable[torch.nn.Parameter], lr: float, decay: float, eps: float) -> None:
         super().__init__(parameters, {"lr": lr, "decay": decay, "eps": eps})

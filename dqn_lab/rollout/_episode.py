@@ -49,8 +49,8 @@ def episode_row(
         tally: the episode's sums.
         start: the run's progress before the episode.
         end: the run's progress after it.
-        reported: by the exploration.
-        reporters: the other parts that add columns; asked here.
+        reported: the exploration's columns.
+        reporters: the other parts that add columns.
     """
     row: dict[str, float | int | None] = {
         "episode": start.episode,

@@ -1,4 +1,4 @@
-"""Greedy episodes side by side in one call, as `evaluate.py` plays them."""
+"""Plays greedy episodes side by side in one call, as `evaluate.py` does."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dqn_lab.rollout._kernels import LARGEST, is_fit, observe
 
 RUNNING, LENGTH, ACTION, DECIDED, CUT_OFF = range(5)  # of an episode's counts
 FINISHED, TIED, PAUSED, REWARD_UNFIT, OBSERVATION_UNFIT = range(5)  # why it stopped
-LONGEST = 10_000  # steps of a call, so that Ctrl-C is heard where episodes have no limit
+LONGEST = 10_000  # steps of a call, so that Ctrl-C works even if episodes have no limit
 
 
 @kernel
 def play(counts, scores, q_values, states, draws, raw, step, limit, factors, summands, bounds):
-    """Goes on until all episodes are over, or some cannot decide between actions: whoever calls does it then.
+    """Continues until all episodes are over, or some have tied actions, among which the caller must choose.
 
     Args:
-        counts: [episodes, 5], see above; what is `DECIDED` takes its `ACTION` first.
+        counts: [episodes, 5], see above; an episode that is `DECIDED` first takes its `ACTION`.
         scores: [episodes], returns so far.
-        q_values: a function and its arguments, of which the first are [B, A] and the observations [B, I].
+        q_values: a function and its arguments, of which the first are the Q-values [B, A] and observations [B, I].
         states, draws, raw: [episodes, …] each, of the environments.
-        step: of an environment.
-        limit: steps of an episode.
+        step: the environments' step.
+        limit: the largest number of steps of an episode.
         factors, summands, bounds: as in `_kernels.py`.
 
     Returns:
-        why it stopped, in which episode if something of it is unfit, and its reward.
+        why it stopped and, if an episode's reward or observation is invalid, its number and its reward.
     """
     for _ in range(LONGEST):
         if not decide(counts, q_values):
@@ -54,7 +54,7 @@ def play(counts, scores, q_values, states, draws, raw, step, limit, factors, sum
 
 @inline
 def decide(counts, q_values):
-    """Chooses the best action of every episode; returns whether there is just one for each."""
+    """Chooses the best action in every episode; returns whether none has a tie."""
     function, arguments = q_values
     values, decided = arguments[0], True
     call(function, arguments)
@@ -63,7 +63,7 @@ def decide(counts, q_values):
             best, equals = 0, 0
             for action in range(1, values.shape[1]):
                 best = action if values[i, action] > values[i, best] else best
-            for action in range(values.shape[1]):  # one that is no number leaves none or makes two
+            for action in range(values.shape[1]):  # a NaN leads to none or two
                 equals += not values[i, action] < values[i, best]
             counts[i, ACTION], counts[i, DECIDED] = best, equals == 1
             decided = decided and equals == 1

@@ -1,6 +1,6 @@
-"""Whole stretches of a run in one call: act, step, store, learn, follow, as `python.py` and `agent.py` do it.
+"""Many steps of a run in one call: act, step, store, learn, follow, as `python.py` and `agent.py` do.
 
-The parts come as tuples of functions and their arguments, each as its group's `_kernels.py` describes it.
+The parts are tuples of functions and their arguments, which the `_kernels.py` of each group describes.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ LARGEST = 3.4028234663852886e38  # reward: the largest float32
 
 @kernel
 def play(progress, until, clock, tally, ended, heard, obs, env, exploration, buffer, target, engine, learning):
-    """Goes on to a point of a run, or for as many steps as `ended` has rows, but for one step at least.
+    """Continues to a point of a run, or for as many steps as `ended` has rows, but for at least one step.
 
     Args:
-        progress: step, episode, updates; moved on.
-        until: the same three, none of which is to be passed.
-        clock, tally: see above; the tally is of the episode under way.
+        progress: step, episode, updates; advanced in place.
+        until: the same three, none of which may be exceeded.
+        clock, tally: see above; the tally is that of the current episode.
         ended: [episodes, 7], filled with each ended episode's tally, its last step and its last update.
-        heard: by diagnostics, filled: the reward of each step, and max Q at the first observation of each episode that
-            begins here, counted from the one under way, or nothing.
+        heard: filled in for diagnostics: the reward of each step, and max Q at the first observation of each episode
+            that begins here, counted from the current one; empty arrays are left empty.
         obs: the current observation, the next one, and the current one as the engine sees it, [1, I].
-        env: reset, step, state, draws, the raw observation, the time limit, whether reaching it terminates, by
-            which numbers observations are multiplied and which are added, or none, and the bounds of states, or none.
+        env: reset, step, state, draws, the raw observation, the time limit, whether reaching it terminates, the factors
+            and summands that rescale observations, or none, and the bounds of states, or none.
         exploration: select, end_episode, draws, state.
         buffer: append, ready, sample, update_priorities, state.
         target: follow, both networks' flat parameters, state.
@@ -41,7 +41,7 @@ def play(progress, until, clock, tally, ended, heard, obs, env, exploration, buf
         learning: see `learn`.
 
     Returns:
-        why it stopped, and the last loss or, if that is unfit, the last reward.
+        why it stopped, and the last loss or, if the environment is the reason, the last reward.
     """
     rewards, q_starts = heard
     num_ended, first_step, last_step = 0, progress[STEP], min(until[STEP], progress[STEP] + len(ended))
@@ -75,7 +75,7 @@ def play(progress, until, clock, tally, ended, heard, obs, env, exploration, buf
 
 @inline
 def reset(clock, observations, env):
-    """Begins an episode; returns whether its first observation is fit."""
+    """Begins an episode; returns whether its first observation is valid."""
     reset_env, _, env_state, env_draws, raw, _, _, factors, summands, bounds = env
     call(reset_env, (env_state, env_draws, raw))
     observe(observations[0], raw, factors, summands)
@@ -99,7 +99,7 @@ def look(observations, q_values):
 
 @inline
 def act(progress, clock, observations, env, exploration, buffer, q_values, max_reward):
-    """Chooses an action, takes it, and remembers what came of it.
+    """Chooses an action, takes it, and stores the result.
 
     Returns:
         why it stopped, whether the episode is over, as a number, and the reward.
@@ -130,14 +130,14 @@ def act(progress, clock, observations, env, exploration, buffer, q_values, max_r
 
 @inline
 def observe(obs, raw, factors, summands):
-    """Copies an observation, rescaled if there is by what."""
+    """Copies an observation, rescaled if `factors` is not empty."""
     for i in range(len(obs)):
         obs[i] = raw[i] * factors[i] + summands[i] if len(factors) else raw[i]
 
 
 @inline
 def is_fit(obs, bounds):
-    """Returns whether an observation is of finite numbers, and of states that there are."""
+    """Returns whether an observation consists of finite numbers and of existing states."""
     fit = True
     for i in range(len(obs)):
         fit = fit and math.isfinite(obs[i])
@@ -148,15 +148,15 @@ def is_fit(obs, bounds):
 
 @inline
 def learn(before, after, clock, tally, buffer, target, update, learning):
-    """Makes the updates due between two points of a run, the target network following after each.
+    """Performs the updates due between two points of a run, and moves the target network after each.
 
     Args:
-        learning: the largest reward; when updates are due; their number; the batch's size and the minibatches', 0 for
-            none; `Curve`s of the learning rate and of the ε that the bootstrap uses; a block of draws, [batches,
-            B], and where more come from; the same for minibatches; room for rows, weights, order and priorities, [B].
+        learning: the largest reward; when updates are due; their number; the batch size and the minibatch size, 0 for
+            none; `Curve`s of the learning rate and of the ε that the bootstrap uses; a block of draws, [batches, B],
+            and their source; the source for minibatches; room for rows, weights, order and priorities, [B].
 
     Returns:
-        why it stopped, the last loss, and how many updates there are now.
+        why it stopped, the last loss, and the number of updates so far.
     """
     _, every, num_updates, batch_size, minibatch_size, lr, epsilon, block, source, minibatch_source, room = learning
     rows, weights, order, priorities = room
@@ -193,7 +193,7 @@ def learn(before, after, clock, tally, buffer, target, update, learning):
 
 @inline
 def advance_draws(block, clock, source):
-    """Goes on to the next row of a block of uniform numbers, which is drawn anew when it is used up."""
+    """Advances to the next row of a block of uniform numbers, which is redrawn when it is used up."""
     if clock[NUM_DRAWN] == len(block):
         for i in range(block.shape[0]):
             for j in range(block.shape[1]):

@@ -1,4 +1,4 @@
-"""Why a composition is not for the compiled rollout."""
+"""Why the compiled rollout cannot run a composition."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ CONTRACT = {  # what a kernel stands for, by group
     "buffer": ("append", "ready", "sample", "update_priorities"),
     "target": ("follow",),
 }
-WATCHING = "observe", "before_update", "after_update"  # what diagnostics that `skip` are not called with every time
+WATCHING = "observe", "before_update", "after_update"  # not called at every step if diagnostics have `skip`
 
 
 def obstacles(config: Mapping[str, Any]) -> Iterator[str]:
     """Yields, for a validated configuration, which parts cannot be compiled and why: `key=value: reason`.
 
-    The environment is made, to see, only if nothing else stands in the way: it may need what is not installed.
+    The environment is made only if there is no other obstacle, because it may need packages that are not installed.
     """
     found = [*_component_obstacles(config), *_schedule_obstacles(config)]
     yield from found or _env_obstacles(config)
@@ -50,7 +50,7 @@ def _env_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
     try:
         with registry.blame("env", config["env"]):
             env = registry.create("env", config["env"]).make()
-    except ConfigError as error:  # which building it reports
+    except ConfigError as error:  # building the run reports it
         yield f"env={name}: cannot be made: {error}"
         return
     with contextlib.closing(env):
@@ -65,7 +65,7 @@ def _measures_some(diagnostics: type) -> bool:
 
 
 def _overridden(component: type, members: Sequence[str], hook: str) -> list[str]:
-    """Returns which members a class defines below the class that has a hook for compiled code."""
+    """Returns which members a subclass overrides without overriding the hook for compiled code."""
     return [member for member in members if _depth(component, member) < _depth(component, hook)]
 
 

@@ -1,4 +1,4 @@
-"""The parts of a run, handed over to compiled code and taken back."""
+"""Passes the parts of a run to compiled code and back."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from dqn_lab.rollout._wrappers import take_apart
 from dqn_lab.schedule import Curve, Progress
 from dqn_lab.types import Array, Kernel, TrainingError, Transition
 
-POINT = 0, 0, 0  # of a run, for its type
+POINT = 0, 0, 0  # a point of a run, used only for its type
 
 
 class Parts:
     """An agent and its environment as `_kernels.play` takes them.
 
     Args:
-        agent: its engine, buffer, exploration and target have kernels.
-        env: is stepped by kernels; `_wrappers.py` knows its wrappers.
-        longest: steps of a stride at most.
+        agent: an agent whose engine, buffer, exploration and target have kernels.
+        env: an environment that kernels can step, with wrappers that `_wrappers.py` knows.
+        longest: the largest number of steps of a stride.
     """
 
     def __init__(self, agent: Agent, env: gymnasium.Env[Any, Any], longest: int) -> None:
@@ -49,7 +49,7 @@ class Parts:
         self.room = np.zeros(size, np.int64), np.zeros(size, numbers), np.arange(size), np.zeros(size, numbers)
         self.with_kernels = self.uniforms, self.exploration, self.buffer, self.target
         self.fixed = self._env(), *self._functions()
-        # which is not drawn from without minibatches
+        # a source is needed even if there are no minibatches to shuffle
         others = "replay" if agent.minibatch_size is None else "minibatch"
         sources = [source_of_draws(agent.streams(name)) for name in ("replay", others)]
         max_reward = math.inf if agent.max_reward is None else agent.max_reward
@@ -61,10 +61,10 @@ class Parts:
         self._play = Function(_kernels.play, *self._arguments(POINT)).call_quickly
 
     def enter(self, progress: Progress, tally: Sequence[float], obs: Array | None) -> None:
-        """Brings everything up to date: the episode under way, and what its parts hold in Python."""
+        """Copies the current episode and the state that the parts hold in Python into the arrays for compiled code."""
         limit = self.wrapped.time_limit
         elapsed = self.wrapped.checked.num_steps if limit is None else limit._elapsed_steps
-        self.clock[_kernels.ELAPSED] = elapsed or 0  # there are none before the first reset
+        self.clock[_kernels.ELAPSED] = elapsed or 0  # None before the first reset
         self.clock[_kernels.AWAITS_RESET], self.clock[_kernels.NUM_DRAWN] = obs is None, self.agent.num_drawn
         self.progress[:], self.tally[:] = progress, tally
         if obs is not None:
@@ -76,12 +76,12 @@ class Parts:
             part.enter(progress, last)
 
     def play(self, until: Progress) -> tuple[int, float]:
-        """Goes on towards a point of the run; returns why it stopped, and the last loss or reward."""
+        """Continues towards a point of the run; returns why it stopped, and the last loss or reward."""
         result: tuple[int, float] = self._play(*self._arguments(tuple(until)))
         return result
 
     def env_error(self, why: int, reward: float, error: Exception | None = None) -> TrainingError:
-        """Returns the error of what the environment returned, or raised, in a stride that has been left."""
+        """Returns the error for what the environment returned or raised in a stride, after `leave`."""
         elapsed, awaits_reset, _ = self.clock.tolist()
         if error is not None:
             return self.wrapped.checked.explain(None, 0.0, error, -1 if awaits_reset else elapsed)
@@ -91,7 +91,7 @@ class Parts:
         return self.wrapped.checked.explain(obs, 0.0, None, elapsed - 1)
 
     def leave(self) -> tuple[Progress, list[float], Array | None]:
-        """Writes back what is not shared; returns progress, tally and observation, None between episodes."""
+        """Writes back what is not shared; returns progress, tally and observation (None between episodes)."""
         for part in self.with_kernels:
             part.leave()
         self.agent.num_drawn = int(self.clock[_kernels.NUM_DRAWN])
@@ -112,7 +112,7 @@ class Parts:
 
     def _engine(self) -> tuple[Any, Any]:
         size = self.agent.batch_size
-        update = self.engine.update_kernel(self.memory, size, self.sources)  # first, because it may make room
+        update = self.engine.update_kernel(self.memory, size, self.sources)  # first, because it may reallocate arrays
         return self.engine.q_values_kernel(1, self.sources), update
 
     def _env(self) -> tuple[Any, ...]:
@@ -149,14 +149,14 @@ class Parts:
 
 
 def _furthest(before: Progress, num_steps: int, agent: Agent) -> Progress:
-    """Returns how far a run can be some steps later, in each unit."""
+    """Returns the furthest point that a run can reach in some steps, in each unit."""
     minibatches = -(-agent.batch_size // (agent.minibatch_size or agent.batch_size))
     updates = num_steps * agent.num_updates * minibatches
     return Progress(before.step + num_steps, before.episode + num_steps, before.updates + updates)
 
 
 def _noise_sources(agent: Agent) -> Array:
-    """Returns by what the networks' noise is drawn, [purposes, 5]; nothing where they have none."""
+    """Returns the sources of the networks' noise, [purposes, 5]; no rows if they are not noisy."""
     if noise_source(agent.engine.online) is None:
         return np.zeros((0, 5), np.int64)
     return np.stack([source_of_noise(agent.streams(f"{purpose} noise")) for purpose in PURPOSES])

@@ -17,8 +17,8 @@ from dqn_lab.types import Array, StateError, one_line
 class Recording:
     """The current episode, or the last one if it has ended: its origin, its actions, and their result.
 
-    Playing it again brings a fresh environment to the same state, generators included; the last observation and the
-    sum of the rewards are compared to check this.
+    Playing it again brings a fresh environment to the same state, including its generators. To check this, the last
+    observation and the sum of the rewards are compared.
 
     Args:
         env: the environment that is recorded.
@@ -44,9 +44,10 @@ class Recording:
         self.obs, self.score = obs, score
 
     def check(self, make_env: Callable[[], gymnasium.Env[Any, Any]]) -> None:
-        """Plays an episode again once per run, in a separate environment: better to fail now than when resuming.
+        """Plays an episode again once per run, in a separate environment, to fail now rather than when resuming.
 
-        The first episode proves little, because its seed is known. A process that is asked to stop skips it.
+        It does not use the first episode, which proves little because its seed is known. A process that is asked to
+        stop skips the check.
 
         Raises:
             StateError: the episode came out differently.
@@ -75,7 +76,7 @@ class Recording:
         """
         try:
             obs, score = self._play(env, patiently)
-        except Exception as error:  # raised by the environment, or by a state of another one
+        except Exception as error:  # raised by the environment, or by another environment's state
             raise self._refuse(f"playing its episode again {_failed(error)}") from error
         if obs.tobytes() != self.obs.tobytes() or repr(score) != repr(self.score):  # repr, so that NaN equals NaN
             likely = "let it draw all random numbers from self.np_random (not np.random or random), or "

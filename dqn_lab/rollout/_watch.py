@@ -1,4 +1,4 @@
-"""Diagnostics in a compiled rollout: they are told about a stride when it is over."""
+"""Diagnostics in a compiled rollout: they learn about a stride after it has ended."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
 
 class Watch:
-    """Says which step must be Python's, and tells diagnostics about strides of steps that need not be.
+    """Decides which step must be run from Python to be measured, and tells diagnostics about the compiled steps.
 
     Args:
-        agent: learns.
-        diagnostics: measure some of its batches.
+        agent: the agent that learns.
+        diagnostics: diagnostics that measure some of its batches.
     """
 
     def __init__(self, agent: Agent, diagnostics: Diagnostics) -> None:
         self.agent, self.diagnostics = agent, cast(MeasuresSome, diagnostics)
 
     def next_measured(self, progress: Progress) -> int:
-        """Returns the first step that may make a batch to be measured."""
+        """Returns the first step whose batch may have to be measured."""
         learning, num_between = self.agent.learning, self.diagnostics.num_unmeasured // self.agent.num_updates
         return learning.next(progress).step + num_between * learning.interval
 
@@ -34,18 +34,18 @@ class Watch:
         self.diagnostics.begin(lambda: float(self.agent.greedy(obs[None]).max()))
 
     def enter(self, step: int, num_batches: int, begins: bool) -> None:
-        """Called before a stride, with the batches of its first episode so far, and whether that begins in it."""
+        """Called before a stride, with its first episode's batches so far, and whether that episode begins in it."""
         self.first = self.step = step
         self.num_batches, self.begins, self.num_told = num_batches, begins, 0
 
     def tell(self, parts: Parts, step: int, num_batches: int, ended: bool) -> None:
-        """Tells of an episode of a stride, as far as it went.
+        """Tells diagnostics about one episode's part of a stride.
 
         Args:
-            parts: what the stride has filled.
-            step: where in the run it was then.
-            num_batches: of the episode by then.
-            ended: whether it ended there.
+            parts: the parts whose arrays the stride has filled.
+            step: the run's step at the end of that part.
+            num_batches: the episode's batches by then.
+            ended: whether the episode ended there.
         """
         if step == self.step:
             return

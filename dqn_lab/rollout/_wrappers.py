@@ -1,4 +1,4 @@
-"""What stands between a compiled environment and its user, taken apart for compiled code."""
+"""Takes apart the wrappers of a compiled environment for compiled code."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Wrapped(NamedTuple):
     inner: SteppedByKernels
     time_limit: TimeLimit[Any, Any] | None
     checked: Checked
-    limit: int  # steps
+    limit: int  # in steps
     limit_terminates: bool
-    factors: Array  # of observations, like them; empty for none
+    factors: Array  # by which observations are multiplied, of their type; empty for none
     summands: Array  # added after that
-    bounds: Array  # the least and the greatest of each state, [2, states]; empty for none
+    bounds: Array  # the least and the greatest value of each state, [2, states]; empty for none
 
 
 def take_apart(env: gymnasium.Env[Any, Any]) -> Wrapped:
@@ -39,7 +39,7 @@ def take_apart(env: gymnasium.Env[Any, Any]) -> Wrapped:
     if not isinstance(inner, SteppedByKernels):
         raise ValueError(f"{type(inner).__name__} is stepped from Python")
     if type(inner).step is not _compiled_class().step or type(inner).reset is not _compiled_class().reset:
-        raise ValueError(f"{type(inner).__name__} has a step or a reset of its own, beside its kernels")
+        raise ValueError(f"{type(inner).__name__} overrides step or reset, which its kernels do not know")
     none, checked = np.zeros(0, inner.obs.dtype), env if isinstance(env, Checked) else Checked(env)
     found = Wrapped(inner, None, checked, sys.maxsize, False, none, none, _bounds(env.observation_space))
     while isinstance(env, gymnasium.Wrapper):
@@ -59,7 +59,7 @@ def take_apart(env: gymnasium.Env[Any, Any]) -> Wrapped:
 
 
 def _compiled_class() -> type[gymnasium.Env[Any, Any]]:
-    from dqn_lab.env.compiled.base import CompiledEnv  # numba is imported by those who use it
+    from dqn_lab.env.compiled.base import CompiledEnv  # imported late, because it loads numba
 
     return CompiledEnv
 
@@ -82,7 +82,7 @@ def _bounds(space: gymnasium.Space[Any]) -> Array:
 
 
 def _scale(before: Any, after: Any) -> tuple[Array, Array]:
-    """Returns by what observations are multiplied, and what is added, as `RescaleObservation` computes it."""
+    """Returns the factors and the summands of observations, as `RescaleObservation` computes them."""
     span = np.array(before.high, np.longdouble) - np.array(before.low, np.longdouble)
     factors = ((after.high - after.low) / span).astype(before.dtype)
     return factors.ravel(), (factors * -before.low + after.low).astype(before.dtype).ravel()

@@ -12,7 +12,7 @@ from dqn_lab.types import Choice
 
 @register("rollout", "auto")
 class Auto:
-    """Chooses `compiled` if everything in the composition has a kernel, else `python`: both give the same bytes."""
+    """Chooses `compiled` if everything in the composition has a kernel, else `python`; both write the same bytes."""
 
     @staticmethod
     def choose(config: Mapping[str, Any]) -> Choice:

@@ -1,4 +1,4 @@
-"""Environment, agent and loop compiled: whole stretches of a run in one call."""
+"""Environment, agent and loop in compiled code: many steps of a run in one call."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from dqn_lab.types import Batch, Row, StateError, Stride
 if TYPE_CHECKING:
     from dqn_lab.rollout._parts import Parts
 
-LONGEST = 1024  # steps of a stride: some hundredths of a second, so that Ctrl-C and whoever watches are heard
+LONGEST = 1024  # steps of a stride: hundredths of a second, so that Ctrl-C and the display respond
 
 
 @register("rollout", "compiled")
 class CompiledRollout(PythonRollout):
-    """Goes through many steps in one call of compiled code: the same bytes as `python`, several times as fast.
+    """Runs many steps in one call of compiled code: the same bytes as `python`, several times as fast.
 
-    Everything stays in the objects of the Python rollout, whose state this one's is; a stride begins by handing their
-    arrays over and ends by writing back what is not shared.
+    The state is that of the Python rollout and stays in its objects. A stride begins by passing their arrays to
+    compiled code, and ends by writing back what is not shared.
 
     Args:
         agent: acts and learns; its engine, buffer, exploration and target must have kernels.
         make_env: makes the environment, which must have kernels.
-        seed: of the environment's first reset; later episodes continue with its own generator.
+        seed: the seed of the environment's first reset; later episodes continue with its own generator.
         reporters: the parts that add columns to an episode's row; with any but diagnostics, strides end with episodes.
     """
 
     @staticmethod
     def check(config: Mapping[str, Any]) -> Iterator[str]:
-        """The environment, the exploration, the buffer and the target must have kernels, and the engine be `fused`."""
+        """The environment, exploration, buffer and target must have kernels, and the engine must be `fused`."""
         for obstacle in obstacles(config):
             yield f"rollout=compiled: {obstacle}; rollout=python runs it"
 
@@ -49,23 +49,23 @@ class CompiledRollout(PythonRollout):
     ) -> None:
         super().__init__(agent, make_env, seed, reporters)
         self.watch = None if agent.diagnostics is None else Watch(agent, agent.diagnostics)
-        # what reports must see the networks at an episode's end; noise would disturb a first look at an episode
+        # reporters must see the networks at an episode's end; a noisy network's max Q at its start is not compiled
         others = [reporter for reporter in reporters if reporter is not agent.diagnostics]
         self.crosses = not others and (self.watch is None or noise_source(agent.engine.online) is None)
         self.parts: Parts | None = None
         self.failure: Exception | None = None
 
     def advance(self, until: Progress) -> Stride:
-        """Acts, steps, observes and learns, through any number of episodes, to `until` or not as far.
+        """Acts, steps, observes and learns, through any number of episodes, up to `until` or less far.
 
         Raises:
-            TrainingError: the environment raised or returned what it must not, or a loss was not finite.
+            TrainingError: the environment raised or returned something invalid, or a loss was not finite.
         """
         if self.failure is not None:
             raise self.failure
         env, before = self._env(), self.progress
         if self.parts is None:
-            from dqn_lab.rollout._parts import Parts  # numba is imported by those who use it
+            from dqn_lab.rollout._parts import Parts  # imported late, because it loads numba
 
             self.parts = Parts(self.agent, env, LONGEST)
         if self.watch is not None:
@@ -87,20 +87,20 @@ class CompiledRollout(PythonRollout):
         return Stride(before, self.progress, self._rows(self.parts, before))
 
     def _play(self, parts: Parts, until: Progress) -> Exception | None:
-        """Hands over where the run is, goes on, and takes back where it is then; returns what stopped it."""
+        """Passes the run's state to compiled code, continues, and takes the state back; returns the error, if any."""
         parts.enter(self.progress, astuple(self.tally), self.obs)
         raised: Exception | None = None
         why, number = 0, 0.0
         try:
             why, number = parts.play(until)
-        except Exception as error:  # the environment's: no other kernel raises
+        except Exception as error:  # raised by the environment: no other kernel raises
             raised = error
         self.progress, sums, self.obs = parts.leave()
         self.tally = _tally(sums)
         return self._explain(parts, why, number, raised) if why or raised else None
 
     def _rows(self, parts: Parts, before: Progress) -> list[Row]:
-        """Makes the rows of the episodes that ended since a point of the run."""
+        """Builds the rows of the episodes that ended since a point of the run."""
         rows = []
         for *sums, step, updates in parts.ended[: self.progress.episode - before.episode].tolist():
             tally, end = _tally(sums), progress_of((int(step), self.start.episode + 1, int(updates)))
@@ -131,7 +131,7 @@ class CompiledRollout(PythonRollout):
         """Returns everything that the rest of the run depends on.
 
         Raises:
-            StateError: the environment cannot be saved, or the next step has failed already.
+            StateError: the environment cannot be saved, or the next step has already failed.
         """
         if self.failure is not None:
             raise StateError(f"the step after it failed: {self.failure}")

@@ -17,7 +17,7 @@ from dqn_lab.rollout._replay import Recording
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.types import Array, Row, Stride, TrainingError
 
-LONGEST = 256  # steps of a stride, so that whoever watches a long episode hears of it
+LONGEST = 256  # steps of a stride, so that the display shows the progress of a long episode
 
 
 @register("rollout", "python")
@@ -37,7 +37,7 @@ class PythonRollout:
         self.agent, self.make_env, self.seed, self.reporters = agent, make_env, seed, reporters
         self.progress = self.start = Progress()  # now, and at the start of the episode
         self.tally = Tally()
-        self.reported: Mapping[str, float] = {}  # by the exploration, of the last episode that ended
+        self.reported: Mapping[str, float] = {}  # the exploration's columns for the last episode that ended
         self.obs: Array | None = None  # None between episodes
         self.env: gymnasium.Env[Any, Any] | None = None
         self.recording: Recording | None = None  # only for an environment whose state cannot be set
@@ -45,7 +45,7 @@ class PythonRollout:
     def advance(self, until: Progress) -> Stride:
         """Acts, steps, observes and learns: to the episode's end, or to `until` in any of its units.
 
-        It ends early where it gets long, or the process is asked to stop.
+        It stops earlier if the stride gets long, or if the process is asked to stop.
 
         Raises:
             TrainingError: the environment raised or returned something invalid, or a loss was not finite.
@@ -61,7 +61,7 @@ class PythonRollout:
             or (progress.step < last_step and progress.updates < last_update and asked.number is None)
         ):
             action = agent.act(obs, progress)
-            if type(action) is not int or not 0 <= action < num_actions:  # quick, before the closer look
+            if type(action) is not int or not 0 <= action < num_actions:  # fast, before the full check
                 self._check_action(action, num_actions)
             try:
                 next_obs, reward, terminated, truncated, _ = env.step(action)
@@ -70,7 +70,7 @@ class PythonRollout:
                 raise located(error, progress) from error
             actions.append(action)
             ended = terminated or truncated
-            if ended:  # before the exploration is told, which may then forget what it would report
+            if ended:  # before the exploration learns of it, and may forget what it would report
                 self.reported = agent.exploration.report(self.start)
             agent.observe(obs, action, reward, next_obs, terminated, truncated)
             after = progress_of((progress.step + 1, progress.episode + ended, progress.updates))
@@ -154,5 +154,5 @@ class PythonRollout:
 
 
 def located(error: TrainingError, progress: Progress) -> TrainingError:
-    """Returns an environment's error with where in the run it was."""
+    """Adds to an environment's error where in the run it happened."""
     return TrainingError(f"{error} (episode {progress.episode}, step {progress.step + 1} of the run)")

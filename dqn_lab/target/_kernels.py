@@ -1,7 +1,7 @@
 """How the target network follows the online one, in compiled code.
 
-The contract: `follow(online, target, before, after, state)`, the networks' parameters being flat arrays, the points of
-the run (step, episode, updates), and the state (interval, first occasion, which of the three is counted), τ.
+The contract: `follow(online, target, before, after, state)`. The networks' parameters are flat arrays, the points of
+the run are (step, episode, updates), and the state is (interval, first occasion, which of the three is counted), τ.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def follow_none(online, target, before, after, state):
 
 @kernel
 def follow_periodic(online, target, before, after, state):
-    """Copies where a copy is due."""
+    """Copies the parameters if a copy is due."""
     every, _ = state
     if is_due(every, before, after):
         for i in range(len(target)):
@@ -36,7 +36,7 @@ def follow_periodic(online, target, before, after, state):
 
 @kernel
 def follow_polyak(online, target, before, after, state):
-    """Moves by τ of the distance where that is due; rounds as `torch.lerp` does."""
+    """Moves the target a share τ of the way if a step is due; rounds as `torch.lerp` does."""
     every, tau = state
     if not is_due(every, before, after):
         return

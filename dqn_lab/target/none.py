@@ -25,8 +25,8 @@ class NoTarget:
         return {"follow": "θ⁻ is θ itself"}
 
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None:
-        """Does nothing: both are one network."""
+        """Does nothing: both are the same network."""
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code."""
+        """Returns its equivalent in compiled code."""
         return make_kernel("follow_none")

@@ -17,7 +17,7 @@ from dqn_lab.types import Kernel
 
 @register("target", "periodic")
 class Periodic:
-    """Copies the online network every `interval` episodes, steps or updates, beginning after the very first.
+    """Copies the online network every `interval` episodes, steps or updates, starting after the first one.
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning",
     https://doi.org/10.1038/nature14236. The count starts with the first step, whether or not the agent learns yet. An
@@ -48,5 +48,5 @@ class Periodic:
                 mine.copy_(theirs)
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code."""
+        """Returns its equivalent in compiled code."""
         return make_kernel("follow_periodic", self.every)

@@ -17,13 +17,13 @@ from dqn_lab.types import Kernel
 
 @register("target", "polyak")
 class Polyak:
-    """target ← target + τ (online − target), every `interval` updates, steps or episodes, beginning after the first.
+    """target ← target + τ (online − target), every `interval` updates, steps or episodes, starting after the first.
 
     Lillicrap et al. 2016, "Continuous control with deep reinforcement learning", https://arxiv.org/abs/1509.02971.
 
     Args:
         tau: τ; 1 is a copy.
-        interval: units between steps of the average.
+        interval: units between steps of the moving average.
         unit: what is counted; all minibatches of a batch are one update.
     """
 
@@ -56,5 +56,5 @@ class Polyak:
                 mine.lerp_(theirs, self.tau)
 
     def kernel(self) -> Kernel:
-        """Returns the same in compiled code."""
+        """Returns its equivalent in compiled code."""
         return make_kernel("follow_polyak", self.every, self.tau)

@@ -16,7 +16,7 @@ from dqn_lab.value.quantile import midpoints
 
 
 class Factored(HasFeatures, Protocol):
-    """A network of features and a head, between which the fractions are inserted."""
+    """A network of features followed by a head; the fractions are inserted between the two."""
 
     num_features: int  # F
     head: Callable[[Tensor, Tensor | None], Tensor]  # features [..., F] to outputs [..., A, K]
@@ -53,9 +53,7 @@ class FractionNetwork(nn.Module):
         super().__init__()
         self.network: Factored = network  # type: ignore[assignment]
         self.counts, self.num_midpoints, self.num_cosines = counts, num_midpoints, num_cosines
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # torch draws initial weights from the global generator; they are replaced below
+        with torch.random.fork_rng(devices=[]):  # torch initialises from the global generator; replaced below
             self.embedding = nn.Linear(num_cosines, self.network.num_features)
         for parameter in self.embedding.parameters():
             nn.init.uniform_(parameter, -1 / math.sqrt(num_cosines), 1 / math.sqrt(num_cosines), generator=generator)
@@ -63,7 +61,7 @@ class FractionNetwork(nn.Module):
     is_noisy = True
 
     def draw_noise(self, rng: np.random.Generator, batch_size: int, purpose: Purpose) -> NetworkNoise[Array]:
-        """Draws the network's own noise if it has any, and fractions for each row."""
+        """Draws fractions for each row, and the network's own noise if it is noisy."""
         own = noise_source(self.network)
         shared = None if own is None else own.draw_noise(rng, batch_size, purpose).shared
         return NetworkNoise(shared, rng.random((batch_size, self.counts[purpose]), dtype=np.float32))

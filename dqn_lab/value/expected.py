@@ -49,7 +49,7 @@ class Expected:
 
     Args:
         loss: `squared` (δ²) or `huber`.
-        kappa: the error from which on the Huber loss is linear; unused by `squared`.
+        kappa: the error beyond which the Huber loss is linear; unused by `squared`.
         all_actions: whether the loss is the mean over *all* actions; the targets of actions not taken are the online
             network's predictions before the update. The notebook does so; standard DQN does not.
     """

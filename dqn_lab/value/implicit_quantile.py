@@ -28,14 +28,14 @@ class ImplicitQuantile:
     a batch has its own fractions; the online network at s, at s′ (where it selects) and the target network draw theirs
     independently. Q is the mean of the quantiles at K drawn fractions in training, at K fixed midpoints in evaluation.
     If the target network selects too (`bootstrap=max`), it uses the mean of the same N′ quantiles that form the target;
-    the paper draws K others for selection.
+    the paper draws K separate ones for selection.
 
     Args:
         num_quantiles: N, fractions of the online network at s.
         num_target_quantiles: N′, fractions of the target network.
         num_policy_quantiles: K, fractions for choosing actions.
         num_cosines: n, of the embedding: cos(π i τ) for i = 0 … n − 1.
-        kappa: the error from which on the Huber loss is linear, in units of return. The loss is divided by it.
+        kappa: the error beyond which the Huber loss is linear, in units of return. The loss is divided by it.
     """
 
     num_outputs = 1  # for each fraction

@@ -106,7 +106,7 @@ class Quantile:
     Args:
         num_quantiles: N. The paper uses 200 on Atari; the default is C51's number of atoms, enough for small
             tasks.
-        kappa: the error from which on the Huber loss is linear, in units of return. The loss is divided by it.
+        kappa: the error beyond which the Huber loss is linear, in units of return. The loss is divided by it.
     """
 
     def __init__(

@@ -185,14 +185,14 @@ def contents(directory):
 def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, tmp_path, loggers):
     """A logger's `open` fails after another's has succeeded."""
     warned = train("run", "--config-dir", str(fussy), f"logger={loggers}").err
-    assert "warning: logger=fussy: has no `position` and `resume`, so a resumed run opens it anew" in warned
+    assert "warning: logger=fussy: has no `position` and `resume`, so a resumed run starts it from scratch" in warned
     before = contents(tmp_path / "run")
     Path("broken").touch()
     outcome = cli("resume", "run", "steps=500", "--trust")
     assert outcome.code == 1
     assert outcome.problems == [
         "error: logger=fussy: open raised RuntimeError: no server; the traceback is in train.log; "
-        "the run is as it was, and can be resumed with logger=csv; run"
+        "the run is unchanged, and can be resumed with logger=csv; run"
     ]
     assert "no server" in Path("run", "train.log").read_text()
     assert contents(tmp_path / "run") == before

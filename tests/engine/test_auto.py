@@ -33,7 +33,7 @@ def test_auto_compiles_where_the_declared_length_pays_for_it(configure, monkeypa
     ((), None, {"compiled": "slower than fused", "torch": "slower than fused"}),
     (LONG, None, {"fused": "network.activation=silu", "torch": "slower than compiled"}),
     (LONG, "no C++ compiler", {"fused": "network.activation=silu", "compiled": "no C++ compiler"}),
-    ((*LONG, "steps=100"), None, {"fused": "network.activation=silu", "compiled": "36 gradient steps are declared"}),
+    ((*LONG, "steps=100"), None, {"fused": "network.activation=silu", "compiled": "this run declares 36"}),
     (("network.name=dqn_lab.network.mlp:MLP",), None, {"compiled": "network=dqn_lab.network.mlp:MLP"}),
 ])  # fmt: skip
 def test_auto_says_why_it_did_not_choose_the_others(configure, monkeypatch, overrides, missing, rejected):

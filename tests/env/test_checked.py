@@ -194,7 +194,7 @@ def test_a_long_evaluation_episode_is_spoken_of_while_it_goes_on(caplog, monkeyp
     monkeypatch.setattr(checked, "LONG", 3)
     play(Checked(Scripted(), Limit(None)), 20)
     (record,) = caplog.records
-    assert record.getMessage() == "after 3 steps an evaluation episode goes on; evaluation.max_steps=null"
+    assert record.getMessage() == "after 3 steps an evaluation episode is still running; evaluation.max_steps=null"
     assert record.levelno == logging.WARNING
 
 

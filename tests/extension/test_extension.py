@@ -237,7 +237,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named_and_left_out(tmp_path, value, s
     done = dqn_lab("train", "episodes=2", "display=none", *QUICK[1:], cwd=tmp_path, path=site)
     assert done.returncode == 0, done.stderr
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"warning: plugin bad ({value}) is left out: {said}")
+    assert line.startswith(f"warning: plugin bad ({value}) could not be loaded: {said}")
 
 
 def test_a_compiled_environment_of_ones_own_joins_the_compiled_rollout(directory_run):

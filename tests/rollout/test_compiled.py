@@ -209,7 +209,7 @@ def test_a_state_that_there_is_not_is_refused(configure, name):
 
 
 def test_an_environment_with_a_step_of_its_own_is_stepped_from_python(configure):
-    with pytest.raises(ValueError, match=r"Own has a step or a reset of its own, beside its kernels; rollout=python"):
+    with pytest.raises(ValueError, match=r"Own overrides step or reset, which its kernels do not know; rollout=python"):
         configure("rollout=compiled", "logger=csv", "env.id=tests.env.faulty:Own-v0")
 
 

@@ -1,7 +1,7 @@
 """The `bootstrap` group in compiled code: how the next state's value is estimated.
 
-The arguments are the same everywhere: `q_values` [passes, B, A], filled for the passes that are needed; the `action` of
-all stored transitions; `rows` [B], the batch's places among them; the plan, the settings and the workspace.
+The arguments are always the same: `q_values` [passes, B, A], filled for the passes that are needed; the `action` of all
+stored transitions; `rows` [B], the batch's rows among them; the plan, the settings and the workspace.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def fill_mixture(q_values, action, rows, plan, settings, space):
 
 @inline
 def fill_soft_mean(q_values, action, rows, plan, settings, space):
-    """Fills `MEAN` [B], munchausen's Σ π (Q + shift), by τ log Σ exp(Q / τ), which rounds less, and `BONUS` [B]."""
+    """Fills `MEAN` [B] with munchausen's Σ π (Q + shift), as τ log Σ exp(Q / τ), which rounds less, and `BONUS` [B]."""
     mean, num_actions, number = part(space, plan, layout.MEAN), plan[layout.NUM_ACTIONS], q_values.dtype.type
     for sample in range(len(rows)):
         first = (layout.TARGET_NEXT * len(rows) + sample) * num_actions
@@ -64,13 +64,13 @@ def _fill_bonus(q_values, action, rows, plan, settings, space):
 
 @inline
 def _selector(plan):
-    """Returns the pass whose Q-values select the next action: with double the online network's, else the target's."""
+    """Returns the pass whose Q-values select the next action: the online network's for double, else the target's."""
     return layout.ONLINE_NEXT if plan[layout.BOOTSTRAP] == layout.DOUBLE else layout.TARGET_NEXT
 
 
 @inline
 def _greedy(q, first, number):
-    """Returns the index of the largest of some of q, the first of several; NaN counts as the largest, as in torch."""
+    """Returns the index of the largest of some of q, the first if several tie; NaN counts as largest, as in torch."""
     best = first
     for a in range(first + 1, first + number):
         best = a if not q[a] <= q[best] and q[best] == q[best] else best

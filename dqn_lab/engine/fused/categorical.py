@@ -17,7 +17,7 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def atoms(plan, settings):
-    """Returns the first atom, and how far one is from the next."""
+    """Returns the first atom, and the distance between neighbours."""
     return settings[layout.V_MIN], (settings[layout.V_MAX] - settings[layout.V_MIN]) / (plan[layout.NUM_OUTPUTS] - 1)
 
 
@@ -69,7 +69,7 @@ def target(action, reward, discount, rows, plan, settings, space):
 
 @inline
 def _soften(plan, space):
-    """Makes logits in the first tile of `TAKEN` probabilities."""
+    """Converts the logits in the first tile of `TAKEN` to probabilities."""
     x, size = part(space, plan, layout.TAKEN), plan[layout.NUM_OUTPUTS]
     for lane in range(0, TILE, lanes(x)):
         top, total = _largest(x, lane, size), fill(x.dtype.type(0))

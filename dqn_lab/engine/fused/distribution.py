@@ -1,6 +1,6 @@
-"""What values with several outputs per action share: the outputs of one action of each sample, side by side.
+"""Shared by values with several outputs per action: gathers the outputs of one action of each sample.
 
-Samples lie beside each other there as in `layers.py`, whatever their actions are: [tiles, K, TILE].
+Samples lie side by side, as in `layers.py`, whatever their actions are: [tiles, K, TILE].
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def gather_next(first, mixed, batch_size, plan, space):
-    """Fills the first tile of `TAKEN` with next outputs of samples from `first` on; 0 pads it.
+    """Fills the first tile of `TAKEN` with the next outputs of samples from `first` on, padded with 0.
 
     Args:
-        first: of the batch.
-        mixed: of `NUM_MIXED` next actions, the one whose outputs these are; where there is one only, the likeliest.
+        first: the first sample of the batch.
+        mixed: which of `NUM_MIXED` next actions to take the outputs of; if there is only one, the most likely one.
         batch_size: B.
     """
     outputs, taken = part(space, plan, layout.NEXT_OUTPUTS), part(space, plan, layout.TAKEN)
@@ -36,7 +36,7 @@ def gather_next(first, mixed, batch_size, plan, space):
 
 @inline
 def next_action(sample, mixed, plan, space):
-    """Returns which next action the mixed one is."""
+    """Returns the index of a mixed next action."""
     if plan[layout.NUM_MIXED] > 1:
         return mixed
     probabilities, best = part(space, plan, layout.PROBABILITIES), mixed
@@ -48,7 +48,7 @@ def next_action(sample, mixed, plan, space):
 
 @inline
 def zero_or_none(sample, batch_size, plan, space):
-    """Returns 0, or NaN where the target network's next Q-values are not all finite: as in torch, where 0 · NaN is."""
+    """Returns 0, or NaN if a Q-value of the target network at s′ is not finite, like torch, where 0 · NaN is NaN."""
     q_values, num_actions = part(space, plan, layout.PASS_Q_VALUES), plan[layout.NUM_ACTIONS]
     first, total = (layout.TARGET_NEXT * batch_size + sample) * num_actions, q_values.dtype.type(0)
     for a in range(first, first + num_actions):
@@ -61,9 +61,9 @@ def gather_taken(action, rows, samples, plan, space):
     """Fills `TAKEN` with outputs of the actions taken, and `GOAL` with their targets; 0 pads the last tile of both.
 
     Args:
-        action: of all that is stored.
-        rows: [B], where the batch's transitions are.
-        samples: of the batch, whose outputs are in `LAST`.
+        action: the actions of all stored transitions.
+        rows: [B], the rows of the batch's transitions.
+        samples: the samples of the batch whose outputs are in `LAST`.
 
     Returns:
         the number of tiles.
@@ -90,11 +90,11 @@ def gather_taken(action, rows, samples, plan, space):
 
 @inline
 def scatter_taken(action, rows, samples, share, weights, plan, space, priorities):
-    """Moves the gradient in `TAKEN`, where the outputs were, to `GRADIENT`, and takes over what is in `JUDGED`.
+    """Copies the gradient in `TAKEN`, where the outputs were, to `GRADIENT`, and sums up what is in `JUDGED`.
 
     Args:
-        share: of each loss, in the mean that the gradient is of.
-        weights: [B], or empty where all are 1.
+        share: the weight of each loss in the mean whose gradient is taken.
+        weights: [B], or empty if all are 1.
         priorities: [B], filled.
 
     Returns:

@@ -32,7 +32,7 @@ def join_streams(outputs, num_actions, num_outputs, tiles):
 
 @inline
 def part_streams(dy, num_actions, num_outputs, tiles):
-    """Turns the gradient at V + A − mean A into that at A, and writes that at V before it; same arguments."""
+    """Turns the gradient at V + A − mean A into that at A, preceded by that at V; the arguments are the same."""
     step = num_outputs * TILE
     size = (1 + num_actions) * step
     for tile in range(0, tiles * size, size):
@@ -46,7 +46,7 @@ def part_streams(dy, num_actions, num_outputs, tiles):
 
 @inline
 def _sum_advantages(rows, value, step, size):
-    """Σ over actions, for the samples and the output whose value is at rows[value]."""
+    """Returns Σ over actions, for the samples and the output whose value is at rows[value]."""
     summed = fill(rows.dtype.type(0))
     for i in range(value + step, value + size, step):
         summed += load(rows, i)

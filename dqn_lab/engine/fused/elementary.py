@@ -1,7 +1,7 @@
-"""Exponentials, logarithms, sines, cosines and hyperbolic tangents of vectors, which no processor has instructions for.
+"""Exponentials, logarithms, sines, cosines and hyperbolic tangents of vectors, which are not processor instructions.
 
-All are polynomials, those of exponentials and logarithms about a power of two that a number's own bits tell, and right
-to about one rounding. What is no number stays none.
+All are polynomials; exponentials and logarithms first split off a power of two, read from a number's bits. Their error
+is about one rounding. NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numba.extending import intrinsic
 
 from dqn_lab.engine.fused.simd import call_intrinsic
 
-# of each type: bits of a fraction, the exponent's bias, ln 2 as a sum whose first part is short, and how many terms the
-# two series need
+# for each type: bits of a fraction, the exponent's bias, ln 2 as a sum whose first part has few bits, and the number of
+# terms that the two series need
 _SINGLE = 23, 127, (0.693359375, -2.1219444005469058e-4), 7, 4
 _DOUBLE = 52, 1023, (6.93147180369123816490e-1, 1.90821492927058770002e-10), 13, 11
 _TERMS = 12  # of sine and cosine, in either type
@@ -25,7 +25,7 @@ _TERMS = 12  # of sine and cosine, in either type
 
 @intrinsic
 def exponential(typing: Any, x: Any) -> Any:
-    """Returns eˣ, for x as far as the type's normal numbers reach; that of the nearest such x beyond."""
+    """Returns eˣ, with x clipped to where eˣ is a normal number of its type."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         fraction, bias, parts, terms, _ = _SINGLE if x.dtype == types.float32 else _DOUBLE
@@ -45,7 +45,7 @@ def exponential(typing: Any, x: Any) -> Any:
 
 @intrinsic
 def logarithm(typing: Any, x: Any) -> Any:
-    """Returns the natural logarithm of a normal number x > 0; of 0 some finite number, so that 0 · log 0 is 0."""
+    """Returns the natural logarithm of a normal number x > 0; for 0, some finite number, so that 0 · log 0 is 0."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         fraction, _, (long_part, short_part), _, terms = _SINGLE if x.dtype == types.float32 else _DOUBLE
@@ -81,7 +81,7 @@ def hyperbolic_tangent(typing: Any, x: Any) -> Any:
         size = call_intrinsic(builder, "llvm.fabs", given)
         size = builder.select(builder.fcmp_ordered(">", size, most), most, size)
         power, rest = number.divide(builder.fadd(size, size), fraction, parts)
-        # e^rest − 1, which for small x keeps the digits that e^rest has not
+        # e^rest − 1, which keeps digits that e^rest would lose if x is small
         less_one = builder.fmul(rest, number.polynomial(rest, [1 / math.factorial(i + 1) for i in range(terms)]))
         scale = builder.add(number.bits(number(1)), builder.shl(power, number.whole(fraction)))
         scale = builder.bitcast(scale, given.type)  # 2^power
@@ -140,11 +140,11 @@ class _Numbers:
         return call_intrinsic(self.builder, "llvm.fma", a, b, c)
 
     def divide(self, x: Any, fraction: int, parts: tuple[float, float]) -> tuple[Any, Any]:
-        """Divides by ln 2, the sum of two parts; returns a whole number, in an integer's last bits, and the rest of x.
+        """Divides by ln 2, the sum of two parts; returns the quotient, in an integer's last bits, and the rest of x.
 
         The rest is at most ½ ln 2 in size.
         """
-        magic = self(1.5 * 2**fraction)  # whatever is added to it is rounded to whole numbers, in its last bits
+        magic = self(1.5 * 2**fraction)  # adding it rounds a number to an integer, in its last bits
         shifted = self.multiply_add(x, self(1 / math.log(2)), magic)
         power = self.builder.fsub(shifted, magic)
         for part in parts:

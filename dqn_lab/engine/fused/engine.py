@@ -55,7 +55,7 @@ class FusedEngine:
         device: torch.device,
     ) -> None:
         names = support.identify(online, value, bootstrap, optimizer, device)
-        from dqn_lab import _numba  # imported on use, because it takes long
+        from dqn_lab import _numba  # imported late, because it takes long
         from dqn_lab.engine.fused import workspace
         from dqn_lab.engine.fused.update import make_kernels
 
@@ -135,13 +135,13 @@ class FusedEngine:
         return self._params, self._target_params
 
     def q_values_kernel(self, batch_size: int, sources: Array | None = None) -> tuple[Any, ...]:
-        """Hands over a function and its arguments: the first are Q-values [B, A], the second observations [B, I].
+        """Returns a function and its arguments: the first are the Q-values [B, A], the second observations [B, I].
 
-        They may be others after an update, or after another call of this.
+        An update, or another call of this method, may replace them.
 
         Args:
             batch_size: B.
-            sources: by what noise is drawn, see `noise.draw_noise`; None for no noise.
+            sources: the sources of noise, see `noise.draw_noise`; None for no noise.
         """
         from dqn_lab._function import Function
 
@@ -160,12 +160,12 @@ class FusedEngine:
         return self._act, noisy
 
     def update_kernel(self, memory: Transition[Array], batch_size: int, sources: Array) -> tuple[Any, ...]:
-        """Hands over what `update.call_update` takes, for batches of up to this size; valid as `q_values_kernel` is.
+        """Returns what `update.call_update` takes, for batches of up to this size; valid for as long as above.
 
         Args:
-            memory: what is stored, observations as [N, I].
-            batch_size: the largest.
-            sources: by what noise is drawn, see `noise.draw_noise`.
+            memory: the stored transitions, with observations as [N, I].
+            batch_size: the largest batch size.
+            sources: the sources of noise, see `noise.draw_noise`.
         """
         from dqn_lab._function import Function
 
@@ -197,7 +197,7 @@ class FusedEngine:
         self._fractions = self._space[begin : begin + size].reshape(-1, counts[-1])
 
     def _hear(self, purpose: int, noise: NetworkNoise[Array] | None, batch_size: int) -> None:
-        """Writes a forward pass's noise where the kernels read it: none is 0, and midpoints for fractions."""
+        """Writes a forward pass's noise where the kernels read it; without noise, 0, and midpoints as fractions."""
         shared, rows = noise or (None, None)
         if self._noise.size:
             self._noise[purpose] = 0 if shared is None else shared
@@ -210,7 +210,7 @@ class FusedEngine:
     def _read(self, batch: Batch, rest: tuple[Any, ...]) -> Array:
         """Sets the arrays that the kernel reads, and returns the batch's rows in them.
 
-        They are the memory's own arrays, which are remembered, or a copy of the batch if the kernel cannot read those.
+        They are the memory's own arrays, which are kept, or a copy of the batch if the kernel cannot read those.
         """
         readable = all(map(_is_readable, batch.memory)) and batch.memory.action.dtype == np.int64
         fields, rows = batch.memory, batch.rows
@@ -244,6 +244,6 @@ class FusedEngine:
 
 
 def _is_readable(field: Array) -> bool:
-    """Returns whether kernels can read an array as it is."""
+    """Returns whether kernels can read an array without converting it."""
     is_number = field.dtype.kind in "biu" or field.dtype in (np.float32, np.float64)
     return bool(field.dtype.isnative and is_number and field.flags.c_contiguous and field.flags.writeable)

@@ -18,8 +18,8 @@ def target(action, reward, discount, rows, plan, settings, space):
     With `ALL_ACTIONS` it is [B, A], and the target of an action not taken is its output before the update.
 
     Args:
-        action, reward, discount: of all that is stored.
-        rows: [B], where the batch's transitions are.
+        action, reward, discount: of all stored transitions.
+        rows: [B], the rows of the batch's transitions.
     """
     q, goals = part(space, plan, layout.PASS_Q_VALUES), part(space, plan, layout.TARGET)
     probabilities, shift = part(space, plan, layout.PROBABILITIES), part(space, plan, layout.NEXT_SHIFT)
@@ -47,15 +47,15 @@ def target(action, reward, discount, rows, plan, settings, space):
 
 @inline
 def judge(action, rows, samples, share, weights, plan, settings, space, priorities):
-    """Sums loss and Q(s, a), records |δ|, and fills `GRADIENT`: of `share` times the loss, at the outputs in `LAST`.
+    """Sums loss and Q(s, a), stores |δ|, and fills `GRADIENT` with that of `share` times the loss, at the outputs.
 
-    The loss is δ² or Huber's, of the action taken; with `ALL_ACTIONS` the mean over all of them.
+    The loss is δ² or Huber's, for the action taken; with `ALL_ACTIONS`, the mean over all actions.
 
     Args:
         action, rows: see `target`.
-        samples: the batch's samples whose outputs these are.
+        samples: the batch's samples whose outputs are in `LAST`.
         share: the weight of each loss in the mean whose gradient is taken.
-        weights: [B], or empty where all are 1.
+        weights: [B], or empty if all are 1.
         priorities: [B], filled.
     """
     dy, outputs = part(space, plan, layout.GRADIENT), part(space, plan, layout.LAST)

@@ -1,8 +1,8 @@
 """Quantiles at drawn fractions in compiled code: features times an embedding of the fraction, then the last layer.
 
-Pairs of a fraction and a sample go through the last layer as samples do elsewhere: the pair of the i-th fraction and
-the j-th of S samples is number i · S + j, S being `TILE` at most. What comes out is put in `LAST` as if an action had
-an output for each fraction: to everything else this is a network of quantiles.
+Pairs of a fraction and a sample pass through the last layer, as samples do elsewhere: the pair of the i-th fraction and
+the j-th of S samples is number i · S + j, where S is at most `TILE`. The results are stored in `LAST` as if an action
+had one output per fraction, so that the rest of the code sees a network of quantiles.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def tau(i, j, plan, space):
-    """Returns the i-th fractions of some samples, from j on."""
+    """Returns the i-th fraction of each of some samples, from j on."""
     return load(part(space, plan, layout.TAUS), i * TILE + j)
 
 
@@ -92,7 +92,7 @@ def pair_place(pair, feature, width):
 
 @inline
 def fill_cosines(samples, purpose, plan, space):
-    """Fills `COSINES` [tiles, n, TILE] with cos(π i τ), and copies τ to where it is read by sample and by pair."""
+    """Fills `COSINES` [tiles, n, TILE] with cos(π i τ), and copies τ to `TAUS`, by sample, and `PAIR_TAUS`, by pair."""
     fractions, cosines = part(space, plan, layout.FRACTIONS), part(space, plan, layout.COSINES)
     taus, paired = part(space, plan, layout.TAUS), part(space, plan, layout.PAIR_TAUS)
     (first, row_size), count, number = fraction_places(purpose, plan), plan[layout.COUNTS + purpose], space.dtype.type
@@ -135,7 +135,7 @@ def multiply(pairs, embedded, count, num_samples, plan, space):
 
 @inline
 def divide(dx, count, num_samples, plan, space):
-    """Makes the gradient at pairs that at the embedding before its relu, and fills `GRADIENT` with the features'."""
+    """Turns the gradient at pairs into that at the embedding before its relu; fills `GRADIENT` with the features'."""
     _, features, _, begin, _ = places(plan, plan[layout.NUM_LAYERS] - 1, TILE)
     x, embedded = view(part(space, plan, layout.HIDDEN), begin, TILE * features), part(space, plan, layout.EMBEDDED)
     dy = part(space, plan, layout.GRADIENT)

@@ -2,8 +2,8 @@
 
 The batch is cut into tiles of `TILE` samples, and a layer's m features are stored as [tiles, m, TILE]: samples lie
 side by side, a vector operation does the same for each, and a sample's result does not depend on the rest of the
-batch. The padding of the last tile is finite, and its gradient is 0. Arrays are of one dimension; a comment or an
-argument's shape says what they mean.
+batch. The padding of the last tile is finite, and its gradient is 0. Arrays have one dimension; comments and docstrings
+say which shape they stand for.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dqn_lab.engine.fused.elementary import hyperbolic_tangent
 from dqn_lab.engine.fused.layout import RELU, TILE
 from dqn_lab.engine.fused.simd import fill, lanes, load, multiply_add, positive, root, spread, store, total, transpose
 
-NORM_EPS = 1e-5  # of torch.nn.LayerNorm
+NORM_EPS = 1e-5  # as in torch.nn.LayerNorm
 
 
-# Twelve sums at a time, enough to hide the latency of multiply_add. If fewer than six rows are left, the last one is
-# computed several times, to the same result.
+# Twelve sums at a time are enough to hide the latency of multiply_add. If fewer than six rows are left, the last one is
+# computed several times, with the same result.
 @inline
 def product(out, bias, left, step, outer_step, inner_step, right, rows, outer, inner, tiles):
     """out[t, r, :] = bias[r] + Σ_o Σ_i left[r · step + o · outer_step + i · inner_step] · right[t, o · inner + i, :].
 
     Args:
         out: [tiles, rows, TILE].
-        bias: [rows], or empty to add to what `out` contains already.
+        bias: [rows], or empty to add to what `out` already contains.
         left: a matrix of `rows` rows, its columns numbered by o and i, laid out by the three steps.
         right: [tiles, outer · inner, TILE].
     """
@@ -118,7 +118,7 @@ def derive(dy, y, activation):
 def normalise(x, normal, scale, weight, bias, width, tiles):
     """Sets x to weight · (x − mean) / √(variance + ε) + bias, over each sample's features.
 
-    Keeps the normalised x [tiles, width, TILE] and 1/√… [tiles, TILE] for `denormalise`.
+    Stores the normalised x [tiles, width, TILE] and 1/√… [tiles, TILE] for `denormalise`.
     """
     number = x.dtype.type
     share, eps, one = fill(number(1) / number(width)), fill(number(NORM_EPS)), fill(number(1))
@@ -142,7 +142,7 @@ def normalise(x, normal, scale, weight, bias, width, tiles):
 
 @inline
 def denormalise(dy, normal, scale, weight, weight_grad, bias_grad, width, tiles):
-    """Turns the gradient at `normalise`'s result into that at its argument, in place; adds to the parameters'."""
+    """Turns the gradient at `normalise`'s result into that at its argument, in place; adds to the parameters' one."""
     number, wide = dy.dtype.type, lanes(dy)
     share = fill(number(1) / number(width))
     for feature in range(width):
@@ -179,7 +179,7 @@ def sum_samples(bias_grad, dy, outputs, tiles):
 
 @inline
 def turn(turned, x, features, tiles):
-    """turned[f // TILE, sample, f % TILE] = x[sample // TILE, f, sample % TILE]; any number pads the features."""
+    """turned[f // TILE, sample, f % TILE] = x[sample // TILE, f, sample % TILE]; the features' padding is arbitrary."""
     for tile in range(tiles):
         for feature in range(0, features, lanes(x)):
             to = (feature // TILE * tiles + tile) * TILE * TILE + feature % TILE

@@ -12,19 +12,19 @@ from typing import Any
 # what an entry of the plan may be
 RELU, TANH = range(2)  # activations
 MAX, DOUBLE, MUNCHAUSEN, EXPECTED_SARSA = range(4)  # bootstraps
-MIXTURES = (MUNCHAUSEN, EXPECTED_SARSA)  # the bootstraps that give several next actions a share
+MIXTURES = (MUNCHAUSEN, EXPECTED_SARSA)  # the bootstraps in which several next actions have a probability
 ADAM, ADAMW, KERAS_ADAM, RMSPROP, SGD, NADAM, RADAM, RMSPROP_CENTERED = range(8)  # optimizers
 TARGET_NEXT, ONLINE_NEXT, ONLINE_OBS, TARGET_OBS, NUM_PASSES = range(5)  # forward passes before the first step
-PURPOSES = "online", "selector", "target", "acting"  # of forward passes, which have noise of their own
+PURPOSES = "online", "selector", "target", "acting"  # of forward passes, each with its own noise
 ONLINE, SELECTOR, TARGET_NOISE, ACTING = range(4)
 LOSS, Q_VALUE, PRIORITY, JUDGEMENTS = range(4)  # of a sample
 
 # the plan (int64): the composition, in which `NUM_MIXED` is the number of next actions whose distributions a target can
-# be a mixture of, all or one; the gradient steps taken so far; how many samples go forward and backward before the next
-# do; how many layers come before the first noisy one; for each purpose of a forward pass how many outputs an action
-# has, K, or as many as fractions; which passes are needed; where each part of the workspace begins, and the last one
-# ends; from `LAYERS` on a row of `FIELDS` for each linear layer, an embedding's the last; and, if states are read as
-# one-hot, from `plan[STATES]` on a row of `STATE_FIELDS` for each number of an observation
+# mix, all or one; the gradient steps taken so far; how many samples go forward and backward together; how many layers
+# precede the first noisy one; for each purpose of a forward pass, an action's number of outputs, K or the number of
+# fractions; which passes are needed; where each part of the workspace begins, and where the last one ends; from
+# `LAYERS` on, a row of `FIELDS` for each linear layer, an embedding's last; and, if states become one-hot, from
+# `plan[STATES]` on, a row of `STATE_FIELDS` for each number of an observation
 (
     ACTIVATION, LAYER_NORM, DUELING, BOOTSTRAP, OPTIMIZER, NESTEROV, DISTRIBUTION, HUBER, ALL_ACTIONS,
     NUM_ACTIONS, NUM_OUTPUTS, NUM_MIXED, TARGET_SIZE, NUM_UPDATES, NUM_LAYERS, NOISE_SIZE, NUM_COSINES, CHUNK_SIZE,
@@ -38,10 +38,10 @@ PARTS = PASSES + NUM_PASSES
     BLOCKS, ZEROS, HIDDEN, NORMAL, NORM_SCALE, LAST, GRADIENT, NEXT_GRADIENT, TURNED, PARTS_END,
 ) = range(PARTS, PARTS + 30)  # fmt: skip
 LAYERS = PARTS_END + 1
-# a layer: its features, where its parameters begin (σ: the weight's, then the bias's), where the gradient
-# of its weight is summed up, and how many features the layers before it have
+# a layer: its numbers of features, where its parameters begin (σ: the weight's, then the bias's), where the gradient
+# of its weight is summed up, and how many features all earlier layers have
 INPUTS, OUTPUTS, WEIGHT, BIAS, GAIN, SHIFT, SIGMA, BLOCK, FEATURES, FIELDS = range(10)
-# a number of a state: its first input, its least value, and the number of its possible values
+# a number of a state: its first input, its smallest value, and the number of its possible values
 FIRST_INPUT, LEAST, NUM_VALUES, STATE_FIELDS = range(4)
 
 # the settings (float64); the last two change: the policy's ε, and the product of nadam's shares of momentum so far
@@ -59,7 +59,7 @@ CHUNK = 4  # tiles that go forward and backward together: few enough to stay in 
 
 
 def layer_rows(widths: Sequence[int], layer_norm: bool, first_noisy: int, num_cosines: int = 0) -> list[list[int]]:
-    """Returns a row of the plan for each linear layer: the one description of how parameters lie in a flat array.
+    """Returns a row of the plan for each linear layer: this defines the order of parameters in a flat array.
 
     They have the order of `torch.nn.Module.parameters`. A dueling network's streams are one last layer, the value's
     rows before the advantages'.
@@ -67,8 +67,8 @@ def layer_rows(widths: Sequence[int], layer_norm: bool, first_noisy: int, num_co
     Args:
         widths: features from the observation to the outputs.
         layer_norm: whether hidden layers are normalised, by a gain and a shift for each feature.
-        first_noisy: from which layer on weights and biases have a σ each.
-        num_cosines: inputs of the embedding that features are multiplied by; 0 for none.
+        first_noisy: the first layer whose weights and biases have a σ each.
+        num_cosines: inputs of the embedding by which features are multiplied; 0 for none.
     """
     rows, place, block, features = [], 0, 0, 0
     for layer, (inputs, outputs) in enumerate(pairwise(widths)):
@@ -88,7 +88,7 @@ def layer_rows(widths: Sequence[int], layer_norm: bool, first_noisy: int, num_co
 
 
 def num_linear(plan: Any) -> int:
-    """Returns how many linear layers there are, with the embedding."""
+    """Returns the number of linear layers, including the embedding."""
     return int(plan[NUM_LAYERS] + (plan[NUM_COSINES] > 0))
 
 

@@ -1,7 +1,7 @@
 """The forward and backward pass of a multilayer perceptron in compiled code.
 
-The network's shape is in the plan, so everything is compiled only once for float32 and once for
-float64. `layers.py` says how activations are stored, `layout.layer_rows` how parameters are.
+The network's shape is in the plan, so everything is compiled only once for float32 and once for float64. `layers.py`
+describes how activations are stored, `layout.layer_rows` how parameters are.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def observe(obs, rows, samples, plan, space):
 
     Args:
         obs: [N, I]; for states [N, numbers].
-        rows: [B], the batch's places in `obs`.
+        rows: [B], the batch's rows in `obs`.
         samples: the batch's samples to copy, at most `CHUNK` tiles.
 
     Returns:
@@ -54,12 +54,12 @@ def observe(obs, rows, samples, plan, space):
 def forward(params, samples, purpose, plan, space):
     """Computes the outputs of the observations that `observe` copied: `LAST`, [tiles, A · K, TILE].
 
-    With dueling, K rows of values come before them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
+    With dueling, K rows of values precede them, [tiles, (1 + A) · K, TILE]. Activations stay in `HIDDEN`.
 
     Args:
-        params: the network's, flat.
-        samples: whose observations these are.
-        purpose: of the pass; here it makes no difference.
+        params: the network's parameters, flat.
+        samples: the samples whose observations were copied.
+        purpose: the purpose of the pass, unused here.
     """
     tiles = (len(samples) + TILE - 1) // TILE
     propagate(params, plan[layout.NUM_LAYERS], plan, space, tiles)
@@ -69,7 +69,7 @@ def forward(params, samples, purpose, plan, space):
 
 @inline
 def propagate(params, num_layers, plan, space, tiles):
-    """Goes through the first layers; what the last of all layers computes is in `LAST`, other features in `HIDDEN`."""
+    """Applies the first layers; the network's last layer writes to `LAST`, all others write to `HIDDEN`."""
     x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
     scale, result = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.LAST)
     last, samples, one = plan[layout.NUM_LAYERS] - 1, tiles * TILE, np.int64(1)
@@ -97,13 +97,13 @@ def places(plan, layer, samples):
 
 @inline
 def num_values(plan):
-    """Returns how many rows of values come before a tile's outputs: K with dueling, none among those of fractions."""
+    """Returns how many rows of values precede a tile's outputs: K with dueling, but none with fractions."""
     return 0 if plan[layout.NUM_COSINES] else plan[layout.DUELING] * plan[layout.NUM_OUTPUTS]
 
 
 @inline
 def output_width(purpose, plan):
-    """Returns how many rows a tile of `LAST` has, the values included."""
+    """Returns how many rows a tile of `LAST` has, including the values."""
     return num_values(plan) + plan[layout.NUM_ACTIONS] * plan[layout.COUNTS + purpose]
 
 
@@ -122,12 +122,12 @@ def clear_gradient(num_samples, plan, space):
 
 @inline
 def backward(params, grad, num_samples, plan, space):
-    """Adds to the gradient of every parameter; of the linear layers' weights in `BLOCKS`, until `collect`.
+    """Adds to the gradient of every parameter; that of linear layers' weights stays in `BLOCKS` until `collect`.
 
     Args:
-        params: as `forward` was given them.
+        params: the parameters that `forward` used.
         grad: like params.
-        num_samples: how many there are in `GRADIENT`, the gradient at the outputs in `LAST`.
+        num_samples: the number of samples in `GRADIENT`, the gradient at the outputs in `LAST`.
     """
     tiles = (num_samples + TILE - 1) // TILE
     if plan[layout.DUELING]:
@@ -137,7 +137,7 @@ def backward(params, grad, num_samples, plan, space):
 
 @inline
 def propagate_back(params, grad, num_layers, plan, space, tiles):
-    """Goes back through the first layers, from `GRADIENT` at the features that the last of these computed."""
+    """Goes back through the first layers, starting from `GRADIENT` at the outputs of the last one of these."""
     x, normal = part(space, plan, layout.HIDDEN), part(space, plan, layout.NORMAL)
     scale, zeros = part(space, plan, layout.NORM_SCALE), part(space, plan, layout.ZEROS)
     dy, dx = part(space, plan, layout.GRADIENT), part(space, plan, layout.NEXT_GRADIENT)
@@ -164,8 +164,8 @@ def differentiate(grad, layer, dy, x, plan, space, tiles):
     """Adds to the gradient of a linear layer's parameters.
 
     Args:
-        dy: the gradient at what it computed, [tiles, outputs, TILE].
-        x: from what it computed that, [tiles, inputs, TILE], and a tile more.
+        dy: the gradient at the layer's outputs, [tiles, outputs, TILE].
+        x: the layer's inputs, [tiles, inputs, TILE], and one more tile.
     """
     blocks, turned = part(space, plan, layout.BLOCKS), part(space, plan, layout.TURNED)
     row, inputs, outputs, _, _ = places(plan, layer, 0)

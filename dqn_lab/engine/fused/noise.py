@@ -1,7 +1,7 @@
-"""Noisy layers in compiled code: to a network they are plain ones, whose parameters are drawn for each pass.
+"""Noisy layers in compiled code: the network treats them as plain ones, whose parameters are drawn for each pass.
 
-`NOISE` [purposes, D] has what is drawn for an update and for acting, and 0 where there is to be none. `FRACTIONS`
-[B, …] has what an implicit quantile network draws, for each purpose as many numbers in a row as there are fractions.
+`NOISE` [purposes, D] holds the noise of an update and of acting, or 0 for no noise. `FRACTIONS` [B, …] holds the
+fractions of an implicit quantile network; in each row, those of one purpose follow those of the other.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dqn_lab.engine.fused.workspace import part
 
 @inline
 def draw(params, purpose, plan, space):
-    """Fills `DRAWN` with a network's parameters as noise has them, μ + σ ⊙ ε."""
+    """Fills `DRAWN` with a network's noisy parameters, μ + σ ⊙ ε."""
     noise, out = part(space, plan, layout.NOISE), part(space, plan, layout.DRAWN)
     start, end = purpose * plan[layout.NOISE_SIZE], _places(plan, plan[layout.FIRST_NOISY])[2]
     for i in range(end):  # of the layers before the noisy ones
@@ -42,7 +42,7 @@ def draw(params, purpose, plan, space):
 
 @inline
 def spread_gradient(grad, plan, space):
-    """Fills in the gradient of every σ from that of its μ, of the forward pass for `ONLINE`."""
+    """Computes the gradient of every σ from that of its μ, with the noise of the `ONLINE` pass."""
     noise, start = part(space, plan, layout.NOISE), layout.ONLINE * plan[layout.NOISE_SIZE]
     for layer in range(plan[layout.FIRST_NOISY], plan[layout.NUM_LAYERS]):
         inputs, outputs, weight, bias, sigma = _places(plan, layer)
@@ -59,12 +59,12 @@ def spread_gradient(grad, plan, space):
 
 @inline
 def draw_nothing(params, purpose, plan, space):
-    """Is what `draw` is if no layer is noisy."""
+    """Replaces `draw` if no layer is noisy."""
 
 
 @inline
 def spread_nothing(grad, plan, space):
-    """Is what `spread_gradient` is if no layer is noisy."""
+    """Replaces `spread_gradient` if no layer is noisy."""
 
 
 @inline
@@ -79,7 +79,7 @@ def _places(plan, layer):
 def _noise_places(plan, layer, row, start):
     """Returns where the noise of a row's inputs begins, and where that of its output is.
 
-    A dueling network's last layer is two, of which each has noise of its own for the same inputs.
+    A dueling network's last layer consists of two, each with separate noise for the same inputs.
     """
     inputs, outputs, _, _, _ = _places(plan, layer)
     first = plan[layout.NUM_OUTPUTS] if plan[layout.DUELING] and layer == plan[layout.NUM_LAYERS] - 1 else outputs
@@ -102,8 +102,8 @@ def draw_noise(purpose, num_rows, noise, plan, space):
     """Draws a forward pass's noise as its network does in Python.
 
     Args:
-        num_rows: of the forward pass.
-        noise: for each purpose by what it is drawn, [purposes, 5] (see `source_of_noise`); room for it, [D].
+        num_rows: the number of rows of the forward pass.
+        noise: the source of each purpose's noise, [purposes, 5] (see `source_of_noise`), and room for the noise, [D].
     """
     sources, room = noise
     kept, start = part(space, plan, layout.NOISE), purpose * plan[layout.NOISE_SIZE]
@@ -130,7 +130,7 @@ def learn(
     obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr,
     online, target_network, state, plan, settings, space, priorities, update, noise,
 ):  # fmt: skip
-    """Draws noise, then calls a value's `update`, and returns what that does."""
+    """Draws noise, then calls a value's `update`, and returns its result."""
     for purpose in range(layout.ACTING):
         draw_noise(purpose, len(rows), noise, plan, space)
     batch = obs, action, reward, next_obs, discount, rows, weights, order, minibatch_size, lr

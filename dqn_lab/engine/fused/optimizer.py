@@ -16,9 +16,9 @@ def take_step(params, grad, first, second, learning_rate, plan, settings):
     """Takes one step, and counts it.
 
     Args:
-        params: moved in place.
+        params: updated in place.
         grad: like params; clipped in place.
-        first, second: like params; the optimiser's moments, 0 at first.
+        first, second: like params; the optimiser's moments, initially 0.
         learning_rate: α.
     """
     plan[layout.NUM_UPDATES] += 1
@@ -64,7 +64,7 @@ def take_step(params, grad, first, second, learning_rate, plan, settings):
 
 @inline
 def _step_nadam(params, grad, first, second, learning_rate, number, settings):
-    """Moves parameters by a mean of the gradient and its first moment; torch keeps the shares' product in float32."""
+    """Moves parameters by a mean of the gradient and its first moment; like torch, keeps the product in float32."""
     dtype, decay, beta1 = params.dtype.type, settings[layout.MOMENTUM_DECAY], settings[layout.BETA1]
     share = beta1 * (1 - 0.5 * 0.96 ** (number * decay))
     next_share = beta1 * (1 - 0.5 * 0.96 ** ((number + 1) * decay))
@@ -79,7 +79,7 @@ def _step_nadam(params, grad, first, second, learning_rate, number, settings):
 
 @inline
 def _step_radam(params, first, second, learning_rate, number, settings):
-    """Moves parameters along the first moment, and divides it by the root of the second as soon as that is known."""
+    """Moves parameters along the first moment, divided by the root of the second as soon as that is reliable."""
     dtype, beta2, most = params.dtype.type, settings[layout.BETA2], 2 / (1 - settings[layout.BETA2]) - 1
     known = most - 2 * number * beta2**number / (1 - beta2**number)
     rate, eps = learning_rate / (1 - settings[layout.BETA1] ** number), dtype(settings[layout.EPS])
@@ -96,7 +96,7 @@ def _step_radam(params, first, second, learning_rate, number, settings):
 
 @inline
 def _average(first, second, settings, grad):
-    """Moves the moments: m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g²."""
+    """Updates the moments: m ← β₁ m + (1 − β₁) g and v ← β₂ v + (1 − β₂) g²."""
     dtype = grad.dtype.type
     keep1, take1 = dtype(settings[layout.BETA1]), dtype(1 - settings[layout.BETA1])
     keep2, take2 = dtype(settings[layout.BETA2]), dtype(1 - settings[layout.BETA2])
@@ -130,6 +130,6 @@ def _clip(grad, max_norm):
     for i in range(whole, len(grad)):
         norm += grad[i] * grad[i]
     factor = max_norm / (math.sqrt(norm) + 1e-6)
-    if not factor >= 1:  # also if the norm is NaN, which then spreads to the gradient, as in torch
+    if not factor >= 1:  # also if the norm is NaN, which then spreads to the whole gradient, as in torch
         for i in range(len(grad)):
             grad[i] *= grad.dtype.type(factor)

@@ -74,7 +74,7 @@ def _target_size(value: str, num_judged: int, num_outputs: int, num_mixed: int) 
 
 
 def make_settings(value: Value, bootstrap: Bootstrap, optimizer: Optimizer) -> Array:
-    """Returns a composition's settings; 0 for those that it does not have."""
+    """Returns a composition's settings, 0 for those that it lacks."""
     parts = {name: number for part in (value, bootstrap, optimizer) for name, number in vars(part).items()}
     parts["beta1"], parts["beta2"] = parts.get("betas") or 2 * (parts.get("decay", parts.get("alpha", 0.0)),)
     parts["momentum_product"] = 1.0
@@ -101,7 +101,7 @@ def _states(network: Any) -> Array:
 
 
 def _first_noisy(network: Any) -> int:
-    """Returns how many layers come before the first noisy one: all, if none is."""
+    """Returns how many layers precede the first noisy one; all of them if none is noisy."""
     linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
     return next((i for i, layer in enumerate(linear) if isinstance(layer, NoisyLinear)), len(linear))
 

@@ -31,7 +31,7 @@ def mean(out, samples, purpose, plan, settings, space):
 
 @inline
 def target(action, reward, discount, rows, plan, settings, space):
-    """TARGET[b] = the samples reward + bonus + discount · (θ + shift), [mixed, K], a weight behind each action's.
+    """TARGET[b] = the samples reward + bonus + discount · (θ + shift), [mixed, K], each action's followed by a weight.
 
     The arguments are those of `expected.target`.
     """
@@ -52,7 +52,7 @@ def target(action, reward, discount, rows, plan, settings, space):
 
 @inline
 def midpoint(i, j, plan, space):
-    """Returns the fractions that the i-th quantiles of some samples, from j on, stand for."""
+    """Returns the fraction for which the i-th quantile stands, for some samples from j on."""
     return fill(space.dtype.type((i + 0.5) / plan[layout.NUM_OUTPUTS]))
 
 
@@ -62,7 +62,7 @@ def regress(quantile, above, below, j, plan, settings, space):
 
     Args:
         quantile: θ.
-        above, below: τ / κ and (1 − τ) / κ, of targets above and below the quantile.
+        above, below: τ / κ and (1 − τ) / κ, for targets above and below the quantile.
         j: the first of the samples.
 
     Returns:
@@ -91,7 +91,7 @@ def regress(quantile, above, below, j, plan, settings, space):
 
 
 def make_judge(fraction: Any) -> Any:
-    """Makes what judges quantiles that stand for some fractions, which `fraction` returns as `midpoint` does."""
+    """Makes `judge` for quantiles at the fractions that `fraction` returns, as `midpoint` does."""
 
     @inline
     def judge(action, rows, samples, share, weights, plan, settings, space, priorities):

@@ -1,8 +1,8 @@
 """The processor's vectors as numba values, which loops over arrays cannot express.
 
-A compiler keeps a sum in a register only if it can prove that a write does not change what it reads next. Here sums
-are values, so a matrix product runs near the processor's peak. Arrays are of one dimension, of float32 or
-float64. Bounds are checked only if `CHECK_BOUNDS` is set: otherwise a load beyond an array's end reads what lies there.
+A compiler keeps a sum in a register only if it can prove that a write does not change what it reads next. Here sums are
+values, so a matrix product runs near the processor's peak. Arrays have one dimension and contain float32 or float64.
+Bounds are checked only if `CHECK_BOUNDS` is set; otherwise a load beyond an array's end reads whatever is there.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from numba.np.arrayobj import populate_array
 
 from dqn_lab._numba import CHECK_BOUNDS
 
-BITS = 256  # on processors with narrower registers, a vector takes several of them
+BITS = 256  # on processors with narrower registers, a vector takes several registers
 
 
 class Vector(types.Type):
-    """The type of `BITS` bits of floating-point numbers; arithmetic on vectors is elementwise."""
+    """The type of vectors: `BITS` bits of floating-point numbers, with elementwise arithmetic."""
 
     def __init__(self, dtype: Any) -> None:
         self.dtype, self.lanes = dtype, BITS // dtype.bitwidth
@@ -69,7 +69,7 @@ def _address(context: Any, builder: Any, array_type: Any, array: Any, index: Any
 
 
 def call_intrinsic(builder: Any, name: str, *args: Any) -> Any:
-    """Calls one of LLVM's functions of vectors."""
+    """Calls one of LLVM's vector functions."""
     kind = args[0].type
     function_type = ir.FunctionType(kind, [kind] * len(args))
     suffix = f"v{kind.count}f{32 if isinstance(kind.element, ir.FloatType) else 64}"
@@ -97,7 +97,7 @@ def lower_view(context: Any, builder: Any, array_type: Any, array: Any, start: A
 
 @intrinsic
 def view(typing: Any, array: Any, start: Any, size: Any) -> Any:
-    """Returns array[start : start + size], which costs less to compile and to run than a slice."""
+    """Returns array[start : start + size]; cheaper to compile and to run than a slice."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return lower_view(context, builder, array, *args)
@@ -107,7 +107,7 @@ def view(typing: Any, array: Any, start: Any, size: Any) -> Any:
 
 @intrinsic
 def either(typing: Any, condition: Any, one: Any, other: Any) -> Any:
-    """Returns one array if a condition holds, the other if not."""
+    """Returns `one` if the condition holds, otherwise `other`."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return builder.select(args[0], args[1], args[2])
@@ -234,7 +234,7 @@ def smaller(typing: Any, a: Any, b: Any) -> Any:
 
 @intrinsic
 def lanes(typing: Any, array: Any) -> Any:
-    """Returns how many of an array's numbers a vector holds, known when compiling."""
+    """Returns how many of an array's numbers fit into a vector, as a compile-time constant."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         return context.get_constant(types.intp, BITS // array.dtype.bitwidth)

@@ -1,4 +1,4 @@
-"""What the kernels support: one table, from which the check, the help, the plan and the errors derive."""
+"""What the kernels support: one table, from which the check, the help, the plan and the errors are derived."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def describe() -> str:
 
 
 def refusals(values: Mapping[str, Any]) -> Iterator[str]:
-    """Yields why the kernels do not run a configuration, one line per key."""
+    """Yields why the kernels cannot run a configuration, one line per key."""
     for key, value in values.items():
         if value not in SUPPORTED[key]:
             yield f"does not run {key.removesuffix('.name')}={_words([value])}, only {_words(SUPPORTED[key])}"
 
 
 def configured(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a configuration's values for the table's keys; of unsupported components only the names."""
+    """Returns a configuration's values for the table's keys; for unsupported components, only their names."""
     values = {}
     for key in SUPPORTED:
         group, _, name = key.partition(".")
@@ -58,7 +58,7 @@ def identify(
     """Returns the values of the table's keys that describe these objects.
 
     Raises:
-        ValueError: the kernels do not run one of them.
+        ValueError: the kernels cannot run one of them.
     """
     network = perceptron(network)
     parts = {"network": network, "value": value, "bootstrap": bootstrap, "optimizer": optimizer}

@@ -20,15 +20,15 @@ from dqn_lab.engine.fused.workspace import part
 
 
 class Parts(NamedTuple):
-    """A value's own functions, of which its kernels are made.
+    """A value's own functions, from which its kernels are built.
 
     Args:
-        forward: of observations that were copied, it fills `LAST` with the network's outputs.
-        backward: goes back from the gradient at these outputs.
-        reduce: of the outputs in `LAST`, it fills in the Q-values of some samples.
+        forward: fills `LAST` with the network's outputs for the observations that were copied.
+        backward: backpropagates from the gradient at these outputs.
+        reduce: computes the Q-values of some samples from the outputs in `LAST`.
         target: fills `TARGET`; its arguments are those of `expected.target`.
-        judge: of some samples, whose outputs are in `LAST`, it fills in the priorities and the gradient, and returns
-            the sums of loss and Q(s, a); its arguments are those of `expected.judge`.
+        judge: fills in the priorities and the gradient of the samples whose outputs are in `LAST`, and returns the sums
+            of loss and Q(s, a); its arguments are those of `expected.judge`.
     """
 
     forward: Any
@@ -40,11 +40,11 @@ class Parts(NamedTuple):
 
 @functools.cache
 def make_kernels(value: str, noisy: bool) -> tuple[Any, Any]:
-    """Makes `q_values` and `update` of a value.
+    """Makes the kernels `q_values` and `update` of a value.
 
     Args:
-        value: the name of its file, which has its `PARTS`.
-        noisy: whether some of the network's layers are.
+        value: the name of its file, which defines its `PARTS`.
+        noisy: whether some of the network's layers are noisy.
     """
     parts: Parts = import_module(f"dqn_lab.engine.fused.{value}").PARTS
     noise = (draw, spread_gradient) if noisy else (draw_nothing, spread_nothing)
@@ -58,7 +58,7 @@ def make_kernels(value: str, noisy: bool) -> tuple[Any, Any]:
 def _make_kernel(function: Any, name: str, place: str, own: dict[str, Any]) -> Any:
     """Compiles a copy of a function in which some global names are a value's own.
 
-    On disk, numba tells kernels apart by their qualified names; it would not find a closure again.
+    On disk, numba identifies kernels by their qualified names, so it would not find a closure again.
     """
     copy = FunctionType(function.__code__, {**globals(), **own}, name)
     copy.__qualname__, copy.__doc__ = f"{place}.{name}", function.__doc__
@@ -85,7 +85,7 @@ def _update(
 
     Args:
         obs, action, reward, next_obs, discount: all stored transitions, observations as [N, I].
-        rows: [B], the places of the batch's transitions.
+        rows: [B], the rows of the batch's transitions.
         weights: [B], or empty if all are 1.
         order: [B], the samples in the order in which minibatches of `minibatch_size` take them.
         lr: the learning rate.
@@ -105,17 +105,17 @@ def _update(
 
 
 def make_evaluate(parts: Parts, draw: Any) -> Any:
-    """Makes what evaluates a network at observations.
+    """Makes `evaluate`, which evaluates a network at observations.
 
     Args:
         parts: the value's own functions.
-        draw: that of `noise.py`, or `draw_nothing`.
+        draw: `draw` of `noise.py`, or `draw_nothing`.
     """
     forward, _, reduce, _, _ = parts
 
     @inline
     def evaluate(q_values, outputs, obs, rows, order, params, purpose, plan, settings, space):
-        """q_values[b] = what the network's outputs at obs[rows[b]] stand for, [B, A].
+        """q_values[b] = the Q-values of the network's outputs at obs[rows[b]], [B, A].
 
         Args:
             q_values: [B · A].
@@ -123,8 +123,8 @@ def make_evaluate(parts: Parts, draw: Any) -> Any:
             obs: [N, I].
             rows: [B].
             order: [B], the order in which the samples 0 … B − 1 are processed.
-            params: the network's, flat.
-            purpose: of the forward pass.
+            params: the network's parameters, flat.
+            purpose: the purpose of the forward pass.
             plan, settings: the composition, as `layout.py` has it.
             space: the workspace.
         """
@@ -153,13 +153,13 @@ def copy_outputs(out, samples, purpose, plan, settings, space):
 
 
 def make_run_passes(evaluate: Any) -> Any:
-    """Makes what runs the forward passes before the first gradient step, of what `make_evaluate` made."""
+    """Makes `run_passes`, which runs the forward passes before the first gradient step with the given `evaluate`."""
 
     @inline
     def run_passes(obs, next_obs, rows, order, online, target, plan, settings, space):
-        """Makes those that the composition needs for its targets, and fills `PASS_Q_VALUES` [passes, B, A].
+        """Runs the passes that the composition needs for its targets, and fills `PASS_Q_VALUES` [passes, B, A].
 
-        The outputs of a value with several per action are kept as well, of `TARGET_NEXT`: `NEXT_OUTPUTS` [B, A, K].
+        If a value has several outputs per action, those of `TARGET_NEXT` are kept as well: `NEXT_OUTPUTS` [B, A, K].
 
         Args:
             obs, next_obs: [N, I] each.
@@ -183,18 +183,18 @@ def make_run_passes(evaluate: Any) -> Any:
 
 @inline
 def _purpose(which):
-    """Returns whose noise a forward pass has."""
+    """Returns the purpose of a forward pass, which determines its noise."""
     if which == layout.ONLINE_NEXT:
         return layout.SELECTOR
     return layout.ONLINE if which == layout.ONLINE_OBS else layout.TARGET_NOISE
 
 
 def make_descend(parts: Parts, draw: Any, spread_gradient: Any) -> Any:
-    """Makes what takes a gradient step on each minibatch of a batch.
+    """Makes `descend`, which takes a gradient step on each minibatch of a batch.
 
     Args:
         parts: the value's own functions.
-        draw, spread_gradient: those of `noise.py`, or `draw_nothing` and `spread_nothing`.
+        draw, spread_gradient: those in `noise.py`, or `draw_nothing` and `spread_nothing`.
     """
     forward, backward, _, _, judge = parts
 
@@ -237,7 +237,7 @@ def begin_step(grad, plan, space):
 
 @inline
 def call_update(handed, rows, weights, order, minibatch_size, lr, epsilon, priorities):
-    """Calls an update that `FusedEngine.update_kernel` handed over; returns what that does."""
+    """Calls an update that `FusedEngine.update_kernel` returned; returns its result."""
     update, memory, held, space, noise = handed
     held[4][layout.EPSILON] = epsilon
     return call(update, (*memory, rows, weights, order, minibatch_size, lr, *held, space, priorities, *noise))

@@ -1,4 +1,4 @@
-"""The kernels' scratch memory: parts of one flat array, whose names are in `layout.py`."""
+"""The kernels' scratch memory: one flat array, cut into the parts that `layout.py` names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
     last, embeds, noisy = rows[plan[layout.NUM_LAYERS] - 1], plan[layout.NUM_COSINES] > 0, plan[layout.NOISE_SIZE] > 0
     per_action, samples = batch_size * plan[layout.NUM_ACTIONS], plan[layout.CHUNK_SIZE]
     counts = plan[layout.COUNTS : layout.COUNTS + len(layout.PURPOSES)]
-    apart = counts.max() * plan[layout.DISTRIBUTION]  # outputs that are no Q-values
+    apart = counts.max() * plan[layout.DISTRIBUTION]  # outputs that are not Q-values
     pairs = samples * counts.max() * embeds  # of samples and fractions
     width = max(last[layout.OUTPUTS], plan[layout.NUM_ACTIONS] * apart)
     widest, hidden = max(inputs.max(), width), samples * inputs.sum()
@@ -50,7 +50,7 @@ def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
         layout.PAIR_GRADIENT: pairs * last[layout.INPUTS],
         layout.BLOCKS: (round_up(inputs) * outputs).sum(),
         layout.ZEROS: widest,
-        layout.HIDDEN: hidden + TILE * TILE,  # one tile more, because features are transposed tile by tile
+        layout.HIDDEN: hidden + TILE * TILE,  # one more tile, because features are transposed tile by tile
         layout.NORMAL: hidden,
         layout.NORM_SCALE: samples * len(rows),
         layout.LAST: samples * width,
@@ -63,7 +63,7 @@ def part_sizes(plan: Array, batch_size: int) -> dict[int, Any]:
 def allocate(plan: Array, batch_size: int, dtype: np.dtype[np.floating]) -> Array:
     """Allocates a workspace for batches up to this size, and writes into the plan where its parts begin.
 
-    Parts begin at cache lines.
+    Each part begins at the start of a cache line.
     """
     sizes = part_sizes(plan, batch_size)
     ends = np.cumsum([0, *(round_up(sizes[which]) for which in range(layout.PARTS, layout.PARTS_END))])

@@ -13,7 +13,7 @@ from dqn_lab.env.compiled.numpy_functions import cos, sin
 PI, DT, MAX_VELOCITY_1, MAX_VELOCITY_2 = math.pi, 0.2, 4 * math.pi, 9 * math.pi
 WEIGHT_1, WEIGHT_2 = 1.5 * 9.8, 0.5 * 9.8
 START, SPREAD = -0.1, 0.1 - -0.1
-TWO, SCRATCH = 4, 5  # places in the state, after two angles and their velocities: see `_square`, and room for a step
+TWO, SCRATCH = 4, 5  # places in the state, after two angles and their velocities: 2.0 for `_square`, room for a step
 
 
 @kernel
@@ -67,7 +67,7 @@ def _derive(state, torque, to):
 
 @inline
 def _square(x, state):
-    """Returns x², as the C library's pow rounds it: numpy's scalars do, and it is not always x · x."""
+    """Returns x² rounded like the C library's pow, as numpy's scalars do; it is not always x · x."""
     return x ** state[TWO]
 
 

@@ -1,4 +1,4 @@
-"""What compiled environments have in common."""
+"""The base class of compiled environments."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["CompiledEnv", "draw", "inline", "kernel"]
 
 
 class CompiledEnv(gymnasium.Env[Any, Any]):
-    """An environment whose reset and step are compiled functions; the compiled rollout calls them by itself.
+    """An environment whose reset and step are compiled functions, which the compiled rollout calls directly.
 
     A subclass sets `observation_space`, `action_space` and `kernels`, and gives the constructor its first `state`. The
     kernels, each made by `@kernel`, are
@@ -26,13 +26,13 @@ class CompiledEnv(gymnasium.Env[Any, Any]):
         reset(state, draws, obs): begins an episode
         step(state, action, draws, obs) -> reward, terminated: a float and a bool
 
-    where `state` is a float64 array that holds all the environment needs, parameters included; `draw(draws)` returns
+    where `state` is a float64 array of all that the environment needs, including parameters; `draw(draws)` returns
     the next random number in [0, 1); and `obs`, an array of the space's shape and type in one dimension, is filled.
-    There is no time limit in it: `gymnasium.register(…, max_episode_steps=…)` adds one.
+    It has no time limit: `gymnasium.register(…, max_episode_steps=…)` adds one.
 
     Args:
         state: what `kernels` get as `state`.
-        num_saved: how many numbers of it, from its beginning, ever change; None for all.
+        num_saved: only this many numbers at the beginning of `state` ever change; None if all do.
 
     Raises:
         ValueError: a kernel does not compile.
@@ -58,10 +58,10 @@ class CompiledEnv(gymnasium.Env[Any, Any]):
         """Begins an episode.
 
         Raises:
-            ValueError: options are given; there are none.
+            ValueError: options are given, but none are supported.
         """
         if options:
-            raise ValueError(f"options={options}: a compiled environment has none")
+            raise ValueError(f"options={options}: a compiled environment supports no options")
         super().reset(seed=seed)
         self.connect()
         self.kernels[0](self.state, self.draws, self.obs)
@@ -74,7 +74,7 @@ class CompiledEnv(gymnasium.Env[Any, Any]):
         return self._observed(), reward, terminated, False, {}
 
     def connect(self) -> None:
-        """Has `draws` stand for the environment's present generator."""
+        """Makes `draws` refer to the environment's current generator."""
         bits = self.np_random.bit_generator
         if bits is not self._bits:
             self._bits = bits
@@ -84,7 +84,7 @@ class CompiledEnv(gymnasium.Env[Any, Any]):
         return int(self.obs[0]) if self._shape is None else self.obs.reshape(self._shape).copy()
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns what the episode's future depends on."""
+        """Returns everything that the rest of the episode depends on."""
         return {"state": self.state[: self.num_saved].copy(), "generator": self.np_random.bit_generator.state}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

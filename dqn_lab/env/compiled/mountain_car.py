@@ -44,7 +44,7 @@ class MountainCarEnv(CompiledEnv):
     """Gymnasium's `MountainCar-v0` (Moore 1990, "Efficient Memory-based Learning for Robot Control").
 
     Args:
-        goal_velocity: the least velocity that counts as having arrived.
+        goal_velocity: the minimum velocity at the goal that counts as reaching it.
     """
 
     kernels = reset, step

@@ -1,7 +1,7 @@
-"""numpy's sine and cosine in compiled code: its very functions, so that results equal Gymnasium's on every processor.
+"""numpy's own sine and cosine for compiled code, so that results equal Gymnasium's on every processor.
 
-numpy chooses among several implementations by the processor's instructions, and they differ in the last bit; so does
-the C library's. Where each is follows from the layout of a ufunc, which is part of numpy's C interface.
+numpy chooses among several implementations by the processor's instructions. They differ in the last bit, from each
+other and from the C library's. They are found through the layout of a ufunc, which is part of numpy's C interface.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Ufunc(ctypes.Structure):
 
 
 def _publish(ufunc: np.ufunc, code: str) -> Any:
-    """Has compiled code find a ufunc's loop for a type under a name, as two addresses: the loop's and its data's."""
+    """Makes a ufunc's loop for a type known to compiled code by a name: as two addresses, the loop's and its data's."""
     inside, which = _Ufunc.from_address(id(ufunc)), ufunc.types.index(f"{code}->{code}")
     assert (inside.num_in, inside.num_out, inside.num_types) == (1, 1, ufunc.ntypes)
     table = (ctypes.c_int64 * 2)(inside.functions[which], inside.data[which] or 0)

@@ -1,4 +1,4 @@
-"""FrozenLake, CliffWalking and Taxi: Gymnasium's, compiled, by their tables of transitions."""
+"""FrozenLake, CliffWalking and Taxi: Gymnasium's, compiled from their transition tables."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from gymnasium.envs.toy_text import cliffwalking, frozen_lake, taxi
 
 from dqn_lab.env.compiled.base import CompiledEnv, draw, kernel
 
-# The state: where one is, the numbers of states, of actions and of outcomes at most, the cumulative distribution of the
-# first state, and for each state, action and outcome its cumulative probability, the next state, reward, termination.
+# The state: the current state, the numbers of states and actions, the largest number of outcomes, the first state's
+# cumulative distribution; then, by state, action and outcome: cumulative probability, next state, reward, termination.
 AT, STATES, ACTIONS, OUTCOMES, START = range(5)
 FIELDS = 4
 
@@ -72,7 +72,7 @@ class CliffWalkingEnv(_ToyText):
 
 
 class TaxiEnv(_ToyText):
-    """Gymnasium's `Taxi-v4`; takes its keyword arguments, but for a passenger who changes their mind.
+    """Gymnasium's `Taxi-v4`; takes its keyword arguments, except `fickle_passenger`.
 
     Raises:
         ValueError: `fickle_passenger` is true.
@@ -82,5 +82,5 @@ class TaxiEnv(_ToyText):
 
     def __init__(self, **kwargs: Any) -> None:
         if kwargs.get("fickle_passenger"):
-            raise ValueError("fickle_passenger=true: only the original has it")
+            raise ValueError("fickle_passenger=true: only Gymnasium's implementation supports it")
         super().__init__(taxi.TaxiEnv(**kwargs))
