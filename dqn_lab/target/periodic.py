@@ -25,7 +25,7 @@ class Periodic:
 
     Args:
         interval: units between copies.
-        unit: what is counted; all minibatches of a batch are one update.
+        unit: what is counted; every minibatch is an update, but the target network changes only after a whole batch.
     """
 
     has_network = True

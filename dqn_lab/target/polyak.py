@@ -24,7 +24,7 @@ class Polyak:
     Args:
         tau: τ; 1 is a copy.
         interval: units between steps of the moving average.
-        unit: what is counted; all minibatches of a batch are one update.
+        unit: what is counted; every minibatch is an update, but the target network changes only after a whole batch.
     """
 
     has_network = True
