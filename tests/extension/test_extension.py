@@ -74,7 +74,7 @@ def test_the_types_that_a_component_needs_are_printed_with_its_contract(director
     shown = {group: dqn_lab("components", group, cwd=directory_run).stdout for group in groups}
     for line in ("target_next: Tensor  # [B, A]", "Bootstrapped: A bootstrap's", "bonus: Tensor  # [B], added to the"):
         assert line in shown["bootstrap"]
-    assert "Draw = Callable[[], float]  # returns the next" in shown["exploration"]
+    assert "Draw = Callable[[], float]  # draws the next uniform number" in shown["exploration"]
     assert "updates: int" in shown["exploration"]
     assert "Row = Mapping[str, float | int | None]" in shown["logger"]
     assert 'Table = Literal["episodes", "evaluations", "timing"]' in shown["logger"]
