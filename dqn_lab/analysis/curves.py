@@ -15,6 +15,7 @@ from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, 
 ENOUGH = 0.9  # share of a variant's runs that must have a value; fewer are not a fair sample
 NUM_POINTS = 101
 NUM_DRAWS = 1_999
+IDENTITY = ("run", "variant", "task", "seed")  # columns that tell runs apart
 
 
 def learning_curves(
@@ -34,7 +35,8 @@ def learning_curves(
     draws at every step; a single run has no band.
 
     Args:
-        evaluations: a frame of `load_runs(…, table="evaluations")`, or any table with a column `step`.
+        evaluations: a frame of `load_runs(…, table="evaluations")`, or any with a `step` and the run of each row: in a
+            column `run`, or in `variant` and `seed`.
         value: the column to average.
         grid: environment steps; None: the steps that nine in ten runs share, else 101 from the first to the last.
         by: the column, or columns, that tell the variants apart.
@@ -50,7 +52,7 @@ def learning_curves(
     """
     keys = as_list(by)
     check_columns(evaluations, value, keys, "value")
-    steps = np.asarray(common_steps(evaluations) if grid is None else grid, float)
+    steps = np.asarray(common_steps(evaluations, keys) if grid is None else grid, float)
     tables = []
     for variant, part in each_variant(evaluations, keys):
         at = curve_matrix(part, value, steps, keys)
@@ -73,37 +75,50 @@ class Curve(NamedTuple):
         return values
 
 
-def each_run(part: pd.DataFrame, value: str) -> tuple[pd.DataFrame, list[Curve]]:
+def each_run(part: pd.DataFrame, value: str, by: Sequence[str] = ()) -> tuple[pd.DataFrame, list[Curve]]:
     """Splits a table into runs, in order of appearance; if a run has two rows at one step, keeps the later one.
 
     Returns:
         a frame with one row per run and variant and the columns that identify it, and each row's curve.
     """
-    part, names = _unique_steps(part)
-    which = part.groupby(names, observed=True, sort=False).ngroup().to_numpy()
+    part, names = _unique_steps(part, by)
+    which = part.groupby(names, observed=True, sort=False, dropna=False).ngroup().to_numpy()
     order = np.lexsort((part["step"].to_numpy(float), which))
     starts = np.flatnonzero(np.diff(which[order], prepend=-1))
     numbers = part[["step", value]].to_numpy(dtype=float, na_value=np.nan)[order]
     columns = list(part.columns)
     own = min(columns.index(name) for name in ("step", "episode") if name in columns)
     firsts = pd.Series(np.arange(len(part))).groupby(which).min().to_numpy()
-    about = part.iloc[firsts, :own].reset_index(drop=True)
-    return about, [Curve(rows[:, 0], rows[:, 1]) for rows in np.split(numbers, starts[1:])]
+    about = part.iloc[firsts][[*columns[:own], *(name for name in columns[own:] if name in (*IDENTITY, *names))]]
+    curves = [Curve(rows[:, 0], rows[:, 1]) for rows in np.split(numbers, starts[1:])]
+    return about.reset_index(drop=True), curves
 
 
-def _unique_steps(part: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Keeps the last row at each step of a run; also returns the columns that identify a run."""
-    names = [name for name in ("run", "variant") if name in part]
-    if not names:
-        raise AnalysisError("run: no such column; each row must name its run, as those of load_runs do")
-    return part.drop_duplicates([*names, "step"], keep="last", ignore_index=True), names
+def _unique_steps(part: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Keeps the last row at each step of a run; also returns the columns that identify a run.
+
+    Raises:
+        AnalysisError: the columns do not say which rows are of one run.
+    """
+    if "step" not in part:
+        raise AnalysisError("step: no such column; each row must say after how many environment steps it was")
+    own = "run" if "run" in part else "seed"
+    if own not in part:
+        raise AnalysisError("run: no such column; each row must name its run, or its variant and seed")
+    names = [name for name in dict.fromkeys((own, "variant", "task", *by)) if name in part]
+    again = part.duplicated([*names, "step"], keep="last")
+    if own == "seed" and again.any():  # of a run that is named, the later row counts: it was resumed
+        row = part[again].iloc[0]
+        found = ", ".join(f"{name}={row[name]}" for name in [*names, "step"])
+        raise AnalysisError(f"{found}: occurs more than once; name each row's variant, or its run in a column `run`")
+    return part[~again].reset_index(drop=True), names
 
 
-def common_steps(evaluations: pd.DataFrame) -> Floats:
+def common_steps(evaluations: pd.DataFrame, by: Sequence[str] = ()) -> Floats:
     """Returns the steps that nine in ten of the runs share; if there is at most one, 101 from the first to the last."""
-    part, names = _unique_steps(evaluations)
+    part, names = _unique_steps(evaluations, by)
     counts = part["step"].value_counts().sort_index()
-    shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True).ngroups]
+    shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True, dropna=False).ngroups]
     if len(shared) > 1:
         return np.asarray(shared, float)
     return np.linspace(float(counts.index[0]), float(counts.index[-1]), NUM_POINTS)
@@ -111,7 +126,7 @@ def common_steps(evaluations: pd.DataFrame) -> Floats:
 
 def curve_matrix(part: pd.DataFrame, value: str, steps: Floats, by: Sequence[str] = ()) -> Floats:
     """Returns each run's values at common steps, [runs, steps], NaN where missing, ordered by seed."""
-    about, runs = each_run(part, value)
+    about, runs = each_run(part, value, by)
     if "seed" in part:
         check_scores(about.assign(one=0.0), "one", by)
         runs = [runs[position] for position in np.argsort(about["seed"].to_numpy(), kind="stable")]
@@ -165,7 +180,7 @@ def area_under_curve(
     about, runs = each_run(evaluations, value)
     ends = [(run.steps[0], run.steps[-1]) for run in runs]
     about = about.assign(_first=[first for first, _ in ends], _last=[last for _, last in ends])
-    spans = about.groupby("variant" if "variant" in about else "run", observed=True)
+    spans = about.groupby(next(name for name in ("variant", "run", "seed") if name in about), observed=True)
     first = float(spans["_first"].quantile(ENOUGH, interpolation="higher").max()) if start is None else start
     last = float(spans["_last"].quantile(1 - ENOUGH, interpolation="lower").min()) if stop is None else stop
     if not first < last:

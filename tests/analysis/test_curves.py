@@ -5,7 +5,15 @@ import pandas
 import pytest
 from scipy import stats
 
-from dqn_lab.analysis import AnalysisError, area_under_curve, distribution, learning_curves, load_runs, summarize
+from dqn_lab.analysis import (
+    AnalysisError,
+    area_under_curve,
+    distribution,
+    learning_curves,
+    load_runs,
+    steps_to_threshold,
+    summarize,
+)
 from dqn_lab.analysis.intervals import draw, mean_interval
 
 
@@ -92,8 +100,29 @@ def test_what_is_missing_is_named(evaluations):
     table = evaluations({("a", 0): {10: 0, 20: 100}})
     with pytest.raises(AnalysisError, match=r"value=return: no such column of numbers; did you mean return_mean\?"):
         learning_curves(table, "return")
-    with pytest.raises(AnalysisError, match="run: no such column"):
-        learning_curves(table.drop(columns=["run", "variant"]), by="seed")
+    with pytest.raises(AnalysisError, match="run: no such column; each row must name its run, or its variant and seed"):
+        learning_curves(table.drop(columns=["run", "seed"]))
+    with pytest.raises(AnalysisError, match="step: no such column"):
+        area_under_curve(table.drop(columns="step"))
     twice = pandas.concat([table, table.assign(run="copy")])
     with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once"):
         learning_curves(twice)
+
+
+def test_without_a_run_column_a_variant_and_a_seed_are_a_run(evaluations):
+    table = evaluations({("a", 0): {10: 0, 20: 100}, ("a", 1): {10: 50, 20: 200}, ("b", 0): {10: 1, 20: 2}})
+    plain = table[["step", "return_mean", "seed", "task", "variant"]]
+    pandas.testing.assert_frame_equal(learning_curves(plain), learning_curves(table))
+    own = plain.rename(columns={"variant": "algorithm"})
+    assert learning_curves(own, by="algorithm")["mean"].tolist() == [25, 150, 1, 2]
+    assert area_under_curve(plain)["area"].tolist() == [500, 1250, 15]
+    assert steps_to_threshold(plain, 60)[["variant", "seed", "by"]].to_numpy().tolist() == [
+        ["a", 0, 20], ["a", 1, 20], ["b", 0, np.inf],
+    ]  # fmt: skip
+
+
+def test_rows_that_could_be_of_several_runs_are_refused(evaluations):
+    """Without a variant, seed 0 of two variants would be one run."""
+    table = evaluations({("a", 0): {10: 0, 20: 100}, ("b", 0): {10: 1, 20: 2}}).drop(columns=["run", "variant"])
+    with pytest.raises(AnalysisError, match=r"seed=0, .*step=10: occurs more than once; name each row's variant, or"):
+        area_under_curve(table)
