@@ -129,7 +129,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _reward_error(self, reward: Any) -> TrainingError:
         where, must_be = self._where(), "a number" if isinstance(reward, str | bytes) else "finite"
-        return TrainingError(f"the environment returned the reward {_short(reward)} in {where}; must be {must_be}")
+        return TrainingError(f"the environment returned the reward {short_text(reward)} in {where}; must be {must_be}")
 
     def _observation(self, obs: Any) -> Array:
         try:
@@ -141,7 +141,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
                 self._check_values(array)
         except ValueError as error:
             where = f"step {self.num_steps} of an episode" if self.num_steps else "reset"
-            returned = f"the environment returned the observation {_short(obs)} in {where}"
+            returned = f"the environment returned the observation {short_text(obs)} in {where}"
             raise TrainingError(f"{returned}; {error}") from error
         return array
 
@@ -212,8 +212,8 @@ def _raised(where: str, error: BaseException) -> TrainingError:
     return TrainingError(f"the environment raised in {where}: {' '.join(what.split())}")
 
 
-def _short(value: Any) -> str:
-    """Writes a value that an environment returned on one short line."""
+def short_text(value: Any) -> str:
+    """Writes a value that an environment returned on one line of at most 100 characters."""
     text = np.array2string(value, threshold=8) if isinstance(value, np.ndarray) else repr(value)
     text = " ".join(text.split())
     return text if len(text) <= 100 else f"{text[:100]}…"
