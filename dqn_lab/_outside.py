@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import sysconfig
 import traceback
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec
@@ -92,10 +93,20 @@ def changed_since(record: Mapping[str, Any]) -> list[str]:
 
 def located(error: BaseException) -> str:
     """Writes an error on one line, with the line of the user's own files that raised it, if one did."""
-    own = {str(path): path.name for path, _ in _stamps.values()}
-    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    place = next((f" (raised in {own[file]}, line {line})" for file, line in reversed(frames) if file in own), "")
-    return f"{one_line(error)}{place}"
+    return f"{one_line(error)}{place(error)}"
+
+
+def place(error: BaseException) -> str:
+    """Returns the innermost place in the user's own files where an error was raised, in brackets; else nothing."""
+    frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    found = (f" (raised in {path.name}, line {line})" for path, line in reversed(frames) if _is_users(path))
+    return next(found, "")
+
+
+def _is_users(path: Path) -> bool:
+    """Returns whether a file is neither the package's own, nor installed, nor Python's."""
+    others = (Path(__file__).parent, Path(sysconfig.get_path("stdlib")))
+    return path.is_file() and not any(map(path.is_relative_to, others)) and not set(INSTALLED) & set(path.parts)
 
 
 def _used_by(module: ModuleType) -> Iterator[str]:

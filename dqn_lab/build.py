@@ -265,6 +265,8 @@ def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, 
             raise ValueError(f"has {module}, which behaves differently in training and in evaluation")
     with torch.no_grad():
         outputs = network(torch.as_tensor(np.zeros((1, *(space.shape or ())), space.dtype)))
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(f"returns a {type(outputs).__name__}; must return a tensor of shape {shape}")
     if outputs.shape != shape:
         raise ValueError(f"returns outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
 

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from dqn_lab import statefile
+from dqn_lab._outside import located
 from dqn_lab.records import CHECKPOINT, remove_parts, saved_states
 from dqn_lab.statefile import Rows, SavedRows, rows_of
-from dqn_lab.types import StateError, one_line
+from dqn_lab.types import StateError
 
 _log = logging.getLogger(__name__)
 POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, with their versions
@@ -143,7 +144,7 @@ class Checkpoints:
                 load(self._read(path))
                 return
             except Exception as error:  # a file written by other code can raise nearly anything
-                why = " ".join(str(error).split()) if isinstance(error, ValueError) else one_line(error)
+                why = " ".join(str(error).split()) if isinstance(error, ValueError) else located(error)
                 reasons.append(why)
                 self._refused.add(path)
                 if len(reasons) < len(states):

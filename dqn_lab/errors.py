@@ -29,4 +29,5 @@ class StateError(RuntimeError):
 def one_line(error: BaseException) -> str:
     """Writes an error on one line, preceded by its type unless it is one of dqn_lab's own."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, (ConfigError, TrainingError, StateError)) else f"{type(error).__name__}: {text}"
+    kind = "" if isinstance(error, (ConfigError, TrainingError, StateError)) else type(error).__name__
+    return ": ".join(filter(None, (kind, text)))

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from dqn_lab._outside import located
 from dqn_lab.evaluate import watch
 from dqn_lab.types import Array
 
@@ -68,7 +69,7 @@ def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rg
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise RenderError(f"drawing this environment needs an extra: {EXTRA} ({error})") from error
     except Exception as error:
-        raise RenderError(f"this environment cannot be drawn: {type(error).__name__}: {error}") from error
+        raise RenderError(f"this environment cannot be drawn: {located(error)}") from error
     return env
 
 

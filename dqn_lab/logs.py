@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dqn_lab._outside import located
 from dqn_lab.hooks import Continues, ShowsVideo
-from dqn_lab.types import ConfigError, Logger, Row, Table, TrainingError, one_line
+from dqn_lab.types import ConfigError, Logger, Row, Table, TrainingError
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class Logs:
             try:
                 self.loggers[name].close(status, summary)
             except Exception as error:
-                _log.warning("logger=%s: close raised %s", name, one_line(error))
+                _log.warning("logger=%s: close raised %s", name, located(error))
                 _log.info("its traceback", exc_info=error)  # for train.log alone
 
 
@@ -89,5 +90,5 @@ def _blamed(name: str, method: str) -> Iterator[None]:
     except (OSError, ConfigError, TrainingError):
         raise
     except Exception as error:
-        said = f"logger={name}: {method} raised {one_line(error)}"
+        said = f"logger={name}: {method} raised {located(error)}"
         raise TrainingError(f"{said}; the traceback is in train.log") from error

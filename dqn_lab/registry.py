@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from dqn_lab._nearest import nearest
-from dqn_lab._outside import import_outside
+from dqn_lab._outside import import_outside, located, place
 from dqn_lab._paths import GROUPS as GROUPS
 from dqn_lab._plugins import plugins
 from dqn_lab._validation import check
@@ -95,11 +95,11 @@ def _external(group: str, name: str) -> type:
         module = import_outside(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
-            raise ConfigError(f"{group}.name={name}: {error}") from error
+            raise ConfigError(f"{group}.name={name}: {error}{place(error)}") from error
         where = "the directory given with --config-dir and the installed packages"
         raise ConfigError(f"{group}.name={name}: no module {module_name!r} in {where}") from error
     except Exception as error:
-        raise ConfigError(f"{group}.name={name}: importing it raised {type(error).__name__}: {error}") from error
+        raise ConfigError(f"{group}.name={name}: importing it raised {located(error)}") from error
     component = getattr(module, attribute, None)
     if not isinstance(component, type):
         classes = [key for key, item in vars(module).items() if inspect.isclass(item)]
@@ -269,4 +269,4 @@ def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
         if problem.partition("=")[0] in config:
             raise ConfigError(f"{group}.{problem}") from error
         kind = "" if isinstance(error, (ValueError, LookupError)) else f"{type(error).__name__}: "
-        raise ConfigError(f"{group}={config['name']}: {kind}{problem}") from error
+        raise ConfigError(f"{group}={config['name']}: {kind}{problem}{place(error)}") from error

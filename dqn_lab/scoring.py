@@ -11,11 +11,12 @@ from typing import Any
 
 from torch import nn
 
+from dqn_lab._outside import located
 from dqn_lab.checkpoint import kept_name, policy_path, save_policy
 from dqn_lab.evaluate import evaluate, summarize
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.train import Experiment
-from dqn_lab.types import Row, TrainingError, one_line
+from dqn_lab.types import Row, TrainingError
 
 _log = logging.getLogger(__name__)
 
@@ -119,7 +120,7 @@ class Scoring:
                 self.count(len(episodes), num_episodes)
         except Exception as error:
             where = f"the evaluation at episode {self._progress.episode}, step {self._progress.step} failed"
-            raise TrainingError(f"{where}: {type(error).__name__}: {error}") from error
+            raise TrainingError(f"{where}: {located(error)}") from error
         if self.films and name != "selected":
             self._film("final" if name == "final" else kept_name(self._progress.step), episodes[0].seed)
         return {"step": self._progress.step, "episode": self._progress.episode, **summarize(episodes)}
@@ -136,7 +137,7 @@ class Scoring:
                 video.write_video(path, pictures, film.frames_per_second(env))
             self.show(path, step)
         except Exception as error:
-            _log.warning("filming the evaluation at step %d failed: %s", step, one_line(error))
+            _log.warning("filming the evaluation at step %d failed: %s", step, located(error))
 
     def _keep(self) -> None:
         """Saves the current policy before training and at every `keep_every`-th evaluation."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import functools
 import random
 import traceback
 from collections import deque
@@ -18,24 +17,21 @@ from torch import Tensor
 from dqn_lab import registry
 from dqn_lab._global_draws import GlobalDraws
 from dqn_lab._outside import UNSAVED, located
-from dqn_lab.agent import action_problem
+from dqn_lab._results import watched_bootstrap, watched_buffer, watched_value
+from dqn_lab.agent import Agent, action_problem
 from dqn_lab.build import build
 from dqn_lab.hooks import Reports
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import (
-    Bootstrap,
-    Bootstrapped,
     ConfigError,
     Exploration,
     Logger,
-    QValues,
     StateError,
     Stateful,
     TrainingError,
 )
 
 LONGEST = 10_000  # environment steps of a trial
-ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
 SAVED = ("exploration", "buffer")  # groups whose components save their state in a `state_dict`
 PLAIN = (bool, int, float, str, bytes, set, np.generic)
 GIVEN = {  # the random numbers that a component is given
@@ -125,8 +121,8 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         _check_methods(logger, Logger)
     _check_methods(agent.exploration, Exploration, Stateful)
     env = scratch.make_env()
-    if not registry.lookup("bootstrap", config["bootstrap"]["name"]).__module__.startswith("dqn_lab."):
-        agent.engine.bootstrap = functools.partial(_checked_call, agent.engine.bootstrap, config["bootstrap"]["name"])
+    buffer = agent.buffer
+    _watch_results(agent, config, outside)
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     with contextlib.closing(rollout), draws:
         try:
@@ -139,11 +135,24 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         _explore(agent.exploration, int(env.action_space.n), _near_end(config))  # type: ignore[attr-defined]
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
+        agent.buffer = buffer
         agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
         if isinstance(agent.buffer, Reports):
             _check_report(agent.buffer)
         with contextlib.closing(fresh.rollout):
             return _unsaved_attributes(rollout, fresh.rollout, outside)
+
+
+def _watch_results(agent: Agent, config: Mapping[str, Any], outside: Iterable[str]) -> None:
+    """Has the results of the components from outside checked."""
+    names = {group: config[group]["name"] for group in ("bootstrap", "buffer", "value")}
+    own = {group: name for group, name in names.items() if f"{group}={name}" in outside}
+    if "bootstrap" in own:
+        agent.engine.bootstrap = watched_bootstrap(agent.engine.bootstrap, own["bootstrap"])
+    if "buffer" in own:
+        agent.buffer = watched_buffer(agent.buffer, own["buffer"])
+    if "value" in own:
+        agent.engine.value = watched_value(agent.engine.value, own["value"])
 
 
 def _unsaved_attributes(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
@@ -191,23 +200,6 @@ def _near_end(config: Mapping[str, Any]) -> Progress:
     return Progress(steps, min(episodes, steps))
 
 
-def _checked_call(bootstrap: Bootstrap, name: str, q_values: QValues, action: Tensor) -> Bootstrapped:
-    """Calls a bootstrap, and checks what it returns.
-
-    Raises:
-        ConfigError: its probabilities are negative or do not sum to 1.
-    """
-    found = bootstrap(q_values, action)
-    sums = found.probabilities.sum(1)
-    if not ((sums - 1).abs() <= ROUNDING).all() or found.probabilities.min() < -ROUNDING:
-        wrong = sums[((sums - 1).abs() > ROUNDING) | sums.isnan()]
-        said = f"sum to {wrong[0]:.4g}" if len(wrong) else f"go down to {found.probabilities.min():.4g}"
-        raise ConfigError(
-            f"bootstrap={name}: its probabilities {said}; must be at least 0 and sum to 1 over the actions"
-        )
-    return found
-
-
 def _explore(exploration: Exploration, num_actions: int, last: Progress) -> None:
     """Lets an exploration choose actions, at a run's beginning and near its end, and report.
 
@@ -225,8 +217,9 @@ def _explore(exploration: Exploration, num_actions: int, last: Progress) -> None
 
 def _check_report(part: Any) -> None:
     """Raises an error unless a report has the columns that were declared."""
-    row = part.report(Progress())
-    if set(row) != set(part.columns):
+    found = part.report(Progress())
+    row = found if isinstance(found, Mapping) else {}
+    if set(row) != set(part.columns) or row is not found:
         declared = ", ".join(part.columns) or "none"
         raise TypeError(f"report returned {', '.join(row) or 'nothing'}; its columns are {declared}")
 

@@ -12,12 +12,14 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Discrete, MultiDiscrete
 
+from dqn_lab._outside import located, place
 from dqn_lab.types import Array, TrainingError
 
 _log = logging.getLogger(__name__)
 LARGEST = float(np.finfo(np.float32).max)  # rewards are stored as float32
 SHORT = 64  # numbers up to which Python sums an observation faster than numpy
 PATIENCE = 5.0  # seconds that closing an environment may take
+RETURNS = {"reset": "obs, info", "step": "obs, reward, terminated, truncated, info"}
 LONG = 10_000  # steps after which a warning says that an evaluation episode is still running
 
 
@@ -208,8 +210,12 @@ def make_checked(
 
 
 def _raised(where: str, error: BaseException) -> TrainingError:
-    what = f"called exit({error.code})" if isinstance(error, SystemExit) else f"{type(error).__name__}: {error}"
-    return TrainingError(f"the environment raised in {where}: {' '.join(what.split())}")
+    where_from = place(error)
+    what = f"called exit({error.code}){where_from}" if isinstance(error, SystemExit) else located(error)
+    returns = RETURNS.get(where.partition(" ")[0])
+    if returns and "unpack" in what and not where_from:  # not the environment's own code, but what called it
+        what = f"{what}; must return {returns}"
+    return TrainingError(f"the environment raised in {where}: {what}")
 
 
 def short_text(value: Any) -> str:

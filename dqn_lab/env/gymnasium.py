@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import AllowInfNan
 
 from dqn_lab._nearest import nearest
-from dqn_lab._outside import import_outside
+from dqn_lab._outside import import_outside, located, place
 from dqn_lab.env import _mistakes, compiled
 from dqn_lab.registry import register
 
@@ -167,19 +167,18 @@ class Gymnasium:
             need = f'needs an extra: pip install "dqn-lab[{extra}]"' if extra else " ".join(str(error).split())
             raise ValueError(f"id={self.id}: {need}") from error
         except ModuleNotFoundError as error:
-            raise ValueError(f"id={self.id}: {_mistakes.missing(self.id, error)}") from error
+            raise ValueError(f"id={self.id}: {_mistakes.missing(self.id, error)}{place(error)}") from error
         except (gymnasium.error.Error, ImportError, TypeError, ValueError) as error:
             unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if unknown and unknown[1] in self.kwargs:
                 hint = nearest(unknown[1], _mistakes.arguments(self.id))
                 raise ValueError(f"kwargs={self.kwargs}: {self.id} has no argument {unknown[1]}; {hint}") from error
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
-            raise ValueError(f"{culprit}: {' '.join(str(error).split())}") from error
+            raise ValueError(f"{culprit}: {' '.join(str(error).split())}{place(error)}") from error
         except SystemExit as error:
             raise ValueError(f"id={self.id}: making the environment called exit({error.code})") from error
         except Exception as error:
-            what = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ValueError(f"id={self.id}: making the environment raised {what}") from error
+            raise ValueError(f"id={self.id}: making the environment raised {located(error)}") from error
         env = _with_fast_actions(self._checked(_without_order_check(env)))
         if self.rescale:
             env = _rescaled(env)

@@ -149,8 +149,27 @@ class Raising(Scripted):
     ("constructor", "its constructor"), ("reset", "reset"), ("step", "step 1 of an episode"),
 ])  # fmt: skip
 def test_an_environment_that_raises_or_exits_is_named(where, said, error, text):
-    with pytest.raises(TrainingError, match=rf"^the environment raised in {said}: {text}"):
+    place = r" \(raised in test_checked.py, line \d+\)"
+    with pytest.raises(TrainingError, match=rf"^the environment raised in {said}: {text}{place}"):
         play(make_checked(lambda: Raising(where, error)))
+
+
+class Short(Scripted):
+    """Returns what older versions of Gym did."""
+
+    def reset(self, **_):
+        return super().reset()[0]
+
+    def step(self, action):
+        return super().step(action)[:4]
+
+
+def test_a_result_with_too_few_parts_is_answered_with_what_it_must_be():
+    env = make_checked(lambda: Short(Box(-1, 1, (3,))))
+    with pytest.raises(TrainingError, match=r"in reset: .*; must return obs, info$"):
+        env.reset()
+    with pytest.raises(TrainingError, match=r"in step 1 .*; must return obs, reward, terminated, truncated, info$"):
+        env.step(0)
 
 
 def test_an_interruption_is_not_the_environments():

@@ -314,6 +314,8 @@ import numpy as np
 import torch
 from dqn_lab.exploration.none import Greedy
 from dqn_lab.bootstrap.max import Max
+from dqn_lab.buffer.uniform import Uniform
+from dqn_lab.value.expected import Expected
 from dqn_lab.types import Bootstrapped
 
 class Dice(Greedy):
@@ -360,6 +362,28 @@ class Minus(Heavy):
     def __call__(self, q_values, action):
         ones = torch.ones_like(q_values.target_next)
         return Bootstrapped(ones * torch.tensor([-1.0, 2.0]), 0 * ones, 0 * ones[:, 0])
+
+class Maximum(Heavy):
+    def __call__(self, q_values, action):
+        return q_values.target_next.max(1)
+
+class Wide(Heavy):
+    def __call__(self, q_values, action):
+        ones = torch.ones_like(q_values.target_next)
+        return Bootstrapped(ones / 2, 0 * ones, 0 * ones)
+
+class Rows(Uniform):
+    def sample(self, draws):
+        return super().sample(draws).transition
+
+class Losses(Expected):
+    def loss(self, outputs, action, target, noise):
+        return super().loss(outputs, action, target, noise).loss
+
+class Silent(Greedy):
+    columns = ("epsilon",)
+
+    def report(self, progress): ...
 """
 
 
@@ -408,6 +432,37 @@ def test_probabilities_that_are_none_are_found_in_a_trial(drawing, name, said):
         ConfigError, match=f"^bootstrap=drawing_parts:{name}: its probabilities {said}; must be at leas"
     ):
         rehearse(drawing(bootstrap=name))
+
+
+@pytest.mark.parametrize(("group", "name", "said"), [
+    ("bootstrap", "Maximum", "must return a Bootstrapped .*, returned torch.return_types.max$"),
+    ("bootstrap", "Wide", r"must return a Bootstrapped .*; its bonus has shape \(64, 2\), must be \(64,\)$"),
+    ("buffer", "Rows", "sample must return a Batch, returned dqn_lab.types.Transition$"),
+    ("value", "Losses", "loss must return a Loss .*, returned torch.Tensor$"),
+    ("exploration", "Silent", ".*report returned nothing; its columns are epsilon"),
+])  # fmt: skip
+def test_a_result_that_is_not_what_a_method_must_return_is_named(drawing, group, name, said):
+    from dqn_lab.trial import rehearse
+    from dqn_lab.types import ConfigError
+
+    with pytest.raises(ConfigError, match=f"^{group}=drawing_parts:{name}: {said}"):
+        rehearse(drawing(**{group: name}))
+
+
+@pytest.mark.parametrize(("group", "body", "said"), [
+    ("network", "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, *_):\n        super().__init__()\n"
+                "    def forward(self, obs):\n        return helper(obs)\n",
+     "network=my_part:Mine: NameError: name 'helper' is not defined (raised in my_part.py, line 6)"),
+    ("network", "import torch\nimport maths\n", "No module named 'maths' (raised in my_part.py, line 2)"),
+    ("network", "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, *_):\n        super().__init__()\n"
+                "    def forward(self, obs):\n        return obs, obs\n",
+     "network=my_part:Mine: returns a tuple; must return a tensor of shape (1, 2, 1)"),
+])  # fmt: skip
+def test_an_error_before_the_trial_names_file_and_line(tmp_path, group, body, said):
+    write_component(tmp_path, group, body)
+    done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", *QUICK, cwd=tmp_path)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
 
 
 def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):

@@ -1,0 +1,107 @@
+"""Checks, in a trial, what components from outside the package return."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from dqn_lab.types import Batch, Bootstrap, Bootstrapped, ConfigError, Loss, QValues
+
+ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
+Check = Callable[..., None]  # is given a method's result and arguments; raises a ConfigError
+
+
+class Watched:
+    """A component whose methods' results are checked.
+
+    Args:
+        part: the component.
+        checks: by the method's name.
+    """
+
+    def __init__(self, part: Any, checks: Mapping[str, Check]) -> None:
+        self._part, self._checks = part, checks
+
+    def __getattr__(self, name: str) -> Any:
+        member, check = getattr(self._part, name), self._checks.get(name)
+        if check is None:
+            return member
+
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            result = member(*args, **kwargs)
+            check(result, *args)
+            return result
+
+        return checked
+
+
+def watched_buffer(buffer: Any, name: str) -> Any:
+    """Returns a buffer that raises a `ConfigError` if `sample` returns something else than a batch."""
+
+    def check(result: Any, *_: Any) -> None:
+        if not isinstance(result, Batch):
+            raise ConfigError(f"buffer={name}: sample must return a Batch, returned {_kind(result)}")
+
+    return Watched(buffer, {"sample": check})
+
+
+def watched_value(value: Any, name: str) -> Any:
+    """Returns a value that raises a `ConfigError` if `loss` does not return three numbers per transition."""
+
+    def check(result: Any, outputs: Tensor, action: Tensor, *_: Any) -> None:
+        wanted = f"value={name}: loss must return a Loss (loss [B], q_value [B], priority [B])"
+        if not isinstance(result, Loss):
+            raise ConfigError(f"{wanted}, returned {_kind(result)}")
+        _check_shapes(wanted, result, dict.fromkeys(Loss._fields, (len(action),)))
+
+    return Watched(value, {"loss": check})
+
+
+def watched_bootstrap(bootstrap: Bootstrap, name: str) -> Bootstrap:
+    """Returns a bootstrap that raises a `ConfigError` if its result has a wrong type or shape, or no probabilities."""
+
+    def checked(q_values: QValues, action: Tensor) -> Bootstrapped:
+        result = bootstrap(q_values, action)
+        wanted = f"bootstrap={name}: must return a Bootstrapped (probabilities [B, A], shift [B, A], bonus [B])"
+        if not isinstance(result, Bootstrapped):
+            raise ConfigError(f"{wanted}, returned {_kind(result)}")
+        whole = (*q_values.target_next.shape,)
+        _check_shapes(wanted, result, {"probabilities": whole, "shift": whole, "bonus": whole[:1]})
+        _check_probabilities(result.probabilities, name)
+        return result
+
+    return checked
+
+
+def _check_shapes(wanted: str, result: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuses what cannot be broadcast to the shapes; a plain number can."""
+    for field, part in result._asdict().items():
+        if not isinstance(part, (Tensor, int, float)):
+            raise ConfigError(f"{wanted}; its {field} is {_kind(part)}")
+        found = (*part.shape,) if isinstance(part, Tensor) else ()
+        try:
+            fits = np.broadcast_shapes(found, shapes[field]) == shapes[field]
+        except ValueError:
+            fits = False
+        if not fits:
+            raise ConfigError(f"{wanted}; its {field} has shape {found}, must be {shapes[field]}")
+
+
+def _check_probabilities(probabilities: Tensor, name: str) -> None:
+    sums = probabilities.sum(1)
+    if ((sums - 1).abs() <= ROUNDING).all() and probabilities.min() >= -ROUNDING:
+        return
+    wrong = sums[((sums - 1).abs() > ROUNDING) | sums.isnan()]
+    said = f"sum to {wrong[0]:.4g}" if len(wrong) else f"go down to {probabilities.min():.4g}"
+    raise ConfigError(f"bootstrap={name}: its probabilities {said}; must be at least 0 and sum to 1 over the actions")
+
+
+def _kind(value: object) -> str:
+    """Names a value's type."""
+    kind = type(value)
+    if value is None:
+        return "None"
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
