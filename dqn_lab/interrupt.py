@@ -93,7 +93,12 @@ def listening() -> Iterator[None]:
 
 
 def heeded() -> list[int]:
-    """Returns the numbers of the signals that ask to stop, except those that are ignored here."""
+    """Returns the numbers of the signals that ask to stop, except those that are ignored here.
+
+    Outside the main thread, where Python allows no handlers, there are none.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return []
     found = [number for name in SIGNALS if (number := vars(signal).get(name)) is not None]
     return [number for number in found if signal.getsignal(number) not in (None, signal.SIG_IGN)]
 

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import gymnasium
@@ -26,6 +27,7 @@ import dqn_lab
 from dqn_lab import api, interrupt
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
+from dqn_lab.cli._workplace import workplace
 from dqn_lab.cli.sweep.question import make_question, read_typed
 from dqn_lab.env.encode import encode
 from dqn_lab.env.gymnasium import Gymnasium
@@ -287,6 +289,18 @@ def test_variants_with_different_environments_are_not_compared_and_the_results_s
     assert f"note {why} runs 4 of 4 runs completed report " in " ".join(repr(page).split())
     assert list(page.answers) == ["CartPole-v1 (max_episode_steps=9)", "CartPole-v1"]
     assert "are different tasks: their returns are not compared" in page.index.read_text(encoding="utf-8")
+
+
+def test_threads_take_turns_and_a_sweep_runs_in_any(tmp_path):
+    """Two calls at once would share Hydra; a thread has no signal handlers."""
+    with ThreadPoolExecutor(1) as pool:
+        with workplace("dqn_lab.train()", None):
+            early = pool.submit(dqn_lab.train, "episodes=1").exception()
+        words = (*FEW, "logger=csv", "episodes=2", "hydra/launcher=basic")
+        late = pool.submit(dqn_lab.sweep, "two", *words, variants={"a": []}, seed=range(2), directory=tmp_path / "two")
+        assert len(late.result()) == 2
+    assert isinstance(early, dqn_lab.ConfigError)
+    assert str(early).startswith("dqn_lab.train: another thread's call is under way, and a process runs one at a time")
 
 
 @pytest.mark.parametrize(("labels", "question"), [

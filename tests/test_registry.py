@@ -190,7 +190,9 @@ def test_a_constructors_error_is_prefixed_with_the_group(toy):
 
 def test_an_error_that_names_no_key_is_prefixed_with_the_component(toy):
     config = registry.validate("network", {"name": "toy", "width": 1, "deep": True})
-    with pytest.raises(ConfigError, match=r"^network=toy: deep things are not built here$"):
+    with pytest.raises(
+        ConfigError, match=r"^network=toy: deep things are not built here \(raised in test_registry.py, line \d+\)$"
+    ):
         registry.create("network", config, "box")
 
 

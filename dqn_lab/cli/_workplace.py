@@ -38,14 +38,33 @@ KEYWORDS = {  # the command line's words, and their equivalents in Python
 }  # fmt: skip
 
 
+_turn = threading.RLock()  # held by the thread whose call is under way: what a call changes is the whole process's
+
+
 @contextlib.contextmanager
 def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterator[None]:
-    """Runs a call with its own Hydra, environment variables and module path, and restores the previous ones."""
+    """Runs a call with its own Hydra, environment variables and module path, and restores the previous ones.
+
+    Raises:
+        ConfigError: another thread's call is under way.
+    """
+    if not _turn.acquire(blocking=False):
+        why = "another thread's call is under way, and a process runs one at a time"
+        hint = "for several runs at once use dqn_lab.sweep, or processes"
+        raise ConfigError(f"{command.partition('(')[0]}: {why}; {hint}")
+    try:
+        with _isolated(command, config_dir):
+            yield
+    finally:
+        _turn.release()
+
+
+@contextlib.contextmanager
+def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterator[None]:
     environment = dict(os.environ)
     path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
     store: Any = ConfigStore.instance()
-    is_main = threading.current_thread() is threading.main_thread()
-    handlers = {number: signal.getsignal(number) for number in interrupt.heeded()} if is_main else {}
+    handlers = {number: signal.getsignal(number) for number in interrupt.heeded()}
     Singleton._instances = {type(store): store}  # Hydra's own configuration is in it
     try:
         os.environ.update({COMMAND: command, "HYDRA_FULL_ERROR": "1", WARNED: ""})
