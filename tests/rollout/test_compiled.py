@@ -160,9 +160,9 @@ SAID = {
     "inf": r"returned the observation \[-inf .*\] in step 12 of an episode; must be finite \(episode 1, step 42 of",
     "reward": r"returned the reward nan in step 12 of an episode; must be finite \(episode 1, step 42 of",
     "large": r"returned the reward 1e\+39 in step 12 of an episode; must be finite \(episode 1, step 42 of",
-    "raise": r"raised in step 12 of an episode: RuntimeError: the wheel came off \(episode 1, step 42 of the run\)",
+    "raise": r"raised in step 12 of an episode: RuntimeError: the wheel came off \(raised in faulty.*\) \(episode 1, ",
     "reset": r"returned the observation \[.*nan\] in reset; must be finite \(episode 2, step 61 of the run\)",
-    "raise in reset": r"raised in reset: RuntimeError: the wheel came off \(episode 2, step 61 of the run\)",
+    "raise in reset": r"raised in reset: RuntimeError: the wheel came off \(raised in faulty.*\) \(episode 2, step 61 ",
 }
 
 
