@@ -10,7 +10,7 @@
 accepts any frame with one row per run. Steps are environment steps.
 """
 
-from dqn_lab.analysis._errors import AnalysisError, NoBounds, SkippedRuns
+from dqn_lab.analysis._errors import AnalysisError, NoBounds, NoCurve, SkippedRuns
 from dqn_lab.analysis.curves import area_under_curve, distribution, learning_curves
 from dqn_lab.analysis.load import load_configs, load_runs
 from dqn_lab.analysis.runs import Sweep, read_sweep
@@ -22,6 +22,7 @@ from dqn_lab.analysis.survival import reached_curves, steps_to_threshold
 __all__ = [
     "AnalysisError",
     "NoBounds",
+    "NoCurve",
     "SkippedRuns",
     "Sweep",
     "answer",

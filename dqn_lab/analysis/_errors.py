@@ -19,6 +19,10 @@ class NoBounds(UserWarning):
     """The bounds of the scores are unknown, so none are assumed."""
 
 
+class NoCurve(UserWarning):
+    """A variant has no learning curve; the text says which, and why."""
+
+
 def unknown(key: str, word: object, choices: Iterable[object], what: str = "column") -> AnalysisError:
     """Returns the error for an unknown name, with the choices, the nearest match first."""
     from dqn_lab._nearest import nearest

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from dqn_lab.analysis._errors import AnalysisError
+from dqn_lab.analysis._errors import AnalysisError, NoCurve
 from dqn_lab.analysis.intervals import VARIANT, Bounds, Floats, margin, student, weights
 from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant, find_bounds, present
 
 ENOUGH = 0.9  # share of a variant's runs that must have a value; fewer are not a fair sample
 NUM_POINTS = 101
+FEW_POINTS = 10  # of a variant's curve
 NUM_DRAWS = 1_999
 IDENTITY = ("run", "variant", "task", "seed")  # columns that tell runs apart
 
@@ -38,7 +40,9 @@ def learning_curves(
         evaluations: a frame of `load_runs(…, table="evaluations")`, or any with a `step` and the run of each row: in a
             column `run`, or in `variant` and `seed`.
         value: the column to average.
-        grid: environment steps; None: the steps that nine in ten runs share, else 101 from the first to the last.
+        grid: environment steps; None: the steps that nine in ten runs share, else 101 from the first to the last, which
+            need not be whole (runs that are evaluated by episodes share none), and 101 more within a variant's own
+            range if that holds fewer than 10 of them.
         by: the column, or columns, that tell the variants apart.
         bounds: the smallest and the largest possible value; None: those of the task, if known.
         level: the band's pointwise confidence level.
@@ -49,9 +53,12 @@ def learning_curves(
 
     Raises:
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
+
+    Warns:
+        NoCurve: a variant has no step at which enough of its runs have a value.
     """
     keys = as_list(by)
-    check_columns(evaluations, value, keys, "value")
+    check_evaluations(evaluations, value, keys)
     steps = np.asarray(common_steps(evaluations, keys) if grid is None else grid, float)
     tables = []
     for variant, part in each_variant(evaluations, keys):
@@ -59,8 +66,24 @@ def learning_curves(
         curve = _band(at, find_bounds(part, value, bounds), level)
         enough = curve["seeds"] >= ENOUGH * len(at)
         tables.append(pd.DataFrame({**variant, "step": steps, **curve})[enough])
+        if not enough.any():
+            what = ", ".join(f"{key}={name}" for key, name in variant.items())
+            said = f"{what}: no curve; at no step have nine in ten of its {len(at)} runs a value"
+            warnings.warn(said, NoCurve, stacklevel=2)
     whole: pd.DataFrame = pd.concat(tables, ignore_index=True)
     return whole
+
+
+def check_evaluations(frame: pd.DataFrame, value: str, by: Sequence[str] = ()) -> None:
+    """Checks that a frame has steps, and the columns that are asked for.
+
+    Raises:
+        AnalysisError: a column is missing, the value column is not numeric, or the frame is empty.
+    """
+    if "step" not in frame:
+        needed = 'needs one row per evaluation, as load_runs(…, table="evaluations") returns them'
+        raise AnalysisError(f"step: no such column; this function {needed}")
+    check_columns(frame, value, by, "value")
 
 
 class Curve(NamedTuple):
@@ -100,8 +123,6 @@ def _unique_steps(part: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, 
     Raises:
         AnalysisError: the columns do not say which rows are of one run.
     """
-    if "step" not in part:
-        raise AnalysisError("step: no such column; each row must say after how many environment steps it was")
     own = "run" if "run" in part else "seed"
     if own not in part:
         raise AnalysisError("run: no such column; each row must name its run, or its variant and seed")
@@ -114,14 +135,24 @@ def _unique_steps(part: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, 
     return part[~again].reset_index(drop=True), names
 
 
-def common_steps(evaluations: pd.DataFrame, by: Sequence[str] = ()) -> Floats:
-    """Returns the steps that nine in ten of the runs share; if there is at most one, 101 from the first to the last."""
+def common_steps(evaluations: pd.DataFrame, by: Sequence[str]) -> Floats:
+    """Returns the steps that nine in ten of the runs share; if there is at most one, 101 from the first to the last.
+
+    A variant whose runs end so early that few of these are left has 101 of its own, at which the others count too.
+    """
     part, names = _unique_steps(evaluations, by)
     counts = part["step"].value_counts().sort_index()
     shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True, dropna=False).ngroups]
     if len(shared) > 1:
         return np.asarray(shared, float)
-    return np.linspace(float(counts.index[0]), float(counts.index[-1]), NUM_POINTS)
+    steps = np.linspace(float(counts.index[0]), float(counts.index[-1]), NUM_POINTS)
+    for _, rows in part.groupby(list(by), observed=True, sort=False, dropna=False):
+        ends = rows.groupby(names, observed=True, dropna=False)["step"].agg(["min", "max"])
+        first = float(ends["min"].quantile(ENOUGH, interpolation="higher"))
+        last = float(ends["max"].quantile(1 - ENOUGH, interpolation="lower"))
+        if first <= last and ((steps >= first) & (steps <= last)).sum() < FEW_POINTS:
+            steps = np.concatenate([steps, np.linspace(first, last, NUM_POINTS)])
+    return np.unique(steps)
 
 
 def curve_matrix(part: pd.DataFrame, value: str, steps: Floats, by: Sequence[str] = ()) -> Floats:
@@ -176,7 +207,7 @@ def area_under_curve(
     Raises:
         AnalysisError: no such column, or runs that share no steps.
     """
-    check_columns(evaluations, value, [], "value")
+    check_evaluations(evaluations, value)
     about, runs = each_run(evaluations, value)
     ends = [(run.steps[0], run.steps[-1]) for run in runs]
     about = about.assign(_first=[first for first, _ in ends], _last=[last for _, last in ends])

@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dqn_lab.analysis._errors import AnalysisError
-from dqn_lab.analysis.curves import ENOUGH, Curve, each_run
+from dqn_lab.analysis.curves import ENOUGH, Curve, check_evaluations, each_run
 from dqn_lab.analysis.intervals import VARIANT, Floats, weights
-from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant
+from dqn_lab.analysis.scores import Keys, as_list, check_scores, each_variant
 from dqn_lab.analysis.tasks import known
 
 NUM_DRAWS = 599
@@ -38,7 +38,7 @@ def steps_to_threshold(
     Raises:
         AnalysisError: no such column, or no threshold is known.
     """
-    check_columns(evaluations, value, [], "value")
+    check_evaluations(evaluations, value)
     task = known(evaluations, value)
     goal = threshold if threshold is not None or task is None else task.threshold
     if goal is None:

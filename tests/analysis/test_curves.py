@@ -7,6 +7,7 @@ from scipy import stats
 
 from dqn_lab.analysis import (
     AnalysisError,
+    NoCurve,
     area_under_curve,
     distribution,
     learning_curves,
@@ -37,6 +38,21 @@ def test_between_evaluations_a_value_lies_on_the_straight_line(evaluations):
 def test_where_evaluations_do_not_coincide_there_are_101_steps(evaluations):
     table = evaluations({("a", 0): {0: 0, 100: 100}, ("a", 1): {1: 10, 100: 30}})
     assert learning_curves(table)["step"].tolist() == list(range(1, 101))
+
+
+def test_a_variant_whose_runs_are_short_has_a_curve_too(evaluations):
+    """Between the common steps 0, 100, … it would have one point."""
+    runs = {("long", seed): {0: 0, 10_000 + seed: 100} for seed in range(2)}
+    runs |= {("short", seed): {5: 0, 95 + seed: 90} for seed in range(2)}
+    curves = learning_curves(evaluations(runs))
+    assert curves["variant"].value_counts().to_dict() == {"long": 101 + 101 - 1, "short": 101}
+    assert curves.query("variant == 'short'")["step"].agg(["min", "max"]).tolist() == [5, 95]
+
+
+def test_a_variant_whose_runs_share_no_steps_is_named(evaluations):
+    runs = {("a", 0): {0: 0, 10: 1}, ("b", 0): {0: 0, 3: 1}, ("b", 1): {7: 0, 9: 1}}
+    with pytest.warns(NoCurve, match="variant=b: no curve; at no step have nine in ten of its 2 runs a value"):
+        assert set(learning_curves(evaluations(runs))["variant"]) == {"a"}
 
 
 def test_a_run_that_stopped_early_does_not_cut_the_others_short(evaluations):
@@ -102,7 +118,7 @@ def test_what_is_missing_is_named(evaluations):
         learning_curves(table, "return")
     with pytest.raises(AnalysisError, match="run: no such column; each row must name its run, or its variant and seed"):
         learning_curves(table.drop(columns=["run", "seed"]))
-    with pytest.raises(AnalysisError, match="step: no such column"):
+    with pytest.raises(AnalysisError, match="step: no such column; this function needs one row per eval"):
         area_under_curve(table.drop(columns="step"))
     twice = pandas.concat([table, table.assign(run="copy")])
     with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once"):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from dqn_lab.analysis import distribution, learning_curves, reached_curves, steps_to_threshold
+from dqn_lab.analysis import NoCurve, distribution, learning_curves, reached_curves, steps_to_threshold
 from dqn_lab.analysis._processes import do_all
 from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
@@ -58,7 +59,9 @@ def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
     if not len(evaluations) or evaluations.groupby("run")["step"].nunique().max() < 2:
         return
     evaluations = evaluations.assign(variant=evaluations["variant"].cat.remove_unused_categories())
-    data = learning_curves(evaluations)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoCurve)  # the tables say how many of its runs have a score
+        data = learning_curves(evaluations)
     last = data.groupby("variant", observed=True, sort=False).last()
     ends = "; ".join(f"{quoted(name)} {number(row['mean'])}" for name, row in last.iterrows() if name in found.shown)
     few, most = int(data["seeds"].min()), int(data["seeds"].max())
