@@ -67,11 +67,14 @@ def learning_curves(
         enough = curve["seeds"] >= ENOUGH * len(at)
         tables.append(pd.DataFrame({**variant, "step": steps, **curve})[enough])
         if not enough.any():
-            what = ", ".join(f"{key}={name}" for key, name in variant.items())
-            said = f"{what}: no curve; at no step have nine in ten of its {len(at)} runs a value"
-            warnings.warn(said, NoCurve, stacklevel=2)
+            warnings.warn(_why_no_curve(variant, len(at)), NoCurve, stacklevel=2)
     whole: pd.DataFrame = pd.concat(tables, ignore_index=True)
     return whole
+
+
+def _why_no_curve(variant: dict[str, Any], num_runs: int) -> str:
+    what = ", ".join(f"{key}={name}" for key, name in variant.items())
+    return f"{what}: no curve; at no step have nine in ten of its {num_runs} runs a value"
 
 
 def check_evaluations(frame: pd.DataFrame, value: str, by: Sequence[str] = ()) -> None:

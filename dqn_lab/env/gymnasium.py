@@ -176,7 +176,7 @@ class Gymnasium:
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}{place(error)}") from error
         except SystemExit as error:
-            raise ValueError(f"id={self.id}: making the environment called exit({error.code})") from error
+            raise ValueError(f"id={self.id}: making the environment called exit({error.code}){place(error)}") from error
         except Exception as error:
             raise ValueError(f"id={self.id}: making the environment raised {located(error)}") from error
         env = _with_fast_actions(self._checked(_without_order_check(env)))
