@@ -261,7 +261,7 @@ def test_a_wrapper_that_remembers_other_episodes_is_refused(rollout):
 def test_an_environment_that_fails_when_it_is_played_again_is_refused(rollout):
     rolling = after_episodes(rollout(env_id="Fragile-v0"), 2)
     expected = (
-        r"^Fragile: cannot be saved, because playing its episode again failed: .*OSError: the port is taken; give it"
+        r"^Fragile: cannot be saved, because .* again failed: .*OSError: the port is taken \(raised in .*; give it"
     )
     with pytest.raises(StateError, match=expected):
         rolling.state_dict()
