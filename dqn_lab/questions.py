@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import columns, number_of, padded, shown, wrapped
-from dqn_lab.cli._workplace import in_pythons_words, workplace
+from dqn_lab.cli._workplace import as_variants, in_pythons_words, workplace
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.errors import ConfigError, TrainingError
 from dqn_lab.records import RUN
@@ -59,12 +59,16 @@ def sweep(
     """
     from dqn_lab.cli.sweep.question import make_question, read_question
     from dqn_lab.cli.sweep.run import run_sweep
+    from dqn_lab.cli.sweep.typed import read_typed
 
+    if isinstance(grid := keys.get("grid"), Mapping):
+        raise ConfigError(f"grid: each combination is a variant: {as_variants(grid)}")
     words = _overrides.spell(overrides, keys)
     args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
     called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
     called += [] if variants is None else [f"variants={variants!r}"]
     with in_pythons_words(), workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
+        read_typed(words)  # or a word that is wrong is blamed on the name
         if variants is None:
             question = read_question(find_question(str(name)), quick)
         else:

@@ -28,7 +28,8 @@ from dqn_lab import api, interrupt
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
 from dqn_lab.cli._workplace import workplace
-from dqn_lab.cli.sweep.question import make_question, read_typed
+from dqn_lab.cli.sweep.question import make_question
+from dqn_lab.cli.sweep.typed import read_typed
 from dqn_lab.env.encode import encode
 from dqn_lab.env.gymnasium import Gymnasium
 
@@ -194,9 +195,10 @@ def test_a_mistake_is_answered_in_pythons_words(tmp_path):
         "config_dir=nowhere: no such directory": lambda: dqn_lab.train(config_dir="nowhere"),
         "(config_dir=DIR)": lambda: dqn_lab.train("network=my_parts:Mine"),
         "given with config_dir": lambda: dqn_lab.train("env.id=their_envs:Mine-v0"),
-        "dqn_lab.sweep, with a question": lambda: dqn_lab.train("target.interval=1,2"),
+        "several are dqn_lab.sweep(name, ": lambda: dqn_lab.train(n_envs=4),
         "quick=True: the file has no": lambda: dqn_lab.sweep("works.yaml", quick=True),
-        "a grid is a question too": lambda: dqn_lab.sweep("works.yaml", "target.interval=1,2"),
+        "dqn_lab.report(DIR, metric='auc') shows another": lambda: dqn_lab.sweep("works.yaml", metric="auc"),
+        'must be a list of overrides: ["bootstrap=max"]': lambda: ask({"a": {"bootstrap": "max"}}),
         "policy=frist: ": lambda: dqn_lab.evaluate(run, policy="frist"),
     }
     for said, mistake in mistakes.items():
@@ -204,6 +206,22 @@ def test_a_mistake_is_answered_in_pythons_words(tmp_path):
             mistake()
         assert said in str(caught.value)
         assert "--" not in str(caught.value)
+
+
+def test_several_values_are_answered_with_the_variants_that_try_them():
+    """What is shown is Python that makes the grid."""
+    grid = {"optimizer.lr": [1e-3, 1e-4], "network": ["mlp24"]}
+    mistakes = [
+        (lambda: dqn_lab.sweep("mine", grid=grid), 2),
+        (lambda: dqn_lab.sweep("mine", "optimizer.lr=1e-3,1e-4", variants={"a": []}), 2),
+        (lambda: dqn_lab.train("network=mlp24,mlp64,table"), 3),
+    ]
+    for mistake, number in mistakes:
+        with pytest.raises(dqn_lab.ConfigError) as caught:
+            mistake()
+        variants = eval(re.search("variants=({.*})", str(caught.value))[1])
+        assert len(variants) == number
+        assert all(label == ", ".join(own) for label, own in variants.items())
 
 
 def test_a_run_with_code_from_outside_names_the_keyword_that_trusts_it():

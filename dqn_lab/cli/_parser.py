@@ -38,7 +38,7 @@ class Parser(argparse.ArgumentParser):
     def _hint(self, message: str) -> str:
         if not message.startswith("unrecognized arguments: "):
             return ""
-        from dqn_lab.cli._translations import written  # reads yaml files, which few commands need
+        from dqn_lab.cli._translations import OF_A_QUESTION, is_an_override, of_a_question, written
 
         flags = [flag for action in self._actions for flag in action.option_strings]
         words = message.split()[2:]
@@ -48,7 +48,12 @@ class Parser(argparse.ArgumentParser):
             return "; `python -m dqn_lab resume RUN` continues a run"
         if self.prog.endswith((" train", " sweep")) and name.replace("-", "_").isidentifier() and words[0] not in flags:
             unknown = [word for word in words if word.startswith("--")]
-            keys = [written(name.lstrip("-").replace("-", "_"), value) for name, value in self._pairs(unknown)]
+            pairs = [(name.lstrip("-").replace("-", "_"), value) for name, value in self._pairs(unknown)]
+            if self.prog.endswith(" sweep") and (of_it := [pair for pair in pairs if pair[0] in OF_A_QUESTION]):
+                return f"; {'; '.join(of_a_question(*pair) for pair in of_it)}"
+            if explained := [written(*pair) for pair in pairs if not is_an_override(pair[0])]:
+                return f"; {'; '.join(explained)}"
+            keys = [written(*pair) for pair in pairs]
             meant = did_you_mean(flag, flags, likeness=0.8) or f"a key is set without dashes: {' '.join(keys)}"
         else:
             meant = did_you_mean(words[0], flags)

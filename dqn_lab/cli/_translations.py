@@ -29,11 +29,18 @@ HINTS = {  # names of things that are set differently here: what to write
     "exploration_fraction": _LINEAR, "target_update_interval": _COPY, "target_network_frequency": _COPY,
     "target_update_freq": _COPY, "num_envs": _ONE, "n_envs": _ONE, "double_q": "write bootstrap=double",
     "double_dqn": "write bootstrap=double",
+    "seeds": "a run has one seed, as in seed=3; several runs are `train -m seed=0,1,2`",
     "control": "the first variant is the control, unless a question's file names another",
     "epsilon": "ε goes from exploration.start to exploration.end; a constant one is exploration=constant "
                "exploration.epsilon={value}", "prioritized_replay": "write buffer=prioritized",
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
+}  # fmt: skip
+OF_A_QUESTION = {  # what is typed after a sweep's name though it is none of the run's keys: what to write
+    "seeds": "write seed='{value}'", "n_jobs": "write hydra.launcher.n_jobs={value}",
+    "metric": "a question's file names its metric; `report DIR --metric {value}` shows another",
+    "control": "a question's file names its control; `report DIR --control {value}` takes another",
+    **dict.fromkeys(("variants", "grid", "base"), "belongs in a question's file: `sweep FILE.yaml`"),
 }  # fmt: skip
 OPTIONS = {  # other names of options, in lower case
     "experiment": {"ddqn": "double_dqn", "double": "double_dqn", "per": "prioritized", "qrdqn": "qr_dqn"},
@@ -46,6 +53,18 @@ OPTIONS = {  # other names of options, in lower case
     "buffer": {"replay": "uniform", "per": "prioritized"},
     "exploration": {"epsilon_greedy": "linear", "softmax": "boltzmann", "greedy": "none"},
 }  # fmt: skip
+
+
+def of_a_question(name: str, value: str) -> str:
+    """Says how to write a word of `OF_A_QUESTION`, typed after a sweep's name."""
+    if name == "seeds" and value.isdigit():
+        return f"write seed='range({value})' for {value} seeds, or seed={value} for this one seed"
+    return OF_A_QUESTION[name].format(value=value.strip("'\""))
+
+
+def is_an_override(name: str) -> bool:
+    """Returns whether `written` gives an override for a name, not an explanation."""
+    return HINTS.get(name, "write ").startswith("write ")
 
 
 def written(name: str, value: str) -> str:

@@ -9,7 +9,7 @@ import re
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from hydra.core.singleton import Singleton
 from omegaconf.basecontainer import BaseContainer
 
 from dqn_lab import interrupt
+from dqn_lab._nearest import NUMBER
 from dqn_lab._outside import forget_changed, located
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
@@ -31,11 +32,13 @@ if TYPE_CHECKING:
 KEYWORDS = {  # the command line's words, and their equivalents in Python
     "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…",
     "--policy": "policy", "--quick": "quick=True", "--trust": "trust=True",
+    "several runs are `train -m seed=0,1,2`": "several are dqn_lab.sweep(name, variants={'one': []}, seed=range(3))",
     "several need `train -m seed=0,1,2`": "dqn_lab.sweep takes several",
-    "several values need `train -m`": "several values need dqn_lab.sweep, with a question that lists them",
-    "for a grid use `train -m`": "a grid is a question too",
     "run the same command again": "make the same call again",
 }  # fmt: skip
+SEVERAL = re.compile(
+    r"(?P<key>[\w.]+)=(?P<values>[^:]*): several values (need `train -m`|belong in the question's file; .* `train -m`)"
+)
 
 
 _turn = threading.RLock()  # held by the thread whose call is under way: what a call changes is the whole process's
@@ -111,9 +114,30 @@ def in_pythons_words() -> Iterator[None]:
         raise interrupt.Interrupted(number, text=_in_pythons_words(str(error)) or "interrupted") from None
 
 
+def as_variants(grid: Mapping[str, Iterable[Any]]) -> str:
+    """Writes a grid as the `variants` that `dqn_lab.sweep` takes."""
+    loops = "".join(f" for {name} in {_tuple(values)}" for name, values in zip("abcdefgh", grid.values(), strict=False))
+    words = [f"{key}={{{name}}}" for key, name in zip(grid, "abcdefgh", strict=False)]
+    return f"variants={{f{', '.join(words)!r}: [{', '.join(f'f{word!r}' for word in words)}]{loops}}}"
+
+
+def _tuple(values: Iterable[Any]) -> str:
+    shown = [str(value) if re.fullmatch(NUMBER, str(value)) else repr(value) for value in values]
+    return f"({', '.join(shown)}{',' if len(shown) == 1 else ''})"
+
+
+def _several(found: re.Match[str]) -> str:
+    """Says in Python's words how to try several values of a key."""
+    key, values = found["key"], found["values"]
+    shown = as_variants({key: values.split(",")}) if re.fullmatch(r"[-+\w.]+(,[-+\w.]+)+", values) else "variants={…}"
+    return f"{key}={values}: several values are variants: dqn_lab.sweep(name, {shown})"
+
+
 def _in_pythons_words(text: str) -> str:
+    text = SEVERAL.sub(_several, text)
     for flag, keyword in KEYWORDS.items():
         text = text.replace(flag, keyword)
+    text = re.sub(r"`report DIR --(\w+) ([^`]*)`", r"dqn_lab.report(DIR, \1='\2')", text)
     return re.sub(r"`python -m dqn_lab resume [^`]*`", "dqn_lab.resume", text)
 
 

@@ -16,6 +16,7 @@ from dqn_lab._validation import check
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._overrides import merge, parse_seeds
 from dqn_lab.cli._yaml import read_yaml
+from dqn_lab.cli.sweep.forms import check_forms
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key, value_text
 
@@ -111,16 +112,17 @@ def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -
     """
     from dqn_lab.analysis.report.question import ask_about  # imports pandas
 
-    if not isinstance(variants, Mapping) or not variants:
+    if not variants or not isinstance(variants, (Mapping, list, tuple)):
         raise ConfigError('variants: must be a dictionary, as in {"often": ["target.interval=1"], "seldom": []}')
     if quick:
         raise ConfigError("quick=True: only a question in a file has a short form; set steps=… and seed=range(3)")
+    check_forms({"variants": variants})
     labelled = {str(label): variants[label] for label in variants}
     return _question(name, {"question": ask_about(list(labelled)), "variants": labelled}, False)
 
 
 def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
-    _check_forms(found)
+    check_forms(found)
     values = check("", _File, found)
     if quick and "quick" not in found:
         raise ConfigError("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
@@ -156,29 +158,6 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
         has_seeds="seeds" in found or (quick and short["seeds"] is not None),
         search=search,
     )
-
-
-def _check_forms(found: Mapping[str, Any]) -> None:
-    """Explains values that probably mean something else.
-
-    Raises:
-        ConfigError: one line per problem.
-    """
-    problems = []
-    short = found.get("quick") if isinstance(found.get("quick"), Mapping) else {}
-    for where, seeds in (("seeds", found.get("seeds")), ("quick.seeds", (short or {}).get("seeds"))):
-        if isinstance(seeds, int) or (isinstance(seeds, str) and seeds.strip().isdigit()):
-            problems.append(f"{where}={seeds}: write range({seeds}) for {seeds} seeds, or [{seeds}] for this one")
-    variants = found.get("variants") if isinstance(found.get("variants"), Mapping) else {}
-    parts = {"base": found.get("base"), "quick.base": (short or {}).get("base")}
-    parts |= {f"variants.{label}": own for label, own in (variants or {}).items()}
-    for where, items in parts.items():
-        for item in items if isinstance(items, list) else ():
-            if isinstance(item, Mapping):
-                written = ", ".join(f"{key}={value_text(value)}" for key, value in item.items())
-                problems.append(f"{where}: an override is written with an equals sign: {written}")
-    if problems:
-        raise ConfigError(*problems)
 
 
 def _check_metric(metric: str, is_search: bool) -> None:
@@ -229,54 +208,3 @@ def _combinations(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
         label = ", ".join(f"{name}={word}" for name, word in zip(names, words, strict=True))
         variants[label] = [f"{key}={word}" for key, word in zip(grid, words, strict=True)]
     return variants
-
-
-@dataclass(frozen=True, kw_only=True)
-class Typed:
-    """The overrides typed after a question's name.
-
-    Args:
-        launch: Hydra's own, which decide how jobs are launched.
-        base: those for every run.
-        seeds: seeds that replace the question's, or None.
-    """
-
-    launch: list[str]
-    base: list[str]
-    seeds: list[int] | None
-
-
-def read_typed(overrides: list[str]) -> Typed:
-    """Sorts the overrides typed after a question's name.
-
-    Raises:
-        ConfigError: one line for each override that cannot be read.
-    """
-    launch, base, seeds, problems = [], [], None, []
-    for text in overrides:
-        key = override_key(text)
-        try:
-            if key == "seed":
-                seeds = parse_seeds(text.partition("=")[2])
-            elif key == "seeds":
-                problems.append(f"{text}: write seed={text.partition('=')[2]}")
-            elif key.startswith(("hydra.", "hydra/")):
-                _overrides.is_sweep(text)
-                launch.append(text)
-            else:
-                base.append(_single(text))
-        except ConfigError as error:
-            problems += [problem.replace("seeds=", "seed=", 1) for problem in error.problems]
-    if problems:
-        raise ConfigError(*problems)
-    if not any(override_key(text) == "hydra/launcher" for text in launch):
-        launch.insert(0, "hydra/launcher=joblib")
-    return Typed(launch=launch, base=base, seeds=seeds)
-
-
-def _single(text: str) -> str:
-    """Checks that an override has one value."""
-    text = _overrides.adding(text)
-    if _overrides.is_sweep(text):
-        raise ConfigError(f"{text}: several values belong in the question's file; for a grid use `train -m`")
-    return text

@@ -24,8 +24,9 @@ from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
 from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
-from dqn_lab.cli.sweep.question import Question, read_question, read_typed
+from dqn_lab.cli.sweep.question import Question, read_question
 from dqn_lab.cli.sweep.search import check_search, run_search
+from dqn_lab.cli.sweep.typed import read_typed
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import SLUG, legible, safe_name, set_aside, write_sweep
 

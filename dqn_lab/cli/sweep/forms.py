@@ -1,0 +1,75 @@
+"""Explains values of a question that are probably meant otherwise, in a form that yaml and Python both read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dqn_lab.errors import ConfigError
+from dqn_lab.records import value_text
+
+
+def check_forms(found: Mapping[str, Any]) -> None:
+    """Checks the forms of a question's seeds, variants and overrides.
+
+    Raises:
+        ConfigError: one line per problem.
+    """
+    short = found.get("quick") if isinstance(found.get("quick"), Mapping) else {}
+    problems = []
+    for where, seeds in (("seeds", found.get("seeds")), ("quick.seeds", (short or {}).get("seeds"))):
+        if isinstance(seeds, int) or (isinstance(seeds, str) and seeds.strip().isdigit()):
+            problems.append(f"{where}={seeds}: write range({seeds}) for {seeds} seeds, or [{seeds}] for this one")
+    variants = found.get("variants")
+    if isinstance(variants, (list, tuple)) and variants:
+        problems.append(f"variants: each needs a label; write {json.dumps(_labelled(variants), ensure_ascii=False)}")
+    parts = {key: part["base"] for key, part in (("base", found), ("quick.base", short or {})) if "base" in part}
+    parts |= {f"variants.{label}": own for label, own in (variants if isinstance(variants, Mapping) else {}).items()}
+    for where, own in parts.items():
+        problems += _overrides(where, own)
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _overrides(where: str, own: Any) -> Iterator[str]:
+    """Explains what should be a list of overrides, and which of its items are none."""
+    if own is None or isinstance(own, (Mapping, str)):
+        shown = "" if own is None else value_text(own)
+        yield f"{where}={shown}: must be a list of overrides: {json.dumps(_as_list(own), ensure_ascii=False)}"
+    for item in own if isinstance(own, (list, tuple)) else ():
+        if isinstance(item, Mapping):
+            yield f"{where}: an override is written with an equals sign: {', '.join(_as_list(item))}"
+
+
+def _labelled(variants: Sequence[Any]) -> dict[str, list[str]]:
+    """Names variants that are listed without labels by their values, or by their overrides if that is ambiguous."""
+    pairs = []
+    for each in variants:
+        own = _as_list(each)
+        if (
+            isinstance(each, Mapping)
+            and len(each) == 1
+            and isinstance(inner := next(iter(each.values())), (list, tuple))
+        ):
+            pairs.append((str(next(iter(each))), _as_list(inner)))
+        else:
+            pairs.append((", ".join(text.partition("=")[2] for text in own) or "default", own))
+    if len(dict(pairs)) < len(pairs):
+        pairs = [(", ".join(own), own) for _, own in pairs]
+    return dict(pairs)
+
+
+def _as_list(own: Any) -> list[str]:
+    """Writes overrides given in any form as a list."""
+    if isinstance(own, Mapping):
+        return [text for key, value in own.items() for text in _assigned(str(key), value)]
+    if isinstance(own, (list, tuple)):
+        return [text for item in own for text in _as_list(item)]
+    return [] if own is None else [str(own)]
+
+
+def _assigned(key: str, value: Any) -> list[str]:
+    if isinstance(value, Mapping):
+        return [text for name, inner in value.items() for text in _assigned(f"{key}.{name}", inner)]
+    return [f"{key}={value_text(value)}"]
