@@ -14,7 +14,8 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """Lists the choices, after the one nearest to a mistyped word if one is near."""
     known = list(choices)
     more = f", … ({len(known)} in all)" if len(known) > SHOWN else ""
-    return f"{did_you_mean(word, known)}choices: {', '.join(known[:SHOWN]) or 'none'}{more}"
+    offered = f"choices: {', '.join(known[:SHOWN])}{more}" if known else "there are none"
+    return f"{did_you_mean(word, known)}{offered}"
 
 
 def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:

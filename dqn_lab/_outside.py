@@ -65,6 +65,29 @@ def import_outside(name: str) -> ModuleType:
     return module
 
 
+def with_colon(name: str) -> str:
+    """Writes a path of dots, as other libraries name a class, as `module:Class`."""
+    parts = name.split(".")
+    is_path = len(parts) > 1 and all(part.isidentifier() for part in parts)
+    return f"{'.'.join(parts[:-1])}:{parts[-1]}" if is_path else name
+
+
+def no_module(name: str) -> str:
+    """Says that there is no such module, and how a file is named."""
+    parts = [part for part in name.removesuffix(".py").split("/") if part.strip(".")]
+    if parts and parts != [name]:
+        tails = [".".join(parts[start:]) for start in range(len(parts))]
+        return f"a module is named without .py and slashes: {next(filter(_is_module, tails), tails[-1])}"
+    return f"no module {name!r} in the directory given with --config-dir and the installed packages"
+
+
+def _is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
 def outside_names(config: Mapping[str, Any]) -> set[str]:
     """Returns the names in a configuration that import code from outside the package: `module:Name`."""
     # loggers are one level deeper, and change no result

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, create_model
 
 from dqn_lab._nearest import nearest
-from dqn_lab._outside import import_outside, located, place
+from dqn_lab._outside import import_outside, located, no_module, place, with_colon
 from dqn_lab._paths import GROUPS as GROUPS
 from dqn_lab._plugins import plugins
 from dqn_lab._validation import check
@@ -83,7 +83,9 @@ def lookup(group: str, name: str) -> type:
 
 def unknown(group: str, name: str, known: Iterable[str]) -> ConfigError:
     """Returns the error for a name that a group does not have."""
-    return ConfigError(f"{group}.name={name}: no such component; {nearest(name, known)}")
+    meant = with_colon(name)
+    hint = f"did you mean {meant}? " if meant != name else ""
+    return ConfigError(f"{group}.name={name}: no such component; {hint}{nearest(name, known)}")
 
 
 def _external(group: str, name: str) -> type:
@@ -94,10 +96,9 @@ def _external(group: str, name: str) -> type:
     try:
         module = import_outside(module_name)
     except ModuleNotFoundError as error:
-        if error.name != module_name:
+        if not f"{module_name}.".startswith(f"{error.name}."):
             raise ConfigError(f"{group}.name={name}: {error}{place(error)}") from error
-        where = "the directory given with --config-dir and the installed packages"
-        raise ConfigError(f"{group}.name={name}: no module {module_name!r} in {where}") from error
+        raise ConfigError(f"{group}.name={name}: {no_module(module_name)}") from error
     except Exception as error:
         raise ConfigError(f"{group}.name={name}: importing it raised {located(error)}") from error
     component = getattr(module, attribute, None)
@@ -187,9 +188,33 @@ def validate(
     prefix = prefix or group
     values = dict(config)
     name = values.pop("name", None)
+    if name is None and isinstance(target := values.get("_target_"), str):
+        raise ConfigError(
+            f"{prefix}._target_={target}: a component's yaml names it by its name; write name: {with_colon(target)}"
+        )
     if not isinstance(name, str):
         raise ConfigError(f"{prefix}.name={name}: must be a component's name; choices: {', '.join(names(group))}")
-    return {"name": name, **check(prefix, model_of(group, name), values)}
+    try:
+        return {"name": name, **check(prefix, model_of(group, name), values)}
+    except ConfigError as error:
+        raise ConfigError(*(_of_positional(group, name, prefix, problem) for problem in error.problems)) from error
+
+
+def _of_positional(group: str, name: str, prefix: str, problem: str) -> str:
+    key, is_unknown, _ = problem.partition(": no such key; ")
+    hint = positional(group, name, key.partition("=")[0].removeprefix(f"{prefix}.")) if is_unknown else None
+    return f"{key}: {hint}" if hint else problem
+
+
+def positional(group: str, name: str, key: str) -> str | None:
+    """Says that a key is a positional parameter of a component from outside the package, if it is one."""
+    with contextlib.suppress(ConfigError, TypeError, ValueError):
+        owners = constructors(lookup(group, name)) if ":" in name else []
+        kinds = [inspect.signature(owner).parameters[key].kind for owner in owners
+                 if key in inspect.signature(owner).parameters]  # fmt: skip
+        if kinds[:1] == [inspect.Parameter.POSITIONAL_OR_KEYWORD]:
+            return f"{key} is positional in {name}, as what the run supplies; a key's parameter stands after `*,`"
+    return None
 
 
 def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model = model) -> dict[str, Any]:

@@ -97,6 +97,19 @@ def test_anything_that_is_not_a_name_is_refused_in_one_line(name):
     assert problem.startswith(f"exploration.name={name}: no such component; ")
 
 
+def test_a_parameter_that_is_positional_is_said_to_be_so(module):
+    module("plain_", "class Mine:\n    def __init__(self, num_actions, bins=3, *, width=1): ...\n")
+    (problem,) = refused("value", name="plain_:Mine", bins=4)
+    assert problem.startswith("value.bins=4: bins is positional in plain_:Mine, ")
+    (problem,) = refused("value", name="plain_:Mine", bin=4)
+    assert problem == "value.bin=4: no such key; choices: width"
+
+
+def test_hydras_way_of_naming_a_class_is_answered_with_ours():
+    (problem,) = refused("value", _target_="parts.Mine")
+    assert problem.endswith("write name: parts:Mine")
+
+
 @pytest.mark.parametrize("name", [None, 3])
 def test_a_name_must_be_given(name):
     (problem,) = refused("value", name=name)
@@ -208,6 +221,9 @@ def test_a_module_and_class_stand_for_a_component_from_outside(module):
     ("name", "message"),
     [
         ("no_such_module_:Mine", r"no module 'no_such_module_' in .*--config-dir"),
+        ("no_such_module_.py:Mine", r"a module is named without \.py and slashes: no_such_module_"),
+        ("lab/outside_.py:Mine", r"a module is named without \.py and slashes: outside_"),
+        ("outside_.Mine", r"no such component; did you mean outside_:Mine\?"),
         ("outside_:Mien", r"no class 'Mien' in outside_; did you mean Mine\?"),
         ("outside_:number", r"no class 'number' in outside_"),
         ("outside_:", r"no class '' in outside_"),

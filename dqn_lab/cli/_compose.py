@@ -29,6 +29,7 @@ from dqn_lab.records import override_key
 
 ERRORS = (HydraException, OmegaConfBaseException, ValueError)  # Hydra raises the last for `network=null`
 PLUGINS = ("hydra_plugins.", "hydra._internal.core_plugins.")  # only these may provide launchers and sweepers
+PLAIN = (bool, int, float, str, type(None))
 # what else Hydra raises for malformed files and overrides
 ALL_ERRORS = (*ERRORS, AssertionError, AttributeError, KeyError, OSError, RecursionError, TypeError)
 
@@ -41,11 +42,11 @@ class _SearchPath(SearchPathPlugin):
             search_path.append(provider="dqn_lab", path=directory.as_uri())
 
 
-class _Checked(CachingConfigRepository):
+class Checked(CachingConfigRepository):
     """Hydra's configuration files; those from outside the package are checked before Hydra reads them."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
-        """Reads a file.
+        """Reads a file, and adds the keys of a custom component's constructor that it leaves out.
 
         Raises:
             ConfigError: it is not valid yaml.
@@ -54,7 +55,22 @@ class _Checked(CachingConfigRepository):
         path = next((path for each in directories() if (path := each / name).is_file()), None)
         if path is not None and not path.is_relative_to(config_directory()):
             read_yaml(path)
-        return super().load_config(config_path)
+        found = super().load_config(config_path)
+        if path is not None and found is not None and len(found.defaults_list or ()) <= 1:
+            _add_defaults(config_path.partition("/")[0], found.config)
+        return found
+
+
+def _add_defaults(group: str, part: Any) -> None:
+    """Adds the defaults of a component's constructor, so that Hydra knows its keys; a wrong one is reported later."""
+    name = part.get("name") if isinstance(part, DictConfig) and group in registry.GROUPS else None
+    if not isinstance(name, str) or ":" not in name:
+        return
+    with contextlib.suppress(ConfigError):
+        for key, field in registry.model(group, name).model_fields.items():
+            if key not in part and isinstance(field.default, (*PLAIN, list, tuple, dict)):
+                with contextlib.suppress(OmegaConfBaseException):  # no yaml can hold it
+                    part[key] = copy.deepcopy(field.default)
 
 
 @contextlib.contextmanager
@@ -64,7 +80,7 @@ def composer() -> Iterator[None]:
     Plugins.instance().register(_SearchPath)
     with initialize_config_dir(str(config_directory()), job_name="train", version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
-        loader.repository = _Checked(ConfigRepository(loader.get_search_path()))
+        loader.repository = Checked(ConfigRepository(loader.get_search_path()))
         yield
 
 

@@ -20,6 +20,16 @@ def directories() -> list[Path]:
     return found + [root / "conf" for root in plugin_directories() if (root / "conf").is_dir()]
 
 
+def misplaced(group: str, name: str) -> str:
+    """Says where a user's directory has a file that is probably meant as this option; else an empty text."""
+    places = [f"{group}/{name}.yml", f"{group}s/{name}.yaml", f"{group}s/{name}.yml", f"{name}.yaml", f"{name}.yml"]
+    for directory in directories()[1:]:
+        for place in places:
+            if (directory / place).is_file():
+                return f"{directory / place} must be {group}/{name}.yaml there"
+    return ""
+
+
 def add_directories(config_dir: str | None) -> None:
     """Adds a user's directory to the directories with options and to Python's import path.
 

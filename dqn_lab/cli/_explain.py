@@ -16,11 +16,13 @@ from dqn_lab._nearest import did_you_mean, nearest
 from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._about import CONFIG_DIR
+from dqn_lab.cli._directories import misplaced
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys, takes_a_list
 from dqn_lab.cli._translations import HINTS, OPTIONS, SYNONYMS, written
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
+from dqn_lab.registry import positional
 
 MOST_HOLDERS = 3
 GYMNASIUMS = re.compile(r"([\w.]+:)?([\w-]+/)?[\w.-]+-v\d+")  # names of environments there
@@ -64,7 +66,8 @@ def misspelt(overrides: list[str], composed: Callable[[list[str]], DictConfig]) 
     suspects = [text for text in overrides if is_unlikely(text)]
     others = [text for text in overrides if text not in suspects]
     config = composed(others) if suspects else None
-    found = {text: config and _no_key(override_key(text), text, config) for text in suspects}
+    found = {text: config and not _exists(override_key(text), config) and _no_key(override_key(text), text, config)
+             for text in suspects}  # fmt: skip
     lines = [f"{text}: {line}" for text, line in found.items() if line]
     return lines, [text for text in overrides if not found.get(text)]
 
@@ -197,6 +200,8 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     group, _, name = missing.removeprefix("/").partition("/")
     if missing.startswith(f"{key}/"):
         group, name = key, missing.removeprefix(f"{key}/")
+    if there := misplaced(group, name):
+        return f"{key}={value}: no such option; {there}"
     choices = sorted({*options(group), *(error.options or ())}, key=lambda option: ("/" in option, option))
     what = f"{group}={name}" if value.startswith("[") or (group, name) != (key, value) else f"{key}={value}"
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
@@ -228,11 +233,20 @@ def suggest_elsewhere(name: str, group: str = "") -> str:
     return f"did you mean {' or '.join(found)}?" if found and name != "none" else ""
 
 
+def _exists(key: str, config: DictConfig) -> bool:
+    """Returns whether a composition has a key that its option's yaml leaves out: a custom constructor's."""
+    group, _, leaf = key.rpartition(".")
+    return bool(group) and leaf in (OmegaConf.select(config, group) or {})
+
+
 def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
     if culprit.startswith("+") and OmegaConf.select(config, key.replace("/", ".")) is not None:
         return f"exists already; write it without +: {culprit.lstrip('+')}"
     if key in HINTS:
         return f"no such key; {HINTS[key].format(value=culprit.partition('=')[2])}"
+    group, _, leaf = key.partition(".")
+    if leaf and group in GROUPS and (hint := positional(group, str(OmegaConf.select(config, f"{group}.name")), leaf)):
+        return hint
     if "-" in key:
         ours = written(key.replace("-", "_"), culprit.partition("=")[2])
         return f"no such key; write underscores or dots, not dashes: {ours}"

@@ -11,6 +11,7 @@ from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import _run_hydra, get_args_parser
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
@@ -20,7 +21,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from dqn_lab._paths import config_directory
 from dqn_lab.cli import _index, _overrides
-from dqn_lab.cli._compose import ERRORS, plain
+from dqn_lab.cli._compose import ERRORS, Checked, plain
 from dqn_lab.cli._explain import together
 from dqn_lab.cli._parser import Parser
 from dqn_lab.errors import ConfigError
@@ -65,6 +66,10 @@ def name_directory(config: DictConfig, validated: Mapping[str, Any]) -> None:
 
 class Loader(ConfigLoaderImpl):
     """Hydra's own loader, which also names the directory of each job of a grid or a search."""
+
+    def __init__(self, config_search_path: ConfigSearchPath) -> None:
+        super().__init__(config_search_path)
+        self.repository: Any = Checked(self.repository)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Composes a job."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
+import sys
 from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import load_env_creator
+
+from dqn_lab._nearest import nearest
+from dqn_lab._outside import no_module
 
 OTHERS = (  # not suggested: no class of their own, or continuous actions, like all of MuJoCo's
     "phys2d/", "tabular/", "Pendulum-", "MountainCarContinuous-", "LunarLanderContinuous-", "BipedalWalker",
@@ -36,6 +39,20 @@ def arguments(id: str) -> list[str]:
 def missing(id: str, error: ModuleNotFoundError) -> str:
     """Returns a message about the missing module: the one that an environment's id names, or one that it imports."""
     module, colon, _ = id.partition(":")
-    if colon and importlib.util.find_spec(module.partition(".")[0]) is None:
-        return f"no module {module!r} in the directory given with --config-dir and the installed packages"
+    if colon and error.name and f"{module}.".startswith(f"{error.name}."):
+        return no_module(module)
     return str(error).partition(". Environment registration")[0]
+
+
+def unregistered(id: str) -> str:
+    """Says that there is no such environment, and how a class of that name is registered."""
+    module, colon, name = id.partition(":")
+    owner = vars(sys.modules[module]).get(name) if colon and module in sys.modules else None
+    if not (isinstance(owner, type) and issubclass(owner, gymnasium.Env)):
+        hint = "" if colon else "; a custom one is env.id=MODULE:NAME"
+        return f"no such Gymnasium environment; {nearest(id, known(id))}{hint}"
+    names = [spec.id for spec in gymnasium.registry.values() if spec.entry_point in (owner, id)]
+    if names:
+        return f"a class; its environment is env.id={module}:{names[0]}"
+    line = f'gymnasium.register(id="{name}-v0", entry_point="{id}")'
+    return f"a class that is not registered; add {line} to its module and write env.id={id}-v0"

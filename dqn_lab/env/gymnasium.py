@@ -158,10 +158,7 @@ class Gymnasium:
                 **self.kwargs,
             )
         except gymnasium.error.UnregisteredEnv as error:
-            hint = "" if ":" in self.id else "; a custom one is env.id=MODULE:NAME"
-            raise ValueError(
-                f"id={self.id}: no such Gymnasium environment; {nearest(self.id, _mistakes.known(self.id))}{hint}"
-            ) from error
+            raise ValueError(f"id={self.id}: {_mistakes.unregistered(self.id)}") from error
         except gymnasium.error.DependencyNotInstalled as error:
             extra = next((extra for extra in PARTS if f"gymnasium[{extra}]" in str(error)), None)
             need = f'needs an extra: pip install "dqn-lab[{extra}]"' if extra else " ".join(str(error).split())

@@ -322,6 +322,19 @@ def test_an_environment_of_a_module_is_looked_for_there(cli, tmp_path):
     assert outcome.problems == [f"error: env.id=my_envs:Grid-v3: {said}"]
 
 
+def test_a_class_that_is_not_registered_is_answered_with_the_line_that_registers_it(cli, tmp_path):
+    names = "import gymnasium\nclass Bare(gymnasium.Env): ...\nclass Known(gymnasium.Env): ...\n"
+    (tmp_path / "bare_envs.py").write_text(f"{names}gymnasium.register(id='Well-v0', entry_point='bare_envs:Known')\n")
+    line = 'gymnasium.register(id="Bare-v0", entry_point="bare_envs:Bare")'
+    said = cli("train", "--config-dir", ".", "env.id=bare_envs:Bare").problems
+    assert said == [f"error: env.id=bare_envs:Bare: a class that is not registered; add {line} to its module and "
+                    "write env.id=bare_envs:Bare-v0"]  # fmt: skip
+    said = cli("train", "--config-dir", ".", "env.id=bare_envs:Known").problems
+    assert said == ["error: env.id=bare_envs:Known: a class; its environment is env.id=bare_envs:Well-v0"]
+    said = cli("train", "--config-dir", ".", "env.id=bare_envs.py:Well-v0").problems
+    assert said == ["error: env.id=bare_envs.py:Well-v0: a module is named without .py and slashes: bare_envs"]
+
+
 def test_a_second_multirun_in_a_directory_says_only_that(cli, quick, tmp_path):
     words = ("train", "-m", "seed=1,2", "hydra.sweep.dir=runs", *quick)
     assert cli(*words).code == 0

@@ -44,6 +44,26 @@ def test_a_custom_component_may_add_a_column(directory_run):
     assert [float(row["fill"]) for row in rows] == [int(row["step"]) / 10_000 for row in rows]
 
 
+def test_a_yaml_may_leave_out_keys_of_the_constructor(directory_run):
+    (directory_run / "my_lab" / "buffer" / "short.yaml").write_text("name: my_parts:Recent\nemphasis: 3\n")
+    words = ("buffer=short", "buffer.capacity=90,100", "hydra.sweep.dir=short", "hydra/launcher=basic")
+    done = dqn_lab("train", "-m", "--config-dir", "my_lab", *words, *QUICK, cwd=directory_run)
+    assert done.returncode == 0, done.stderr
+    configs = [json.loads(path.read_text())["config"] for path in (directory_run / "short").glob("*/run.json")]
+    assert sorted(config["buffer"]["capacity"] for config in configs) == [90, 100]
+    wrong = dqn_lab("train", "--config-dir", "my_lab", "buffer=short", "buffer.capacty=9", cwd=directory_run).stderr
+    assert wrong.startswith("error: buffer.capacty=9: no such key; did you mean capacity?")
+
+
+@pytest.mark.parametrize("place", ["network/wide.yml", "networks/wide.yaml", "wide.yaml"])
+def test_a_yaml_in_another_place_is_named(tmp_path, place):
+    path = tmp_path / "lab" / place
+    path.parent.mkdir(parents=True)
+    path.write_text("name: my_parts:Residual\n")
+    said = dqn_lab("train", "--config-dir", "lab", "network=wide", cwd=tmp_path).stderr
+    assert said.endswith(f"network=wide: no such option; {path} must be network/wide.yaml there\n")
+
+
 def test_a_bootstrap_an_exploration_and_a_logger_are_used(directory_run):
     words = ("bootstrap=softmax", "exploration=unsure", "exploration.duration=20", "logger=[csv,json]")
     done = dqn_lab("train", "--config-dir", "my_lab", *words, "hydra.run.dir=three", *QUICK[:-1], cwd=directory_run)
