@@ -21,6 +21,9 @@ def nearest(word: str, choices: Iterable[str]) -> str:
 def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:
     """Returns `did you mean …? ` for the choice nearest to a mistyped word, if it is at least `likeness` similar."""
     known = {_in_plain_numbers(choice): choice for choice in reversed(list(choices))}
+    whole = [choice for choice in known if word and choice.startswith(f"{_in_plain_numbers(word)},")]
+    if whole:  # a label of several overrides, of which the first was typed
+        return f"did you mean {known[whole[-1]]}? "
     close = difflib.get_close_matches(_in_plain_numbers(word), known, n=1, cutoff=likeness)
     return f"did you mean {known[close[0]]}? " if close else ""
 

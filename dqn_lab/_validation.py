@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import math
@@ -105,7 +106,10 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     shown = value_text(value)
     if detail["type"] == "extra_forbidden":
         return f"{key}={shown}: no such key; {nearest(str(path[-1]), _fields(model, path[:-1]))}"
-    if detail["type"] in ("list_type", "tuple_type"):
+    is_list = detail["type"] in ("list_type", "tuple_type")
+    if isinstance(value, str) and (value.startswith("[") or not is_list) and (spelt := _spelt(value)):
+        return f"{key}='{value}': is text, in quotes; without them: {key}={spelt}"
+    if is_list:
         return f"{key}={shown}: must be a list, as in {key}=[{shown}]"
     if detail["type"] == "dict_type":
         return f"{key}={shown}: must be a mapping, as in {key}={{name: 1}}"
@@ -122,6 +126,15 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     if message == "must be a whole number" and re.fullmatch(r"[\d.]+ *[kKmM]", shown):
         message += ", as in 10_000 or 1e4"
     return f"{key}={shown}: {message}"
+
+
+def _spelt(text: str) -> str | None:
+    """Returns a text that spells a list, a mapping or a number without spaces; otherwise None."""
+    try:
+        ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return text.replace(" ", "")
 
 
 def _fields(model: type[BaseModel], path: list[int | str]) -> list[str]:

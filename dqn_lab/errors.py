@@ -31,3 +31,8 @@ def one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     kind = "" if isinstance(error, (ConfigError, TrainingError, StateError)) else type(error).__name__
     return ": ".join(filter(None, (kind, text)))
+
+
+def budget_exceeded(directory: object, episode: int, step: int) -> str:
+    """Says that a run is further than the budget with which it is to be resumed."""
+    return f"{directory}: is at episode {episode:,}, step {step:,} already; steps=… or episodes=… must be larger"

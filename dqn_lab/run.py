@@ -15,6 +15,7 @@ import torch
 from dqn_lab import interrupt
 from dqn_lab._outside import located
 from dqn_lab.checkpoint import Checkpoints
+from dqn_lab.errors import budget_exceeded
 from dqn_lab.hooks import FallsBack
 from dqn_lab.interrupt import Interrupted
 from dqn_lab.locks import Claim
@@ -232,8 +233,7 @@ class Run:
         old = read_record(self.directory)
         self.checkpoints.restore(self._load)
         if self.experiment.due.exceeded(self.progress):
-            at = f"episode {self.progress.episode:,}, step {self.progress.step:,}"
-            raise ConfigError(f"{self.directory.name}: is at {at} already; steps=… or episodes=… must be larger")
+            raise ConfigError(budget_exceeded(self.directory, self.progress.episode, self.progress.step))
         again = {**about, "from": self.progress._asdict(), **{key: old.get(key) for key in ("status", "scores")}}
         self.record = {
             **{key: value for key, value in old.items() if key not in ("scores", "error", "wall_seconds")},

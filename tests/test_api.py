@@ -356,6 +356,8 @@ def test_a_notebook_works(tmp_path):
 @pytest.mark.parametrize(("overrides", "keys", "said"), [
     (({"steps": 10},), {}, "{'steps': 10}: an override must be text"),
     ((["steps=10"],), {}, r"\['steps=10'\]: an override must be text"),
+    ((), {"optimizer.lr": lambda step: 0.1}, r"optimizer\.lr=<lambda>: a function cannot be recorded; a schedule is"),
+    ((), {"env": gymnasium.make("CartPole-v1")}, r"an environment is named by its id: 'env\.id=CartPole-v1'"),
     ((), {"env": {1}}, r"env=\{1\}: must be a number, text"),
 ])  # fmt: skip
 def test_what_no_configuration_can_hold_is_named(overrides, keys, said):

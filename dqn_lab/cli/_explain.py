@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab._nearest import did_you_mean, nearest
@@ -19,12 +18,11 @@ from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._directories import misplaced
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys, takes_a_list
-from dqn_lab.cli._translations import HINTS, OPTIONS, SYNONYMS, written
+from dqn_lab.cli._translations import HINTS, OPTIONS
+from dqn_lab.cli._unknown_keys import exists, explain_key, explain_part
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
-from dqn_lab.registry import positional
 
-MOST_HOLDERS = 3
 GYMNASIUMS = re.compile(r"([\w.]+:)?([\w-]+/)?[\w.-]+-v\d+")  # names of environments there
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 
@@ -66,7 +64,7 @@ def misspelt(overrides: list[str], composed: Callable[[list[str]], DictConfig]) 
     suspects = [text for text in overrides if is_unlikely(text)]
     others = [text for text in overrides if text not in suspects]
     config = composed(others) if suspects else None
-    found = {text: config and not _exists(override_key(text), config) and _no_key(override_key(text), text, config)
+    found = {text: config and not exists(override_key(text), config) and explain_key(override_key(text), text, config)
              for text in suspects}  # fmt: skip
     lines = [f"{text}: {line}" for text, line in found.items() if line]
     return lines, [text for text in overrides if not found.get(text)]
@@ -149,6 +147,8 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
     key, value = override_key(culprit), culprit.partition("=")[2]
     if isinstance(error, MissingConfigException):
         return missing_extra(culprit) or _no_option(error, key, value)
+    if key in GROUPS and (problem := explain_part(key, culprit, composed())):
+        return f"{culprit}: {problem}"
     if isinstance(error, OSError):
         return f"{culprit}: {error.strerror}"
     if isinstance(error, ValueError) or f"Could not override '{key}'. To append" in text:
@@ -156,9 +156,11 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
         if choices and "/" not in key:
             return f"{culprit}: must be one of the group's options; {nearest(value, choices)}"
     if "Could not" in text or "not in struct" in text:
-        return f"{culprit}: {_no_key(key, culprit, composed()) or text}"
+        return f"{culprit}: {explain_key(key, culprit, composed()) or text}"
     if text.startswith("Error merging override"):
         return f"{culprit}: cannot be set to this value"
+    if key in GROUPS:
+        return f"{culprit}: must be one of the group's options; {nearest('', options(key))}"
     return f"{culprit}: {text if isinstance(error, HydraException) else f'cannot be read ({_kind(error)})'}"
 
 
@@ -205,6 +207,10 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     choices = sorted({*options(group), *(error.options or ())}, key=lambda option: ("/" in option, option))
     what = f"{group}={name}" if value.startswith("[") or (group, name) != (key, value) else f"{key}={value}"
     where = "" if what == f"{key}={value}" else f"{key}={value}: "
+    folder = f"{name.rpartition('/')[0]}/"
+    if beside := [each.removeprefix(folder) for each in choices if each.startswith(folder)]:
+        near = did_you_mean(name.removeprefix(folder), beside).replace("mean ", f"mean {folder}")
+        return f"{where}{what}: no such option; {near}{nearest('', [f'{folder}{each}' for each in beside])}"
     custom = f"; name a custom one in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
     empty = "; for no logger, write logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
     meant = OPTIONS.get(group, {}).get(name.lower(), name)
@@ -231,81 +237,3 @@ def suggest_elsewhere(name: str, group: str = "") -> str:
     found = [f"{each}={name}" for each in ("experiment", *GROUPS) if each != group and name in options(each)]
     found += [f"{group}.{name}=true" for option in options(group) if keys(group, option).get(name) is False][:1]
     return f"did you mean {' or '.join(found)}?" if found and name != "none" else ""
-
-
-def _exists(key: str, config: DictConfig) -> bool:
-    """Returns whether a composition has a key that its option's yaml leaves out: a custom constructor's."""
-    group, _, leaf = key.rpartition(".")
-    return bool(group) and leaf in (OmegaConf.select(config, group) or {})
-
-
-def _no_key(key: str, culprit: str, config: DictConfig) -> str | None:
-    if culprit.startswith("+") and OmegaConf.select(config, key.replace("/", ".")) is not None:
-        return f"exists already; write it without +: {culprit.lstrip('+')}"
-    if key in HINTS:
-        return f"no such key; {HINTS[key].format(value=culprit.partition('=')[2])}"
-    group, _, leaf = key.partition(".")
-    if leaf and group in GROUPS and (hint := positional(group, str(OmegaConf.select(config, f"{group}.name")), leaf)):
-        return hint
-    if "-" in key:
-        ours = written(key.replace("-", "_"), culprit.partition("=")[2])
-        return f"no such key; write underscores or dots, not dashes: {ours}"
-    if elsewhere := _elsewhere(key, config):
-        return f"no such key; did you mean {' or '.join(elsewhere)}?"
-    wrong, siblings = _siblings(key, config)
-    if holders := _options_with(key):
-        others = f" choices here: {', '.join(siblings)}" if "." in key and siblings else ""
-        return f"no such key here; did you mean {' or '.join(holders)}?{others}"
-    if siblings is not None:
-        is_argument = key == f"env.{wrong}" and "kwargs" in siblings
-        hint = f"; set an environment's own argument with env.kwargs.{wrong}=…" if is_argument else ""
-        return f"no such key; {nearest(wrong, siblings)}{hint}"
-    if (whole := _single_value(key, config)) is not None:
-        return f"{whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
-    return None
-
-
-def _elsewhere(key: str, config: DictConfig) -> list[str]:
-    """Finds the full keys for a short name or another library's name: `lr` is `optimizer.lr`."""
-    own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
-    leaves = [f"{group}.{leaf}" for group in own for leaf in config[group] if leaf != "name"]
-    leaves += [*map(str, config), "experiment"]
-    last = key.partition(".")[2] or key  # `optimizer.learning_rate` is looked up by its last part
-    words = SYNONYMS.get(key) or SYNONYMS.get(last) or (last,)
-    names = {leaf: (leaf, leaf.partition(".")[2], leaf.replace(".", "_")) for leaf in leaves}  # `train_batch_size` too
-    return [leaf for word in words for leaf, meant in names.items() if word in meant and leaf != key]
-
-
-def _options_with(key: str) -> list[str]:
-    """Finds options, not chosen so far, that have the key (`tau`, `target.tau`) or have its name."""
-    group, dot, leaf = key.rpartition(".")
-    found = []
-    for each in [group] if dot else GROUPS:
-        others = options(each)
-        having = [name for name in others if each != "logger" and "/" not in name and leaf in keys(each, name)]
-        found += [f"{each}={name} {each}.{leaf}=…" for name in having]
-        if not dot and leaf in others:
-            found.append(f"{each}={leaf}")
-    return found[:MOST_HOLDERS]
-
-
-def _single_value(key: str, config: DictConfig) -> str | None:
-    """Returns `optimizer.lr=0.001` if `key` names a part of `optimizer.lr`, which is a single value."""
-    parent = key.rpartition(".")[0]
-    value = OmegaConf.select(config, parent) if parent else None
-    return f"{parent}={value}" if isinstance(value, (bool, int, float, str)) else None
-
-
-def _siblings(key: str, config: Any) -> tuple[str, list[str] | None]:
-    """Returns the first part of `key` that does not exist, and the keys that exist in its place."""
-    *path, last = key.replace("/", ".").split(".")
-    for part in path:
-        if not isinstance(config, DictConfig) or part not in config:
-            last = part
-            break
-        config = config[part]
-    if not isinstance(config, DictConfig) or last in config:
-        return last, None
-    names = [str(name) for name in config if name != "name"]
-    at_top = config._get_parent() is None
-    return last, [*(name for name in names if name != "hydra"), "experiment"] if at_top else names

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
@@ -19,6 +20,11 @@ QUOTES = "'\""
 FROM_A_FILE = (
     "a component must be a class in a file, so that other processes can import it, and is chosen by a yaml that names "
     "it module:Class; see “A custom component” in dqn_lab/README.md"
+)
+
+SCHEDULE = (
+    "a function cannot be recorded; a schedule is written "
+    "{'start': 1e-3, 'end': 1e-4, 'duration': 10_000, 'unit': 'steps'}"
 )
 
 
@@ -160,6 +166,11 @@ def _spell_value(key: str, value: Any) -> str:
         return f"[{','.join(_spell_value(key, each) for each in value)}]"
     if isinstance(value, os.PathLike):
         return quote(os.fspath(value))
+    if callable(value) and not isinstance(value, type) and "." in key:
+        raise ConfigError(f"{key}={getattr(value, '__name__', value)}: {SCHEDULE}")
+    if "gymnasium" in sys.modules and isinstance(value, sys.modules["gymnasium"].Env):
+        name = value.spec.id if value.spec else "MODULE:NAME"
+        raise ConfigError(f"{key}={value}: an environment is named by its id: 'env.id={name}'")
     if isinstance(value, type) or callable(value):
         raise ConfigError(f"{key}={getattr(value, '__name__', value)}: {FROM_A_FILE}")
     if value is not None and not isinstance(value, (bool, Number)):

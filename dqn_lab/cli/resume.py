@@ -19,7 +19,7 @@ from dqn_lab.cli import fail, status, warn
 from dqn_lab.cli._about import COMMAND
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
-from dqn_lab.errors import ConfigError, StateError
+from dqn_lab.errors import ConfigError, StateError, budget_exceeded
 from dqn_lab.records import MAY_CHANGE, SWEEP, override_key, read_record, read_sweep, saved_states, set_aside
 
 if TYPE_CHECKING:
@@ -113,6 +113,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
         raise ConfigError(f"{directory}: is completed; extend it with steps=… or episodes=…")
     if record["status"] == "completed" and not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to continue from; train again with the new budget")
+    _refuse_smaller_budget(directory, record, config)
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(
         {
@@ -162,6 +163,8 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     allowed = (*MAY_CHANGE, "checkpoint", "display", "rollout")
     config = copy.deepcopy(recorded)
     refused = [text for text in overrides if override_key(text).split(".")[0] not in allowed]
+    if unknown := [text for text in refused if not _has(recorded, override_key(text))]:
+        _compose.compose_config(unknown)  # says what is wrong with a key that no option has
     if refused:
         reason = f"would change what the run has already done; these may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
@@ -174,6 +177,26 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
                 new, old = new[group], old.setdefault(group, {})
             old[name] = new[name]
     return config
+
+
+def _has(config: Any, key: str) -> bool:
+    for part in key.split("."):
+        if not isinstance(config, Mapping) or part not in config:
+            return False
+        config = config[part]
+    return True
+
+
+def _refuse_smaller_budget(directory: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuses a budget that a run has exceeded already, as far as its record shows.
+
+    Raises:
+        ConfigError: it has.
+    """
+    done = record.get("progress") or {}
+    is_saved = any(path.stem == f"{done.get('step'):012d}" for path in saved_states(directory)) if done else False
+    if is_saved and any((config[f"{unit}s"] or math.inf) < done[unit] for unit in ("step", "episode")):
+        raise ConfigError(budget_exceeded(directory, done["episode"], done["step"]))
 
 
 def _resume_sweep(args: argparse.Namespace) -> int:

@@ -115,7 +115,8 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
         least = convolution.needed(least)
     if min(height, width) < least:
         problem = f"images of shape {space.shape} are {height} × {width}, and must be at least {least} × {least}"
-        hint = "; are the channels last?" if channels == "first" and space.shape[2] < min(space.shape[:2]) else ""
+        other, sides = ("last", space.shape[:2]) if channels == "first" else ("first", space.shape[1:])
+        hint = f"; network.channels={other} fits this shape" if min(sides) >= least else ""
         raise ValueError(f"channels={channels}: {problem}{hint}")
     return depth, height, width
 

@@ -73,6 +73,14 @@ MISTAKES = {
     "env=MyEnv-v0": "env=MyEnv-v0: no such option; did you mean env.id=MyEnv-v0? choices: ",
     "env.id=Nope-v0": "env.id=Nope-v0: no such Gymnasium environment; choices: CartPole-v0, CartPole-v1, "
                       "MountainCar-v0, Acrobot-v1, ",
+    "env=atari/ponk": "env=atari/ponk: no such option; did you mean atari/pong? choices: atari/breakout, atari/pong, ",
+    "experiment=published/zoo": "experiment=published/zoo: no such option; choices: published/",
+    "network=[64,64]": "network=[64,64]: must be one of the group's options; did you mean network.hidden=[64,64]? choi",
+    "network={hiden:[8]}": "network={hiden:[8]}: hiden: no such key; did you mean hidden? choices: hidden, ",
+    "optimizer=0.1": "optimizer=0.1: must be one of the group's options; choices: adam, ",
+    "logger=[3]": "logger=[3]: must be one of the group's options; choices: csv, ",
+    "network.hidden='[64, 64]'":
+        "network.hidden='[64, 64]': is text, in quotes; without them: network.hidden=[64,64]",
     "target=soft": "target=soft: no such option; did you mean polyak?",
     "env.rungs=4": "env.rungs=4: no such key; choices: id, implementation, ",
     "--learning-rate=1e-3": "unrecognized arguments: --learning-rate=1e-3; a key is set without dashes: "
@@ -183,6 +191,7 @@ def test_flags_of_other_libraries_are_translated_with_their_values(cli):
 
 def test_a_number_may_be_written_in_another_way():
     assert did_you_mean("optimizer.lr=1e-3", ["optimizer.lr=0.01", "optimizer.lr=0.001"]).endswith("0.001? ")
+    assert did_you_mean("lr=1e-3", ["lr=0.003,n=9", "lr=0.001,n=10"]).endswith("lr=0.001,n=10? ")
 
 
 def test_every_mistake_is_reported_at_once(cli, tmp_path):

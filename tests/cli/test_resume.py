@@ -265,8 +265,10 @@ def refusals(train, cli, stop):
                                 "episodes, steps, evaluation, logger, checkpoint, display"),
     (["run", "seed=3"], "seed=3: would change what the run has already done"),
     (["run", "steps=10"], "run: is at episode"),
+    (["./run/", "episodes=1"], "run: is at episode"),
     (["run", "steps=-1"], "steps=-1: must be greater than 0"),
-    (["run", "stesp=10"], "stesp=10: would change"),
+    (["run", "stesp=10"], "stesp=10: no such key; did you mean steps?"),
+    (["run", "n_step=3"], "n_step=3: no such key; did you mean buffer.n_step?"),
     (["done"], "done: is completed; extend it with steps=… or episodes=…"),
     (["done", "steps=500"], "done: has no checkpoint to continue from; train again with the new budget"),
 ])  # fmt: skip

@@ -134,8 +134,8 @@ def test_observations_that_are_not_images_are_refused(cnn, name, space, problem)
 def test_an_image_too_small_is_refused(cnn):
     cnn("nature_cnn", Box(0, 255, (4, 36, 36), np.uint8))
     cnn("minatar_cnn", Box(0, 255, (3, 3, 4), np.uint8))
-    for shape, said in {(4, 36, 35): "36 × 35", (84, 84, 4): "84 × 4"}.items():
-        hint = r"; are the channels last\?" if shape[2] == 4 else ""
+    for shape, said in {(4, 36, 35): "36 × 35", (84, 84, 4): "84 × 4", (10, 10, 4): "10 × 4"}.items():
+        hint = "; network.channels=last fits this shape" if shape[0] == 84 else ""
         least = rf"^network\.channels=first: images of shape .* are {said}, and must be at least 36 × 36{hint}$"
         with pytest.raises(ConfigError, match=least):
             cnn("nature_cnn", Box(0, 255, shape, np.uint8))
