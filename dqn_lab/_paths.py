@@ -1,8 +1,11 @@
-"""Finds the files that come with the lab."""
+"""Finds the files that come with the lab, and a run's policies."""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+
+from dqn_lab.records import CHECKPOINT
 
 PACKAGE = Path(__file__).resolve().parent
 GROUPS = (  # folders of `conf/` and of the package
@@ -25,3 +28,10 @@ def _home() -> Path:
     repository = PACKAGE.parent
     is_one = (repository / "pyproject.toml").is_file() and (repository / "conf" / "config.yaml").is_file()
     return repository if is_one else PACKAGE
+
+
+def policy_names(directory: Path) -> list[str]:
+    """Lists a run's saved policies: those saved during training by step, then `best` and `final`."""
+    found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}
+    kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
+    return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]

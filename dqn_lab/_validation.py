@@ -125,6 +125,8 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         message = f"no such choice; {nearest(str(detail['input']), choices)}"
     if message == "must be a whole number" and re.fullmatch(r"[\d.]+ *[kKmM]", shown):
         message += ", as in 10_000 or 1e4"
+    if message == "must be a whole number" and path[-1] == "duration" and isinstance(value, float) and value < 1:
+        message += ", not a fraction of the run"
     return f"{key}={shown}: {message}"
 
 

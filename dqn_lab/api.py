@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from dqn_lab.cli.verify import Verification
 
 
-class Run:
+def _shown(given: Any) -> str:
+    return (
+        repr(given) if isinstance(given, (int, float, list, tuple, dict, type(None))) else f"a {type(given).__name__}"
+    )
+
+
+class Run(os.PathLike[str]):
     """A run's directory: its record, its tables, and its policy.
 
     Args:
@@ -44,6 +50,8 @@ class Run:
     """
 
     def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
+        if not isinstance(directory, (str, os.PathLike)):
+            raise ConfigError(f"{_shown(directory)}: must be a run's directory")
         self.directory, self.trust = Path(directory).absolute(), trust
         with in_pythons_words():
             check_run(Path(directory))
@@ -109,6 +117,9 @@ class Run:
         with in_pythons_words():
             return open_policy(self.directory, "final", self.trust)
 
+    def __fspath__(self) -> str:
+        return str(self.directory)
+
     def __repr__(self) -> str:
         final = self.scores.get("final")
         score = f", final return {returns_text(final)}" if final else ""
@@ -150,7 +161,8 @@ def train(
     """
     words = [_overrides.adding(text) for text in _overrides.spell(overrides, keys)]
     called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
-    with in_pythons_words(), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
+    begins = "interrupted before the run began; nothing was written"
+    with in_pythons_words(begins), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
         config = compose_config(words)
         experiment = _jobs.prepare(config)
         for line in experiment.warnings:

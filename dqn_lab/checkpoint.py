@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,13 +33,6 @@ def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) 
 def kept_name(step: int) -> str:
     """Returns the name of a policy that was saved during training."""
     return f"step_{step}"
-
-
-def policy_names(directory: Path) -> list[str]:
-    """Lists a run's saved policies: those saved during training by step, then `best` and `final`."""
-    found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}
-    kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
-    return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]
 
 
 def load_policy(path: Path, network: torch.nn.Module) -> dict[str, Any]:

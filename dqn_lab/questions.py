@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._plain import say
+from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import columns, number_of, padded, shown, wrapped
 from dqn_lab.cli._workplace import as_variants, in_pythons_words, workplace
 from dqn_lab.cli.sweep import find_question
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from dqn_lab.analysis.report.write import Report
+    from dqn_lab.cli.sweep.question import Question
 
 
 def sweep(
@@ -57,24 +59,31 @@ def sweep(
     How do “often” and “seldom” compare?
     ...
     """
-    from dqn_lab.cli.sweep.question import make_question, read_question
     from dqn_lab.cli.sweep.run import run_sweep
     from dqn_lab.cli.sweep.typed import read_typed
 
-    if isinstance(grid := keys.get("grid"), Mapping):
-        raise ConfigError(f"grid: each combination is a variant: {as_variants(grid)}")
-    words = _overrides.spell(overrides, keys)
+    words = _words(overrides, keys)
     args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
     called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
     called += [] if variants is None else [f"variants={variants!r}"]
     with in_pythons_words(), workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
         read_typed(words)  # or a word that is wrong is blamed on the name
-        if variants is None:
-            question = read_question(find_question(str(name)), quick)
-        else:
-            question = make_question(str(name), variants, quick)
+        question = _question(str(name), variants, quick)
         done = run_sweep(question, args, brief=True)
     return _results(done.directory, done.problems, done.num_jobs)
+
+
+def _words(overrides: Sequence[str], keys: Mapping[str, Any]) -> list[str]:
+    """Returns overrides and keywords as text; raises an error for a grid, which only a file can contain."""
+    if isinstance(grid := keys.get("grid"), Mapping):
+        raise ConfigError(f"grid: each combination is a variant: {as_variants(grid)}")
+    return _overrides.spell(overrides, keys)
+
+
+def _question(name: str, variants: Mapping[str, Sequence[str]] | None, quick: bool) -> Question:
+    from dqn_lab.cli.sweep.question import make_question, read_question
+
+    return read_question(find_question(name), quick) if variants is None else make_question(name, variants, quick)
 
 
 def _results(place: Path, problems: Sequence[str], num_jobs: int) -> pd.DataFrame:
@@ -161,12 +170,14 @@ def report(
     from dqn_lab.analysis import AnalysisError
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
+    from dqn_lab.analysis.runs import path_of
     from dqn_lab.cli.report import RenderingError, shooter
 
-    places = [Path(path) if isinstance(path, (str, os.PathLike)) else Path(path.attrs["directory"]) for path in paths]
     stored = None if against is None else Path(against)
     options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
     try:
+        places = [Path(path_of(path)) for path in paths]
+        check_results(*places)
         return write_report(*places, out=out, options=options, shoot=shooter(trust) if videos else None)
     except (AnalysisError, RenderingError) as error:
         raise ConfigError(str(error)) from None

@@ -25,6 +25,7 @@ from nbclient import NotebookClient
 
 import dqn_lab
 from dqn_lab import api, interrupt
+from dqn_lab.analysis import AnalysisError, load_configs, load_runs
 from dqn_lab.cli import main
 from dqn_lab.cli._overrides import spell
 from dqn_lab.cli._workplace import workplace
@@ -168,6 +169,12 @@ def test_other_mistakes_are_configuration_errors_too(tmp_path):
         dqn_lab.load("nowhere")
     with pytest.raises(dqn_lab.ConfigError, match="no such question; did you mean target_network"):
         dqn_lab.sweep("target_netwrok")
+    (tmp_path / "mine.yaml").touch()
+    with pytest.raises(dqn_lab.ConfigError, match=r"mine: no such question; did you mean mine\.yaml"):
+        dqn_lab.sweep("mine")
+    (tmp_path / "outputs" / "sweeps" / "mine").mkdir(parents=True)
+    with pytest.raises(dqn_lab.ConfigError, match="mine: no such directory; did you mean outputs/sweeps/mine"):
+        dqn_lab.report("mine")
     run = dqn_lab.train(*FEW, **QUICK)
     with pytest.raises(dqn_lab.ConfigError, match="episodes=0: must be at least 1"):
         dqn_lab.evaluate(run, episodes=0)
@@ -206,6 +213,24 @@ def test_a_mistake_is_answered_in_pythons_words(tmp_path):
             mistake()
         assert said in str(caught.value)
         assert "--" not in str(caught.value)
+
+
+def test_a_run_stands_for_its_path_and_what_is_no_path_is_said_in_one_line():
+    run = dqn_lab.train(*FEW, **QUICK)
+    assert dqn_lab.load(run).directory == Path(run) == run.directory
+    assert len(load_configs(run)) == len(load_runs(run, table="evaluations")["run"].unique()) == 1
+    assert dqn_lab.report(run).index.is_file()
+    frame = load_configs(run)
+    mistakes = [
+        (lambda: dqn_lab.load(5), "5: must be a run's directory"),
+        (lambda: dqn_lab.load(frame), "a DataFrame: must be a run's directory"),
+        (lambda: dqn_lab.report([run]), r"a list of 1: must be paths or runs, one by one: put \* before it"),
+        (lambda: dqn_lab.report(5), "5: must be the path of a run or a sweep"),
+        (lambda: load_runs(frame), "a frame that sweep did not return: must be the path"),
+    ]
+    for mistake, said in mistakes:
+        with pytest.raises((dqn_lab.ConfigError, AnalysisError), match=f"^{said}"):
+            mistake()
 
 
 def test_several_values_are_answered_with_the_variants_that_try_them():

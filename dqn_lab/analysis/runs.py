@@ -84,6 +84,23 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
         raise AnalysisError(str(error)) from error
 
 
+def path_of(given: Any) -> str | os.PathLike[str]:
+    """Returns the path that a path, a run, or a frame that `dqn_lab.sweep` returned stands for.
+
+    Raises:
+        AnalysisError: it is something else.
+    """
+    if isinstance(given, (str, os.PathLike)):
+        return given
+    kind = type(given).__name__
+    if kind == "DataFrame" and "directory" in given.attrs:
+        return str(given.attrs["directory"])
+    if isinstance(given, (list, tuple, set)):
+        raise AnalysisError(f"a {kind} of {len(given)}: must be paths or runs, one by one: put * before it")
+    shown = "a frame that sweep did not return" if kind == "DataFrame" else repr(given)
+    raise AnalysisError(f"{shown}: must be the path of a run or a sweep, or a run")
+
+
 def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     """Finds every run under the paths and its variant.
 
@@ -94,7 +111,7 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     Raises:
         AnalysisError: there is no run, or none can be read.
     """
-    given = [os.fspath(path) for path in paths]
+    given = [os.fspath(path_of(path)) for path in paths]
     skipped: dict[str, str] = {}
     records, identities = {}, {}
     known: dict[str, str] = {}

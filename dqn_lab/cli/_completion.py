@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from dqn_lab._paths import GROUPS, sweeps_directory
+from dqn_lab._paths import GROUPS, policy_names, sweeps_directory
 from dqn_lab.cli import COMMANDS, _options, fail
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import CHECKPOINT
 
 FLAGS = {
     "train": ("--cfg", "--config-dir", "--help", "--multirun"),
@@ -89,6 +88,8 @@ def _answers(words: list[str]) -> Iterator[str]:
         found = (*GROUPS, "experiment", "sweep")
     elif command == "sweep" and not any(not each.startswith("-") for each in typed):
         found = [*sorted(path.stem for path in sweeps_directory().glob("*.yaml")), *_files(word, ".yaml")]
+    elif command == "explain":
+        found = [*_overrides(typed, word), *_files(word)]
     elif command in ("train", "sweep"):
         found = _overrides(typed, word)
     else:
@@ -98,8 +99,7 @@ def _answers(words: list[str]) -> Iterator[str]:
 
 def _policies(typed: list[str]) -> list[str]:
     """Lists the policies that `evaluate` and others can play: those of the run that was typed before, if any."""
-    saved = [path for word in typed for path in sorted((Path(word) / CHECKPOINT).glob("*.safetensors"))]
-    return [path.stem for path in saved] or ["final", "best"]
+    return [name for word in typed for name in policy_names(Path(word))] or ["final", "best"]
 
 
 def _files(word: str, suffix: str | None = None) -> Iterator[str]:

@@ -146,7 +146,7 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
         return text if isinstance(error, (ConfigError, HydraException)) else f"{_kind(error)}: {text}"
     key, value = override_key(culprit), culprit.partition("=")[2]
     if isinstance(error, MissingConfigException):
-        return missing_extra(culprit) or _no_option(error, key, value)
+        return missing_extra(culprit) or _no_option(error, key, value.strip(_overrides.QUOTES))
     if key in GROUPS and (problem := explain_part(key, culprit, composed())):
         return f"{culprit}: {problem}"
     if isinstance(error, OSError):

@@ -66,7 +66,7 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
         ConfigError: there is no such run.
         ValueError: there is no such policy, or it needs code that is not trusted.
     """
-    from dqn_lab.checkpoint import policy_names
+    from dqn_lab._paths import policy_names
     from dqn_lab.cli.evaluate import load_policy
 
     check_run(directory)
@@ -75,7 +75,8 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
     if name not in there and (name == "final" or not there):
         raise ValueError(f"{directory}: {_without_policy(directory, status, there)}")
     if name not in there:
-        raise ValueError(f"--policy={name}: {directory} has no such policy; {nearest(name, there)}")
+        hint = "the selected policy is saved as best; " if name == "selected" else ""
+        raise ValueError(f"--policy={name}: {directory} has no such policy; {hint}{nearest(name, there)}")
     return load_policy(directory, name, trust)
 
 

@@ -28,7 +28,8 @@ def check_run(path: Path) -> None:
             hint = f": {path.parent}" if inside else _listed(Path("outputs"), "; runs here: ")
             raise ConfigError(f"{path}: is a file; name a run's directory{hint}")
         if below := _listed(path, "; runs below it: "):
-            raise ConfigError(f"{path}: is not a run{below}")
+            what = "is a sweep, not a run" if (path / SWEEP).is_file() else "is not a run"
+            raise ConfigError(f"{path}: {what}{below}")
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):
             raise
@@ -46,6 +47,8 @@ def check_results(*paths: Path) -> None:
     for path in paths:
         if not path.exists():
             below = Path("outputs")
+            if (below / "sweeps" / path).is_dir():
+                raise ConfigError(f"{path}: no such directory; did you mean {below / 'sweeps' / path}?")
             there = _listed(below, "; sweeps here: ", SWEEP) or _listed(below, "; runs here: ")
             raise ConfigError(f"{path}: no such directory{there}")
 

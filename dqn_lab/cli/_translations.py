@@ -18,6 +18,7 @@ SYNONYMS = {  # another library's name: our names, of which the first in the com
     "start_e": ("start",), "end_e": ("end",), "exploration_initial_eps": ("start",), "exploration_final_eps": ("end",),
     "epsilon_start": ("start",), "epsilon_end": ("end",), "epsilon_min": ("end",), "eps_start": ("start",),
     "eps_end": ("end",), "epsilon_decay": ("decay",), "eps_decay": ("decay",), "loss": ("value",),
+    "activation_fn": ("activation",),
 }  # fmt: skip
 _LINEAR = (
     "ε falls over a number of steps: exploration=linear exploration.unit=steps exploration.duration=… "
@@ -33,6 +34,15 @@ HINTS = {  # names of things that are set differently here: what to write
     "control": "the first variant is the control, unless a question's file names another",
     "epsilon": "ε goes from exploration.start to exploration.end; a constant one is exploration=constant "
                "exploration.epsilon={value}", "prioritized_replay": "write buffer=prioritized",
+    "policy_kwargs": "the network has keys of its own, as in network.hidden=[64,64] network.activation=tanh",
+    "tensorboard_log": "write logger=[csv,tensorboard]", "progress_bar": "write display=bar",
+    "log_interval": "every episode is logged; evaluation.interval says how often the policy is evaluated",
+    "log_dir": "write hydra.run.dir={value}", "save_path": "write hydra.run.dir={value}",
+    "callback": "there are no callbacks; logger, evaluation.… and checkpoint.… say what is recorded",
+    "stats_window_size": "the score last_100 is the mean over the last 100 training episodes",
+    "target_tau": "write target=polyak target.tau={value}",
+    "replay_buffer_class": "write buffer=uniform, or buffer=prioritized",
+    "optimize_memory_usage": "buffer.capacity says how much memory replay takes",
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip

@@ -65,7 +65,7 @@ def explain_key(key: str, culprit: str, config: DictConfig) -> str | None:
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
     wrong, siblings = _siblings(key, config)
     if holders := _options_with(key):
-        others = f" choices here: {', '.join(siblings)}" if "." in key and siblings else ""
+        others = f" choices here: {', '.join(siblings)}" if siblings and key.partition(".")[0] in config else ""
         return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:
         is_argument = key == f"env.{wrong}" and "kwargs" in siblings
@@ -80,9 +80,10 @@ def _elsewhere(key: str, config: DictConfig) -> list[str]:
     """Finds the full keys for a short name or another library's name: `lr` is `optimizer.lr`."""
     own = [str(group) for group in config if group != "hydra" and isinstance(config[group], DictConfig)]
     leaves = [f"{group}.{leaf}" for group in own for leaf in config[group] if leaf != "name"]
+    leaves += [f"logger.{name}.{leaf}" for name, part in (config.get("logger") or {}).items() for leaf in part or ()]
     leaves += [*map(str, config), "experiment"]
     last = key.partition(".")[2] or key  # `optimizer.learning_rate` is looked up by its last part
-    words = SYNONYMS.get(key) or SYNONYMS.get(last) or (last,)
+    words = SYNONYMS.get(key) or SYNONYMS.get(last) or dict.fromkeys((last, key))
     names = {leaf: (leaf, leaf.partition(".")[2], leaf.replace(".", "_")) for leaf in leaves}  # `train_batch_size` too
     return [leaf for word in words for leaf, meant in names.items() if word in meant and leaf != key]
 
@@ -97,6 +98,9 @@ def _options_with(key: str) -> list[str]:
         found += [f"{each}={name} {each}.{leaf}=…" for name in having]
         if not dot and leaf in others:
             found.append(f"{each}={leaf}")
+    name, _, leaf = key.removeprefix("logger.").partition(".")
+    if leaf in keys("logger", name).get(name, {}):
+        found.append(f"logger=[csv,{name}] logger.{name}.{leaf}=…")
     return found[:MOST_HOLDERS]
 
 

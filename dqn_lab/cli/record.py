@@ -109,7 +109,7 @@ def _tiles(args: argparse.Namespace, runs: Sequence[Path]) -> list[Tile]:
 
 def _policies(run: Path, number: int, trust: bool) -> list[Tile]:
     """Chooses evenly spaced policies of one run, from before training to after it."""
-    from dqn_lab.checkpoint import policy_names
+    from dqn_lab._paths import policy_names
 
     final = open_policy(run, "final", trust)
     names = [name for name in policy_names(run) if name.startswith("step_") and name != f"step_{final.step}"]

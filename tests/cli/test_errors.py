@@ -81,6 +81,13 @@ MISTAKES = {
     "logger=[3]": "logger=[3]: must be one of the group's options; choices: csv, ",
     "network.hidden='[64, 64]'":
         "network.hidden='[64, 64]': is text, in quotes; without them: network.hidden=[64,64]",
+    "wandb.mode=offline": "wandb.mode=offline: no such key here; did you mean logger=[csv,wandb] logger.wandb.mode=…?",
+    "policy_kwargs=1": "policy_kwargs=1: no such key; the network has keys of its own, as in network.hidden=[64,64]",
+    "activation_fn=tanh": "activation_fn=tanh: no such key; did you mean network.activation?",
+    "target_tau=0.1": "target_tau=0.1: no such key; write target=polyak target.tau=0.1",
+    "env='CartPole-v1'": "env=CartPole-v1: no such option; did you mean cartpole?",
+    "optimizer.lr={start:1,end:0,duration:0.1,unit:steps}":
+        "optimizer.lr.duration=0.1: must be a whole number, not a fraction of the run",
     "target=soft": "target=soft: no such option; did you mean polyak?",
     "env.rungs=4": "env.rungs=4: no such key; choices: id, implementation, ",
     "--learning-rate=1e-3": "unrecognized arguments: --learning-rate=1e-3; a key is set without dashes: "

@@ -54,6 +54,11 @@ def test_what_cannot_be_inspected_is_said_in_one_line(cli, tmp_path):
         ("run", "other"): "different tasks: CartPole-v1, Acrobot-v1; inspect one at a time",
         ("run", "--dims", "9", "0"): "--dims 9: no such dimension; choices: 0 or cart_position",
         ("run", "--dims", "0"): "--dims 0: must be two different dimensions, or all",
+        (
+            "run",
+            "--policy",
+            "selected",
+        ): "--policy=selected: run has no such policy; the selected policy is saved as best",
         ("run", "--policy", "step_7"): "--policy=step_7: run has no such policy; choices: best, final",
         ("wrong",): "wrong/checkpoint/final",
         ("run", "--out", "mine"): "mine: exists already and is not an inspection",

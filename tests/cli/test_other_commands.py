@@ -121,17 +121,20 @@ def test_help_never_imports_torch_or_hydra():
     ("dqn-lab sweep target_interval network=mlp6", ["network=mlp64"]),
     ("dqn-lab evaluate ru", ["runs/"]), ("dqn-lab report runs/", ["runs/one/"]),
     ("dqn-lab report runs --metric ", list(METRICS)), ("dqn-lab play runs/none --policy b", ["best"]),
-    ("dqn-lab play runs/one --policy s", ["step_90"]),
+    ("dqn-lab play runs/one --policy ", ["step_90"]), ("dqn-lab explain exp", ["experiment="]),
+    ("dqn-lab explain experiment=rain", ["experiment=rainbow"]), ("dqn-lab explain ru", ["runs/"]),
 ])  # fmt: skip
 def test_completion_answers_a_shells_query(cli, monkeypatch, tmp_path, line, expected):
     (tmp_path / "runs" / "one" / "checkpoint").mkdir(parents=True)
     (tmp_path / "runs" / "one" / "checkpoint" / "step_90.safetensors").touch()
+    (tmp_path / "runs" / "one" / "checkpoint" / "000000000090.safetensors").touch()
     monkeypatch.setenv("COMP_LINE", line)
     outcome = cli("-sc", "query=bash")
     assert outcome.code == 0
     answers = outcome.out.splitlines()
     assert set(expected) <= set(answers)
     assert all(answer.startswith(line.rpartition(" ")[2]) for answer in answers)
+    assert "000000000090" not in answers
 
 
 def test_completion_knows_a_custom_directory(cli, monkeypatch, tmp_path):

@@ -97,4 +97,6 @@ def find_question(name: str) -> Path:
         there = [str(each) for each in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         what = "is not a yaml file" if path.is_file() else "no such file"
         raise ConfigError(f"{name}: {what}; {did_you_mean(name, there)}".rstrip("; "))
+    if beside := [file for file in (Path(f"{name}.yaml"), Path(f"{name}.yml")) if file.is_file()]:
+        raise ConfigError(f"{name}: no such question; did you mean {beside[0]}?")
     raise ConfigError(f"{name}: no such question; {nearest(name, found)}")
