@@ -485,6 +485,16 @@ def test_a_changed_file_that_cannot_be_imported_is_named(own_parts):
         dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=lab)
 
 
+def test_a_call_interrupted_before_its_run_says_that_nothing_was_written(monkeypatch, tmp_path):
+    def stop(words):
+        raise interrupt.Interrupted(2)
+
+    monkeypatch.setattr(api, "compose_config", stop)
+    with pytest.raises(KeyboardInterrupt, match=r"^interrupted before the run began; nothing was written$"):
+        dqn_lab.train(**QUICK)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_interrupted_call_says_where_and_what_continues_it(monkeypatch):
     def check():
         raise interrupt.Interrupted(2, safe=True)

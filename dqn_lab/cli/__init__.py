@@ -7,7 +7,11 @@ import gc
 import importlib
 import io
 import os
+import re
 import sys
+import warnings
+from pathlib import Path
+from typing import Any
 
 from dqn_lab import __version__
 from dqn_lab._compiling import compiling
@@ -39,6 +43,7 @@ def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
+    warnings.showwarning = _show
     compiling.tell = lambda begins: status(COMPILING if begins else "")
     atexit.register(gc.freeze)  # otherwise Python scans all objects several times before it exits
     for stream in (sys.stdout, sys.stderr):
@@ -88,6 +93,15 @@ def warn(*lines: str) -> None:
             print(fitting(f"warning: {_printable(line)}", 2, sys.stderr), file=sys.stderr)
             told.append(line)
     os.environ[WARNED] = "\n".join(told)
+
+
+def _show(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+) -> None:
+    """Shows a Python warning as one of ours: once, without colours; with its place unless it is Gymnasium's."""
+    text = re.sub(r"\x1b\[[\d;]*m", "", str(message)).removeprefix("WARN: ")
+    place = f" ({category.__name__}, {Path(filename).name}, line {lineno})"
+    warn(text if "gymnasium" in Path(filename).parts else f"{text}{place}")
 
 
 def _overview() -> str:

@@ -1,6 +1,8 @@
 """Valid but probably unintended compositions: a line each before the run, which its record keeps."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -19,6 +21,17 @@ NARROW = (
 
 def warnings(outcome):
     return [line.removeprefix("warning: ") for line in outcome.err.splitlines() if line.startswith("warning: ")]
+
+
+def test_a_warning_of_gymnasiums_is_one_plain_line(tmp_path):
+    words = ("env.id=CartPole-v0", "episodes=2", "evaluation.final_num_episodes=1", "logger=csv", "display=none")
+    done = subprocess.run(
+        [sys.executable, "-m", "dqn_lab", "train", *words], cwd=tmp_path, capture_output=True, text=True
+    )
+    found = [line for line in done.stderr.splitlines() if "out of date" in line]
+    assert len(found) == 1
+    assert found[0].startswith("warning: The environment CartPole-v0 is out of date. ")
+    assert done.stderr.count("\x1b") == 0
 
 
 def on_record(root):
