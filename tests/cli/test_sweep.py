@@ -346,6 +346,15 @@ def test_a_mistake_costs_one_line_before_anything_runs(ask, tmp_path, words, cha
     assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
 
 
+def test_every_mistake_of_a_question_is_reported_at_once(ask):
+    outcome = ask(control="c", variants="{a: [optimizer=adamm], b: [bootstrap=doubl]}")
+    assert [line.split(";")[0] for line in outcome.problems] == [
+        "error: works.yaml: control=c: no such variant",
+        "error: variant 'a': optimizer=adamm: no such option",
+        "error: variant 'b': bootstrap=doubl: no such option",
+    ]
+
+
 def test_warnings_name_the_variants_they_concern(ask, monkeypatch):
     monkeypatch.delenv("DQN_LAB_WARNED", raising=False)
     outcome = ask("--dry-run", variants="{plain: [], noisy: [network.noisy=true], same: []}", control="plain")

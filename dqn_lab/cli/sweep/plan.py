@@ -72,6 +72,8 @@ def make_plan(question: Question, launch: list[str], typed: list[str], directory
         with problems.of(repr(label)):
             configs[label] = shared, compose_config([*launch, *shared, f"seed={question.seeds[0]}"])
         _refuse_unknown(problems, typed)
+    if question.problems:
+        raise ConfigError(*question.problems, *problems.lines())
     problems.refuse()  # before torch is imported
     jobs: list[Job] = []
     there = names_by_identity(directory)

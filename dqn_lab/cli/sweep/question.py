@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -77,6 +78,7 @@ class Question:
         seeds: the seeds of every variant.
         search: the search, if there are no variants.
         has_seeds: whether the question specifies its seeds; otherwise they are the default seeds.
+        problems: what is wrong with the control and the metric, to be reported beside the variants' problems.
     """
 
     name: str
@@ -88,6 +90,7 @@ class Question:
     seeds: list[int]
     search: Search | None
     has_seeds: bool = True
+    problems: tuple[str, ...] = ()
 
 
 def read_question(path: Path, quick: bool) -> Question:
@@ -101,7 +104,8 @@ def read_question(path: Path, quick: bool) -> Question:
         ConfigError: one line per problem.
     """
     values = _load(path)
-    return _with_prefix(f"{path}: ", lambda: _question(path.stem, values, quick))
+    found = _with_prefix(f"{path}: ", lambda: _question(path.stem, values, quick))
+    return dataclasses.replace(found, problems=tuple(f"{path}: {problem}" for problem in found.problems))
 
 
 def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -> Question:
@@ -138,12 +142,15 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
     search, control, short = values["search"], values["control"], values["quick"]
     if search is None and control is None:
         control = next(iter(variants))
+    problems = []
     if search is None and control not in variants:
-        raise ConfigError(f"control={control}: no such variant; {nearest(str(control), variants)}")
+        problems.append(f"control={control}: no such variant; {nearest(str(control), variants)}")
     if search and control is not None:
         raise ConfigError(f"control={control}: a search has no control")
     if values["metric"] != DEFAULT_METRIC:
-        _check_metric(values["metric"], is_search=search is not None)
+        problems += _wrong_metric(values["metric"], is_search=search is not None)
+    if search and problems:
+        raise ConfigError(*problems)
     if search:
         trials = short["num_trials"] if quick and short["num_trials"] else search["num_trials"]
         search = Search(params=search["params"], num_trials=trials, num_parallel=search["num_parallel"])
@@ -157,16 +164,17 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
         seeds=parse_seeds(short["seeds"] if quick and short["seeds"] is not None else values["seeds"]),
         has_seeds="seeds" in found or (quick and short["seeds"] is not None),
         search=search,
+        problems=tuple(problems),
     )
 
 
-def _check_metric(metric: str, is_search: bool) -> None:
+def _wrong_metric(metric: str, is_search: bool) -> Iterator[str]:
     from dqn_lab.analysis.report.metrics import METRICS  # imports pandas, which few questions need this early
 
     if metric not in METRICS:
-        raise ConfigError(f"metric={metric}: no such metric; {nearest(metric, METRICS)}")
-    if is_search:
-        raise ConfigError(f"metric={metric}: a search can only maximise {DEFAULT_METRIC}")
+        yield f"metric={metric}: no such metric; {nearest(metric, METRICS)}"
+    elif is_search:
+        yield f"metric={metric}: a search can only maximise {DEFAULT_METRIC}"
 
 
 def _checked(where: str, overrides: list[str]) -> list[str]:
