@@ -46,10 +46,10 @@ def test_a_custom_component_may_add_a_column(directory_run):
 
 def test_a_yaml_may_leave_out_keys_of_the_constructor(directory_run):
     (directory_run / "my_lab" / "buffer" / "short.yaml").write_text("name: my_parts:Recent\nemphasis: 3\n")
-    words = ("buffer=short", "buffer.capacity=90,100", "hydra.sweep.dir=short", "hydra/launcher=basic")
+    words = ("buffer=short", "buffer.capacity=90,100", "hydra.sweep.dir=left_out", "hydra/launcher=basic")
     done = dqn_lab("train", "-m", "--config-dir", "my_lab", *words, *QUICK, cwd=directory_run)
     assert done.returncode == 0, done.stderr
-    configs = [json.loads(path.read_text())["config"] for path in (directory_run / "short").glob("*/run.json")]
+    configs = [json.loads(path.read_text())["config"] for path in (directory_run / "left_out").glob("*/run.json")]
     assert sorted(config["buffer"]["capacity"] for config in configs) == [90, 100]
     wrong = dqn_lab("train", "--config-dir", "my_lab", "buffer=short", "buffer.capacty=9", cwd=directory_run).stderr
     assert wrong.startswith("error: buffer.capacty=9: no such key; did you mean capacity?")
