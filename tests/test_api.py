@@ -565,7 +565,8 @@ def test_a_multirun_is_answered_with_a_sweep(words, said):
 
 @pytest.mark.parametrize(("call", "said"), [
     (lambda: dqn_lab.sweep("mine", variants={}), "variants: must be a dictionary, as in "),
-    (lambda: dqn_lab.sweep("mine", variants=[["steps=9"]]), "variants: must be a dictionary, as in "),
+    (lambda: dqn_lab.sweep("mine", variants=[["steps=9"]]),
+     'variants: each needs a label; write {"9": ["steps=9"]}'),
     (lambda: dqn_lab.sweep("mine", variants={"a": []}, quick=True), "quick=True: only a question in a file"),
     (lambda: dqn_lab.train("network=mlp64", network="mlp24"), "network: is given twice"),
 ])  # fmt: skip

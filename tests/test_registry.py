@@ -148,7 +148,12 @@ def test_an_integer_may_be_written_as_a_whole_float(written):
     assert type(capacity) is int
 
 
-@pytest.mark.parametrize(("value", "shown"), [(True, "true"), (1.5, "1.5"), ("7", "7"), (None, "null")])
+def test_a_number_in_quotes_is_shown_without_them():
+    wanted = "buffer.capacity='7': is text, in quotes; without them: buffer.capacity=7"
+    assert refused("buffer", name="uniform", capacity="7") == (wanted,)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(True, "true"), (1.5, "1.5"), ("seven", "seven"), (None, "null")])
 def test_a_value_that_is_not_an_integer_is_refused(value, shown):
     assert refused("buffer", name="uniform", capacity=value) == (f"buffer.capacity={shown}: must be a whole number",)
 

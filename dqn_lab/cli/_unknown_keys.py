@@ -19,7 +19,8 @@ MOST_HOLDERS = 3
 def exists(key: str, config: DictConfig) -> bool:
     """Returns whether a composition has a key that its option's yaml leaves out: a custom constructor's."""
     group, _, leaf = key.rpartition(".")
-    return bool(group) and leaf in (OmegaConf.select(config, group) or {})
+    part = OmegaConf.select(config, group) if group else None
+    return isinstance(part, DictConfig) and ":" in str(part.get("name")) and leaf in part
 
 
 def explain_part(group: str, culprit: str, config: DictConfig) -> str | None:

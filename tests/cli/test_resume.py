@@ -191,8 +191,8 @@ def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, 
     outcome = cli("resume", "run", "steps=500", "--trust")
     assert outcome.code == 1
     assert outcome.problems == [
-        "error: logger=fussy: open raised RuntimeError: no server; the traceback is in train.log; "
-        "the run is unchanged, and can be resumed with logger=csv; run"
+        "error: logger=fussy: open raised RuntimeError: no server (raised in fussy.py, line 7); "
+        "the traceback is in train.log; the run is unchanged, and can be resumed with logger=csv; run"
     ]
     assert "no server" in Path("run", "train.log").read_text()
     assert contents(tmp_path / "run") == before
