@@ -1,4 +1,4 @@
-"""Explains values of a question that are probably meant otherwise, in a form that yaml and Python both read."""
+"""Explains values of a question that probably mean something else, in a form that both yaml and Python can read."""
 
 from __future__ import annotations
 
