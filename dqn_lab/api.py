@@ -32,12 +32,6 @@ if TYPE_CHECKING:
     from dqn_lab.cli.verify import Verification
 
 
-def _shown(given: Any) -> str:
-    return (
-        repr(given) if isinstance(given, (int, float, list, tuple, dict, type(None))) else f"a {type(given).__name__}"
-    )
-
-
 class Run(os.PathLike[str]):
     """A run's directory: its record, its tables, and its policy.
 
@@ -51,7 +45,7 @@ class Run(os.PathLike[str]):
 
     def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
         if not isinstance(directory, (str, os.PathLike)):
-            raise ConfigError(f"{_shown(directory)}: must be a run's directory")
+            raise ConfigError(f"directory: must be a run's, as text or a path, not {type(directory).__name__}")
         self.directory, self.trust = Path(directory).absolute(), trust
         with in_pythons_words():
             check_run(Path(directory))

@@ -222,8 +222,8 @@ def test_a_run_stands_for_its_path_and_what_is_no_path_is_said_in_one_line():
     assert dqn_lab.report(run).index.is_file()
     frame = load_configs(run)
     mistakes = [
-        (lambda: dqn_lab.load(5), "5: must be a run's directory"),
-        (lambda: dqn_lab.load(frame), "a DataFrame: must be a run's directory"),
+        (lambda: dqn_lab.load(5), "directory: must be a run's, as text or a path, not int"),
+        (lambda: dqn_lab.load(frame), "directory: must be a run's, as text or a path, not DataFrame"),
         (lambda: dqn_lab.report([run]), r"a list of 1: must be paths or runs, one by one: put \* before it"),
         (lambda: dqn_lab.report(5), "5: must be the path of a run or a sweep"),
         (lambda: load_runs(frame), "a frame that sweep did not return: must be the path"),

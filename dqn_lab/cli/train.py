@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dqn_lab._memory import shared_by
 from dqn_lab._outside import located
-from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _worker, fail, status, warn
+from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _overrides, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import ERRORS, compose_config, composer
 from dqn_lab.cli._display import engine_note, make_display, show_summary, trusting
@@ -88,6 +88,7 @@ def _run_grid(overrides: list[str]) -> int:
     from dqn_lab.cli import _grid  # its table takes a moment to import
 
     config = compose_config(_hydra.about_hydra(overrides))
+    warn(*_overrides.repeated(overrides))
     directory = Path(config.hydra.sweep.dir)
     jobs = _hydra.expand(overrides, config)
     with shared_by(num_workers(config, len(jobs or ()))):

@@ -96,6 +96,12 @@ def test_the_jobs_of_a_grid_are_warned_of_once_for_all(cli, quick, tmp_path):
     assert on_record(tmp_path) == [[], [], [NOISY], [NOISY]]
 
 
+@pytest.mark.parametrize("words", [("train", "-m", "seed=0,1"), ("sweep", "replay", "--dry-run")])
+def test_an_override_without_effect_is_named_by_a_grid_and_a_sweep(cli, quick, words):
+    outcome = cli(*words, *quick, "discount=0.5", "discount=0.9")
+    assert warnings(outcome)[0] == "discount=0.5: has no effect, because discount=0.9 follows"
+
+
 def test_another_command_says_it_again(cli, quick):
     command = ("train", *quick, "train.learning_starts=10_000", "network.noisy=true")
     assert warnings(cli(*command)) == warnings(cli(*command)) == [NOISY]

@@ -469,22 +469,6 @@ def test_a_result_that_is_not_what_a_method_must_return_is_named(drawing, group,
         rehearse(drawing(**{group: name}))
 
 
-@pytest.mark.parametrize(("group", "body", "said"), [
-    ("network", "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, *_):\n        super().__init__()\n"
-                "    def forward(self, obs):\n        return helper(obs)\n",
-     "network=my_part:Mine: NameError: name 'helper' is not defined (raised in my_part.py, line 6)"),
-    ("network", "import torch\nimport maths\n", "No module named 'maths' (raised in my_part.py, line 2)"),
-    ("network", "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, *_):\n        super().__init__()\n"
-                "    def forward(self, obs):\n        return obs, obs\n",
-     "network=my_part:Mine: returns a tuple; must return a tensor of shape (1, 2, 1)"),
-])  # fmt: skip
-def test_an_error_before_the_trial_names_file_and_line(tmp_path, group, body, said):
-    write_component(tmp_path, group, body)
-    done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", *QUICK, cwd=tmp_path)
-    assert done.returncode == 2
-    assert said in " ".join(done.stderr.split())
-
-
 def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     (tmp_path / "mine.py").write_text("from helping import Half\n\nclass Mine(Half): ...\n")
     (tmp_path / "helping.py").write_text("from dqn_lab.buffer.uniform import Uniform\n\nclass Half(Uniform): ...\n")
@@ -542,6 +526,13 @@ def test_a_file_is_edited_between_two_calls_and_an_error_in_it_is_located(tmp_pa
 
 
 @pytest.mark.parametrize(("group", "body", "said"), [
+    ("network", "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, *_):\n        super().__init__()\n"
+                "    def forward(self, obs):\n        return helper(obs)\n",
+     "network=my_part:Mine: NameError: name 'helper' is not defined (raised in my_part.py, line 6)"),
+    ("network", "import torch\nimport maths\n", "No module named 'maths' (raised in my_part.py, line 2)"),
+    ("network", "import torch\nclass Mine(torch.nn.Module):\n    def __init__(self, *_):\n        super().__init__()\n"
+                "    def forward(self, obs):\n        return obs, obs\n",
+     "network=my_part:Mine: returns a tuple; must return a tensor of shape (1, 2, 1)"),
     ("network", "from dqn_lab.network.mlp import MLP\nclass Mine(MLP):\n    def forward(self, obs, noise=None):\n"
                 "        return super().forward(obs, noise) * float('nan')\n",
      "network=my_part:Mine: returned [nan, nan]; must be finite numbers"),
@@ -549,7 +540,7 @@ def test_a_file_is_edited_between_two_calls_and_an_error_in_it_is_located(tmp_pa
                "    def report(self, progress):\n        return {'full': 1.0}\n",
      "buffer=my_part:Mine: failed in a trial before the run: TypeError: report returned full; its columns are fill"),
 ])  # fmt: skip
-def test_a_trial_looks_at_outputs_and_reports(tmp_path, group, body, said):
+def test_what_is_wrong_with_a_component_is_said_before_anything_is_written(tmp_path, group, body, said):
     write_component(tmp_path, group, body)
     done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", *QUICK, cwd=tmp_path)
     assert done.returncode == 2

@@ -76,7 +76,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
     old = read_ledger(directory)
     described = _describe(question, plan, typed.base)
     ledger = add_to(old, described, directory)
-    warn(*plan.warnings, *changed_code(once(plan.jobs), directory))
+    warn(*_overrides.repeated(args.overrides), *plan.warnings, *changed_code(once(plan.jobs), directory))
     if args.dry_run:
         return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
