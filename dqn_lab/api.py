@@ -11,7 +11,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import _jobs, _overrides
+from dqn_lab.cli import _interrupt, _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import engine_note, make_display
@@ -155,10 +155,10 @@ def train(
     """
     words = [_overrides.adding(text) for text in _overrides.spell(overrides, keys)]
     called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
-    begins = "interrupted before the run began; nothing was written"
-    with in_pythons_words(begins), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
-        config = compose_config(words)
-        experiment = _jobs.prepare(config)
+    with in_pythons_words(), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
+        with _interrupt.before("the run began"):
+            config = compose_config(words)
+            experiment = _jobs.prepare(config)
         for line in experiment.warnings:
             warnings.warn(line, UserWarning, stacklevel=2)
         if note := engine_note(experiment):
@@ -200,7 +200,8 @@ def resume(
     called = [repr(str(run.directory)), *map(repr, words)]
     trust = trust or run.trust
     with in_pythons_words(), workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
-        experiment = prepare(run.directory, words, trust)
+        with _interrupt.before("the run continued"):
+            experiment = prepare(run.directory, words, trust)
         for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
         with log_file(run.directory / "train.log", terminal=True), ends_explained(experiment, run.directory):

@@ -63,6 +63,20 @@ def after(first: Callable[[], object]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def before(what: str) -> Iterator[None]:
+    """Says in an interruption what had not happened yet: before it, a command writes nothing.
+
+    Args:
+        what: such as "the run began".
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        error.args = (f"interrupted before {what}; nothing was written",)
+        raise
+
+
+@contextlib.contextmanager
 def later() -> Iterator[None]:
     """Lets a short piece of work finish before Ctrl-C interrupts a notebook's cell; a command ends at once."""
     is_main = threading.current_thread() is threading.main_thread()

@@ -97,7 +97,7 @@ def as_config_error() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def in_pythons_words(interrupted: str = "interrupted") -> Iterator[None]:
+def in_pythons_words() -> Iterator[None]:
     """Converts errors as `as_config_error` does, and names keywords in place of the command line's flags.
 
     Errors that end a run are raised without the chain of their causes, which is in the run's `train.log`.
@@ -111,7 +111,7 @@ def in_pythons_words(interrupted: str = "interrupted") -> Iterator[None]:
         raise TrainingError(_in_pythons_words(str(error))) from None
     except KeyboardInterrupt as error:  # a long chain of errors would say nothing
         number = error.number if isinstance(error, interrupt.Interrupted) else signal.SIGINT
-        raise interrupt.Interrupted(number, text=_in_pythons_words(str(error)) or interrupted) from None
+        raise interrupt.Interrupted(number, text=_in_pythons_words(str(error)) or "interrupted") from None
 
 
 def as_variants(grid: Mapping[str, Iterable[Any]]) -> str:

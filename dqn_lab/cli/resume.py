@@ -43,7 +43,8 @@ def main(argv: list[str]) -> int:
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is silent
     try:
         with _interrupt.listening(), as_config_error(), workplace(command(), imports_of(args.run, args.trust)):
-            experiment = prepare(args.run, args.overrides, args.trust)
+            with _interrupt.before("the run continued"):
+                experiment = prepare(args.run, args.overrides, args.trust)
             warn(*experiment.warnings, *begin_again(args.run))
             with log_file(args.run / "train.log", terminal=True):
                 return int(math.isnan(carry_out(experiment, args.run)))

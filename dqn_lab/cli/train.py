@@ -69,14 +69,16 @@ def _run(args: Namespace) -> int:
         status()
         _hydra.show(args)
         return 0
-    warn(*_index.read().problems)
+    with _interrupt.before("a run began"):
+        warn(*_index.read().problems)
     with composer():
         return _run_grid(args.overrides) if args.multirun else _run_one(args.overrides)
 
 
 def _run_one(overrides: list[str]) -> int:
-    config = compose_config(overrides)
-    experiment = _jobs.prepare(config)
+    with _interrupt.before("the run began"):
+        config = compose_config(overrides)
+        experiment = _jobs.prepare(config)
     warn(*experiment.warnings)
     given = any("hydra.run.dir=" in override for override in overrides)
     directory = make_directory(Path(config.hydra.run.dir), bump=not given)
@@ -87,12 +89,13 @@ def _run_grid(overrides: list[str]) -> int:
     """Runs a grid's jobs with Hydra's launcher, or a search's with its sweeper; returns the exit code."""
     from dqn_lab.cli import _grid  # its table takes a moment to import
 
-    config = compose_config(_hydra.about_hydra(overrides))
-    warn(*_overrides.repeated(overrides))
-    directory = Path(config.hydra.sweep.dir)
-    jobs = _hydra.expand(overrides, config)
-    with shared_by(num_workers(config, len(jobs or ()))):
-        checked = None if jobs is None else _grid.check_jobs(jobs, directory)
+    with _interrupt.before("a job began"):
+        config = compose_config(_hydra.about_hydra(overrides))
+        warn(*_overrides.repeated(overrides))
+        directory = Path(config.hydra.sweep.dir)
+        jobs = _hydra.expand(overrides, config)
+        with shared_by(num_workers(config, len(jobs or ()))):
+            checked = None if jobs is None else _grid.check_jobs(jobs, directory)
     make_directory(directory, bump=False)
     before = _records(directory)
     _worker.begin_workers(str(config.hydra.launcher._target_))

@@ -69,6 +69,22 @@ class OneRun(NamedTuple):
         return verdicts.of_one_run(ours, self.mean)
 
 
+class LastEpisodes(NamedTuple):
+    """rl-baselines3-zoo: mean of the last 100 training episodes of the same run, read from its monitor file."""
+
+    mean: float
+    metric = "last_100"
+
+    def __str__(self):
+        return plain(self.mean, 2)
+
+    def about(self):
+        return "the same run's last 100 training episodes"
+
+    def verdict(self, ours, bounds):
+        return verdicts.of_one_run(ours, self.mean)
+
+
 class Sessions(NamedTuple):
     """SLM-Lab: mean over sessions of a moving average of training returns, whose spread is not published."""
 
@@ -87,20 +103,20 @@ class Sessions(NamedTuple):
 
 
 THEIRS = {
-    "cleanrl_dqn/cartpole": Seeds(488.69, 16.11),
-    "cleanrl_dqn/acrobot": Seeds(-91.54, 7.20),
-    "cleanrl_dqn/mountain_car": Seeds(-194.95, 8.48),
-    "cleanrl_c51/cartpole": Seeds(481.20, 20.53),
-    "cleanrl_c51/acrobot": Seeds(-87.70, 5.52),
-    "cleanrl_c51/mountain_car": Seeds(-166.38, 27.94),
-    "zoo_dqn/cartpole": OneRun(500.0, 0.0, 300),
-    "zoo_dqn/acrobot": OneRun(-76.639, 11.752, 1_932),
-    "zoo_dqn/mountain_car": OneRun(-100.849, 9.925, 1_487),
-    "zoo_qrdqn/cartpole": OneRun(500.0, 0.0, 300),
-    "zoo_qrdqn/acrobot": OneRun(-69.135, 9.967, 2_138),
-    "zoo_qrdqn/mountain_car": OneRun(-106.042, 15.536, 1_414),
-    "slm_dqn/lunar_lander": Sessions(195.21),
-    "slm_ddqn_per/lunar_lander": Sessions(265.90),
+    "cleanrl_dqn/cartpole": [Seeds(488.69, 16.11)],
+    "cleanrl_dqn/acrobot": [Seeds(-91.54, 7.20)],
+    "cleanrl_dqn/mountain_car": [Seeds(-194.95, 8.48)],
+    "cleanrl_c51/cartpole": [Seeds(481.20, 20.53)],
+    "cleanrl_c51/acrobot": [Seeds(-87.70, 5.52)],
+    "cleanrl_c51/mountain_car": [Seeds(-166.38, 27.94)],
+    "zoo_dqn/cartpole": [OneRun(500.0, 0.0, 300), LastEpisodes(158.39)],
+    "zoo_dqn/acrobot": [OneRun(-76.639, 11.752, 1_932), LastEpisodes(-82.74)],
+    "zoo_dqn/mountain_car": [OneRun(-100.849, 9.925, 1_487), LastEpisodes(-115.42)],
+    "zoo_qrdqn/cartpole": [OneRun(500.0, 0.0, 300), LastEpisodes(326.40)],
+    "zoo_qrdqn/acrobot": [OneRun(-69.135, 9.967, 2_138), LastEpisodes(-81.84)],
+    "zoo_qrdqn/mountain_car": [OneRun(-106.042, 15.536, 1_414), LastEpisodes(-135.24)],
+    "slm_dqn/lunar_lander": [Sessions(195.21)],
+    "slm_ddqn_per/lunar_lander": [Sessions(265.90)],
 }
 
 
@@ -118,10 +134,11 @@ def train(recipe, directory, seeds, jobs):
 
 def question_of(recipe):
     """Returns the file of a sweep with one variant, the recipe."""
+    metric = "final_return" if THEIRS[recipe][0].metric == "final_return" else "last_100"
     return (
         f"question: What does {recipe} reach with its authors' settings?\n"
         f"variants: {{{recipe}: [experiment=published/{recipe}, logger=csv]}}\n"
-        f"control: {recipe}\nmetric: {'final_return' if THEIRS[recipe].metric == 'final_return' else 'last_100'}\n"
+        f"control: {recipe}\nmetric: {metric}\n"
     )
 
 
@@ -131,7 +148,7 @@ def collect(recipe, directory):
     runs = runs[runs["status"] == "completed"]
     rows = runs.to_dict("records")
     averages = {}
-    if THEIRS[recipe].metric == "moving_average":
+    if THEIRS[recipe][0].metric == "moving_average":
         episodes = load_runs(directory, table="episodes").groupby("run", observed=True)
         averages = {run: moving_average(rows["step"], rows["return"]) for run, rows in episodes}
     return pd.DataFrame(
@@ -178,20 +195,24 @@ def write(runs):
 
 
 def table(runs):
-    """Returns the table in Markdown, a row for each recipe."""
+    """Returns the table in Markdown, a row for each published number."""
     lines = ["| recipe | theirs | what it is | ours, mean | 95 % | runs | verdict |", "|---" * 7 + "|"]
-    for recipe, theirs in THEIRS.items():
+    for recipe, numbers in THEIRS.items():
         own = runs[runs["recipe"] == recipe].assign(task=TASK[recipe.partition("/")[2]])
-        about = f"| `{recipe}` | {theirs} | {theirs.about()} "
-        if own.empty:
-            lines.append(f"{about}| not run | | 0 | |")
-            continue
-        scores, bounds = own[theirs.metric].to_numpy(float), TASKS[own["task"].iloc[0]].bounds
-        row = summarize(own, theirs.metric, by="recipe", bounds=bounds).iloc[0]
-        verdict = theirs.verdict(scores, bounds) if len(own) >= FEWEST else "too few runs"
-        interval = f"{plain(row['mean_low'])} to {plain(row['mean_high'])}"
-        lines.append(f"{about}| {plain(row['mean'])} | {interval} | {len(own)} | {verdict} |")
+        lines += [row(recipe, theirs, own) for theirs in numbers]
     return "\n".join(lines)
+
+
+def row(recipe, theirs, own):
+    """Returns the line of one published number beside our runs."""
+    about = f"| `{recipe}` | {theirs} | {theirs.about()} "
+    if own.empty:
+        return f"{about}| not run | | 0 | |"
+    scores, bounds = own[theirs.metric].to_numpy(float), TASKS[own["task"].iloc[0]].bounds
+    found = summarize(own, theirs.metric, by="recipe", bounds=bounds).iloc[0]
+    verdict = theirs.verdict(scores, bounds) if len(own) >= FEWEST else "too few runs"
+    interval = f"{plain(found['mean_low'])} to {plain(found['mean_high'])}"
+    return f"{about}| {plain(found['mean'])} | {interval} | {len(own)} | {verdict} |"
 
 
 def main():

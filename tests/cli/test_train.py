@@ -16,7 +16,7 @@ from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.report.material import gather
 from dqn_lab.analysis.report.question import Options
-from dqn_lab.cli import _grid
+from dqn_lab.cli import _grid, _index, resume
 from dqn_lab.cli._display import trusting
 from dqn_lab.cli._regrid import imported
 from dqn_lab.cli.train import make_directory
@@ -438,6 +438,22 @@ def test_an_interrupted_command_says_so_and_keeps_what_it_has(tmp_path, number, 
     assert hint == "next      python -m dqn_lab resume run"
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "interrupted"
     assert rows.read_text().endswith("\n")
+
+
+@pytest.mark.parametrize(("words", "what"), [
+    (("train",), "a run began"), (("train", "-m", "seed=0,1"), "a run began"),
+    (("sweep", "replay", "--quick"), "a job began"), (("resume", "finished"), "the run continued"),
+])  # fmt: skip
+def test_a_command_interrupted_before_it_writes_says_so(cli, finished, monkeypatch, words, what):
+    def stop(*_):
+        raise interrupt.Interrupted(2)
+
+    monkeypatch.setattr(_index, "read", stop)
+    monkeypatch.setattr(resume, "prepare", stop)
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    outcome = cli(*words)
+    assert (outcome.code, outcome.err) == (130, f"error: interrupted before {what}; nothing was written\n")
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
 
 
 def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):

@@ -31,8 +31,9 @@ def main(argv: list[str]) -> int:
     os.environ[COMMAND] = command()
     try:
         with _interrupt.listening():
-            _directories.add_directories(args.config_dir)
-            warn(*_index.read().problems)
+            with _interrupt.before("a job began"):
+                _directories.add_directories(args.config_dir)
+                warn(*_index.read().problems)
             with composer():
                 return sweep(find_question(args.name), args)
     except ConfigError as error:

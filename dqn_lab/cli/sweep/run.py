@@ -60,23 +60,24 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         ConfigError: one line per problem; nothing was written.
         KeyboardInterrupt: the sweep was interrupted; every run's record has its status.
     """
-    typed = read_typed(args.overrides)
-    if typed.seeds:
-        question = dataclasses.replace(question, seeds=typed.seeds, has_seeds=True)
-    directory = (args.dir or _default_directory(question.name, args.quick, typed.base)).absolute()
-    place = f"hydra.sweep.dir={_overrides.quote(str(directory))}"
-    hydra_part = [*typed.launch, place, QUIET]
-    if question.search:
-        config, plan = check_search(question, question.search, hydra_part, typed.base), Plan(jobs=[], composed={})
-    else:
-        config = master(hydra_part)
-        with shared_by(num_workers(config, len(question.variants) * len(question.seeds))):
-            plan = make_plan(question, hydra_part, typed.base, directory)
-        _worker.check_environments(str(config.hydra.launcher._target_), plan.composed.values())
-    old = read_ledger(directory)
-    described = _describe(question, plan, typed.base)
-    ledger = add_to(old, described, directory)
-    warn(*_overrides.repeated(args.overrides), *plan.warnings, *changed_code(once(plan.jobs), directory))
+    with _interrupt.before("a job began"):
+        typed = read_typed(args.overrides)
+        if typed.seeds:
+            question = dataclasses.replace(question, seeds=typed.seeds, has_seeds=True)
+        directory = (args.dir or _default_directory(question.name, args.quick, typed.base)).absolute()
+        place = f"hydra.sweep.dir={_overrides.quote(str(directory))}"
+        hydra_part = [*typed.launch, place, QUIET]
+        if question.search:
+            config, plan = check_search(question, question.search, hydra_part, typed.base), Plan(jobs=[], composed={})
+        else:
+            config = master(hydra_part)
+            with shared_by(num_workers(config, len(question.variants) * len(question.seeds))):
+                plan = make_plan(question, hydra_part, typed.base, directory)
+            _worker.check_environments(str(config.hydra.launcher._target_), plan.composed.values())
+        old = read_ledger(directory)
+        described = _describe(question, plan, typed.base)
+        ledger = add_to(old, described, directory)
+        warn(*_overrides.repeated(args.overrides), *plan.warnings, *changed_code(once(plan.jobs), directory))
     if args.dry_run:
         return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
