@@ -13,6 +13,8 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from dqn_lab.analysis.figures.style import HUES, INK, SOFT, Layout, Looks, canvas, legend, legend_rows
 
+MARGIN = 0.06  # beside the outermost values, as a share of the distance between them
+
 
 def sensitivity(table: pd.DataFrame, layout: Layout, *, key: str, metric: str, tenth: bool) -> Figure:
     """Draws the mean, its interval and the 10th percentile over the values of one key.
@@ -104,19 +106,28 @@ def heat_map(table: pd.DataFrame, layout: Layout, *, keys: tuple[str, str]) -> F
 
 
 def _axis(axes: Axes, values: Sequence[object], key: str) -> list[float]:
-    """Returns the positions of a key's values on the axis: on a log scale, on a linear scale, or evenly spaced."""
+    """Returns the positions of a key's values on the axis: on a log scale, on a linear scale, or evenly spaced.
+
+    The axis' limits are final, so that positions in the figure can be computed before anything is drawn.
+    """
     axes.set_xlabel(key, loc="right")
     axes.grid(axis="x", visible=False)
     numbers = [float(value) for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
-    if len(numbers) < len(values):
-        axes.set_xticks(range(len(values)), [name(value) for value in values])
-        return [float(place) for place in range(len(values))]
-    if min(numbers) > 0 and max(numbers) / min(numbers) >= 8:
+    words = len(numbers) < len(values)
+    places = [float(number) for number in range(len(values))] if words else numbers
+    low, high = min(places), max(places)
+    if not words and low > 0 and high / low >= 8:
         axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(numbers))
+        axes.set_xlim(low / (high / low) ** MARGIN, high * (high / low) ** MARGIN)
+    else:
+        axes.set_xlim(low - MARGIN * (high - low), high + MARGIN * (high - low))
+    axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-    return numbers
+    if words:
+        axes.set_xticklabels([name(value) for value in values])
+    else:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    return places
 
 
 def place(value: object) -> tuple[bool, float, str]:
