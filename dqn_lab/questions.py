@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ def _described(directory: Path) -> str:
     from dqn_lab.analysis.report.answers import answer_of
     from dqn_lab.analysis.report.evidence import examine
     from dqn_lab.analysis.report.material import gather
+    from dqn_lab.analysis.report.metrics import largest_in, number
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.tasks import apart
 
@@ -116,20 +118,22 @@ def _described(directory: Path) -> str:
     said += [apart(material.telling_keys)] if several else []
     rows = [["variant", "runs", f"mean {material.metric.title}", "95 % interval", "successes"]]
     for found in evidence:
-        rows += [_cells(row, found.threshold) for row in found.summary.to_dict("records")]
+        write = functools.partial(number, largest=largest_in(found.summary, "mean", "mean_low", "mean_high"))
+        rows += [_cells(row, found.threshold, write) for row in found.summary.to_dict("records")]
     widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     table = "\n".join("  ".join(map(padded, row, widths)).rstrip() for row in rows)
     hint = f"Figures and tables: dqn_lab.report({shown(directory)!r})"
     return "\n\n".join([wrapped(material.question, 0), table, *(wrapped(text, 0) for text in said), hint])
 
 
-def _cells(row: dict[Any, Any], threshold: float | None) -> list[str]:
+def _cells(row: dict[Any, Any], threshold: float | None, write: Callable[[float], str]) -> list[str]:
     """Writes a variant's row of the table."""
-    from dqn_lab.analysis.report.metrics import number, plain
+    from dqn_lab.analysis.report.metrics import plain
     from dqn_lab.analysis.report.tables import interval
 
     wins = "–" if threshold is None else f"{row['successes']} of {row['seeds']} at {plain(threshold)} or more"
-    return [str(row["variant"]), str(row["seeds"]), number(row["mean"]), interval(row, "mean_low", "mean_high"), wins]
+    spread = interval(row, "mean_low", "mean_high", write)
+    return [str(row["variant"]), str(row["seeds"]), write(row["mean"]), spread, wins]
 
 
 def report(

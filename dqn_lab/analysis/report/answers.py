@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from dqn_lab.analysis import answer
 from dqn_lab.analysis.report.evidence import Evidence
-from dqn_lab.analysis.report.metrics import count_seeds, number, percent, plain
+from dqn_lab.analysis.report.metrics import count_seeds, largest_in, number, percent, plain
 from dqn_lab.analysis.report.tables import interval
 from dqn_lab.analysis.sentence import quoted
 
@@ -36,10 +37,10 @@ def _describe(found: Evidence, row: dict[Any, Any]) -> str:
         if found.threshold is None:
             return f"{text}."
         return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {plain(found.threshold)}."
-    spread = (
-        "" if pd.isna(row["mean_low"]) else f", 95 % interval {number(row['mean_low'])} to {number(row['mean_high'])}"
-    )
-    text = f"{name} has a mean {metric.title} of {number(row['mean'])} ({count_seeds(row['seeds'])}{spread})"
+    write = partial(number, largest=largest_in(found.summary, "mean", "mean_low", "mean_high"))
+    low, high = row["mean_low"], row["mean_high"]
+    spread = "" if pd.isna(low) else f", 95 % interval {write(low)} to {write(high)}"
+    text = f"{name} has a mean {metric.title} of {write(row['mean'])} ({count_seeds(row['seeds'])}{spread})"
     if found.threshold is None:
         return f"{text}."
     share = interval(row, "success_low", "success_high", percent)

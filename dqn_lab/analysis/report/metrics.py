@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError
@@ -66,13 +67,18 @@ def number(value: float, signed: bool = False, largest: float = 0.0) -> str:
     Args:
         value: the number.
         signed: write a plus sign too.
-        largest: a larger number beside it, such as the other end of an interval, that sets the decimals.
+        largest: the largest number beside it, as in the same column, which sets the decimals.
     """
     if math.isnan(value):
         return "–"
     size = max(abs(value), largest)
     places = 0 if size >= 10_000 or size == 0 else 1 if size >= 1 else 3
     return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "−")
+
+
+def largest_in(frame: pd.DataFrame, *columns: str) -> float:
+    """Returns the largest absolute value of columns that are shown with the same decimals; 0 if they are empty."""
+    return float(np.nanmax(np.abs(frame[[*columns]].to_numpy(float)), initial=0.0))
 
 
 def plain(value: float) -> str:

@@ -16,7 +16,7 @@ from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import render
 from dqn_lab.analysis.report.dependence import dependence
 from dqn_lab.analysis.report.evidence import Evidence
-from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, number, percent, plain
+from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, largest_in, number, percent, plain
 from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import find_task
@@ -113,9 +113,10 @@ def _differences(found: Evidence) -> Iterator[Plan]:
     if found.compared is None:
         return
     metric = found.material.metric
+    write = partial(number, signed=True, largest=largest_in(found.compared, "difference", "low", "high"))
     estimates = [
         Estimate(variant=str(row["variant"]), value=row["difference"], low=row["low"], high=row["high"],
-                 text=f"{number(row['difference'], signed=True)}  {row['verdict']}",
+                 text=f"{write(row['difference'])}  {row['verdict']}",
                  hollow=row["verdict"] == "undecided")
         for row in found.compared.to_dict("records")
         if row["variant"] in found.shown
@@ -124,7 +125,7 @@ def _differences(found: Evidence) -> Iterator[Plan]:
         return
     control, number_of = quoted(found.control), len(found.compared)
     described = "; ".join(
-        f"{quoted(row.variant)} {row.text} ({number(row.low)} to {number(row.high)})" for row in estimates
+        f"{quoted(row.variant)} {row.text} ({write(row.low)} to {write(row.high)})" for row in estimates
     )
     good = "right of the line is better" if metric.higher_is_better else "left of the line is better"
     corrected = f", corrected for {number_of} comparisons" if number_of > 1 else ""

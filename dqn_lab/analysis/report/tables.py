@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from dqn_lab.analysis.report.metrics import ENOUGH, METRICS, Metric, number, percent, plain
+from dqn_lab.analysis.report.metrics import ENOUGH, METRICS, Metric, largest_in, number, percent, plain
 from dqn_lab.analysis.report.neutral import csv, markdown
 from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
@@ -32,7 +32,7 @@ class Table:
     name: str
     title: str
     frame: pd.DataFrame
-    columns: dict[str, Callable[[Row], str]]
+    columns: Mapping[str, Callable[[Row], str]]
     note: str = ""
 
     @property
@@ -57,12 +57,10 @@ class Table:
         return f"{markdown(self.title)}\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in escaped)
 
 
-def interval(row: Row, low: str, high: str, write: Callable[[float], str] | None = None, signed: bool = False) -> str:
+def interval(row: Row, low: str, high: str, write: Callable[[float], str]) -> str:
     """Formats an interval, or a dash if there are too few seeds for one."""
     if math.isnan(row[low]):
         return "–"
-    largest = max(abs(row[low]), abs(row[high]))
-    write = write or (lambda value: number(value, signed, largest))
     first, last = write(row[low]), write(row[high])
     return f"{first} to {last}" if first[0] in "+−" or last[0] in "+−" else f"{first.removesuffix(' %')}–{last}"
 
@@ -70,13 +68,18 @@ def interval(row: Row, low: str, high: str, write: Callable[[float], str] | None
 def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
     """Returns the table of each variant's summary, as computed by `summarize`."""
     several, enough = bool((summary["seeds"] > 1).any()), bool((summary["seeds"] >= ENOUGH).any())
+    write = partial(number, largest=largest_in(summary, "mean", "mean_low", "mean_high"))
+
+    def if_enough(name: str, row: Row) -> str:
+        return write(row[name]) if row["seeds"] >= ENOUGH else "–"
+
     columns: dict[str, Callable[[Row], str]] = {
         "variant": lambda row: str(row["variant"]),
         "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
-        "mean": lambda row: number(row["mean"]),
-        **({"95 % interval": lambda row: interval(row, "mean_low", "mean_high")} if several else {}),
-        "median": partial(_if_enough, "median") if enough else lambda row: number(row["median"]),
-        **({"10th percentile": partial(_if_enough, "p10"), "IQM": partial(_if_enough, "iqm")} if enough else {}),
+        "mean": lambda row: write(row["mean"]),
+        **({"95 % interval": lambda row: interval(row, "mean_low", "mean_high", write)} if several else {}),
+        "median": partial(if_enough, "median") if enough else lambda row: write(row["median"]),
+        **({"10th percentile": partial(if_enough, "p10"), "IQM": partial(if_enough, "iqm")} if enough else {}),
     }
     if threshold is not None:
         columns[f"runs at {plain(threshold)} or above"] = lambda row: (
@@ -85,12 +88,9 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
     return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
 
 
-def _if_enough(name: str, row: Row) -> str:
-    return number(row[name]) if row["seeds"] >= ENOUGH else "–"
-
-
 def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
     """Returns the table of the differences from the control, as computed by `compare`."""
+    write = partial(number, signed=True, largest=largest_in(compared, "difference", "low", "high"))
     return Table(
         name="comparison",
         title=f"Against {quoted(control)}: {metric.title}",
@@ -98,8 +98,8 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
         columns={
             "variant": lambda row: str(row["variant"]),
             "verdict": explained,
-            "difference": lambda row: number(row["difference"], signed=True),
-            "95 % interval": lambda row: interval(row, "low", "high", signed=True),
+            "difference": lambda row: write(row["difference"]),
+            "95 % interval": lambda row: interval(row, "low", "high", write),
             "p, Holm": lambda row: p_value(row["p_holm"]),
             "P(better)": lambda row: percent(row["improvement"]),
             "seeds": _both_seeds,
@@ -130,20 +130,18 @@ def runs(scores: pd.DataFrame, metric: Metric) -> Table:
     wanted = [*names, metric.name, "final_return", "best_return", "last_100", "final_step", "run"]
     here = [name for name in dict.fromkeys(wanted) if name in scores]
     frame = scores.sort_values(["variant", "seed"], kind="stable")[here].rename(columns=names)
-    shown = ["variant", "seed", "status", *(name for name in here if name in frame and name not in (*names, "run"))]
-    meanings = [f"{name} is the {METRICS[name].meaning}" for name in ("best_return", "last_100") if name in shown]
-    return Table(name="runs", title="Every run", frame=frame, columns={name: partial(_cell, name) for name in shown},
-                 note=f"{'; '.join(meanings)}." if meanings else "")  # fmt: skip
+    numbers = [name for name in here if name in frame and name not in (*names, "run")]
+    writes: dict[str, Callable[[float], str]] = {"variant": str, "seed": "{:.0f}".format, "status": str}
+    writes |= {name: partial(number, largest=largest_in(frame, name)) for name in numbers}
+    writes |= {"final_step": "{:,.0f}".format} if "final_step" in numbers else {}
+    meanings = [f"{name} is the {METRICS[name].meaning}" for name in ("best_return", "last_100") if name in writes]
+    columns = {name: partial(_cell, name, write) for name, write in writes.items()}
+    note = f"{'; '.join(meanings)}." if meanings else ""
+    return Table(name="runs", title="Every run", frame=frame, columns=columns, note=note)
 
 
-def _cell(name: str, row: Row) -> str:
+def _cell(name: str, write: Callable[[float], str], row: Row) -> str:
     value = row[name]
     if isinstance(value, str):
         return value
-    return "–" if pd.isna(value) else _aligned(name, float(value))
-
-
-def _aligned(name: str, value: float) -> str:
-    """Formats all cells of a column with the same number of decimals, so that they line up."""
-    places = {"seed": ".0f", "final_step": ",.0f"}
-    return f"{value:{places[name]}}" if name in places else number(value)
+    return "–" if pd.isna(value) else write(float(value))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from html.parser import HTMLParser
 from xml.etree import ElementTree
 
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 from dqn_lab.analysis.figures.style import Rendered
+from dqn_lab.analysis.report.metrics import largest_in, number
 from dqn_lab.analysis.report.tables import interval
 
 BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<svg/>"}, missing="")
@@ -97,9 +99,9 @@ def test_the_same_data_give_the_same_bytes(cli, sweep, tmp_path):
 
 
 def test_the_bytes_do_not_depend_on_the_hashes_of_the_process(sweep, tmp_path):
-    for number in ("1", "2"):
-        command = [sys.executable, "-m", "dqn_lab", "report", str(sweep), "--out", str(tmp_path / number)]
-        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": number}, capture_output=True)
+    for hash_seed in ("1", "2"):
+        command = [sys.executable, "-m", "dqn_lab", "report", str(sweep), "--out", str(tmp_path / hash_seed)]
+        subprocess.run(command, check=True, env={**os.environ, "PYTHONHASHSEED": hash_seed}, capture_output=True)
     assert contents(tmp_path / "1") == contents(tmp_path / "2")
 
 
@@ -604,11 +606,13 @@ def test_the_table_of_runs_says_what_its_scores_are(cli, sweep):
     assert "best_return is the mean greedy return, over fresh episodes, of the policy with the best evaluation" in text
 
 
-def test_both_ends_of_an_interval_have_the_same_decimals():
-    row = {"low": 0.4871, "high": 312.51, "down": -0.2, "up": 0.7}
-    assert interval(row, "low", "high") == "0.5–312.5"
-    assert interval(row, "low", "high", signed=True) == "+0.5 to +312.5"
-    assert interval(row, "down", "up") == "−0.200 to 0.700"
+def test_the_numbers_of_a_table_have_the_same_decimals():
+    frame = pd.DataFrame({"low": [0.4871, -0.2], "high": [312.51, float("nan")]})
+    write = partial(number, largest=largest_in(frame, "low", "high"))
+    assert [write(value) for value in frame["low"]] == ["0.5", "−0.2"]
+    assert interval(frame.to_dict("records")[0], "low", "high", write) == "0.5–312.5"
+    assert largest_in(frame.iloc[1:], "high") == 0.0
+    assert number(-0.2, largest=largest_in(frame.iloc[1:], "low")) == "−0.200"
 
 
 @only_words
