@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 import numpy as np
@@ -38,12 +38,14 @@ class Watched:
         return checked
 
 
-def watched_buffer(buffer: Any, name: str) -> Any:
-    """Returns a buffer that raises a `ConfigError` if `sample` returns something else than a batch."""
+def watched_buffer(buffer: Any, name: str, warn: Callable[[str], None]) -> Any:
+    """Returns a buffer that raises a `ConfigError` if `sample` returns no batch, and warns if its size is wrong."""
 
-    def check(result: Any, *_: Any) -> None:
+    def check(result: Any, draws: Sized) -> None:
         if not isinstance(result, Batch):
             raise ConfigError(f"buffer={name}: sample must return a Batch, returned {_kind(result)}")
+        if len(result.indices) != len(draws):
+            warn(f"buffer={name}: sample returned {len(result.indices)} transitions for train.batch_size={len(draws)}")
 
     return Watched(buffer, {"sample": check})
 

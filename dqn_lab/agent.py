@@ -21,7 +21,9 @@ from dqn_lab.types import (
     Exploration,
     NetworkNoise,
     Noise,
+    Optimizer,
     Purpose,
+    Stateful,
     Target,
     TrainingError,
     Update,
@@ -40,7 +42,7 @@ class Agent:
         exploration: chooses actions.
         target: updates the target network.
         streams: the run's random generators.
-        lr: the learning rate, a function of progress.
+        optimizer: its `lr` is the learning rate, a function of progress.
         batch_size: transitions sampled per update.
         minibatch_size: transitions per gradient step; None for the whole batch.
         max_reward: rewards are clipped to ± this before they are stored; None for no clipping.
@@ -59,7 +61,7 @@ class Agent:
         exploration: Exploration,
         target: Target,
         streams: Streams,
-        lr: Callable[[Progress], float],
+        optimizer: Optimizer,
         batch_size: int,
         minibatch_size: int | None,
         max_reward: float | None = None,
@@ -70,7 +72,7 @@ class Agent:
     ) -> None:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
         self.streams, self.diagnostics = streams, diagnostics
-        self.lr = lr
+        self.optimizer, self.lr = optimizer, optimizer.lr
         self.epsilon: Callable[[Progress], float] | None = None  # of the policy, for a bootstrap that uses it
         if isinstance(engine.bootstrap, FollowsEpsilon) and isinstance(exploration, EpsilonGreedy):
             self.epsilon = exploration.policy_epsilon
@@ -189,7 +191,10 @@ class Agent:
             part.load_state_dict(state[name])
 
     def _parts(self) -> dict[str, Any]:
+        choices = {"value": self.engine.value, "bootstrap": self.engine.bootstrap, "optimizer": self.optimizer}
+        others = {**choices, "target": self.target}  # which need no state; a custom one may have some
         return {
+            **{name: part for name, part in others.items() if isinstance(part, Stateful)},
             "engine": self.engine,
             "buffer": self.buffer,
             "exploration": self.exploration,

@@ -132,7 +132,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
         exploration=exploration,
         target=target,
         streams=streams,
-        lr=optimizer.lr,
+        optimizer=optimizer,
         diagnostics=diagnostics if diagnostics.columns else None,
         **config["train"],
     )

@@ -7,7 +7,7 @@ import copy
 import random
 import traceback
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,6 @@ from dqn_lab.types import (
 )
 
 LONGEST = 10_000  # environment steps of a trial
-SAVED = ("exploration", "buffer")  # groups whose components save their state in a `state_dict`
 PLAIN = (bool, int, float, str, bytes, set, np.generic)
 GIVEN = {  # the random numbers that a component is given
     "exploration": "the `draw` that `select` is given",
@@ -48,8 +47,8 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
         config: a validated configuration. It, the run and the global random states are left unchanged.
 
     Returns:
-        a warning for each such component that draws random numbers from a global generator, or whose `state_dict` lacks
-        an attribute that has changed.
+        a warning for each such component that draws random numbers from a global generator, whose `state_dict` lacks
+        an attribute that has changed, or that returns batches of another size.
 
     Raises:
         ConfigError: such a component failed.
@@ -108,7 +107,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         outside: the components to try, as `group=name`.
 
     Returns:
-        a line for each component whose `state_dict` lacks attributes.
+        a line for each component whose `state_dict` lacks attributes, or whose batches have another size.
 
     Raises:
         Exception: any error that a component raises.
@@ -121,10 +120,9 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         _check_methods(logger, Logger)
     _check_methods(agent.exploration, Exploration, Stateful)
     env = scratch.make_env()
-    buffer = agent.buffer
-    _watch_results(agent, config, outside)
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
-    with contextlib.closing(rollout), draws:
+    lines = list[str]()
+    with contextlib.closing(rollout), draws, _results_watched(agent, config, outside, lines.append):
         try:
             q_values = agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
         finally:
@@ -135,24 +133,31 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         _explore(agent.exploration, int(env.action_space.n), _near_end(config))  # type: ignore[attr-defined]
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
-        agent.buffer = buffer
         agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
         if isinstance(agent.buffer, Reports):
             _check_report(agent.buffer)
-        with contextlib.closing(fresh.rollout):
-            return _unsaved_attributes(rollout, fresh.rollout, outside)
+    with contextlib.closing(fresh.rollout):
+        return [*dict.fromkeys(lines), *_unsaved_attributes(rollout, fresh.rollout, outside)]
 
 
-def _watch_results(agent: Agent, config: Mapping[str, Any], outside: Iterable[str]) -> None:
+@contextlib.contextmanager
+def _results_watched(
+    agent: Agent, config: Mapping[str, Any], outside: Iterable[str], warn: Callable[[str], None]
+) -> Iterator[None]:
     """Has the results of the components from outside checked."""
     names = {group: config[group]["name"] for group in ("bootstrap", "buffer", "value")}
     own = {group: name for group, name in names.items() if f"{group}={name}" in outside}
+    before = agent.engine.bootstrap, agent.buffer, agent.engine.value
     if "bootstrap" in own:
         agent.engine.bootstrap = watched_bootstrap(agent.engine.bootstrap, own["bootstrap"])
     if "buffer" in own:
-        agent.buffer = watched_buffer(agent.buffer, own["buffer"])
+        agent.buffer = watched_buffer(agent.buffer, own["buffer"], warn)
     if "value" in own:
         agent.engine.value = watched_value(agent.engine.value, own["value"])
+    try:
+        yield
+    finally:
+        agent.engine.bootstrap, agent.buffer, agent.engine.value = before
 
 
 def _unsaved_attributes(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:
@@ -164,20 +169,29 @@ def _unsaved_attributes(rollout: Any, fresh: Any, outside: Iterable[str]) -> lis
     lines = []
     for part in outside:
         group = part.partition("=")[0]
-        if group not in SAVED:
-            continue
-        before, after = (getattr(getattr(each.agent, group), "__dict__", {}) for each in (rollout, fresh))
+        before, after = (_attributes(each.agent, group) for each in (rollout, fresh))
         if names := [name for name in before if not _same(before[name], after.get(name), group)]:
             what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
             lines.append(f"{part}: {what} {UNSAVED}; a resumed run may continue differently")
     return lines
 
 
+def _attributes(agent: Agent, group: str) -> dict[str, Any]:
+    """Returns the attributes of an agent's component in a group; of a network, those of its modules."""
+    if group == "network":
+        modules = agent.engine.online.named_modules()
+        own = {(name, key): value for name, module in modules for key, value in vars(module).items()}
+        return {".".join(filter(None, words)): value for words, value in own.items() if words[1][0] != "_"}
+    parts = {"bootstrap": agent.engine.bootstrap, "value": agent.engine.value, "optimizer": agent.optimizer,
+             "buffer": agent.buffer, "exploration": agent.exploration, "target": agent.target}  # fmt: skip
+    return getattr(parts.get(group), "__dict__", {})
+
+
 def _same(one: Any, other: Any, group: str) -> bool:
     """Returns whether two attributes are equal, or of a kind that cannot be compared."""
     if isinstance(one, (np.ndarray, Tensor)):  # a buffer's may have rows that were never written
-        arrays = np.asarray(one), np.asarray(other)
-        return group == "buffer" or np.array_equal(*arrays, equal_nan=arrays[0].dtype.kind == "f")
+        here, there = (np.asarray(each.detach().cpu() if isinstance(each, Tensor) else each) for each in (one, other))
+        return group == "buffer" or np.array_equal(here, there, equal_nan=here.dtype.kind == "f")
     if isinstance(one, Mapping):
         one, other = list(one.items()), list(other.items()) if isinstance(other, Mapping) else other
     if isinstance(one, (list, tuple, deque)):

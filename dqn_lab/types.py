@@ -152,8 +152,11 @@ class QValues(Protocol):
     def target_obs(self) -> Tensor: ...  # [B, A]
 
 
+@runtime_checkable
 class Stateful(Protocol):
     """Anything that a run must save to continue later.
+
+    A value, bootstrap, optimizer or target needs it only if it changes during a run.
 
     A state contains only arrays, tensors, `statefile.Rows` and plain values. It is valid until its owner changes.
     """
@@ -210,11 +213,11 @@ class Buffer(Stateful, Protocol):
 class Optimizer(Protocol):
     """How a gradient becomes a step: a description from which an engine builds the optimiser."""
 
-    lr: Callable[[Progress], float]  # the learning rate
+    lr: Callable[[Progress], float]  # the learning rate: a method lr(progress), or schedule.Constant(1e-3)
     max_grad_value: float | None  # first, each element of the gradient is clipped to ± this
     max_grad_norm: float | None  # then, the gradient's norm is clipped to this
 
-    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...  # makes it
+    def build(self, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer: ...  # for all of them
 
 
 class Target(Protocol):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from dqn_lab.seeding import Streams, torch_generator
 from dqn_lab.types import Batch, NetworkNoise, TrainingError, Transition, Update
 
 SETTINGS = {
-    "lr": Constant(1e-3),
+    "optimizer": SimpleNamespace(lr=Constant(1e-3)),
     "batch_size": 8,
     "minibatch_size": None,
     "learning_starts": 1,
@@ -332,7 +333,7 @@ def test_an_agent_uses_no_global_randomness(make, check_global_randomness, engin
 
 
 def test_the_learning_rate_follows_its_schedule():
-    agent, _ = fake(lr=Linear(1.0, 0.0, 4, "steps"))
+    agent, _ = fake(optimizer=SimpleNamespace(lr=Linear(1.0, 0.0, 4, "steps")))
     progress = Progress()
     for _ in range(5):
         progress, _ = agent.learn(progress, progress._replace(step=progress.step + 1))

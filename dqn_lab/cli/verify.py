@@ -211,8 +211,7 @@ def _why_it_may_differ(record: dict[str, Any]) -> str:
     """Returns why a resumed run may differ from an uninterrupted one: state that was not saved, or another budget."""
     if known := [line for line in record.get("warnings") or () if UNSAVED in line]:
         return f", and {known[0]}"
-    saved = {group: record["config"][group] for group in ("env", "exploration", "buffer")}
-    if outside := sorted(outside_names(saved)):
+    if outside := sorted(outside_names(record["config"])):
         return f": a `state_dict` of {', '.join(outside)} may omit something that changes during a run"
     return ", maybe with another budget or other evaluations"
 

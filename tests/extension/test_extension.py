@@ -334,6 +334,8 @@ import numpy as np
 import torch
 from dqn_lab.exploration.none import Greedy
 from dqn_lab.bootstrap.max import Max
+from dqn_lab.network.mlp import MLP
+from dqn_lab.optimizer.adam import Adam
 from dqn_lab.buffer.uniform import Uniform
 from dqn_lab.value.expected import Expected
 from dqn_lab.types import Bootstrapped
@@ -400,6 +402,49 @@ class Losses(Expected):
     def loss(self, outputs, action, target, noise):
         return super().loss(outputs, action, target, noise).loss
 
+class Few(Uniform):
+    def sample(self, draws):
+        return super().sample(draws[:5])
+
+class Doubling:  # acts whenever the step has doubled
+    has_network = True
+
+    def __init__(self):
+        self.next = 1
+
+    def follow(self, online, target, before, after):
+        if after.step >= self.next:
+            self.next = 2 * after.step
+
+class Restored(Doubling):
+    def state_dict(self):
+        return {"next": self.next}
+
+    def load_state_dict(self, state):
+        self.next = state["next"]
+
+class Tired(Max):
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, q_values, action):
+        self.calls += 1
+        return super().__call__(q_values, action)
+
+class Counted(Adam):
+    def __init__(self):
+        super().__init__()
+        self.calls, self.lr = 0, self.next_lr
+
+    def next_lr(self, progress):
+        self.calls += 1
+        return 1e-3
+
+class Layers(MLP):
+    def forward(self, obs, noise=None):
+        self.calls = vars(self).get("calls", 0) + 1
+        return super().forward(obs, noise)
+
 class Silent(Greedy):
     columns = ("epsilon",)
 
@@ -428,6 +473,12 @@ def drawing(configure, tmp_path, monkeypatch):
     ({"exploration": "Fair", "bootstrap": "Noise"}, ["bootstrap=drawing_parts:Noise: draws from torch's"]),
     ({"exploration": "Fair"}, []),
     ({"exploration": "Counting"}, ["exploration=drawing_parts:Counting: counts, last are not in its `state_dict`; a "]),
+    ({"target": "Doubling"}, ["target=drawing_parts:Doubling: next is not in its `state_dict`; a resumed run may "]),
+    ({"target": "Restored"}, []),
+    ({"bootstrap": "Tired"}, ["bootstrap=drawing_parts:Tired: calls is not in its `state_dict`; a resumed run may "]),
+    ({"optimizer": "Counted"}, ["optimizer=drawing_parts:Counted: calls is not in its `state_dict`; a resumed run "]),
+    ({"network": "Layers"}, ["network=drawing_parts:Layers: calls is not in its `state_dict`; a resumed run may con"]),
+    ({"buffer": "Few"}, ["buffer=drawing_parts:Few: sample returned 5 transitions for train.batch_size=64"]),
 ])  # fmt: skip
 def test_a_component_that_a_resumed_run_cannot_restore_is_named(drawing, names, warnings):
     import random
