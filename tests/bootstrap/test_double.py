@@ -23,7 +23,7 @@ def target(bootstrap, q_values):
 def test_the_online_network_selects_and_the_target_network_evaluates():
     """The online network prefers action 1, which the target network values at 1 and 3: 1 + ½ · 1 and 1 + ½ · 3.
 
-    Max takes the target's own favourite, worth 5 and 7: 1 + ½ · 5 and 1 + ½ · 7.
+    Max takes the target network's greedy action, worth 5 and 7: 1 + ½ · 5 and 1 + ½ · 7.
     """
     q_values = SimpleNamespace(
         online_next=tensor([[0.0, 9.0], [1.0, 2.0]]), target_next=tensor([[5.0, 1.0], [7.0, 3.0]])
@@ -40,7 +40,7 @@ def test_nothing_is_shifted_or_added():
 
 
 @given(ROWS)
-def test_double_is_max_where_both_networks_are_one(rows):
+def test_double_equals_max_if_both_networks_are_equal(rows):
     q_values = SimpleNamespace(online_next=tensor(rows), target_next=tensor(rows))
     assert torch.equal(target(Double(), q_values), target(Max(), q_values))
 

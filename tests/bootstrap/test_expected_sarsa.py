@@ -27,7 +27,7 @@ def target(bootstrap, rows, epsilon):
 
 
 def test_the_policy_by_hand():
-    """ε = 0.3 of three actions: 0.1 for each, and 0.7 more for the greedy one."""
+    """With ε = 0.3 and three actions: 0.1 each, and 0.7 more for the greedy action."""
     torch.testing.assert_close(epsilon_greedy(tensor([[1.0, 5.0, 2.0]]), 0.3), tensor([[0.1, 0.8, 0.1]]))
 
 
@@ -36,12 +36,12 @@ def test_of_several_greedy_actions_the_first_is_taken():
 
 
 def test_the_target_by_hand():
-    """With ε = 0.5 and Q = 1, 3: the value is 0.25 · 1 + 0.75 · 3 = 2.5, so the target 1 + ½ · 2.5."""
+    """With ε = 0.5 and Q = 1, 3: the value is 0.25 · 1 + 0.75 · 3 = 2.5, the target 1 + ½ · 2.5."""
     assert target(ExpectedSarsa(), [[1.0, 3.0]], 0.5).tolist() == [2.25]
 
 
-def test_only_the_target_network_is_asked():
-    """Neither the online network, nor either network at s."""
+def test_only_the_target_network_is_evaluated():
+    """The bootstrap needs neither the online network nor Q-values of obs."""
     answer = ExpectedSarsa()(SimpleNamespace(target_next=tensor([[1.0, 2.0]]), epsilon=0.2), tensor([0]))
     assert not answer.shift.any()
     assert not answer.bonus.any()
@@ -55,12 +55,12 @@ def test_without_exploration_it_is_max(rows):
 
 
 @given(ROWS)
-def test_with_nothing_else_it_is_the_mean(rows):
+def test_with_epsilon_one_it_is_the_mean(rows):
     torch.testing.assert_close(target(ExpectedSarsa(), rows, 1.0), 1 + tensor(rows).mean(1) / 2)
 
 
 @given(ROWS, EPSILON, EPSILON)
-def test_the_more_is_explored_the_less_is_expected(rows, one, other):
+def test_more_exploration_lowers_the_target(rows, one, other):
     low, high = (target(ExpectedSarsa(), rows, epsilon) for epsilon in (max(one, other), min(one, other)))
     assert (low <= high + 1e-5).all()
 
@@ -83,15 +83,15 @@ def test_a_noisy_network_is_refused(configure):
 
 
 @pytest.mark.parametrize("exploration", ["constant", "exponential", "linear", "piecewise", "none"])
-def test_the_agent_hands_on_the_epsilon_it_explores_with(configure, exploration):
+def test_the_agents_epsilon_is_the_one_it_explores_with(configure, exploration):
     agent = build(configure("bootstrap=expected_sarsa", f"exploration={exploration}")).agent
     for progress in (Progress(), Progress(5_000, 80, 4_000), Progress(10**6, 10**4, 10**6)):
         assert agent.epsilon(progress) == agent.exploration.report(progress)["epsilon"]
 
 
-def test_other_bootstraps_are_handed_none(configure):
+def test_other_bootstraps_get_no_epsilon(configure):
     assert build(configure("bootstrap=max", "exploration=constant")).agent.epsilon is None
 
 
-def test_auto_chooses_the_kernels_for_it(configure):
+def test_engine_auto_chooses_fused(configure):
     assert build(configure("bootstrap=expected_sarsa", "episodes=100")).choices["engine"].name == "fused"

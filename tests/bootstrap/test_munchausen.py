@@ -20,7 +20,7 @@ TEMPERATURE = st.floats(0.01, 10)
 
 
 def both(rows):
-    """The same Q-values [B, A] at both ends, by the target network; none by the online one."""
+    """Returns the target network's Q-values [B, A], the same for obs and next_obs."""
     q_values = torch.as_tensor(rows, dtype=torch.float64)
     return SimpleNamespace(target_next=q_values, target_obs=q_values)
 
@@ -39,13 +39,13 @@ def test_the_policy_is_the_softmax_by_temperature():
 
 
 def test_the_bonus_is_clipped_below_and_scaled():
-    """Of actions 1, 0 and 1: −0.5, −3 clipped to −2, and 0; times 0.9."""
+    """The bonus of actions 1, 0 and 1: −0.5, −3 clipped to −2, and 0, each times 0.9."""
     scaled_log = tensor([[-1.0, -0.5], [-3.0, -0.1], [-9.0, 0.0]])
     bonus = munchausen_bonus(scaled_log, tensor([1, 0, 1]), 0.9, -2.0)
     torch.testing.assert_close(bonus, tensor([-0.45, -1.8, 0.0]))
 
 
-def test_a_log_policy_that_rounding_took_above_zero_brings_no_bonus():
+def test_a_log_policy_rounded_above_zero_has_no_bonus():
     assert munchausen_bonus(tensor([[1e-7]]), tensor([0]), 0.9, -1.0).tolist() == [0.0]
 
 
@@ -58,8 +58,8 @@ def test_the_answer_by_hand():
     torch.testing.assert_close(answer.bonus, tensor([-0.5 * LN2]))
 
 
-def test_the_bonus_is_of_the_action_taken_and_the_state_it_was_taken_in():
-    """τ = 1: π(·|s) = ½, ¼, ¼, whatever the Q-values at s′ are."""
+def test_the_bonus_depends_on_obs_and_action_only():
+    """τ = 1: π(·|s) = ½, ¼, ¼, regardless of the Q-values at s′."""
     q_values = SimpleNamespace(
         target_next=tensor([[0.0, 9.0, 0.0], [7.0, 0.0, 0.0]]), target_obs=tensor([[LN2, 0.0, 0.0], [LN2, 0.0, 0.0]])
     )
@@ -83,7 +83,7 @@ def test_the_next_value_is_the_soft_maximum(rows, temperature):
 
 
 @given(Q_VALUES, TEMPERATURE)
-def test_the_log_policy_is_torchs_own(rows, temperature):
+def test_the_log_policy_equals_torchs_log_softmax(rows, temperature):
     q_values = both(rows).target_next
     probabilities, scaled_log = soft_policy(q_values, temperature)
     torch.testing.assert_close(probabilities, (q_values / temperature).softmax(1))
@@ -115,8 +115,8 @@ def test_a_constant_added_to_all_values_changes_nothing(rows, constant):
         torch.testing.assert_close(field, other, rtol=1e-9, atol=1e-9)
 
 
-def test_large_values_overflow_nothing():
-    """In float32, with the paper's temperature: 10⁴ / 0.03 is far beyond what exp can take."""
+def test_large_values_do_not_overflow():
+    """In float32 with the paper's temperature, exp(10⁴ / 0.03) would overflow."""
     q_values = SimpleNamespace(target_next=tensor([[1e4, 9e3, -1e4]]), target_obs=tensor([[-1e4, 1e4, 1e4]]))
     answer = Munchausen()(q_values, tensor([0]))
     assert answer.probabilities.tolist() == [[1.0, 0.0, 0.0]]
@@ -125,13 +125,13 @@ def test_large_values_overflow_nothing():
 
 
 def test_a_small_gap_between_large_values_is_not_rounded_away():
-    """In float32 bit for bit, 2¹⁷ being large and 1/64 the gap."""
+    """Bit for bit in float32, with values near 2¹⁷ and a gap of 1/64."""
     small, large = tensor([[0.0, 1 / 64]]), tensor([[2.0**17, 2.0**17 + 1 / 64]])
     for one, other in zip(soft_policy(small, 0.03), soft_policy(large, 0.03), strict=True):
         assert torch.equal(one, other)
 
 
-def test_actions_as_good_as_each_other_share_the_probability():
+def test_equal_actions_share_the_probability():
     answer = Munchausen(temperature=0.5)(both([[2.0, 2.0, 2.0, 2.0]]), tensor([3]))
     assert answer.probabilities.tolist() == [[0.25] * 4]
     torch.testing.assert_close(answer.shift, torch.full((1, 4), 0.5 * LN4, dtype=torch.float64))
@@ -147,20 +147,20 @@ def test_values_out_of_range_are_refused(make, wrong):
 
 
 def test_a_row_does_not_depend_on_the_others():
-    """Bit for bit, beside values so large that subtracting their maximum would round its own away."""
+    """Bit for bit: subtracting the batch's maximum, not the row's, would round the small row away."""
     rows = tensor([[0.0, 1.0], [1e6, 1e6 + 1]])
     for together, alone in zip(soft_policy(rows, 0.3), soft_policy(rows[:1], 0.3), strict=True):
         assert torch.equal(together[0], alone[0])
 
 
-def test_the_last_axis_is_that_of_the_actions_whatever_stands_before():
+def test_only_the_last_axis_holds_actions():
     q_values = torch.randn((2, 3, 4), generator=torch.Generator().manual_seed(0))
     for together, alone in zip(soft_policy(q_values, 0.3), soft_policy(q_values[1, 2], 0.3), strict=True):
         torch.testing.assert_close(together[1, 2], alone)
 
 
 @pytest.mark.parametrize(("buffer", "n_steps"), [({}, []), ({"n_step": 1}, []), ({"n_step": 2}, [2])])
-def test_windows_of_more_than_one_step_are_warned_of(buffer, n_steps):
+def test_n_step_windows_cause_a_warning(buffer, n_steps):
     about = "an approximation, without the steps in between"
     expected = [f"bootstrap=munchausen, buffer.n_step={n_step}: {about}" for n_step in n_steps]
     assert list(Munchausen.warn({"buffer": buffer})) == expected

@@ -1,4 +1,4 @@
-"""Made-up episodes, and the transitions they must give."""
+"""Synthetic episodes, and the transitions that buffers must make of them."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Step(NamedTuple):
 
 
 class Episodes:
-    """Steps of environments that take turns; a step's observation is a number that no other has.
+    """Steps of environments that take turns; every step's observation is a unique number.
 
     Args:
-        endings: for each environment its episodes: length, whether terminated, whether truncated.
+        endings: per environment, the length of each episode and whether it is terminated and truncated.
     """
 
     def __init__(self, endings: list[list[tuple[int, bool, bool]]]) -> None:
@@ -43,7 +43,7 @@ class Episodes:
         return steps
 
     def transitions(self, n_step: int, discount: float) -> list[tuple[float, ...]]:
-        """Works out every n-step transition (obs, action, reward, next_obs, discount) of episodes that ended."""
+        """Returns every complete n-step transition (obs, action, reward, next_obs, discount)."""
         found = []
         for start in self.steps:
             window = self._window(start, n_step)
@@ -55,7 +55,7 @@ class Episodes:
         return found
 
     def _window(self, start: Step, n_step: int) -> list[Step]:
-        """Follows an episode by its consecutive numbers."""
+        """Returns at most n_step steps from `start` on, found by their consecutive numbers."""
         by_obs = {step.obs: step for step in self.steps}
         window = [start]
         while len(window) < n_step and not (window[-1].terminated or window[-1].truncated):
@@ -72,17 +72,17 @@ def play() -> type[Episodes]:
 
 @pytest.fixture(scope="session")
 def any_episodes() -> st.SearchStrategy[Episodes]:
-    """Up to three environments with up to four ended episodes each, and perhaps one still going on."""
+    """Draws up to three environments, each with up to four ended episodes and at most one unfinished."""
     ended = st.tuples(st.integers(1, 6), st.booleans(), st.booleans()).filter(lambda ending: ending[1] or ending[2])
-    going_on = st.tuples(st.integers(1, 6), st.just(False), st.just(False))
-    one_env = st.tuples(st.lists(ended, max_size=4), st.lists(going_on, max_size=1)).map(
+    unfinished = st.tuples(st.integers(1, 6), st.just(False), st.just(False))
+    one_env = st.tuples(st.lists(ended, max_size=4), st.lists(unfinished, max_size=1)).map(
         lambda parts: parts[0] + parts[1]
     )
     return st.lists(one_env, min_size=1, max_size=3).map(Episodes)
 
 
 def rows(transition: Any) -> list[tuple[float, ...]]:
-    """Takes a batch of transitions apart; of an observation vector only its first number."""
+    """Returns the rows of a batch of transitions, with only the first number of an observation vector."""
     fields = [field.tolist() if field.ndim == 1 else field[:, 0].tolist() for field in transition]
     return list(zip(*fields, strict=True))
 

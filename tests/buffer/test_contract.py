@@ -1,4 +1,4 @@
-"""What every buffer must do, whatever it stores and however it samples."""
+"""What every buffer must do, with every kind of observation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def build(make, name, space):
 
 @pytest.fixture
 def episodes(play):
-    """Forty-two steps of two environments, ending each way."""
+    """Returns 42 steps of two environments whose episodes terminate, are truncated, or both."""
     endings = [(7, True, False), (1, False, True), (9, False, True), (4, True, True)]
     return play([endings, endings[::-1]])
 
@@ -70,7 +70,7 @@ def test_a_batch_has_a_row_for_every_index(build, space, episodes):
     assert weights is None or (weights.shape == (size,) and (weights > 0).all())
 
 
-def test_a_batch_says_where_in_the_memory_its_transitions_are(build, space, episodes):
+def test_rows_of_a_batch_index_its_memory(build, space, episodes):
     buffer = build()
     for step in episodes.steps:
         append(buffer, space, step)
@@ -79,8 +79,8 @@ def test_a_batch_says_where_in_the_memory_its_transitions_are(build, space, epis
         np.testing.assert_array_equal(stored[batch.rows], drawn)
 
 
-def test_the_memory_of_every_batch_is_the_same_while_its_arrays_are(build, space, episodes):
-    """An engine may remember the arrays of a memory: their content may change, but not the arrays themselves."""
+def test_the_same_memory_keeps_the_same_arrays(build, space, episodes):
+    """An engine may cache a memory's arrays: their content may change, but no array may be replaced."""
     buffer, known = build(), {}
     for step in episodes.steps:
         append(buffer, space, step)
@@ -112,7 +112,7 @@ def test_priorities_of_what_was_drawn_are_accepted(build, space, episodes):
 
 
 def test_the_transitions_of_a_batch_are_a_copy(build, space, episodes):
-    """Changes to them do not affect the memory, nor the other way round."""
+    """Changes to one do not affect the other."""
     buffer, other = build(), build()
     for step in episodes.steps[:30]:
         append(buffer, space, step)
@@ -128,7 +128,7 @@ def test_the_transitions_of_a_batch_are_a_copy(build, space, episodes):
 
 
 @pytest.mark.parametrize("cut", [0, 1, 5, 20, 37])
-def test_a_buffer_goes_on_from_its_saved_state_as_if_nothing_had_happened(build, space, episodes, cut):
+def test_a_buffer_continues_from_its_saved_state(build, space, episodes, cut):
     buffer, other = build(), build()
     for step in episodes.steps[:cut]:
         append(buffer, space, step)

@@ -17,7 +17,7 @@ def buffer(make):
 
 
 @given(data=st.data())
-def test_every_transition_is_given_once_as_a_batch_of_one(make, any_episodes, rows_of, data):
+def test_every_transition_is_sampled_once_as_a_batch_of_one(make, any_episodes, rows_of, data):
     buffer, episodes = make("buffer", "none", Discrete(30_000), 0.5, 3), data.draw(any_episodes)
     seen = []
     for step in episodes.steps:
@@ -43,7 +43,7 @@ def test_an_unused_transition_is_forgotten(buffer):
     ("terminated", "truncated", "discount"),
     [(False, False, 0.9), (False, True, 0.9), (True, False, 0.0), (True, True, 0.0)],
 )
-def test_only_termination_ends_the_future(buffer, terminated, truncated, discount):
+def test_only_termination_sets_the_discount_to_zero(buffer, terminated, truncated, discount):
     buffer.append(0, 3, 1, 2.0, 4, terminated, truncated)
     batch = buffer.sample(DRAWS)
     assert batch.transition.discount.tolist() == pytest.approx([discount])

@@ -31,7 +31,7 @@ def filled(numbers, capacity=100, **configuration):
 
 
 def by_hand(**configuration):
-    """|δ| = 0, 3, 8, 15 and ε = 1 make p = 1, 4, 9, 16 and, with exponent ½, masses 1, 2, 3, 4 of 10."""
+    """Returns a buffer with |δ| = 0, 3, 8, 15 and ε = 1: p = 1, 4, 9, 16 and, with exponent ½, masses 1, 2, 3, 4."""
     settings = {"priority_exponent": 0.5, "priority_epsilon": 1.0, "importance_exponent": 1.0, "stratified": False}
     buffer = filled(range(4), **settings | configuration)
     buffer.update_priorities(np.arange(4), np.array([0, 3, 8, 15], np.float32))
@@ -39,7 +39,7 @@ def by_hand(**configuration):
 
 
 def chances(buffer, draws=10_000):
-    """Counts how the unit interval is shared out: the midpoints of equal parts of it, drawn each as a batch of one."""
+    """Computes each transition's share of the unit interval from the midpoints of its equal parts."""
     indices, _ = buffer.masses.find((np.arange(draws) + 0.5) / draws)
     return np.bincount(indices, minlength=len(buffer)) / draws
 
@@ -56,7 +56,7 @@ def test_transitions_are_drawn_in_proportion_by_hand():
     [(1.0, [1, 1 / 2, 1 / 3, 1 / 4]), (0.5, [1, 2**-0.5, 3**-0.5, 0.5]), (0.0, [1] * 4)],
 )
 def test_importance_weights_by_hand(importance_exponent, weights):
-    """(4 · 0.1)⁻¹ = 2.5, (4 · 0.2)⁻¹ = 1.25, 0.833, 0.625, over 2.5: 1, ½, ⅓, ¼; with β = ½ the roots of these."""
+    """(4 · 0.1)⁻¹ = 2.5, (4 · 0.2)⁻¹ = 1.25, 0.833, 0.625, over 2.5: 1, ½, ⅓, ¼; with β = ½ their square roots."""
     batch = by_hand(importance_exponent=importance_exponent).sample(np.array([0.05, 0.2, 0.5, 0.9]))
     assert batch.indices.tolist() == [0, 1, 2, 3]
     assert batch.weights.dtype == np.float32
@@ -64,13 +64,13 @@ def test_importance_weights_by_hand(importance_exponent, weights):
 
 
 @pytest.mark.parametrize(("normalize", "weights"), [("batch", [1, 0.5]), ("buffer", [0.5, 0.25])])
-def test_weights_are_over_the_largest_of_the_batch_or_of_the_buffer(normalize, weights):
+def test_weights_are_divided_by_the_largest_of_the_batch_or_buffer(normalize, weights):
     """Transitions 1 and 3 weigh 1.25 and 0.625; in the batch the largest is 1.25, in the buffer 2.5."""
     assert by_hand(normalize=normalize).sample(np.array([0.2, 0.9])).weights == pytest.approx(weights)
 
 
-def test_the_buffers_least_priority_is_that_of_what_it_still_holds():
-    """Four newer transitions take the places of all, and the largest p is 16: mass 4 each, and so weight 1."""
+def test_the_least_priority_of_the_buffer_ignores_overwritten_transitions():
+    """Four new transitions replace all four with the largest p, 16: mass 4 each, so weight 1."""
     buffer = by_hand(normalize="buffer", capacity=4)
     for number in range(4):
         append(buffer, number)
@@ -78,23 +78,23 @@ def test_the_buffers_least_priority_is_that_of_what_it_still_holds():
 
 
 def test_draws_are_stratified_by_hand():
-    """Four draws of ½ stand at ⅛, ⅜, ⅝, ⅞ of the mass 10: 1.25, 3.75, 6.25, 8.75; running masses are 1, 3, 6, 10."""
+    """Four draws of ½ fall at ⅛, ⅜, ⅝, ⅞ of the mass 10: 1.25, 3.75, 6.25, 8.75; running masses are 1, 3, 6, 10."""
     assert by_hand(stratified=True).sample(np.full(4, 0.5)).indices.tolist() == [1, 2, 3, 3]
     assert by_hand(stratified=False).sample(np.full(4, 0.5)).indices.tolist() == [2, 2, 2, 2]
 
 
 def test_independent_draws_follow_the_priorities():
-    """χ² with 9 degrees of freedom, of 20,000 draws from p = 1 … 10 and exponent 1."""
+    """A χ² test with 9 degrees of freedom on 20,000 draws with p = 1 … 10 and exponent 1."""
     buffer, rng = filled(range(10), priority_exponent=1.0, stratified=False), np.random.default_rng(0)
     buffer.update_priorities(np.arange(10), np.arange(1.0, 11.0) - buffer.priority_epsilon)
     counts = np.bincount(np.concatenate([buffer.sample(rng.random(50)).indices for _ in range(400)]))
     expected = 20_000 * np.arange(1, 11) / 55
-    assert ((counts - expected) ** 2 / expected).sum() < 27.9  # 1 in 1000
+    assert ((counts - expected) ** 2 / expected).sum() < 27.9  # p-value 0.001
 
 
 @given(priorities=st.lists(st.floats(0, 10), min_size=2, max_size=40), batch_size=st.integers(1, 16))
-def test_stratified_draws_are_as_frequent_over_all_as_independent_ones(priorities, batch_size):
-    """Each stratum is gone through in 200 equal parts; at most one part a border between transitions is shared."""
+def test_stratified_and_independent_draws_have_the_same_marginals(priorities, batch_size):
+    """Draws take each of 200 equal parts of every stratum; a border between transitions misplaces at most one part."""
     buffer = filled(range(len(priorities)), stratified=True)
     buffer.update_priorities(np.arange(len(priorities)), np.array(priorities))
     parts = [buffer.sample(np.full(batch_size, (k + 0.5) / 200)).indices for k in range(200)]
@@ -103,10 +103,10 @@ def test_stratified_draws_are_as_frequent_over_all_as_independent_ones(prioritie
     np.testing.assert_allclose(found, masses / masses.sum(), atol=1.001 / (200 * batch_size))
 
 
-def test_counts_of_stratified_draws_vary_as_their_strata_say():
-    """Transition i is drawn from stratum b with the chance q that b's part in i has of b: the variance is Σ q (1 − q).
+def test_the_variance_of_stratified_counts_follows_from_their_strata():
+    """Stratum b draws transition i with probability q, the share of b that i covers: the variance is Σ q (1 − q).
 
-    p = 1 … 12, eight draws a batch, 4,000 batches: marginals 8 P within four standard errors, and a variance less than
+    p = 1 … 12, eight draws a batch, 4,000 batches: marginals 8 P within four standard errors, and a variance below
     the 8 P (1 − P) of independent draws.
     """
     buffer, rng = filled(range(12), priority_exponent=1.0, stratified=True), np.random.default_rng(0)
@@ -124,7 +124,7 @@ def test_counts_of_stratified_draws_vary_as_their_strata_say():
 
 
 @given(draws=st.lists(st.floats(0, 0.999), min_size=8, max_size=8))
-def test_a_stratum_each_of_equal_transitions_draws_every_one_once(draws):
+def test_one_stratum_per_equal_transition_draws_each_once(draws):
     assert filled(range(8)).sample(np.array(draws)).indices.tolist() == list(range(8))
 
 
@@ -145,8 +145,8 @@ def test_exponent_zero_is_the_uniform_buffer(draws, priorities, normalize):
     assert batch.weights.tolist() == [1] * len(draws)
 
 
-def test_a_new_transition_has_the_largest_priority_that_any_ever_had():
-    """p is 1 at first, then |δ| = 3.99 makes 4; it stays 4 although that transition falls to 0.01."""
+def test_a_new_transition_gets_the_largest_priority_so_far():
+    """The largest p is 1, then 4 by |δ| = 3.99; it stays 4 when that transition falls to 0.01."""
     buffer = filled(range(2), priority_exponent=1.0, stratified=False)
     assert buffer.masses.leaves[:2].tolist() == [1, 1]
     buffer.update_priorities(np.array([0]), np.array([0.49]))
@@ -159,7 +159,7 @@ def test_a_new_transition_has_the_largest_priority_that_any_ever_had():
 
 
 def test_the_largest_priority_is_raised_to_the_exponent_too():
-    """16 to the power of ½."""
+    """The mass is 16 to the power of ½."""
     buffer = by_hand()
     append(buffer, 4)
     assert buffer.masses.leaves[4] == 4
@@ -187,10 +187,10 @@ def test_an_invalid_priority_is_refused(worst):
     assert buffer.masses.leaves[:3].tolist() == [1, 1, 1]
 
 
-def test_the_importance_exponent_rises_with_every_step_that_was_appended():
-    """From 0 to 1 over 8 steps; masses 1 and 4, so that a weight is 4^−β: after 2, 4, 8 and 12 steps 4^−¼, ½, ¼, ¼.
+def test_the_importance_exponent_rises_with_every_appended_step():
+    """β rises from 0 to 1 over 8 steps; with masses 1 and 4 a weight is 4^−β: ½, ¼ and ¼ after 4, 8 and 12 steps.
 
-    In windows of three the first two steps complete none, and count all the same.
+    The first two steps complete no window of three, but are counted.
     """
     ramp = {"start": 0.0, "end": 1.0, "duration": 8, "unit": "steps"}
     found = {}
@@ -221,7 +221,7 @@ def test_the_latest_transitions_can_be_drawn_and_no_others(any_episodes, rows_of
 
 @given(data=st.data(), size=st.integers(1, 40), choices=CHOICES)
 def test_nothing_is_drawn_that_was_not_added(data, size, choices):
-    """Whatever the priorities, and however near the draws come to 1."""
+    """With any priorities, and with draws just below and at 1."""
     buffer = filled(range(size), **choices)
     for _ in range(3):
         draws = data.draw(st.lists(st.floats(0, 1) | st.just(BELOW_ONE), min_size=1, max_size=9))
@@ -235,7 +235,7 @@ def test_nothing_is_drawn_that_was_not_added(data, size, choices):
 
 @given(data=st.data(), n_step=st.integers(1, 4), choices=CHOICES, capacity=st.integers(1, 12))
 def test_saving_leaves_the_next_sample_unchanged(any_episodes, data, n_step, choices, capacity):
-    """To the bit, through forgetting, learning, and a ramp under way, and into a buffer that was used before."""
+    """Bit for bit, with overwritten rows, new priorities and an unfinished ramp, loaded into a used buffer."""
     steps = data.draw(any_episodes).steps
     cut = data.draw(st.integers(0, len(steps)))
     ramp = {"start": 0.4, "end": 1.0, "duration": 10, "unit": "steps"}
@@ -243,7 +243,7 @@ def test_saving_leaves_the_next_sample_unchanged(any_episodes, data, n_step, cho
     buffer, other = (Prioritized(SPACE, 0.5, 3, **build) for _ in range(2))
     rng = np.random.default_rng(data.draw(st.integers(0, 99)))
 
-    def go_on(buffers, steps):
+    def advance(buffers, steps):
         for step in steps:
             for each in buffers:
                 each.append(*step)
@@ -257,12 +257,12 @@ def test_saving_leaves_the_next_sample_unchanged(any_episodes, data, n_step, cho
                 for each in buffers:
                     each.update_priorities(batches[0].indices, priorities)
 
-    go_on([buffer], steps[:cut])
+    advance([buffer], steps[:cut])
     for number in range(capacity):
         append(other, number, terminated=True)
     other.load_state_dict(pickle.loads(pickle.dumps(buffer.state_dict())))
     assert other.masses.nodes.tolist() == buffer.masses.nodes.tolist()
-    go_on([buffer, other], steps[cut:])
+    advance([buffer, other], steps[cut:])
 
 
 def test_only_what_is_stored_is_saved():
@@ -270,7 +270,7 @@ def test_only_what_is_stored_is_saved():
 
 
 def test_memory_counts_the_trees_too():
-    """1,000,000 leaves, and over them, in families of 8: 125,000, 15,632, 1,960, 248, 32 and 8 nodes; 8 bytes each."""
+    """1,000,000 leaves and, above them in families of 8, 125,000, 15,632, 1,960, 248, 32 and 8 nodes; 8 bytes each."""
     plain, buffer = Uniform(SPACE, 0.5, 1, capacity=1_000_000), Prioritized(SPACE, 0.5, 1, capacity=1_000_000)
     assert buffer.nbytes - plain.nbytes == 8 * (1_000_000 + 125_000 + 15_632 + 1_960 + 248 + 32 + 8)
     assert Prioritized(SPACE, 0.5, 1, capacity=9, normalize="buffer").nbytes == 9 * plain.nbytes // 10**6 + 2 * 8 * (

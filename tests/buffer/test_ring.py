@@ -29,7 +29,7 @@ def test_the_oldest_transition_is_forgotten_first(capacity, count):
 
 
 @given(capacity=st.integers(1, 8), count=st.integers(1, 30))
-def test_append_tells_where_the_transition_lies(capacity, count):
+def test_append_returns_the_index_of_the_transition(capacity, count):
     ring, places = ring_of(capacity, range(count))
     kept = list(range(max(0, count - capacity), count))
     transition = ring.gather(np.array(places[-len(kept) :]))
@@ -70,12 +70,11 @@ def test_memory_is_counted_by_the_arrays():
 
 
 @given(capacity=st.integers(1, 8), before=st.integers(0, 20), after=st.integers(0, 20))
-def test_a_ring_goes_on_from_its_saved_state(capacity, before, after):
+def test_a_ring_continues_from_its_saved_state(capacity, before, after):
     ring, _ = ring_of(capacity, range(before))
     other, _ = ring_of(capacity, [500, 501])
-    state = ring.state_dict()
+    other.load_state_dict(ring.state_dict())
     ring.append(900, 0, 0.0, 0, 0.0)
-    other.load_state_dict(state)
     for number in range(before, before + after):
         other.append(number, 0, 0.0, 0, 0.0)
     assert everything(other) == list(range(max(0, before + after - capacity), before + after))
@@ -90,8 +89,8 @@ def test_only_what_is_stored_is_saved():
 
 @pytest.mark.parametrize("written", [0, 3, 7, 8, 23])
 @pytest.mark.parametrize("since", [0, 5, 22])
-def test_a_ring_is_filled_from_what_is_new_in_turn(written, since):
-    """Rows that were saved before, and those that came since, put back into a ring of the same capacity."""
+def test_a_ring_is_restored_from_saved_and_newer_rows(written, since):
+    """Rows saved earlier and rows written since restore a ring of the same capacity."""
     ring, earlier = np.zeros(7, np.int64), np.zeros(7, np.int64)
     for number in range(written):
         ring[number % 7] = number
@@ -113,6 +112,6 @@ def test_rows_that_are_missing_are_noticed():
 
 
 def test_a_replay_larger_than_the_memory_is_refused_before_the_run():
-    """Ten million stacks of four Atari frames, twice each, are 564 GB."""
+    """Ten million transitions of two stacks of four Atari frames each need 564 GB."""
     with pytest.raises(ValueError, match=r"capacity=10000000: needs 564.6 GB, this machine has .* transitions .* fit"):
         Ring(Box(0, 255, (4, 84, 84), np.uint8), 10_000_000)

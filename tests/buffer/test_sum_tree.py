@@ -13,7 +13,7 @@ PRIORITIES = st.floats(1e-6, 1e6)
 
 
 def changes(capacity, values=PRIORITIES):
-    """Lists of batches of (leaf, value) to put, one after another."""
+    """Draws lists of batches of (leaf, value), to put one after another."""
     batch = st.lists(st.tuples(st.integers(0, capacity - 1), values), min_size=1, max_size=9)
     return st.lists(batch, max_size=8)
 
@@ -24,7 +24,7 @@ def put(tree, batch):
 
 
 def numbered():
-    """Leaves 1 2 … 17, which fill two families of eight and begin a third."""
+    """Returns a tree with leaves 1 2 … 17: two full families of eight and the start of a third."""
     tree = SumTree(17)
     tree.put(np.arange(17), np.arange(1.0, 18.0))
     return tree
@@ -47,7 +47,7 @@ def test_a_changed_leaf_changes_the_sums_over_it_alone():
 
 
 def test_leaves_are_found_by_hand():
-    """Running sums 1 3 6 …, 36 after eight, 136 after sixteen, 153."""
+    """The running sums are 1, 3, 6, …: 36 after eight leaves, 136 after sixteen, 153 in all."""
     masses = [0, 0.9, 1.1, 2.9, 3.1, 35.9, 36.1, 44.9, 45.1, 135.9, 136.1, 152.9]
     leaves = [0, 0, 1, 1, 2, 7, 8, 8, 9, 15, 16, 16]
     assert numbered().find(np.array(masses) / 153)[0].tolist() == leaves
@@ -55,7 +55,7 @@ def test_leaves_are_found_by_hand():
 
 @given(st.integers(1, 700), st.integers(1, 9), st.integers(0, 99))
 def test_several_searches_find_together_what_each_finds_alone(capacity, number, seed):
-    """Four at a time go down in vectors, the rest one by one; rounding leads some of them beyond the last leaf."""
+    """Four searches at a time are vectorised, the rest are not; rounding leads some beyond the last leaf."""
     tree, rng = SumTree(capacity), np.random.default_rng(seed)
     masses = rng.random(capacity) ** 40 * rng.integers(0, 2, capacity)
     masses[seed % capacity] += 1e-9
@@ -86,7 +86,7 @@ def test_of_several_values_for_one_leaf_the_last_stays():
 
 @given(data=st.data(), capacity=st.integers(1, 600))
 def test_the_root_is_the_sum_of_the_leaves(data, capacity):
-    """Of whole numbers, whose sums are exact in any order."""
+    """With integers, whose sums are exact in any order."""
     tree, leaves = SumTree(capacity), np.zeros(capacity)
     for batch in data.draw(changes(capacity, st.integers(0, 10**6))):
         put(tree, batch)
@@ -98,8 +98,8 @@ def test_the_root_is_the_sum_of_the_leaves(data, capacity):
 
 @pytest.mark.parametrize("minimum", [False, True])
 @given(data=st.data(), capacity=st.integers(1, 600))
-def test_no_rounding_gathers(minimum, data, capacity):
-    """Every node, after any changes, is to the bit the one of a tree that was given the leaves at once."""
+def test_rounding_errors_do_not_accumulate(minimum, data, capacity):
+    """After any changes, every node equals bit for bit that of a tree filled with the leaves in one call."""
     tree, other = (Tree(capacity, minimum=minimum) for _ in range(2))
     for batch in data.draw(changes(capacity)):
         put(tree, batch)
@@ -108,7 +108,7 @@ def test_no_rounding_gathers(minimum, data, capacity):
 
 
 @pytest.mark.parametrize("capacity", [5_000, 70_000])
-def test_no_rounding_gathers_in_large_trees(capacity):
+def test_rounding_errors_do_not_accumulate_in_large_trees(capacity):
     tree, other, rng = SumTree(capacity), SumTree(capacity), np.random.default_rng(0)
     for size in (1, 2, 64, 3000) * 5:
         tree.put(rng.integers(capacity, size=size), rng.exponential(size=size))
@@ -121,7 +121,7 @@ def test_no_rounding_gathers_in_large_trees(capacity):
 
 @given(data=st.data(), capacity=st.integers(1, 600))
 def test_no_empty_leaf_is_found(data, capacity):
-    """Not even where rounding leads to the very end, and with numbers of very different sizes."""
+    """Also if rounding leads to the very end, and with values of very different magnitudes."""
     values = st.sampled_from([0.0, 1e-300, 1e-9, 0.1, 1 / 3, 1e9])
     leaves = data.draw(st.lists(values, min_size=1, max_size=capacity).filter(any))
     tree = SumTree(capacity)
@@ -131,7 +131,7 @@ def test_no_empty_leaf_is_found(data, capacity):
 
 
 @given(leaves=st.lists(st.integers(0, 9), min_size=1, max_size=600).filter(any), data=st.data())
-def test_leaves_are_found_where_running_sums_pass(leaves, data):
+def test_find_agrees_with_a_search_of_the_running_sums(leaves, data):
     tree, reached = SumTree(len(leaves)), np.cumsum(leaves)
     tree.fill(np.array(leaves, float))
     masses = np.array(data.draw(st.lists(st.integers(0, int(reached[-1]) - 1), min_size=1, max_size=20))) + 0.5

@@ -41,7 +41,7 @@ def test_the_latest_transitions_can_be_drawn_and_no_others(any_episodes, rows_of
 
 
 @given(data=st.data())
-def test_one_step_is_the_plain_buffer(any_episodes, rows_of, data):
+def test_one_step_windows_store_the_steps_unchanged(any_episodes, rows_of, data):
     steps, buffer = data.draw(any_episodes).steps, Uniform(SPACE, 0.5, 3, capacity=100, n_step=1)
     for step in steps:
         buffer.append(*step)
@@ -75,7 +75,7 @@ def test_without_replacement_indices_are_distinct(data, size):
 
 @pytest.mark.parametrize(("size", "batch"), [(4, 3), (5, 2), (4, 4), (1, 1)])
 def test_without_replacement_every_ordered_choice_is_equally_likely(size, batch):
-    """One draw in each of size · (size − 1) · … equal cells gives each of as many ordered choices once."""
+    """One draw in each of size · (size − 1) · … equal cells yields every ordered choice exactly once."""
     cells = itertools.product(*(midpoints(size - position) for position in range(batch)))
     choices = sorted(tuple(without_replacement(np.array(draws), size).tolist()) for draws in cells)
     assert choices == sorted(itertools.permutations(range(size), batch))

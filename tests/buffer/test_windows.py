@@ -20,7 +20,7 @@ def push(windows, *rewards, terminated=False, truncated=False):
     return [tuple(step) for step in steps]
 
 
-def test_three_step_returns_by_hand_where_the_episode_terminates():
+def test_three_step_returns_at_a_termination_by_hand():
     """Rewards 1, 2, 4, 8 and γ = ½: 1 + 2/2 + 4/4 = 3, 2 + 4/2 + 8/4 = 6, 4 + 8/2 = 8, 8."""
     assert push(Windows(3, 0.5, 1), 1, 2, 4, 8, terminated=True) == [
         ("o0", 0, 3.0, "o3", 0.125),
@@ -30,8 +30,8 @@ def test_three_step_returns_by_hand_where_the_episode_terminates():
     ]
 
 
-def test_three_step_returns_by_hand_where_the_episode_is_cut_short():
-    """The same returns, but each bootstraps from the last observation: γ³, γ², γ."""
+def test_three_step_returns_at_a_truncation_by_hand():
+    """The same returns, but the last three bootstrap too, from the last observation: γ³, γ², γ."""
     assert push(Windows(3, 0.5, 1), 1, 2, 4, 8, truncated=True) == [
         ("o0", 0, 3.0, "o3", 0.125),
         ("o1", 1, 6.0, "o4", 0.125),
@@ -40,7 +40,7 @@ def test_three_step_returns_by_hand_where_the_episode_is_cut_short():
     ]
 
 
-def test_termination_outweighs_a_time_limit_at_the_same_step():
+def test_termination_overrides_truncation_at_the_same_step():
     assert push(Windows(2, 0.5, 1), 1, terminated=True, truncated=True) == [("o0", 0, 1.0, "o1", 0.0)]
 
 
@@ -54,7 +54,7 @@ def test_no_transition_is_returned_before_a_window_is_full():
 
 
 @pytest.mark.parametrize("discount", [0.0, 1.0])
-def test_no_discount_and_nothing_but_discount(discount):
+def test_discounts_zero_and_one(discount):
     ((*_, reward, _, future),) = push(Windows(3, discount, 1), 1, 2, 4)
     assert (reward, future) == ((7.0, 1.0) if discount else (1.0, 0.0))
 
@@ -78,7 +78,7 @@ def test_windows_of_one_step_are_the_steps_themselves(any_episodes, data, discou
 
 
 @given(data=st.data(), n_step=st.integers(1, 5))
-def test_windows_in_flight_survive_saving(any_episodes, data, n_step):
+def test_unfinished_windows_survive_saving(any_episodes, data, n_step):
     steps = data.draw(any_episodes).steps
     cut = data.draw(st.integers(0, len(steps)))
     windows, other = Windows(n_step, 0.5, 3), Windows(n_step, 0.5, 3)
