@@ -1,8 +1,7 @@
-"""Runs on disk without training: a directory, its record and its tables."""
+"""Writes runs without training: a directory, its record and its tables."""
 
 import copy
 import json
-import os
 import time
 from pathlib import Path
 
@@ -26,7 +25,7 @@ EPISODES = "episode,step,return,length,epsilon,updates,loss,q_value\n"
 
 @pytest.fixture
 def make_run(tmp_path):
-    """Writes a run: `make_run("sweep/run", seed=1, **{"target.interval": 1})`; its files look old."""
+    """Writes a run: `make_run("sweep/run", seed=1, **{"target.interval": 1})`."""
 
     def make(name, *, seed=0, status="completed", final=500.0, returns=(20.0, 500.0), without=(), **changes):
         directory = tmp_path / name
@@ -63,7 +62,7 @@ def later(monkeypatch):
 
 @pytest.fixture(scope="session")
 def final_returns():
-    """The final returns of a hundred seeds of three recipes, as `load_configs` would give them."""
+    """Returns the final returns of 100 seeds of three recipes, in the form of `load_configs`."""
     returns = json.loads((DATA / "final_returns.json").read_text())
     rows = [
         {"run": f"{name} {seed}", "variant": name, "seed": seed, "task": "CartPole-v1", "final_return": value}
@@ -87,7 +86,3 @@ def evaluations():
         return pandas.DataFrame(rows)
 
     return make
-
-
-def can_be_denied():
-    return os.name == "posix" and os.geteuid() != 0

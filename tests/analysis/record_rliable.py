@@ -1,4 +1,4 @@
-"""Records what rliable says of the final returns beside this file, for the tests to compare with.
+"""Records rliable's statistics of the final returns in data/, for the tests to compare with.
 
 python -m venv peer && peer/bin/pip install rliable==1.2.0 "pandas<3"
 peer/bin/python tests/analysis/record_rliable.py

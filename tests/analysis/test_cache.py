@@ -16,7 +16,7 @@ def grid(make_run, tmp_path):
 
 @pytest.fixture
 def read(monkeypatch):
-    """Lists the CSV files that are read."""
+    """Returns a list of the runs whose CSV file is read."""
     names, real = [], tables._whole_rows
     monkeypatch.setattr(
         tables, "_whole_rows", lambda path, table: (names.append(path.parent.name), real(path, table))[1]
@@ -33,7 +33,7 @@ def test_runs_that_did_not_change_are_not_read_again(grid, read, later):
     assert read == ["0", "1", "2"]
 
 
-def test_files_that_may_still_change_within_the_clock_are_not_kept(grid, read, monkeypatch):
+def test_files_modified_within_the_clocks_resolution_are_not_cached(grid, read, monkeypatch):
     moment = (grid / "0" / "evaluations.csv").stat().st_mtime_ns
     monkeypatch.setattr("dqn_lab.analysis.cache.time.time_ns", lambda: moment)
     load(grid)
@@ -43,7 +43,7 @@ def test_files_that_may_still_change_within_the_clock_are_not_kept(grid, read, m
 
 
 @pytest.mark.parametrize("hide", [False, True])
-def test_a_change_is_noticed_even_with_the_size_and_the_time_of_before(grid, read, later, hide):
+def test_a_change_is_noticed_even_with_the_same_size_and_mtime(grid, read, later, hide):
     load(grid)
     path = grid / "1" / "evaluations.csv"
     stat = path.stat()
@@ -64,7 +64,7 @@ def test_new_and_removed_runs_are_noticed(grid, read, later, make_run):
     assert load(grid) == {"1": 1.0, "2": 2.0, "3": 3.0}
     assert load_runs(grid / "3", table="evaluations")["step"].tolist() == [1000, 2000]
     assert load(grid) == {"1": 1.0, "2": 2.0, "3": 3.0}
-    assert read == ["0", "1", "2", "3", "3"]  # a single run is read as it is
+    assert read == ["0", "1", "2", "3", "3"]  # a single run bypasses the cache
 
 
 def test_loading_some_runs_keeps_the_others_cached(grid, read, later):
@@ -75,7 +75,7 @@ def test_loading_some_runs_keeps_the_others_cached(grid, read, later):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 and nothing", None])
-def test_a_damaged_copy_is_made_anew(grid, read, later, damage):
+def test_a_damaged_copy_is_rebuilt(grid, read, later, damage):
     expected = load(grid)
     path = grid / ".analysis" / "evaluations.parquet"
     path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
@@ -96,7 +96,7 @@ def test_no_part_of_a_file_is_left_behind(grid, later):
 
 @pytest.mark.parametrize("odd", ["50,1\n", "\n", "x,1,500.0\n", '"5\n0",1,500.0\n'])
 def test_files_are_read_together_as_each_by_itself(tmp_path, odd):
-    """A torn row, an empty line, a cell that is no number: what one file has leaves the others as they are."""
+    """A torn row, an empty line or a cell that is not a number in one file does not affect the others."""
     bodies = {"a": "5,1,1.5\n10,2,\n", "b": "5,1,2.5\n" + odd, "c": "5,1,3.5\n", "d": "5,1,\n"}
     for name, body in bodies.items():
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""Curves are compared at equal environment steps, and areas are those of straight lines."""
+"""Curves are compared at equal environment steps, and areas follow the trapezoidal rule."""
 
 import numpy as np
 import pandas
@@ -31,17 +31,17 @@ def test_curves_are_averaged_at_the_steps_that_runs_share(evaluations):
 def test_between_evaluations_a_value_lies_on_the_straight_line(evaluations):
     table = evaluations({("a", 0): {10: 0, 30: 100}, ("a", 1): {20: 10, 40: 30}})
     curves = learning_curves(table, grid=[10, 20, 25, 40])
-    assert curves["step"].tolist() == [20, 25]  # before and after, one of two has no value
+    assert curves["step"].tolist() == [20, 25]  # at 10 and 40 one of two runs has no value
     assert curves["mean"].tolist() == [(50 + 10) / 2, (75 + 15) / 2]
 
 
-def test_where_evaluations_do_not_coincide_there_are_101_steps(evaluations):
+def test_evaluations_at_different_steps_are_interpolated_at_101_steps(evaluations):
     table = evaluations({("a", 0): {0: 0, 100: 100}, ("a", 1): {1: 10, 100: 30}})
     assert learning_curves(table)["step"].tolist() == list(range(1, 101))
 
 
 def test_a_variant_whose_runs_are_short_has_a_curve_too(evaluations):
-    """Between the common steps 0, 100, … it would have one point."""
+    """With only the common steps 0, 100, … it would have one point."""
     runs = {("long", seed): {0: 0, 10_000 + seed: 100} for seed in range(2)}
     runs |= {("short", seed): {5: 0, 95 + seed: 90} for seed in range(2)}
     curves = learning_curves(evaluations(runs))
@@ -56,7 +56,7 @@ def test_a_variant_whose_runs_share_no_steps_is_named(evaluations):
 
 
 def test_a_run_that_stopped_early_does_not_cut_the_others_short(evaluations):
-    """One in eleven is less than one in ten."""
+    """A step needs nine in ten of the runs: ten of eleven are enough, nine are not."""
     curves = {("a", seed): {10: seed, 20: seed, 30: seed} for seed in range(10)}
     curves["a", 10] = {10: 10.0}
     assert learning_curves(evaluations(curves))[["step", "seeds"]].to_numpy().tolist() == [[10, 11], [20, 10], [30, 10]]
@@ -65,7 +65,7 @@ def test_a_run_that_stopped_early_does_not_cut_the_others_short(evaluations):
 
 
 def test_the_band_is_the_interval_of_the_mean(evaluations, final_returns):
-    """The same method with other draws: ends agree to a few hundredths of the width."""
+    """The same method with other draws: the ends agree to a twentieth of the width."""
     scores = final_returns.query("variant == 'default'")["final_return"].to_numpy()[:30]
     table = evaluations({("a", seed): {10: score, 20: score} for seed, score in enumerate(scores)})
     row = learning_curves(table).iloc[0]
@@ -79,7 +79,7 @@ def test_the_order_of_the_runs_changes_nothing(evaluations):
     pandas.testing.assert_frame_equal(learning_curves(evaluations(curves)), learning_curves(evaluations(backwards)))
 
 
-def test_an_area_is_that_of_the_trapezia(evaluations):
+def test_an_area_follows_the_trapezoidal_rule(evaluations):
     """0 to 100 over 10 steps and 100 to 50 over 20: 500 + 1,500."""
     table = evaluations({("a", 0): {10: 0, 20: 100, 40: 50}, ("a", 1): {10: 10, 40: 10}})
     areas = area_under_curve(table)
@@ -90,7 +90,7 @@ def test_an_area_is_that_of_the_trapezia(evaluations):
     assert summarize(areas, "mean_value")["seeds"].tolist() == [2]
 
 
-def test_a_run_that_does_not_reach_has_no_area(evaluations):
+def test_a_run_that_ends_before_the_stop_has_no_area(evaluations):
     table = evaluations({("a", 0): {10: 0, 20: 100}, ("a", 1): {10: 10, 40: 10}})
     assert np.isnan(area_under_curve(table, stop=40)["area"].tolist()[0])
     with pytest.raises(AnalysisError, match="start=30, stop=20: the runs share no steps"):
@@ -103,7 +103,7 @@ def test_areas_take_training_episodes_too(make_run, tmp_path):
     assert areas[["run", "seed", "area"]].to_numpy().tolist() == [["a", 0, 20.0 * 40]]
 
 
-def test_a_distribution_counts_those_at_least_as_good_within_kolmogorovs_band():
+def test_a_distribution_counts_scores_at_least_as_good_within_kolmogorovs_band():
     scores = pandas.DataFrame({"variant": "a", "seed": range(4), "final_return": [10.0, 20.0, 20.0, np.nan]})
     table = distribution(scores)
     assert table[["score", "fraction"]].to_numpy().tolist() == [[10, 1], [20, pytest.approx(2 / 3)]]

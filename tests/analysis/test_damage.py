@@ -1,4 +1,4 @@
-"""Damaged records and tables are left out with a line: no traceback, no hang."""
+"""Damaged records and tables are left out with one line: no traceback, no hang."""
 
 import json
 import os

@@ -26,13 +26,13 @@ def test_the_example_runs_on_the_runs_of_the_command_above_it(make_run, tmp_path
     )
 
 
-def test_the_example_of_what_comes_with_the_lab_runs(tmp_path, monkeypatch, capsys):
+def test_the_example_of_shipped_results_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(SHIPPED, {})
     assert "last 50,000" in capsys.readouterr().out
     assert (tmp_path / "replay.png").stat().st_size > 10_000
 
 
-def test_everything_that_is_exported_stands_in_the_readme():
+def test_everything_that_is_exported_is_in_the_readme():
     named = set(re.findall(r"`(\w+)`", README))
     assert {name for name in analysis.__all__ if name.islower()} <= named

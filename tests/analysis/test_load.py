@@ -10,7 +10,7 @@ from pandas.testing import assert_frame_equal
 from dqn_lab.analysis import AnalysisError, SkippedRuns, load_configs, load_runs
 
 
-def test_a_row_has_what_tells_its_run_apart_then_the_csv_columns(make_run, tmp_path):
+def test_a_row_identifies_its_run_before_the_csv_columns(make_run, tmp_path):
     make_run("grid/a", **{"target.interval": 1})
     make_run("grid/b", seed=3)
     runs = load_runs(tmp_path)
@@ -35,7 +35,7 @@ def test_a_swept_key_that_is_also_a_column_has_another_name(make_run, tmp_path):
     assert runs["episodes"].tolist() == [10] * 4
 
 
-def test_numbers_are_the_ones_that_were_written(make_run, tmp_path):
+def test_numbers_are_read_exactly(make_run, tmp_path):
     path = make_run("grid/a", returns=(0.1 + 0.2, 1e-17, 123456789.123456789)) / "evaluations.csv"
     assert "0.30000000000000004" in path.read_text()
     assert load_runs(tmp_path, table="evaluations")["return_mean"].tolist() == [0.1 + 0.2, 1e-17, 123456789.123456789]
@@ -90,7 +90,7 @@ def test_a_table_that_does_not_exist_is_refused(make_run, tmp_path):
         load_runs(tmp_path, table="episode")
 
 
-def test_a_run_of_two_variants_is_there_for_both(make_run, tmp_path):
+def test_a_run_of_two_variants_has_rows_for_both(make_run, tmp_path):
     make_run("sweep/a")
     jobs = ", ".join(f'{{"variant": "{v}", "seed": 0, "hash": "0", "directory": "a"}}' for v in ("x", "y"))
     (tmp_path / "sweep/sweep.json").write_text(f'{{"variants": {{"x": [], "y": []}}, "seeds": [0], "jobs": [{jobs}]}}')
@@ -98,7 +98,7 @@ def test_a_run_of_two_variants_is_there_for_both(make_run, tmp_path):
     assert runs.groupby("variant", observed=True).size().to_dict() == {"x": 3, "y": 3}
 
 
-def test_the_task_says_what_changes_its_returns(make_run, tmp_path):
+def test_the_task_names_the_settings_that_change_its_returns(make_run, tmp_path):
     make_run("grid/a", **{"env.max_episode_steps": 200, "env.truncation_terminates": True, "env.rescale": True})
     assert load_configs(tmp_path)["task"].tolist() == ["CartPole-v1 (max_episode_steps=200)"]
     assert load_runs(tmp_path)["task"].unique().tolist() == ["CartPole-v1 (max_episode_steps=200)"]

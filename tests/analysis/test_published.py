@@ -1,4 +1,4 @@
-"""Other people's numbers beside ours: the settings of each recipe's sweep, and the verdicts."""
+"""Published numbers beside the lab's: each recipe's sweep, and the verdicts."""
 
 import importlib
 from pathlib import Path
@@ -31,7 +31,7 @@ def peers(published, monkeypatch):
     return importlib.import_module("tests.benchmarks.peers_learning")
 
 
-def test_the_data_are_of_the_recipes_and_possible(published):
+def test_the_data_belong_to_recipes_and_are_possible(published):
     runs = published.read()
     assert set(runs["recipe"]) <= set(published.THEIRS)
     assert not runs.duplicated(["recipe", "seed"]).any()
@@ -42,22 +42,22 @@ def test_the_data_are_of_the_recipes_and_possible(published):
         assert (own["seed"] >= 1000).all()
 
 
-def test_every_recipe_has_their_number(published):
+def test_every_recipe_has_a_published_number(published):
     folder = TESTS.parent / "conf" / "experiment" / "published"
     recipes = {path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("[!_]*.yaml")}
     assert set(published.THEIRS) == recipes
 
 
-def test_welchs_interval_is_that_of_hand(verdicts):
-    """Both means have variance 1/3: t with 4 degrees of freedom is 2.776, and its factor √(2/3)."""
+def test_welchs_interval_by_hand(verdicts):
+    """Both means have variance 1/3: t with 4 degrees of freedom is 2.776, the standard error √(2/3)."""
     assert verdicts.welch([1.0, 2.0, 3.0], 0.0, (2 / 3) ** 0.5, 3) == pytest.approx((2.0, -0.2670, 4.2670), abs=1e-4)
-    # ours do not vary: 2 degrees of freedom are theirs, t is 4.303, and the error √(9 / 2)
+    # ours do not vary: t with their 2 degrees of freedom is 4.303, the standard error √(9 / 2)
     assert verdicts.welch([10.0] * 5, 12.0, 3.0, 3) == pytest.approx((-2.0, -11.1273, 7.1273), abs=1e-4)
     assert verdicts.welch([500.0] * 5, 500.0, 0.0, 3) == (0.0, 0.0, 0.0)
 
 
-def test_the_interval_of_a_further_mean_is_that_of_hand(verdicts):
-    """s is 1, the factor √(1/3 + 1/3), t with 2 degrees of freedom 4.303."""
+def test_the_interval_of_a_further_mean_by_hand(verdicts):
+    """s is 1, the factor √(1/3 + 1/3), and t with 2 degrees of freedom 4.303."""
     assert verdicts.predicted_mean([1.0, 2.0, 3.0], 3) == pytest.approx((-1.5131, 5.5131), abs=1e-4)
 
 
@@ -69,15 +69,15 @@ def test_the_interval_of_a_further_run_counts_runs(verdicts, number, low, high, 
     assert verdicts.predicted_run([float(i) for i in range(number, 0, -1)]) == pytest.approx((low, high, level))
 
 
-@pytest.mark.parametrize(("mean", "said"), [
+@pytest.mark.parametrize(("mean", "expected"), [
     (-2.0, "better, +4.0 (+1.7 to +6.3); theirs could not be a mean of 3 of ours, −1.5 to 5.5"),
     (7.0, "worse, −5.0 (−7.3 to −2.7); theirs could not be a mean of 3 of ours, −1.5 to 5.5"),
     (2.0, "equal within ±2.5, +0.0 (−2.3 to +2.3); theirs could be a mean of 3 of ours, −1.5 to 5.5"),
     (1.0, "undecided, +1.0 (−1.3 to +3.3); theirs could be a mean of 3 of ours, −1.5 to 5.5"),
 ])  # fmt: skip
-def test_a_verdict_against_seeds_is_in_words(verdicts, mean, said):
-    """The two intervals of hand, above."""
-    assert verdicts.of_seeds([1.0, 2.0, 3.0], mean, (2 / 3) ** 0.5, 3, 2.5) == said
+def test_a_verdict_against_seeds_is_in_words(verdicts, mean, expected):
+    """The intervals are those computed by hand above."""
+    assert verdicts.of_seeds([1.0, 2.0, 3.0], mean, (2 / 3) ** 0.5, 3, 2.5) == expected
 
 
 def test_a_verdict_against_one_run_counts_the_runs_that_are_as_good(verdicts):
@@ -91,14 +91,14 @@ def test_a_verdict_against_one_run_counts_the_runs_that_are_as_good(verdicts):
 
 
 def test_slm_labs_moving_average_is_over_checkpoints(published):
-    """The latest returns at steps 1,000, 2,000, 3,000 and 4,000 are 1, 2, 2 and 4; with 3 checkpoints 2, 2 and 4."""
+    """The latest returns at steps 1,000, 2,000, 3,000 and 4,000 are 1, 2, 2 and 4."""
     steps, returns = pd.Series([500, 1_500, 3_100, 3_999]), pd.Series([1.0, 2.0, 3.0, 4.0])
     assert published.moving_average(steps, returns) == pytest.approx(9 / 4)
     # the first episode ends after the first checkpoint, which has no return yet
     assert published.moving_average(pd.Series([1_500]), pd.Series([6.0])) == 6.0
 
 
-def test_slm_labs_moving_average_is_over_the_last_hundred(published, monkeypatch):
+def test_slm_labs_moving_average_is_over_a_window_of_checkpoints(published, monkeypatch):
     monkeypatch.setattr(published, "WINDOW", 3)
     steps, returns = pd.Series([500, 1_500, 3_100, 3_999]), pd.Series([1.0, 2.0, 3.0, 4.0])
     assert published.moving_average(steps, returns) == pytest.approx(8 / 3)
@@ -147,19 +147,19 @@ def test_a_recipes_sweep_has_one_variant(published, tmp_path):
         assert question.seeds == [*range(1000, 1030)]
 
 
-def test_a_runs_figures_are_those_of_hand(peers):
-    """Steps count the return of their episode: (1 · 1 + 3 · 3) / 4."""
+def test_a_runs_figures_by_hand(peers):
+    """Each step has the return of its episode: (1 · 1 + 3 · 3) / 4."""
     found = peers._peers.figures([1.0, 3.0], [1, 3], 7.0)
     assert found == {"final": 7.0, "last_100": 2.0, "training": 2.5}
 
 
-@pytest.mark.parametrize(("low", "high", "said"), [
+@pytest.mark.parametrize(("low", "high", "expected"), [
     (-24.0, 24.0, "equivalent within ±25"), (10.0, 24.0, "equivalent within ±25"),
     (-26.0, 24.0, "undecided within ±25"), (26.0, 30.0, "different by more than 25"),
     (-40.0, -26.0, "different by more than 25"),
 ])  # fmt: skip
-def test_equivalence_is_decided_by_the_interval(peers, low, high, said):
-    assert peers.verdict(low, high, 25.0) == said
+def test_equivalence_is_decided_by_the_interval(peers, low, high, expected):
+    assert peers.verdict(low, high, 25.0) == expected
 
 
 def test_the_peers_table_compares_the_seeds_that_both_sides_have(peers, tmp_path):
@@ -183,7 +183,7 @@ def test_both_sides_of_cleanrl_run(peers, side):
     assert 0 < found["final"] <= 500
 
 
-def test_cleanrls_projection_is_the_labs(peers):
+def test_cleanrls_projection_agrees_with_the_labs(peers):
     from dqn_lab.value.categorical import project
 
     c51 = importlib.import_module("cleanrl_c51").C51

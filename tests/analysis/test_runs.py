@@ -10,12 +10,12 @@ from dqn_lab.analysis import AnalysisError, SkippedRuns, load_configs, read_swee
 
 def write_sweep(directory, jobs, **more):
     variants = dict.fromkeys(variant for variant, _, _ in jobs)
-    said = {
+    content = {
         "name": "target", "question": "Does it matter?", "command": "…", "control": "slow", "metric": "final_return",
         "variants": {label: [] for label in variants}, "seeds": [0, 1],
         "jobs": [{"variant": v, "seed": s, "hash": "0", "directory": d} for v, s, d in jobs], **more,
     }  # fmt: skip
-    (directory / "sweep.json").write_text(json.dumps(said))
+    (directory / "sweep.json").write_text(json.dumps(content))
 
 
 def test_a_grid_is_named_by_the_keys_that_differ(make_run, tmp_path):
@@ -70,7 +70,7 @@ def test_a_sweep_names_its_variants_and_a_run_may_be_in_two(make_run, tmp_path):
     assert read_sweep(tmp_path) is None
 
 
-def test_an_earlier_attempt_is_left_out_even_if_it_came_further(make_run, tmp_path):
+def test_an_earlier_attempt_is_left_out_even_if_it_got_further(make_run, tmp_path):
     make_run("sweep/a", status="running")
     make_run("sweep/a.attempt1")
     write_sweep(tmp_path / "sweep", [("slow", 0, "a")])
@@ -89,7 +89,7 @@ def test_the_runs_of_a_damaged_sweep_are_read_without_it(make_run, tmp_path):
         read_sweep(tmp_path / "sweep")
 
 
-def test_a_name_with_many_keys_has_the_few_that_tell_most(make_run, tmp_path):
+def test_a_long_name_keeps_only_the_most_distinctive_keys(make_run, tmp_path):
     many = {"network.hidden": [64], "target.interval": 5, "target.unit": "steps", "env.max_episode_steps": 200}
     for seed in (0, 1):
         make_run(f"runs/{seed}-a", seed=seed)
@@ -155,7 +155,7 @@ def test_a_record_of_another_shape_is_left_out_by_name(make_run, tmp_path, part)
 
 
 @pytest.mark.parametrize("name", ["empty", "missing"])
-def test_no_runs_is_one_line(tmp_path, name):
+def test_no_runs_is_an_error_of_one_line(tmp_path, name):
     (tmp_path / "empty").mkdir()
     with pytest.raises(AnalysisError, match=r"no runs here|no such directory") as error:
         load_configs(tmp_path / name)
@@ -170,7 +170,7 @@ def test_runs_of_one_name_in_two_sweeps_are_told_apart(make_run, tmp_path):
     assert list(configs["variant"]) == ["one", "two"]
 
 
-def test_what_a_record_says_stands_in_its_row(make_run, tmp_path):
+def test_a_row_holds_the_fields_of_its_record(make_run, tmp_path):
     make_run("grid/a")
     make_run("grid/b", seed=1, status="interrupted")
     with warnings.catch_warnings():

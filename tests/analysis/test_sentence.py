@@ -1,4 +1,4 @@
-"""The sentence says what the table says, and no more."""
+"""The answer states what the table shows, and no more."""
 
 import pandas
 import pytest
@@ -61,24 +61,24 @@ def test_what_was_decided_and_what_was_not(rows, sentence):
     assert answer(comparison(*rows)) == sentence
 
 
-@pytest.mark.parametrize(("needed", "said"), [
+@pytest.mark.parametrize(("needed", "expected"), [
     (442.3, "About 450 seeds"), (29, "About 29 seeds"), (7156.6, "About 7,200 seeds"),
     (44_727.0, "About 10,000 or more seeds"),
 ])  # fmt: skip
-def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, said):
+def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, expected):
     row = {**OPEN[1], "reason": "spread", "seeds_needed": needed}
     for rows in ([("other", row)], [("other", row), BETTER]):
-        assert answer(comparison(*rows)).endswith(f". {said} per variant would probably decide.")
+        assert answer(comparison(*rows)).endswith(f". {expected} per variant would probably decide.")
 
 
-@pytest.mark.parametrize(("needed", "said"), [
+@pytest.mark.parametrize(("needed", "expected"), [
     ((110, 442.3, 110), "About 110 to 450 seeds"), ((110, 44_727, 200), "About 110 or more seeds"),
     ((33, 33, 33), "About 33 seeds"), ((float("inf"), 50, 60), "About 50 to 60 seeds"),
 ])  # fmt: skip
-def test_several_undecided_variants_share_an_estimate(needed, said):
+def test_several_undecided_variants_share_an_estimate(needed, expected):
     rows = [(name, {**OPEN[1], "seeds_needed": number}) for name, number in zip("abc", needed, strict=True)]
     for many in (rows, [*rows, BETTER, WORSE], [*rows, *rows]):
-        assert answer(comparison(*many)).endswith(f". {said} per variant would probably decide.")
+        assert answer(comparison(*many)).endswith(f". {expected} per variant would probably decide.")
 
 
 def test_no_estimate_is_given_if_no_number_of_seeds_would_decide():
@@ -101,7 +101,7 @@ def test_rare_failures_are_given_as_the_reason():
     )
 
 
-def test_seeds_and_runs_left_out_are_said():
+def test_seeds_and_runs_left_out_are_stated():
     row = ("fast", {**BETTER[1], "seeds": 28, "missing": 2})
     assert "(95 % interval 12 to 80; 28 to 30 seeds, 2 runs without a score left out)" in answer(comparison(row))
     row = ("other", {**OPEN[1], "control_seeds": 3, "missing": 1})
@@ -121,7 +121,7 @@ def test_numbers_have_the_digits_that_their_interval_leaves(low, high, number):
     assert f"is {number} higher (" in answer(comparison(("fast", row)))
 
 
-def test_a_sentence_comes_out_of_real_scores(final_returns):
+def test_the_answer_for_real_scores(final_returns):
     table = compare(final_returns.query("variant != 'cartpole'"), control="default")
     assert answer(table).startswith(
         "Undecided: in these runs, the mean final return of “tutorial” is 6 higher than that of “default”, but the "
@@ -138,8 +138,8 @@ def test_a_width_due_to_rounding_is_ignored_and_zero_has_no_sign():
     assert "is 123.4 higher (" in answer(comparison(row))
 
 
-@pytest.mark.parametrize(("metric", "said"), [
+@pytest.mark.parametrize(("metric", "expected"), [
     ("final_return", "final return"), ("mean_return", "return"), ("return_mean", "return"), ("last_100", "last 100"),
 ])  # fmt: skip
-def test_a_metric_is_named_in_words(metric, said):
-    assert f": its mean {said} is 45 higher" in answer(comparison(("fast", {**BETTER[1], "metric": metric})))
+def test_a_metric_is_named_in_words(metric, expected):
+    assert f": its mean {expected} is 45 higher" in answer(comparison(("fast", {**BETTER[1], "metric": metric})))

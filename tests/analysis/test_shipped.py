@@ -49,7 +49,7 @@ def test_every_answer_is_in_the_readme():
     assert set(re.findall(r"<!-- answer: (\w+) -->", ANSWERS)) >= set(QUESTIONS)
 
 
-def test_the_readmes_answers_and_tables_are_the_datas():
+def test_the_readmes_answers_and_tables_agree_with_the_data():
     program = ROOT / "tests" / "benchmarks" / "tables.py"
     ended = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
@@ -69,8 +69,8 @@ def test_the_main_readme_quotes_the_answers():
                          "100 스텝": "every 100 steps", "1,000 스텝": "every 1,000 steps",
                          "10,000 스텝": "every 10,000 steps", "10 에피소드(노트북)": "every 10 episodes"}),
 ])  # fmt: skip
-def test_the_korean_tables_are_the_datas(question, variants):
-    """Mean, and how many of a hundred runs reach 475."""
+def test_the_korean_tables_agree_with_the_data(question, variants):
+    """Each row has the mean and how many of 100 runs reach 475."""
     scores = load_shipped(question).groupby("variant", observed=True)["final_return"]
     rows = [[cell.strip() for cell in line.replace("**", "").split("|")] for line in KOREAN.splitlines()]
     for label, variant in variants.items():
@@ -78,7 +78,7 @@ def test_the_korean_tables_are_the_datas(question, variants):
         assert ["", label, f"{score.mean():.1f}", f"{(score >= 475).sum()}", ""] in rows, label
 
 
-def test_the_korean_table_of_deviations_is_the_datas():
+def test_the_korean_table_of_deviations_agrees_with_the_data():
     means = load_shipped("tutorial").groupby("variant", observed=True)["final_return"].mean()
     written = re.findall(r"^\| .* \| .* \| (\d+\.\d) \|$|^\| .* \| \| (\d+\.\d) \|$", KOREAN, re.MULTILINE)
     order = ["standard DQN", "64 different transitions", "two steps on halves", "loss over both actions", "Keras' Adam",

@@ -1,4 +1,4 @@
-"""Tables of variants: every number by hand, and invalid scores are refused."""
+"""Every number in tables of variants is checked by hand, and invalid scores are refused."""
 
 import json
 from pathlib import Path
@@ -60,7 +60,7 @@ def test_ties_count_half():
     assert lower["improvement"].tolist() == [0.25]
 
 
-def test_the_control_is_the_questions_own_unless_one_is_given():
+def test_the_control_is_the_questions_or_else_the_first_variant():
     scores = frame(a=[1, 2], b=[2, 2])
     assert compare(scores)["control"].tolist() == ["a"], "the first"
     scores.attrs["control"] = "b"
@@ -71,7 +71,7 @@ def test_the_control_is_the_questions_own_unless_one_is_given():
         compare(scores)
 
 
-def test_verdicts_are_holms_and_intervals_agree_with_them(final_returns):
+def test_verdicts_and_levels_are_holms(final_returns):
     table = compare(final_returns, control="default").set_index("variant")
     assert table["verdict"].to_dict() == {"cartpole": "better", "tutorial": "undecided"}
     assert table["level"].to_dict() == pytest.approx({"cartpole": 0.975, "tutorial": 0.95})
@@ -81,7 +81,7 @@ def test_verdicts_are_holms_and_intervals_agree_with_them(final_returns):
 
 
 def test_a_difference_far_from_bounds_has_nearly_welchs_interval():
-    """On 60 seeds of normal scores, bounds unknown, the two methods must agree."""
+    """On 60 seeds of normal scores with unknown bounds, the two methods must agree."""
     rng = np.random.default_rng(0)
     one, other = rng.normal(3.0, 1.0, 60), rng.normal(2.0, 2.0, 60)
     with pytest.warns(NoBounds, match=r"no `task` column and no bounds=\(low, high\): no bounds are assumed"):
@@ -111,7 +111,7 @@ def test_the_order_of_the_runs_does_not_matter(random):
     assert_frame_equal(ours.sort_values(**by), theirs.sort_values(**by))
 
 
-def test_runs_without_a_score_are_counted_and_count_nowhere_else():
+def test_runs_without_a_score_are_counted_as_missing_only():
     scores = frame(a=[100.0, np.nan, 300.0, np.inf], b=[np.nan, np.nan, np.nan, np.nan])
     summary = summarize(scores)
     assert summary[["seeds", "missing"]].to_numpy().tolist() == [[2, 2], [0, 4]]
@@ -131,8 +131,8 @@ def test_the_threshold_and_the_bounds_are_the_tasks():
     assert wide["mean_low"].iloc[0] < summarize(scores.assign(task="Mine-v0"))["mean_low"].iloc[0]
 
 
-def test_an_interval_holds_its_own_difference():
-    """At the bounds a draw never reaches what was seen: all at 500 against all at 0."""
+def test_an_interval_contains_its_difference():
+    """At the bounds no draw reaches the observed difference: all at 500 against all at 0."""
     row = compare(frame(a=[500.0] * 10, b=[0.0] * 10), control="b").iloc[0]
     assert row["low"] <= row["difference"] == 500 <= row["high"]
     row = compare(frame(a=[0.0] * 10, b=[500.0] * 10), control="b").iloc[0]
@@ -163,20 +163,20 @@ def test_names_that_do_not_exist_are_answered_with_those_that_do(arguments, mess
     assert "\n" not in str(error.value)
 
 
-def test_a_comparison_with_nothing_and_of_nothing_is_refused():
+def test_a_comparison_without_other_variants_or_runs_is_refused():
     with pytest.raises(AnalysisError, match="control=a: there is no other variant to compare it with"):
         compare(frame(a=[1, 2]), control="a")
     with pytest.raises(AnalysisError, match="there are no runs"):
         summarize(frame(a=[1.0]).iloc[:0])
 
 
-def test_a_seed_that_is_there_twice_is_refused():
+def test_a_duplicate_seed_is_refused():
     twice = pandas.concat([frame(a=[1, 2]), frame(a=[3])])
     with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once; there must be one score"):
         summarize(twice)
 
 
-def test_mixed_tasks_are_refused_and_can_be_taken_one_by_one():
+def test_mixed_tasks_are_refused_and_can_be_summarized_separately():
     mixed = frame(a=[1, 2], b=[3, 4])
     mixed.loc[mixed["variant"] == "b", "task"] = "Acrobot-v1"
     with pytest.raises(

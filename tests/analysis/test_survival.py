@@ -1,4 +1,4 @@
-"""When a threshold was reached is known to lie between two evaluations, or not at all."""
+"""A threshold is reached between two evaluations, or not within the run."""
 
 import numpy as np
 import pandas
@@ -30,8 +30,8 @@ def test_the_first_evaluation_that_reaches_it_ends_the_interval(evaluations):
         steps_to_threshold(table.assign(task="Mine-v0"))
 
 
-def test_with_shared_evaluations_it_is_kaplan_and_meiers():
-    """Right-censored runs of scipy's `ecdf`; the one that ends early does so after nine in ten have been watched."""
+def test_with_shared_evaluations_it_is_the_kaplan_meier_estimate():
+    """Against scipy's `ecdf` of right-censored runs; only one run in 13 ends before step 40."""
     observed, censored = [10, 10, 20, 20, 20, 30, 40, 40, 40], [30, 40, 40, 40]
     table = times(*[(step - 10, step) for step in observed], *[(step, np.inf) for step in censored])
     survival = stats.ecdf(stats.CensoredData.right_censored(observed + censored, [False] * 9 + [True] * 4)).sf
@@ -41,7 +41,7 @@ def test_with_shared_evaluations_it_is_kaplan_and_meiers():
     assert curves["at_risk"].tolist() == [13, 13, 11, 8, 6]
 
 
-def test_with_all_runs_watched_to_the_end_the_band_is_jeffreys():
+def test_with_all_runs_observed_to_the_end_the_band_is_jeffreys():
     table = times(*[(0, 10)] * 6, *[(10, np.inf)] * 24)
     row = reached_curves(table).iloc[-1]
     assert row["fraction"] == pytest.approx(0.2)
@@ -55,13 +55,13 @@ def test_overlapping_intervals_share_what_is_not_known():
     assert turnbull(np.full((1, 3), 1 / 3), may)[0].tolist() == pytest.approx([0, 1 / 2, 1], abs=1e-6)
 
 
-def test_steps_that_few_were_watched_to_are_left_out():
-    """Nine stop at 20 without it; that the tenth reached it at 30 says little about all of them."""
+def test_steps_that_few_runs_get_to_are_left_out():
+    """Nine runs end at step 20 without reaching it; a tenth that does by 30 says little about all ten."""
     table = times(*[(20, np.inf)] * 9, (20, 30))
     assert reached_curves(table)["step"].tolist() == [0, 20]
 
 
-def test_nobody_and_everybody_have_a_band_too():
+def test_fractions_zero_and_one_have_a_band_too():
     never = reached_curves(times(*[(10, np.inf)] * 10)).iloc[-1]
     assert never["fraction"] == 0
     assert 0 <= never["low"] < never["high"] < 0.4

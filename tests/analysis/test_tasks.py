@@ -21,7 +21,7 @@ OWN = {"env.id": "Mine-v0"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_bounds_are_known_of_every_environment_that_the_lab_names(name):
+def test_bounds_are_known_for_every_environment_that_the_lab_names(name):
     config = OmegaConf.to_container(OmegaConf.load(CONF / f"{name}.yaml"))
     task = find_task(task_name(dict(flatten({"env": config}))))
     low, high = task.bounds
@@ -42,7 +42,7 @@ def test_settings_that_change_the_bounds_leave_them_unknown(name, known):
     assert (find_task(name) is not None) is known
 
 
-@pytest.mark.parametrize(("configs", "keys", "said"), [
+@pytest.mark.parametrize(("configs", "keys", "expected"), [
     ([{"env.id": "A-v0"}, {"env.id": "A-v0", "env.rescale": True}], [], "their environment"),
     ([{"env.id": "A-v0"}, {"env.id": "B-v0", "env.kwargs.g": 1}], ["env.id", "env.kwargs.g"], "their environment"),
     ([{"env.id": "A-v0", "env.kwargs.g": 1}, {"env.id": "A-v0"}], ["env.kwargs.g"], "env.kwargs.g"),
@@ -50,14 +50,14 @@ def test_settings_that_change_the_bounds_leave_them_unknown(name, known):
      ["env.kwargs.g", "env.kwargs.h"], "env.kwargs.g or env.kwargs.h"),
     ([{"env.id": "A-v0", "env.name": "x"}, {"env.id": "A-v0", "env.name": "y"}], [], "their environment"),
 ])  # fmt: skip
-def test_the_settings_that_make_different_tasks_are_named(configs, keys, said):
+def test_the_settings_that_make_different_tasks_are_named(configs, keys, expected):
     assert telling_keys(configs) == keys
     assert (len(set(map(task_name, configs))) > 1) == bool(keys)
-    assert apart(keys).startswith(f"Runs that differ in {said} are different tasks: ")
+    assert apart(keys).startswith(f"Runs that differ in {expected} are different tasks: ")
 
 
-def play(make, action, steps=None):
-    """The return of repeating one action until the end of the episode."""
+def play(make, action):
+    """Computes the return of repeating one action until the end of the episode."""
     with make() as env:
         env.reset(seed=0)
         total, over = 0.0, False
@@ -71,7 +71,7 @@ def play(make, action, steps=None):
     ("cliff_walking", 1, 0), ("taxi", 5, 0), ("mountain_car", 1, 0), ("acrobot", 1, 0),
 ])  # fmt: skip
 def test_the_worst_returns_are_reached(configure, name, action, end):
-    """Off the cliff, a passenger set down wrongly, and nothing done: at every step."""
+    """Every step falls off the cliff, drops the passenger wrongly, or does nothing."""
     from dqn_lab import registry
 
     config = configure(f"env={name}", *(["network=table"] if name in ("cliff_walking", "taxi") else []))["env"]
@@ -98,7 +98,7 @@ def test_configured_bounds_take_precedence_and_do_not_change_the_variant(make_ru
     make_run("s/c", seed=2, **{"env.return_bounds": [0, 600]})
     configs = load_configs(tmp_path)
     assert configs["variant"].nunique() == 1
-    assert find_bounds(configs, "final_return", None) == (0.0, 500.0)  # not all state the same
+    assert find_bounds(configs, "final_return", None) == (0.0, 500.0)  # the runs state different bounds
     assert find_bounds(configs[configs["seed"] == 2], "final_return", None) == (0.0, 600.0)
     assert find_bounds(configs, "final_return", (0, 700)) == (0, 700)
 

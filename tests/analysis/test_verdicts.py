@@ -28,7 +28,7 @@ def load_benchmark():
 BENCHMARK = load_benchmark()
 
 
-def test_the_permutation_test_is_that_of_all_arrangements():
+def test_the_permutation_test_agrees_with_full_enumeration():
     """Four against five: 126 arrangements, each sampled about eighty times."""
     first, second = np.array([1.0, 2.0, 4.0, 9.0]), np.array([3.0, 8.0, 11.0, 12.0, 20.0])
     together = np.concatenate([first, second])
@@ -46,7 +46,7 @@ def test_the_permutation_test_is_that_of_all_arrangements():
 
 @settings(max_examples=100)
 @given(samples, samples, st.sampled_from([0.5, 0.9, 0.95, 0.9875]))
-def test_the_permutation_interval_leaves_out_zero_where_its_p_value_says_so(first, second, level):
+def test_the_permutation_interval_excludes_zero_exactly_if_its_p_value_is_significant(first, second, level):
     found = permute(first, second, 199)
     assert (found.half_width(level) < abs(first.mean() - second.mean())) == (found.p_value() <= 1 - level + 1e-12)
 
@@ -61,14 +61,14 @@ def test_the_chance_of_missing_failures_by_hand():
     assert far.p_unseen == pytest.approx(max(0.0, 1 - 30 / (FAR * better.std(ddof=1))) ** 10)
 
 
-def test_successes_that_the_worse_one_has_not_shown_count_too():
+def test_unseen_successes_of_the_worse_variant_count_too():
     better, worse = np.array([48.0, 52.0] * 5), np.array([18.0, 22.0] * 5)
     (pair,) = pair_up(worse, [better], BOUNDS)
     assert pair.p_unseen == pytest.approx((1 - 30 / 480) ** 10)
 
 
 @pytest.mark.parametrize(("number", "cost"), [(ENOUGH - 1, 480.0), (ENOUGH, REACH * 2)])
-def test_from_enough_seeds_on_a_failure_costs_no_more_than_its_reach(number, cost):
+def test_with_enough_seeds_a_failure_costs_at_most_its_reach(number, cost):
     spread = np.linspace(-1, 1, number) * 2 / np.linspace(-1, 1, number).std(ddof=1)
     (pair,) = pair_up(450 + spread, [480 + spread], BOUNDS)
     assert pair.cost(pair.better, number) == pytest.approx(cost)
@@ -78,7 +78,7 @@ def test_from_enough_seeds_on_a_failure_costs_no_more_than_its_reach(number, cos
 
 @settings(max_examples=100)
 @given(st.lists(samples, min_size=2, max_size=4), st.sampled_from([BOUNDS, (0.0, math.inf), None]))
-def test_an_interval_holds_its_difference_and_leaves_out_zero_where_there_is_a_verdict(variants, bounds):
+def test_an_interval_contains_its_difference_and_excludes_zero_if_decided(variants, bounds):
     for found in judge(variants[0], variants[1:], bounds, num_draws=199):
         assert math.isnan(found.low) or found.low - 1e-9 <= found.difference <= found.high + 1e-9
         assert not found.decided or found.low > 0 or found.high < 0
@@ -88,8 +88,8 @@ def test_an_interval_holds_its_difference_and_leaves_out_zero_where_there_is_a_v
 
 @settings(max_examples=50)
 @given(samples, samples)
-def test_swapping_the_variants_gives_the_same_verdict(first, second):
-    """Draws of both streams differ, so that p-values agree to their own error only; what was not seen is the same."""
+def test_swapping_the_variants_negates_the_difference_and_keeps_the_p_values(first, second):
+    """The two calls draw differently, so p_seen agrees only within its error; p_unseen is equal."""
     (one,), (other,) = judge(first, [second], BOUNDS, num_draws=999), judge(second, [first], BOUNDS, num_draws=999)
     assert one.difference == -other.difference
     assert one.p_unseen == other.p_unseen
@@ -101,7 +101,7 @@ def test_a_clear_difference_of_few_seeds_waits_for_rare_failures():
     better, worse = rng.normal(480, 8, 10), rng.normal(450, 8, 10)
     (found,) = judge(worse, [better], BOUNDS)
     assert (found.decided, found.reason) == (False, "rare failures")
-    assert found.low > 0  # of what was seen
+    assert found.low > 0  # the interval covers only what was seen
     assert ENOUGH <= found.seeds_needed < 100
     (found,) = judge(np.tile(worse, 3), [np.tile(better, 3)], BOUNDS)
     assert found.decided
@@ -113,14 +113,14 @@ def test_three_seeds_have_too_few_arrangements():
     assert judge(np.zeros(5), [np.full(5, 500.0)], BOUNDS)[0].decided
 
 
-def test_runs_that_are_all_alike_are_no_proof_where_no_bounds_are_known():
+def test_few_identical_runs_decide_nothing_if_bounds_are_unknown():
     for number, decided in ((10, False), (30, True)):
         (found,) = judge(np.full(number, 400.0), [np.full(number, 500.0)])
         assert found.decided is decided
     assert judge(np.full(30, 500.0), [np.full(30, 500.0)])[0].p_value == 1.0
 
 
-def test_one_score_says_nothing():
+def test_one_score_is_undecided():
     (found,) = judge(np.array([1.0]), [np.array([2.0])])
     assert (found.decided, math.isnan(found.low), math.isnan(found.high)) == (False, True, True)
     (found,) = judge(np.array([1.0]), [np.array([2.0])], BOUNDS)
@@ -140,16 +140,16 @@ EASY = ["95 % at 480–500, 5 % at 50–400", "`default`, resampled", "0 or 500"
 
 
 @pytest.mark.parametrize("name", EASY)
-def test_five_equal_variants_are_hardly_ever_told_apart(name):
-    """At most 5 % of verdicts are wrong; of 60 simulations that is 3, and 7 or more come once in thirty times."""
+def test_five_equal_variants_are_rarely_told_apart(name):
+    """At most 5 % of verdicts are wrong, 3 of 60 simulations; 7 or more have probability 1/30."""
     population = BENCHMARK.POPULATIONS[name]
     for bounds in (BOUNDS, None):
         assert BENCHMARK.error(population, population, 4, 30, bounds, 60) <= 100 * 6 / 60
 
 
 @pytest.mark.parametrize("number", [5, 10, 30])
-def test_a_failure_that_no_run_shows_makes_no_verdict(number):
-    """A normal control and four variants of its mean, of which 15 % fail: 60 % wrong verdicts once, at ten seeds."""
+def test_unseen_failures_do_not_lead_to_a_verdict(number):
+    """Four variants with the control's mean fail in 15 % of runs; an earlier rule erred in 60 % at ten seeds."""
     control, other = BENCHMARK.UNEQUAL["normal (sd 15) against 85 % at 480–500, 15 % at 50–400"]
     for bounds in (BOUNDS, None):
         assert BENCHMARK.error(control, other, 4, number, bounds, 60) <= 100 * 6 / 60
@@ -158,7 +158,7 @@ def test_a_failure_that_no_run_shows_makes_no_verdict(number):
 @pytest.mark.parametrize("name", ["uniform, 490–500", "normal (490, 3)", "95 % at 480–500, 5 % at 50–400"])
 @pytest.mark.parametrize("number", [10, 30])
 def test_intervals_of_means_hold_near_a_bound(name, number):
-    assert BENCHMARK.coverage(BENCHMARK.POPULATIONS[name], number, BOUNDS, 200) >= 91  # 93 is two errors higher
+    assert BENCHMARK.coverage(BENCHMARK.POPULATIONS[name], number, BOUNDS, 200) >= 91  # 93 less a standard error
 
 
 @pytest.mark.parametrize("name", BENCHMARK.PAIRS)

@@ -1,4 +1,4 @@
-"""Makes runs without training, with what a report needs, in milliseconds."""
+"""Writes runs with what a report needs, without training."""
 
 import copy
 import csv
@@ -39,7 +39,7 @@ def configure(**changes):
 
 
 def write_run(directory, config, final, *, status="completed", steps=8000, num_evaluations=8, **record):
-    """Writes a run's directory: a curve that climbs to its final return."""
+    """Writes a run's directory, with a curve that rises to its final return."""
     directory.mkdir(parents=True)
     scores = {"final": {"return_mean": final}, "last_100": 0.8 * final, "selected": {"return_mean": final + 5}}
     versions = {"dqn_lab": "0.1.0", "python": "3.11.7", "torch": "2.13.0"}
@@ -67,7 +67,7 @@ def write_run(directory, config, final, *, status="completed", steps=8000, num_e
 
 
 def write_sweep(directory, variants, seeds=range(4), level=lambda variant, seed: 100.0, **changes):
-    """Writes a plain multirun: a run for each variant's changes and each seed."""
+    """Writes a plain multirun: one run per variant and seed."""
     for number, variant in enumerate(variants):
         for seed in seeds:
             name = ",".join(f"{key}={value}" for key, value in variant.items()) or "plain"
@@ -99,7 +99,7 @@ def declare(directory, variants, *, question, control, seeds, metric="final_retu
 
 
 def noisy(variant, seed):
-    """Returns a return that depends on the variant and the seed, some of them at the top."""
+    """Draws a return from the variant and the seed; three in ten are the maximum."""
     interval, n_step = variant.get("target.interval", 10), variant.get("buffer.n_step", 1)
     draw = np.random.default_rng([seed, interval, n_step])
     return 500.0 if draw.random() < 0.3 else float(draw.uniform(80, 300) / (1 + np.log10(interval)) + 20 * n_step)
@@ -107,13 +107,13 @@ def noisy(variant, seed):
 
 @pytest.fixture
 def make():
-    """The functions above."""
+    """Returns the functions above."""
     return SimpleNamespace(configure=configure, run=write_run, sweep=write_sweep, declare=declare, noisy=noisy)
 
 
 @pytest.fixture
 def sweep(tmp_path):
-    """A small plain multirun over one key of numbers."""
+    """Writes a small plain multirun over one numeric key."""
     return write_sweep(tmp_path / "interval", [{"target.interval": value} for value in (1, 10, 100)], range(5), noisy)
 
 

@@ -16,7 +16,7 @@ NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chro
 
 @pytest.fixture(scope="module")
 def browser():
-    """A Chromium: the one that DQN_LAB_CHROMIUM names, playwright's own, or the system's."""
+    """Starts the Chromium that DQN_LAB_CHROMIUM names, or else playwright's or the system's."""
     system = next((path for name in NAMES if (path := shutil.which(name))), None)
     with sync_api.sync_playwright() as playwright:
         for path in (os.environ.get("DQN_LAB_CHROMIUM"), None, system):
@@ -53,7 +53,7 @@ def test_the_page_opens_clean_fits_its_width_and_begins_with_the_answer(browser,
 
 
 def test_dark_and_light_differ_and_both_can_be_read(browser, sweep):
-    """WCAG's contrast of text on paper is at least 4.5, of a line's colour at least 3."""
+    """WCAG's contrast with the background is at least 4.5 for text and 3 for a line's colour."""
     report = write_report(sweep)
     papers = []
     for scheme in ("light", "dark"):
@@ -83,7 +83,7 @@ def channels(colour):
 
 
 def contrast(first, second):
-    """WCAG 2's contrast ratio."""
+    """Computes WCAG 2's contrast ratio."""
 
     def luminance(colour):
         linear = [
@@ -147,7 +147,7 @@ def test_no_label_is_cut_and_no_table_is_too_wide(browser, make, tmp_path, width
 
 
 def test_what_is_copied_from_the_page_has_no_invisible_character(browser, make, tmp_path):
-    """A zero-width space within an override would make a command that was pasted fail."""
+    """A zero-width space in an override would make the pasted command fail."""
     make.sweep(tmp_path / "grid", [{"target.interval": value} for value in (1, 10)], range(5), make.noisy)
     page = browser.new_page()
     page.goto(write_report(tmp_path / "grid").index.as_uri())

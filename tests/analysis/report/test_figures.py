@@ -39,7 +39,7 @@ def test_a_name_that_is_too_long_for_a_line_breaks_between_its_parts():
 
 
 @pytest.mark.parametrize("layout", [NARROW, WIDE], ids=["narrow", "wide"])
-def test_names_of_rows_and_plots_differ_whatever_their_length(layout):
+def test_names_of_rows_and_plots_differ_at_any_length(layout):
     means = [Estimate(variant=name, value=1.0, low=0.5, high=2.0) for name in LONG]
     shown = looks(LONG, LONG[0])
     data = pd.concat([curve(name, 100.0) for name in LONG])

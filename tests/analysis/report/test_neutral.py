@@ -86,7 +86,7 @@ def draw(label):
 
 
 def test_text_stays_text_in_an_svg_and_a_png_without_its_glyphs_is_not_made(recwarn):
-    """No font has a character of a private use area."""
+    """No font has a glyph for a private use character."""
     odd = draw("private \ue123")
     assert odd.png is None
     assert odd.missing == "\ue123"

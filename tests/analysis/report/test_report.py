@@ -19,7 +19,7 @@ BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<sv
 
 
 class Page(HTMLParser):
-    """Reads a page: its text, what it asks a browser to fetch, its headings and the sizes of its tables."""
+    """Reads a page: its text, its tags and ids, and the tags that would make a browser fetch a file."""
 
     def __init__(self, path):
         super().__init__()
@@ -42,7 +42,7 @@ class Page(HTMLParser):
 
 @pytest.fixture
 def no_figures(monkeypatch):
-    """For tests that read only a report's words: drawing takes most of a report's time."""
+    """Skips drawing, which takes most of a report's time, in tests that read only its text."""
     monkeypatch.setattr("dqn_lab.analysis.report.pictures.render", lambda draw, name: BLANK)
 
 
@@ -86,10 +86,10 @@ def test_the_page_fetches_nothing_and_every_id_is_there_once(cli, sweep):
 def test_the_answer_in_the_page_is_the_one_of_the_statistics(cli, sweep):
     from dqn_lab.analysis import answer, compare, load_configs
 
-    said = answer(compare(load_configs(sweep), control="target.interval=1"))
+    sentence = answer(compare(load_configs(sweep), control="target.interval=1"))
     outcome = cli(sweep)
-    assert said in outcome.out
-    assert " ".join(said.split()) in Page(sweep / "report" / "index.html").text
+    assert sentence in outcome.out
+    assert " ".join(sentence.split()) in Page(sweep / "report" / "index.html").text
 
 
 def test_the_same_data_give_the_same_bytes(cli, sweep, tmp_path):
@@ -141,7 +141,7 @@ def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
     )
 
 
-def test_no_finished_run_is_no_answer(cli, make, tmp_path):
+def test_without_a_finished_run_there_is_no_answer(cli, make, tmp_path):
     make.sweep(
         tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(2), make.noisy, status="running"
     )
@@ -290,7 +290,7 @@ def test_variants_that_never_reach_the_threshold_are_named_and_not_drawn(cli, ma
 
 
 def test_a_threshold_far_from_all_curves_is_not_drawn(cli, make, tmp_path):
-    """They would be flat."""
+    """It would flatten the curves."""
     make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(30), lambda variant, seed: 20.0 + seed)
     cli(tmp_path / "s")
     figure = (tmp_path / "s" / "report" / "figures" / "learning_curves.svg").read_text(encoding="utf-8")
@@ -304,7 +304,7 @@ def test_many_variants_get_a_plot_each(cli, make, tmp_path):
 
 
 @only_words
-def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp_path):
+def test_results_that_are_not_finite_are_named_and_not_counted(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
     make.run(tmp_path / "s" / "target.interval=10,seed=7-x", make.configure(seed=7), float("nan"))
     make.run(tmp_path / "s" / "target.interval=10,seed=8-x", make.configure(seed=8), float("inf"))
@@ -318,7 +318,7 @@ def test_results_that_are_not_numbers_are_named_and_count_nowhere(cli, make, tmp
 
 
 @only_words
-def test_torn_rows_and_broken_records_are_survived_and_listed(cli, sweep):
+def test_torn_rows_are_survived_and_broken_records_are_listed(cli, sweep):
     runs = sorted(path for path in sweep.iterdir() if path.is_dir())
     with (runs[0] / "evaluations.csv").open("a") as file:
         file.write("9000,9")
@@ -341,7 +341,7 @@ def test_steps_that_differ_between_variants_are_pointed_out(cli, make, tmp_path)
 
 
 @only_words
-def test_compare_shows_two_variants_only_the_second_against_the_first(cli, sweep):
+def test_compare_shows_only_the_second_variant_against_the_first(cli, sweep):
     outcome = cli(sweep, "--compare", "target.interval=100", "target.interval=1")
     assert "question  Does “target.interval=1” differ from “target.interval=100”?" in outcome.out
     table = pd.read_csv(sweep / "report" / "tables" / "comparison.csv")
@@ -409,7 +409,7 @@ def test_a_metric_can_be_chosen_and_lower_may_be_better(cli, make, tmp_path):
         (["--metric", "final_return"], "PATH: missing"),
     ],
 )
-def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words, problem):
+def test_bad_input_prints_one_line_and_writes_nothing(cli, sweep, tmp_path, words, problem):
     (tmp_path / "empty").mkdir()
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "nameless.csv").write_text("variant,seed,final_return\na,1,2\n,2,3\n")
@@ -425,7 +425,7 @@ def test_bad_input_costs_one_line_and_writes_nothing(cli, sweep, tmp_path, words
 
 
 @only_words
-def test_a_place_that_cannot_be_written_costs_one_line_and_leaves_what_was_there(cli, sweep, tmp_path):
+def test_an_unwritable_directory_prints_one_line_and_keeps_the_old_report(cli, sweep, tmp_path):
     cli(sweep)
     before = contents(sweep / "report")
     (tmp_path / "file").write_text("")
@@ -497,7 +497,7 @@ def test_the_page_names_commands_and_versions(cli, sweep):
 
 
 def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make, tmp_path):
-    """Intervals of means allow for what few seeds missed if bounds are known, as on CartPole."""
+    """Intervals of means allow for outcomes that few seeds miss if the bounds are known."""
     for name, changes, allowed in (
         ("known", {}, "The intervals of the means allow for such unseen outcomes;"),
         ("unknown", {"env.id": "Mine-v0"}, "The intervals of the means do not allow for such unseen outcomes;"),

@@ -1,4 +1,4 @@
-"""A report is replaced as a whole or not at all, whenever its process is killed."""
+"""A report is replaced as a whole or not at all, even if its process is killed."""
 
 import subprocess
 import sys
@@ -11,13 +11,13 @@ from dqn_lab.analysis.report.write import write_report
 
 @pytest.fixture
 def gone():
-    """The id of a process that has ended."""
+    """Returns the id of a process that has ended."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     return process.pid
 
 
-def test_a_report_killed_between_its_renames_is_put_back(tmp_path, gone):
+def test_a_report_killed_between_its_renames_is_restored(tmp_path, gone):
     old, part = tmp_path / f".report-old-{gone}", tmp_path / f".report-new-{gone}"
     for directory in (old, part):
         directory.mkdir()
