@@ -1,4 +1,4 @@
-"""What the tests share: components built with their defaults, and a watch on global randomness."""
+"""Shared fixtures: components, configurations, and a check of global randomness."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ torch.set_num_threads(1)
 
 
 class Pictures(gymnasium.Env):
-    """Shows black or white images; naming the colour, action 0 or 1, earns 1. An episode has five of them."""
+    """Shows five black or white images per episode; the action that names the colour, 0 or 1, earns 1."""
 
     def __init__(self, shape=(4, 84, 84), dtype="uint8"):
         self.observation_space = Box(0, 255 if dtype == "uint8" else 1, tuple(shape), np.dtype(dtype))

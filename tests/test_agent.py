@@ -83,7 +83,7 @@ class FakeTarget:
 
 
 def fake(loss=0.5, last=math.inf, **settings):
-    """Returns an agent of fakes, and the list of what they did."""
+    """Returns an agent made of fakes, and the list of their events."""
     events = []
     engine, buffer = FakeEngine(events, loss), FakeBuffer(events, last)
     return Agent(
@@ -145,7 +145,7 @@ def test_minibatches_partition_the_batch(batch_size, minibatch_size):
     assert [len(rows) for rows in minibatches] == [minibatch_size] * full + [rest] * (rest > 0)
 
 
-def test_minibatches_are_shuffled_anew_each_time():
+def test_minibatches_are_reshuffled_each_time():
     agent, _ = fake(minibatch_size=4)
     orders = {tuple(np.concatenate(agent.draw_noise(8).minibatches).tolist()) for _ in range(10)}
     assert len(orders) == 10
@@ -205,14 +205,14 @@ def test_an_environment_that_returns_nan_is_named_as_the_cause(field, name, numb
 
 
 def test_the_error_names_the_episode_that_the_step_belongs_to():
-    """An episode's last step is still its own, though the episode counts as completed after it."""
+    """An episode's last step belongs to it, although the episode then counts as completed."""
     agent, _ = fake(loss=math.nan)
     with pytest.raises(TrainingError, match=r"in episode 3, step 70"):
         agent.learn(Progress(69, 3, 5), Progress(70, 4, 5))
 
 
 class NoisyToy(nn.Module):
-    """A table-like network that adds the noise it is given, its own to each row, and keeps every noise it saw."""
+    """A linear network that adds the given noise, shared and per row, and records every noise it saw."""
 
     def __init__(self, label, seen):
         super().__init__()
@@ -234,7 +234,7 @@ class NoisyToy(nn.Module):
 
 @pytest.fixture
 def noisy(make):
-    """An agent on noisy networks with the real engine, after one transition; and what the networks saw."""
+    """Returns an agent with noisy networks and a real engine after one transition, and what the networks saw."""
     seen = []
     parts = [make("value", "expected"), make("bootstrap", "double"), make("optimizer", "sgd")]
     engine = make("engine", "torch", NoisyToy("online", seen), NoisyToy("target", seen), *parts, torch.device("cpu"))
@@ -284,7 +284,7 @@ def real(make, seed=0, engine="torch"):
 
 
 def live(agent, start, num_steps):
-    """Acts and learns on a made-up stream of observations, and returns everything observable."""
+    """Acts and learns on synthetic observations; returns the progress, all actions and all updates."""
     progress, seen = start, []
     for step in range(start.step, start.step + num_steps):
         obs = np.array([math.sin(step), math.cos(step)], np.float32)
@@ -297,7 +297,7 @@ def live(agent, start, num_steps):
 
 @pytest.mark.parametrize("engine", ["torch", "fused"])
 @pytest.mark.parametrize("num_steps", [0, 31, 90])
-def test_an_agent_goes_on_from_its_saved_state_as_if_nothing_had_happened(make, engine, num_steps):
+def test_an_agent_continues_from_its_saved_state(make, engine, num_steps):
     """Saved before any batch is drawn, within a block of random numbers, and within the next block."""
     agent, other = (real(make, seed, engine) for seed in (1, 1))
     progress, _ = live(agent, Progress(), num_steps)
@@ -313,11 +313,11 @@ def test_a_saved_state_does_not_change_with_the_agent(make):
     draws = state["draws"].copy()
     live(agent, progress, 5)
     np.testing.assert_array_equal(state["draws"], draws)
-    late.load_state_dict({**state, "engine": early.engine.state_dict()})  # torch's own is no copy
+    late.load_state_dict({**state, "engine": early.engine.state_dict()})  # the torch engine's state is not a copy
     np.testing.assert_array_equal(late.state_dict()["draws"], early.state_dict()["draws"])
 
 
-def test_batches_are_drawn_from_numbers_that_no_other_batch_had():
+def test_no_random_number_is_used_for_two_batches():
     agent, _ = fake(num_updates=5)
     seen = []
     sample = agent.buffer.sample
@@ -340,7 +340,7 @@ def test_the_learning_rate_follows_its_schedule():
     assert agent.engine.rates == [1.0, 0.75, 0.5, 0.25, 0.0]
 
 
-def test_an_update_is_told_the_epsilon_that_its_step_was_taken_with():
+def test_an_update_gets_the_epsilon_of_its_step():
     agent, _ = fake(num_updates=2)
     agent.epsilon = Linear(1.0, 0.0, 4, "steps")
     progress = Progress()
@@ -349,7 +349,7 @@ def test_an_update_is_told_the_epsilon_that_its_step_was_taken_with():
     assert agent.engine.epsilons == [1.0, 1.0, 0.75, 0.75, 0.5, 0.5]
 
 
-def test_epsilon_is_zero_where_no_update_asks_for_it():
+def test_epsilon_is_zero_unless_an_update_uses_it():
     agent, _ = fake()
     agent.learn(Progress(), Progress(step=1))
     assert agent.engine.epsilons == [0.0]
@@ -376,8 +376,8 @@ def test_the_exploration_is_told_of_an_episodes_end(terminated, truncated, told)
     assert events == told
 
 
-def test_only_what_is_learned_from_is_clipped():
-    """Rewards, up and down; the loop goes on counting the environment's own."""
+def test_stored_rewards_are_clipped():
+    """They are clipped at both ends, and their sign is kept."""
     agent, _ = fake(max_reward=1.0)
     stored = []
     agent.buffer.append = lambda *step: stored.append(step)

@@ -39,7 +39,7 @@ FEW = ("evaluation.num_episodes=2", "evaluation.final_num_episodes=2")
 
 
 @pytest.fixture(autouse=True)
-def in_a_directory_of_its_own(tmp_path, monkeypatch):
+def in_a_temporary_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_modules_do_not_take_the_place_of_functions():
 
 
 def test_a_run_is_the_same_as_the_commands(tmp_path):
-    """Same files, same rows."""
+    """It writes the same files and the same rows."""
     run = dqn_lab.train("network=mlp64", *FEW, **QUICK)
     command = [sys.executable, "-m", "dqn_lab", "train", "network=mlp64", *FEW, "hydra.run.dir=by-command"]
     subprocess.run([*command, *(f"{key}={value}" for key, value in QUICK.items())], check=True)
@@ -106,7 +106,7 @@ def test_a_run_has_its_tables_scores_and_policy():
     assert repr(dqn_lab.load(run.directory)) == repr(run)
 
 
-def test_a_table_that_is_not_there_or_torn_is_a_mistake_or_read_up_to_its_last_whole_row():
+def test_a_torn_table_is_read_and_an_empty_or_missing_one_is_refused():
     run = dqn_lab.train(*FEW, **QUICK)
     path = run.directory / "episodes.csv"
     whole = run.episodes
@@ -195,7 +195,7 @@ def test_several_seeds_are_for_a_sweep_and_a_run_has_one(seed, tmp_path):
 
 
 def test_a_mistake_is_answered_in_pythons_words(tmp_path):
-    """Keywords in place of the command line's flags."""
+    """Messages name keywords in place of the command line's flags."""
     (tmp_path / "works.yaml").write_text("question: Is it?\nvariants: {a: [], b: [steps=9]}\ncontrol: a\n")
     run = dqn_lab.train(*FEW, **QUICK)
     mistakes = {
@@ -208,14 +208,14 @@ def test_a_mistake_is_answered_in_pythons_words(tmp_path):
         'must be a list of overrides: ["bootstrap=max"]': lambda: ask({"a": {"bootstrap": "max"}}),
         "policy=frist: ": lambda: dqn_lab.evaluate(run, policy="frist"),
     }
-    for said, mistake in mistakes.items():
+    for expected, mistake in mistakes.items():
         with pytest.raises(dqn_lab.ConfigError) as caught:
             mistake()
-        assert said in str(caught.value)
+        assert expected in str(caught.value)
         assert "--" not in str(caught.value)
 
 
-def test_a_run_stands_for_its_path_and_what_is_no_path_is_said_in_one_line():
+def test_a_run_stands_for_its_path_and_anything_else_is_refused_in_one_line():
     run = dqn_lab.train(*FEW, **QUICK)
     assert dqn_lab.load(run).directory == Path(run) == run.directory
     assert len(load_configs(run)) == len(load_runs(run, table="evaluations")["run"].unique()) == 1
@@ -228,13 +228,13 @@ def test_a_run_stands_for_its_path_and_what_is_no_path_is_said_in_one_line():
         (lambda: dqn_lab.report(5), "5: must be the path of a run or a sweep"),
         (lambda: load_runs(frame), "a frame that sweep did not return: must be the path"),
     ]
-    for mistake, said in mistakes:
-        with pytest.raises((dqn_lab.ConfigError, AnalysisError), match=f"^{said}"):
+    for mistake, expected in mistakes:
+        with pytest.raises((dqn_lab.ConfigError, AnalysisError), match=f"^{expected}"):
             mistake()
 
 
 def test_several_values_are_answered_with_the_variants_that_try_them():
-    """What is shown is Python that makes the grid."""
+    """The message shows Python code that makes the grid."""
     grid = {"optimizer.lr": [1e-3, 1e-4], "network": ["mlp24"]}
     mistakes = [
         (lambda: dqn_lab.sweep("mine", grid=grid), 2),
@@ -285,7 +285,7 @@ def test_another_hydra_application_is_left_as_it_was(tmp_path, monkeypatch):
     assert (dict(os.environ), sys.path, logging.getLogger().level) == (environment, path, level)
 
 
-def test_a_sweep_gives_a_row_per_run_and_goes_on(tmp_path):
+def test_a_sweep_returns_a_row_per_run_and_continues(tmp_path):
     (tmp_path / "works.yaml").write_text(
         "question: Does it work?\nbase: [episodes=3, evaluation.final_num_episodes=1, logger=csv]\n"
         "variants: {often: [target.interval=1], seldom: [target.interval=9]}\ncontrol: seldom\nseeds: range(2)\n"
@@ -307,9 +307,9 @@ def ask(variants, **keys):
 
 def test_a_sweeps_results_show_intervals_the_answer_and_pythons_next_step(capsys):
     directory = Path(ask({"often": ["target.interval=1"], "seldom": ["target.interval=9"]}).attrs["directory"])
-    printed, _, said = capsys.readouterr().out.partition("\n4 of 4 jobs completed\n")
+    printed, _, output = capsys.readouterr().out.partition("\n4 of 4 jobs completed\n")
     assert "python -m dqn_lab" not in printed
-    question, table, answer, hint = said.strip().split("\n\n")
+    question, table, answer, hint = output.strip().split("\n\n")
     assert question == "How do “often” and “seldom” compare?"
     assert table.splitlines()[0] == "variant  runs  mean final return  95 % interval  successes"
     assert re.fullmatch(r"often    2     \S+ +\S+–\S+ +0 of 2 at 475 or more", table.splitlines()[1])
@@ -322,11 +322,11 @@ def test_a_sweeps_results_show_intervals_the_answer_and_pythons_next_step(capsys
 
 def test_variants_with_different_environments_are_not_compared_and_the_results_say_so(capsys):
     directory = ask({"short": ["env.max_episode_steps=9"], "long": []}).attrs["directory"]
-    said = capsys.readouterr().out
+    output = capsys.readouterr().out
     differ = "Runs that differ in env.max_episode_steps are different tasks"
     why = f"{differ}: their returns are not compared with one another."
-    assert why in " ".join(said.split())
-    assert re.search(r"^short    2     \S+ .*\nlong     2 ", said, re.MULTILINE)
+    assert why in " ".join(output.split())
+    assert re.search(r"^short    2     \S+ .*\nlong     2 ", output, re.MULTILINE)
     page = dqn_lab.report(directory)
     assert page.note == why
     assert f"note {why} runs 4 of 4 runs completed report " in " ".join(repr(page).split())
@@ -334,8 +334,8 @@ def test_variants_with_different_environments_are_not_compared_and_the_results_s
     assert "are different tasks: their returns are not compared" in page.index.read_text(encoding="utf-8")
 
 
-def test_threads_take_turns_and_a_sweep_runs_in_any(tmp_path):
-    """Two calls at once would share Hydra; a thread has no signal handlers."""
+def test_a_call_beside_another_threads_is_refused_and_a_sweep_runs_in_any_thread(tmp_path):
+    """Two simultaneous calls would share Hydra; a thread has no signal handlers."""
     with ThreadPoolExecutor(1) as pool:
         with workplace("dqn_lab.train()", None):
             early = pool.submit(dqn_lab.train, "episodes=1").exception()
@@ -355,7 +355,7 @@ def test_variants_alone_ask_a_question_in_plain_english(labels, question):
 
 
 def test_a_notebook_works(tmp_path):
-    """A real kernel does what the README shows: train, look at the rows, use the policy, make a mistake."""
+    """A real kernel does what the README shows: train, show the rows, use the policy, make a mistake."""
     cells = [
         "import dqn_lab",
         "run = dqn_lab.train('evaluation.final_num_episodes=2', logger='csv', episodes=4)\nrun",
@@ -378,15 +378,15 @@ def test_a_notebook_works(tmp_path):
     assert [out["data"]["text/plain"][:14] for out in outputs[6]] == ["verified: 4 ro"]
 
 
-@pytest.mark.parametrize(("overrides", "keys", "said"), [
+@pytest.mark.parametrize(("overrides", "keys", "expected"), [
     (({"steps": 10},), {}, "{'steps': 10}: an override must be text"),
     ((["steps=10"],), {}, r"\['steps=10'\]: an override must be text"),
     ((), {"optimizer.lr": lambda step: 0.1}, r"optimizer\.lr=<lambda>: a function cannot be recorded; a schedule is"),
     ((), {"env": gymnasium.make("CartPole-v1")}, r"an environment is named by its id: 'env\.id=CartPole-v1'"),
     ((), {"env": {1}}, r"env=\{1\}: must be a number, text"),
 ])  # fmt: skip
-def test_what_no_configuration_can_hold_is_named(overrides, keys, said):
-    with pytest.raises(dqn_lab.ConfigError, match=said):
+def test_what_no_configuration_can_hold_is_named(overrides, keys, expected):
+    with pytest.raises(dqn_lab.ConfigError, match=expected):
         dqn_lab.train(*overrides, **keys)
     assert not list(Path().iterdir())
 
@@ -401,7 +401,7 @@ def test_python_values_are_spelled_as_overrides():
 
 
 class Parts(gymnasium.Env):
-    """Observes a number beside a state."""
+    """Observes a number and a state."""
 
     observation_space = gymnasium.spaces.Dict(
         {"at": gymnasium.spaces.Box(-1, 1, (1,)), "side": gymnasium.spaces.Discrete(2)}
@@ -451,7 +451,7 @@ def own_parts(tmp_path):
 
 
 @pytest.mark.filterwarnings("error:.*Overriding")
-def test_a_changed_file_is_loaded_anew_in_the_same_process(own_parts):
+def test_a_changed_file_is_reloaded_in_the_same_process(own_parts):
     """The component's module imports the one that changes; the environment's registers itself again."""
     for epsilon in (0.5, 0.9):
         lab = own_parts(epsilon)
@@ -459,11 +459,11 @@ def test_a_changed_file_is_loaded_anew_in_the_same_process(own_parts):
         assert set(run.episodes["epsilon"]) == {epsilon}
         assert run.episodes["length"].max() <= epsilon * 10
     own_parts(0.7)
-    with pytest.warns(UserWarning, match="Overriding environment"):  # Gymnasium's own
+    with pytest.warns(UserWarning, match="Overriding environment"):  # Gymnasium's warning
         assert importlib.reload(sys.modules["my_worlds"]).__file__ == str(lab / "my_worlds.py")
 
 
-def test_a_sweeps_workers_load_a_changed_file_anew(own_parts, tmp_path):
+def test_a_sweeps_workers_load_a_changed_file(own_parts, tmp_path):
     (tmp_path / "own.yaml").write_text(
         "question: Does it load?\nbase: [exploration=own, episodes=3, evaluation.final_num_episodes=1, logger=csv]\n"
         "variants: {alone: []}\ncontrol: alone\nseeds: range(1)\n"
@@ -555,23 +555,23 @@ def test_a_sweep_without_a_completed_job_says_why_the_first_failed(monkeypatch):
         dqn_lab.sweep("bad", "hydra/launcher=basic", variants={"one": [], "other": ["discount=0.9"]}, seed=[0])
 
 
-@pytest.mark.parametrize(("words", "said"), [
+@pytest.mark.parametrize(("words", "expected"), [
     (("-m", "seed=0,1"), r"-m: for several runs in one call, use dqn_lab\.sweep"),
 ])  # fmt: skip
-def test_a_multirun_is_answered_with_a_sweep(words, said):
-    with pytest.raises(dqn_lab.ConfigError, match=said):
+def test_a_multirun_is_answered_with_a_sweep(words, expected):
+    with pytest.raises(dqn_lab.ConfigError, match=expected):
         dqn_lab.train(*words)
 
 
-@pytest.mark.parametrize(("call", "said"), [
+@pytest.mark.parametrize(("call", "expected"), [
     (lambda: dqn_lab.sweep("mine", variants={}), "variants: must be a dictionary, as in "),
     (lambda: dqn_lab.sweep("mine", variants=[["steps=9"]]),
      'variants: each needs a label; write {"9": ["steps=9"]}'),
     (lambda: dqn_lab.sweep("mine", variants={"a": []}, quick=True), "quick=True: only a question in a file"),
     (lambda: dqn_lab.train("network=mlp64", network="mlp24"), "network: is given twice"),
 ])  # fmt: skip
-def test_a_call_that_cannot_be_meant_is_refused(call, said):
-    with pytest.raises(dqn_lab.ConfigError, match=re.escape(said)):
+def test_a_call_with_invalid_arguments_is_refused(call, expected):
+    with pytest.raises(dqn_lab.ConfigError, match=re.escape(expected)):
         call()
     assert not Path("outputs").exists()
 

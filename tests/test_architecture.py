@@ -30,12 +30,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def part(path: Path) -> str:
-    """Names the flat file or the folder of the package that a file belongs to."""
+    """Returns the name of the module or folder of the package that a file belongs to."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imports(path: Path) -> set[str]:
-    """Lists the modules a file imports, wherever in it, with what is imported from dqn_lab itself."""
+    """Returns the modules that a file imports anywhere, and what it imports from dqn_lab itself."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -51,7 +51,7 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_a_file_imports_only_from_lower_floors(path):
-    """Within a floor, flat files may know each other; groups and commands' folders only themselves."""
+    """On floors 0, 3, 4, 5 and 7 all files may import each other; on the others only a folder's own."""
     here = part(path)
     for module in imports(path):
         if module.startswith("dqn_lab."):

@@ -18,8 +18,8 @@ def passes(program: str, *words: object) -> bool:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux") or shutil.which("cc") is None, reason="needs a C compiler")
-def test_a_run_survives_whatever_its_disk_does():
-    """Operations all over a run, each failing in another way; then the same bytes as if nothing had happened."""
+def test_a_run_survives_faults_of_its_disk():
+    """File operations throughout a run fail in different ways; the run still ends with the same bytes."""
     assert passes("faults.py", "--stride", 61, "--start", 3)
 
 

@@ -71,7 +71,7 @@ def test_a_run_writes_the_bytes_that_were_recorded(configure, tmp_path, name):
 
 
 def record() -> None:
-    """Adds this machine's digests to the file, by the `dqn_lab` that Python finds."""
+    """Adds this machine's digests to the file, made with the `dqn_lab` on Python's path."""
     digests = {}
     for name, overrides in COMPOSITIONS.items():
         with tempfile.TemporaryDirectory() as root:

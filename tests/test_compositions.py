@@ -1,4 +1,4 @@
-"""Compositions that together contain every pair of options: each learns, is saved, and continues the same."""
+"""Compositions that together contain every pair of options: each learns, is saved and continues identically."""
 
 from __future__ import annotations
 
@@ -55,10 +55,10 @@ def choices() -> dict[str, list[Any]]:
 
 
 def configuration(composition: Composition, seed: int = 0) -> dict[str, Any]:
-    """Writes a composition down as a run's configuration; a flag at its first level is left unsaid.
+    """Returns a composition as a run's configuration; a flag at its first level is left out.
 
     Raises:
-        ConfigError: it is refused.
+        ConfigError: the composition is refused.
     """
     config: dict[str, Any] = {**copy.deepcopy(BASE), "seed": seed}
     for key, level in composition.items():
@@ -92,10 +92,10 @@ def possible_pairs() -> Iterator[Pair]:
 
 
 def covering() -> tuple[list[Composition], list[Pair]]:
-    """Finds compositions that contain every pair of options, greedily and always the same ones.
+    """Finds compositions that contain every pair of options, greedily and deterministically.
 
     Returns:
-        The compositions, and the pairs that none of those tried could hold.
+        The compositions, and the pairs that no valid candidate contained.
     """
     factors, rng = choices(), random.Random(0)
     missing, refused = set(possible_pairs()), []
@@ -125,7 +125,7 @@ def label(composition: Composition) -> str:
 
 
 def cartpole(seed: int) -> Iterator[tuple[Any, ...]]:
-    """Plays CartPole at random: obs, action, reward, next_obs, terminated, truncated; episodes are cut at 12 steps."""
+    """Yields random steps: obs, action, reward, next_obs, terminated, truncated; episodes are truncated at 12 steps."""
     env, rng = gymnasium.make("CartPole-v1", max_episode_steps=12), np.random.default_rng(seed)
     obs, _ = env.reset(seed=seed)
     while True:
@@ -136,13 +136,13 @@ def cartpole(seed: int) -> Iterator[tuple[Any, ...]]:
 
 
 class Learner:
-    """An agent that is told of other steps than its own, and asked for its own action all the same."""
+    """An agent that learns from given steps, and chooses an action at each."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self.agent, self.progress = build(config).agent, Progress()
 
     def step(self, step: tuple[Any, ...]) -> list[Any]:
-        """Learns from a step, and returns everything that came of it."""
+        """Learns from a step; returns the action, the updates and all weights."""
         acted = self.agent.act(step[0], self.progress)
         self.agent.observe(*step)
         before = self.progress
@@ -165,8 +165,8 @@ def through_a_file(state: Any) -> Any:
 
 
 @pytest.mark.parametrize(("seed", "composition"), enumerate(COMPOSITIONS), ids=map(label, COMPOSITIONS))
-def test_a_composition_learns_and_goes_on_from_what_it_saved(seed, composition):
-    """Fifty updates give finite numbers, and ten more the same bytes as those of another agent that takes over."""
+def test_a_composition_learns_and_continues_from_its_saved_state(seed, composition):
+    """Weights are finite after 50 updates; 10 more give the same bytes in another agent that loads the state."""
     config, steps = configuration(composition, seed), cartpole(seed)
     learner, other = Learner(config), Learner({**config, "seed": seed + 1})
     start = [part.clone() for part in learner.weights()[0]]
@@ -190,6 +190,6 @@ def test_every_pair_is_held_by_a_composition_or_refused():
 
 @pytest.mark.parametrize("pair", REFUSED, ids=str)
 def test_a_refused_pair_is_refused_in_any_composition(pair):
-    """One line is the same whatever stands beside the pair, and begins with one of its two keys."""
+    """One line is the same in every composition, and begins with one of the pair's keys."""
     lines = set.intersection(*(set(refusal({**composition, **dict(pair)})) for composition in COMPOSITIONS))
     assert any(line.startswith(key) for line in lines for key, _ in pair)

@@ -19,19 +19,19 @@ EXPERIMENTS = sorted(
     path.relative_to(CONF / "experiment").with_suffix("").as_posix()
     for path in (CONF / "experiment").rglob("[!_]*.yaml")  # those with `_` are shared by recipes
 )
-NEEDS = {  # what an option must be put together with, where the default run will not do
+NEEDS = {  # overrides that an option needs
     ("network", "nature_cnn"): ("env.id=Pictures-v0",),
     ("network", "minatar_cnn"): ("env.id=Pictures-v0", "++env.kwargs.shape=[10,10,4]", "++env.kwargs.dtype=bool"),
     ("network", "table"): ("env=frozen_lake",),
     ("rollout", "compiled"): ("env.implementation=compiled",),
 }
 NETWORKS = {"atari": "nature_cnn", "minatar": "minatar_cnn"}  # of a folder's environments
-SMALL = {"capacity": 100}  # in place of the memory that a paper's settings need
+SMALL = {"capacity": 100}  # instead of the memory that a paper's settings need
 EXTRAS = {
     "atari": ["ale_py", "cv2"],
     "minatar": ["minatar"],
     "lunar_lander": ["Box2D", "pygame"],
-}  # the folder's, or its own
+}  # by folder or by option
 
 
 def option(group: str, name: str) -> dict:
@@ -49,15 +49,15 @@ def test_every_option_composes_and_builds(configure, group, name):
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
-def test_an_option_gives_every_parameter_of_its_constructor_and_no_other(group, name):
+def test_an_option_has_exactly_the_parameters_of_its_constructor(group, name):
     values = option(group, name)
     fields = registry.schema(registry.lookup(group, values.pop("name"))).model_fields
     assert set(values) == set(fields)
 
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS)
-def test_a_base_option_gives_its_components_defaults(group, name):
-    """An option is the base of the component of its own name; `mlp24` and `cartpole` are their components' base."""
+def test_a_base_option_has_its_components_defaults(group, name):
+    """A base option has its component's name, or is `mlp24`, `cartpole` or `atari/breakout`."""
     values = option(group, name)
     if name in (values["name"], "mlp24", "cartpole", "atari/breakout"):
         assert registry.validate(group, values) == registry.validate(group, {"name": values["name"]})
@@ -68,7 +68,7 @@ def test_every_component_has_an_option():
     assert chosen == {(group, name) for group in registry.GROUPS for name in registry.names(group)}
 
 
-def test_the_default_run_gives_the_schemas_defaults(configure):
+def test_the_default_run_has_the_schemas_defaults(configure):
     config = configure()
     assert {key: config[key] for key in RunValues.model_fields} == RunValues().model_dump()
 
@@ -90,7 +90,7 @@ def test_every_experiment_composes_builds_and_opens_with_its_command(configure, 
     ("atari", "ALE/Breakout-v5", 50_000_000),
 ])  # fmt: skip
 def test_a_folders_experiments_are_of_its_task(configure, folder, task, steps):
-    """They must not be mixed up with the recipe of the same name outside the folder."""
+    """A recipe must not be confused with the one of the same name outside the folder."""
     for name in [name for name in EXPERIMENTS if name.startswith(f"{folder}/")]:
         config = configure(f"experiment={name}")
         assert (config["env"]["id"], config["steps"]) == (task, steps), name

@@ -1,4 +1,4 @@
-"""Files that are damaged, cut, foreign or hostile: one line each, no code, no traceback, and the run goes on."""
+"""Damaged, truncated, foreign or hostile files: one line each, no code is run, no traceback, and the run continues."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ KINDS = {"000000000160": STATE, "replay-000000000160": REPLAY, "final": POLICY, 
 
 @pytest.fixture(scope="module")
 def whole(configure, tmp_path_factory):
-    """A completed run's files of a checkpoint, by name."""
+    """Returns the files of a completed run, by name."""
     directory = tmp_path_factory.mktemp("damage") / "run"
     Run(build(configure(*SHORT)), directory, {"host": "here"}).execute(Quiet())
     return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
@@ -36,7 +36,7 @@ def whole(configure, tmp_path_factory):
 
 @pytest.fixture
 def run(whole, tmp_path):
-    """The same run again, in a directory of its own, its newest checkpoint still to be continued."""
+    """Copies the run to a new directory and returns that."""
     directory = tmp_path / "run"
     (directory / "checkpoint").mkdir(parents=True)
     for name, content in whole.items():
@@ -119,7 +119,7 @@ def test_values_that_no_state_has_are_refused_though_their_digest_is_right(tmp_p
 
 
 def leaves(value, path=()):
-    """Yields the place of every value in a state."""
+    """Yields the path of every value in a state."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from leaves(item, (*path, key))
@@ -128,7 +128,7 @@ def leaves(value, path=()):
 
 
 def replaced(value, path, new):
-    """Copies a state, with another value in one place."""
+    """Returns a copy of a state with another value at one path."""
     key, *rest = path
     return {**value, key: replaced(value[key], rest, new) if rest else new}
 
@@ -137,7 +137,7 @@ WRONG = (None, "words", -1, 2**70, float("nan"), [], {}, [[]], np.zeros(0), np.z
 
 
 def test_a_state_of_wrong_values_is_skipped_or_harmless(configure, run, caplog):
-    """Whatever one value of a state with a valid digest is, the run goes on: from this state or from an earlier one."""
+    """If one value of a state with a valid digest is wrong, the run resumes from this state or an earlier one."""
     path, rng = checkpoint(run, "000000000160"), random.Random(0)
     with_rows, _ = statefile.load(path, STATE)
     state = json.loads(json.dumps({"replay": with_rows["replay"]}))
@@ -158,7 +158,7 @@ def test_a_state_of_wrong_values_is_skipped_or_harmless(configure, run, caplog):
 
 
 def json_safe(value):
-    """Has the rows that a file refers to be written as it does."""
+    """Replaces rows read from files by rows that can be saved."""
     if isinstance(value, statefile.SavedRows):
         return statefile.Rows(np.zeros(1), value.written)
     if isinstance(value, dict):
@@ -167,7 +167,7 @@ def json_safe(value):
 
 
 @pytest.mark.parametrize("name", ["000000000160", "replay-000000000160"])
-def test_a_run_falls_back_to_the_checkpoint_before_and_comes_out_equal(configure, run, whole, caplog, name):
+def test_a_run_falls_back_to_the_checkpoint_before_and_ends_with_the_same_rows(configure, run, whole, caplog, name):
     path = checkpoint(run, name)
     path.write_bytes(path.read_bytes()[:-1])
     resumed = Run.resume(build(configure(*SHORT)), run, {})
@@ -179,7 +179,7 @@ def test_a_run_falls_back_to_the_checkpoint_before_and_comes_out_equal(configure
         assert (run / name).read_bytes() == whole[name]
 
 
-def test_without_a_whole_checkpoint_the_reason_is_said_and_nothing_changes(configure, run):
+def test_without_a_whole_checkpoint_the_reason_is_reported_and_nothing_changes(configure, run):
     for path in (run / "checkpoint").iterdir():
         path.write_bytes(b"")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
@@ -189,7 +189,7 @@ def test_without_a_whole_checkpoint_the_reason_is_said_and_nothing_changes(confi
     assert read_record(run)["status"] == "completed"
 
 
-def test_a_damaged_state_is_not_kept_in_the_place_of_a_whole_one(configure, run):
+def test_a_damaged_state_is_not_kept_instead_of_a_whole_one(configure, run):
     """Otherwise the next damaged state would leave nothing to fall back to."""
     path = checkpoint(run, "000000000160")
     path.write_bytes(path.read_bytes()[:-1])
@@ -201,7 +201,7 @@ def test_a_damaged_state_is_not_kept_in_the_place_of_a_whole_one(configure, run)
 
 
 def test_rows_that_an_older_state_refers_to_stay(configure, run):
-    """A process that went on from the newest state does not know which rows the ones before it need."""
+    """A process that resumed from the newest state does not know which rows older states need."""
     again = ("checkpoint.keep=3", "steps=300")
     Run.resume(build(configure(*SHORT, *again)), run, {}).execute(Quiet())
     for step in (300, 240):
@@ -210,14 +210,14 @@ def test_rows_that_an_older_state_refers_to_stay(configure, run):
 
 
 class Stopped(Quiet):
-    """Stops a run as it begins."""
+    """Interrupts a run when it begins."""
 
     def start(self):
         raise Interrupted(2)
 
 
 def test_the_best_policy_on_disk_is_the_one_that_the_checkpoint_knows(configure, run):
-    """The end of a shorter run may have found a better one, which the longer run has never had."""
+    """The shorter run's final evaluation may have found a better one, which the longer run never has."""
     path = checkpoint(run, "best")
     expected = statefile.load(path, POLICY)[0]["about"]
     path.unlink()

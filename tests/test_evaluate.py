@@ -14,12 +14,12 @@ from dqn_lab.types import TrainingError
 
 
 class Corridor(gymnasium.Env):
-    """Ends after a number of steps that its seed gives: by termination if odd, by a time limit if even."""
+    """An episode's length follows from its seed; it is terminated if odd, truncated if even."""
 
     observation_space, action_space = gymnasium.spaces.Box(0, 5, (1,)), gymnasium.spaces.Discrete(3)
 
     def __init__(self, log):
-        self.log = log  # a list an episode: the seed, then the actions
+        self.log = log  # per episode, the seed and the actions
 
     def reset(self, *, seed=None, options=None):
         self.actions = []
@@ -36,7 +36,7 @@ class Corridor(gymnasium.Env):
 
 
 def play(q_values, num_episodes=30, seed=0):
-    """Returns the episodes, and what each environment went through, by its seed."""
+    """Returns the episodes, and the actions of each."""
     log = []
     rng = np.random.default_rng(seed)
     policy = q_values if callable(q_values) else lambda obs: np.tile(q_values, (len(obs), 1))
@@ -56,8 +56,8 @@ def test_the_greedy_action_is_taken():
     assert all(action == 1 for actions in play([0.0, 2.0, 1.0])[1] for action in actions)
 
 
-def test_every_action_answers_its_own_observation():
-    """The policy goes by how many steps are left: 2 is taken while there are more than two."""
+def test_every_action_follows_from_its_own_observation():
+    """The greedy action is 2 while more than two steps are left, then 1."""
     episodes, actions = play(lambda obs: np.concatenate([0 * obs, 1 + 0 * obs, obs], 1) * [1, 2.5, 1])
     for episode, taken in zip(episodes, actions, strict=True):
         seen = [0, *range(episode.length - 1, 0, -1)]
@@ -73,8 +73,8 @@ def test_seeds_do_not_depend_on_the_policy():
 
 
 @pytest.mark.parametrize("together", [1, 3, 16, 40])
-def test_an_episode_does_not_depend_on_those_beside_it(monkeypatch, together):
-    """Ties, which are broken at random, included."""
+def test_an_episode_does_not_depend_on_the_others(monkeypatch, together):
+    """Also if ties are broken at random."""
     alone = play([1.0, 1.0, 1.0], seed=3)
     monkeypatch.setattr(sys.modules["dqn_lab.evaluate"], "TOGETHER", together)
     assert play([1.0, 1.0, 1.0], seed=3) == alone
@@ -96,11 +96,11 @@ def test_ties_are_broken_evenly_and_among_the_best_only():
     rng = np.random.default_rng(0)
     counts = np.bincount([greedy(np.array([3.0, 1.0, 3.0, 3.0]), rng) for _ in range(3000)], minlength=4)
     assert counts[1] == 0
-    assert ((counts[[0, 2, 3]] - 1000) ** 2 / 1000).sum() < 13.8  # χ² with 2 degrees of freedom: 1 in 1000
+    assert ((counts[[0, 2, 3]] - 1000) ** 2 / 1000).sum() < 13.8  # χ² with 2 degrees of freedom: p = 0.001
 
 
 def test_a_summary_of_four_returns():
-    """Mean 12 / 4 = 3; squared deviations 4 + 1 + 0 + 9 = 14, so √(14 / 4) of the population."""
+    """Mean 12 / 4 = 3; squared deviations 4 + 1 + 0 + 9 = 14; so the standard deviation is √(14 / 4)."""
     summary = summarize([Episode(0, score, 1) for score in (1.0, 2.0, 3.0, 6.0)])
     assert summary == {
         "return_mean": 3.0,
@@ -121,7 +121,7 @@ def test_no_global_randomness_is_used(check_global_randomness):
     ("network.hidden=[1]",), ("network.dueling=true", "env.truncation_terminates=true"),
 ], ids=",".join)  # fmt: skip
 def test_compiled_code_plays_the_same_episodes(configure, overrides):
-    """Ties included: a network of one dead unit does not know one action from another."""
+    """Ties included: in a network of one dead unit all actions have equal values."""
     experiment = build(configure("logger=csv", "env.implementation=compiled", *overrides))
     agent = experiment.agent
     if "network.hidden=[1]" in overrides:
@@ -138,13 +138,13 @@ def test_compiled_code_plays_the_same_episodes(configure, overrides):
     ("evaluation.max_steps=30",), ("evaluation.max_steps=30", "env.max_episode_steps=30"),
     ("evaluation.max_steps=null",),
 ], ids=",".join)  # fmt: skip
-def test_compiled_code_says_the_same_of_episodes_that_are_cut_off(configure, caplog, overrides):
+def test_compiled_code_warns_the_same_of_truncated_episodes(configure, caplog, overrides):
     experiment = build(configure("logger=csv", "env=mountain_car", "env.implementation=compiled", *overrides))
-    agent, make_env, said = experiment.agent, experiment.make_env, []
+    agent, make_env, outcomes = experiment.agent, experiment.make_env, []
     for engine in (None, agent.engine):
         made = functools.partial(make_env.func, make_env.args[0], Limit(experiment.config["evaluation"]["max_steps"]))
         episodes = list(evaluate(agent.greedy, made, np.random.default_rng(3), 5, engine))
-        said.append((episodes, list(caplog.messages)))
+        outcomes.append((episodes, list(caplog.messages)))
         caplog.clear()
-    assert said[0] == said[1]
-    assert len(said[0][1]) == (overrides == ("evaluation.max_steps=30",))
+    assert outcomes[0] == outcomes[1]
+    assert len(outcomes[0][1]) == (overrides == ("evaluation.max_steps=30",))

@@ -1,4 +1,4 @@
-"""`explain`: every recipe and random compositions, in agreement with what is built."""
+"""`explain` of every recipe and of random compositions agrees with what is built."""
 
 import importlib.util
 import random
@@ -31,11 +31,11 @@ def test_every_recipe_is_explained(configure, recipe):
     )
     assert it.deviations["itself"] == ()
     assert (it.deviations["the notebook"] == ()) == (recipe == "tutorial")
-    said = text_of(it)
+    shown = text_of(it)
     assert len(it.steps) >= 12
-    assert "V(s′) = " in said
-    assert "loss = " in said
-    assert "None" not in said
+    assert "V(s′) = " in shown
+    assert "loss = " in shown
+    assert "None" not in shown
     assert [piece.group for piece in it.pieces] == [*PARTS]
     assert all(not citation.startswith(("et al", "2", ",")) for piece in it.pieces for citation in piece.citations)
     if not MISSING & {*recipe.split("/")}:
@@ -43,7 +43,7 @@ def test_every_recipe_is_explained(configure, recipe):
 
 
 def drawn(rng, base):
-    """Draws an option for each group, until they fit together."""
+    """Draws an option for each group, until they are valid together."""
     while True:
         config = {**base, "steps": 5000, "episodes": None, "discount": rng.choice([0.9, 0.99])}
         config["train"] = {**base["train"], "batch_size": rng.choice([16, 64]), "interval": rng.choice([1, 4])}
@@ -63,8 +63,8 @@ def test_two_hundred_compositions_are_explained_and_their_numbers_are_those_of_w
     for number in range(200):
         config = drawn(rng, base)
         it = explain(config, {"the notebook": Reference(config=reference)})
-        said = text_of(it)
-        assert f"γ′ = {config['discount']:g}" in said
+        shown = text_of(it)
+        assert f"γ′ = {config['discount']:g}" in shown
         assert len(it.steps) >= 11
         if number % 10:
             continue
@@ -80,7 +80,7 @@ def test_two_hundred_compositions_are_explained_and_their_numbers_are_those_of_w
 @pytest.mark.parametrize("overrides", [(), ("train.interval=3", "train.num_updates=2", "train.learning_starts=100"),
                                        ("experiment=tutorial",), ("buffer=none", "target=none"),
                                        ("train.learning_starts=1", "train.batch_size=32")])  # fmt: skip
-def test_the_number_of_updates_is_the_one_that_is_made(configure, overrides):
+def test_the_number_of_updates_is_exact(configure, overrides):
     config = configure(*overrides, "steps=400", "episodes=null")
     rollout = build(config).rollout
     while rollout.progress.step < 400:
@@ -89,7 +89,7 @@ def test_the_number_of_updates_is_the_one_that_is_made(configure, overrides):
 
 
 def test_a_custom_component_explains_itself(configure, monkeypatch):
-    """By its docstring and its values, or by what it declares."""
+    """It is explained by its docstring and its values, or by its `explain`."""
     from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
 
     class Careful(EpsilonGreedy):
@@ -125,7 +125,7 @@ def test_deviations_are_keys_with_both_values(configure):
 
 
 def test_what_no_key_can_make_equal_is_a_deviation_too(configure):
-    """Always, or of Atari games only, whose preprocessing is compared as well."""
+    """It applies always, or only to Atari games, whose preprocessing is compared as well."""
     mnih = Reference(
         config=configure("experiment=atari/dqn"), differences=("greedy",), differences_in_games=("a lost life",)
     )

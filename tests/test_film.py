@@ -1,4 +1,4 @@
-"""Films: the episode that is evaluated, in a file that browsers play."""
+"""A film shows the episode that is evaluated, in a format that browsers play."""
 
 import av
 import gymnasium
@@ -61,7 +61,7 @@ def test_every_state_of_an_episode_is_drawn_as_the_environment_draws_it():
 
 @pytest.mark.parametrize("height", [100, 101])
 def test_an_mp4_is_read_back_with_its_pictures_size_and_codec(tmp_path, height):
-    """H.264 in the one format of colours that every browser plays; odd sides are made even."""
+    """H.264 in yuv420p, the pixel format that every browser plays; odd sides are made even."""
     pictures = [np.full((height, 150, 3), 10 * i, np.uint8) for i in range(20)]
     assert video.write_video(tmp_path / "a.mp4", pictures, 25) == 20
     codec, format_, fps, found = read(tmp_path / "a.mp4")

@@ -1,6 +1,6 @@
 """On a chain with known values, every value with every bootstrap converges to its own fixed point.
 
-A table is exact, so what is left is the learning rule. The fixed points are computed from the model of the chain,
+A table approximates nothing, so only the learning rule is tested. The fixed points are computed from the chain's model,
 without any of the code under test.
 """
 
@@ -16,7 +16,7 @@ from dqn_lab.build import build
 from dqn_lab.train import train
 
 STATES, GAMMA, EPSILON, SCALE, TEMPERATURE = 4, 0.8, 0.5, 0.5, 0.1
-REWARD = np.array([[0.2, -0.05], [0.0, -0.05], [0.05, -0.05], [0.0, 1.0]])  # of going left and right
+REWARD = np.array([[0.2, -0.05], [0.0, -0.05], [0.05, -0.05], [0.0, 1.0]])  # of left and right
 FOLLOWING = np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
 OVER = np.array([[False, False], [False, False], [False, False], [False, True]])  # beyond the right end
 
@@ -28,7 +28,7 @@ BOOTSTRAPS = {"munchausen": (f"bootstrap.scale={SCALE}", f"bootstrap.temperature
 
 
 class Chain(gymnasium.Env):
-    """Begins anywhere, and goes left or right."""
+    """Starts in a random state and moves left or right."""
 
     observation_space, action_space = Discrete(STATES), Discrete(2)
 
@@ -59,7 +59,7 @@ class Silent:
 
 
 def followed(bootstrap, q):
-    """Returns π(·|s) and what is added to each action's value there, [S, A] each, and the bonus of acting, [S, A]."""
+    """Returns π(·|s), the shift of each action's value and the Munchausen bonus, [S, A] each."""
     if bootstrap == "munchausen":
         policy = np.exp((q - q.max(1, keepdims=True)) / TEMPERATURE)
         policy /= policy.sum(1, keepdims=True)
@@ -81,7 +81,7 @@ def expected_values(bootstrap):
 
 
 def regress(samples, weights, fractions):
-    """Finds where the quantile Huber loss with κ = 1 is least, by bisection: its derivative falls in θ.
+    """Minimises the quantile Huber loss with κ = 1 by bisection: the loss is convex in θ.
 
     Args:
         samples: [..., M].
@@ -98,7 +98,7 @@ def regress(samples, weights, fractions):
 
 
 def quantile_values(bootstrap, num_quantiles=7):
-    """Iterates the backup of quantiles [S, A, N]; their means have a fixed point of their own where policies mix."""
+    """Iterates the backup of quantiles [S, A, N]; their means have another fixed point if policies are stochastic."""
     fractions = (np.arange(num_quantiles) + 0.5) / num_quantiles
     quantiles = np.zeros((*REWARD.shape, num_quantiles))
     for _ in range(80):
@@ -117,7 +117,7 @@ def fixed_point(value, bootstrap):
 @pytest.mark.parametrize("bootstrap", registry.names("bootstrap"))
 @pytest.mark.parametrize("value", VALUES)
 def test_values_converge_to_the_fixed_point_of_their_bootstrap(configure, value, bootstrap):
-    """Within 0.01, while episodes are cut off after six steps, which must not matter."""
+    """Within 0.01, although episodes are truncated after six steps."""
     config = configure(
         "env=frozen_lake", "network=table", f"value={value}", *VALUES[value], f"bootstrap={bootstrap}",
         *BOOTSTRAPS.get(bootstrap, ()), "target=polyak", "target.tau=0.3", "exploration=constant",
@@ -132,13 +132,13 @@ def test_values_converge_to_the_fixed_point_of_their_bootstrap(configure, value,
     np.testing.assert_allclose(q, fixed_point(value, bootstrap), atol=0.01)
 
 
-def test_the_fixed_points_are_different_ones():
+def test_the_fixed_points_differ():
     """Otherwise the test above would prove little."""
     best, explored, soft = (expected_values(name) for name in ("max", "expected_sarsa", "munchausen"))
     assert min(np.abs(one - other).max() for one, other in ((best, explored), (best, soft), (explored, soft))) > 0.1
 
 
-def test_the_greedy_fixed_point_is_worked_out_by_hand():
-    """Staying at the left end is worth 0.2 / (1 − 0.8) = 1, leaving the right 1; between them the nearer is best."""
+def test_the_greedy_fixed_point_by_hand():
+    """Staying at the left end is worth 0.2 / (1 − 0.8) = 1, leaving at the right 1; the nearer end is best."""
     expected = [[1.0, -0.05 + 0.8 * 0.8], [0.8, -0.05 + 0.8 * 0.75], [0.05 + 0.8 * 0.8, 0.75], [0.8 * 0.75, 1.0]]
     np.testing.assert_allclose(expected_values("max"), expected)

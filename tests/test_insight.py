@@ -1,4 +1,4 @@
-"""What `inspect` computes, against numbers worked by hand on a chain of three states, and on networks made up."""
+"""`inspect` agrees with numbers worked by hand on a chain of three states and on small networks."""
 
 from dataclasses import replace
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ from dqn_lab.build import build
 
 
 class Chain(gymnasium.Env):
-    """States 0, 1, 2 in a row; action 1 goes on, action 0 stays. Leaving state 2 earns 4 and ends; a step costs 1."""
+    """States 0, 1, 2 in a row; action 1 advances, action 0 stays. Leaving state 2 earns 4 and ends; a step costs 1."""
 
     def __init__(self):
         self.observation_space, self.action_space = Discrete(3), Discrete(2)
@@ -64,8 +64,8 @@ def test_a_chain_of_three_states(configure):
     assert (list(found.planes), list(found.distributions), list(found.charts)) == ([], [], [])
 
 
-def test_what_a_time_limit_cuts_off_is_worth_the_last_states_value(configure):
-    """A policy that stays: −1 − ½ within two steps, and a quarter of Q beyond."""
+def test_a_truncated_return_is_completed_by_the_last_states_value(configure):
+    """A policy that stays: −1 − ½ within two steps, and a quarter of Q after them."""
     walk = look(configure, [[8.0, 0.0], [0.0, 0.0], [0.0, 0.0]], "env.max_episode_steps=2").walk
     assert walk.truncated
     assert walk.followed.tolist() == [-1.5, -1.0, 0.0]
@@ -77,7 +77,7 @@ def test_rewards_are_those_learned_from(configure):
 
 
 def test_effective_rank_and_dormant_units_by_hand():
-    """Singular values 8, 4, 0: the second takes the sum past 0.99. Mean sizes 4, 2, 0, 0.05 · 1.5 ≤ …"""
+    """Singular values 8, 4: the second takes the sum past 0.99. Mean sizes 4, 2, 0, 0: half the units are dormant."""
     values = np.zeros((2, 4))
     values[0, 0], values[1, 1] = 8, 4
     assert Features(values=values).effective_rank() == 2
@@ -163,7 +163,7 @@ def test_dimensions_are_chosen_by_name_or_number(configure):
         insight.choose_pairs(build(configure(*TABLE)), ["0", "1"])
 
 
-def test_a_walks_return_is_a_plain_sum():
+def test_a_walks_return_is_the_discounted_sum():
     walk = Walk(seed=0, obs=np.zeros((3, 1)), q_values=np.zeros((3, 2)), actions=np.zeros(2, int),
                 rewards=np.array([1.0, 2.0]), discount=0.9, truncated=False)  # fmt: skip
     assert walk.followed == pytest.approx([1 + 0.9 * 2, 2.0, 0.0])
@@ -179,7 +179,7 @@ def test_the_page_says_that_rewards_are_clipped(configure):
 
 
 class Furnace(gymnasium.Env):
-    """A mode of three, and two temperatures."""
+    """Observes one of three modes, and two temperatures."""
 
     def __init__(self):
         self.observation_space = Dict({"mode": Discrete(3), "temp": Box(-5, 5, (2,), np.float32)})
@@ -201,7 +201,7 @@ gymnasium.register("Furnace-v0", Furnace, max_episode_steps=4)
 
 
 def test_planes_are_over_continuous_numbers_alone_and_hold_a_state_that_exists(configure, monkeypatch):
-    """Two one-hot inputs as axes, or their medians, would be states that the environment cannot be in."""
+    """One-hot inputs as axes, or held at their medians, would be states that cannot occur."""
     monkeypatch.setattr(insight, "RANDOM_STEPS", 4)
     experiment = build(configure("env.id=Furnace-v0"))
     assert insight.choose_pairs(experiment, []) == [(3, 4)]
@@ -224,7 +224,7 @@ def test_all_states_are_listed_if_there_are_few(configure):
 
 
 def test_lines_of_equal_values_are_told_apart(configure):
-    """The second action's line lies on the first one's, and is dashed; nothing is drawn where the episode has ended."""
+    """The second action's line covers the first one's and is dashed; nothing is drawn after the episode's end."""
     found = look(configure, [[0.5, 0.5], [2.0, 2.0], [2.999, 3.0]])
     figure = figures.q_values(found, WIDE, (0.0, 4.0))
     lines = {line.get_label(): line for line in figure.axes[0].get_lines()}

@@ -26,7 +26,7 @@ def send(number):
 ])  # fmt: skip
 def test_a_signal_waits_for_a_safe_point(number, code):
     before = signal.getsignal(number)
-    signal.signal(number, interrupt._handle)  # one of ours, as the command line's
+    signal.signal(number, interrupt._handle)  # our handler, as the command line installs it
     try:
         with pytest.raises(Interrupted) as caught, interrupt.listening():
             send(number)
@@ -36,7 +36,7 @@ def test_a_signal_waits_for_a_safe_point(number, code):
         signal.signal(number, before)
     assert done
     assert (caught.value.code, caught.value.safe) == (code, True)
-    interrupt.check()  # nobody is asked to stop any more
+    interrupt.check()  # the request is cleared
 
 
 def test_a_second_ctrl_c_waits_only_for_what_is_held():
@@ -68,14 +68,14 @@ def test_a_run_stops_without_a_safe_point_if_none_comes(monkeypatch):
 
 
 class Interrupting:
-    """Something that is being destroyed as a signal comes."""
+    """Gets a signal while it is being destroyed."""
 
     def __del__(self):
         send(signal.SIGTERM)
 
 
 def test_an_interruption_that_python_drops_is_raised_again(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # to have it back
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)  # restored at the end
     before = {number: signal.getsignal(number) for number in (*interrupt.heeded(), signal.SIGALRM)}
     try:
         with pytest.raises(Interrupted) as caught, _interrupt.listening():
@@ -89,7 +89,7 @@ def test_an_interruption_that_python_drops_is_raised_again(monkeypatch, capsys):
 
 
 def test_a_launchers_own_handler_gets_the_signal_afterwards():
-    """As submitit's handler, which requeues the job."""
+    """submitit's handler, for example, requeues the job."""
     order = []
     before = signal.signal(signal.SIGUSR2, lambda number, frame: order.append("theirs"))
     try:
@@ -112,7 +112,7 @@ def test_what_was_ignored_from_the_start_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_fourth_ctrl_c_ends_the_process_on_the_spot():
+def test_a_fourth_ctrl_c_ends_the_process_immediately():
     code = """
 import os, signal
 from dqn_lab import interrupt
@@ -123,8 +123,8 @@ with interrupt.listening(), interrupt.held():
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 130
 
 
-def test_a_cell_is_interrupted_once_what_must_not_stop_is_done():
-    """Importing PyTorch, which cannot be done twice in a process."""
+def test_a_cell_is_interrupted_after_work_that_must_finish():
+    """For example importing PyTorch, which a process can do only once."""
     done = []
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

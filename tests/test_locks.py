@@ -44,8 +44,8 @@ time.sleep(600)
 """
 
 
-def test_a_process_that_is_killed_lets_go_and_its_run_reads_as_interrupted(tmp_path):
-    """Whatever process has its id by then."""
+def test_a_killed_process_releases_its_claim_and_its_run_reads_as_interrupted(tmp_path):
+    """Also if another process has its id by then."""
     with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path], stdout=subprocess.PIPE) as process:
         assert process.stdout.readline() == b"held\n"
         write_record(tmp_path, {**HERE, "pid": os.getpid()})
@@ -58,7 +58,7 @@ def test_a_process_that_is_killed_lets_go_and_its_run_reads_as_interrupted(tmp_p
 
 
 def test_a_child_that_outlives_its_parent_does_not_hold_its_directory(tmp_path):
-    """Such as a process that an environment has forked."""
+    """An environment may have forked the child."""
     child = HOLD.replace('print("held"', "import os\nif os.fork(): os._exit(0)\nprint(os.getpid()")
     with subprocess.Popen([sys.executable, "-c", child, tmp_path], stdout=subprocess.PIPE) as process:
         number = int(process.stdout.readline())
@@ -68,7 +68,7 @@ def test_a_child_that_outlives_its_parent_does_not_hold_its_directory(tmp_path):
 
 
 @pytest.mark.parametrize("ago", [0, SILENCE * 2, -SILENCE * 2])
-def test_from_another_machine_a_heartbeat_counts_whatever_the_clocks_do(claim, tmp_path, ago):
+def test_from_another_machine_only_a_recent_heartbeat_counts(claim, tmp_path, ago):
     os.utime(tmp_path / "run" / LOCK, (time.time() - ago,) * 2)
     assert is_claimed(tmp_path / "run", {**HERE, "host": "elsewhere"}) == (ago == 0)
 

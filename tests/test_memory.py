@@ -1,4 +1,4 @@
-"""How much memory there is, and what does not fit into it."""
+"""The available memory, and what does not fit into it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SPACE = Box(-1, 1, (4,))
 
 @pytest.fixture
 def machine(monkeypatch, tmp_path):
-    """Makes up a machine: its memory, and the files of its control groups."""
+    """Fakes a machine's memory and the files of its control groups."""
 
     def make(memory, membership="", **limits):
         monkeypatch.setattr(_memory.os, "sysconf", {"SC_PAGE_SIZE": 1, "SC_PHYS_PAGES": memory}.__getitem__)
@@ -32,7 +32,7 @@ def machine(monkeypatch, tmp_path):
     return make
 
 
-def test_without_control_groups_it_is_the_machines(machine):
+def test_without_control_groups_the_machines_memory_is_available(machine):
     machine(8 * GB)
     assert _memory.available() == 8 * GB
 
@@ -52,7 +52,7 @@ def test_older_control_groups_count_too(machine):
     assert _memory.available() == 3 * GB
 
 
-def test_runs_at_a_time_share_it(machine):
+def test_parallel_runs_share_the_memory(machine):
     machine(8 * GB)
     assert _memory.check_memory(3 * GB) is None
     with _memory.shared_by(3):

@@ -1,4 +1,4 @@
-"""A run whose environment or directory does what it should not: one line, the right status, and no second writer."""
+"""If its environment or directory misbehaves, a run has one line, the right status, and no second writer."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ SHORT = ("logger=csv", "episodes=null", "steps=300", "evaluation.interval=null",
 
 
 class Misbehaving(CartPoleEnv):
-    """Does something at its 150th step."""
+    """CartPole that calls `act` at its 150th step."""
 
     act = staticmethod(lambda: None)
     steps = 0
@@ -65,7 +65,7 @@ def test_the_copy_of_a_process_that_an_environment_forks_writes_nothing(start, t
         pid = os.fork()
         if pid:
             copies.append(pid)
-            os.waitpid(pid, 0)  # until it has done all that it will
+            os.waitpid(pid, 0)  # until the copy has ended
         elif end == "exit":
             sys.exit(0)
         elif end == "interrupt":
@@ -98,7 +98,7 @@ def test_a_directory_that_goes_away_fails_the_run(start, tmp_path, lose):
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-def test_a_clock_that_goes_back_stops_no_checkpoint(monkeypatch):
+def test_a_clock_set_back_does_not_stop_checkpoints(monkeypatch):
     clock = Clock(0.01)
     monkeypatch.setattr(time, "time", lambda: -1e9)
     time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: cached, read again, and compiled again if damaged; with small kernels for the test."""
+"""Compiled kernels on disk: cached, read again, and compiled again if damaged; tested with small kernels."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def finish(process):
 
 @pytest.fixture(scope="module")
 def where(tmp_path_factory):
-    """A directory with a module of two small kernels, one of which calls the other."""
+    """Writes a module of two small kernels, one of which calls the other."""
     directory = tmp_path_factory.mktemp("small")
     (directory / "small.py").write_text(KERNELS)
     return directory
@@ -92,20 +92,20 @@ def where(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def kept(where, tmp_path_factory):
-    """A cache directory in which both are kept."""
+    """Returns a cache directory that holds both kernels."""
     directory = tmp_path_factory.mktemp("cache")
     assert finish(start(USE, directory, where))["hits"] == 0
     return directory
 
 
-def test_kernels_are_kept_and_read_again(where, kept):
+def test_kernels_are_cached_and_read_again(where, kept):
     answer = finish(start(USE, kept, where))
     assert answer["x"] == RIGHT
     assert answer["hits"] == 3
     assert Path(answer["directory"]).parent == kept
 
 
-def test_where_nothing_can_be_written_kernels_are_compiled_by_every_process(where):
+def test_without_a_writable_cache_every_process_compiles(where):
     for _ in range(2):
         assert finish(start(USE, "/dev/null/x", where)) == {"x": RIGHT, "hits": 0, "directory": None}
 
@@ -206,21 +206,21 @@ def sources(tmp_path):
 
 
 @pytest.mark.parametrize("name", SOURCES)
-def test_a_change_of_any_source_is_another_directory(monkeypatch, tmp_path, sources, name):
+def test_a_change_of_any_source_changes_the_directory(monkeypatch, tmp_path, sources, name):
     before = digest(monkeypatch, tmp_path, sources)
     assert digest(monkeypatch, tmp_path, sources) == before
     (sources / name).write_text((sources / name).read_text() + "#\n")
     assert digest(monkeypatch, tmp_path, sources) != before
 
 
-def test_a_change_elsewhere_is_not(monkeypatch, tmp_path, sources):
+def test_a_change_elsewhere_keeps_the_directory(monkeypatch, tmp_path, sources):
     before = digest(monkeypatch, tmp_path, sources)
     (sources / "engine" / "torch.py").write_text("")
     assert digest(monkeypatch, tmp_path, sources) == before
 
 
 def test_every_file_that_kernels_are_made_of_counts():
-    """All that has a kernel in it, and all that such files import from the package, near or far."""
+    """Every file with a kernel, and every file of the package that such a file imports, directly or not."""
     imports = {str(path.relative_to(PACKAGE)): set(imported(path)) for path in PACKAGE.rglob("*.py")}
     left = {name for name in imports if KERNEL.search((PACKAGE / name).read_text(encoding="utf-8"))}
     assert left >= {"buffer/_kernels.py", "engine/fused/expected.py", "engine/fused/network.py"}
@@ -231,7 +231,7 @@ def test_every_file_that_kernels_are_made_of_counts():
 
 
 def imported(path):
-    """Lists the package's own files that one of them imports from."""
+    """Yields the package's files that a file imports from."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("dqn_lab"):
             for module in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names)):
@@ -249,7 +249,7 @@ def capture(value):
 
 
 def test_kernels_that_capture_different_things_have_different_names():
-    """The linker takes symbols of equal names for the same code, and a kernel read from disk was named elsewhere."""
+    """The linker treats symbols of equal names as the same code, and another process may have named a cached kernel."""
     names = [capture(2), capture(3), capture(outermost(2)), capture(outermost(3)), capture((outermost(2), 3))]
     assert len(set(names)) == 5
     assert names[2] == capture(outermost(2))
@@ -279,7 +279,7 @@ for value in sys.argv[1:]:
 
 @pytest.mark.slow
 def test_kernels_of_two_values_from_disk_do_not_call_each_others_functions(tmp_path):
-    """Each value's kernels are compiled in a process of its own, and read from disk by one that runs all."""
+    """Each value's kernels are compiled in a separate process, and read from disk by one that runs all."""
     values = ("expected", "categorical", "quantile", "huber")
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "cache"), "PYTHONPATH": str(PACKAGE.parent)}
     for several in (*((value,) for value in values), values):

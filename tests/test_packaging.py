@@ -1,4 +1,4 @@
-"""The built wheel is complete: it runs in an empty directory, from nothing but itself."""
+"""The built wheel is complete: it runs in an empty directory, without the repository."""
 
 import json
 import os
@@ -49,7 +49,7 @@ def test_the_wheel_runs_in_an_empty_directory(wheel, tmp_path):
 
 
 def test_a_bare_clone_runs_from_any_directory(tmp_path):
-    """Without being installed: the package beside its `conf/` is enough."""
+    """No installation is needed: the package beside its `conf/` is enough."""
     done = subprocess.run(
         [sys.executable, "-m", "dqn_lab", "train", "--cfg", "job"],
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True,

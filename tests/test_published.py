@@ -90,7 +90,7 @@ def test_a_recipe_has_its_sources_settings(configure, recipe):
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if "cleanrl" in name])
 def test_cleanrls_steps_are_the_same(configure, recipe):
-    """Its loop numbers steps from 0, and asks `step > 10_000 and step % 10 == 0` after each."""
+    """CleanRL numbers steps from 0, and checks `step > 10_000 and step % 10 == 0` after each."""
     agent = build(configure(f"experiment=published/{recipe}")).agent
     steps = range(12_000)
     updates = [step for step in steps if agent.learning.due(at(step), at(step + 1))]
@@ -103,7 +103,7 @@ def test_cleanrls_steps_are_the_same(configure, recipe):
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if "zoo" in name])
 def test_the_zoos_exploration_is_the_same(configure, recipe):
-    """Stable-Baselines3 acts at random before it learns, then follows its line, a share of the nominal steps."""
+    """Stable-Baselines3 acts at random before it learns, then lowers ε linearly over a share of the nominal steps."""
     num_steps, fraction, end, starts = ZOO_EPSILON[recipe.partition("/")[2]]
     exploration = build(configure(f"experiment=published/{recipe}")).agent.exploration
     for step in (0, 1, 999, 1_000, 1_001, 5_000, 7_999, 8_000, 23_999, 24_000, 50_000):
@@ -113,10 +113,10 @@ def test_the_zoos_exploration_is_the_same(configure, recipe):
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if "zoo" in name])
-def test_the_zoos_phases_and_copies_are_the_same(configure, recipe):
-    """Stable-Baselines3 copies after a step and before the phase of learning at its end; the lab, after both.
+def test_the_zoos_phases_are_the_same_and_its_copies_at_most_one_phase_later(configure, recipe):
+    """Stable-Baselines3 copies after a step and before the learning phase at its end; the lab copies after both.
 
-    On CartPole each phase has the very copy that it has there. Elsewhere every other copy comes one phase later.
+    On CartPole each phase uses the same copy as there. Elsewhere a copy may come one phase later.
     """
     config = configure(f"experiment=published/{recipe}")
     agent, interval, copy = build(config).agent, config["train"]["interval"], config["target"]["interval"]
@@ -139,7 +139,7 @@ def test_the_zoos_phases_and_copies_are_the_same(configure, recipe):
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if "slm" in name])
 def test_slm_labs_steps_are_the_same(configure, recipe):
-    """Eight frames at a time: `seen > 32` for updates, `frame % 100 < 8` for copies, which are as many here."""
+    """In steps of eight frames: `seen > 32` for updates, `frame % 100 < 8` for copies, which are as many here."""
     if any(importlib.util.find_spec(package) is None for package in ("Box2D", "pygame")):
         pytest.skip("LunarLander needs Box2D")
     agent = build(configure(f"experiment=published/{recipe}")).agent

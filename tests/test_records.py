@@ -86,7 +86,7 @@ def test_the_primary_result_is_that_of_a_completed_run():
     assert records.final_return({**GOOD, "status": "failed"}) != records.final_return({**GOOD, "status": "failed"})
 
 
-def test_a_record_that_has_no_room_is_as_it_was(tmp_path, monkeypatch):
+def test_a_record_is_unchanged_if_the_disk_is_full(tmp_path, monkeypatch):
     """Overwriting in place, the fallback on a full disk, fails too: the old content is restored."""
     records.write_record(tmp_path, {"status": "running"})
     before, write = (tmp_path / "run.json").read_bytes(), os.write
@@ -105,7 +105,7 @@ def test_a_record_that_has_no_room_is_as_it_was(tmp_path, monkeypatch):
     assert json.loads((tmp_path / "run.json").read_bytes()) == {"a": 1}
 
 
-def test_a_first_record_that_has_no_room_says_so_and_leaves_no_empty_file(tmp_path, monkeypatch):
+def test_a_first_record_on_a_full_disk_raises_and_leaves_no_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 

@@ -13,7 +13,7 @@ EVERY_COMPONENT = [(group, name) for group in registry.GROUPS for name in regist
 
 
 class Toy:
-    """Stands for any component."""
+    """A component with every kind of parameter."""
 
     def __init__(
         self, space: str, num_envs: int = 1, *, width: Annotated[int, Gt(0)], rate: float = 0.5, deep: bool = False
@@ -33,7 +33,7 @@ def toy(monkeypatch):
 
 @pytest.fixture
 def module(tmp_path, monkeypatch):
-    """Writes an importable module, and forgets it afterwards."""
+    """Writes an importable module, and unloads it afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
     before = set(sys.modules)
 
@@ -97,7 +97,7 @@ def test_anything_that_is_not_a_name_is_refused_in_one_line(name):
     assert problem.startswith(f"exploration.name={name}: no such component; ")
 
 
-def test_a_parameter_that_is_positional_is_said_to_be_so(module):
+def test_a_positional_parameter_is_named_as_such(module):
     module("plain_", "class Mine:\n    def __init__(self, num_actions, bins=3, *, width=1): ...\n")
     (problem,) = refused("value", name="plain_:Mine", bins=4)
     assert problem.startswith("value.bins=4: bins is positional in plain_:Mine, ")
@@ -214,7 +214,7 @@ def test_an_error_that_names_no_key_is_prefixed_with_the_component(toy):
         registry.create("network", config, "box")
 
 
-def test_a_module_and_class_stand_for_a_component_from_outside(module):
+def test_a_module_and_class_name_a_custom_component(module):
     module(
         "my_values_", "class Mine:\n    num_outputs = 1\n    def __init__(self, *, bins: int = 3): self.bins = bins\n"
     )
@@ -238,7 +238,7 @@ def test_a_module_and_class_stand_for_a_component_from_outside(module):
         ("builtins:int", r""),
     ],
 )
-def test_what_is_wrong_with_a_component_from_outside_is_said_in_one_line(module, name, message):
+def test_a_problem_with_a_custom_component_is_reported_in_one_line(module, name, message):
     module("outside_", "class Mine: ...\nnumber = 3\n")
     module("needy_", "import absent_dependency_\n")
     module("broken_", "1 / 0\n")

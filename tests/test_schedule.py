@@ -12,7 +12,7 @@ FIELDS = {"steps": "step", "episodes": "episode", "updates": "updates"}
 
 
 def progress(unit: str, count: int, others: int = 0) -> Progress:
-    """Returns a progress of `count` units, and `others` of the two other ones."""
+    """Returns a progress with `count` of the unit and `others` of the two others."""
     counts = {"steps": others, "episodes": others, "updates": others, unit: count}
     return Progress(counts["steps"], counts["episodes"], counts["updates"])
 
@@ -111,13 +111,13 @@ def test_a_falling_product_is_monotone_with_exact_ends(start, end, decay, unit, 
     assert last == end if clamp else decay * end * (1 - 1e-9) <= last <= end
 
 
-def test_a_line_ends_exactly_where_it_was_told_to():
+def test_a_line_ends_exactly_at_its_end():
     """1 + (0.05 − 1) · 10/10 is 0.05000000000000004 in floating point."""
     assert Linear(1.0, 0.05, 10, "steps")(Progress(10)) == 0.05
 
 
-def test_an_unclamped_product_with_nothing_to_go_down_to_stays_at_its_end():
-    """Where a product underflows to an end of 0, and where there is nothing between start and end."""
+def test_an_unclamped_product_at_its_end_stays_there():
+    """Also if it underflows to an end of 0, or if it starts at its end."""
     assert Exponential(1.0, 0.0, 0.5, "steps", clamp=False)(Progress(10**6)) == 0.0
     assert Exponential(0.5, 0.5, 1.0, "steps", clamp=False)(Progress(3)) == 0.5
 

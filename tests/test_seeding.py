@@ -27,13 +27,13 @@ def test_a_name_stands_for_one_generator():
     assert streams("replay") is streams("replay")
 
 
-def test_streams_stay_what_they_are_between_versions():
+def test_streams_are_the_same_in_every_version():
     """Changing these numbers would change every learning curve."""
     assert seed_sequence(0, "replay").generate_state(2).tolist() == [3186786147, 3062244068]
     assert torch_generator(0, "network").initial_seed() == 8241470298602156061
 
 
-def test_every_stream_goes_on_from_its_saved_state():
+def test_every_stream_continues_from_its_saved_state():
     streams, other = Streams(5), Streams(5)
     streams("replay").random(3)
     streams("exploration").integers(10, size=7)
@@ -43,7 +43,7 @@ def test_every_stream_goes_on_from_its_saved_state():
         assert other(name).random(4).tolist() == streams(name).random(4).tolist()
 
 
-def test_a_stream_not_drawn_from_when_saved_starts_anew_when_loaded():
+def test_a_stream_unused_when_saved_restarts_when_loaded():
     streams = Streams(5)
     state = streams.state_dict()
     first = streams("minibatch").random(4).tolist()

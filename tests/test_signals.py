@@ -1,4 +1,4 @@
-"""Signals, each at the moment that would hurt most."""
+"""Signals at the moments at which they could do most harm."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ OFTEN = ("evaluation.interval=20", "evaluation.unit=steps", "evaluation.num_epis
 
 @pytest.fixture(autouse=True)
 def handlers():
-    """Puts back what a test changes."""
+    """Restores the handlers that a test changes."""
     before = {number: signal.getsignal(number) for number in (*interrupt.heeded(), signal.SIGALRM)}
     yield
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -40,13 +40,13 @@ def raise_signals(*numbers):
         signal.raise_signal(number)
 
 
-def test_an_interruption_survives_its_way_out_of_a_worker():
+def test_an_interruption_can_be_pickled():
     error = pickle.loads(pickle.dumps(Interrupted(15, safe=True, text="at step 3")))
     assert (error.number, error.safe, error.code, str(error)) == (15, True, 143, "at step 3")
 
 
-def test_further_signals_do_not_disturb_the_end():
-    """Ten signals are one, and a Ctrl-C that hurries the end does not break it."""
+def test_further_signals_do_not_disturb_the_cleanup():
+    """Further signals are ignored, and a Ctrl-C that hurries the cleanup does not break it."""
 
     @listening()
     def work():
@@ -69,7 +69,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_safe_point():
 
 
 def test_a_signal_that_comes_too_late_for_one_job_stops_the_next():
-    """Otherwise a Ctrl-C in a run's last moment would be lost, and the next run would begin."""
+    """Otherwise a Ctrl-C at the very end of a run would be lost, and the next run would begin."""
     done = []
 
     def work():
@@ -105,8 +105,8 @@ def test_a_command_ends_once():
     assert caught.value.code == 143
 
 
-def test_what_a_library_makes_of_an_interruption_is_one():
-    """Hydra and argparse raise errors of their own, which would read as mistakes of whoever typed the command."""
+def test_an_interruption_wrapped_by_a_library_is_still_one():
+    """Hydra and argparse raise their own errors, which would read as mistakes in the command."""
 
     def work():
         try:
@@ -122,7 +122,7 @@ def test_what_a_library_makes_of_an_interruption_is_one():
 
 
 @pytest.mark.parametrize("end", [SystemExit(0), OSError("gone"), KeyboardInterrupt()])
-def test_what_fails_as_it_is_closed_costs_a_warning(caplog, end):
+def test_a_failure_to_close_causes_a_warning(caplog, end):
     def close():
         raise end
 
@@ -130,7 +130,7 @@ def test_what_fails_as_it_is_closed_costs_a_warning(caplog, end):
     assert caplog.messages[0].startswith("closing the environment: ")
 
 
-def test_what_hangs_as_it_is_closed_is_left_when_a_signal_has_come(caplog, monkeypatch):
+def test_closing_that_hangs_is_abandoned_after_a_signal(caplog, monkeypatch):
     monkeypatch.setattr(interrupt, "CLOSING", 0.05)
     with contextlib.suppress(Interrupted), listening():
         raise_signals(signal.SIGTERM)
@@ -140,7 +140,7 @@ def test_what_hangs_as_it_is_closed_is_left_when_a_signal_has_come(caplog, monke
 
 
 class Watcher(Quiet):
-    """Does something at the third stride."""
+    """Calls `act` at the third stride."""
 
     def __init__(self, act):
         self.act, self.strides = act, 0
@@ -155,7 +155,7 @@ class Watcher(Quiet):
     "numbers", [[signal.SIGINT] * 2, [signal.SIGINT, signal.SIGTERM], [signal.SIGTERM] * 10, [signal.SIGUSR1]]
 )
 @pytest.mark.parametrize("strides", [SELDOM, ("rollout=compiled", "env.implementation=compiled", *OFTEN)])
-def test_a_run_that_is_interrupted_twice_is_saved_once_and_says_so(configure, tmp_path, numbers, strides):
+def test_a_run_interrupted_repeatedly_is_saved_and_recorded_as_interrupted(configure, tmp_path, numbers, strides):
     run = Run(build(configure(*SHORT, *strides)), tmp_path / "run", {})
     with pytest.raises(Interrupted) as caught:
         run.execute(Watcher(lambda: raise_signals(*numbers)))
@@ -165,7 +165,7 @@ def test_a_run_that_is_interrupted_twice_is_saved_once_and_says_so(configure, tm
     assert bool(saved_states(tmp_path / "run")) == caught.value.safe
 
 
-def test_a_run_that_cannot_save_as_it_is_interrupted_is_interrupted(configure, tmp_path, monkeypatch, caplog):
+def test_a_run_that_cannot_save_is_still_recorded_as_interrupted(configure, tmp_path, monkeypatch, caplog):
     run = Run(build(configure(*SHORT, *SELDOM)), tmp_path / "run", {})
 
     def full(*_, **__):
@@ -195,7 +195,7 @@ with _worker.at_work():
     ids=["here", "init", "gone"],
 )
 def test_a_worker_whose_parent_is_gone_does_not_begin(parent, worked):
-    """It may have died while its worker still imported."""
+    """The parent may have died while the worker was still importing."""
     command = [sys.executable, "-c", ORPHAN, str(parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout == "worked\n") == worked

@@ -70,7 +70,7 @@ OVERRIDES = [
 
 @pytest.mark.parametrize("shared", OVERRIDES, ids=str)
 @pytest.mark.parametrize("seed", [0, 7])
-def test_another_seed_of_a_variant_is_what_composing_again_gives(composer, shared, seed):
+def test_another_seed_of_a_variant_equals_composing_it_again(composer, shared, seed):
     config = master(LAUNCH)
     loader = GlobalHydra.instance().config_loader()
     prepared = Prepared(
@@ -84,7 +84,7 @@ def test_another_seed_of_a_variant_is_what_composing_again_gives(composer, share
     assert validate(_compose.plain(ours)) == validate(_compose.plain(theirs))
 
 
-def test_a_jobs_hash_is_that_of_its_run_even_where_a_value_follows_the_seed(composer, tmp_path):
+def test_a_jobs_hash_is_that_of_its_run_even_if_a_value_follows_the_seed(composer, tmp_path):
     path = tmp_path / "follow.yaml"
     path.write_text(
         "question: Does it?\nvariants: {a: ['train.learning_starts=${seed}'], b: []}\ncontrol: a\nseeds: [5, 6]\n"

@@ -25,7 +25,7 @@ class Silent:
 
 @pytest.fixture
 def learn(configure):
-    """Trains by the real loop; gives the agent's table [S, A], and all that it observed."""
+    """Trains with the real loop; returns the agent's table [S, A] and every step it observed."""
 
     def run(*overrides):
         experiment = build(configure("evaluation.interval=null", *overrides))
@@ -39,7 +39,7 @@ def learn(configure):
 
 
 def q_learning(steps, q, alpha, discount):
-    """Watkins' rule, in single precision as the networks are."""
+    """Applies Watkins' rule, in single precision like the networks."""
     alpha, discount = np.float32(alpha), np.float32(discount)
     for obs, action, reward, next_obs, terminated, _ in steps:
         following = np.float32(0) if terminated else discount * q[next_obs].max()
@@ -57,7 +57,7 @@ def test_the_real_loop_computes_watkins_rule_bit_for_bit(learn, env):
     assert np.ptp(table) > 0.5
 
 
-def test_any_rate_is_twice_that_of_the_optimizer(learn):
+def test_the_learning_rate_is_twice_the_optimizers(learn):
     table, seen = learn(*Q_LEARNING, "optimizer.lr=0.05", "discount=0.95", "network.initial=0.7", "episodes=60")
     expected = q_learning(seen, np.full_like(table, 0.7), 0.1, 0.95)
     np.testing.assert_allclose(table, expected, rtol=1e-5)
@@ -65,7 +65,7 @@ def test_any_rate_is_twice_that_of_the_optimizer(learn):
 
 
 def test_a_time_limit_is_not_a_termination(learn):
-    """Cut off after every third step, no episode ever terminates, and every target bootstraps."""
+    """Truncated after three steps, no episode terminates, and every target bootstraps."""
     overrides = ("env=cliff_walking", "env.max_episode_steps=3", "discount=0.5", "episodes=null", "steps=400")
     table, seen = learn("experiment=q_learning", *overrides)
     assert sum(truncated for *_, truncated in seen) > 100
@@ -75,7 +75,7 @@ def test_a_time_limit_is_not_a_termination(learn):
 
 
 def value_iteration(env, discount):
-    """Q* [S, A] of the model that a toy text environment says it is."""
+    """Computes Q* [S, A] of a toy text environment's model."""
     model = env.unwrapped.P
     q = np.zeros((len(model), env.action_space.n))
     for _ in range(1000):
@@ -85,8 +85,8 @@ def value_iteration(env, discount):
     return q
 
 
-def test_it_finds_the_q_values_of_value_iteration(learn):
-    """With α = 1 in a world without chance, every action being tried; holes and the goal are worth nothing."""
+def test_q_learning_finds_the_q_values_of_value_iteration(learn):
+    """With α = 1 in a deterministic environment where every action is tried; holes and the goal are worth 0."""
     overrides = ("optimizer.lr=0.5", "exploration.epsilon=1", "discount=0.9", "episodes=null", "steps=1500")
     table, _ = learn(*Q_LEARNING, LITTLE_LAKE, *overrides)
     with gymnasium.make("FrozenLake-v1", desc=["SFF", "FHF", "FFG"], is_slippery=False) as env:

@@ -18,9 +18,9 @@ SHORT = ("logger=csv", "episodes=12", "evaluation.interval=5", "evaluation.num_e
 
 
 class Counting(gymnasium.Env):
-    """Observes [episode, step within it, steps in all], in one array that it uses again and again.
+    """Observes [episode, step within it, steps in all], in one array that it reuses.
 
-    Episodes end in turn by termination and by truncation, after 3, 4, 5, 3, … steps.
+    Episodes are terminated and truncated in turn, after 3, 4, 5, 3, … steps.
     """
 
     observation_space = Box(0, np.inf, (3,), np.float32)
@@ -76,7 +76,7 @@ def environments():
 
 @pytest.fixture
 def stored(configure):
-    """Trains in the counting environment; gives the agent's whole memory, row by row."""
+    """Trains in the counting environment; returns the agent's replay memory, row by row."""
 
     def run(*overrides):
         config = configure("logger=csv", "episodes=null", "steps=60", "evaluation.interval=null", *overrides)
@@ -166,7 +166,7 @@ def test_observations_may_be_lists_of_numbers(configure, tmp_path, engine):
 
 
 def rows(configure, directory: Path, *overrides) -> dict[str, bytes]:
-    """Carries a run out and gives its CSV files."""
+    """Executes a run and returns its CSV files."""
     experiment = build(configure(*SHORT, *overrides))
     Run(experiment, directory, {}).execute(Quiet())
     return {path.name: path.read_bytes() for path in directory.glob("*.csv") if path.name != "timing.csv"}
@@ -208,7 +208,7 @@ def test_extending_a_run_does_not_change_its_past(configure, tmp_path):
 
 
 def test_clipping_rewards_does_not_change_the_return(configure, tmp_path):
-    """The counting environment's rewards are 1, 2, 3 … in an episode of three steps or more."""
+    """The counting environment's rewards are 1, 2, 3, … within an episode."""
     config = configure("logger=csv", "episodes=2", "evaluation.final_num_episodes=1", "train.max_reward=1.5")
     config["env"]["id"] = "Counting-v0"
     experiment = build(config)

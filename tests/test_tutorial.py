@@ -1,4 +1,4 @@
-"""`experiment=tutorial` against numbers recorded from the notebook's own Keras code."""
+"""`experiment=tutorial` against numbers recorded from the notebook's Keras code."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def recorded():
 
 @pytest.mark.parametrize("name", ["torch", "fused"])
 def test_twelve_calls_agree_with_keras_on_every_weight(configure, recorded, name):
-    """The project's own engines, built from the yaml, follow the notebook's `train()` to 1e-6."""
+    """The engines, built from the yaml, follow the notebook's `train()` within 1e-6."""
     engine = build(configure("experiment=tutorial", f"engine={name}")).agent.engine
     errors = list(replay(engine, recorded))
     assert len(errors) == 12
@@ -59,13 +59,13 @@ def test_twelve_calls_agree_with_keras_on_every_weight(configure, recorded, name
 @pytest.mark.parametrize("name", ["torch", "fused"])
 @pytest.mark.parametrize("key", ["optimizer=adam optimizer.eps=1e-7", "value.all_actions=false"])
 def test_each_deviation_is_needed_to_agree(configure, recorded, key, name):
-    """Without Keras' Adam or the loss over all actions, the weights differ by far."""
+    """Without Keras' Adam or the loss over all actions, the weights differ by more than 1e-4."""
     engine = build(configure("experiment=tutorial", *key.split(), f"engine={name}")).agent.engine
     assert max(replay(engine, recorded)) > 1e-4
 
 
 def test_every_deviation_is_a_named_key(configure):
-    """The recipe sets what design and README list, and nothing else differs from the default."""
+    """The recipe differs from the default in exactly these keys."""
     default, tutorial = configure(), configure("experiment=tutorial")
     changed = {
         f"{group}.{key}"
@@ -87,7 +87,7 @@ def test_every_deviation_is_a_named_key(configure):
 
 
 def test_the_notebook_rounds_epsilon_the_same_way(configure):
-    """After episode 12, the notebook prints ε = 0.995 ** 13 = 0.94; the last product may pass 0.01."""
+    """After episode 12, the notebook prints ε = 0.995 ** 13 = 0.94; the last product may fall below 0.01."""
     exploration = build(configure("experiment=tutorial")).agent.exploration
     assert f"{exploration.epsilon(Progress(episode=13)):.2f}" == "0.94"
     epsilon = 1.0
