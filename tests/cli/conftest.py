@@ -1,4 +1,4 @@
-"""Runs commands inside the test's process, in an empty directory of their own."""
+"""Fixtures that run commands in the test's process, in an empty directory."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ class Outcome:
 
 @pytest.fixture
 def cli(capsys, monkeypatch, tmp_path):
-    """Calls `python -m dqn_lab WORDS…`; returns exit code, output and errors."""
+    """Returns a function that runs `python -m dqn_lab WORDS…` and returns exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["dqn-lab"])
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -41,7 +41,7 @@ def cli(capsys, monkeypatch, tmp_path):
     dropped = sys.unraisablehook
     yield call
     sys.unraisablehook = dropped
-    for number, handler in handlers.items():  # which a command that is interrupted ignores from then on
+    for number, handler in handlers.items():  # an interrupted command ignores these signals
         signal.signal(number, handler)
 
 
@@ -50,12 +50,12 @@ QUICK = ("episodes=6", "evaluation.num_episodes=2", "evaluation.final_num_episod
 
 @pytest.fixture
 def quick():
-    """Overrides that make a run take a moment."""
+    """Returns overrides that make a run short."""
     return QUICK
 
 
 @pytest.fixture
 def finished(cli, tmp_path):
-    """A finished run's directory."""
+    """Returns a finished run's directory."""
     cli("train", *QUICK, f"hydra.run.dir='{tmp_path}/finished'")
     return tmp_path / "finished"

@@ -1,4 +1,4 @@
-"""A disk that is read-only, or full."""
+"""A read-only disk and a full disk."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ import pytest
 
 @pytest.fixture
 def disk(tmp_path):
-    """Mounts a small file system with these options."""
+    """Mounts a small file system with the given options."""
     if not sys.platform.startswith("linux") or os.getuid() != 0:
         pytest.skip("needs the right to mount")
     place = tmp_path / "disk"
@@ -24,14 +24,14 @@ def disk(tmp_path):
 
     yield mount
     for handler in [each for each in logging.getLogger().handlers if isinstance(each, logging.FileHandler)]:
-        logging.getLogger().removeHandler(handler)  # Hydra's, which lies on that disk
+        logging.getLogger().removeHandler(handler)  # Hydra's log file, which is on that disk
         with contextlib.suppress(OSError):
             handler.close()
     if os.path.ismount(place):
         subprocess.run(["umount", "-l", place], check=True)
 
 
-def test_a_directory_that_cannot_be_written_is_one_line(cli, quick, disk):
+def test_a_directory_that_cannot_be_written_is_reported_in_one_line(cli, quick, disk):
     place = disk("size=1m,ro")
     outcome = cli("train", *quick, f"hydra.run.dir={place}/run")
     assert (outcome.code, len(outcome.err.splitlines())) == (2, 1)
@@ -39,7 +39,7 @@ def test_a_directory_that_cannot_be_written_is_one_line(cli, quick, disk):
 
 
 @pytest.mark.parametrize("size", [4, 8])
-def test_a_full_disk_is_one_line(cli, quick, disk, size):
+def test_a_full_disk_is_reported_in_one_line(cli, quick, disk, size):
     place = disk(f"size={size}k")
     words = ("train", *quick, f"hydra.run.dir={place}/run")
     outcome = cli(*words)

@@ -1,4 +1,4 @@
-"""What is shown of a run: at every width its progress, its return and its speed."""
+"""The display of a run shows its progress, return and speed at every width."""
 
 import io
 
@@ -24,25 +24,25 @@ def test_a_bar_fits_its_terminal_and_keeps_what_matters_most(configure, width, n
     bar = Bar(build(configure("experiment=cartpole", "logger=csv")), console)
     with bar:
         bar.start()
-        bar.drawn -= 10  # seconds ago
+        bar.drawn -= 10  # seconds ago, so that the next stride is drawn
         row = {"episode": 249, "step": 11_500, "return": 187.0, "epsilon": 0.99}
         bar.stride(Stride(Progress(), Progress(11_500, 250, 11_000), (row,)))
         line = last(screen)
     assert len(line.rstrip()) <= width
     for text in needed:
         assert text in line
-    assert "left" not in last(screen)  # it has stopped
+    assert "left" not in last(screen)  # the bar has stopped
 
 
 def last(screen):
-    """Returns the last line with a share that a terminal showed."""
+    """Returns the last line with a percentage that a terminal showed."""
     lines = screen.getvalue().replace("\x1b[2K", "\n").replace("\r", "\n").split("\n")
     return next(text for text in reversed(lines) if "%" in text)
 
 
 @pytest.mark.parametrize("width", [80, 110, 120, 200])
-def test_a_bar_does_not_move_what_stands_beside_it(configure, width):
-    """However long the numbers are, the share and all before it stay in their columns."""
+def test_the_percentage_does_not_move(configure, width):
+    """However long the numbers are, the percentage stays in its column."""
     screen = io.StringIO()
     console = Console(file=screen, width=width, height=5, force_terminal=True, color_system=None)
     bar = Bar(build(configure("logger=csv", "steps=100_000", "episodes=null")), console)
@@ -69,7 +69,7 @@ def test_the_lines_of_a_narrow_terminal_fit(configure, capsys):
 
 
 def test_an_evaluation_beside_a_bar_is_in_one_colour(configure):
-    """Rich colours numbers by default, which would mean nothing."""
+    """By default Rich would colour the numbers, without a meaning."""
     screen = io.StringIO()
     bar = Bar(build(configure("logger=csv")), Console(file=screen, width=80, force_terminal=True))
     row = {"step": 500, "return_mean": 12.5, "return_std": 1.5, "episodes": 10}
@@ -95,7 +95,7 @@ def test_a_bar_shows_no_time_left_once_only_evaluations_remain(configure):
         assert "left" not in screen.getvalue()
 
 
-def test_words_without_a_limit_are_whole(configure):
+def test_words_are_shortened_only_to_fit_a_limit(configure):
     bar = Bar(build(configure("logger=csv")), Console(file=io.StringIO(), width=120))
     bar.stride(Stride(Progress(), NEVER._replace(step=5, episode=1, updates=0), ()))
     assert bar.words(12.0) == "episode 1  step 5  12 steps/s"  # no episode has ended
@@ -105,7 +105,7 @@ def test_words_without_a_limit_are_whole(configure):
 
 
 def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
-    """Their time does not count as training: the speed beside the bar does not change."""
+    """Their time does not count as training, so the displayed speed does not change."""
     text, clock = io.StringIO(), iter(range(1000))
     bar = Bar(build(configure("logger=csv")), Console(file=text, width=120, force_terminal=True))
     monkeypatch.setattr("dqn_lab.cli._display.time.perf_counter", lambda: float(next(clock)))
@@ -119,7 +119,7 @@ def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still until it is set, and compiling that is timed by it."""
+    """Returns a clock that only the test advances; compilation is timed by it."""
 
     class Clock:
         now = 1000.0
@@ -133,8 +133,8 @@ def ended(step):
     return Stride(Progress(), Progress(step, 1, 0), ({"episode": 0, "step": step, "return": 1.0, "epsilon": 0.99},))
 
 
-def test_the_speed_and_the_time_left_leave_compiling_out(configure, clock, capsys):
-    """100 steps before and 200 after it in two seconds: 100 steps/s, and 700 steps left."""
+def test_the_speed_and_the_time_left_exclude_compilation(configure, clock, capsys):
+    """Without compilation, 300 steps take three seconds: 100 steps/s, and 7 s for the other 700."""
     with Lines(build(configure("logger=csv", "steps=1000", "episodes=null"))) as lines:
         lines.start()
         clock.now += 1
@@ -151,7 +151,7 @@ def test_the_speed_and_the_time_left_leave_compiling_out(configure, clock, capsy
     assert "100 steps/s  0:07 left" in second
 
 
-def test_a_bar_says_that_it_compiles_and_leaves_it_out(configure, clock):
+def test_a_bar_reports_compilation_and_excludes_its_time(configure, clock):
     screen = io.StringIO()
     bar = Bar(build(configure("logger=csv", "steps=1000", "episodes=null")), Console(file=screen, width=120,
               force_terminal=True))  # fmt: skip
@@ -177,12 +177,12 @@ def test_a_resumed_runs_speed_is_that_of_its_new_steps(configure, clock, capsys)
     assert "100 steps/s  0:02 left" in capsys.readouterr().out
 
 
-def test_compiling_is_told_once_and_ends_with_the_outermost(clock):
+def test_compilation_is_reported_once_and_ends_with_the_outermost_context(clock):
     told = []
     one = Compiling()
     began = clock.now
     one.tell = lambda begins: told.append((begins, clock.now - began))
-    one.begin()  # nobody waits for it
+    one.begin()  # outside the context, so not reported
     with one:
         with one:
             one.begin()

@@ -1,4 +1,4 @@
-"""A user's own environment from the command line: supported observations, and what an environment must not do."""
+"""Custom environments on the command line: supported observations, and the errors for invalid steps."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def record(root: Path):
     ("States",), ("Vector",), ("Bits",), ("Named",), ("Pair",), ("Noisy",), ("States", "network=table"),
     ("Vector", "network=table"), ("Bits", "network=table"), ("Image", "network=minatar_cnn"),
 ], ids=" ".join)  # fmt: skip
-def test_whatever_can_be_observed_is_learned_from(train, tmp_path, words):
+def test_every_supported_observation_can_be_trained_on(train, tmp_path, words):
     outcome = train(*words, "train.learning_starts=16", "train.batch_size=16")
     assert outcome.code == 0, outcome.err
     found = record(tmp_path)
@@ -146,7 +146,7 @@ def test_what_cannot_be_trained_on_is_refused_before_a_run_begins(train, tmp_pat
     ("Wide", "the environment returned the observation [0. 0. 0.] in step 3 of an episode; its shape is (3,), must be"),
     ("ExitsLater", "the environment raised in step 1 of an episode: called exit(0) (raised in "),
 ])  # fmt: skip
-def test_what_an_environment_must_not_do_ends_the_run_with_a_line_that_says_so(train, tmp_path, kind, message):
+def test_an_invalid_step_ends_the_run_with_a_line_that_says_why(train, tmp_path, kind, message):
     outcome = train(kind)
     (line,) = outcome.err.splitlines()
     assert (outcome.code, line.startswith(f"error: {message}")) == (1, True), line

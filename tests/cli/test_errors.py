@@ -1,4 +1,4 @@
-"""Bad input: each mistake one line on stderr, exit code 2, and nothing left behind."""
+"""Bad input: each mistake is one line on stderr with exit code 2, and nothing is written."""
 
 import os
 
@@ -179,7 +179,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_costs_one_line(cli, quick, tmp_path, mistake):
+def test_a_mistake_is_reported_in_one_line(cli, quick, tmp_path, mistake):
     words = [word for word in quick if not word.startswith(mistake.partition("=")[0] + "=")]
     outcome = cli("train", *words, mistake)
     assert outcome.code == 2
@@ -196,7 +196,7 @@ def test_flags_of_other_libraries_are_translated_with_their_values(cli):
     assert "env.kwargs.rungs=…" in cli("train", "env.rungs=4").err
 
 
-def test_a_number_may_be_written_in_another_way():
+def test_suggestions_compare_numbers_by_value():
     assert did_you_mean("optimizer.lr=1e-3", ["optimizer.lr=0.01", "optimizer.lr=0.001"]).endswith("0.001? ")
     assert did_you_mean("lr=1e-3", ["lr=0.003,n=9", "lr=0.001,n=10"]).endswith("lr=0.001,n=10? ")
 
@@ -281,7 +281,7 @@ def test_other_commands_say_in_one_line_what_is_wrong(cli, tmp_path, words, expe
 
 
 def test_evaluate_names_the_runs_that_are_there(cli, finished, tmp_path):
-    """A directory of runs, a file and nothing are three mistakes with three answers."""
+    """A directory of runs, a file and a missing path each get their own message."""
     errors = [cli("evaluate", path).err for path in (tmp_path, finished / "episodes.csv", tmp_path / "nothing")]
     assert errors[0] == f"error: {tmp_path}: is not a run; runs below it: {finished}\n"
     assert errors[1] == f"error: {finished / 'episodes.csv'}: is a file; name a run's directory: {finished}\n"
@@ -295,7 +295,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_played(cli,
     assert (outcome.code, outcome.err) == (2, f"error: --csv {path / 'scores.csv'}: no such directory: {path}\n")
 
 
-def test_a_list_that_the_shell_split_at_its_spaces_is_put_together(cli):
+def test_a_list_that_the_shell_split_at_spaces_is_joined(cli):
     outcome = cli("train", "network.hidden=[32,", "0]", "a", "=", "5")
     assert outcome.problems == [
         "error: a = 5: write it without spaces: a=5",
@@ -329,7 +329,7 @@ def test_a_checkpoint_of_another_network_is_refused(cli, quick, finished, tmp_pa
     assert "holds another network" in outcome.err
 
 
-def test_an_environment_of_a_module_is_looked_for_there(cli, tmp_path):
+def test_a_misspelt_environment_is_looked_up_in_its_module(cli, tmp_path):
     (tmp_path / "my_envs.py").write_text(
         "import gymnasium\nfor name in ('Grid-v0', 'Maze-v0'):\n    gymnasium.register(name, 'my_envs:Grid')\n"
     )
@@ -338,7 +338,7 @@ def test_an_environment_of_a_module_is_looked_for_there(cli, tmp_path):
     assert outcome.problems == [f"error: env.id=my_envs:Grid-v3: {said}"]
 
 
-def test_a_class_that_is_not_registered_is_answered_with_the_line_that_registers_it(cli, tmp_path):
+def test_an_unregistered_class_is_refused_with_the_line_that_registers_it(cli, tmp_path):
     names = "import gymnasium\nclass Bare(gymnasium.Env): ...\nclass Known(gymnasium.Env): ...\n"
     (tmp_path / "bare_envs.py").write_text(f"{names}gymnasium.register(id='Well-v0', entry_point='bare_envs:Known')\n")
     line = 'gymnasium.register(id="Bare-v0", entry_point="bare_envs:Bare")'
@@ -351,7 +351,7 @@ def test_a_class_that_is_not_registered_is_answered_with_the_line_that_registers
     assert said == ["error: env.id=bare_envs.py:Well-v0: a module is named without .py and slashes: bare_envs"]
 
 
-def test_a_second_multirun_in_a_directory_says_only_that(cli, quick, tmp_path):
+def test_a_second_multirun_in_a_directory_is_refused(cli, quick, tmp_path):
     words = ("train", "-m", "seed=1,2", "hydra.sweep.dir=runs", *quick)
     assert cli(*words).code == 0
     outcome = cli(*words)
@@ -362,8 +362,8 @@ def test_a_second_multirun_in_a_directory_says_only_that(cli, quick, tmp_path):
 
 
 @pytest.mark.parametrize("override", ["netwrok=mlp24", "target.intervall=10"])
-def test_a_misspelt_key_costs_one_composition(monkeypatch, override):
-    """Composing takes most of the time that such a mistake takes."""
+def test_a_misspelt_key_is_found_with_one_composition(monkeypatch, override):
+    """Composing takes most of the time until the error is printed."""
     composed = []
     real = _compose.compose
     monkeypatch.setattr(_compose, "compose", lambda *args, **kwargs: composed.append(args) or real(*args, **kwargs))

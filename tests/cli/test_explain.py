@@ -1,4 +1,4 @@
-"""`explain` on the command line: a screen, a page, and what is said of bad input."""
+"""`explain` on the command line: the screen, the page, and the errors for bad input."""
 
 import pytest
 
@@ -42,14 +42,14 @@ def test_a_custom_component_is_explained_from_its_directory(cli):
     )
 
 
-def test_a_run_is_explained_by_the_name_that_train_gave_it(cli, quick, tmp_path):
+def test_a_run_is_found_by_the_directory_name_that_train_chose(cli, quick, tmp_path):
     cli("train", *quick, "network.hidden=[8]")
     (run,) = (tmp_path / "outputs").glob("*/*=*")
     assert "8" in cli("explain", run.relative_to(tmp_path)).out
     assert cli("explain", run.relative_to(tmp_path)).code == 0
 
 
-def test_bad_input_is_one_line(cli, tmp_path):
+def test_bad_input_is_reported_in_one_line(cli, tmp_path):
     (tmp_path / "file").touch()
     for words, problem in {
         ("nothing",): "nothing: no such directory",
@@ -66,7 +66,7 @@ def test_bad_input_is_one_line(cli, tmp_path):
         assert len(outcome.err.splitlines()) == 1
 
 
-def test_the_recipe_of_a_paper_names_what_it_does_otherwise(cli, monkeypatch):
+def test_the_recipe_of_a_paper_lists_its_deviations(cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     said = cli("explain", "experiment=atari/dqn").out.partition("deviations from Mnih et al. 2015")[2]
     assert "a lost life does not end an episode" in said

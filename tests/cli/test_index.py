@@ -1,4 +1,4 @@
-"""What is known of components without importing them: the same as after importing them, whatever the cache holds."""
+"""The component index: the same as importing the components, even if its cache is damaged."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from tests.benchmarks.mistakes import mistakes, problem
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """An empty cache directory."""
+    """Points the index at an empty cache directory."""
     directory = tmp_path / "cache"
     monkeypatch.setattr("dqn_lab.cli._index.platformdirs.user_cache_path", lambda _: directory)
     _index.read.cache_clear()
@@ -39,7 +39,7 @@ def test_the_index_is_written_once_and_read_again(cache, monkeypatch):
     lambda path: path.write_text(json.dumps({key: {} for key in ("run", "groups", "contracts", "components")})),
     lambda path: path.unlink() or path.mkdir(), lambda path: path.unlink() or path.symlink_to(path),
 ])  # fmt: skip
-def test_a_damaged_index_is_made_again(cache, damage):
+def test_a_damaged_index_is_rebuilt(cache, damage):
     first = _index.read()
     (path,) = cache.iterdir()
     damage(path)
@@ -52,7 +52,7 @@ def test_no_cache_directory_is_needed(cache):
     assert _index.read().components["target"].keys() == {"none", "periodic", "polyak"}
 
 
-def test_of_many_indexes_the_oldest_are_removed(cache):
+def test_only_the_newest_indexes_are_kept(cache):
     cache.mkdir()
     (cache / "kernels-1").mkdir()
     for age in range(20):
@@ -71,7 +71,7 @@ def test_of_many_indexes_the_oldest_are_removed(cache):
     ("network", {"hidden": [1, 0], "activation": "rel", "noisy": 3}), ("network", {"name": "mpl"}),
     ("env", {"kwargs": 3, "return_bounds": [1]}), ("buffer", {"capacity": "many", "made_up": 1}),
 ])  # fmt: skip
-def test_mistakes_read_the_same_without_importing_components(configure, group, values):
+def test_mistakes_are_reported_the_same_without_importing_components(configure, group, values):
     config = configure()
     config[group] |= values
     with pytest.raises(ConfigError) as imported:
@@ -81,7 +81,7 @@ def test_mistakes_read_the_same_without_importing_components(configure, group, v
     assert imported.value.problems == known.value.problems
 
 
-def test_a_mistake_is_answered_before_torch_is_imported(tmp_path):
+def test_a_mistake_is_reported_before_torch_is_imported(tmp_path):
     code = (
         "import sys; from dqn_lab.cli import main\ntry: main(['train', 'netwrok=1', 'target.interval=0'])\n"
         "except SystemExit as exit_: assert exit_.code == 2\n"
@@ -94,6 +94,6 @@ def test_a_mistake_is_answered_before_torch_is_imported(tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "words"), mistakes(40, seed=random.Random("mistakes").randrange(1_000)))
-def test_generated_mistakes_cost_a_line_and_nothing_else(cli, kind, words):
+def test_generated_mistakes_are_reported_in_one_line(cli, kind, words):
     """A short form of `tests/benchmarks/mistakes.py`."""
     assert problem(words) is None, (kind, words)

@@ -1,4 +1,4 @@
-"""`inspect`: the page, its files, and what is said of bad input."""
+"""`inspect`: the page, its files, and the errors for bad input."""
 
 import csv
 import os
@@ -25,7 +25,7 @@ def test_a_page_is_written_beside_its_figures_and_numbers(cli, tmp_path):
         rows = list(csv.DictReader(file))
     cli("evaluate", "run", "--episodes", "1", "--csv", "rows.csv")
     assert len(rows) == int((tmp_path / "rows.csv").read_text().splitlines()[1].split(",")[3]) + 1
-    assert cli("inspect", "run", "--episodes", "2", "--dims", "0", "pole_angle").code == 0  # in its own place
+    assert cli("inspect", "run", "--episodes", "2", "--dims", "0", "pole_angle").code == 0  # replaces its own page
 
 
 def test_several_runs_stand_side_by_side(cli, tmp_path):
@@ -39,7 +39,7 @@ def test_several_runs_stand_side_by_side(cli, tmp_path):
     assert (tmp_path / "both" / "figures" / "value-2.svg").is_file()
 
 
-def test_what_cannot_be_inspected_is_said_in_one_line(cli, tmp_path):
+def test_what_cannot_be_inspected_is_refused_in_one_line(cli, tmp_path):
     cli("train", *QUICK, "hydra.run.dir=run")
     cli("train", *QUICK, "env=acrobot", "hydra.run.dir=other")
     (tmp_path / "mine").mkdir()

@@ -1,4 +1,4 @@
-"""Impossible values: one line, before anything is allocated or written."""
+"""Impossible values are refused in one line, before anything is allocated or written."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def test_evaluate_prints_the_mean_and_writes_nothing(cli, finished):
     assert before == {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
 
 
-def test_evaluate_gives_the_same_answer_again_and_another_from_other_seeds(cli, finished):
+def test_evaluate_repeats_its_result_and_changes_it_with_the_seed(cli, finished):
     first, again, other = (
         cli("evaluate", finished, "--episodes", "8", *words).out for words in ((), (), ("--seed", "99"))
     )
@@ -166,7 +166,7 @@ def test_bash_completes(tmp_path):
     ("train", "--help"), ("-sc", "query=bash"), ("sweep",), ("components", "experiment"),
 ])  # fmt: skip
 def test_help_and_completion_import_neither_torch_nor_hydra(words):
-    _index.read()  # the first command after a change of the code makes the index
+    _index.read()  # the first command after a change of the code builds the index
     code = (
         f"import sys; from dqn_lab.cli import main\ntry: main({list(words)})\nexcept SystemExit: pass\n"
         "assert not {'torch', 'hydra', 'gymnasium', 'pandas'} & set(sys.modules)"

@@ -1,4 +1,4 @@
-"""`record` and `play`, and films made while a run trains: the episodes that are evaluated, and no byte changed."""
+"""`record`, `play` and videos of training: they show the evaluated episodes and change no result."""
 
 import errno
 import itertools
@@ -15,7 +15,7 @@ from dqn_lab.cli._policies import carry_out
 from dqn_lab.evaluate import evaluate
 
 
-def num_pictures(path):
+def num_frames(path):
     with av.open(str(path)) as container:
         return sum(1 for _ in container.decode(video=0))
 
@@ -39,7 +39,7 @@ QUICK = ("logger=csv", "display=none", "steps=300", "episodes=null", "evaluation
 
 
 def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
-    """A run that does neither writes the same as before these existed."""
+    """`evaluation.video` and `evaluation.keep_policies` leave both tables as they are."""
     cli("train", *QUICK, f"hydra.run.dir={tmp_path}/plain")
     seen = cli("train", *QUICK, "evaluation.video=true", "evaluation.keep_policies=2", f"hydra.run.dir={tmp_path}/seen")
     assert seen.code == 0, seen.err
@@ -58,7 +58,7 @@ def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
     )
 
 
-def test_a_filmed_evaluation_is_its_first_episode(cli, tmp_path):
+def test_the_video_of_an_evaluation_shows_its_first_episode(cli, tmp_path):
     from dqn_lab.cli.evaluate import load_policy
     from dqn_lab.seeding import Streams
 
@@ -66,7 +66,7 @@ def test_a_filmed_evaluation_is_its_first_episode(cli, tmp_path):
     policy = load_policy(tmp_path / "run", "final", False)
     rng = Streams(policy.config["seed"])("evaluation final")
     first = next(evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, rng, 2))
-    assert num_pictures(tmp_path / "run" / "videos" / "final.mp4") == first.length + 1
+    assert num_frames(tmp_path / "run" / "videos" / "final.mp4") == first.length + 1
 
 
 def test_a_run_that_cannot_be_filmed_does_not_begin(cli, tmp_path, monkeypatch):
@@ -82,7 +82,7 @@ def test_a_run_that_cannot_be_filmed_does_not_begin(cli, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_films_and_kept_policies_are_not_part_of_a_jobs_identity(configure):
+def test_default_video_settings_do_not_change_a_jobs_identity(configure):
     from dqn_lab.records import identity
 
     plain = configure()
@@ -95,7 +95,7 @@ def test_films_and_kept_policies_are_not_part_of_a_jobs_identity(configure):
 
 
 def test_a_recorded_episode_is_the_one_that_evaluate_plays(cli, tmp_path):
-    """Return, length and the number of pictures; of the first and of a later episode."""
+    """Compares returns, lengths and frame counts, of one episode and of three."""
     cli("train", *QUICK, "hydra.run.dir=run")
     cli("evaluate", "run", "--episodes", "3", "--seed", "7", "--csv", "rows.csv")
     rows = (tmp_path / "rows.csv").read_text().splitlines()[1:]
@@ -103,12 +103,12 @@ def test_a_recorded_episode_is_the_one_that_evaluate_plays(cli, tmp_path):
     outcome = cli("record", "run", "--seed", "7")
     assert outcome.code == 0, outcome.err
     assert f"return {lengths[0]}, {lengths[0]} steps" in outcome.out
-    assert num_pictures(tmp_path / "run" / "videos" / "final.mp4") == lengths[0] + 1
+    assert num_frames(tmp_path / "run" / "videos" / "final.mp4") == lengths[0] + 1
     outcome = cli("record", "run", "--seed", "7", "--episodes", "3", "--out", "three.mp4")
-    assert num_pictures(tmp_path / "three.mp4") == sum(lengths) + 3
+    assert num_frames(tmp_path / "three.mp4") == sum(lengths) + 3
     assert [f"return {length}, {length} steps" in outcome.out for length in lengths] == [True] * 3
     cli("record", "run", "--seed", "7", "--episodes", "3", "--grid", "--out", "grid.mp4")
-    assert num_pictures(tmp_path / "grid.mp4") == max(lengths) + 1
+    assert num_frames(tmp_path / "grid.mp4") == max(lengths) + 1
 
 
 def test_a_grid_of_one_run_goes_from_before_training_to_after(cli, tmp_path):
@@ -121,7 +121,7 @@ def test_a_grid_of_one_run_goes_from_before_training_to_after(cli, tmp_path):
         assert image.size[0] == 1200
 
 
-def test_a_grid_of_runs_says_what_tells_them_apart(cli, tmp_path):
+def test_a_grid_of_runs_is_labelled_with_their_differences(cli, tmp_path):
     cli("train", "-m", *QUICK, "seed=1,2", "target.interval=5,9", "hydra.sweep.dir=sweep")
     outcome = cli("record", "sweep", "--grid")
     labels = [line.partition(":")[0] for line in outcome.out.splitlines()[:-1]]
@@ -129,7 +129,7 @@ def test_a_grid_of_runs_says_what_tells_them_apart(cli, tmp_path):
     assert (tmp_path / "final-grid.mp4").is_file()
 
 
-def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
+def test_what_cannot_be_filmed_is_refused_in_one_line(cli, tmp_path):
     cli("train", *QUICK, "hydra.run.dir=run")
     cli("train", *QUICK, "env.id=Dark-v0", "hydra.run.dir=dark")
     cli("train", *QUICK, "env=acrobot", "hydra.run.dir=other")
@@ -161,7 +161,7 @@ def test_what_cannot_be_filmed_is_said_in_one_line(cli, tmp_path):
 
 
 def test_play_shows_episodes_in_a_window(cli, monkeypatch):
-    """With SDL's dummy driver, whose window is not visible."""
+    """SDL's dummy driver opens no visible window."""
     pygame = pytest.importorskip("pygame")
     cli("train", *QUICK, "hydra.run.dir=run")
     monkeypatch.setenv("SDL_VIDEODRIVER", "dummy")
@@ -193,7 +193,7 @@ def test_play_without_a_display_names_record(cli, monkeypatch):
     assert outcome.err == ("error: no display for a window; to record a video instead: python -m dqn_lab record run\n")
 
 
-def test_play_draws_toy_text_as_text(cli):
+def test_play_prints_toy_text_as_text(cli):
     table = ("env=frozen_lake", "network=table", "buffer=none", "target=none", "optimizer=sgd")
     cli("train", *QUICK, *table, "hydra.run.dir=lake")
     outcome = cli("play", "lake")
@@ -203,7 +203,7 @@ def test_play_draws_toy_text_as_text(cli):
 
 
 def test_a_report_shows_the_median_run_of_each_variant(cli, tmp_path):
-    """Named as such, inside the page itself."""
+    """The page embeds each video and names its run's seed."""
     import base64
     import re
 
@@ -222,7 +222,7 @@ def test_a_report_shows_the_median_run_of_each_variant(cli, tmp_path):
     for runs in finals.values():
         assert f"seed {sorted(runs)[1][1]}, the median of 3 seeds by " in page
     (tmp_path / "clip.mp4").write_bytes(base64.b64decode(films[0]))
-    assert 1 < num_pictures(tmp_path / "clip.mp4") <= 500
+    assert 1 < num_frames(tmp_path / "clip.mp4") <= 500
 
 
 def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
@@ -238,7 +238,7 @@ def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
     ("a/.film.mp4.part", "a/film.mp4: cannot be written: No space left on device"),
     ("run/run.json", "run/run.json: No space left on device"),
 ])  # fmt: skip
-def test_only_an_output_that_fails_cannot_be_written(capsys, path, line):
+def test_a_full_disk_error_names_the_file_that_failed(capsys, path, line):
     def work():
         raise OSError(errno.ENOSPC, "No space left on device", path)
 

@@ -1,4 +1,4 @@
-"""A resumed run is the same as one that was never stopped, and what cannot be resumed says why."""
+"""A resumed run equals one that was never stopped; one that cannot be resumed is refused with the reason."""
 
 import csv
 import json
@@ -32,7 +32,7 @@ def states(directory):
 
 @pytest.fixture
 def train(cli):
-    """Trains into a directory of this name."""
+    """Trains into a directory of the given name."""
 
     def call(name, *overrides, code=0):
         outcome = cli("train", *SHORT, *overrides, f"hydra.run.dir={name}")
@@ -44,7 +44,7 @@ def train(cli):
 
 @pytest.fixture
 def stop(monkeypatch):
-    """Makes a signal come at the given safe point."""
+    """Raises `Interrupted` at the given safe point."""
 
     def at(number, signal=15):
         left = [number]
@@ -105,8 +105,8 @@ def test_a_run_of_one_rollout_is_continued_by_the_other(train, cli, stop, overri
     assert cli("verify", "stopped").code == 0
 
 
-def test_an_older_run_goes_on_in_the_environment_that_it_was_saved_of(train, cli, stop):
-    """Before there was another implementation, its configuration did not say which."""
+def test_an_older_run_continues_in_gymnasiums_environment(train, cli, stop):
+    """The configuration of an older run has no `env.implementation`."""
     train("whole", "env.implementation=gymnasium")
     stop(3)
     train("run", "env.implementation=gymnasium", code=143)
@@ -119,8 +119,8 @@ def test_an_older_run_goes_on_in_the_environment_that_it_was_saved_of(train, cli
     assert results("run") == results("whole")
 
 
-def die(directory, num_states):
-    """Leaves a run as a process that was killed some rows after its last checkpoint."""
+def kill(directory, num_states):
+    """Changes a finished run to one that was killed some rows after its last checkpoint."""
     for path in states(directory)[num_states:]:
         path.unlink()
     record = json.loads((directory / "run.json").read_text())
@@ -128,10 +128,10 @@ def die(directory, num_states):
 
 
 @pytest.mark.parametrize("num_states", [1, 2, 4])
-def test_rows_after_the_checkpoint_are_cut_and_come_again(train, cli, tmp_path, num_states):
+def test_rows_after_the_checkpoint_are_cut_and_written_again(train, cli, tmp_path, num_states):
     train("run", "checkpoint.keep=9")
     expected = results("run")
-    die(tmp_path / "run", num_states)
+    kill(tmp_path / "run", num_states)
     assert read_record(tmp_path / "run")["status"] == "interrupted"
     assert load_configs(tmp_path / "run")["status"].tolist() == ["interrupted"]
     assert cli("resume", "run").code == 0
@@ -141,7 +141,7 @@ def test_rows_after_the_checkpoint_are_cut_and_come_again(train, cli, tmp_path, 
 def test_a_damaged_checkpoint_is_skipped_with_a_warning(train, cli, tmp_path):
     train("run", "checkpoint.keep=9")
     expected = results("run")
-    die(tmp_path / "run", 3)
+    kill(tmp_path / "run", 3)
     newest = states("run")[-1]
     newest.write_bytes(newest.read_bytes()[:-100])
     outcome = cli("resume", "run")
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_warning(train, cli, tmp_path):
 
 @pytest.mark.parametrize("steps", [450, 700])
 def test_a_completed_run_can_be_made_longer(train, cli, steps):
-    """The first budget ends where an evaluation is due, which the final one stood in for."""
+    """At the end of the first budget the final evaluation replaced the one that was due."""
     train("run", "evaluation.interval=200")
     train("long", "evaluation.interval=200", f"steps={steps}")
     assert cli("resume", "run", f"steps={steps}").code == 0
@@ -163,7 +163,7 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
 
 @pytest.fixture
 def fussy(tmp_path, monkeypatch):
-    """A directory with a logger whose `open` raises if this returns true."""
+    """Returns a directory with a logger whose `open` raises if the file `broken` exists."""
     lab = tmp_path / "lab"
     (lab / "logger").mkdir(parents=True)
     (lab / "fussy.py").write_text(
@@ -183,7 +183,7 @@ def contents(directory):
 
 @pytest.mark.parametrize("loggers", ["[csv,fussy]", "[fussy,csv]", "[csv,tensorboard,fussy]"])
 def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, tmp_path, loggers):
-    """A logger's `open` fails after another's has succeeded."""
+    """One logger's `open` fails, before or after another's has succeeded."""
     warned = train("run", "--config-dir", str(fussy), f"logger={loggers}").err
     assert "warning: logger=fussy: has no `position` and `resume`, so a resumed run starts it from scratch" in warned
     before = contents(tmp_path / "run")
@@ -201,8 +201,8 @@ def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, 
     assert results("run") == results("long")
 
 
-def test_an_extended_run_keeps_what_it_had_completed_with(train, cli, stop):
-    """Its scores are in `run.json`, its final policy is kept by its step, whatever happens to the longer run."""
+def test_an_extended_run_keeps_its_earlier_scores_and_final_policy(train, cli, stop):
+    """`run.json` keeps its scores, and its final policy is kept under its step."""
     train("run", "evaluation.interval=null")
     scores = read_record(Path("run"))["scores"]
     policy = load_file("run/checkpoint/final.safetensors")
@@ -214,8 +214,8 @@ def test_an_extended_run_keeps_what_it_had_completed_with(train, cli, stop):
     assert all((kept[name] == policy[name]).all() for name in policy if name.startswith("network"))
 
 
-def test_a_run_killed_between_its_record_and_its_first_row_goes_on(train, cli, monkeypatch):
-    """Nothing was cut yet: the rows after the checkpoint are cut by the next attempt."""
+def test_a_run_killed_between_its_record_and_its_first_row_can_be_resumed(train, cli, monkeypatch):
+    """No rows were cut yet; the next attempt cuts those after the checkpoint."""
     train("run")
     before = results("run")
     with monkeypatch.context() as patch:
@@ -243,7 +243,7 @@ def test_overrides_that_do_not_change_the_past_are_allowed(train, cli, stop):
 def test_tensorboard_shows_no_point_twice(train, cli, tmp_path):
     accumulators = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     train("run", "logger=[csv,tensorboard]", "checkpoint.keep=9")
-    die(tmp_path / "run", 2)
+    kill(tmp_path / "run", 2)
     assert cli("resume", "run").code == 0
     events = accumulators.EventAccumulator("run/tensorboard")
     events.Reload()
@@ -252,7 +252,7 @@ def test_tensorboard_shows_no_point_twice(train, cli, tmp_path):
     assert [event.step for event in events.Scalars("episodes/return")] == steps
 
 
-def refusals(train, cli, stop):
+def make_two_runs(train, cli, stop):
     stop(3)
     train("run", code=143)
     stop(-1)
@@ -273,7 +273,7 @@ def refusals(train, cli, stop):
     (["done", "steps=500"], "done: has no checkpoint to continue from; train again with the new budget"),
 ])  # fmt: skip
 def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, said):
-    refusals(train, cli, stop)
+    make_two_runs(train, cli, stop)
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
     outcome = cli("resume", *words)
     assert (outcome.code, len(outcome.problems)) == (2, 1), outcome.err
@@ -283,13 +283,13 @@ def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, sa
     assert all(after[path] == content for path, content in before.items() if path.name != "train.log")
 
 
-def test_a_run_that_died_before_its_first_checkpoint_begins_again(train, cli, stop, tmp_path):
-    """From its recorded configuration: the same bytes, its own command, and one line that says so."""
+def test_a_run_that_died_before_its_first_checkpoint_starts_over(train, cli, stop, tmp_path):
+    """It starts over from its recorded configuration, writes the same bytes and warns in one line."""
     train("whole")
     stop(3)
     train("run", code=143)
     stop(-1)
-    die(tmp_path / "run", 0)
+    kill(tmp_path / "run", 0)
     command = json.loads(Path("run/run.json").read_text())["command"]
     said = "error: run: was interrupted and has no policy; `python -m dqn_lab resume run` continues it\n"
     for path in Path("run/checkpoint").glob("*"):
@@ -316,7 +316,7 @@ def test_two_processes_cannot_train_one_directory(train, cli, stop, tmp_path):
     assert cli("resume", "run").code == 0
 
 
-def test_a_checkpoint_of_another_run_is_not_taken(train, cli, stop):
+def test_a_checkpoint_of_another_run_is_refused(train, cli, stop):
     stop(3)
     train("run", code=143)
     stop(3)
@@ -330,7 +330,7 @@ def test_a_checkpoint_of_another_run_is_not_taken(train, cli, stop):
 
 
 @pytest.mark.parametrize("interval", ["null", "100"])
-def test_whether_and_how_often_checkpoints_are_written_changes_no_result(train, interval):
+def test_checkpoints_change_no_result(train, interval):
     train("seldom")
     train("other", f"checkpoint.interval={interval}", "checkpoint.unit=episodes")
     assert results("seldom") == results("other")
@@ -375,7 +375,7 @@ def test_the_final_policy_alone_can_be_verified(train, cli):
     assert "return_mean of the final policy: " in outcome.out
 
 
-def test_verify_shows_what_is_asked_for_and_takes_no_other_setting(train, cli):
+def test_verify_accepts_display_and_no_other_override(train, cli):
     train("run")
     assert len(cli("verify", "run", "display=none").out.splitlines()) == 1
     assert len(cli("verify", "run", "display=lines").out.splitlines()) > 1

@@ -37,7 +37,7 @@ quick: {{seeds: [7]}}
 
 @pytest.fixture
 def ask(cli, tmp_path, monkeypatch):
-    """Writes a question's file and asks it; without a launcher named, in this process."""
+    """Writes a question's file and runs `sweep` on it, in this process unless a launcher is given."""
     for name in ("OMP", "MKL", "OPENBLAS", "VECLIB_MAXIMUM", "NUMBA"):
         monkeypatch.setenv(f"{name}_NUM_THREADS", "1")
 
@@ -55,7 +55,7 @@ def read(directory):
 
 
 def written(directory):
-    """Returns the bytes of every run's tables by its directory's name."""
+    """Returns the bytes of every run's tables by directory name."""
     tables = ("episodes.csv", "evaluations.csv")
     return {path.parent.name: [(path.parent / name).read_bytes() for name in tables]
             for path in directory.glob("*/run.json")}  # fmt: skip
@@ -73,7 +73,7 @@ def test_variants_take_turns_seed_by_seed_so_that_they_can_be_compared_early(ask
     assert [(job.seed, job.variant) for job in order] == [(0, "a"), (0, "b"), (1, "a"), (1, "b")]
 
 
-def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):
+def test_a_sweep_records_its_question_and_its_runs(ask, home):
     outcome = ask()
     assert outcome.code == 0
     ledger = read(home)
@@ -92,7 +92,7 @@ def test_a_sweep_says_in_a_file_what_it_is_and_where_its_runs_are(ask, home):
         assert job["directory"].endswith(job["hash"])
 
 
-def test_a_question_without_control_and_seeds_says_what_it_takes(ask, home, monkeypatch):
+def test_a_question_without_control_and_seeds_uses_defaults(ask, home, monkeypatch):
     monkeypatch.setattr(run, "launch", lambda config, plan, jobs, directory: {})
     text = FILE.replace("control: {control}\n", "").replace("seeds: {seeds}\n", "")
     out = ask(text=text).out
@@ -101,7 +101,7 @@ def test_a_question_without_control_and_seeds_says_what_it_takes(ask, home, monk
     assert "default seeds" not in ask("seed=1,2", "--dir=other", text=text).out
 
 
-def test_a_report_can_follow_at_once(ask, home):
+def test_a_report_is_written_after_the_sweep_if_asked(ask, home):
     outcome = ask("--report")
     assert outcome.code == 0
     lines = outcome.out.splitlines()
@@ -130,7 +130,7 @@ def test_the_same_sweep_again_runs_nothing(ask, home):
     assert before == {path: path.stat().st_mtime_ns for path in home.glob("*/*")}
 
 
-def test_runs_that_were_named_in_another_way_are_not_run_again(ask, home):
+def test_renamed_runs_are_not_run_again(ask, home):
     ask()
     for path in [path.parent for path in home.glob("*/run.json")]:
         path.rename(path.with_name(f"older.name-{path.name.rpartition('-')[2]}"))
@@ -139,7 +139,7 @@ def test_runs_that_were_named_in_another_way_are_not_run_again(ask, home):
     assert again.code == 0
 
 
-def test_more_seeds_are_added_to_what_is_there(ask, home):
+def test_more_seeds_are_added_to_an_existing_sweep(ask, home):
     ask("seed=0")
     outcome = ask("seed=range(0,3)")
     assert "4 of 6 jobs to run, 2 completed already" in outcome.out
@@ -149,7 +149,7 @@ def test_more_seeds_are_added_to_what_is_there(ask, home):
     assert len(read(home)["jobs"]) == 6
 
 
-def test_what_was_added_is_in_the_command_and_what_was_not_changes_nothing(ask, home):
+def test_the_recorded_command_grows_only_if_jobs_are_added(ask, home):
     ask("seed=0")
     first = read(home)
     ask("seed=0", "hydra/launcher=basic")
@@ -160,7 +160,7 @@ def test_what_was_added_is_in_the_command_and_what_was_not_changes_nothing(ask, 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-def test_a_finished_sweep_that_cannot_be_written_has_nothing_to_run(ask, home, monkeypatch):
+def test_a_finished_sweep_writes_nothing(ask, home, monkeypatch):
     ask()
     (home / ".lock").unlink(missing_ok=True)
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
@@ -186,7 +186,7 @@ def test_a_failed_job_stops_no_other_and_is_run_again(ask, home):
 
 
 @pytest.mark.parametrize(("checkpoints", "said"), [(True, "1 resumed"), (False, "1 again; their earlier attempts")])
-def test_an_interrupted_job_goes_on_and_nothing_of_it_is_lost(ask, home, checkpoints, said):
+def test_an_interrupted_job_continues_and_loses_no_rows(ask, home, checkpoints, said):
     ask()
     job = home / read(home)["jobs"][0]["directory"]
     record = json.loads((job / "run.json").read_text())
@@ -204,7 +204,7 @@ def test_an_interrupted_job_goes_on_and_nothing_of_it_is_lost(ask, home, checkpo
     assert (job / "episodes.csv").read_bytes() == rows
 
 
-def test_a_job_whose_checkpoints_are_all_damaged_is_begun_again(ask, home):
+def test_a_job_whose_checkpoints_are_all_damaged_starts_over(ask, home):
     ask()
     job = home / read(home)["jobs"][0]["directory"]
     record = json.loads((job / "run.json").read_text())
@@ -219,8 +219,8 @@ def test_a_job_whose_checkpoints_are_all_damaged_is_begun_again(ask, home):
 
 
 @pytest.mark.parametrize("is_there", [False, True])
-def test_a_run_counts_as_running_while_its_process_is_there(ask, home, is_there):
-    """Whatever its id, which may be reused."""
+def test_a_run_counts_as_running_while_its_directory_is_locked(ask, home, is_there):
+    """Its process id does not decide, because it may be reused."""
     ask()
     job = home / read(home)["jobs"][0]["directory"]
     record = json.loads((job / "run.json").read_text())
@@ -337,7 +337,7 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("words", "change", "expected"), MISTAKES, ids=lambda item: str(item)[:40])
-def test_a_mistake_costs_one_line_before_anything_runs(ask, tmp_path, words, change, expected):
+def test_a_mistake_is_reported_in_one_line_before_anything_runs(ask, tmp_path, words, change, expected):
     outcome = ask(*words, **change)
     assert outcome.code == 2
     assert outcome.out == ""
@@ -369,8 +369,8 @@ def test_a_variant_may_set_an_environments_own_arguments(ask):
     assert (outcome.code, outcome.err) == (0, "")
 
 
-def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkeypatch):
-    """With a fake sweeper: one run is made, then Ctrl-C comes."""
+def test_an_interrupted_search_records_its_runs(ask, tmp_path, monkeypatch):
+    """A fake sweeper finishes one run, then raises KeyboardInterrupt."""
     home, place = tmp_path / "outputs/sweeps/works", tmp_path / "search"
 
     class Interrupted:
@@ -400,7 +400,7 @@ def test_an_interrupted_search_says_which_runs_are_its_own(ask, tmp_path, monkey
     assert [job["directory"] for job in read(place)["jobs"]] == ["one"]
 
 
-def test_a_key_that_no_option_has_is_found_in_the_first_variant(ask, monkeypatch):
+def test_an_unknown_key_is_found_in_the_first_variant(ask, monkeypatch):
     composed = []
     compose = plan.compose_config
     monkeypatch.setattr(plan, "compose_config", lambda words: composed.append(words) or compose(words))
@@ -441,14 +441,14 @@ def test_another_sweep_in_the_same_directory_is_refused(ask, home):
     assert (outcome.code, outcome.err) == (2, f"error: {home}: another sweep is running there\n")
 
 
-def test_a_damaged_record_of_the_sweep_is_said(ask, home):
+def test_a_damaged_sweep_json_is_reported(ask, home):
     ask("seed=0")
     (home / "sweep.json").write_text('{"jobs": [')
     assert ask("seed=0").err.startswith(f"error: {home}/sweep.json: damaged")
 
 
 def test_a_job_whose_process_dies_does_not_stop_the_sweep(ask, home, monkeypatch):
-    """A killed worker takes joblib's pool with it; the jobs that had not begun are launched once more."""
+    """A killed worker ends joblib's pool; the jobs that had not begun are launched again."""
     from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 
     launch, killed = BasicLauncher.launch, []
@@ -497,7 +497,7 @@ def test_a_job_that_kills_its_worker_each_time_fails_by_itself(ask, home, monkey
         find_spec("submitit") is None, reason='pip install "dqn-lab[submitit]"')),
     pytest.param("ray_local", marks=pytest.mark.skipif(find_spec("ray") is None, reason='pip install "dqn-lab[ray]"')),
 ])  # fmt: skip
-def test_the_bytes_are_the_same_whatever_the_launcher_and_the_order(ask, tmp_path, launcher):
+def test_results_do_not_depend_on_the_launcher_or_the_order(ask, tmp_path, launcher):
     assert ask("--dir", "one", f"hydra/launcher={launcher}").code == 0
     reversed_ = "{b: [target.interval=10], a: [target.interval=1]}"
     assert ask("--dir", "two", "seed=1,0", variants=reversed_).code == 0
@@ -532,7 +532,7 @@ def test_a_job_that_its_launcher_requeues_is_resumed(ask, tmp_path, launcher, nu
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_an_interrupted_sweep_leaves_every_run_as_it_says(tmp_path, number, code):
+def test_an_interrupted_sweep_marks_every_run_as_interrupted(tmp_path, number, code):
     text = FILE.format(base="episodes=100_000, logger=csv", variants="{a: [], b: [target.interval=2]}", control="a")
     (tmp_path / "works.yaml").write_text(text)
     words = [sys.executable, "-m", "dqn_lab", "sweep", "works.yaml", "--dir", "here"]
@@ -578,18 +578,13 @@ def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monk
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
-def test_a_search_judges_a_trial_by_the_mean_over_its_seeds_and_goes_on(ask, home):
-    text = """question: Which?
-base: [{base}]
-search: {{params: {{target.interval: "choice(1, 10, 100)"}}, num_trials: 3, num_parallel: 1}}
-seeds: range(0, 2)
-"""
-    first = ask(text=text)
+def test_a_search_runs_every_seed_and_repeats_nothing(ask, home):
+    first = ask(text=SEARCH)
     assert first.code == 0
     jobs = read(home)["jobs"]
     assert {job["seed"] for job in jobs} == {0, 1}
     before = written(home)
-    assert ask(text=text).code == 0
+    assert ask(text=SEARCH).code == 0
     assert written(home) == before
 
 
@@ -626,7 +621,7 @@ def test_the_board_and_the_report_agree_on_what_is_solved(tmp_path, env, thresho
     assert (known and known.threshold) == threshold
 
 
-def test_a_board_is_a_line_where_a_table_does_not_fit(tmp_path):
+def test_a_board_is_a_line_if_its_table_does_not_fit(tmp_path):
     board = Board("Why?", [SimpleNamespace(variant=str(name), directory=str(name)) for name in range(30)], tmp_path)
     screens = []
     for height in (40, 30):
@@ -638,7 +633,7 @@ def test_a_board_is_a_line_where_a_table_does_not_fit(tmp_path):
     assert screens[1].splitlines() == ["Why?", "0 of 30 jobs"]
 
 
-def test_what_was_drawn_of_a_board_goes_away_and_its_title_is_not_cut(tmp_path):
+def test_a_board_is_erased_at_the_end_and_its_title_is_not_cut(tmp_path):
     question = "Does a target network matter, and how should it follow?"
     board = Board(question, [SimpleNamespace(variant="a", directory="a")], tmp_path)
     screen = io.StringIO()

@@ -1,4 +1,4 @@
-"""Text as wide as the terminal: nothing is cut, and what is copied works."""
+"""Wrapping to the terminal's width: nothing is cut, and commands can be copied."""
 
 import io
 import math
@@ -19,7 +19,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Makes stdout a terminal of so many columns."""
+    """Makes stdout a terminal with the given number of columns."""
 
     def make(width):
         monkeypatch.setenv("COLUMNS", str(width))
@@ -72,7 +72,7 @@ def test_a_command_is_copied_whole(terminal, width, lines):
         assert shell.stdout == f"report {PATH}\n"
 
 
-def test_a_path_has_a_line_of_its_own_if_it_is_long(terminal):
+def test_a_long_path_gets_its_own_line(terminal):
     terminal(70)
     assert to_copy("files", PATH) == f"files\n{PATH}"
     terminal(80)
@@ -80,7 +80,7 @@ def test_a_path_has_a_line_of_its_own_if_it_is_long(terminal):
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(7.9, "0:08"), (727, "12:07"), (4327, "1:12:07")])
-def test_a_duration_is_written_in_one_way(seconds, text):
+def test_durations_have_one_format(seconds, text):
     assert clock(seconds) == text
 
 
@@ -90,7 +90,7 @@ def test_a_duration_is_written_in_one_way(seconds, text):
     ("train", "network=mpl24", "foo=3"), ("no_command",),
 ])  # fmt: skip
 def test_no_line_of_help_or_of_an_error_is_wider_than_the_terminal(cli, monkeypatch, width, words):
-    """Except for a single word that is longer."""
+    """Only a single longer word may exceed it."""
     monkeypatch.setenv("COLUMNS", str(width))
     monkeypatch.setattr("dqn_lab.cli.fitting", lambda text, indent, _: wrapped(text, indent))
     outcome = cli(*words)

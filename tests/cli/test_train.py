@@ -1,4 +1,4 @@
-"""`train` from the command line: the directory it leaves, multiruns, failures, interruption."""
+"""`train` from the command line: the directory it writes, multiruns, failures, interruption."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     directory = only_run(tmp_path / "outputs").relative_to(tmp_path)
     assert "100%  episode 6" in outcome.out
     assert "(standard deviation over 2 fresh episodes), final policy" in outcome.out
-    assert "engine" not in outcome.out  # there is nothing to do about it
+    assert "engine" not in outcome.out  # the default needs no explanation
     engine = json.loads((tmp_path / directory / "run.json").read_text())["engine"]
     assert engine["rejected"] == dict.fromkeys(("compiled", "torch"), "slower than fused")
     *_, report, evaluate = outcome.out.splitlines()
@@ -59,7 +59,7 @@ def test_the_summary_says_how_it_went_and_what_to_type_next(cli, tmp_path):
     assert "final policy" in cli("evaluate", directory, "--episodes", "1").out
 
 
-def test_the_csv_reads_as_pandas_people_expect(cli, quick, finished):
+def test_pandas_reads_the_csv_with_the_expected_types(cli, quick, finished):
     frame = pandas.read_csv(finished / "episodes.csv")
     assert frame.dtypes.astype(str).to_dict() == {
         "episode": "int64", "step": "int64", "return": "float64", "length": "int64", "epsilon": "float64",
@@ -74,7 +74,7 @@ def test_the_same_command_twice_makes_two_directories_with_the_same_rows(cli, qu
     assert first == second
 
 
-def test_a_single_run_is_composed_validated_and_built_once_and_its_words_stay(cli, quick, monkeypatch):
+def test_a_single_run_is_composed_validated_and_built_once_and_argv_is_unchanged(cli, quick, monkeypatch):
     from dqn_lab import build
     from dqn_lab.cli import _compose
 
@@ -118,7 +118,7 @@ def test_the_notebooks_line_is_printed_when_asked(cli):
 
 @pytest.mark.parametrize("launcher", ["basic", "joblib"])
 def test_a_grid_shows_how_far_it_is_and_its_results_by_variant(tmp_path, quick, launcher):
-    """None of a single run's lines, however the jobs are run."""
+    """A single run's lines are not printed, with either launcher."""
     flags = (f"hydra/launcher={launcher}", "hydra.sweep.dir=grid", *(w for w in quick if not w.startswith("display")))
     words = [sys.executable, "-m", "dqn_lab", "train", "-m", "target.interval=1,10", "seed=range(2)", *flags]
     ended = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
@@ -145,7 +145,7 @@ def test_a_grid_whose_display_is_typed_shows_each_job_as_a_single_run(cli, quick
     assert out.endswith("files     grid\nnext      python -m dqn_lab report grid\n")
 
 
-def test_what_is_said_of_all_jobs_is_said_once(cli, quick):
+def test_a_note_about_all_jobs_is_printed_once(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     slow = cli("train", "-m", *words, "experiment=q_learning_cartpole", "steps=200", "seed=range(2)")
     assert slow.out.count("because fused, ") == 1
@@ -187,7 +187,7 @@ def test_the_results_of_a_search_are_those_of_its_own_runs(cli, quick, capsys):
 
 
 def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
-    """Options by their names, and the first variant as typed is the control."""
+    """Labels are the options' names, and the first variant typed is the control."""
     few = ("train", "-m", "optimizer.lr=3e-4,1e-3", "discount=0.90", "hydra.sweep.dir=numbers")
     assert "optimizer.lr=3e-4" in (out := cli(*few, *quick).out)
     assert "0.0003" not in out
@@ -247,7 +247,7 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
         assert said in cli("resume", "grid").err
 
 
-def test_what_continues_a_run_of_foreign_code_can_be_copied_as_it_is():
+def test_a_run_with_custom_components_needs_trust_to_continue():
     assert trusting({"network": {"name": "mine:Net"}}) == " --trust"
     assert trusting({"network": {"name": "mlp"}}) == ""
     variants = {"a": ["env.id=my:E"]}
@@ -277,7 +277,7 @@ def test_the_report_of_a_grid_of_seeds_names_what_was_run(cli, quick):
     assert list(gather(["mm", "nn"], Options()).scores["variant"].cat.categories) == ["mm", "nn"]
 
 
-def test_jobs_that_differ_in_their_seed_are_composed_once(cli, quick, monkeypatch):
+def test_jobs_that_differ_only_in_their_seed_are_composed_once(cli, quick, monkeypatch):
     composed = []
     compose = _grid.compose_config
     monkeypatch.setattr(_grid, "compose_config", lambda words, number: composed.append(words) or compose(words, number))
@@ -289,7 +289,7 @@ def test_jobs_that_differ_in_their_seed_are_composed_once(cli, quick, monkeypatc
 
 
 def test_the_end_of_a_multirun_counts_its_own_jobs_only(cli, quick, tmp_path, monkeypatch):
-    """Another one may write to the same directory at the same time."""
+    """Another multirun may write to the same directory at the same time."""
     from dqn_lab.cli import train
 
     job = train.job
@@ -324,8 +324,8 @@ def test_a_failed_job_does_not_stop_the_others(cli, quick):
     assert outcome.err == ""
 
 
-def test_a_recipes_option_may_be_exchanged(cli, quick, tmp_path):
-    """What the recipe set for its own option goes with it; what the person typed stays, and is checked."""
+def test_an_option_of_a_recipe_may_be_replaced(cli, quick, tmp_path):
+    """The recipe's settings of the replaced option are dropped; the user's overrides stay and are checked."""
     assert cli("train", "experiment=cartpole", "target=periodic", *quick).code == 0
     record = json.loads((only_run(tmp_path / "outputs") / "run.json").read_text())
     assert record["config"]["target"] == {"name": "periodic", "interval": 10, "unit": "episodes"}
@@ -407,7 +407,7 @@ def test_cfg_job_shows_the_configuration_and_runs_nothing(cli, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unreachable_server_costs_a_warning(cli, quick, monkeypatch, tmp_path, caplog):
+def test_an_unreachable_server_causes_a_warning(cli, quick, monkeypatch, tmp_path, caplog):
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
@@ -465,14 +465,14 @@ def test_a_run_without_fast_kernels_says_so_at_its_start(cli, quick):
     assert "because fused, " not in cli("train", *words).out
 
 
-def test_an_engine_that_is_the_fastest_for_wide_layers_is_no_news(cli, quick):
+def test_the_fastest_engine_for_wide_layers_is_not_reported(cli, quick):
     words = [word for word in quick if not word.startswith("display")]
     wide = cli("train", *words, "network.hidden=[1600,1600]", "train.learning_starts=10_000", "hydra.run.dir=wide")
     assert "engine" not in wide.out
     assert "torch is faster beyond" in json.loads(Path("wide/run.json").read_text())["engine"]["rejected"]["fused"]
 
 
-def test_the_next_command_trusts_an_environment_from_outside(cli, quick, tmp_path):
+def test_the_next_command_trusts_a_custom_environment(cli, quick, tmp_path):
     (tmp_path / "other_envs.py").write_text(
         "import gymnasium\nfrom gymnasium.envs.classic_control import CartPoleEnv\n"
         "gymnasium.register('Mine-v0', CartPoleEnv, max_episode_steps=50)\n"

@@ -1,4 +1,4 @@
-"""Valid but probably unintended compositions: a line each before the run, which its record keeps."""
+"""Warnings about valid but probably unintended compositions: printed once and kept in the run's record."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ def warnings(outcome):
     return [line.removeprefix("warning: ") for line in outcome.err.splitlines() if line.startswith("warning: ")]
 
 
-def test_a_warning_of_gymnasiums_is_one_plain_line(tmp_path):
+def test_a_warning_from_gymnasium_is_one_plain_line(tmp_path):
     words = ("env.id=CartPole-v0", "episodes=2", "evaluation.final_num_episodes=1", "logger=csv", "display=none")
     done = subprocess.run(
         [sys.executable, "-m", "dqn_lab", "train", *words], cwd=tmp_path, capture_output=True, text=True
@@ -85,12 +85,12 @@ def test_a_warning_is_printed_once_and_kept_in_the_record(cli, quick, tmp_path, 
      ["train.batch_size=51, steps=50: the run ends before a whole batch is stored"]),
     (("train.learning_starts=1", "train.batch_size=64", "buffer=none"), []),
 ])  # fmt: skip
-def test_a_run_that_ends_before_it_learns_is_warned_of(cli, quick, overrides, expected):
+def test_a_run_that_ends_before_it_learns_gets_a_warning(cli, quick, overrides, expected):
     batch = () if "train.batch_size" in " ".join(overrides) else ("train.batch_size=32",)
     assert warnings(cli("train", *quick, "steps=50", *batch, *overrides)) == expected
 
 
-def test_the_jobs_of_a_grid_are_warned_of_once_for_all(cli, quick, tmp_path):
+def test_a_warning_about_several_jobs_of_a_grid_is_printed_once(cli, quick, tmp_path):
     outcome = cli("train", "-m", *quick, "train.learning_starts=10_000", "network.noisy=false,true", "seed=0,1")
     assert warnings(outcome) == [NOISY]
     assert on_record(tmp_path) == [[], [], [NOISY], [NOISY]]
@@ -102,17 +102,17 @@ def test_an_override_without_effect_is_named_by_a_grid_and_a_sweep(cli, quick, w
     assert warnings(outcome)[0] == "discount=0.5: has no effect, because discount=0.9 follows"
 
 
-def test_another_command_says_it_again(cli, quick):
+def test_another_command_prints_the_warning_again(cli, quick):
     command = ("train", *quick, "train.learning_starts=10_000", "network.noisy=true")
     assert warnings(cli(*command)) == warnings(cli(*command)) == [NOISY]
 
 
-def test_what_is_refused_is_not_warned_of(cli, quick):
+def test_a_refused_grid_prints_no_warning(cli, quick):
     outcome = cli("train", "-m", *quick, "network.noisy=true", "buffer.capacity=32,64", "train.batch_size=64")
     assert outcome.code == 2
     assert warnings(outcome) == []
 
 
-def test_components_says_what_is_warned_of(cli):
+def test_components_lists_the_warnings(cli):
     assert "warnings: With `noisy` in all layers the noise explores by itself" in cli("components", "network").out
     assert "warnings: With buffer.n_step above 1 it is an approximation." in cli("components", "bootstrap").out

@@ -1,4 +1,4 @@
-"""Malformed yaml files, on which Hydra would fail or hang: one line that names the file."""
+"""Malformed yaml files, on which Hydra would fail or hang, are refused in one line."""
 
 import pytest
 
@@ -42,7 +42,7 @@ def test_a_bad_file_is_named_with_its_line(tmp_path, what):
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_option_of_a_directory_costs_one_line(cli, tmp_path, what):
+def test_a_bad_option_is_reported_in_one_line(cli, tmp_path, what):
     write(tmp_path / "mine" / "network" / "bad.yaml", BAD[what][0])
     outcome = cli("train", "--config-dir", "mine", "network=bad", "episodes=1")
     assert outcome.code == 2
@@ -52,7 +52,7 @@ def test_a_bad_option_of_a_directory_costs_one_line(cli, tmp_path, what):
 
 
 @pytest.mark.parametrize("what", BAD)
-def test_a_bad_question_costs_one_line(cli, tmp_path, what):
+def test_a_bad_question_is_reported_in_one_line(cli, tmp_path, what):
     write(tmp_path / "bad.yaml", BAD[what][0])
     outcome = cli("sweep", "bad.yaml")
     assert outcome.code == 2
@@ -61,7 +61,7 @@ def test_a_bad_question_costs_one_line(cli, tmp_path, what):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bad.yaml"]
 
 
-def test_recipes_that_begin_with_each_other_cost_one_line(cli, tmp_path):
+def test_recipes_that_include_each_other_are_reported_in_one_line(cli, tmp_path):
     for one, other in (("one", "two"), ("two", "one")):
         write(tmp_path / "mine" / "experiment" / f"{one}.yaml", f"# @package _global_\ndefaults: [{other}]\n")
     outcome = cli("train", "--config-dir", "mine", "experiment=one")
@@ -70,7 +70,7 @@ def test_recipes_that_begin_with_each_other_cost_one_line(cli, tmp_path):
     assert line.startswith("error: experiment=one: ")
 
 
-def test_a_bad_option_is_left_out_of_what_components_lists(cli, tmp_path):
+def test_components_leaves_out_a_bad_option(cli, tmp_path):
     write(tmp_path / "mine" / "target" / "bad.yaml", "name: [")
     outcome = cli("components", "target", "--config-dir", "mine")
     assert outcome.code == 0
