@@ -17,7 +17,7 @@ SPACE, A = Box(-1, 1, (4,)), 3
 
 @pytest.fixture
 def build(make):
-    """Builds an engine on two small networks, or one that is its own target."""
+    """Builds an engine on two small networks, or on one that is shared as its target."""
 
     def engine(
         name: str = "torch",
@@ -43,7 +43,7 @@ def build(make):
 
 @pytest.fixture
 def draw_batch():
-    """Draws a made-up batch, some of whose episodes terminated."""
+    """Draws a random batch, with some terminal transitions."""
 
     def draw(size: int = 12, dtype: Any = np.float32, weighted: bool = False, seed: int = 0) -> Batch:
         rng = np.random.default_rng(seed)
@@ -61,22 +61,22 @@ def draw_batch():
 
 
 class Plain:
-    """Q-learning with squared error as one would write it down, on copies of an engine's networks."""
+    """Plain Q-learning with squared error, on copies of an engine's networks."""
 
     def __init__(self, engine: Any, optimizer: Any) -> None:
         self.online, self.target = copy.deepcopy((engine.online, engine.target))
         self.optimizer = optimizer(self.online.parameters())
 
-    def goals(self, batch: Batch) -> torch.Tensor:
+    def targets(self, batch: Batch) -> torch.Tensor:
         reward, next_obs, discount = map(torch.from_numpy, batch.transition[2:])
         with torch.no_grad():
             return reward + discount * self.target(next_obs).squeeze(-1).max(1).values
 
-    def descend(self, batch: Batch, goals: torch.Tensor, rows: Any = slice(None)) -> SimpleNamespace:
-        """Takes one gradient step on some rows, and says what it was about."""
+    def descend(self, batch: Batch, targets: torch.Tensor, rows: Any = slice(None)) -> SimpleNamespace:
+        """Takes one gradient step on the given rows; returns loss, Q-value and priorities."""
         obs, action = (torch.from_numpy(field[rows]) for field in batch.transition[:2])
         q_value = self.online(obs).squeeze(-1)[torch.arange(len(action)), action]
-        td_error = goals[rows] - q_value
+        td_error = targets[rows] - q_value
         weights = 1.0 if batch.weights is None else torch.from_numpy(batch.weights[rows])
         loss = (weights * td_error**2).mean()
         self.optimizer.zero_grad()

@@ -1,4 +1,4 @@
-"""Which engine `auto` chooses, and what it says about the others."""
+"""Which engine `auto` chooses, and the reasons it records against the others."""
 
 import pytest
 
@@ -21,7 +21,7 @@ LONG = ("network.activation=silu", "episodes=null", f"steps={MIN_COMPILED_STEPS 
     (("episodes=null", f"steps={MIN_COMPILED_STEPS + 1000}"), None, "fused"),
     ((*LONG, "network.name=dqn_lab.network.mlp:MLP"), None, "torch"),
 ])  # fmt: skip
-def test_auto_compiles_where_the_declared_length_pays_for_it(configure, monkeypatch, overrides, missing, name):
+def test_auto_compiles_if_the_declared_run_is_long_enough(configure, monkeypatch, overrides, missing, name):
     monkeypatch.setattr("dqn_lab.engine.auto.obstacle", lambda device: missing)
     monkeypatch.setattr(compiled, "obstacle", lambda device: missing)
     choice = build(configure("engine=auto", *overrides)).choices["engine"]
@@ -36,7 +36,7 @@ def test_auto_compiles_where_the_declared_length_pays_for_it(configure, monkeypa
     ((*LONG, "steps=100"), None, {"fused": "network.activation=silu", "compiled": "this run declares 36"}),
     (("network.name=dqn_lab.network.mlp:MLP",), None, {"compiled": "network=dqn_lab.network.mlp:MLP"}),
 ])  # fmt: skip
-def test_auto_says_why_it_did_not_choose_the_others(configure, monkeypatch, overrides, missing, rejected):
+def test_auto_records_why_it_rejected_the_others(configure, monkeypatch, overrides, missing, rejected):
     monkeypatch.setattr("dqn_lab.engine.auto.obstacle", lambda device: missing)
     monkeypatch.setattr(compiled, "obstacle", lambda device: missing)
     choice = build(configure("engine=auto", *overrides)).choices["engine"]
@@ -58,7 +58,7 @@ def test_gradient_steps_are_counted_as_declared(configure):
     ("bootstrap=expected_sarsa", "optimizer=radam"), ("optimizer=nadam",), ("optimizer=rmsprop_centered",),
     ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true", "env=mountain_car"),
 ])  # fmt: skip
-def test_auto_is_fused_where_the_kernels_know_everything(configure, overrides):
+def test_auto_chooses_fused_if_the_kernels_support_the_whole_composition(configure, overrides):
     experiment = build(configure("engine=auto", *overrides))
     assert experiment.choices["engine"].name == "fused"
     assert type(experiment.agent.engine) is FusedEngine
@@ -70,7 +70,7 @@ def test_auto_is_fused_where_the_kernels_know_everything(configure, overrides):
     ("[1000,1000,1501]", "torch"),
 ])  # fmt: skip
 def test_auto_leaves_wide_networks_to_torch(configure, hidden, name):
-    """1,581² = 2,499,561 weights, and 1,000 · 1,000 + 1,000 · 1,500 = 2,500,000."""
+    """The limit is 2,500,000 weights: 1,581² = 2,499,561, and 1,000 · 1,000 + 1,000 · 1,500 = 2,500,000."""
     choice = Auto.choose(configure(f"network.hidden={hidden}"))
     assert choice.name == name
     for other, reason in choice.rejected.items():
@@ -78,7 +78,7 @@ def test_auto_leaves_wide_networks_to_torch(configure, hidden, name):
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
-def test_auto_is_fused_for_large_batches(configure, activation):
+def test_auto_chooses_fused_for_large_batches(configure, activation):
     config = configure("network=mlp256", f"network.activation={activation}", "train.batch_size=4096")
     assert Auto.choose(config).name == "fused"
 

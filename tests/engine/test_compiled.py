@@ -1,4 +1,4 @@
-"""The traced engine against the one that it traces."""
+"""The compiled engine against torch's, which it traces."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Composition(NamedTuple):
         return create("engine", {"name": name}, online, online if self.shared else target, *parts, CPU)
 
     def batches(self, number, array=np.float64, first=0):
-        """Yields batches, the noise of their updates, and learning rates that fall."""
+        """Yields batches, the noise of their updates, and falling learning rates."""
         for seed in range(first, first + number):
             rng = np.random.default_rng(seed)
             memory = Transition(
@@ -76,14 +76,14 @@ def distance(one, other):
 
 
 def count_in_double(engine):
-    """Has torch's NAdam keep its product of shares unrounded, which it has in single precision in any case."""
+    """Keeps the `mu_product` of torch's NAdam in double precision; torch always uses single."""
     for state in engine.optimizer.state.values():
         if "mu_product" in state:
             state["mu_product"] = state["mu_product"].double()
 
 
-def hold_to_torch(composition, number=100, tolerance=1e-10):
-    """Checks that many updates equal torch's, with falling learning rates and a target network that follows."""
+def compare_with_torch(composition, number=100, tolerance=1e-10):
+    """Checks that many updates equal torch's, with falling learning rates and a target network that is updated."""
     within = {"rel": tolerance, "abs": tolerance}
     engine, other = (composition.build(name) for name in ("torch", "compiled"))
     for count, (batch, noise, lr) in enumerate(composition.batches(number)):
@@ -108,14 +108,14 @@ KERAS = Composition(
 
 @needs_compiler
 @pytest.mark.slow
-def test_minibatches_weights_clipping_and_counts_in_the_optimizer_are_torchs(check_global_randomness):
+def test_minibatches_weights_clipping_and_optimizer_counts_equal_torchs(check_global_randomness):
     with check_global_randomness():
-        hold_to_torch(KERAS)
+        compare_with_torch(KERAS)
 
 
 @needs_compiler
-def test_acting_is_torchs_with_the_noise_that_a_network_draws():
-    """It stays so as the network learns: what is compiled reads the parameters, and no copy of them."""
+def test_acting_with_network_noise_equals_torchs():
+    """It stays equal as the network learns: the compiled code reads the parameters, not a copy."""
     composition = Composition(network={"name": "mlp", "hidden": [8], "noisy": True}, bootstrap="double")
     engine, other = (composition.build(name) for name in ("torch", "compiled"))
     for batch, _, lr in composition.batches(4):
@@ -132,7 +132,7 @@ def test_acting_is_torchs_with_the_noise_that_a_network_draws():
 
 
 @needs_compiler
-def test_acting_is_compiled_once_beside_the_update():
+def test_acting_and_the_update_are_compiled_once_each():
     composition = Composition()
     engine = composition.build("compiled")
     for each in composition.batches(3):
@@ -152,13 +152,13 @@ OPTIMIZERS = [
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=str)
-def test_a_hundred_updates_by_every_optimizer_are_torchs(optimizer):
+def test_a_hundred_updates_by_every_optimizer_equal_torchs(optimizer):
     """RAdam's ρ_t is a small difference of large numbers, and its error grows with the updates."""
-    hold_to_torch(Composition(optimizer=optimizer), tolerance=1e-9 if optimizer["name"] == "radam" else 1e-10)
+    compare_with_torch(Composition(optimizer=optimizer), tolerance=1e-9 if optimizer["name"] == "radam" else 1e-10)
 
 
 def random_composition(rng):
-    """Draws a composition, one part independently of the other."""
+    """Draws a composition, each part independently."""
     values = [
         {"name": "expected"}, {"name": "expected", "loss": "huber", "kappa": 0.5}, {"name": "categorical"},
         {"name": "expected", "all_actions": True}, {"name": "quantile", "num_quantiles": 7},
@@ -181,14 +181,14 @@ def random_composition(rng):
 @pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize("seed", range(20))
-def test_updates_of_random_compositions_are_torchs(seed):
-    hold_to_torch(random_composition(np.random.default_rng(seed)), 30)
+def test_updates_of_random_compositions_equal_torchs(seed):
+    compare_with_torch(random_composition(np.random.default_rng(seed)), 30)
 
 
 @needs_compiler
 @pytest.mark.parametrize("optimizer", [{"name": "sgd"}, {"name": "sgd", "momentum": 0.5}, {"name": "adam"}], ids=str)
-def test_parameters_that_need_no_gradient_stay_what_they_are(optimizer):
-    """As in torch, whatever the optimiser; a custom network may freeze some."""
+def test_parameters_that_need_no_gradient_do_not_change(optimizer):
+    """As in torch, with every optimizer; a custom network may freeze parameters."""
     engine, other = (Composition(optimizer=optimizer).build(name) for name in ("torch", "compiled"))
     before = engine.online.layers[0].weight.detach().clone()
     for each in (engine, other):
@@ -203,7 +203,7 @@ def test_parameters_that_need_no_gradient_stay_what_they_are(optimizer):
 
 
 @needs_compiler
-def test_a_saved_state_goes_on_bit_for_bit_with_counts_that_python_had():
+def test_an_engine_continues_bit_for_bit_from_a_saved_state():
     engine, other = KERAS.build("compiled"), KERAS.build("compiled", seed=1)
     for each in KERAS.batches(5):
         engine.update(*each)
@@ -217,8 +217,8 @@ def test_a_saved_state_goes_on_bit_for_bit_with_counts_that_python_had():
     assert distance(engine.online, other.online) == 0
 
 
-class Foreign:
-    """An optimizer of one's own, as `torch.optim` has them, whose step is given."""
+class CustomOptimizer:
+    """A custom `torch.optim` optimizer with the given step function."""
 
     lr, max_grad_value, max_grad_norm = staticmethod(lambda progress: 0.1), None, None
 
@@ -232,7 +232,7 @@ class Foreign:
 
 
 def by_item(optimizer):
-    """Looks at a number of the state, which a graph has none of."""
+    """Reads a state tensor as a Python number, which cannot be traced."""
     for parameter in optimizer.param_groups[0]["params"]:
         state = optimizer.state[parameter]
         state["step"] = state.get("step", 0) + 1
@@ -247,7 +247,7 @@ def by_counting_in_groups(optimizer):
 
 
 def by_new_tensors(optimizer):
-    """Puts new tensors in the place of its state, where others change the old ones."""
+    """Replaces its state by new tensors; other optimizers change it in place."""
     for parameter in optimizer.param_groups[0]["params"]:
         state = optimizer.state[parameter]
         state["mean"] = 0.5 * state.get("mean", torch.zeros_like(parameter)) + parameter.grad
@@ -255,8 +255,8 @@ def by_new_tensors(optimizer):
 
 
 @pytest.mark.parametrize(("step", "why"), [(by_item, "ependent"), (by_counting_in_groups, "counts in its groups")])
-def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(step, why, caplog):
-    composition = Composition(optimizer=Foreign(step))
+def test_torch_continues_if_tracing_fails_and_the_reason_is_logged_once(step, why, caplog):
+    composition = Composition(optimizer=CustomOptimizer(step))
     engine, other = (composition.build(name) for name in ("torch", "compiled"))
     for each in composition.batches(5):
         one, another = engine.update(*each), other.update(*each)
@@ -266,7 +266,7 @@ def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(s
     (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert line == f"{other.fallback}; engine=torch continues"
     assert "\n" not in line
-    other.load_state_dict({**engine.state_dict(), "numbers": [{}]})  # of an engine that could be compiled
+    other.load_state_dict({**engine.state_dict(), "numbers": [{}]})  # saved by an engine that was compiled
     assert distance(other.online, engine.online) == 0
 
 
@@ -274,7 +274,7 @@ def test_where_nothing_can_be_traced_torch_goes_on_and_the_reason_is_said_once(s
 @pytest.mark.slow
 @needs_compiler
 def test_a_state_may_be_replaced_by_new_tensors():
-    hold_to_torch(Composition(optimizer=Foreign(by_new_tensors)))
+    compare_with_torch(Composition(optimizer=CustomOptimizer(by_new_tensors)))
 
 
 def test_a_graph_depends_on_no_tensor_but_its_arguments():
@@ -292,7 +292,7 @@ def finish(configure, directory, engine):
     return Run(build(configure(f"engine={engine}", *overrides)), directory, {}).execute(Quiet())
 
 
-def test_a_run_that_cannot_be_compiled_is_torchs_and_its_record_says_so(configure, tmp_path, monkeypatch):
+def test_a_run_that_cannot_be_compiled_uses_torch_and_records_why(configure, tmp_path, monkeypatch):
     monkeypatch.setattr(compiled, "graph", refuse)
     for engine in ("torch", "compiled"):
         finish(configure, tmp_path / engine, engine)
@@ -302,7 +302,7 @@ def test_a_run_that_cannot_be_compiled_is_torchs_and_its_record_says_so(configur
     assert record["engine"] == {"name": "torch", "reason": reason, "rejected": {"compiled": reason}}
 
 
-def test_a_run_without_a_compiler_is_torchs_from_the_beginning(configure, tmp_path, monkeypatch, caplog):
+def test_a_run_without_a_compiler_uses_torch_from_the_start(configure, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(compiled, "obstacle", lambda device: "no compiler here")
     record = finish(configure, tmp_path / "run", "compiled")
     reason = "engine=compiled: no compiler here"
@@ -312,7 +312,7 @@ def test_a_run_without_a_compiler_is_torchs_from_the_beginning(configure, tmp_pa
     ]
 
 
-def test_the_compiler_is_missed_where_there_is_none():
+def test_a_missing_compiler_is_detected():
     command = "import torch; from dqn_lab.engine._graph import obstacle; print(obstacle(torch.device('cpu')))"
     environment = {**os.environ, "CXX": "no-such-compiler", "PATH": "/nowhere"}
     printed = subprocess.run([sys.executable, "-c", command], env=environment, capture_output=True, text=True)
@@ -323,7 +323,7 @@ def test_the_compiler_is_missed_where_there_is_none():
 @big
 @pytest.mark.slow
 @needs_compiler
-def test_two_workers_may_begin_with_one_empty_cache(tmp_path):
+def test_two_workers_may_share_an_empty_cache(tmp_path):
     command = [sys.executable, "-m", "dqn_lab", "train", "engine=compiled", "episodes=null", "steps=200", "logger=csv"]
     command += ["evaluation.interval=null", "evaluation.final_num_episodes=1", "display=none"]
     environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}

@@ -1,4 +1,4 @@
-"""What every engine must do: the same as plain code, and nothing beside it."""
+"""What every engine must do: the same updates as plain code, without side effects."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_updates_are_those_of_plain_code(build, draw_batch, plain, name, dtype, 
     reference = plain(engine, lambda parameters: torch.optim.Adam(parameters, 1e-3, foreach=False))
     for seed in range(4):
         batch = draw_batch(dtype=array, weighted=weighted, seed=seed)
-        update, expected = engine.update(batch, Noise()), reference.descend(batch, reference.goals(batch))
+        update, expected = engine.update(batch, Noise()), reference.descend(batch, reference.targets(batch))
         assert (update.loss, update.q_value) == pytest.approx((expected.loss, expected.q_value), rel=1e-4)
         close([torch.as_tensor(update.priorities)], [expected.priorities], dtype)
         assert update.num_updates == 1
@@ -46,12 +46,12 @@ def test_updates_are_those_of_plain_code(build, draw_batch, plain, name, dtype, 
 
 
 def test_all_targets_are_computed_before_the_first_minibatch(build, draw_batch, plain, name):
-    """With a network that is its own target a later computation would give others."""
+    """With a shared network, targets that are computed later would differ."""
     engine, batch = build(name, shared=True, optimizer=("sgd", {"lr": 0.1})), draw_batch(10)
     minibatches = [np.array([7, 0, 3, 9, 4]), np.array([2, 8, 1, 6, 5])]
     reference = plain(engine, lambda parameters: torch.optim.SGD(parameters, 0.1))
-    goals = reference.goals(batch)
-    judged = [reference.descend(batch, goals, rows) for rows in minibatches]
+    targets = reference.targets(batch)
+    judged = [reference.descend(batch, targets, rows) for rows in minibatches]
     update = engine.update(batch, Noise(minibatches))
     close(weights_of(engine.online), weights_of(reference.online), torch.float32)
     assert update.num_updates == 2
@@ -61,8 +61,8 @@ def test_all_targets_are_computed_before_the_first_minibatch(build, draw_batch, 
 
 
 @pytest.mark.parametrize("sizes", [[12], [4, 4, 4], [5, 5, 2], [1] * 12])
-def test_figures_are_means_over_the_batch_however_it_is_divided(build, draw_batch, name, sizes):
-    """With a rate too small to move anything, minibatches change nothing."""
+def test_reported_values_are_means_over_the_batch_for_any_minibatches(build, draw_batch, name, sizes):
+    """With a learning rate too small to change the weights, minibatches make no difference."""
     still = ("sgd", {"lr": 1e-30})
     batch, order = draw_batch(12), np.random.default_rng(0).permutation(12)
     whole = build(name, optimizer=still).update(batch, Noise())
@@ -97,7 +97,7 @@ def test_a_batch_is_read_and_not_changed(build, draw_batch, name):
         np.testing.assert_array_equal(getattr(batch, kept), getattr(untouched, kept))
 
 
-def test_q_values_are_those_of_the_online_network_as_it_is(build, draw_batch, name):
+def test_q_values_are_those_of_the_current_online_network(build, draw_batch, name):
     engine, batch = build(name), draw_batch()
     for size in (1, 12, 5):
         obs = batch.transition.obs[:size]
@@ -110,7 +110,7 @@ def test_q_values_are_those_of_the_online_network_as_it_is(build, draw_batch, na
 
 
 @pytest.mark.parametrize("view", ["reversed", "strided", "read-only"])
-def test_q_values_can_be_asked_at_any_view_of_an_array(build, name, view):
+def test_q_values_accept_any_view_of_an_array(build, name, view):
     obs = np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4)
     if view == "reversed":
         seen = obs[::-1, ::-1].copy()[::-1, ::-1]
@@ -124,13 +124,13 @@ def test_q_values_can_be_asked_at_any_view_of_an_array(build, name, view):
 
 
 @pytest.mark.parametrize("array", [np.float64, np.int64, np.uint8, bool])
-def test_observations_of_another_type_are_taken_as_the_networks_own(build, name, array):
+def test_observations_are_converted_to_the_networks_type(build, name, array):
     obs, engine = np.array([[0, 1, 3, 2], [4, 0, 0, 1]]).astype(array), build(name)
     np.testing.assert_array_equal(engine.q_values(obs), engine.q_values(obs.astype(np.float32)))
 
 
 @pytest.mark.parametrize("size", [1, 12])
-def test_q_values_given_out_do_not_change_later(build, draw_batch, name, size):
+def test_returned_q_values_do_not_change_later(build, draw_batch, name, size):
     engine, batch = build(name), draw_batch()
     q_values = engine.q_values(batch.transition.obs[:size])
     kept = q_values.copy()
@@ -142,7 +142,7 @@ def test_q_values_given_out_do_not_change_later(build, draw_batch, name, size):
 @pytest.mark.parametrize("hidden", [[8], [7], [24, 24], [40, 13, 5], [120, 84]], ids=str)
 @pytest.mark.parametrize(("dtype", "array"), [(torch.float32, np.float32), (torch.float64, np.float64)])
 def test_q_values_of_a_row_do_not_depend_on_the_others(build, name, hidden, dtype, array):
-    """Bit for bit among as many rows, here those of `dqn_lab.evaluate`, in the same place among them."""
+    """They are equal bit for bit at the same index of an equally large batch, as in `dqn_lab.evaluate`."""
     engine, rng = build(name, hidden=hidden, dtype=dtype), np.random.default_rng(0)
     obs = rng.normal(size=(16, 4)).astype(array)
     together = engine.q_values(obs)
@@ -153,7 +153,7 @@ def test_q_values_of_a_row_do_not_depend_on_the_others(build, name, hidden, dtyp
 
 
 def test_parameters_are_those_of_both_networks_in_place(build, draw_batch, name):
-    """A target network follows by them: what is done to them is done to the network."""
+    """Target updates copy between them, so a change of them must change the network."""
     engine, batch = build(name), draw_batch()
     engine.update(batch, Noise())
     for mine, theirs in zip(*engine.parameters, strict=True):
@@ -165,8 +165,8 @@ def test_parameters_are_those_of_both_networks_in_place(build, draw_batch, name)
         assert sum(part.numel() for part in parameters) == sum(part.numel() for part in network.parameters())
 
 
-def test_transitions_are_read_where_the_memory_has_them(build, draw_batch, name):
-    """Rows of a memory teach what they would as a batch of their own, also after the memory has changed."""
+def test_transitions_are_read_from_the_memory_in_place(build, draw_batch, name):
+    """Rows of a memory give the same update as a copied batch, also after the memory has changed."""
     there, alone = build(name), build(name)
     memory, rng = draw_batch(40).transition, np.random.default_rng(1)
     for seed in range(3):
@@ -194,7 +194,7 @@ def through_torch(state):
 
 @pytest.mark.parametrize("carry", [through_pickle, through_torch])
 @pytest.mark.parametrize("num_updates", [0, 1, 3])
-def test_an_engine_goes_on_from_its_saved_state(build, draw_batch, name, num_updates, carry):
+def test_an_engine_continues_from_its_saved_state(build, draw_batch, name, num_updates, carry):
     engine, other = build(name), build(name, seed=1)
     for seed in range(num_updates):
         engine.update(draw_batch(seed=seed), Noise())

@@ -26,11 +26,11 @@ def count_calls(network):
 
 
 def test_a_shared_network_is_moved_by_its_semi_gradient(build, draw_batch, plain):
-    """The full gradient, through the next state's value too, would take another step."""
+    """The full gradient, which includes the next state's value, would take another step."""
     engine, batch = build(shared=True, optimizer=SGD), draw_batch()
     reference = plain(engine, lambda parameters: torch.optim.SGD(parameters, 1.0))
     reference.target = reference.online
-    reference.descend(batch, reference.goals(batch))
+    reference.descend(batch, reference.targets(batch))
     engine.update(batch, Noise())
     torch.testing.assert_close(flat(engine.online), flat(reference.online))
 
@@ -44,7 +44,7 @@ def test_gradients_flow_through_the_online_network_at_s_only(build, draw_batch):
     assert all(parameter.grad is None for parameter in engine.target.parameters())
 
 
-def test_no_network_is_asked_for_what_nobody_needs(build, draw_batch):
+def test_no_network_computes_values_that_are_not_needed(build, draw_batch):
     """Max needs no online value at s′."""
     engine = build(bootstrap="max")
     online, target = count_calls(engine.online), count_calls(engine.target)
@@ -52,8 +52,8 @@ def test_no_network_is_asked_for_what_nobody_needs(build, draw_batch):
     assert (len(online), len(target)) == (1, 1)
 
 
-def test_all_actions_are_held_to_what_was_said_before_the_update(build, draw_batch, make):
-    """A batch that teaches nothing about the actions taken moves nothing at all."""
+def test_actions_not_taken_are_held_to_their_old_values(build, draw_batch, make):
+    """If the td_error of every action taken is 0, no weight moves."""
     engine = build(value=make("value", "expected", all_actions=True), optimizer=SGD)
     batch = draw_batch()
     obs, action, *_ = batch.transition
@@ -86,7 +86,7 @@ def test_a_transition_of_weight_zero_teaches_nothing(build, draw_batch):
 
 
 def test_weights_belong_to_their_rows_in_every_minibatch(build, draw_batch):
-    """Half the weights are zero, and just those rows in one minibatch: it moves nothing."""
+    """One minibatch holds exactly the rows of weight zero, so it moves nothing."""
     batch, rows = draw_batch(weighted=True), np.array([1, 4, 6, 9])
     batch.weights[rows] = 0
     rest = np.setdiff1d(np.arange(12), rows)
@@ -96,7 +96,7 @@ def test_weights_belong_to_their_rows_in_every_minibatch(build, draw_batch):
     torch.testing.assert_close(moved, moved_alone)
 
 
-def test_a_long_gradient_is_cut_to_the_largest_norm(build, draw_batch):
+def test_a_long_gradient_is_clipped_to_the_maximum_norm(build, draw_batch):
     batch = draw_batch()
     _, moved = step(build(optimizer=SGD), batch)
     _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_norm": 0.01})), batch)
@@ -105,7 +105,7 @@ def test_a_long_gradient_is_cut_to_the_largest_norm(build, draw_batch):
     torch.testing.assert_close(clipped / clipped.norm(), moved / moved.norm(), rtol=1e-3, atol=1e-5)
 
 
-def test_large_numbers_of_a_gradient_are_cut_each_for_itself(build, draw_batch):
+def test_large_values_of_a_gradient_are_clipped_one_by_one(build, draw_batch):
     batch = draw_batch()
     _, moved = step(build(optimizer=SGD), batch)
     _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01})), batch)
@@ -113,7 +113,7 @@ def test_large_numbers_of_a_gradient_are_cut_each_for_itself(build, draw_batch):
     torch.testing.assert_close(clipped, moved.clamp(-0.01, 0.01), rtol=1e-4, atol=1e-6)
 
 
-def test_numbers_are_cut_before_the_norm_is(build, draw_batch):
+def test_values_are_clipped_before_the_norm(build, draw_batch):
     batch = draw_batch()
     _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01})), batch)
     _, both = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_value": 0.01, "max_grad_norm": 0.005})), batch)
@@ -121,7 +121,7 @@ def test_numbers_are_cut_before_the_norm_is(build, draw_batch):
     torch.testing.assert_close(both / both.norm(), clipped / clipped.norm(), rtol=1e-3, atol=1e-5)
 
 
-def test_a_short_gradient_is_not_stretched(build, draw_batch):
+def test_a_short_gradient_is_not_changed(build, draw_batch):
     batch = draw_batch()
     _, moved = step(build(optimizer=SGD), batch)
     _, clipped = step(build(optimizer=("sgd", {"lr": 1.0, "max_grad_norm": 1e3})), batch)
@@ -129,14 +129,14 @@ def test_a_short_gradient_is_not_stretched(build, draw_batch):
 
 
 @pytest.mark.parametrize("bootstrap", ["max", "double"])
-def test_where_both_networks_are_equal_double_and_max_take_the_same_step(build, draw_batch, bootstrap):
+def test_double_and_max_take_the_same_step_if_both_networks_are_equal(build, draw_batch, bootstrap):
     engine, shared = build(bootstrap=bootstrap), build(bootstrap="max", shared=True)
     engine.target.load_state_dict(engine.online.state_dict())
     torch.testing.assert_close(step(engine, draw_batch())[1], step(shared, draw_batch())[1])
 
 
-class Witness(torch.nn.Linear):
-    """Keeps the observations and the noise that it is called with."""
+class RecordingNetwork(torch.nn.Linear):
+    """Records the observations and the noise of every call."""
 
     def __init__(self):
         super().__init__(4, 3)
@@ -148,9 +148,9 @@ class Witness(torch.nn.Linear):
 
 
 def test_rows_have_their_own_noise_in_every_minibatch_and_share_the_rest(make, draw_batch):
-    network, batch = Witness(), draw_batch(6)
+    network, batch = RecordingNetwork(), draw_batch(6)
     parts = [make("value", "expected"), make("bootstrap", "max"), make("optimizer", "sgd")]
-    engine = make("engine", "torch", network, Witness(), *parts, torch.device("cpu"))
+    engine = make("engine", "torch", network, RecordingNetwork(), *parts, torch.device("cpu"))
     minibatches = [np.array([4, 0, 3]), np.array([1, 5, 2])]
     noise = NetworkNoise(np.array([7.0]), np.arange(6.0))
     engine.update(batch, Noise(minibatches, online=noise, selector=None, target=noise))

@@ -1,4 +1,4 @@
-"""Compositions of the fused engine, made up or drawn, and the batches that engines learn from."""
+"""Compositions of the fused engine, fixed or random, and the batches that engines learn from."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ few = settings(
     max_examples=settings().max_examples // 2,
     suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow],
 )
-many = settings(few, max_examples=4 * few.max_examples)  # where an example is an update or two
+many = settings(few, max_examples=4 * few.max_examples)  # if an example is an update or two
 
 
 def create(group, configuration, *supplied):
@@ -30,10 +30,10 @@ def create(group, configuration, *supplied):
 
 
 class Composition(NamedTuple):
-    """What an engine is built of, and what batches it is given."""
+    """The components of an engine, and the batches it learns from."""
 
     obs: tuple[int, ...] = (4,)
-    space: gymnasium.Space[Any] | None = None  # of the observations; None for a box of that shape
+    space: gymnasium.Space[Any] | None = None  # of the observations; None: a Box of shape `obs`
     num_actions: int = 3
     network: dict[str, Any] = {"name": "mlp"}
     value: dict[str, Any] = {"name": "expected"}
@@ -43,13 +43,13 @@ class Composition(NamedTuple):
     batch_size: int = 32
     minibatch_size: int | None = None
     weighted: bool = False
-    memory: int | None = None  # transitions that batches are rows of; None: each batch is its own memory
+    memory: int | None = None  # size of the memory that batches are drawn from; None: one memory per batch
     epsilon: float = 0.0  # of the policy
-    sync: int = 10  # updates from one copy to the target network to the next
+    sync: int = 10  # updates between copies to the target network
     seed: int = 0
 
     def networks(self, dtype):
-        """Builds the online and the target network; one for both where it is shared."""
+        """Builds the online and the target network, which are one if shared."""
         space = Box(-1, 1, self.obs) if self.space is None else self.space
         value = create("value", self.value)
 
@@ -62,21 +62,21 @@ class Composition(NamedTuple):
         return online, online if self.shared else target
 
     def build(self, name, dtype):
-        """Builds an engine; engines of one composition begin with the same weights."""
+        """Builds an engine; engines of one composition start with the same weights."""
         online, target = self.networks(dtype)
         parts = [create("value", self.value), create("bootstrap", self.bootstrap)]
         parts.append(create("optimizer", self.optimizer))
         return create("engine", {"name": name}, online, target, *parts, CPU)
 
     def observe(self, size, rng):
-        """Makes observations up."""
+        """Draws observations."""
         if self.space is None:
             return rng.normal(size=(size, *self.obs))
         self.space.seed(int(rng.integers(2**31)))
         return np.stack([self.space.sample() for _ in range(size)])
 
     def draw(self, size, rng, array):
-        """Makes transitions up, of numbers that either type can hold."""
+        """Draws transitions whose numbers are exact in either dtype."""
         made = Transition(
             obs=self.observe(size, rng),
             action=rng.integers(self.num_actions, size=size),
@@ -103,12 +103,12 @@ class Composition(NamedTuple):
             yield batch, Noise(step and [order[i : i + step] for i in range(0, size, step)], *own)
 
     def follow(self, engine, number):
-        """Copies the online network where it is time to."""
+        """Copies the online to the target network every `sync` updates."""
         if number % self.sync == 0 and not self.shared:
             engine.target.load_state_dict(engine.online.state_dict())
 
     def learn(self, engine, dtype):
-        """Lets an engine learn from all batches, its target network following now and then."""
+        """Trains an engine on all batches; returns its updates."""
         updates = []
         for number, (batch, noise) in enumerate(self.batches(dtype)):
             updates.append(engine.update(batch, noise, epsilon=self.epsilon))
@@ -118,9 +118,9 @@ class Composition(NamedTuple):
     def learn_steadily(self, dtype):
         """Returns two torch engines after all batches, and the first one's updates, if rounding errors stay small.
 
-        They do not if steps oscillate about a minimum, or if a gradient is nothing but rounding and Adam
-        makes it as long as any other: there two right computations end far apart. So the other begins with weights
-        that were rounded otherwise, and both must end in the same place.
+        They grow if steps oscillate about a minimum, or if Adam scales up a gradient that is only rounding:
+        then two correct computations end far apart. So the second engine starts from weights that are rounded
+        differently, and examples are discarded in which the two end far apart.
         """
         engine, other = self.build("torch", dtype), self.build("torch", dtype)
         jitter(other, torch.finfo(dtype).eps / 2)
@@ -135,7 +135,7 @@ def flat(network):
 
 
 def distance(one, other):
-    """How far two networks are apart, in units of the second one's largest weight."""
+    """Returns the largest difference of two networks' weights, over the second one's largest weight."""
     return np.abs(flat(one) - flat(other)).max() / np.abs(flat(other)).max()
 
 
@@ -218,7 +218,7 @@ def compositions(draw):
 
 
 def jitter(engine, eps, seed=0):
-    """Rounds each of an engine's weights up, down or not at all, by `eps` of the largest."""
+    """Changes each of an engine's weights by 0 or ±`eps` times the largest."""
     generator = torch.Generator().manual_seed(seed)
     largest = max(parameter.abs().max().item() for parameter in engine.parameters[0])
     for parameter in engine.parameters[0]:

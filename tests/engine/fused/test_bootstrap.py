@@ -1,4 +1,4 @@
-"""Bootstraps in compiled code: the answers of those in torch."""
+"""Bootstraps in compiled code give the results of those in torch."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def soft_mean(q_values, action, rows, plan, settings, space):
     fill_soft_mean(q_values, action, rows, plan, settings, space)
 
 
-def answer(fill, bootstrap, q_values, action):
-    """Fills the parts of a workspace; returns what finds them."""
+def filled(fill, bootstrap, q_values, action):
+    """Fills a workspace; returns a function that reads its parts."""
     batch_size, num_actions = q_values.shape[1:]
     engine = Composition(num_actions=num_actions, bootstrap=bootstrap).build("fused", torch.float64)
     plan, rows = engine._plan.copy(), np.random.default_rng(0).permutation(batch_size)
@@ -49,7 +49,7 @@ bootstraps = st.sampled_from([{"name": name} for name in ("max", "double", "expe
 
 
 def draw(num_actions, seed):
-    """Makes up Q-values of the passes before an update, [passes, B, A], and actions."""
+    """Draws Q-values of the passes before an update, [passes, B, A], and actions."""
     rng = np.random.default_rng(seed)
     return rng.normal(size=(layout.NUM_PASSES, 33, num_actions)), rng.integers(num_actions, size=33)
 
@@ -62,7 +62,7 @@ def test_probabilities_shift_and_bonus_are_those_of_torch(bootstrap, num_actions
         zip(["target_next", "online_next", "online_obs", "target_obs"], torch.from_numpy(q_values), strict=True)
     )
     expected = create("bootstrap", bootstrap)(SimpleNamespace(**passes, epsilon=EPSILON), torch.from_numpy(action))
-    part = answer(mixture, bootstrap, q_values, action)
+    part = filled(mixture, bootstrap, q_values, action)
     np.testing.assert_allclose(part(layout.PROBABILITIES, 33, num_actions), expected.probabilities, rtol=0, atol=1e-12)
     np.testing.assert_allclose(part(layout.NEXT_SHIFT, 33, num_actions), expected.shift, rtol=0, atol=1e-12)
     np.testing.assert_allclose(part(layout.BONUS, 33), expected.bonus, rtol=0, atol=1e-12)
@@ -72,7 +72,7 @@ def test_probabilities_shift_and_bonus_are_those_of_torch(bootstrap, num_actions
 @given(st.floats(0.01, 3), st.integers(1, 7), st.integers(0, 99))
 def test_the_soft_mean_is_that_of_the_mixture(temperature, num_actions, seed):
     bootstrap, (q_values, action) = {"name": "munchausen", "temperature": temperature}, draw(num_actions, seed)
-    part, direct = (answer(fill, bootstrap, q_values, action) for fill in (mixture, soft_mean))
+    part, direct = (filled(fill, bootstrap, q_values, action) for fill in (mixture, soft_mean))
     shifted = q_values[layout.TARGET_NEXT] + part(layout.NEXT_SHIFT, 33, num_actions)
     mean = (part(layout.PROBABILITIES, 33, num_actions) * shifted).sum(1)
     np.testing.assert_allclose(direct(layout.MEAN, 33), mean, rtol=0, atol=1e-12)
@@ -83,5 +83,5 @@ def test_the_soft_mean_is_that_of_the_mixture(temperature, num_actions, seed):
 def test_the_first_of_several_best_actions_is_taken(bootstrap):
     q_values, action = np.zeros((layout.NUM_PASSES, 4, 3)), np.zeros(4, np.int64)
     q_values[:, 1, 1:] = 1
-    part = answer(mixture, {"name": bootstrap}, q_values, action)
+    part = filled(mixture, {"name": bootstrap}, q_values, action)
     assert part(layout.PROBABILITIES, 4, 3).argmax(1).tolist() == [0, 1, 0, 0]

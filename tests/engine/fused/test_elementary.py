@@ -30,7 +30,7 @@ def answers(x, dtype):
 
 
 @pytest.mark.parametrize(("dtype", "most", "wide"), [(np.float32, 87, np.float64), (np.float64, 708, np.longdouble)])
-def test_they_are_right_to_about_one_rounding(dtype, most, wide):
+def test_functions_are_accurate_to_about_one_rounding(dtype, most, wide):
     rng, eps = np.random.default_rng(0), np.finfo(dtype).eps
     given, exponentials, *_ = answers(np.concatenate([rng.uniform(-most, most, 10**5), rng.normal(size=10**5)]), dtype)
     np.testing.assert_allclose(exponentials, np.exp(given.astype(wide)).astype(wide), rtol=1.5 * eps)
@@ -46,7 +46,7 @@ def test_they_are_right_to_about_one_rounding(dtype, most, wide):
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_what_lies_beyond_is_the_nearest_there_is_and_what_is_no_number_stays_none(dtype):
+def test_values_out_of_range_saturate_and_nan_stays_nan(dtype):
     strange = np.array([0x7FF8000000000123], np.uint64).view(np.float64)[0]
     _, exponentials, logarithms, sines, _, tangents = answers([np.nan, strange, -np.inf, np.inf, -1e4, 1e4, 0.0], dtype)
     for result in (exponentials, logarithms, sines, tangents):

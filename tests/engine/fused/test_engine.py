@@ -1,4 +1,4 @@
-"""The fused engine against the eager one, which defines what is right."""
+"""The fused engine against torch's, which is the reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.engine.fused.compositions import Composition, compositions, distance,
 
 @few
 @given(compositions())
-def test_in_double_precision_a_hundred_updates_are_those_of_torch(composition):
+def test_in_double_precision_a_hundred_updates_equal_those_of_torch(composition):
     engine, _, updates = composition.learn_steadily(torch.float64)
     fused = composition.build("fused", torch.float64)
     for one, other in zip(updates, composition.learn(fused, torch.float64), strict=True):
@@ -56,27 +56,21 @@ def test_noise_in_the_head_alone_leaves_the_layers_before_it_plain(dueling, laye
 
 
 @pytest.mark.parametrize("minibatches", [[2, 10], [7, 1, 4], [4, 5, 3]], ids=str)
-def test_minibatches_of_any_sizes_are_taken_as_they_are_or_refused(minibatches):
+def test_minibatches_of_unequal_sizes_are_refused(minibatches):
     composition = Composition(batch_size=12)
-    engine, fused = (composition.build(name, torch.float64) for name in ("torch", "fused"))
     ((batch, _),) = composition.batches(torch.float64, 1)
     noise = Noise(np.split(np.random.default_rng(0).permutation(12), np.cumsum(minibatches)[:-1]))
-    try:
-        other = fused.update(batch, noise)
-    except ValueError:
-        return
-    one = engine.update(batch, noise)
-    assert (other.loss, other.num_updates) == (pytest.approx(one.loss, rel=1e-10), one.num_updates)
-    assert distance(fused.online, engine.online) < 1e-10
+    with pytest.raises(ValueError, match="all minibatches must have the same size"):
+        composition.build("fused", torch.float64).update(batch, noise)
 
 
 @pytest.mark.slow
 @few
 @given(compositions())
 def test_in_single_precision_a_hundred_updates_lose_no_more_than_those_of_torch(composition):
-    """The error is at most four times torch's own, the larger of two, and 1e-6 of the largest weight beside it.
+    """The error is at most four times torch's own, the larger of two, plus 1e-6 of the largest weight.
 
-    That is some eight roundings of that weight, where torch's own may happen to be none at all.
+    That is about eight roundings of that weight, because torch's own error may happen to be 0.
     """
     *engines, _ = composition.learn_steadily(torch.float32)
     exact, fused = composition.build("torch", torch.float64), composition.build("fused", torch.float32)
@@ -86,8 +80,8 @@ def test_in_single_precision_a_hundred_updates_lose_no_more_than_those_of_torch(
     assert distance(fused.online, exact.online) <= 4 * torchs_own + 1e-6
 
 
-def test_what_an_engine_did_before_leaves_no_trace():
-    """Neither a larger batch nor numbers that are none stay in the room that it computes in."""
+def test_earlier_updates_leave_no_trace():
+    """Neither a larger batch nor nan stays in its workspace."""
     composition = Composition(network={"name": "mlp", "hidden": [5, 7], "layer_norm": True}, batch_size=7)
     used, fresh = (composition.build("fused", torch.float32) for _ in range(2))
     ((large, noise),) = composition._replace(batch_size=150).batches(torch.float32, 1)

@@ -1,4 +1,4 @@
-"""What is stored, as the kernels read it."""
+"""How the kernels read the replay memory."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def unusual(memory, layout):
 
 
 @pytest.mark.parametrize("layout", ["strided", "read-only", "short actions"])
-def test_a_memory_is_read_as_it_is_now_whatever_its_layout(layout):
-    """A buffer of one's own may keep its arrays as it likes, and changes them in place."""
+def test_a_memory_of_any_layout_is_read_as_it_is_now(layout):
+    """A custom buffer may use any array layout, and changes its arrays in place."""
     composition = Composition(memory=40)
     fused, alone = (composition.build("fused", torch.float64) for _ in range(2))
     rng, rows = np.random.default_rng(0), np.arange(30)
@@ -55,8 +55,8 @@ def test_a_memory_is_read_as_it_is_now_whatever_its_layout(layout):
 
 @pytest.mark.parametrize("kind", ["f2", "f16", ">f4"])
 @pytest.mark.parametrize("fields", [("obs", "next_obs"), ("reward", "discount")], ids=str)
-def test_numbers_of_any_type_are_those_that_they_stand_for(kind, fields):
-    """As in torch, whose networks make them their own type; kernels are compiled for the usual types only."""
+def test_numbers_of_any_type_are_converted(kind, fields):
+    """As by torch's networks; the kernels are compiled for the usual types only."""
     composition = Composition(memory=40)
     fused, alone = (composition.build("fused", torch.float32) for _ in range(2))
     memory, rows = composition.draw(40, np.random.default_rng(0), np.float32), np.arange(5, 35)
@@ -98,8 +98,8 @@ def test_states_are_learned_from_as_in_torch(space, kept):
         np.testing.assert_allclose(fused.q_values(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)
 
 
-def test_a_state_outside_its_space_has_no_input_of_its_own():
-    """As in torch, all of its inputs are 0."""
+def test_a_state_outside_its_space_is_encoded_as_zeros():
+    """As in torch, all its one-hot inputs are 0."""
     engine, fused = (Composition(space=Discrete(4)).build(name, torch.float64) for name in ("torch", "fused"))
     obs = np.array([-1, 4, 10**6])
     np.testing.assert_allclose(fused.q_values(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)

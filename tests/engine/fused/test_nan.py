@@ -17,14 +17,14 @@ from tests.engine.fused.compositions import Composition, compositions, flat, man
 
 
 def losses(composition, name, damage):
-    """Makes two updates after some damage, which need not be seen in the first."""
+    """Returns the losses of two updates after the damage, which may not show in the first."""
     engine, batches = composition.build(name, torch.float64), list(composition.batches(torch.float64, 2))
     damage(engine, batches[0][0].memory)
     return [engine.update(*each).loss for each in batches]
 
 
 def write(network, index, number):
-    """Sets one of all weights."""
+    """Sets one weight of a network."""
     for parameter in network.parameters():
         if 0 <= index < parameter.numel():
             parameter.data.view(-1)[index] = number
@@ -33,10 +33,10 @@ def write(network, index, number):
 
 @many
 @given(compositions(), st.sampled_from([np.nan, np.inf, -np.inf]), st.integers(0), st.data())
-def test_a_number_that_is_none_never_goes_unnoticed(composition, number, index, data):
-    """Wherever torch's loss is no finite number the other's is none, or was none before: the run ends there.
+def test_a_number_that_is_not_finite_never_goes_unnoticed(composition, number, index, data):
+    """If torch's loss is not finite, the fused engine's is not finite either, or was not before.
 
-    Left out is what is infinite in the target network: of an action that nobody selects, there torch has 0 · ∞.
+    Infinite weights of the target network are left out: for actions that are not selected, torch computes 0 · ∞.
     """
     composition = composition._replace(memory=None, minibatch_size=None)
     networks = ["online", "target"] if np.isnan(number) else ["online"]
@@ -59,8 +59,8 @@ def test_a_number_that_is_none_never_goes_unnoticed(composition, number, index, 
 
 @pytest.mark.parametrize("bootstrap", ["max", "double", "munchausen"])
 @pytest.mark.parametrize("action", [0, 1, 2])
-def test_an_action_whose_value_is_no_number_is_not_passed_over(bootstrap, action):
-    """Each comparison with it is false, so that a search for the largest may not see it."""
+def test_an_action_whose_value_is_nan_is_not_passed_over(bootstrap, action):
+    """Every comparison with nan is false, so that a search for the maximum may miss it."""
     composition = Composition(bootstrap={"name": bootstrap}, batch_size=8)
 
     def damage(engine, memory):
@@ -71,7 +71,7 @@ def test_an_action_whose_value_is_no_number_is_not_passed_over(bootstrap, action
     assert not math.isfinite(losses(composition, "fused", damage)[0])
 
 
-def test_numbers_that_are_none_end_a_run_in_one_line(configure, tmp_path):
+def test_nan_ends_a_run_in_one_line(configure, tmp_path):
     overrides = ("engine=fused", "logger=csv", "evaluation.interval=null", "target=polyak")
     run = Run(build(configure(*overrides)), tmp_path / "run", {})
     run.experiment.agent.engine.target.layers[0].weight.data[0, 0] = np.nan

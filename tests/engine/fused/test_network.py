@@ -33,7 +33,7 @@ from tests.engine.fused.compositions import ARRAY, compositions, create, few, ji
 
 
 def gradient(engine):
-    """The last update's; an engine of torch keeps it with its parameters."""
+    """Returns the last update's gradient, which torch's engine keeps with its parameters."""
     if isinstance(engine, FusedEngine):
         places = [(parameter.data_ptr() - engine._params.ctypes.data) // parameter.itemsize
                   for parameter in engine.online.parameters()]  # fmt: skip
@@ -45,7 +45,7 @@ def gradient(engine):
 
 
 def has_kinks(engine, obs, noise=None):
-    """Tells whether an observation comes as near to where a relu bends as rounding may carry it across."""
+    """Returns whether some input of a ReLU is so near 0 that rounding may change its sign."""
     near = []
     watch = lambda module, inputs: near.append(((inputs[0] != 0) & (inputs[0].abs() < 1e-5)).any().item())  # noqa: E731
     network = support.perceptron(engine.online)
@@ -60,7 +60,7 @@ def has_kinks(engine, obs, noise=None):
 
 
 def has_ties(engine, obs):
-    """Tells whether rounding may say which of two actions is better."""
+    """Returns whether rounding may decide which of two actions is better."""
     best = np.sort(engine.q_values(obs), 1)[:, -2:]
     return bool((np.ptp(best, axis=1) < 1e-5).any()) and best.shape[1] > 1
 
@@ -68,10 +68,10 @@ def has_ties(engine, obs):
 @many
 @given(compositions())
 def test_gradients_in_single_precision_are_those_of_torch(composition):
-    """To 1e-5 of the largest, and as far from the exact ones as rounding takes them where it tells.
+    """The error is at most 1e-5 of the largest gradient plus four times the effect of rounding.
 
-    It does where two features are normalised: to 1 and -1, but for what is left when nearly equal numbers cancel. So
-    the measure is torch's own error, and how far the exact gradients move when each weight is rounded once.
+    That effect is large if a layer norm has two features: nearly equal numbers cancel. It is measured by torch's own
+    error, and by how far the exact gradients move when each weight is rounded once.
     """
     optimizer = {**composition.optimizer, "max_grad_value": None, "max_grad_norm": None}
     composition = composition._replace(optimizer=optimizer, minibatch_size=None)
@@ -107,7 +107,7 @@ def test_greedy_actions_are_those_of_torch_outside_ties(composition):
 @many
 @given(compositions(), st.sampled_from([torch.float32, torch.float64]), st.integers(1, 200), st.data())
 def test_q_values_of_a_row_depend_on_nothing_but_the_row(composition, dtype, number, data):
-    """Bit for bit, among any others, however many, and wherever it stands."""
+    """They are equal bit for bit in any batch, of any size and at any index."""
     fused, rng = composition.build("fused", dtype), np.random.default_rng(composition.seed)
     obs = rng.normal(size=(number, *composition.obs)).astype(ARRAY[dtype])
     place = data.draw(st.integers(0, number - 1))
@@ -116,7 +116,7 @@ def test_q_values_of_a_row_depend_on_nothing_but_the_row(composition, dtype, num
 
 @inline
 def draw_if_noisy(params, purpose, plan, space):
-    """Draws if some layer is noisy."""
+    """Draws noise if some layer is noisy."""
     if plan[layout.NOISE_SIZE]:
         draw(params, purpose, plan, space)
 
@@ -126,14 +126,14 @@ evaluate = make_evaluate(Parts(forward, backward, copy_outputs, None, None), dra
 
 @kernel
 def outputs_at(out, obs, rows, order, params, plan, settings, space):
-    """Fills in outputs, [B · A · K]."""
+    """Computes the outputs, [B · A · K]."""
     kept = view(space, 0, 0)
     evaluate(out, kept, obs, rows, order, params, layout.ONLINE, plan, settings, space)
 
 
 @kernel
 def differentiate(dy, obs, rows, order, params, grad, plan, space):
-    """Fills the gradient of Σ dy · outputs, [B, A · K] each."""
+    """Computes the gradient of Σ dy · outputs, [B, A · K] each."""
     begin_step(grad, plan, space)
     draw_if_noisy(params, layout.ONLINE, plan, space)
     drawn = either(plan[layout.NOISE_SIZE] > 0, part(space, plan, layout.DRAWN), params)
@@ -159,7 +159,7 @@ def differentiate(dy, obs, rows, order, params, grad, plan, space):
 def test_any_number_of_outputs_goes_forward_and_backward_as_in_torch(
     configuration, num_outputs, num_actions, size, seed
 ):
-    """Those of a dueling network have a value each."""
+    """A dueling network has one state value for each output."""
     space, generator, rng = Box(-1, 1, (4,)), torch_generator(seed, "network"), np.random.default_rng(seed)
     network = create("network", configuration, space, num_actions, num_outputs, generator).double()
     names = {"value.name": "expected", "network.activation": configuration["activation"]}

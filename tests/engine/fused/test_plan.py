@@ -1,4 +1,4 @@
-"""A composition as the kernels read it."""
+"""The plan: a composition as the kernels read it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.engine.fused.compositions import Composition
 
 @pytest.mark.parametrize("dueling", [False, True])
 @pytest.mark.parametrize("layer_norm", [False, True])
-def test_every_parameter_has_a_place_of_its_own(dueling, layer_norm):
-    """In the order of torch, but for a dueling network's streams, which are rows of one layer."""
+def test_every_parameter_has_its_own_place(dueling, layer_norm):
+    """They are in torch's order, except for dueling streams, which are rows of one layer."""
     network = {"name": "mlp", "hidden": [5, 7], "dueling": dueling, "layer_norm": layer_norm}
     engine = Composition(network=network).build("fused", torch.float32)
     begin = engine.parameters[0][0].data_ptr()

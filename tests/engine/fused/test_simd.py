@@ -1,4 +1,4 @@
-"""Bounds, which kernels check where `DQN_LAB_CHECK_BOUNDS` is set."""
+"""Array bounds, which kernels check if `DQN_LAB_CHECK_BOUNDS` is set."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def run(program):
     return json.loads(process.stdout)
 
 
-def test_what_leaves_an_array_by_one_number_is_caught():
+def test_an_access_one_past_the_end_is_caught():
     for name, (inside, beyond) in run(PROGRAM).items():
         assert (inside, beyond) == (False, True), name
 
@@ -105,7 +105,7 @@ def test_what_leaves_an_array_by_one_number_is_caught():
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_stay_within_their_arrays(dtype):
-    """Whatever they do, with sizes that fill no vector, tile or chunk; each part of the workspace is an array."""
+    """Sizes do not fill a vector, tile or chunk; each part of the workspace counts as an array."""
     done, directory = run(COMPOSITIONS.format(dtype=dtype))
     assert done == 108
     assert directory.endswith("-checked")

@@ -14,7 +14,7 @@ from tests.engine.fused.compositions import Composition, flat
 
 
 def resume(composition, engine, through):
-    """Puts an engine's state into another one, by way of bytes."""
+    """Returns another engine that loaded an engine's state from bytes."""
     if through == "pickle":
         state = pickle.loads(pickle.dumps(engine.state_dict()))
     else:
@@ -30,7 +30,7 @@ def resume(composition, engine, through):
 @pytest.mark.parametrize("through", ["pickle", "torch.save"])
 @pytest.mark.parametrize("optimizer", support.SUPPORTED["optimizer.name"])
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_state_that_was_saved_goes_on_bit_for_bit(through, optimizer, shared):
+def test_an_engine_continues_bit_for_bit_from_a_saved_state(through, optimizer, shared):
     composition = Composition(optimizer={"name": optimizer}, shared=shared, batch_size=8)
     engine, batches = composition.build("fused", torch.float32), list(composition.batches(torch.float32, 12))
     for batch, noise in batches[:7]:
@@ -45,8 +45,8 @@ def test_a_state_that_was_saved_goes_on_bit_for_bit(through, optimizer, shared):
 
 
 @pytest.mark.parametrize(("source", "sink"), [("fused", "torch"), ("torch", "fused"), ("fused", "fused")])
-def test_a_network_loads_what_a_network_of_the_other_engine_saved(source, sink):
-    """In place, and the kernels see it."""
+def test_a_network_loads_the_weights_that_another_engine_saved(source, sink):
+    """The weights are loaded in place, so the kernels use them."""
     composition = Composition(network={"name": "mlp", "layer_norm": True}, batch_size=8)
     giver, taker = composition.build(source, torch.float32), composition._replace(seed=5).build(sink, torch.float32)
     for batch, noise in composition.batches(torch.float32, 5):

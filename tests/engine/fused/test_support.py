@@ -22,13 +22,13 @@ from tests.engine.fused.compositions import CPU, Composition, create
     ("value.name=dqn_lab.value.expected:Expected", "value=dqn_lab.value.expected:Expected"),
     ("bootstrap.name=dqn_lab.bootstrap.double:Double", "bootstrap=dqn_lab.bootstrap.double:Double"),
 ])  # fmt: skip
-def test_what_the_kernels_do_not_know_is_refused_by_name_and_left_to_torch(configure, override, problem):
+def test_what_the_kernels_do_not_support_is_refused_by_name_and_left_to_torch(configure, override, problem):
     with pytest.raises(ConfigError) as error:
         configure("engine=fused", override)
     (line,) = error.value.problems
     assert problem in line
     assert "\n" not in line
-    config = configure("engine=auto", "episodes=100", override)  # too short for compiling to pay
+    config = configure("engine=auto", "episodes=100", override)  # too short to compile
     assert list(FusedEngine.check(config)) == [line]
     choice = build(config).choices["engine"]
     assert choice.name == "torch"
@@ -42,11 +42,11 @@ def test_an_engine_built_past_the_check_refuses_too(choice):
 
 
 class Other(Max):
-    """Known by name only to whoever wrote it."""
+    """A custom class, which the kernels cannot support."""
 
 
 @pytest.mark.parametrize("group", ["network", "value", "bootstrap", "optimizer"])
-def test_objects_that_the_table_does_not_have_are_refused_by_their_class(group):
+def test_objects_that_are_not_in_the_table_are_refused_by_their_class(group):
     composition = Composition(network={"name": "mlp"})
     parts = {"network": composition.networks(torch.float32)[0], "value": create("value", {"name": "expected"})}
     parts |= {"bootstrap": create("bootstrap", {"name": "max"}), "optimizer": create("optimizer", {"name": "adam"})}
@@ -55,27 +55,27 @@ def test_objects_that_the_table_does_not_have_are_refused_by_their_class(group):
         support.identify(**{**parts, group: Other()}, device=CPU)
 
 
-def test_a_device_that_the_table_does_not_have_is_refused():
+def test_a_device_that_is_not_in_the_table_is_refused():
     with pytest.raises(ConfigError, match="device=meta, only cpu"):
         create("engine", {"name": "fused"}, *Composition().networks(torch.float32),
                create("value", {"name": "expected"}), create("bootstrap", {"name": "max"}),
                create("optimizer", {"name": "adam"}), torch.device("meta"))  # fmt: skip
 
 
-def test_the_help_is_the_table():
+def test_the_help_lists_the_whole_table():
     """What `components engine` prints of the check names every key and every value."""
     for key, values in support.SUPPORTED.items():
         words = ", ".join(str(value).lower() for value in values)
         assert f"{key}={words}" in FusedEngine.check.__doc__
 
 
-def test_what_kernels_switch_on_has_a_code_of_its_own():
+def test_choices_that_kernels_switch_on_have_distinct_codes():
     for key, values in support.SUPPORTED.items():
         codes = [code for code in values.values() if code is not None]
         assert codes == [*range(len(codes))], key
 
 
-def test_reasons_are_told_apart_and_name_options_as_they_are_typed():
-    """Joined on one line they repeat nothing."""
+def test_reasons_name_options_as_they_are_typed():
+    """Each reason is one clause about one key."""
     reasons = list(support.refusals({"network.name": "table", "device": "cuda"}))
     assert reasons == ["does not run network=table, only mlp", "does not run device=cuda, only cpu"]

@@ -15,7 +15,7 @@ from tests.engine.fused.compositions import compositions, few
 @few
 @given(compositions(), st.integers(1, 300), st.sampled_from([np.float32, np.float64]))
 def test_parts_lie_behind_each_other_and_fill_the_whole(composition, batch_size, dtype):
-    """So that none reaches into the next, and each begins at a cache line."""
+    """No part reaches into the next, and each begins at a cache line."""
     plan = composition.build("fused", torch.float32)._plan.copy()
     whole = allocate(plan, batch_size, dtype)
     starts = plan[layout.PARTS : layout.LAYERS]
