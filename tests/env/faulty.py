@@ -1,4 +1,4 @@
-"""A compiled environment that does what it must not, for tests."""
+"""Compiled environments that break their contract, for tests."""
 
 import gymnasium
 import numpy as np
@@ -7,7 +7,7 @@ from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from dqn_lab.env.compiled.base import CompiledEnv, draw, kernel
 
 MISTAKES = ("none", "nan", "inf", "reward", "large", "raise", "reset", "raise in reset")
-STEPS, EPISODE, AT, MISTAKE = range(4)  # of the state
+STEPS, EPISODE, AT, MISTAKE = range(4)  # indices of the state
 
 
 @kernel
@@ -62,7 +62,7 @@ def step_places(state, action, draws, obs):
 
 
 class Places(CompiledEnv):
-    """Goes from place 3 to the next, and out of the ten that there are."""
+    """Counts up from place 3, and leaves its space of ten places."""
 
     kernels = reset_places, step_places
     observation_space, action_space = MultiDiscrete([10]), Discrete(2)
@@ -72,7 +72,7 @@ class Places(CompiledEnv):
 
 
 class Own(Faulty):
-    """Has a step of its own."""
+    """Overrides `step`."""
 
     def step(self, action):
         return super().step(0)

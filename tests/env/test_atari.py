@@ -21,13 +21,13 @@ def test_four_grey_frames_are_observed_together():
         assert np.array_equal(following[:3], obs[1:])
 
 
-def test_sizes_and_numbers_of_frames_may_be_others():
+def test_screen_size_and_frame_stack_can_be_set():
     with Atari(frame_stack=2, screen_size=42).make() as env:
         assert env.observation_space.shape == (2, 42, 42)
 
 
 @pytest.mark.parametrize("frame_skip", [2, 4])
-def test_an_action_lasts_some_frames_of_the_machine(frame_skip):
+def test_an_action_is_repeated_for_frame_skip_frames(frame_skip):
     with Atari(frame_skip=frame_skip).make() as env:
         env.reset(seed=0)
         before = env.unwrapped.ale.getEpisodeFrameNumber()
@@ -37,7 +37,7 @@ def test_an_action_lasts_some_frames_of_the_machine(frame_skip):
 
 
 @pytest.mark.parametrize("truncation_terminates", [False, True])
-def test_an_episode_is_cut_off_after_its_frames(truncation_terminates):
+def test_an_episode_is_truncated_after_max_frames(truncation_terminates):
     """40 frames are ten actions; Pong takes longer."""
     with Atari(id="ALE/Pong-v5", max_frames=40, truncation_terminates=truncation_terminates).make() as env:
         env.reset(seed=0)
@@ -45,18 +45,18 @@ def test_an_episode_is_cut_off_after_its_frames(truncation_terminates):
     assert ends == [(False, False)] * 9 + [(truncation_terminates, True)]
 
 
-def test_a_lost_life_ends_no_episode():
+def test_a_lost_life_does_not_end_an_episode():
     with Atari(repeat_action_probability=0.0).make() as env:
         _, info = env.reset(seed=0)
         lives, ended = info["lives"], False
         while info["lives"] == lives and not ended:
-            _, _, terminated, truncated, info = env.step(1)  # the ball goes down, and nobody is there
+            _, _, terminated, truncated, info = env.step(1)  # launches the ball, and lets it pass
             ended = terminated or truncated
     assert info["lives"] == lives - 1
     assert not ended
 
 
-def test_idle_beginnings_are_of_random_lengths():
+def test_noop_starts_have_random_lengths():
     with Atari(noop_max=30, repeat_action_probability=0.0).make() as env:
         started = set()
         for seed in range(8):
@@ -69,7 +69,7 @@ def test_idle_beginnings_are_of_random_lengths():
     ("CartPole-v1", r"^env\.id=CartPole-v1: must be a game of the Arcade Learning Environment"),
     ("ALE/Breakot-v5", r"^env\.id=ALE/Breakot-v5: no such Gymnasium environment; did you mean ALE/Breakout-v5\?"),
 ])  # fmt: skip
-def test_what_is_no_game_is_refused_in_one_line(make, configure, id, message):
+def test_an_environment_that_is_not_an_atari_game_is_refused(make, configure, id, message):
     from dqn_lab.build import build
 
     with pytest.raises(ConfigError, match=message):

@@ -1,4 +1,4 @@
-"""Environments that do what they must not: refused as they do it, in one line that says what and where."""
+"""Environments that break their contract are stopped at that step, in one line that says what and where."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ VECTOR = Box(-np.inf, np.inf, (2,))
 
 
 class Scripted(gymnasium.Env):
-    """Returns what it is told to, from the fourth step on; before that what its space holds."""
+    """Returns the given obs and reward in step `at`, and valid ones in all other steps."""
 
     action_space = Discrete(2)
 
@@ -57,7 +57,7 @@ def play(env, num_steps=10):
 @pytest.mark.parametrize(
     "reward", [math.nan, math.inf, -math.inf, None, "much", "1", b"1", 1e39, [1.0, 2.0], np.float64("nan")]
 )
-def test_a_reward_that_is_no_finite_number_is_refused_at_its_step(reward):
+def test_a_reward_that_is_not_a_finite_number_is_refused_at_its_step(reward):
     with pytest.raises(TrainingError, match=r"^the environment returned the reward .* in step 4 of an episode; must"):
         play(Checked(Scripted(reward=reward)))
 
@@ -83,7 +83,7 @@ def test_a_reward_that_is_no_finite_number_is_refused_at_its_step(reward):
     (MultiDiscrete([2, 3]), np.array([1, 3]), r"must be in MultiDiscrete"),
     (MultiBinary(2), np.array([True, False, True]), r"its shape is \(3,\)"),
 ], ids=str)  # fmt: skip
-def test_an_observation_that_its_space_does_not_have_is_refused_at_its_step(space, obs, why):
+def test_an_observation_outside_its_space_is_refused_at_its_step(space, obs, why):
     begin = "^the environment returned the observation .* in step 4 of an episode; .*"
     with pytest.raises(TrainingError, match=begin + why) as caught:
         play(Checked(Scripted(space, obs)))
@@ -102,13 +102,13 @@ def test_the_first_observation_of_an_episode_is_checked_too():
     (Discrete(5, start=2), 6), (Discrete(5), np.int32(4)), (Discrete(5), np.array(4)), (Discrete(5), 4.0),
     (MultiDiscrete([2, 3], start=[0, 5]), [1, 7]), (MultiBinary(2), [True, False]), (Box(0, 1, ()), 0.5),
 ], ids=str)  # fmt: skip
-def test_whatever_stands_for_an_observation_of_the_space_is_taken(space, obs):
+def test_values_that_convert_to_the_space_are_accepted(space, obs):
     *_, (seen, reward, terminated, truncated, _) = play(Checked(Scripted(space, obs)), 4)
     np.testing.assert_array_equal(seen, np.array(obs))
     assert (seen.shape, reward, terminated, truncated) == (space.shape or (), 1.0, False, False)
 
 
-def test_what_is_returned_is_of_plain_types_and_nobody_elses():
+def test_returned_values_have_plain_types_and_are_copies():
     env = Checked(Scripted(reward=np.array(2)))
     rows = play(env)
     assert {tuple(map(type, row[1:4])) for row in rows} == {(float, bool, bool)}
@@ -118,7 +118,7 @@ def test_what_is_returned_is_of_plain_types_and_nobody_elses():
 
 
 class Raising(Scripted):
-    """Raises where it is told to."""
+    """Raises the given error in the given method."""
 
     def __init__(self, where, error):
         super().__init__()
@@ -155,7 +155,7 @@ def test_an_environment_that_raises_or_exits_is_named(where, said, error, text):
 
 
 class Short(Scripted):
-    """Returns what older versions of Gym did."""
+    """Returns the shorter tuples of older Gym versions."""
 
     def reset(self, **_):
         return super().reset()[0]
@@ -164,7 +164,7 @@ class Short(Scripted):
         return super().step(action)[:4]
 
 
-def test_a_result_with_too_few_parts_is_answered_with_what_it_must_be():
+def test_a_result_with_too_few_parts_is_refused_with_the_expected_tuple():
     env = make_checked(lambda: Short(Box(-1, 1, (3,))))
     with pytest.raises(TrainingError, match=r"in reset: .*; must return obs, info$"):
         env.reset()
@@ -172,7 +172,7 @@ def test_a_result_with_too_few_parts_is_answered_with_what_it_must_be():
         env.step(0)
 
 
-def test_an_interruption_is_not_the_environments():
+def test_a_keyboard_interrupt_is_passed_on():
     with pytest.raises(KeyboardInterrupt):
         play(make_checked(lambda: Raising("step", KeyboardInterrupt())))
 
@@ -199,7 +199,7 @@ def test_a_render_mode_is_passed_on_if_there_is_one(modes):
     assert asked == [modes]
 
 
-def test_an_evaluation_episode_that_does_not_end_is_cut_off_and_said_once(caplog):
+def test_an_endless_evaluation_episode_is_truncated_with_one_warning(caplog):
     limit = Limit(7)
     for _ in range(3):
         rows = play(Checked(Scripted(), limit), 7)
@@ -209,7 +209,7 @@ def test_an_evaluation_episode_that_does_not_end_is_cut_off_and_said_once(caplog
     ]
 
 
-def test_a_long_evaluation_episode_is_spoken_of_while_it_goes_on(caplog, monkeypatch):
+def test_a_long_evaluation_episode_is_reported_while_it_runs(caplog, monkeypatch):
     monkeypatch.setattr(checked, "LONG", 3)
     play(Checked(Scripted(), Limit(None)), 20)
     (record,) = caplog.records
@@ -219,7 +219,7 @@ def test_a_long_evaluation_episode_is_spoken_of_while_it_goes_on(caplog, monkeyp
 
 @pytest.fixture
 def experiment(configure):
-    """Builds a run on a scripted environment."""
+    """Builds an experiment on a scripted environment."""
     gymnasium.register("Scripted-v0", Scripted, max_episode_steps=50)
 
     def make(*overrides, **kwargs):
@@ -239,7 +239,7 @@ def test_in_training_the_error_says_which_step_of_the_run_it_was(experiment):
         rollout.advance(NEVER)
 
 
-def test_nothing_of_the_kind_is_learned_from(experiment):
+def test_an_invalid_observation_is_not_stored(experiment):
     rollout = experiment(obs=np.array([np.nan, 0], np.float32), at=40).rollout
     with pytest.raises(TrainingError, match=r"must be finite \(episode 0, step 40 of the run\)"):
         rollout.advance(NEVER)

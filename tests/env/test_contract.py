@@ -1,4 +1,4 @@
-"""What every kind of environment must make."""
+"""What every environment option must build."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def extras(name):
 
 
 def play(env, seed, num_steps=50):
-    """Plays made-up actions and returns everything that the environment returned."""
-    rng, said = np.random.default_rng(seed), [env.reset(seed=seed)[0]]
+    """Plays random actions and returns everything that the environment returned."""
+    rng, found = np.random.default_rng(seed), [env.reset(seed=seed)[0]]
     for _ in range(num_steps):
         obs, reward, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
-        said += [np.array(obs), reward, terminated, truncated]
+        found += [np.array(obs), reward, terminated, truncated]
         if terminated or truncated:
-            said.append(env.reset()[0])
-    return said
+            found.append(env.reset()[0])
+    return found
 
 
 def test_actions_are_counted_from_zero_and_observations_are_arrays_or_states(make, name):

@@ -1,4 +1,4 @@
-"""Observations that a person types, as the agent receives them."""
+"""Observations typed by a user, encoded as the agent receives them."""
 
 import gymnasium
 import numpy as np
@@ -22,7 +22,7 @@ def test_a_list_has_the_type_of_the_environments_observations():
 
 
 @pytest.mark.parametrize("obs", [[0.0], "four", [[0.0] * 4], None])
-def test_what_is_no_observation_is_refused(obs):
+def test_a_value_that_is_not_an_observation_is_refused(obs):
     with gymnasium.make("CartPole-v1") as env, pytest.raises(ValueError, match=r"^obs="):
         encode(env, obs)
 
@@ -45,7 +45,7 @@ def test_an_observation_that_cannot_occur_is_refused(id, obs, why):
 
 
 def test_a_part_of_an_observation_is_checked_before_it_is_flattened():
-    """Gymnasium's one-hot would count −1 from the end."""
+    """Gymnasium's one-hot encoding would index −1 from the end."""
     env = Flattened(Joint())
     assert encode(env, {"at": [0.5], "side": 1}).tolist() == [0.5, 0.0, 1.0]
     with pytest.raises(ValueError, match=r"must be in Discrete\(2\)"):

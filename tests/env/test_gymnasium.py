@@ -27,7 +27,7 @@ SPACES = {
 
 
 class Endless(gymnasium.Env):
-    """Never ends by itself, but where it is told to."""
+    """Terminates only in step `terminates_at`."""
 
     metadata = {"render_modes": ["rgb_array"]}
 
@@ -71,7 +71,7 @@ def test_a_time_limit_truncates(max_episode_steps, length):
     assert endings(max_episode_steps=max_episode_steps) == (length, False, True)
 
 
-def test_where_truncation_terminates_the_time_limit_counts_as_termination():
+def test_with_truncation_terminates_the_time_limit_counts_as_termination():
     length, terminated, _ = endings(max_episode_steps=4, truncation_terminates=True)
     assert (length, terminated) == (4, True)
 
@@ -88,7 +88,7 @@ def test_cartpole_is_the_default_with_its_own_time_limit():
 
 
 def test_keyword_arguments_reach_the_environment():
-    """Sutton and Barto's cart-pole rewards nothing but the fall, with −1."""
+    """With Sutton and Barto's reward only the fall counts, −1."""
     with Gymnasium(kwargs={"sutton_barto_reward": True}).make() as env:
         env.reset(seed=0)
         assert env.step(0)[1] == 0.0
@@ -115,7 +115,7 @@ def test_a_tuple_of_states_is_observed_as_a_vector():
 
 
 def wrapped(observations):
-    """Makes an environment with such observations, and the function that its outermost wrapper applies to them."""
+    """Returns an environment with these observations, and its outermost wrapper's `observation`."""
     env = Gymnasium(id="Endless-v0", kwargs={"observations": observations}).make()
     return env, env.observation
 
@@ -131,7 +131,7 @@ def test_a_dict_of_states_is_observed_as_a_vector_in_the_order_of_its_space():
     ("mixed pair", (1, np.array([0.5, -0.5])), [0, 1, 0.5, -0.5]),
     ("mixed", {"doors": [1, 0], "place": {"room": 2, "at": [0.5, 1]}}, [1, 0, 0.5, 1, 0, 1, 0]),
 ])  # fmt: skip
-def test_what_has_parts_of_several_kinds_is_flattened(observations, given, flat):
+def test_mixed_observations_are_flattened(observations, given, flat):
     env, observation = wrapped(observations)
     obs = observation(given)
     assert (obs.tolist(), obs.dtype) == (flat, np.float32)
@@ -139,7 +139,7 @@ def test_what_has_parts_of_several_kinds_is_flattened(observations, given, flat)
 
 
 @pytest.mark.parametrize(("id", "extra"), [("MinAtar/Breakout-v1", "minatar"), ("ALE/Breakout-v5", "atari")])
-def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch, id, extra):
+def test_a_missing_extra_is_reported_with_its_install_command(monkeypatch, id, extra):
     for name in ("minatar.gym", "ale_py"):
         monkeypatch.setitem(sys.modules, name, None)  # importing it fails
     for name in [name for name in gymnasium.registry if name.startswith(("MinAtar/", "ALE/"))]:
@@ -149,7 +149,7 @@ def test_a_missing_extra_is_one_line_that_says_how_to_get_it(monkeypatch, id, ex
     assert "\n" not in str(caught.value)
 
 
-def test_minatar_is_registered_where_it_is_installed():
+def test_minatar_is_registered_if_it_is_installed():
     pytest.importorskip("minatar")
     with Gymnasium(id="MinAtar/Breakout-v1", max_episode_steps=9).make() as env:
         obs, _ = env.reset(seed=0)
@@ -185,14 +185,14 @@ def endless_with(**kwargs):
         ),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_one_line(configuration, message):
+def test_an_unsupported_environment_is_refused_in_one_line(configuration, message):
     with pytest.raises(ValueError, match=message) as caught:
         Gymnasium(**configuration).make()
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("configuration", [{}, {"truncation_terminates": True}, {"max_episode_steps": 3}])
-def test_nothing_checks_every_step(configuration):
+def test_gymnasiums_checking_wrappers_are_left_out(configuration):
     env = Gymnasium(id="CartPole-v1", **configuration).make()
     names = []
     while isinstance(env, gymnasium.Wrapper):
@@ -201,7 +201,7 @@ def test_nothing_checks_every_step(configuration):
     assert names == ["TruncationTerminates"] * configuration.get("truncation_terminates", False) + ["TimeLimit"]
 
 
-def test_bounds_may_be_put_at_minus_one_and_one():
+def test_observations_may_be_rescaled_to_minus_one_and_one():
     """MountainCar's position is in [−1.2, 0.6] and its velocity in [−0.07, 0.07]."""
     with Gymnasium(id="MountainCar-v0").make() as plain, Gymnasium(id="MountainCar-v0", rescale=True).make() as env:
         assert env.observation_space == Box(-1, 1, (2,))
@@ -214,12 +214,12 @@ def test_bounds_may_be_put_at_minus_one_and_one():
 
 
 @pytest.mark.parametrize("id", ["CartPole-v1", "FrozenLake-v1"])
-def test_what_has_no_bounds_is_not_rescaled(id):
+def test_rescaling_without_finite_bounds_is_refused(id):
     with pytest.raises(ValueError, match=r"rescale=true: needs a Box of numbers with finite bounds, got"):
         Gymnasium(id=id, rescale=True).make()
 
 
-def test_a_quicker_space_of_actions_is_the_same_space():
+def test_the_faster_action_space_equals_gymnasiums():
     with Gymnasium().make() as env, gymnasium.make("CartPole-v1") as plain:
         assert type(env.unwrapped.action_space) is Actions
         assert (env.action_space, repr(env.action_space)) == (plain.action_space, repr(plain.action_space))
@@ -231,7 +231,7 @@ def test_a_quicker_space_of_actions_is_the_same_space():
 
 
 @pytest.mark.parametrize("bounds", [[1.0, 1.0], [500.0, 0.0]])
-def test_bounds_of_returns_are_in_order(bounds):
+def test_return_bounds_out_of_order_are_refused(bounds):
     with pytest.raises(ValueError, match=r"return_bounds=.*: must be \[low, high\], low less than high"):
         Gymnasium(return_bounds=bounds)
     assert Gymnasium(return_bounds=[0.0, 1.0]).return_bounds == [0.0, 1.0]

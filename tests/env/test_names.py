@@ -8,7 +8,7 @@ from dqn_lab.env.names import find_names
 
 
 class Named(gymnasium.Env):
-    """Observes numbers under keys, one of them in a group."""
+    """Observes a Dict of numbers, some of them in a Tuple."""
 
     observation_space = Dict(
         wind=Box(-1, 1, (2,)), light=Box(0, 1, (1,)), room=Discrete(3), pair=Tuple((Discrete(2), Box(0, 1, (1,))))
@@ -20,7 +20,7 @@ gymnasium.register("NamedNumbers-v0", Named)
 
 
 def test_flattened_numbers_keep_the_keys_of_a_dict():
-    """In the order in which Gymnasium flattens: each number's name says where its value comes from."""
+    """Names are in the order in which Gymnasium flattens, so each belongs to its value."""
     env = Gymnasium(id="NamedNumbers-v0", truncation_terminates=True).make()
     names = find_names(env).dimensions
     obs = {"wind": [0.1, 0.2], "light": [0.3], "room": 1, "pair": (1, [0.4])}

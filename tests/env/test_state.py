@@ -1,4 +1,4 @@
-"""Which environments are saved exactly in mid-episode, and that they are."""
+"""Which environments are restored exactly in mid-episode."""
 
 import re
 from pathlib import Path
@@ -20,20 +20,20 @@ NEEDED = {"minatar": "minatar", "atari": "ale_py", "lunar_lander": "Box2D"}
 
 
 def play(env, rng, num_steps):
-    """Plays at random; returns everything that the environment said."""
-    said = []
+    """Plays random actions; returns everything that the environment returned."""
+    found = []
     for _ in range(num_steps):
         obs, reward, terminated, truncated, _ = env.step(int(rng.integers(env.action_space.n)))
-        said += [np.array(obs).tobytes(), float(reward), terminated, truncated]
+        found += [np.array(obs).tobytes(), float(reward), terminated, truncated]
         if terminated or truncated:
-            said.append(np.array(env.reset()[0]).tobytes())
-    return said
+            found.append(np.array(env.reset()[0]).tobytes())
+    return found
 
 
 @pytest.mark.parametrize("at", [0, 1, 40, 333])
 @pytest.mark.parametrize("game", GAMES)
-def test_a_game_of_minatar_goes_on_exactly(tmp_path, game, at):
-    """Through a file, so that it is known to be arrays and plain values only."""
+def test_a_minatar_game_continues_exactly(tmp_path, game, at):
+    """The state goes through a file, so it is only arrays and plain values."""
     pytest.importorskip("minatar")
     with (
         Gymnasium(id=f"MinAtar/{game}-v1", max_episode_steps=300).make() as env,
@@ -49,8 +49,8 @@ def test_a_game_of_minatar_goes_on_exactly(tmp_path, game, at):
         assert play(other, np.random.default_rng(1), 600) == expected
 
 
-def test_what_was_saved_is_a_copy():
-    """Going on with the environment changes nothing in it."""
+def test_a_saved_state_is_a_copy():
+    """Later steps of the environment do not change it."""
     pytest.importorskip("minatar")
     with (
         Gymnasium(id="MinAtar/SpaceInvaders-v1").make() as env,
@@ -65,8 +65,8 @@ def test_what_was_saved_is_a_copy():
             assert play(other, np.random.default_rng(1), 100) == expected
 
 
-def test_a_wrapper_or_a_subclass_that_nobody_knows_is_not_taken_for_exact():
-    """It may have a state of its own."""
+def test_an_unknown_wrapper_or_subclass_is_not_treated_as_exact():
+    """It may have additional state."""
     with Gymnasium(implementation="gymnasium").make() as env:
         assert state.is_exact(env)
         assert not state.is_exact(gymnasium.wrappers.RecordEpisodeStatistics(env))
@@ -78,18 +78,18 @@ def test_a_wrapper_or_a_subclass_that_nobody_knows_is_not_taken_for_exact():
 
 
 def documented():
-    """Reads the table of the README: how each option of `env` is restored."""
+    """Returns how each option of `env` is restored, read from the README's table."""
     text = (ROOT / "dqn_lab" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`.*) \| (exactly|by playing the episode again) \|$", text, re.MULTILINE)
     return {name: how for names, how in rows for name in re.findall(r"`([a-z_/]+)`", names)}
 
 
-def test_the_readme_says_of_every_environment_how_it_is_restored():
+def test_the_readme_lists_how_every_environment_is_restored():
     assert set(documented()) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_what_the_readme_says_is_what_the_code_does(option):
+def test_environments_are_restored_as_the_readme_states(option):
     if option.split("/")[0] in NEEDED:
         pytest.importorskip(NEEDED[option.split("/")[0]])
     config = OmegaConf.to_container(OmegaConf.load(OPTIONS[option]))
