@@ -18,7 +18,7 @@ pytestmark = pytest.mark.parametrize("name", registry.names("exploration"))
 
 
 def act(exploration, rng, start=0, num_steps=200):
-    """Acts in two environments in turn, through episodes of forty steps."""
+    """Acts in two environments in turn, in episodes of forty steps."""
     actions = []
     for step in range(start, start + num_steps):
         actions.append(
@@ -62,7 +62,7 @@ def test_reporting_changes_nothing(make, name):
 
 
 @pytest.mark.parametrize("num_steps", [0, 3, 57, 450])
-def test_an_exploration_goes_on_from_its_saved_state(make, name, num_steps):
+def test_an_exploration_continues_from_its_saved_state(make, name, num_steps):
     exploration, other, rng = make("exploration", name, A), make("exploration", name, A), np.random.default_rng(2)
     act(exploration, rng, 0, num_steps)
     other.load_state_dict(copy.deepcopy(exploration.state_dict()))

@@ -15,7 +15,7 @@ def test_epsilon_is_halved_down_to_its_end(make):
     assert epsilons(exploration, 5) == [1.0, 0.5, 0.25, 0.2, 0.2]
 
 
-def test_unclamped_the_last_product_may_lie_below_the_end(make):
+def test_without_clamping_epsilon_may_fall_below_its_end(make):
     exploration = make("exploration", "exponential", 2, decay=0.5, end=0.2, clamp=False)
     assert epsilons(exploration, 5) == [1.0, 0.5, 0.25, 0.125, 0.125]
 
@@ -39,7 +39,7 @@ def test_values_out_of_range_are_refused(make, key, value):
         make("exploration", "exponential", 2, **{key: value})
 
 
-def test_epsilon_may_end_where_it_starts_and_not_above(make):
+def test_epsilon_may_end_at_its_start_but_not_above(make):
     assert epsilons(make("exploration", "exponential", 2, start=0.5, end=0.5), 3) == [0.5] * 3
     with pytest.raises(ConfigError, match=r"^exploration\.end=0\.6: must be at most start=0\.5$"):
         make("exploration", "exponential", 2, start=0.5, end=0.6)

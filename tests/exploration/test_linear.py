@@ -11,7 +11,7 @@ def epsilons(exploration, *places):
     return [exploration.report(place)["epsilon"] for place in places]
 
 
-def test_epsilon_falls_by_equal_parts_and_stays(make):
+def test_epsilon_falls_linearly_and_stays_at_its_end(make):
     """From 1 to 0.2 over 4 steps: 0.2 a step."""
     exploration = make("exploration", "linear", 2, start=1, end=0.2, duration=4)
     found = epsilons(exploration, *(Progress(step) for step in range(6)))
@@ -27,7 +27,7 @@ def test_epsilon_is_half_way_down_after_half_the_units(make, unit, place):
     assert epsilons(exploration, place) == [0.5]
 
 
-def test_actions_follow_the_epsilon_of_the_moment(make):
+def test_actions_follow_the_current_epsilon(make):
     exploration = make("exploration", "linear", 2, start=1, end=0, duration=100)
     rng = np.random.default_rng(0)
 

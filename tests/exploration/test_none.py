@@ -17,6 +17,6 @@ def test_epsilon_is_reported_as_zero(make):
     assert make("exploration", "none", 3).report(Progress(5)) == {"epsilon": 0.0}
 
 
-def test_a_draw_of_zero_is_not_below_it(make):
+def test_a_draw_of_zero_is_greedy_too(make):
     """Uniform numbers are from [0, 1), 0 included."""
     assert make("exploration", "none", 3).select(lambda: np.array([1.0, 3.0, 2.0]), lambda: 0.0, 0, Progress()) == 1

@@ -17,8 +17,8 @@ def epsilons(exploration, places):
     return [exploration.report(place)["epsilon"] for place in places]
 
 
-def test_epsilon_goes_in_straight_lines_from_point_to_point(make):
-    """From 1 at 0 to 0.6 at 4, 0.1 a step; up to 0.8 at 6, 0.1 a step; to 0.2 at 7; and there it stays."""
+def test_epsilon_is_linear_between_points(make):
+    """From 1 at step 0 to 0.6 at step 4, to 0.8 at step 6, to 0.2 at step 7, where it stays."""
     exploration = make("exploration", "piecewise", 2, points=[[0, 1], [4, 0.6], [6, 0.8], [7, 0.2]])
     found = epsilons(exploration, [Progress(step) for step in range(10)])
     assert found == pytest.approx([1.0, 0.9, 0.8, 0.7, 0.6, 0.7, 0.8, 0.2, 0.2, 0.2])
@@ -67,6 +67,6 @@ def test_whole_numbers_of_units_may_be_written_with_an_exponent(make):
     assert epsilons(make("exploration", "piecewise", 2, points=[[0, 1], [1e4, 0]]), [Progress(5000)]) == [0.5]
 
 
-def test_updates_are_not_counted(make):
+def test_points_cannot_be_counted_in_updates(make):
     with pytest.raises(ConfigError, match=r"^exploration\.unit=updates"):
         make("exploration", "piecewise", 2, unit="updates")
