@@ -1,4 +1,4 @@
-"""Components from outside the unchanged package: from a directory, and from an installed package."""
+"""Custom components, without changes to the package: from a directory, and from an installed package."""
 
 import csv
 import json
@@ -23,7 +23,7 @@ def dqn_lab(*words, cwd, path=""):
 
 @pytest.fixture(scope="module")
 def directory_run(tmp_path_factory):
-    """A run with a user's own network and buffer."""
+    """Trains with a custom network and buffer; returns the working directory."""
     root = tmp_path_factory.mktemp("directory")
     shutil.copytree(HERE / "my_lab", root / "my_lab")
     words = ("network=residual", "network.width=16", "buffer=recent", "buffer.emphasis=3", "hydra.run.dir=run")
@@ -32,7 +32,7 @@ def directory_run(tmp_path_factory):
     return root
 
 
-def test_a_directory_brings_a_network_and_a_buffer(directory_run):
+def test_a_directory_adds_a_network_and_a_buffer(directory_run):
     config = json.loads((directory_run / "run" / "run.json").read_text())["config"]
     assert config["network"] == {"name": "my_parts:Residual", "width": 16}
     assert config["buffer"] == {"name": "my_parts:Recent", "capacity": 10_000, "emphasis": 3.0}
@@ -56,7 +56,7 @@ def test_a_yaml_may_leave_out_keys_of_the_constructor(directory_run):
 
 
 @pytest.mark.parametrize("place", ["network/wide.yml", "networks/wide.yaml", "wide.yaml"])
-def test_a_yaml_in_another_place_is_named(tmp_path, place):
+def test_a_misplaced_yaml_is_named(tmp_path, place):
     path = tmp_path / "lab" / place
     path.parent.mkdir(parents=True)
     path.write_text("name: my_parts:Residual\n")
@@ -110,7 +110,7 @@ def test_a_network_that_ignores_its_generator_is_still_reproducible(directory_ru
     assert first == second
 
 
-def test_a_run_with_outside_code_is_evaluated_only_when_trusted(directory_run):
+def test_a_run_with_custom_code_is_evaluated_only_if_trusted(directory_run):
     refused = dqn_lab("evaluate", "run", "--episodes", 2, cwd=directory_run)
     assert refused.returncode == 2
     assert "my_parts:Recent, my_parts:Residual" in refused.stderr
@@ -119,7 +119,7 @@ def test_a_run_with_outside_code_is_evaluated_only_when_trusted(directory_run):
     assert "over 2 episodes" in trusted.stdout
 
 
-def test_components_shows_what_a_directory_brings(directory_run):
+def test_components_lists_the_components_of_a_directory(directory_run):
     shown = dqn_lab("components", "network", "--config-dir", "my_lab", cwd=directory_run).stdout
     assert "my_parts:Residual: One hidden layer" in shown
     assert "network.width: integer > 0; default 32" in shown
@@ -138,7 +138,7 @@ def test_a_mistake_in_a_custom_component_is_one_line(directory_run):
     ("class Net:\n    def __init__(self, o, a, k, g): ...", "must be a torch.nn.Module"),
     ("class Net(nn.Module):\n    def __init__(self, o, a, k, g): raise RuntimeError('a\\nb')", "RuntimeError: a b"),
 ])  # fmt: skip
-def test_a_network_that_cannot_serve_is_refused_in_one_line(tmp_path, body, message):
+def test_an_invalid_network_is_refused_in_one_line(tmp_path, body, message):
     (tmp_path / "network").mkdir()
     (tmp_path / "network" / "net.yaml").write_text("name: my_net:Net\n")
     (tmp_path / "my_net.py").write_text(f"from torch import nn\n\n{body}\n")
@@ -148,8 +148,8 @@ def test_a_network_that_cannot_serve_is_refused_in_one_line(tmp_path, body, mess
     assert line.startswith(f"error: network=my_net:Net: {message}")
 
 
-def test_a_custom_environment_is_learned(directory_run):
-    """The way out of five rooms takes four steps: a return of 10 − 3."""
+def test_a_custom_environment_is_solved(directory_run):
+    """Leaving five rooms takes four steps: a return of 10 − 3."""
     words = ("env=corridor", "env.kwargs.rooms=5", "steps=3000", "episodes=null", "hydra.run.dir=corridor")
     done = dqn_lab("train", "--config-dir", "my_lab", *words, *QUICK[1:], cwd=directory_run)
     assert done.returncode == 0, done.stderr
@@ -158,7 +158,7 @@ def test_a_custom_environment_is_learned(directory_run):
     assert record["scores"]["final"]["return_mean"] == 7.0
 
 
-def test_an_installed_package_brings_a_buffer_and_its_configuration(tmp_path):
+def test_an_installed_package_adds_a_buffer_and_its_configuration(tmp_path):
     shutil.copytree(HERE / "recent_plugin", tmp_path / "source")
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*install, "--target", tmp_path / "site", tmp_path / "source"], check=True, capture_output=True)
@@ -197,8 +197,8 @@ BROKEN = {
 @pytest.mark.parametrize("group", [
     pytest.param(group, marks=[] if group in ("value", "network", "logger") else [pytest.mark.slow]) for group in BROKEN
 ])  # fmt: skip
-def test_a_component_of_the_wrong_shape_ends_a_command_before_its_run(tmp_path, group):
-    """Built and used once on a scratch copy: one line, exit code 2, and no directory."""
+def test_a_component_that_breaks_its_contract_is_refused_before_the_run(tmp_path, group):
+    """A trial builds and uses it once: one line, exit code 2, and no run directory."""
     body, said = BROKEN[group]
     write_component(tmp_path, group, body)
     done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", cwd=tmp_path)
@@ -217,7 +217,7 @@ def write_component(directory, group, body):
 
 
 @pytest.mark.parametrize("name", ["builtins:object", "builtins:int", "os:PathLike"])
-def test_a_class_that_is_no_component_is_refused(tmp_path, name):
+def test_a_class_that_is_not_a_component_is_refused(tmp_path, name):
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "mine.yaml").write_text(f"name: {name}\n")
     done = dqn_lab("train", "--config-dir", ".", "target=mine", cwd=tmp_path)
@@ -228,7 +228,7 @@ def test_a_class_that_is_no_component_is_refused(tmp_path, name):
 
 
 def test_a_trial_changes_nothing_in_the_run(tmp_path):
-    """With one of the lab's own buffers, named as one from outside and so tried out: the same bytes as without."""
+    """A built-in buffer under a custom name gets a trial, and the run writes the same bytes as without one."""
     body = "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform): ...\n"
     write_component(tmp_path, "buffer", body)
     for directory, option in (("mine", "mine"), ("own", "uniform")):
@@ -260,7 +260,7 @@ def test_a_plugin_that_cannot_be_loaded_is_named_and_left_out(tmp_path, value, s
     assert line.startswith(f"warning: plugin bad ({value}) could not be loaded: {said}")
 
 
-def test_a_compiled_environment_of_ones_own_joins_the_compiled_rollout(directory_run):
+def test_a_custom_compiled_environment_runs_in_the_compiled_rollout(directory_run):
     for rollout in ("compiled", "python"):
         words = ("env=walk", "+env.kwargs.distance=4", f"rollout={rollout}", f"hydra.run.dir={rollout}", *QUICK)
         done = dqn_lab("train", "--config-dir", "my_lab", *words, "episodes=20", cwd=directory_run)
@@ -273,7 +273,7 @@ def test_a_compiled_environment_of_ones_own_joins_the_compiled_rollout(directory
 
 
 class Exploration:
-    """One that does as it is told."""
+    """Returns the given action and report."""
 
     columns = ()
 
@@ -288,7 +288,7 @@ class Exploration:
 
 
 class Late(Exploration):
-    """Goes wrong after a hundred steps."""
+    """Returns an invalid action after a hundred steps."""
 
     def select(self, q_values, draw, env_index, progress):
         return 5 if progress.step > 100 else 0
@@ -300,7 +300,7 @@ class Late(Exploration):
     (Exploration(1, ["a"]), r"report returned a; its columns are none"),
     (Late(), r"exploration=.*:Late returned 5; must be an integer from 0 to 1"),
 ])  # fmt: skip
-def test_a_trial_asks_an_exploration_for_an_action_and_a_report(exploration, said):
+def test_a_trial_checks_an_explorations_action_and_report(exploration, said):
     from dqn_lab.schedule import Progress
     from dqn_lab.trial import _explore
     from dqn_lab.types import ConfigError
@@ -454,7 +454,7 @@ class Silent(Greedy):
 
 @pytest.fixture
 def drawing(configure, tmp_path, monkeypatch):
-    """Returns a configuration with components of a module that draws from everywhere."""
+    """Returns a function that builds a configuration with components of `DRAWING`."""
     (tmp_path / "drawing_parts.py").write_text(DRAWING)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -495,7 +495,7 @@ def test_a_component_that_a_resumed_run_cannot_restore_is_named(drawing, names, 
 
 
 @pytest.mark.parametrize(("name", "said"), [("Heavy", "sum to 2"), ("Minus", "go down to -1")])
-def test_probabilities_that_are_none_are_found_in_a_trial(drawing, name, said):
+def test_invalid_probabilities_are_found_in_a_trial(drawing, name, said):
     from dqn_lab.trial import rehearse
     from dqn_lab.types import ConfigError
 
@@ -512,7 +512,7 @@ def test_probabilities_that_are_none_are_found_in_a_trial(drawing, name, said):
     ("value", "Losses", "loss must return a Loss .*, returned torch.Tensor$"),
     ("exploration", "Silent", ".*report returned nothing; its columns are epsilon"),
 ])  # fmt: skip
-def test_a_result_that_is_not_what_a_method_must_return_is_named(drawing, group, name, said):
+def test_a_wrong_return_value_is_found_in_a_trial(drawing, group, name, said):
     from dqn_lab.trial import rehearse
     from dqn_lab.types import ConfigError
 
@@ -562,8 +562,8 @@ except dqn_lab.TrainingError as error:
 """
 
 
-def test_a_file_is_edited_between_two_calls_and_an_error_in_it_is_located(tmp_path):
-    """In a process that had not imported gymnasium, whose environments stay registered."""
+def test_a_file_edited_between_two_calls_is_reloaded_and_its_error_located(tmp_path):
+    """The process has not imported gymnasium before; its environments must stay registered."""
     (tmp_path / "lab" / "exploration").mkdir(parents=True)
     (tmp_path / "lab" / "exploration" / "mine.yaml").write_text("name: edited:Mine\n")
     (tmp_path / "lab" / "edited.py").write_text(
@@ -591,7 +591,7 @@ def test_a_file_is_edited_between_two_calls_and_an_error_in_it_is_located(tmp_pa
                "    def report(self, progress):\n        return {'full': 1.0}\n",
      "buffer=my_part:Mine: failed in a trial before the run: TypeError: report returned full; its columns are fill"),
 ])  # fmt: skip
-def test_what_is_wrong_with_a_component_is_said_before_anything_is_written(tmp_path, group, body, said):
+def test_an_error_in_a_component_is_reported_before_anything_is_written(tmp_path, group, body, said):
     write_component(tmp_path, group, body)
     done = dqn_lab("train", "--config-dir", ".", f"{group}=mine", *QUICK, cwd=tmp_path)
     assert done.returncode == 2

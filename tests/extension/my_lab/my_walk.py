@@ -1,4 +1,4 @@
-"""A custom environment in compiled code: a walk along a line, with some drift, towards either end."""
+"""A custom environment in compiled code: a noisy walk along a line, towards either end."""
 
 import gymnasium
 import numpy as np
@@ -9,21 +9,21 @@ from dqn_lab.env.compiled.base import CompiledEnv, draw, kernel
 
 @kernel
 def reset(state, draws, obs):
-    """Begins within a unit of the middle."""
+    """Starts within one unit of the middle."""
     state[0] = 2 * draw(draws) - 1
     obs[0] = state[0]
 
 
 @kernel
 def step(state, action, draws, obs):
-    """Goes a unit to the left or to the right, a little more or less; arriving on the right earns 1."""
+    """Moves one unit left or right, plus noise; reaching the right end earns 1."""
     state[0] += 2 * action - 1 + draw(draws) - 0.5
     obs[0] = state[0]
     return 1.0 if state[0] > state[1] else 0.0, abs(state[0]) > state[1]
 
 
 class Walk(CompiledEnv):
-    """A walk whose ends are so far from the middle."""
+    """A walk whose ends are `distance` from the middle."""
 
     kernels = reset, step
     observation_space, action_space = Box(-np.inf, np.inf, (1,), np.float32), Discrete(2)
