@@ -14,7 +14,7 @@ def columns() -> dict[str, tuple[str, ...]]:
 
 @pytest.fixture
 def early_row() -> dict[str, float | int | None]:
-    """An episode's row from before anything was learned."""
+    """Returns an episode's row from before the first update."""
     row = {"episode": 0, "step": 20, "return": 20.0, "length": 20, "epsilon": 1.0, "updates": 0}
     return {**row, "loss": None, "q_value": None}
 

@@ -15,7 +15,7 @@ SUMMARY = {"step": 52, "return_mean": 12.5, "episodes": 100}
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
-    """An empty working directory, and no account anywhere."""
+    """Changes to an empty working directory, and keeps wandb offline."""
     monkeypatch.setenv("WANDB_MODE", "offline")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
@@ -39,7 +39,7 @@ def test_a_whole_run_is_logged_into_its_directory_only(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "run"]
 
 
-def test_a_logger_that_was_never_opened_can_be_asked_and_closed(make, name, tmp_path):
+def test_info_and_close_work_without_open(make, name, tmp_path):
     logger = make("logger", name)
     assert isinstance(logger.info(), dict)
     logger.close("failed", {})
@@ -47,7 +47,7 @@ def test_a_logger_that_was_never_opened_can_be_asked_and_closed(make, name, tmp_
 
 
 @pytest.mark.parametrize("status", ["interrupted", "failed"])
-def test_a_run_that_breaks_off_without_scores_is_closed_too(make, name, tmp_path, columns, status):
+def test_a_run_that_ends_without_scores_is_closed_too(make, name, tmp_path, columns, status):
     logger = make("logger", name)
     logger.open(tmp_path / "run", CONFIG, columns)
     logger.close(status, {})

@@ -40,7 +40,7 @@ def test_a_file_holds_these_bytes(logger, tmp_path, early_row, row):
     )
 
 
-def test_cells_stand_under_their_columns_whatever_the_rows_order(logger, tmp_path, row):
+def test_cells_follow_the_order_of_the_columns(logger, tmp_path, row):
     logger.write("episodes", dict(reversed(row.items())))
     header, cells = read(tmp_path / "episodes.csv")
     assert {key: float(cell) for key, cell in zip(header, cells, strict=True)} == row
@@ -70,7 +70,7 @@ def test_numbers_read_back_as_the_same_numbers(tmp_path_factory, numbers):
     assert [type(number)(cell) for number, cell in zip(numbers, cells, strict=True)] == numbers
 
 
-def test_another_runs_files_are_not_written_over(logger, tmp_path, row):
+def test_another_runs_files_are_not_overwritten(logger, tmp_path, row):
     logger.write("episodes", row)
     before = (tmp_path / "episodes.csv").read_bytes()
     with pytest.raises(FileExistsError):

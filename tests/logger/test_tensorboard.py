@@ -16,7 +16,7 @@ def read(directory):
     return {tag: [(item.step, item.value) for item in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
 
 
-def test_scalars_stand_against_the_environment_step(make, tmp_path, columns, early_row, row):
+def test_scalars_are_logged_by_environment_step(make, tmp_path, columns, early_row, row):
     logger = make("logger", "tensorboard")
     logger.open(tmp_path, {}, columns)
     logger.write("episodes", early_row)
@@ -31,7 +31,7 @@ def test_scalars_stand_against_the_environment_step(make, tmp_path, columns, ear
     assert scalars.keys() == {f"episodes/{key}" for key in row if key != "step"} | {"evaluations/return_mean"}
 
 
-def test_without_the_package_a_run_is_refused_in_one_line(make, monkeypatch):
+def test_without_the_package_the_logger_is_refused_in_one_line(make, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.compat.proto", None)
     with pytest.raises(ConfigError, match=r"^logger=tensorboard: needs an extra: pip install "):
         make("logger", "tensorboard")

@@ -16,8 +16,8 @@ BLOCK = 32768
 
 
 @pytest.fixture(autouse=True)
-def nobody(monkeypatch, tmp_path):
-    """No account, no settings and no server."""
+def no_account(monkeypatch, tmp_path):
+    """Removes wandb's account, settings and server."""
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_BASE_URL", "NETRC"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "home").mkdir()
@@ -26,7 +26,7 @@ def nobody(monkeypatch, tmp_path):
 
 
 def parse(data):
-    """Reads wandb's own file: after a header of 7 bytes, blocks of records in LevelDB's log format."""
+    """Reads wandb's file: after a header of 7 bytes, blocks of records in LevelDB's log format."""
     place, parts, found = 7, b"", []
     while place + 7 <= len(data):
         if BLOCK - place % BLOCK < 7:
@@ -44,7 +44,7 @@ def parse(data):
 
 
 def records(directory, kind):
-    """Returns the records of one kind, once wandb's process has written the last of all."""
+    """Returns the records of one kind, after wandb's process has written the last record."""
     (path,) = directory.glob("wandb/offline-run-*/*.wandb")
     give_up, found = time.monotonic() + 20, []
     while not (found and found[-1].WhichOneof("record_type") == "exit"):
@@ -67,7 +67,7 @@ def logged(logger, directory, columns, *rows, status="completed"):
     return info
 
 
-def test_a_run_that_goes_on_keeps_its_id(make, tmp_path, columns, early_row, row):
+def test_a_resumed_run_keeps_its_id(make, tmp_path, columns, early_row, row):
     first, second = (make("logger", "wandb", mode="offline") for _ in range(2))
     first.open(tmp_path, {}, columns)
     first.write("episodes", early_row)
@@ -108,7 +108,7 @@ def test_wandb_is_told_how_a_run_ended(make, tmp_path, columns, status, code):
     assert [record.exit_code for record in records(tmp_path, "exit")] == [code]
 
 
-def test_an_unreachable_server_costs_a_warning_and_not_the_run(make, tmp_path, monkeypatch, caplog, columns, row):
+def test_a_run_continues_offline_if_the_server_is_unreachable(make, tmp_path, monkeypatch, caplog, columns, row):
     monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
     info = logged(make("logger", "wandb", mode="online"), tmp_path, columns, row)
@@ -140,7 +140,7 @@ class Server(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve(monkeypatch):
-    """Starts a server that answers as told, and makes it wandb's."""
+    """Starts a server with the given reply, and makes it wandb's."""
     servers = []
 
     def start(reply):
@@ -166,7 +166,7 @@ def serve(monkeypatch):
     ((500, b"oops"), "cannot be used (HTTP 500)"),
     (None, "does not answer (timed out)"),
 ])  # fmt: skip
-def test_a_server_that_answers_badly_costs_a_line_and_not_the_run(
+def test_a_run_continues_offline_if_the_server_answers_badly(
     make, tmp_path, serve, monkeypatch, caplog, columns, row, reply, said
 ):
     monkeypatch.setattr("dqn_lab.logger.wandb.WAIT", 1)
@@ -183,13 +183,13 @@ def test_a_server_that_answers_badly_costs_a_line_and_not_the_run(
     {"WANDB_BASE_URL": "not an address"}, {"WANDB_MODE": "nonsense"},
     {"WANDB_BASE_URL": "ftp://a", "WANDB_API_KEY": "0" * 40},
 ])  # fmt: skip
-def test_a_wrong_setting_costs_no_run(make, tmp_path, monkeypatch, columns, row, changes):
+def test_a_run_continues_offline_with_a_wrong_setting(make, tmp_path, monkeypatch, columns, row, changes):
     for name, value in changes.items():
         monkeypatch.setenv(name, value)
     assert logged(make("logger", "wandb"), tmp_path, columns, row)["offline"] is True
 
 
-def test_a_wandb_that_cannot_start_at_all_costs_no_run(make, tmp_path, monkeypatch, caplog, columns, row):
+def test_a_run_continues_if_wandb_cannot_start(make, tmp_path, monkeypatch, caplog, columns, row):
     def fail(*_, **__):
         raise RuntimeError("no room\nfor wandb")
 
@@ -202,7 +202,7 @@ def test_a_wandb_that_cannot_start_at_all_costs_no_run(make, tmp_path, monkeypat
     assert "wandb: no room for wandb; this run is not logged to wandb" in caplog.text
 
 
-def test_disabled_writes_nothing(make, tmp_path, columns, row):
+def test_the_disabled_mode_writes_nothing(make, tmp_path, columns, row):
     logged(make("logger", "wandb", mode="disabled"), tmp_path, columns, row)
     assert not (tmp_path / "wandb").exists()
 
@@ -247,7 +247,7 @@ def test_the_mode_is_chosen_by_saved_credentials(monkeypatch, tmp_path, netrc, u
     assert choose_mode() == mode
 
 
-def test_saved_credentials_are_sought_where_the_environment_says(monkeypatch, tmp_path):
+def test_the_variable_netrc_names_the_credentials_file(monkeypatch, tmp_path):
     write_netrc(tmp_path / "mine", "machine api.wandb.ai login user password k")
     monkeypatch.setenv("NETRC", str(tmp_path / "mine"))
     assert choose_mode() == "online"
