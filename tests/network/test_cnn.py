@@ -34,23 +34,23 @@ def shapes(network):
     return [tuple(weight.shape) for weight in network.parameters()]
 
 
-def test_the_layers_of_the_paper(cnn):
-    """84 pixels leave 20, 9 and 7; 64 · 7 · 7 = 3136 features."""
+def test_layers_have_the_shapes_of_the_papers(cnn):
+    """84 pixels become 20, 9 and 7; 64 · 7 · 7 = 3136 features."""
     assert shapes(cnn("nature_cnn", ATARI, 6)) == [
         (32, 4, 8, 8), (32,), (64, 32, 4, 4), (64,), (64, 64, 3, 3), (64,), (512, 3136), (512,), (6, 512), (6,),
     ]  # fmt: skip
     assert shapes(cnn("minatar_cnn", MINATAR, 6)) == [(16, 6, 3, 3), (16,), (128, 1024), (128,), (6, 128), (6,)]
 
 
-def test_a_dueling_streams_hidden_layer_is_its_own(cnn):
+def test_each_dueling_stream_has_its_own_hidden_layer(cnn):
     network = cnn("minatar_cnn", MINATAR, 6, 5, dueling=True)
     streams = [(128, 1024), (128,), (5, 128), (5,), (128, 1024), (128,), (30, 128), (30,)]
     assert shapes(network) == [(16, 6, 3, 3), (16,), *streams]
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_gradient_into_a_dueling_heads_features_is_scaled_and_nothing_else(cnn, seed):
-    """Wang's 1/√2: outputs and the streams' own gradients stay the same, the convolutions' get 0.7071 of theirs."""
+def test_only_the_gradient_into_a_dueling_heads_features_is_scaled(cnn, seed):
+    """The scale 1/√2 of Wang et al. changes the gradients of the convolutions, not the outputs or the streams'."""
     images = torch.from_numpy(np.random.default_rng(seed).integers(0, 256, (2, 4, 84, 84), np.uint8))
     plain = cnn("nature_cnn", ATARI, 3, dueling=True)
     scaled = cnn("nature_cnn", ATARI, 3, dueling=True, dueling_gradient_scale=0.5**0.5)
@@ -68,7 +68,7 @@ def test_a_head_of_one_stream_scales_no_gradient(cnn):
     assert cnn("nature_cnn", ATARI, dueling_gradient_scale=0.5).head.gradient_scale == 1.0
 
 
-def test_noisy_are_the_dense_layers(cnn):
+def test_only_the_dense_layers_are_noisy(cnn):
     network = cnn("minatar_cnn", MINATAR, noisy=True)
     assert [type(layer) for layer in network.layers if hasattr(layer, "weight")] == [
         torch.nn.Conv2d, NoisyLinear, NoisyLinear,
@@ -100,7 +100,7 @@ def test_bytes_become_numbers_from_0_to_1_and_truth_values_0_and_1(cnn, name):
 
 
 @pytest.mark.parametrize("name", ["nature_cnn", "minatar_cnn"])
-def test_channels_stand_where_it_is_said(cnn, name):
+def test_the_channel_axis_can_be_first_or_last(cnn, name):
     last = cnn(name, Box(0, 255, (40, 50, 3), np.uint8), channels="last")
     first = cnn(name, Box(0, 255, (3, 40, 50), np.uint8), channels="first")
     obs = torch.randint(256, (2, 40, 50, 3), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
@@ -142,7 +142,7 @@ def test_an_image_too_small_is_refused(cnn):
 
 
 @pytest.mark.parametrize("value", ["expected", "categorical", "quantile", "implicit_quantile"])
-def test_every_value_learns_from_images_and_repeats_itself(configure, tmp_path, value):
+def test_every_value_trains_on_images_reproducibly(configure, tmp_path, value):
     flags = ("network.dueling=true", "network.noisy=true", "exploration=none", "steps=80", "episodes=null")
     tables = []
     for name in ("first", "again"):

@@ -1,4 +1,4 @@
-"""What every network must do, on the kind of observation that it takes."""
+"""What every network must do, on observations that it accepts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FLAGS = ("dueling", "noisy")
 
 
 def variants():
-    """Every network as it comes, with each flag that it has, and with all of them."""
+    """Yields every network without flags, with each of its flags, and with all of them."""
     for name in registry.names("network"):
         flags = [flag for flag in FLAGS if flag in registry.schema(registry.lookup("network", name)).model_fields]
         for chosen in [(), *((flag,) for flag in flags), *([tuple(flags)] if len(flags) > 1 else [])]:

@@ -16,7 +16,7 @@ DOUBLE = {"dtype": torch.float64}
 
 
 def head(hidden=None, dueling=True, num_actions=3, num_outputs=2):
-    """A head on four features, in float64."""
+    """Returns a head on four features, in float64."""
     generator = torch_generator(0, "network")
 
     def make(fan_in, fan_out):
@@ -71,7 +71,7 @@ def test_streams_have_their_own_hidden_layer_if_asked_for():
     assert shapes == [(5, 4), (5,), (2, 5), (2,), (5, 4), (5,), (6, 5), (6,)]
 
 
-def test_a_dueling_perceptrons_parameters_are_the_trunks_the_values_and_the_advantages(make):
+def test_dueling_parameters_are_ordered_as_trunk_value_advantage(make):
     network = make(
         "network", "mlp", Box(-1, 1, (2,)), 3, 4, torch_generator(0, "network"), hidden=[5, 7], dueling=True,
     )  # fmt: skip
@@ -81,7 +81,7 @@ def test_a_dueling_perceptrons_parameters_are_the_trunks_the_values_and_the_adva
     assert all(one is other for one, other in zip(inside, network.parameters(), strict=True))
 
 
-def test_a_dueling_perceptron_by_hand(make):
+def test_a_dueling_mlp_by_hand(make):
     """At x = 3 the feature is 3; the value 2 · 3, the advantages 1 · 3 and 5 · 3 less their mean of 9."""
     network = make("network", "mlp", Box(-9, 9, (1,)), 2, 1, torch_generator(0, "network"), hidden=[1], dueling=True)
     for weight, numbers in zip(network.parameters(), ([[1]], [0], [[2]], [0], [[1], [5]], [0, 0]), strict=True):
@@ -89,8 +89,8 @@ def test_a_dueling_perceptron_by_hand(make):
     assert network(torch.tensor(np.array([[3.0]]))).flatten().tolist() == [0.0, 12.0]
 
 
-def test_the_plain_network_has_the_weights_it_always_had(make):
-    """Layer after layer from one generator: weights, then biases, ±1/√fan_in."""
+def test_plain_weights_are_drawn_layer_by_layer(make):
+    """From one generator: weights, then biases of each layer, within ±1/√fan_in."""
     network = make("network", "mlp", Box(-1, 1, (4,)), 2, 3, torch_generator(5, "network"), hidden=[8, 16])
     generator = torch_generator(5, "network")
     for weight, fan_in in zip(network.parameters(), [4, 4, 8, 8, 16, 16], strict=True):

@@ -28,7 +28,7 @@ def test_a_noisy_layer_by_hand():
     assert layer(tensor([[1.0, 2.0]])).tolist() == [[8.0]]
 
 
-def test_sigma_begins_at_its_share_of_the_roots_of_the_inputs():
+def test_sigma_starts_at_noisy_sigma_over_the_root_of_fan_in():
     layer = noisy(25, 3, sigma=0.5)
     for parameter in (layer.weight_sigma, layer.bias_sigma):
         assert torch.equal(parameter, torch.full_like(parameter, 0.1))
@@ -43,7 +43,7 @@ def test_without_sigma_a_noisy_layer_is_the_plain_one(seed, fan_in, fan_out):
 
 
 def test_noise_is_the_signed_root_of_a_standard_normal_number():
-    """Its mean is 0 and its square's mean that of |x|, √(2/π)."""
+    """Its mean is 0, and the mean of its square is that of |x|, √(2/π)."""
     noise = factorised_noise(np.random.default_rng(0), 100_000)
     normal = np.random.default_rng(0).standard_normal(100_000, dtype=np.float32)
     np.testing.assert_allclose(noise * np.abs(noise), normal, rtol=1e-6)
@@ -51,8 +51,8 @@ def test_noise_is_the_signed_root_of_a_standard_normal_number():
     assert np.square(noise).mean() == pytest.approx(math.sqrt(2 / math.pi), abs=0.01)
 
 
-def test_each_layer_has_a_part_of_the_noise_to_itself():
-    """Only the second layer's part is there: the first one's outputs are those without noise."""
+def test_each_layer_has_its_own_part_of_the_noise():
+    """The first layer's part is 0, so its outputs are those without noise."""
     layers = torch.nn.Sequential(noisy(2, 3), torch.nn.ReLU(), noisy(3, 4, seed=1))
     assert number_noise(layers) == (2 + 3) + (3 + 4)
     noise, inputs = torch.cat([torch.zeros(5), torch.ones(7)]), torch.ones(1, 2)
@@ -61,7 +61,7 @@ def test_each_layer_has_a_part_of_the_noise_to_itself():
     assert torch.equal(run(layers, inputs, None), layers(inputs))
 
 
-def test_every_layer_of_a_noisy_perceptron_is_noisy_and_begins_as_the_plain_one(make):
+def test_every_layer_of_a_noisy_mlp_is_noisy_and_starts_as_the_plain_one(make):
     space, configuration = Box(-1, 1, (4,)), {"hidden": [8, 6], "dueling": True}
     plain, other = (
         make("network", "mlp", space, 2, 3, torch_generator(0, "network"), noisy=flag, **configuration)
@@ -108,6 +108,6 @@ def test_the_gradient_is_that_of_finite_differences(make):
 
 
 @pytest.mark.parametrize("sigma", [-0.1, "much"])
-def test_sigma_is_not_negative(make, sigma):
+def test_a_negative_sigma_is_refused(make, sigma):
     with pytest.raises(ConfigError, match=r"^network\.noisy_sigma="):
         make("network", "mlp", Box(-1, 1, (3,)), 2, 2, torch_generator(0, "network"), noisy_sigma=sigma)

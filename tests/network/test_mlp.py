@@ -21,8 +21,8 @@ def mlp(make):
     return build
 
 
-def by_hand(network):
-    """Sets the weights so that the hidden layer computes x − y, 2x + 1 and the top a + b + ½, 2b − a."""
+def set_weights(network):
+    """Sets the weights so that the hidden layer computes x − y, 2x + 1 and the last a + b + ½, 2b − a."""
     first, *_, last = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
     with torch.no_grad():
         first.weight.copy_(torch.tensor([[1.0, -1.0], [2.0, 0.0]]))
@@ -44,17 +44,17 @@ def by_hand(network):
 def test_two_layers_by_hand(mlp, activation, function):
     """At (1, 2) the hidden layer gets 1 − 2 = −1 and 2 · 1 + 1 = 3."""
     a, b = function(-1.0), function(3.0)
-    network = by_hand(mlp(hidden=[2], activation=activation))
+    network = set_weights(mlp(hidden=[2], activation=activation))
     assert network(torch.tensor([[1.0, 2.0]])).flatten().tolist() == pytest.approx([a + b + 0.5, 2 * b - a], rel=1e-5)
 
 
-def test_layer_norm_stands_before_the_activation(mlp):
-    """−1 and 3 have mean 1 and deviation 2: normalised they are −1 and 1, after relu 0 and 1."""
-    network = by_hand(mlp(hidden=[2], layer_norm=True))
+def test_layer_norm_comes_before_the_activation(mlp):
+    """−1 and 3 have mean 1 and deviation 2: normalized they are −1 and 1, after relu 0 and 1."""
+    network = set_weights(mlp(hidden=[2], layer_norm=True))
     assert network(torch.tensor([[1.0, 2.0]])).flatten().tolist() == pytest.approx([1.5, 2.0], rel=1e-4)
 
 
-def test_layers_have_the_widths_asked_for(mlp):
+def test_layers_have_the_configured_widths(mlp):
     shapes = [tuple(parameter.shape) for parameter in mlp(hidden=[3, 5], num_actions=2, num_outputs=4).parameters()]
     assert shapes == [(3, 2), (3,), (5, 3), (5,), (8, 5), (8,)]
 
@@ -68,7 +68,7 @@ def test_a_vector_or_a_matrix_is_flattened(mlp, shape):
 
 
 def test_whole_numbers_can_be_observed(mlp):
-    network = by_hand(mlp(Box(0, 255, (2,), np.uint8), hidden=[2]))
+    network = set_weights(mlp(Box(0, 255, (2,), np.uint8), hidden=[2]))
     assert network(torch.tensor([[1, 2]], dtype=torch.uint8)).flatten().tolist() == [3.5, 6.0]
 
 
@@ -113,8 +113,8 @@ def test_states_are_read_as_one_hot_and_bits_as_they_are(mlp, space, obs, inputs
     assert next(network.parameters()).shape == (24, len(inputs[0]))
 
 
-def test_a_network_of_states_has_the_parameters_of_any_other(mlp):
-    """The meaning of its inputs is not part of a saved policy."""
+def test_a_network_on_states_has_the_same_parameter_names(mlp):
+    """A saved policy does not store the meaning of its inputs."""
     assert mlp(Discrete(2)).state_dict().keys() == mlp().state_dict().keys()
 
 

@@ -29,7 +29,7 @@ def test_each_state_has_its_own_row():
     assert network(torch.tensor([2, 0])).tolist() == [[[8, 9], [10, 11]], [[0, 1], [2, 3]]]
 
 
-def test_states_may_be_counted_from_elsewhere():
+def test_states_may_start_at_another_number():
     assert rows(Discrete(3, start=-1), [-1, 0, 1]) == [0, 1, 2]
     assert rows(MultiDiscrete([2, 3], start=[5, 1]), [[5, 1], [5, 3], [6, 1]]) == [0, 2, 3]
     assert rows(MultiBinary(3), [[0, 0, 1], [1, 0, 0], [1, 1, 1]]) == [1, 4, 7]
@@ -61,7 +61,7 @@ def test_booleans_are_numbers_in_two_bins():
     assert rows(Box(0, 1, (2,), bool), [[False, False], [False, True], [True, True]], bins=2) == [0, 1, 3]
 
 
-def test_what_lies_beyond_an_end_counts_to_the_bin_there():
+def test_values_beyond_an_end_belong_to_the_last_bin_there():
     obs = [[-5.0, 0.1], [5.0, 0.1], [0.1, -np.inf], [0.1, np.inf]]
     found = rows(Box(-np.inf, np.inf, (2,)), obs, bins=2, low=[0.0, 0.0], high=[1.0, 1.0])
     assert found == [0, 2, 0, 1]
@@ -78,22 +78,22 @@ def test_a_cell_contains_the_observation_it_stands_for(obs, bins):
 
 
 def test_large_states_are_told_apart_in_single_precision_too():
-    """2²⁴ + 1 is no float32."""
+    """float32 cannot represent 2²⁴ + 1."""
     assert rows(Discrete(3, start=2**24), [2**24, 2**24 + 1, 2**24 + 2]) == [0, 1, 2]
     assert table(Discrete(3, start=2**24)).float().rows(torch.tensor([2**24 + 1])).tolist() == [1]
 
 
 @pytest.mark.parametrize("initial", [0.0, 5.0])
-def test_every_number_begins_as_asked(initial):
+def test_every_entry_starts_at_the_initial_value(initial):
     weight = table(Discrete(4), initial=initial).weight
     assert weight.tolist() == [[initial] * 2] * 4
 
 
-def test_zero_is_where_it_begins_by_default():
+def test_entries_start_at_zero_by_default():
     assert not table(Discrete(4)).weight.any()
 
 
-def test_a_step_moves_the_rows_seen_and_no_others():
+def test_only_the_rows_of_observed_states_get_a_gradient():
     network = table(Discrete(4))
     network(torch.tensor([1, 3, 1])).sum().backward()
     assert network.weight.grad.tolist() == [[0, 0], [2, 2], [0, 0], [1, 1]]
@@ -120,7 +120,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("space", "configuration", "message"), WRONG)
-def test_configurations_that_make_no_table_are_refused_in_one_line(make, space, configuration, message):
+def test_impossible_tables_are_refused_in_one_line(make, space, configuration, message):
     with pytest.raises(ConfigError, match=message) as error:
         make("network", "table", space, 2, 1, torch_generator(0, "network"), **configuration)
     assert len(error.value.problems) == 1
