@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture
 def walk(make) -> Callable[..., list[float]]:
-    """Returns the path of a weight that starts at 1, under one gradient after another."""
+    """Returns a function that computes the path of a weight from 1, under the given gradients."""
 
     def steps(name: str, gradients: list[float], **configuration: object) -> list[float]:
         weight = torch.nn.Parameter(torch.tensor([1.0], dtype=torch.float64))

@@ -17,11 +17,11 @@ def test_two_steps_by_hand(walk):
     assert walk("adam", [2.0, 1.0], lr=0.1, betas=[0.5, 0.75], eps=1) == pytest.approx([first, second])
 
 
-def test_the_first_step_is_as_long_as_the_rate(walk):
+def test_the_first_step_is_as_long_as_the_learning_rate(walk):
     assert walk("adam", [1e-3], lr=0.1, eps=1e-30) == pytest.approx([0.9])
 
 
 @pytest.mark.parametrize(("key", "value"), [("betas", [0.9, 1]), ("betas", [-0.1, 0.9]), ("betas", [0.9]), ("eps", -1)])
-def test_moments_and_epsilon_have_their_ranges(make, key, value):
+def test_betas_and_eps_out_of_range_are_refused(make, key, value):
     with pytest.raises(ConfigError, match=rf"^optimizer\.{key}"):
         make("optimizer", "adam", **{key: value})

@@ -20,7 +20,7 @@ def parameters(dtype=torch.float32):
 
 
 def descend(optimizer, weights, num_steps):
-    """Goes down ½ Σ w², whose gradient is w itself."""
+    """Takes steps down ½ Σ w², whose gradient is w itself."""
     for _ in range(num_steps):
         for weight in weights:
             weight.grad = weight.detach().clone()
@@ -31,7 +31,7 @@ def size(weights):
     return sum(weight.detach().square().sum().item() for weight in weights)
 
 
-def test_what_is_built_is_torchs_own_kind(make, name):
+def test_a_torch_optimizer_is_built(make, name):
     weights = parameters()
     optimizer = make("optimizer", name).build(iter(weights))
     assert isinstance(optimizer, torch.optim.Optimizer)
@@ -47,7 +47,7 @@ def test_steps_go_downhill(make, name, dtype):
     assert {weight.dtype for weight in weights} == {dtype}
 
 
-def test_a_parameter_without_gradient_stays(make, name):
+def test_a_parameter_without_gradient_does_not_move(make, name):
     weights = parameters()
     optimizer = make("optimizer", name).build(weights)
     weights[0].grad = torch.ones_like(weights[0])
@@ -66,7 +66,7 @@ def test_the_description_can_be_built_more_than_once(make, name):
 
 
 @pytest.mark.parametrize("num_steps", [0, 1, 4])
-def test_an_optimizer_goes_on_from_its_saved_state(make, name, num_steps):
+def test_an_optimizer_continues_from_its_saved_state(make, name, num_steps):
     description, weights = make("optimizer", name), parameters()
     optimizer = description.build(weights)
     descend(optimizer, weights, num_steps)
@@ -80,7 +80,7 @@ def test_an_optimizer_goes_on_from_its_saved_state(make, name, num_steps):
     assert all(torch.equal(one, another) for one, another in zip(weights, copies, strict=True))
 
 
-def test_gradients_are_clipped_only_if_asked(make, name):
+def test_clipping_is_off_by_default_and_can_be_set(make, name):
     plain, clipped = make("optimizer", name), make("optimizer", name, max_grad_value=2, max_grad_norm=10)
     assert (plain.max_grad_value, plain.max_grad_norm) == (None, None)
     assert (clipped.max_grad_value, clipped.max_grad_norm) == (2, 10)
@@ -88,7 +88,7 @@ def test_gradients_are_clipped_only_if_asked(make, name):
 
 @pytest.mark.parametrize("key", ["lr", "max_grad_value", "max_grad_norm"])
 @pytest.mark.parametrize("value", [0, -1e-3])
-def test_rates_and_norms_are_positive(make, name, key, value):
+def test_rates_and_limits_that_are_not_positive_are_refused(make, name, key, value):
     with pytest.raises(ConfigError, match=rf"^optimizer\.{key}=.*: must be greater than 0$"):
         make("optimizer", name, **{key: value})
 
@@ -99,14 +99,14 @@ def test_no_global_randomness_is_used(make, name, check_global_randomness):
         descend(make("optimizer", name).build(weights), weights, 2)
 
 
-def test_it_is_built_at_the_start_of_a_ramp(make, name):
+def test_an_optimizer_is_built_with_the_start_of_its_ramp(make, name):
     ramp = {"start": 0.5, "end": 0.25, "duration": 10, "unit": "updates"}
     (group,) = make("optimizer", name, lr=ramp).build(parameters()).param_groups
     assert group["lr"] == 0.5
 
 
-def test_torchs_own_take_all_parameters_in_one_call(make, name):
-    """The numbers are those of one call per parameter, except for rounding, with a fraction of the calls."""
+def test_torchs_optimizers_step_all_parameters_in_one_call(make, name):
+    """It is faster than one call per parameter, and equal up to rounding."""
     optimizer = make("optimizer", name).build(parameters())
     if type(optimizer).__module__.startswith("torch."):
         assert optimizer.defaults.get("fused") or optimizer.defaults.get("foreach")

@@ -32,6 +32,6 @@ def test_without_any_momentum_it_is_adam(walk):
     assert walk("nadam", gradients, **settings) == pytest.approx(walk("adam", gradients, **settings), rel=1e-12)
 
 
-def test_momentum_decay_is_not_negative(make):
+def test_a_negative_momentum_decay_is_refused(make):
     with pytest.raises(ConfigError, match=r"^optimizer\.momentum_decay=-1: "):
         make("optimizer", "nadam", momentum_decay=-1)
