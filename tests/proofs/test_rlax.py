@@ -20,19 +20,19 @@ from dqn_lab.buffer.uniform import Uniform
 from dqn_lab.types import Bootstrapped, NetworkNoise, Transition
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # at import, of what they themselves import
+    warnings.simplefilter("ignore")  # about their own imports
     jax = pytest.importorskip("jax", reason="the proofs need jax: pip install -e '.[proofs]'")
     rlax = pytest.importorskip("rlax", reason="the proofs need rlax: pip install -e '.[proofs]'")
     import jax.numpy as jnp
 
 jax.config.update("jax_enable_x64", True)
-pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # rlax, of functions that it calls itself
+pytestmark = pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")  # from rlax's own calls
 
 B, A = 6, 3
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}
 ATOMS, V_MIN, V_MAX = 7, -2.0, 3.0
 QUANTILES, KAPPA = 5, 0.7
-SAMPLES, POLICY = 4, 6  # fractions of IQN's target network, and of its online network where that selects
+SAMPLES, POLICY = 4, 6  # fractions of IQN's target network, and of its online network if that selects
 SCALE, TEMPERATURE, CLIP = 0.9, 0.3, -1.0
 EPSILON = 0.3
 SUPPORT = np.linspace(V_MIN, V_MAX, ATOMS)
@@ -76,7 +76,7 @@ class Case:
         self.discount = np.array([0.0, 1.0, 0.99, *rng.random(B - 3)])
         self.probabilities = rng.dirichlet(np.ones(A), size=B)
         self.shift, self.bonus = rng.normal(size=(B, A)), rng.normal(size=B)
-        self.fractions = rng.random((B, width))  # which only an implicit quantile is given
+        self.fractions = rng.random((B, width))  # used by implicit quantiles only
 
 
 cases = functools.partial(
@@ -85,7 +85,7 @@ cases = functools.partial(
 
 
 def ours(value: Any, bootstrap: Any, case: Case) -> tuple[np.ndarray, np.ndarray, Any]:
-    """Returns each transition's loss [B], its gradient by the outputs at s [B, A, K], and the whole judgement."""
+    """Returns each transition's loss [B], its gradient with respect to the outputs at s [B, A, K], and the `Loss`."""
     outputs = torch.tensor(case.outputs, requires_grad=True)
     action = torch.tensor(case.action)
     transition = Transition(None, action, torch.tensor(case.reward), None, torch.tensor(case.discount))
@@ -100,7 +100,7 @@ def ours(value: Any, bootstrap: Any, case: Case) -> tuple[np.ndarray, np.ndarray
 
 
 def theirs(loss: Any, case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """The same of a function of one transition's outputs and of a namespace of everything else about it."""
+    """Returns loss and gradient of a function of one transition's outputs and of a namespace with the rest of it."""
     rest = {name: array for name, array in vars(case).items() if name != "outputs"}
     values, gradients = _compiled(loss)(case.outputs, rest)
     return np.asarray(values), np.asarray(gradients)
@@ -145,7 +145,7 @@ def categorical_double(outputs: Any, t: Any) -> Any:
 
 
 def categorical_mixture(outputs: Any, t: Any) -> Any:
-    """The mixture of the actions' shifted distributions, projected as one."""
+    """Computes the loss for the mixture of the actions' shifted distributions, projected as one."""
     atoms = t.reward + t.bonus + t.discount * (SUPPORT + t.shift[:, None])
     masses = t.probabilities[:, None] * jax.nn.softmax(t.target_next)
     target = rlax.categorical_l2_project(atoms.ravel(), masses.ravel(), SUPPORT)
@@ -153,7 +153,7 @@ def categorical_mixture(outputs: Any, t: Any) -> Any:
 
 
 def quantile_max(fractions: Any, outputs: Any, t: Any) -> Any:
-    """Quantiles stand first in rlax, and κ is not divided by."""
+    """In rlax quantiles are the first axis, and the loss is not divided by κ."""
     parts = t.action, t.reward, t.discount, t.target_next.T, t.target_next.T
     return rlax.quantile_q_learning(outputs.T, fractions(t), *parts, huber_param=KAPPA) / KAPPA
 
@@ -178,7 +178,7 @@ def drawn(t: Any) -> Any:
 
 
 def expected_sarsa(mixture: Any, mean: Any) -> Any:
-    """Makes a mixture's loss that of the ε-greedy policy, as rlax has it."""
+    """Returns a mixture's loss for the ε-greedy policy of rlax."""
 
     def loss(outputs: Any, t: Any) -> Any:
         t.probabilities = rlax.epsilon_greedy(EPSILON).probs(mean(t.target_next))
@@ -189,7 +189,7 @@ def expected_sarsa(mixture: Any, mean: Any) -> Any:
 
 
 def munchausen(mixture: Any, mean: Any) -> Any:
-    """Makes a mixture's loss that of Munchausen's bootstrap, by jax's own log-softmax."""
+    """Returns a mixture's loss for Munchausen's bootstrap, with jax's own log-softmax."""
 
     def loss(outputs: Any, t: Any) -> Any:
         log_next = jax.nn.log_softmax(mean(t.target_next) / TEMPERATURE)
@@ -259,8 +259,8 @@ def test_a_loss_and_its_gradient_are_those_of_rlax(make, kind, bootstrap, data):
 
 @pytest.mark.parametrize("kind", MIXTURES)
 @given(data=st.data())
-def test_any_bootstraps_result_is_learned_as_by_rlaxs_expected_sarsa(make, kind, data):
-    """Any probabilities over the next actions, with any shifts of them and any bonus."""
+def test_the_loss_of_any_bootstrap_is_that_of_rlaxs_expected_sarsa(make, kind, data):
+    """The next actions' probabilities and shifts and the bonus are random."""
     name, configuration = VALUES[kind]
     value = make("value", name, **configuration)
     case = data.draw(cases(st.just(WIDTHS[kind])))
@@ -287,8 +287,8 @@ def _divergences(outputs: Any, target_next: Any, action: Any, reward: Any, disco
 
 
 @given(cases(st.just(WIDTHS["categorical"])))
-def test_a_categorical_priority_is_the_divergence_of_what_rlax_projects(make, case):
-    """KL(target ‖ p): cross-entropy less entropy, which jax knows as relative entropy."""
+def test_a_categorical_priority_is_the_divergence_from_rlaxs_projection(make, case):
+    """KL(target ‖ p): cross-entropy less entropy, or jax's relative entropy."""
     name, configuration = VALUES["categorical"]
     _, _, judged = ours(make("value", name, **configuration), make("bootstrap", "max"), case)
     divergence = _divergences(case.outputs, case.target_next, case.action, case.reward, case.discount)
@@ -301,13 +301,13 @@ def _n_step_returns(n_step: int) -> Any:
 
 
 def n_step_returns(rewards: Any, discounts: Any, following: Any, n_step: int) -> list[float]:
-    """rlax's n-step return of every step of an episode, `following` being the values of the states after each."""
+    """Returns rlax's n-step return of every step of an episode; `following` holds the next states' values."""
     return np.asarray(_n_step_returns(n_step)(rewards, discounts, following)).tolist()
 
 
 @st.composite
 def episodes(draw):
-    """Rewards of an episode of one of a few lengths (jax compiles each), and whether it terminated or was cut short."""
+    """Draws an episode's rewards, of few lengths because jax compiles each, and whether it terminated."""
     length = draw(st.sampled_from([1, 2, 3, 7]))
     rewards = draw(st.lists(st.floats(-10, 10), min_size=length, max_size=length))
     return np.array(rewards), draw(st.booleans())
@@ -319,8 +319,8 @@ def episodes(draw):
     discount=st.floats(0, 1),
     seed=st.integers(0, 99),
 )
-def test_what_windows_store_is_rlaxs_n_step_return_of_every_step(several, n_step, discount, seed):
-    """Σ rewards + discount · v(next_obs), v being any function of the observation."""
+def test_windows_store_rlaxs_n_step_return_of_every_step(several, n_step, discount, seed):
+    """Σ rewards + discount · v(next_obs), with a random function v of the observation."""
     windows, stored = Windows(n_step, discount, 1), []
     values = np.random.default_rng(seed).normal(size=100)
     expected, obs = [], 0
@@ -341,7 +341,7 @@ def test_what_windows_store_is_rlaxs_n_step_return_of_every_step(several, n_step
 
 @given(several=st.lists(episodes(), min_size=1, max_size=4), n_step=st.integers(1, 4), capacity=st.integers(1, 20))
 def test_a_buffer_keeps_the_latest_of_these_returns(several, n_step, capacity):
-    """In single precision, after the oldest were written over; the value of an observation is its number's root."""
+    """In single precision, after the oldest were overwritten; the value of observation n is √n."""
     buffer, expected, obs = Uniform(Discrete(100), 0.9, 1, capacity=capacity, n_step=n_step), [], 0
     for rewards, terminated in several:
         length = len(rewards)

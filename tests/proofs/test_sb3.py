@@ -1,8 +1,7 @@
 """Whole updates against Stable-Baselines3's own `DQN.train` and sb3-contrib's `QRDQN.train`, over scripted batches.
 
-Both sides begin with the same weights and are handed the same batches; after a hundred updates every weight of both
-networks is compared, in double precision. Stable-Baselines3 turns observations into single precision on their way in,
-which is taken out.
+Both sides begin with the same weights and get the same batches; after a hundred updates every weight of both networks
+is compared, in double precision. Stable-Baselines3 casts observations to single precision, which is patched out.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from dqn_lab.seeding import torch_generator
 from dqn_lab.types import Batch, Noise, Transition
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # at import, of what they themselves import
+    warnings.simplefilter("ignore")  # about their own imports
     sb3 = pytest.importorskip("stable_baselines3", reason="the proofs need it: pip install -e '.[proofs]'")
     contrib = pytest.importorskip("sb3_contrib", reason="the proofs need it: pip install -e '.[proofs]'")
     from stable_baselines3.common.logger import Logger
@@ -29,7 +28,7 @@ with warnings.catch_warnings():
 
 SPACE, A = Box(-1, 1, (4,), np.float32), 3
 BATCH_SIZE, NUM_UPDATES, INTERVAL, HIDDEN = 16, 100, 7, [24, 24]
-QUANTILES = 8  # a power of two: sb3-contrib's fractions are in single precision, and these are exact in it
+QUANTILES = 8  # a power of two, so that sb3-contrib's fractions are exact in single precision
 LR, EPS = 3e-3, 1e-5
 
 
@@ -46,7 +45,7 @@ class Nowhere(gymnasium.Env):
 
 
 def script(n_step: int) -> list[Transition]:
-    """Draws the batches: large rewards in some, so that gradients are clipped there, and not elsewhere."""
+    """Draws the batches; every third has large rewards, so that gradients are clipped only there."""
     rng, batches = np.random.default_rng(0), []
     for number in range(NUM_UPDATES):
         discount = 0.97 ** rng.integers(1, n_step + 1, size=BATCH_SIZE)
@@ -63,7 +62,7 @@ def script(n_step: int) -> list[Transition]:
 
 
 class Scripted:
-    """A replay buffer of theirs that hands out our batches; what terminated has a discount all the same."""
+    """A replay buffer that gives their agent our batches; terminal transitions keep a nonzero discount."""
 
     def __init__(self, batches: list[Transition]) -> None:
         self.batches = iter(batches)
@@ -78,7 +77,7 @@ class Scripted:
 
 
 def theirs(algorithm: Any, monkeypatch: Any, batches: list[Transition], tau: float, max_grad_norm: Any) -> Any:
-    """Builds their agent in double precision; its count of steps is set so that the first is followed by a copy."""
+    """Builds their agent in double precision; its step count is set so that a copy follows the first update."""
     monkeypatch.setattr("stable_baselines3.common.policies.preprocess_obs", lambda obs, *_, **__: obs)
     policy: dict[str, Any] = {"net_arch": HIDDEN, "optimizer_class": torch.optim.Adam, "optimizer_kwargs": {"eps": EPS}}
     if algorithm is contrib.QRDQN:
@@ -94,7 +93,7 @@ def theirs(algorithm: Any, monkeypatch: Any, batches: list[Transition], tau: flo
 
 
 def ours(make: Any, engine: str, value: Any, optimizer: dict[str, Any], weights: Any) -> Any:
-    """Builds an engine whose networks hold these weights."""
+    """Builds an engine whose networks have the given weights."""
     online, target = (
         make("network", "mlp", SPACE, A, value.num_outputs, torch_generator(0, "network"), hidden=HIDDEN).double()
         for _ in range(2)
@@ -106,14 +105,14 @@ def ours(make: Any, engine: str, value: Any, optimizer: dict[str, Any], weights:
 
 
 def weights_of(network: torch.nn.Module, num_outputs: int = 1) -> list[torch.Tensor]:
-    """Copies a network's weights. Quantiles stand before actions in theirs, whose last layer is put in our order."""
+    """Copies their network's weights; its last layer, with quantiles before actions, is put in our order."""
     *hidden, weight, bias = (parameter.detach().clone() for parameter in network.parameters())
     order = torch.arange(A * num_outputs).view(num_outputs, A).T.flatten()
     return [*hidden, weight[order], bias[order]]
 
 
-def same_path(make, monkeypatch, algorithm, networks, engine, value, tau, max_grad_norm, n_step):
-    """Makes all updates on both sides, and compares losses on the way and weights at the end."""
+def compare_updates(make, monkeypatch, algorithm, networks, engine, value, tau, max_grad_norm, n_step):
+    """Runs all updates on both sides; compares each loss, and the weights at the end."""
     batches = script(n_step)
     model = theirs(algorithm, monkeypatch, batches, tau, max_grad_norm)
     online, target = (getattr(model, name) for name in networks)
@@ -138,10 +137,10 @@ def same_path(make, monkeypatch, algorithm, networks, engine, value, tau, max_gr
 @pytest.mark.parametrize("max_grad_norm", [10.0, 0.5])
 @pytest.mark.parametrize(("tau", "n_step"), [(1.0, 1), (0.3, 3)])
 def test_a_hundred_updates_are_those_of_stable_baselines3(make, monkeypatch, engine, max_grad_norm, tau, n_step):
-    """Huber loss, Adam, clipping by norm; the target network follows every seventh update, by τ."""
+    """Huber loss, Adam, clipping by norm; the target network is updated by τ after every seventh update."""
     value = make("value", "expected", loss="huber")
     networks = "q_net", "q_net_target"
-    same_path(make, monkeypatch, sb3.DQN, networks, engine, value, tau, max_grad_norm, n_step)
+    compare_updates(make, monkeypatch, sb3.DQN, networks, engine, value, tau, max_grad_norm, n_step)
 
 
 @pytest.mark.parametrize("max_grad_norm", [None, 10.0])
@@ -150,4 +149,4 @@ def test_a_hundred_updates_are_those_of_sb3_contribs_qr_dqn(make, monkeypatch, m
     """The quantile Huber loss with κ = 1, summed over the quantiles; the target network selects and evaluates."""
     value = make("value", "quantile", num_quantiles=QUANTILES)
     networks = "quantile_net", "quantile_net_target"
-    same_path(make, monkeypatch, contrib.QRDQN, networks, "torch", value, tau, max_grad_norm, n_step)
+    compare_updates(make, monkeypatch, contrib.QRDQN, networks, "torch", value, tau, max_grad_norm, n_step)

@@ -1,7 +1,7 @@
 """Prioritised sampling against torchrl's `PrioritizedSampler`, in double precision.
 
-Two conventions differ. torchrl knows the largest weight of the buffer only, from which that of a batch follows; and it
-adds ε to the priority of the very first transitions too, which here is 1.
+Two conventions differ. torchrl divides weights by the buffer's largest only, so those over the batch's are derived; and
+it adds ε to the priority of the first transitions too, which is 1 here.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 
 from dqn_lab.buffer.prioritized import Prioritized
 
-# A wheel of torchrl fits one release of torch, and of another it finds some symbol missing that its trees never call:
-# bound when first called, it is not missed.
+# A wheel of torchrl fits one release of torch. With another release a symbol is missing that its trees never call;
+# lazy binding does not look it up.
 _flags = sys.getdlopenflags()
 sys.setdlopenflags(os.RTLD_LAZY)
 try:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # at import, of what it itself imports
+        warnings.simplefilter("ignore")  # about its own imports
         pytest.importorskip("torchrl", reason="the proofs need torchrl: pip install -e '.[proofs]'")
         from torchrl.data.replay_buffers.samplers import PrioritizedSampler
 finally:
@@ -40,21 +40,21 @@ BELOW_ONE = np.nextafter(1.0, 0.0)
 
 
 class Stored(list):
-    """As much of a storage as the sampler asks for."""
+    """The part of a storage that the sampler uses."""
 
     ndim = 1
 
 
 class Both:
-    """One buffer of each kind, told the same things.
+    """One buffer of each kind, with the same transitions and priorities.
 
     Args:
         size: transitions at first.
         alpha: the priority exponent.
         beta: the importance exponent.
-        epsilon: what is added to |δ|.
-        normalize: whose weight is the largest.
-        stratified: whether ours draws so.
+        epsilon: added to |δ|.
+        normalize: whose largest weight is made 1.
+        stratified: whether our draws are stratified.
     """
 
     def __init__(self, size, *, alpha=0.6, beta=0.4, epsilon=0.01, normalize="buffer", stratified=False):
@@ -79,14 +79,14 @@ class Both:
         self.theirs.update_priority(torch.tensor(indices), torch.tensor(priorities, dtype=torch.float64))
 
     def draw(self, draws, monkeypatch):
-        """Draws a batch of each from the same numbers: theirs come from one place."""
+        """Draws a batch of each from the same uniform numbers, which are patched into numpy for theirs."""
         with monkeypatch.context() as patch:
             patch.setattr(np.random, "uniform", lambda low, high, size: np.asarray(draws) * high)
             indices, info = self.theirs.sample(self.stored, len(draws))
         return self.ours.sample(np.asarray(draws)), indices.numpy(), info["priority_weight"].numpy()
 
     def probabilities(self):
-        """Of drawing each transition: ours and theirs."""
+        """Returns our and their probabilities of drawing each transition."""
         ours = self.ours.masses.leaves[: len(self.stored)] / self.ours.masses.root
         masses = np.array([self.theirs._sum_tree[index] for index in range(len(self.stored))])
         return ours, masses / self.theirs._sum_tree.query(0, len(self.stored))
@@ -94,12 +94,12 @@ class Both:
 
 @st.composite
 def histories(draw, **fixed):
-    """Both buffers, after all their transitions were learned from, and some written over or learned from again."""
+    """Draws both buffers, after all transitions got priorities and some were overwritten or updated again."""
     size = draw(st.integers(1, CAPACITY))
     exponents = {name: draw(st.sampled_from([0.0, 0.4, 0.6, 1.0])) for name in ("alpha", "beta")}
     both = Both(size, **exponents, epsilon=draw(st.sampled_from([1e-6, 0.01, 1.0])), **fixed)
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    both.learn(range(size), 1 + rng.exponential(size=size))  # above 1, which only one of both adds ε to at first
+    both.learn(range(size), 1 + rng.exponential(size=size))  # above 1, the first priority, to which only theirs adds ε
     for _ in range(draw(st.integers(0, 30))):
         if rng.random() < 0.5:
             both.append()
@@ -111,7 +111,7 @@ def histories(draw, **fixed):
 
 @given(histories())
 def test_probabilities_are_those_of_torchrl(history):
-    """(|δ| + ε)^α over the sum of it; a new transition has the largest |δ| there ever was."""
+    """(|δ| + ε)^α over its sum; a new transition gets the largest |δ| so far."""
     ours, theirs = history[0].probabilities()
     np.testing.assert_allclose(ours, theirs, rtol=1e-12)
 
@@ -119,7 +119,7 @@ def test_probabilities_are_those_of_torchrl(history):
 @pytest.mark.parametrize("normalize", ["batch", "buffer"])
 @given(data=st.data())
 def test_transitions_and_weights_are_those_of_torchrl(normalize, data):
-    """(N · P)^−β over the largest of the buffer; over that of the batch it is theirs over their largest."""
+    """(N · P)^−β over the buffer's largest; for the batch, theirs are divided by their largest."""
     both, rng = data.draw(histories(normalize=normalize))
     with pytest.MonkeyPatch.context() as monkeypatch:
         batch, indices, weights = both.draw(rng.random(16), monkeypatch)
@@ -129,7 +129,7 @@ def test_transitions_and_weights_are_those_of_torchrl(normalize, data):
 
 
 @given(histories(stratified=True))
-def test_stratified_draws_are_torchrls_of_numbers_from_each_stratum(history):
+def test_stratified_draws_are_those_of_torchrl_with_a_number_per_stratum(history):
     both, rng = history
     draws = rng.random(8)
     strata = (np.arange(8) + draws) / 8
@@ -139,7 +139,7 @@ def test_stratified_draws_are_torchrls_of_numbers_from_each_stratum(history):
 
 
 @given(histories(), st.sampled_from([0.0, BELOW_ONE]))
-def test_at_both_ends_of_the_unit_interval_there_is_something_to_draw(history, draw):
+def test_both_ends_of_the_unit_interval_draw_the_transitions_of_torchrl(history, draw):
     both, _ = history
     with pytest.MonkeyPatch.context() as monkeypatch:
         batch, indices, _ = both.draw([draw], monkeypatch)
@@ -148,7 +148,7 @@ def test_at_both_ends_of_the_unit_interval_there_is_something_to_draw(history, d
 
 @pytest.mark.parametrize("alpha", [0.0, 0.6, 1.0])
 def test_independent_draws_fit_torchrls_probabilities(monkeypatch, alpha):
-    """χ² with 19 degrees of freedom, of 40,000 draws each: ours against theirs, and both against one another."""
+    """χ² with 19 degrees of freedom, of 40,000 draws each: both against their probabilities, and against each other."""
     both, rng = Both(20, alpha=alpha, epsilon=0.05), np.random.default_rng(0)
     both.learn(range(20), rng.exponential(size=20))
     _, probabilities = both.probabilities()
@@ -163,7 +163,7 @@ def test_independent_draws_fit_torchrls_probabilities(monkeypatch, alpha):
 
 
 def test_the_conventions_differ_as_documented():
-    """Before anything was learned from p is 1 here, and 1 + ε there."""
+    """The first priority is 1 here, and 1 + ε in torchrl."""
     both = Both(1, alpha=1.0, epsilon=0.5)
     assert both.ours.masses.root == 1
     assert both.theirs._sum_tree[0] == 1.5
