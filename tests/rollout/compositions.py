@@ -1,4 +1,4 @@
-"""Compositions that the compiled rollout runs: every pair of choices in few of them, or any number at random."""
+"""Compositions for the compiled rollout: a few that cover every pair of choices, or any number at random."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ COMMON = ("logger=csv", "engine=fused", "env.implementation=compiled", "train.le
 
 
 def pairwise(seed: int = 0) -> list[tuple[str, ...]]:
-    """Returns compositions in which every two choices of different groups come together somewhere."""
+    """Returns compositions that cover every pair of choices of different groups."""
     rng, groups = random.Random(seed), list(CHOICES)
     left = {
         frozenset({(a, i), (b, j)})
@@ -82,13 +82,13 @@ def pairwise(seed: int = 0) -> list[tuple[str, ...]]:
 
 
 def at_random(seed: int) -> tuple[str, ...]:
-    """Returns a composition."""
+    """Returns a random composition."""
     rng = random.Random(seed)
     return (*overrides({group: rng.randrange(len(choices)) for group, choices in CHOICES.items()}), f"seed={seed}")
 
 
 def overrides(chosen: dict[str, int]) -> tuple[str, ...]:
-    """Returns the overrides of some choices, without those that do not go together."""
+    """Returns the overrides of the choices, without those that conflict."""
     words = [word for group, i in _kept(chosen).items() for word in CHOICES[group][i]]
     if "buffer=none" in words:
         words = [word for word in words if not word.startswith(("train.minibatch", "train.num_updates"))]
@@ -96,7 +96,7 @@ def overrides(chosen: dict[str, int]) -> tuple[str, ...]:
 
 
 def _kept(chosen: dict[str, int]) -> dict[str, int]:
-    """Leaves out `expected_sarsa` where the policy's probabilities are not those of ε-greedy."""
+    """Returns the choices, without `expected_sarsa` unless the policy is ε-greedy."""
     words = {word for group, i in chosen.items() for word in CHOICES[group][i]}
     clash = NOT_GREEDY & words and "bootstrap=expected_sarsa" in words
     return {group: i for group, i in chosen.items() if not (clash and group == "bootstrap")}

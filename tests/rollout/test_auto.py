@@ -5,7 +5,7 @@ from dqn_lab.records import identity
 from dqn_lab.rollout.compiled import CompiledRollout
 
 
-def test_auto_is_compiled_where_everything_has_a_kernel(configure):
+def test_auto_chooses_compiled_if_everything_has_a_kernel(configure):
     experiment = build(configure())
     assert type(experiment.rollout) is CompiledRollout
     assert experiment.choices["rollout"]._asdict() == {
@@ -16,6 +16,6 @@ def test_auto_is_compiled_where_everything_has_a_kernel(configure):
 
 
 @pytest.mark.parametrize("override", ["rollout=python", "rollout=compiled", "env.implementation=gymnasium"])
-def test_a_rollout_and_an_implementation_are_no_part_of_what_a_job_is_known_by(configure, override):
+def test_rollout_and_implementation_are_not_part_of_a_jobs_identity(configure, override):
     assert identity(configure(override)) == identity(configure())
     assert identity(configure("seed=1", override)) != identity(configure("seed=2"))

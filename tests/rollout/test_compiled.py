@@ -1,4 +1,4 @@
-"""The compiled rollout gives the bytes of the Python one: rows, and the whole state, however it is cut into strides."""
+"""The compiled rollout gives the bytes of the Python one, rows and whole state, for strides of any length."""
 
 import itertools
 
@@ -11,7 +11,7 @@ from dqn_lab.evaluate import evaluate
 from dqn_lab.schedule import NEVER
 from dqn_lab.statefile import Rows
 from dqn_lab.types import StateError, TrainingError
-from tests.env import faulty as faulty  # which registers its environments
+from tests.env import faulty as faulty  # registers its environments
 from tests.rollout.compositions import at_random, pairwise
 
 STEPS = 260
@@ -19,7 +19,7 @@ COMPILED = "env.implementation=compiled"
 
 
 def play(rolling, until, length, rows=None):
-    """Advances in strides of so many steps at most; returns the episodes' rows."""
+    """Advances in strides of at most `length` steps; returns the episodes' rows."""
     rows = [] if rows is None else rows
     while (step := rolling.progress.step) < until:
         rows += rolling.advance(NEVER._replace(step=min(until, step + length))).episodes
@@ -27,7 +27,7 @@ def play(rolling, until, length, rows=None):
 
 
 def assert_same(one, other, where="state"):
-    """Sees that two states are the same to the bit."""
+    """Checks that two states are the same bit for bit."""
     assert type(one) is type(other), where
     if isinstance(one, dict):
         assert one.keys() == other.keys(), where
@@ -49,7 +49,7 @@ def assert_same(one, other, where="state"):
 
 
 def compare(configure, overrides, lengths=(97, 41), steps=STEPS):
-    """Runs a composition in both rollouts, and a third time handing over from one to the other in mid-episode."""
+    """Compares both rollouts on a composition, then continues each one's state in the other in mid-episode."""
     rollouts = [build(configure(f"rollout={name}", *overrides)).rollout for name in ("python", "compiled")]
     rows = [play(rolling, steps, length) for rolling, length in zip(rollouts, lengths, strict=True)]
     assert repr(rows[0]) == repr(rows[1])
@@ -108,7 +108,7 @@ def test_diagnostics_give_the_same_bytes(configure, composition, interval, optio
     assert sum(row["grad_norm"] is not None for row in found) > 1
 
 
-def test_a_stride_goes_on_to_the_step_that_is_measured(configure):
+def test_a_stride_ends_before_a_step_that_is_measured(configure):
     words = "train.learning_starts=64", "train.batch_size=64", "diagnostics=probe", "diagnostics.interval=100"
     rolling = build(configure("rollout=compiled", COMPILED, "logger=csv", *words)).rollout
     ends = [rolling.advance(NEVER._replace(step=400)).after.step for _ in range(8)]
@@ -124,7 +124,7 @@ def test_a_stride_holds_many_episodes(configure):
 
 
 @pytest.mark.parametrize(("field", "value"), [("episode", 4), ("updates", 31), ("step", 77)])
-def test_a_stride_stops_where_it_was_asked_to(configure, field, value):
+def test_a_stride_stops_at_the_requested_progress(configure, field, value):
     rolling = build(
         configure("rollout=compiled", COMPILED, "logger=csv", "train.learning_starts=8", "train.batch_size=8")
     ).rollout
@@ -148,7 +148,7 @@ def test_a_loss_that_is_not_finite_is_the_same_error_at_the_same_step(configure)
 
 
 def failing(configure, name, env_id="Faulty-v0", **kwargs):
-    """Builds a rollout whose environment makes a mistake."""
+    """Builds an experiment whose environment makes a mistake."""
     learning = "train.learning_starts=20", "train.batch_size=8", "network.hidden=[8]"
     config = configure(f"rollout={name}", "env.implementation=auto", "logger=csv", *learning)
     config["env"] |= {"id": env_id, "kwargs": kwargs}
@@ -167,7 +167,7 @@ SAID = {
 
 
 @pytest.mark.parametrize("mistake", SAID)
-def test_what_an_environment_must_not_return_is_the_same_error_at_the_same_step(configure, mistake):
+def test_an_environments_mistake_is_the_same_error_at_the_same_step(configure, mistake):
     errors, rows = [], []
     for name, length in (("python", 1000), ("compiled", 1000), ("compiled", 1)):
         rolling, found = failing(configure, name, mistake=mistake).rollout, []
@@ -179,8 +179,8 @@ def test_what_an_environment_must_not_return_is_the_same_error_at_the_same_step(
     assert rows[0] == rows[1] == rows[2]
 
 
-def test_nothing_is_saved_of_a_step_that_failed(configure):
-    """What it has changed already is no state to go on from."""
+def test_a_rollout_cannot_be_saved_after_a_failed_step(configure):
+    """The step has changed part of the state already, so a run could not continue from it."""
     rolling = failing(configure, "compiled", mistake="nan").rollout
     assert rolling.advance(NEVER).after.step == 41
     with pytest.raises(StateError, match=r"the step after it failed: the environment returned the observation"):
@@ -190,7 +190,7 @@ def test_nothing_is_saved_of_a_step_that_failed(configure):
 
 
 @pytest.mark.parametrize("mistake", ["nan", "reward", "large", "raise"])
-def test_evaluation_makes_the_same_error_of_it(configure, mistake):
+def test_evaluation_raises_the_same_error_with_and_without_kernels(configure, mistake):
     experiment, errors = failing(configure, "compiled", mistake=mistake, episode=1), []
     for engine in (None, experiment.agent.engine):
         with pytest.raises(TrainingError, match=r"in step 12 of an episode") as caught:
@@ -200,7 +200,7 @@ def test_evaluation_makes_the_same_error_of_it(configure, mistake):
 
 
 @pytest.mark.parametrize("name", ["python", "compiled"])
-def test_a_state_that_there_is_not_is_refused(configure, name):
+def test_an_observation_outside_its_space_is_refused(configure, name):
     rolling = failing(configure, name, env_id="Places-v0").rollout
     with pytest.raises(
         TrainingError, match=r"returned the observation \[10\] in step 7 of an episode; must be in Multi"
@@ -208,7 +208,7 @@ def test_a_state_that_there_is_not_is_refused(configure, name):
         play(rolling, 100, 100)
 
 
-def test_an_environment_with_a_step_of_its_own_is_stepped_from_python(configure):
+def test_a_compiled_environment_that_overrides_step_is_refused(configure):
     with pytest.raises(ValueError, match=r"Own overrides step or reset, which its kernels do not know; rollout=python"):
         configure("rollout=compiled", "logger=csv", "env.id=tests.env.faulty:Own-v0")
 
@@ -221,14 +221,14 @@ REASONS = [
 
 
 @pytest.mark.parametrize(("overrides", "reason"), REASONS)
-def test_auto_says_why_it_is_python(configure, overrides, reason):
+def test_auto_records_why_it_chose_python(configure, overrides, reason):
     choice = build(configure("rollout=auto", "logger=csv", *overrides)).choices["rollout"]
     assert choice.name == "python"
     assert choice.rejected["compiled"].startswith(reason)
 
 
 @pytest.mark.parametrize(("overrides", "reason"), REASONS)
-def test_what_it_cannot_run_is_refused_in_one_line(configure, overrides, reason):
+def test_an_unsupported_composition_is_refused_in_one_line(configure, overrides, reason):
     with pytest.raises(ValueError, match=f"^rollout=compiled: {reason}") as caught:
         configure("rollout=compiled", "logger=csv", *overrides)
     assert len(str(caught.value).splitlines()) == 1

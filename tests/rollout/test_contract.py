@@ -1,4 +1,4 @@
-"""What every rollout must do: strides, state, and the same bytes whatever the stride."""
+"""What every rollout must do: strides, state, and the same rows for strides of any length."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def rollout(configure, name):
 
 
 def play(rolling, num_steps, length):
-    """Advances in strides of so many steps at most; returns the episodes' rows."""
+    """Advances in strides of at most `length` steps; returns the episodes' rows."""
     end, rows = rolling.progress.step + num_steps, []
     while (step := rolling.progress.step) < end:
         rows += rolling.advance(NEVER._replace(step=min(end, step + length))).episodes
@@ -45,7 +45,7 @@ def test_a_stride_begins_where_the_one_before_ended(rollout):
         assert at == stride.after
 
 
-def test_a_stride_stops_at_an_update_that_it_was_asked_for(rollout):
+def test_a_stride_stops_at_the_requested_update(rollout):
     rolling = rollout("train.num_updates=2")
     for updates in (2, 4, 10):
         while rolling.progress.updates < updates:

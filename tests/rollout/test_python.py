@@ -1,4 +1,4 @@
-"""The loop's seam: what a stride is, and that a run saved at any step continues as if it had not been interrupted."""
+"""The Python rollout: what a stride is, and that a run saved at any step continues as if not interrupted."""
 
 import itertools
 
@@ -16,7 +16,7 @@ from dqn_lab.types import StateError, TrainingError
 
 
 class Walk(gymnasium.Env):
-    """A walk along a line, left or right at random too; it can be saved."""
+    """A walk along a line, with random steps too; it can be saved."""
 
     observation_space = Box(-np.inf, np.inf, (2,), np.float32)
     action_space = Discrete(2)
@@ -39,13 +39,13 @@ class Walk(gymnasium.Env):
 
 
 class Closed(Walk):
-    """The same; its state cannot be set, but its episodes can be played again."""
+    """A walk whose state cannot be set, but whose episodes can be replayed."""
 
     state_dict = load_state_dict = None
 
 
 class Private(Closed):
-    """The same, with a generator of its own, which nobody knows of."""
+    """A closed walk with a private random generator."""
 
     def __init__(self):
         self.own = np.random.default_rng(0)
@@ -61,7 +61,7 @@ class Private(Closed):
 
 
 class Unseeded(Private):
-    """The same, but no seed repeats it."""
+    """A private walk that no seed repeats."""
 
     def reset(self, *, seed=None, options=None):
         self.own = np.random.default_rng()
@@ -69,7 +69,7 @@ class Unseeded(Private):
 
 
 class Fragile(Closed):
-    """The same, but there can be only one of it that plays."""
+    """A closed walk of which only one instance can be played."""
 
     playing = None
 
@@ -116,7 +116,7 @@ def test_a_stride_ends_with_its_episode_and_has_its_row(rollout):
 
 
 @pytest.mark.parametrize("until", [NEVER._replace(step=7), NEVER._replace(step=70, updates=3)])
-def test_a_stride_ends_where_it_was_asked_to(rollout, until):
+def test_a_stride_ends_at_the_requested_progress(rollout, until):
     rolling = rollout("train.learning_starts=4", "train.batch_size=4")
     stride = rolling.advance(until)
     assert stride.after == (Progress(7, 0, 4) if until.step == 7 else Progress(6, 0, 3))
@@ -130,7 +130,7 @@ def test_a_stride_is_one_step_at_least(rollout):
 
 
 def trace(rolling, num_steps, length):
-    """Advances in strides of so many steps at most; returns every stride and what was learned at its end."""
+    """Advances in strides of at most `length` steps; returns every stride and the weights at its end."""
     end, seen = rolling.progress.step + num_steps, []
     while (step := rolling.progress.step) < end:
         stride = rolling.advance(NEVER._replace(step=min(end, step + length)))
@@ -139,8 +139,8 @@ def trace(rolling, num_steps, length):
     return seen
 
 
-def test_how_long_strides_are_changes_nothing(rollout):
-    """The rows and the last weights are the same, stride by stride or step by step."""
+def test_the_length_of_strides_changes_nothing(rollout):
+    """The rows and the last weights are the same for strides of any length."""
     rows = []
     for length in (1, 17, 1000):
         *_, last = strides = trace(rollout("experiment=cartpole", "train.learning_starts=128"), 400, length)
@@ -166,7 +166,7 @@ STATEFUL = [
 @pytest.mark.parametrize("overrides", STATEFUL, ids=",".join)
 @pytest.mark.parametrize("at", [1, 137, 250])
 def test_a_run_saved_in_mid_episode_continues_as_if_it_had_not_been_interrupted(rollout, through_files, overrides, at):
-    """A fresh object takes the state over: the same next 1,000 steps, rows and weights."""
+    """A fresh rollout loads the state: the same steps, rows and weights follow."""
     saved, other = rollout(*overrides), rollout(*overrides, "seed=0")
     trace(saved, at, 1000)
     other.load_state_dict(through_files(saved.state_dict()))
@@ -176,7 +176,7 @@ def test_a_run_saved_in_mid_episode_continues_as_if_it_had_not_been_interrupted(
 
 @pytest.fixture
 def through_files(tmp_path):
-    """Takes a state to the disk and back; what is no array, tensor or plain value does not come through."""
+    """Saves a state and loads it again, which only arrays, tensors and plain values survive."""
 
     def take(state):
         Checkpoints(tmp_path, 1).save(0, {"rollout": state})
@@ -195,7 +195,7 @@ def test_an_environment_that_declares_its_state_is_saved_with_it(rollout, throug
 
 
 def after_episodes(rolling, count, steps=0):
-    """Advances by so many episodes, and steps of the next."""
+    """Advances by `count` episodes, and `steps` steps of the next."""
     for _ in range(count):
         rolling.advance(NEVER)
     if steps:
@@ -204,8 +204,8 @@ def after_episodes(rolling, count, steps=0):
 
 
 @pytest.mark.parametrize(("episodes", "steps"), [(0, 1), (0, 3), (1, 0), (1, 1), (5, 0), (5, 4)])
-def test_an_environment_whose_state_cannot_be_set_plays_its_episode_again(rollout, through_files, episodes, steps):
-    """In mid-episode, and between episodes: then the last one, which leaves the generator where it was."""
+def test_an_environment_whose_state_cannot_be_set_replays_its_episode(rollout, through_files, episodes, steps):
+    """In mid-episode, and between episodes, when the last one is replayed to restore the generator."""
     saved, other = rollout(env_id="Closed-v0"), rollout(env_id="Closed-v0")
     after_episodes(saved, episodes, steps)
     other.load_state_dict(through_files(saved.state_dict()))
@@ -215,7 +215,7 @@ def test_an_environment_whose_state_cannot_be_set_plays_its_episode_again(rollou
     assert trace(third, 100, 1000) == trace(saved, 100, 1000)
 
 
-def test_a_wrapper_with_a_state_of_its_own_has_the_episode_played_again(rollout, through_files):
+def test_a_wrapper_with_its_own_state_has_the_episode_replayed(rollout, through_files):
     saved, other = rollout(), rollout()
     for rolling in (saved, other):
         make_env = rolling.make_env
@@ -233,8 +233,8 @@ REFUSED = (
 @pytest.mark.parametrize("episodes", [1, 4])
 @pytest.mark.parametrize("steps", [0, 4])
 @pytest.mark.parametrize("name", ["Private", "Unseeded"])
-def test_an_environment_with_a_generator_of_its_own_is_refused_when_it_is_saved(rollout, name, episodes, steps):
-    """From its second episode on, and then always: the first one begins with a seed, which may repeat it."""
+def test_an_environment_with_a_private_generator_cannot_be_saved(rollout, name, episodes, steps):
+    """From its second episode on; the first one begins with a seed, which may repeat it."""
     rolling = after_episodes(rollout(env_id=f"{name}-v0"), episodes + (steps == 0), steps)
     for _ in range(2):
         with pytest.raises(StateError, match=rf"^{name}: {REFUSED}") as caught:
@@ -243,13 +243,13 @@ def test_an_environment_with_a_generator_of_its_own_is_refused_when_it_is_saved(
         after_episodes(rolling, 1)
 
 
-def test_what_comes_out_differently_when_it_is_restored_is_refused_too(rollout):
+def test_an_episode_that_differs_when_replayed_cannot_be_restored(rollout):
     saved = after_episodes(rollout(env_id="Unseeded-v0"), 1).state_dict()
     with pytest.raises(StateError, match=rf"^Unseeded: {REFUSED}"):
         rollout(env_id="Unseeded-v0").load_state_dict(saved)
 
 
-def test_a_wrapper_that_remembers_other_episodes_is_refused(rollout):
+def test_a_wrapper_that_remembers_other_episodes_cannot_be_saved(rollout):
     rolling = rollout()
     make_env = rolling.make_env
     rolling.make_env = lambda: gymnasium.wrappers.NormalizeObservation(make_env())
@@ -258,7 +258,7 @@ def test_a_wrapper_that_remembers_other_episodes_is_refused(rollout):
         rolling.state_dict()
 
 
-def test_an_environment_that_fails_when_it_is_played_again_is_refused(rollout):
+def test_an_environment_that_fails_when_replayed_cannot_be_saved(rollout):
     rolling = after_episodes(rollout(env_id="Fragile-v0"), 2)
     expected = (
         r"^Fragile: cannot be saved, because .* again failed: .*OSError: the port is taken \(raised in .*; give it"
@@ -267,7 +267,7 @@ def test_an_environment_that_fails_when_it_is_played_again_is_refused(rollout):
         rolling.state_dict()
 
 
-def test_an_environment_of_which_there_can_be_only_one_is_refused(rollout):
+def test_an_environment_that_cannot_be_made_again_cannot_be_saved(rollout):
     rolling = after_episodes(rollout(env_id="Closed-v0"), 2)
     rolling.make_env = lambda: 1 / 0
     for _ in range(2):
@@ -277,7 +277,7 @@ def test_an_environment_of_which_there_can_be_only_one_is_refused(rollout):
             rolling.state_dict()
 
 
-def test_whether_an_episode_can_be_played_again_changes_nothing_and_is_asked_once(rollout):
+def test_the_trial_replay_changes_nothing_and_happens_once(rollout):
     watched, alone = rollout(env_id="Closed-v0"), rollout(env_id="Closed-v0")
     made, make_env = [], watched.make_env
     watched.make_env = lambda: made.append(make_env()) or made[-1]
@@ -287,7 +287,7 @@ def test_whether_an_episode_can_be_played_again_changes_nothing_and_is_asked_onc
     assert trace(watched, 100, 1000) == trace(alone, 100, 1000)
 
 
-def test_a_process_that_is_asked_to_stop_does_not_wait_for_an_episode_to_be_played_again(rollout, monkeypatch):
+def test_a_process_that_is_asked_to_stop_does_not_wait_for_a_replay(rollout, monkeypatch):
     rolling = after_episodes(rollout(env_id="Unseeded-v0"), 2)
     monkeypatch.setattr(interrupt.asked, "number", 15)
     assert rolling.state_dict()["env"]["actions"].size
@@ -332,7 +332,7 @@ def test_a_run_can_be_saved_before_its_first_step_and_between_episodes(rollout, 
 
 
 class Counting(Greedy):
-    """Counts its greedy steps, and forgets them at an episode's end."""
+    """Counts its steps, and resets the count at an episode's end."""
 
     columns = ("count", "since")
     count = 0
@@ -348,8 +348,8 @@ class Counting(Greedy):
         return {"count": self.count, "since": progress.step}
 
 
-def test_an_exploration_reports_before_it_is_told_that_the_episode_has_ended(rollout):
-    """With the progress of the episode's start, as the schedules of ε need it."""
+def test_an_exploration_reports_before_end_episode_is_called(rollout):
+    """The report gets the progress at the episode's start, as the schedules of ε need it."""
     rolling = rollout()
     rolling.agent.exploration = Counting(2)
     since = 0
@@ -360,8 +360,8 @@ def test_an_exploration_reports_before_it_is_told_that_the_episode_has_ended(rol
 
 
 @pytest.mark.parametrize("action", [5, -1, 0.5])
-def test_an_action_that_there_is_not_is_the_explorations_mistake(rollout, action):
-    rolling = rollout(env_id="Walk-v0")  # which does not look at its actions
+def test_an_invalid_action_is_reported_as_the_explorations_mistake(rollout, action):
+    rolling = rollout(env_id="Walk-v0")  # which does not check its actions
     rolling.agent.exploration = Counting(2)
     rolling.advance(Progress(3, 10, 1000))
     rolling.agent.exploration.select = lambda *_: action
