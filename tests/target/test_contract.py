@@ -17,7 +17,7 @@ def parameters(seed):
 
 
 def follow(target, online, followed, num_episodes=25, length=20):
-    """Follows through episodes with an update per step."""
+    """Calls `target.follow` after every step of several episodes, with an update per step."""
     before = Progress()
     for step in range(1, num_episodes * length + 1):
         after = Progress(step, step // length, step)
@@ -78,7 +78,7 @@ def test_nothing_happens_without_progress(make, name):
     assert equal(followed, parameters(1))
 
 
-def test_another_networks_parameters_are_not_followed_as_far_as_they_go(make, name):
+def test_parameter_lists_of_different_lengths_are_refused(make, name):
     target = make("target", name)
     if target.has_network:
         with pytest.raises(ValueError, match="shorter"):

@@ -10,7 +10,7 @@ from dqn_lab.target.periodic import Periodic
 
 
 def copies(target, num_units, unit="episodes"):
-    """Returns the completed units after which the target equalled the online network, which changes with each."""
+    """Returns the completed units after which the target equals the online network, which changes at each."""
     online, followed, found = [torch.zeros(2)], [torch.zeros(2)], []
     for n in range(1, num_units + 1):
         online[0].fill_(n)

@@ -40,7 +40,7 @@ def test_tau_of_one_is_a_periodic_copy_at_every_step(numbers, unit):
         assert torch.equal(*one, *other)
 
 
-def test_a_step_is_taken_after_number_zero_and_every_interval_of_its_own_unit():
+def test_a_step_is_taken_after_the_first_unit_and_every_interval_from_there():
     target, online, followed, moved = Polyak(tau=0.5, interval=3, unit="steps"), [torch.ones(1)], [torch.zeros(1)], []
     for step in range(1, 10):
         before = followed[0].item()
@@ -52,6 +52,6 @@ def test_a_step_is_taken_after_number_zero_and_every_interval_of_its_own_unit():
 
 
 @pytest.mark.parametrize("tau", [0, 1.01, -0.5])
-def test_tau_lies_between_zero_and_one(make, tau):
+def test_a_tau_outside_zero_to_one_is_refused(make, tau):
     with pytest.raises(ConfigError, match=r"^target\.tau="):
         make("target", "polyak", tau=tau)
