@@ -1,4 +1,4 @@
-"""Diagnostics: they measure what they document, the same in every engine, and change nothing."""
+"""Diagnostics measure what they document, the same in every engine, and change no result."""
 
 import csv
 import itertools
@@ -40,7 +40,7 @@ def rows(configure, directory, *overrides):
     pytest.param(name, marks=[pytest.mark.slow] if "quantiles" in name or name == "iqn" else [])
     for name in COMPOSITIONS
 ])  # fmt: skip
-def test_measuring_changes_no_number(configure, tmp_path, composition):
+def test_diagnostics_change_no_result(configure, tmp_path, composition):
     words = (*COMPOSITIONS[composition], *SHORT)
     plain = rows(configure, tmp_path / "plain", *words)
     seen = rows(configure, tmp_path / "seen", *words, "diagnostics=probe", "diagnostics.interval=7")
@@ -71,7 +71,7 @@ COMPILES = (
     pytest.param("compiled", ("experiment=iqn",), marks=COMPILES),
 ])  # fmt: skip
 def test_engines_measure_alike(configure, tmp_path, engine, overrides):
-    """Up to rounding, before rounding errors have grown."""
+    """The values agree up to rounding, in runs too short for rounding errors to grow."""
     words = (*overrides, *SHORT, "steps=170", "diagnostics=probe", "diagnostics.interval=5", "train.learning_starts=64")
     fast, eager = (rows(configure, tmp_path / name, *words, f"engine={name}") for name in (engine, "torch"))
     compared = 0
@@ -87,7 +87,7 @@ def test_engines_measure_alike(configure, tmp_path, engine, overrides):
 
 
 def watched(configure, *overrides):
-    """A table of two states and two actions, and its diagnostics."""
+    """Builds an agent with diagnostics and known Q-values of two states of FrozenLake."""
     words = ("env=frozen_lake", "network=table", "optimizer=sgd", "optimizer.lr=0.25", "engine=torch", "discount=0.5")
     agent = build(configure(*words, "diagnostics=probe", "diagnostics.interval=2", *overrides)).agent
     with torch.no_grad():
@@ -105,7 +105,7 @@ def batch(*transitions):
 
 
 def test_values_are_those_worked_out_by_hand(configure):
-    """δ = 1 + 0.5 · 4 − 3 = 0 and 2 − 2 − 0 …: the target network's largest value is 4 in state 1."""
+    """The target network's largest values are 2 in state 0 and 4 in state 1."""
     agent = watched(configure)
     watch = agent.diagnostics
     watch.states = np.array([0, 1])
@@ -138,7 +138,7 @@ def test_churn_is_the_share_of_states_whose_greedy_action_an_update_changed(conf
     assert watch.report(None)["churn"] == 0.25
 
 
-def test_every_interval_th_batch_is_measured_and_a_row_has_the_means(configure):
+def test_every_interval_th_batch_is_measured_and_a_new_episode_starts_empty(configure):
     watch = watched(configure).diagnostics
     watch.states = np.array([0])
     learned = batch((0, 1, 1.0, 1, 0.5))
@@ -153,14 +153,14 @@ def test_every_interval_th_batch_is_measured_and_a_row_has_the_means(configure):
 
 
 class Curious(registry.lookup("diagnostics", "basic")):
-    """Looks at every batch."""
+    """Reads every batch."""
 
     def before_update(self, batch, noise, epsilon):
         super().before_update(batch, noise, epsilon)
         self._add(grad_norm=0.0)
 
 
-def test_diagnostics_that_look_at_every_batch_are_run_from_python(configure):
+def test_diagnostics_that_read_every_batch_run_in_the_python_rollout(configure):
     config = configure("diagnostics=basic", "logger=csv")
     assert build(config).choices["rollout"].name == "compiled"
     config["diagnostics"] = {"name": f"{__name__}:Curious"}
@@ -170,7 +170,7 @@ def test_diagnostics_that_look_at_every_batch_are_run_from_python(configure):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_goes_on_measuring_where_it_was(configure, name):
+def test_diagnostics_continue_from_a_saved_state(configure, name):
     words = (*SHORT, f"diagnostics={name}", *(["diagnostics.interval=7"] if name != "none" else []))
     first, second = build(configure(*words)).rollout, build(configure(*words)).rollout
     end = first.progress._replace(step=10**9, episode=10**9, updates=10**9)
@@ -181,7 +181,7 @@ def test_a_run_goes_on_measuring_where_it_was(configure, name):
     assert [first.advance(end) for _ in range(4)] == [second.advance(end) for _ in range(4)]
 
 
-def test_without_diagnostics_a_run_is_what_it_was(configure):
+def test_without_diagnostics_identity_state_and_columns_are_the_same(configure):
     config = configure()
     older = {key: value for key, value in config.items() if key != "diagnostics"}
     assert identity(config) == identity(older)
