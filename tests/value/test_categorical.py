@@ -22,7 +22,7 @@ def greedy(size, num_actions, action=0):
 
 
 def random_case(seed, size=4, num_actions=3, num_atoms=5):
-    """A categorical update in float64 that clips at both ends: a target's arguments, support last but one."""
+    """Returns the arguments of `categorical_target` in float64, with atoms beyond both ends of the support."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -36,7 +36,7 @@ def random_case(seed, size=4, num_actions=3, num_atoms=5):
 
 
 def looped_target(reward, discount, masses, support, bootstrap):
-    """The target as Algorithm 1 of the paper has it: atom by atom, lower neighbour and upper, action by action."""
+    """Computes the target in loops over actions and atoms, as in Algorithm 1 of the paper."""
     size, num_actions, num_atoms = masses.shape
     low, high = support[0].item(), support[-1].item()
     spacing = (high - low) / (num_atoms - 1)
@@ -94,7 +94,7 @@ def test_no_mass_is_lost_and_none_is_negative(atoms, num_atoms, low, width):
 
 
 @given(ATOMS, st.integers(2, 60))
-def test_the_mean_is_kept_where_nothing_is_clipped(atoms, num_atoms):
+def test_the_mean_is_kept_if_nothing_is_clipped(atoms, num_atoms):
     masses = torch.arange(1.0, len(atoms) + 1, **DOUBLE).softmax(0)
     support = torch.linspace(-3, 3, num_atoms, **DOUBLE)
     projected = project(tensor([atoms], **DOUBLE), masses[None], support)
@@ -103,7 +103,7 @@ def test_the_mean_is_kept_where_nothing_is_clipped(atoms, num_atoms):
 
 
 def test_the_end_of_the_support_loses_nothing_to_rounding():
-    """In float32, whatever the bounds."""
+    """In float32, for several bounds."""
     for v_max in (0.1, 0.7, 3.3, 100.0, 1 / 3):
         support = torch.linspace(-v_max / 7, v_max, 51)
         assert project(tensor([[1e9]]), tensor([[1.0]]), support)[0, -1] == 1
@@ -117,7 +117,7 @@ def test_rewards_and_discount_move_the_atoms():
 
 
 def test_a_terminal_transition_is_worth_its_reward_alone():
-    """4 = 0.6 · 0 + 0.4 · 10, whatever the next state's masses and shifts."""
+    """4 = 0.6 · 0 + 0.4 · 10, regardless of the next state's masses and shifts."""
     masses = tensor([[[0.2, 0.3, 0.5], [0.0, 0.0, 1.0]]])
     bootstrap = Bootstrapped(tensor([[0.5, 0.5]]), tensor([[7.0, -9.0]]), tensor([0.0]))
     target = categorical_target(tensor([4.0]), tensor([0.0]), masses, SUPPORT, bootstrap)
@@ -125,7 +125,7 @@ def test_a_terminal_transition_is_worth_its_reward_alone():
 
 
 def test_the_target_is_the_mixture_of_the_shifted_next_actions():
-    """The bonus makes 1 + 1 = 2 of the reward.
+    """With its bonus the reward is 1 + 1 = 2.
 
     Action 0 (¼) has all mass at 10 and is shifted by 6: 2 + ½ · 16 = 10; action 1 (¾) has it at 0, shifted by −4: 0.
     """
@@ -173,7 +173,7 @@ def test_the_loss_is_the_cross_entropy_of_the_action_taken(make):
 
 
 def test_the_target_of_a_transition_reaches_the_loss(make):
-    """Both actions sure of 10 at s′: 5 + ½ · 10 = 10, on which the online network puts ¼."""
+    """Both next actions are certain of 10: 5 + ½ · 10 = 10, which has the probability ¼ online."""
     value = make("value", "categorical", num_atoms=3, v_max=20.0)
     certain = tensor([[[-99.0, 0.0, -99.0], [-99.0, 0.0, -99.0]]])
     transition = Transition(None, tensor([0]), tensor([5.0]), None, tensor([0.5]))
@@ -184,7 +184,7 @@ def test_the_target_of_a_transition_reaches_the_loss(make):
     torch.testing.assert_close(judged.loss, tensor([math.log(4)]))
 
 
-def test_nothing_is_left_to_learn_where_the_prediction_is_the_target(make):
+def test_the_priority_is_zero_if_the_prediction_is_the_target(make):
     value = make("value", "categorical", num_atoms=4)
     outputs = torch.randn(8, 2, 4, generator=torch.Generator().manual_seed(0))
     judged = value.loss(outputs, torch.zeros(8, dtype=torch.long), outputs[:, 0].softmax(-1), None)
@@ -192,7 +192,7 @@ def test_nothing_is_left_to_learn_where_the_prediction_is_the_target(make):
     torch.testing.assert_close(judged.priority, torch.zeros(8), rtol=0, atol=1e-6)
 
 
-def test_the_gradient_is_prediction_less_target(make):
+def test_the_gradient_is_prediction_minus_target(make):
     value = make("value", "categorical", num_atoms=3, v_max=20.0)
     outputs = tensor([[[0.5, 0.25, 0.25]]]).log().requires_grad_()
     value.loss(outputs, tensor([0]), tensor([[0.0, 0.75, 0.25]]), None).loss.sum().backward()
@@ -227,18 +227,18 @@ def test_a_support_without_width_is_refused(make, v_min, v_max):
 
 
 @pytest.mark.parametrize("num_atoms", [1, 0, 2.5, True])
-def test_a_support_has_two_atoms_or_more(make, num_atoms):
+def test_fewer_than_two_atoms_are_refused(make, num_atoms):
     with pytest.raises(ConfigError, match=r"^value\.num_atoms="):
         make("value", "categorical", num_atoms=num_atoms)
 
 
-def test_projecting_stays_on_the_device_of_what_is_projected():
+def test_projection_stays_on_its_device():
     atoms, support = torch.zeros(2, 4, device="meta"), torch.zeros(3, device="meta")
     assert project(atoms, atoms, support).device.type == "meta"
 
 
-def test_a_priority_is_that_of_its_own_transition(make):
-    """KL by hand: ½ log(½ / ¼) + ½ log(½ / ¾) = ½ log 4/3 for the second, and for the first, which is right, 0."""
+def test_each_transition_gets_its_own_priority(make):
+    """KL is 0 for the first, which is right, and ½ log(½ / ¼) + ½ log(½ / ¾) = ½ log 4/3 for the second."""
     value = make("value", "categorical", num_atoms=2, v_min=0, v_max=1)
     outputs = tensor([[[1.0, 3.0]], [[1.0, 3.0]]]).log()
     target = tensor([[0.25, 0.75], [0.5, 0.5]])
@@ -246,8 +246,8 @@ def test_a_priority_is_that_of_its_own_transition(make):
     torch.testing.assert_close(judged.priority, tensor([0.0, 0.5 * math.log(4 / 3)]))
 
 
-def test_the_support_is_as_fine_as_the_outputs(make):
-    """A third of a unit in double precision, not in single precision made double."""
+def test_the_support_has_the_precision_of_the_outputs(make):
+    """Thirds are exact to double precision, not converted from single."""
     value = make("value", "categorical", num_atoms=4, v_min=0, v_max=1)
     support = value.support(torch.zeros(1, **DOUBLE))
     assert support.tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1], rel=1e-15)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.parametrize("name", registry.names("value"))
 
 @pytest.fixture
 def case(make, name):
-    """A value, and everything that an update passes to it."""
+    """Returns a value with everything that an update passes to it."""
     value, generator = make("value", name), torch.Generator().manual_seed(0)
 
     def normal(*shape):
@@ -43,12 +43,12 @@ def target_of(case, next_outputs=None):
     return case.value.target(case.transition, outputs, case.bootstrap, lambda: case.outputs)
 
 
-def judge(case, outputs=None):
+def loss_of(case, outputs=None):
     outputs = case.outputs if outputs is None else outputs
     return case.value.loss(outputs, case.transition.action, target_of(case), None)
 
 
-def test_q_values_drop_the_last_axis_whatever_stands_before(case):
+def test_q_values_drop_the_last_axis(case):
     assert isinstance(case.value.num_outputs, int)
     q_values = case.value.q_values(case.outputs)
     assert q_values.shape == (B, A)
@@ -57,7 +57,7 @@ def test_q_values_drop_the_last_axis_whatever_stands_before(case):
 
 
 def test_every_transition_has_a_loss_and_a_priority(case):
-    judged = judge(case)
+    judged = loss_of(case)
     assert [field.shape for field in judged] == [(B,)] * 3
     assert all(field.isfinite().all() for field in judged)
     assert (judged.priority >= 0).all()
@@ -65,12 +65,12 @@ def test_every_transition_has_a_loss_and_a_priority(case):
 
 def test_the_q_value_is_that_of_the_action_taken(case):
     expected = case.value.q_values(case.outputs)[torch.arange(B), case.transition.action]
-    torch.testing.assert_close(judge(case).q_value, expected)
+    torch.testing.assert_close(loss_of(case).q_value, expected)
 
 
 def test_only_the_loss_carries_a_gradient(case):
     outputs = case.outputs.clone().requires_grad_()
-    judged = judge(case, outputs)
+    judged = loss_of(case, outputs)
     assert not judged.q_value.requires_grad
     assert not judged.priority.requires_grad
     judged.loss.sum().backward()
@@ -80,19 +80,19 @@ def test_only_the_loss_carries_a_gradient(case):
 
 def test_a_step_down_the_gradient_lowers_the_loss(case):
     outputs = case.outputs.clone().requires_grad_()
-    judge(case, outputs).loss.sum().backward()
+    loss_of(case, outputs).loss.sum().backward()
     moved = case.value.loss(outputs.detach() - 1e-3 * outputs.grad, case.transition.action, target_of(case), None)
-    assert moved.loss.sum() < judge(case).loss.sum()
+    assert moved.loss.sum() < loss_of(case).loss.sum()
 
 
-def test_a_minibatchs_losses_are_those_within_its_batch(case):
-    target, whole, rows = target_of(case), judge(case), torch.tensor([4, 0, 3])
+def test_losses_of_a_minibatch_are_those_of_its_rows_in_the_batch(case):
+    target, whole, rows = target_of(case), loss_of(case), torch.tensor([4, 0, 3])
     part = case.value.loss(case.outputs[rows], case.transition.action[rows], target[rows], None)
     for one, all_of_them in zip(part, whole, strict=True):
         torch.testing.assert_close(one, all_of_them[rows])
 
 
-def test_nothing_follows_where_the_discount_is_zero(case):
+def test_the_next_state_does_not_count_if_the_discount_is_zero(case):
     target, other = target_of(case), target_of(case, case.other_outputs)
     over = case.transition.discount == 0
     torch.testing.assert_close(target[over], other[over])
@@ -100,12 +100,12 @@ def test_nothing_follows_where_the_discount_is_zero(case):
 
 
 def test_double_precision_goes_all_the_way_through(case):
-    single = judge(case)
+    single = loss_of(case)
     case.outputs, case.next_outputs = case.outputs.double(), case.next_outputs.double()
     case.bootstrap = Bootstrapped(*(field.double() for field in case.bootstrap))
     fields = case.transition._asdict()
     case.transition = Transition(**{key: item if key == "action" else item.double() for key, item in fields.items()})
-    for one, other in zip(judge(case), single, strict=True):
+    for one, other in zip(loss_of(case), single, strict=True):
         assert one.dtype == torch.float64
         torch.testing.assert_close(one.float(), other, rtol=1e-4, atol=1e-5)
 
@@ -121,7 +121,7 @@ def test_one_transition_or_one_action_is_enough(case, size, num_actions):
     )
     case.outputs, case.next_outputs = case.outputs[rows, :num_actions], case.next_outputs[rows, :num_actions]
     assert len(target_of(case)) == size
-    assert [field.shape for field in judge(case)] == [(size,)] * 3
+    assert [field.shape for field in loss_of(case)] == [(size,)] * 3
 
 
 def test_acting_first_does_not_hinder_learning(case):
@@ -129,7 +129,7 @@ def test_acting_first_does_not_hinder_learning(case):
     with torch.inference_mode():
         case.value.q_values(case.outputs)
     outputs = case.outputs.clone().requires_grad_()
-    judge(case, outputs).loss.sum().backward()
+    loss_of(case, outputs).loss.sum().backward()
     case.value.q_values(outputs).sum().backward()
     assert outputs.grad.isfinite().all()
 
@@ -137,4 +137,4 @@ def test_acting_first_does_not_hinder_learning(case):
 def test_no_global_randomness_is_used(make, name, case, check_global_randomness):
     with check_global_randomness():
         make("value", name)
-        judge(case)
+        loss_of(case)

@@ -39,7 +39,7 @@ def test_both_losses_are_torchs_own(td_error, kappa):
 
 
 def test_the_target_weighs_shifts_discounts_and_adds_the_bonus():
-    """First ¼ (2 + 1) + ¾ (4 − 2) = 2.25, so 1 + 0.5 + 0.9 · 2.25 = 3.525; then 2, the discount being 0."""
+    """First ¼ (2 + 1) + ¾ (4 − 2) = 2.25, so 1 + 0.5 + 0.9 · 2.25 = 3.525; then 2, because the discount is 0."""
     target = q_learning_target(
         reward=tensor([1.0, 2.0]),
         discount=tensor([0.9, 0.0]),
@@ -68,14 +68,14 @@ def test_the_loss_is_the_squared_error_of_the_action_taken(make):
     assert [field.tolist() for field in judged] == [[9.0, 4.0], [2.0, 3.0], [3.0, 2.0]]
 
 
-def test_the_huber_loss_has_the_kappa_asked_for(make):
+def test_the_huber_loss_uses_the_given_kappa(make):
     """κ = 2.5: δ = 3 lies beyond, 2.5 (3 − 1.25) = 4.375; δ = −2 inside, ½ · 2² = 2."""
     judged = make("value", "expected", loss="huber", kappa=2.5).loss(OUTPUTS, ACTION, TAKEN, None)
     assert judged.loss.tolist() == [4.375, 2.0]
     assert judged.priority.tolist() == [3.0, 2.0]
 
 
-def test_squared_error_has_no_kappa(make):
+def test_squared_error_ignores_kappa(make):
     assert make("value", "expected", kappa=0.1).loss(OUTPUTS, ACTION, TAKEN, None).loss.tolist() == [9.0, 4.0]
 
 
@@ -108,6 +108,6 @@ def test_with_all_actions_huber_is_averaged_too(make):
 
 
 @pytest.mark.parametrize("kappa", [0, -1, "1"])
-def test_kappa_is_positive(make, kappa):
+def test_a_kappa_that_is_not_positive_is_refused(make, kappa):
     with pytest.raises(ConfigError, match=r"^value\.kappa="):
         make("value", "expected", kappa=kappa)

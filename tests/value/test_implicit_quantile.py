@@ -24,7 +24,7 @@ SMALL = ("logger=csv", "episodes=null", "steps=80", "evaluation.interval=null", 
 
 
 class Plain(nn.Module):
-    """Two features, the observation and its double; outputs for two actions, their sum and their difference."""
+    """A network with the features x and 2x, and their sum and difference as outputs of two actions."""
 
     num_features = 2
 
@@ -37,7 +37,7 @@ class Plain(nn.Module):
 
 @pytest.fixture
 def quantiles(make):
-    """A perceptron that takes fractions, in float64."""
+    """Builds an MLP that takes fractions, in float64."""
 
     def network(seed=0, **configuration):
         inner = make(
@@ -78,14 +78,14 @@ def test_quantiles_by_hand():
     torch.testing.assert_close(outputs, expected, rtol=0, atol=1e-4)
 
 
-def test_the_embedding_is_cut_off_below_zero():
+def test_the_embedding_is_rectified():
     network = FractionNetwork(Plain(), {}, 3, 2, torch_generator(0, "embedding"))
     network.embedding.weight.data = tensor([[-1.0, 0.0], [-1.0, 0.0]])
     network.embedding.bias.data.zero_()
     assert not network(tensor([[1.0]])).any()
 
 
-def test_the_embedding_begins_within_its_bounds_by_its_own_generator(quantiles):
+def test_the_embedding_is_drawn_within_its_bounds_from_its_own_generator(quantiles):
     """±1/√n with n = 64, weights and biases alike."""
     drawn, again, other = (quantiles(seed).embedding for seed in (0, 0, 1))
     for name in ("weight", "bias"):
@@ -111,7 +111,7 @@ def test_fractions_are_drawn_in_single_precision(quantiles):
     assert draw(quantiles()).rows.dtype == torch.float32
 
 
-def test_evaluation_takes_the_midpoints_as_many_as_acting_draws(quantiles):
+def test_evaluation_uses_as_many_midpoints_as_acting_draws_fractions(quantiles):
     network, fixed = quantiles(), midpoints(5, OBS).expand(2, 5)
     torch.testing.assert_close(network(OBS), network(OBS, NetworkNoise(rows=fixed)))
 
@@ -158,7 +158,7 @@ def test_a_row_depends_on_its_own_observation_and_fractions_only(quantiles):
 
 
 def test_dueling_advantages_have_mean_zero_at_every_fraction(quantiles):
-    """The mean over actions is the stream of values alone."""
+    """The mean over actions is the value stream alone."""
     network = quantiles(dueling=True)
     noise = draw(network)
     before = network(OBS, noise).mean(1)
@@ -166,8 +166,8 @@ def test_dueling_advantages_have_mean_zero_at_every_fraction(quantiles):
     torch.testing.assert_close(network(OBS, noise).mean(1), before)
 
 
-def test_every_number_of_the_noise_is_felt(quantiles):
-    """Hidden layers' and the head's, at fractions that stay the same."""
+def test_every_noise_value_affects_the_outputs(quantiles):
+    """In the hidden layers and in the head, with fixed fractions."""
     network = quantiles(noisy=True)
     noise = draw(network)
     shared = noise.shared.clone().requires_grad_()
@@ -225,7 +225,7 @@ def test_the_same_seed_gives_the_same_bytes_in_every_composition(configure, tmp_
     assert tables[0][0].count(b"\n") > 2
 
 
-def test_auto_chooses_the_kernels_for_it(configure):
+def test_auto_chooses_the_fused_engine(configure):
     assert build(configure(*SMALL)).choices["engine"].name == "fused"
 
 
@@ -262,6 +262,6 @@ def test_a_network_that_takes_no_fractions_is_refused(configure):
 
 
 @pytest.mark.parametrize("key", ["num_quantiles", "num_target_quantiles", "num_policy_quantiles", "num_cosines"])
-def test_there_is_at_least_one_of_everything(make, key):
+def test_counts_of_zero_are_refused(make, key):
     with pytest.raises(ConfigError, match=rf"^value\.{key}=0: must be greater than 0"):
         make("value", "implicit_quantile", **{key: 0})

@@ -19,7 +19,7 @@ def one_hot(action, num_actions):
 
 
 def random_case(seed, size=4, num_actions=3, num_quantiles=5):
-    """Outputs at s and s′, the actions taken, and the transition, in float64."""
+    """Returns outputs at s and s′, a transition and a bootstrap, in float64."""
     generator = torch.Generator().manual_seed(seed)
 
     def normal(*shape):
@@ -35,7 +35,7 @@ def random_case(seed, size=4, num_actions=3, num_quantiles=5):
 
 
 def looped(quantiles, samples, weights, kappa):
-    """Loss and priority of one transition: each online quantile against each weighted sample of the target."""
+    """Computes one transition's loss and priority: each online quantile against each weighted target sample."""
     loss = priority = 0.0
     for i, quantile in enumerate(quantiles):
         fraction = (2 * i + 1) / (2 * len(quantiles))
@@ -61,13 +61,13 @@ def test_errors_above_weigh_the_fraction_and_errors_below_the_rest():
 
 
 @given(st.floats(-50, 50), st.floats(0.01, 0.99))
-def test_a_small_kappa_is_quantile_regressions_own_loss(td_error, fraction):
+def test_with_a_small_kappa_it_is_the_quantile_regression_loss(td_error, fraction):
     loss = quantile_huber(tensor(td_error, **DOUBLE), tensor(fraction, **DOUBLE), 1e-9)
     assert loss.item() == pytest.approx(td_error * (fraction - (td_error < 0)), abs=1e-8)
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=5), st.floats(0.01, 0.99), st.floats(0.1, 10))
-def test_it_is_the_huber_loss_weighted_and_so_is_its_gradient(td_error, fraction, kappa):
+def test_loss_and_gradient_are_those_of_the_weighted_huber_loss(td_error, fraction, kappa):
     one, other = (tensor(td_error, requires_grad=True, **DOUBLE) for _ in range(2))
     loss = quantile_huber(one, tensor(fraction, **DOUBLE), kappa)
     expected = torch.where(other < 0, 1 - fraction, fraction) * huber(other, kappa) / kappa
@@ -83,7 +83,7 @@ def test_pairs_are_summed_over_quantiles_and_averaged_over_samples():
 
 
 def test_the_target_is_samples_and_their_weights():
-    """1 + 1 + ½ (θ + shift): action 0 (¼) is shifted by 2, action 1 (¾) by −4; half of either for each quantile."""
+    """Samples are 1 + 1 + ½ (θ + shift); each action's probability is split over its two quantiles."""
     bootstrap = Bootstrapped(tensor([[0.25, 0.75]]), tensor([[2.0, -4.0]]), tensor([1.0]))
     quantiles = tensor([[[0.0, 2.0], [4.0, 8.0]]])
     target = quantile_target(tensor([1.0]), tensor([0.5]), quantiles, bootstrap)
@@ -115,7 +115,7 @@ def test_the_loss_by_hand(make):
     assert [field.tolist() for field in judged] == [[1.625], [1.0], [2.5]]
 
 
-def test_the_kappa_asked_for_is_used_and_divided_by(make):
+def test_the_loss_uses_the_given_kappa_and_divides_by_it(make):
     """τ = ½, δ = 3, κ = 2: ½ · 2 (3 − 1) / 2 = 1; without the division it would be 2."""
     value = make("value", "quantile", num_quantiles=1, kappa=2)
     judged = value.loss(tensor([[[0.0]]]), tensor([0]), tensor([[[3.0], [1.0]]]), None)
@@ -172,7 +172,7 @@ def test_actions_without_probability_change_nothing_at_all(make):
 
 
 def test_the_quantiles_of_a_known_distribution_are_found(make):
-    """Samples 0 … 9, equally likely; the fractions ¼ and ¾ lie at 2 and 7 (κ small, so that it is their quantiles)."""
+    """Samples 0 … 9 are equally likely: the quantiles at ¼ and ¾ are 2 and 7, which a small κ finds."""
     value = make("value", "quantile", num_quantiles=2, kappa=1e-3)
     target = torch.stack([torch.arange(10.0), torch.full((10,), 0.1)])[None]
     outputs = tensor([[[4.0, 4.0]]], requires_grad=True)
@@ -193,12 +193,12 @@ def test_the_gradient_is_that_of_finite_differences(make):
 
 
 @pytest.mark.parametrize("kappa", [0, -1, "1"])
-def test_kappa_is_positive(make, kappa):
+def test_a_kappa_that_is_not_positive_is_refused(make, kappa):
     with pytest.raises(ConfigError, match=r"^value\.kappa="):
         make("value", "quantile", kappa=kappa)
 
 
 @pytest.mark.parametrize("num_quantiles", [0, -3, 1.5])
-def test_there_is_at_least_one_quantile(make, num_quantiles):
+def test_fewer_than_one_quantile_is_refused(make, num_quantiles):
     with pytest.raises(ConfigError, match=r"^value\.num_quantiles="):
         make("value", "quantile", num_quantiles=num_quantiles)
