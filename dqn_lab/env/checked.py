@@ -87,14 +87,16 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Returns the next observation, the reward, whether the episode terminated or was truncated, and `info`.
 
         Raises:
-            TrainingError: the environment raised, its observation is not in its observation space, or its reward is not
-                a finite number.
+            TrainingError: the environment raised, its observation is not in its observation space, its reward is not a
+                finite number, or `terminated` or `truncated` is neither true nor false.
         """
         try:
-            obs, reward, terminated, truncated, info = self.env.step(action)
-            terminated, truncated = bool(terminated), bool(truncated)
+            returned: tuple[Any, ...] = self.env.step(action)
+            obs, reward, terminated, truncated, info = returned
         except (Exception, SystemExit) as error:
             raise _raised(self._where(), error) from error
+        if type(terminated) is not bool or type(truncated) is not bool:
+            terminated, truncated = self._flag("terminated", terminated), self._flag("truncated", truncated)
         try:
             number = math.nan if isinstance(reward, str | bytes) else float(reward)  # float would accept "1"
         except (TypeError, ValueError):
@@ -125,6 +127,12 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         except TrainingError as found:
             return found
         raise AssertionError(obs)
+
+    def _flag(self, name: str, value: Any) -> bool:
+        if np.ndim(value) == 0 and value in (0, 1):
+            return bool(value)
+        where = f"the environment returned {name}={short_text(value)} in {self._where()}"
+        raise TrainingError(f"{where}; must be True or False")
 
     def _where(self) -> str:
         return f"step {self.num_steps + 1} of an episode"

@@ -95,6 +95,33 @@ def test_the_first_observation_of_an_episode_is_checked_too():
         play(Checked(Scripted(first=np.array([np.nan, 0], np.float32))))
 
 
+class Ending(Scripted):
+    """Ends its first step with these flags."""
+
+    def __init__(self, *flags):
+        super().__init__()
+        self.flags = flags
+
+    def step(self, action):
+        return self.good, 1.0, *self.flags, {}
+
+
+@pytest.mark.parametrize(
+    "flags", [(None, False), (False, None), ("False", False), (2, False), (False, [True]), ({}, 0)]
+)
+def test_a_flag_that_is_neither_true_nor_false_is_refused(flags):
+    name = r"terminated|truncated"
+    said = rf"^the environment returned ({name})=.* in step 1 of an episode; must be True or False$"
+    with pytest.raises(TrainingError, match=said):
+        play(Checked(Ending(*flags)))
+
+
+@pytest.mark.parametrize("true", [True, np.True_, 1, np.int64(1), 1.0, np.array(True)])
+def test_a_flag_may_be_any_true_or_false_number(true):
+    ((_, _, terminated, truncated, _),) = play(Checked(Ending(true, np.False_)), 1)
+    assert (terminated, truncated) == (True, False)
+
+
 @pytest.mark.parametrize(("space", "obs"), [
     (VECTOR, np.array([3e38, 3e38], np.float32)), (Box(-np.inf, np.inf, (2,), np.float64), [1.7e308, 1.7e308]),
     (VECTOR, [1, 2]), (VECTOR, np.array([1.0, 2.0])), (VECTOR, np.array([True, False])), (VECTOR, (0.5, np.float64(2))),
