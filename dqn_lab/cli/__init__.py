@@ -42,6 +42,7 @@ _status = ""
 def main(argv: list[str] | None = None) -> None:
     """Runs one command and exits with its code: 0 done, 1 failed, 2 bad input, 130 interrupted."""
     arguments = sys.argv[1:] if argv is None else argv
+    _open_closed_streams()
     gc.set_threshold(GC_THRESHOLD, *gc.get_threshold()[1:])
     warnings.showwarning = _show
     compiling.tell = lambda begins: status(COMPILING if begins else "")
@@ -60,6 +61,17 @@ def main(argv: list[str] | None = None) -> None:
     except BrokenPipeError:  # the reader of a pipe went away
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+
+
+def _open_closed_streams() -> None:
+    """Opens standard streams that the caller closed on the null device, so that no other file takes their place."""
+    for number, (name, mode) in enumerate({"stdin": "r", "stdout": "w", "stderr": "w"}.items()):
+        if vars(sys)[name] is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
 
 
 def status(text: str = "") -> None:
@@ -126,6 +138,8 @@ def _overview() -> str:
 
 def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments or [""]
+    if unreadable := [text for text in arguments if any("\ud800" <= letter <= "\udfff" for letter in text)]:
+        return fail(*(f"{text}: has letters that this locale cannot read; set PYTHONUTF8=1" for text in unreadable))
     if command in ("-h", "--help", "help"):
         print(_overview())
         return 0
