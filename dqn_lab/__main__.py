@@ -1,5 +1,10 @@
 """`python -m dqn_lab`."""
 
-from dqn_lab.cli import main
+import sys
 
-main()
+try:
+    from dqn_lab.cli import main
+
+    main()
+except KeyboardInterrupt:  # while Python is still importing
+    sys.exit(130)

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium
@@ -139,7 +139,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine, diagnostics)
     reporters = [part for part in parts if isinstance(part, Reports) and part.columns]
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
-    _check_columns(columns["episodes"], reporters)
+    _check_columns(columns["episodes"], [exploration, *reporters])
     rollout = _options("rollout", choices["rollout"].name, config)
     make_env = functools.partial(make_checked, env_factory.make)
     first_reset = int(streams("environment").integers(2**31))
@@ -271,7 +271,7 @@ def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, 
         raise ValueError(f"returns outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
 
 
-def _check_columns(columns: tuple[str, ...], reporters: list[Reports]) -> None:
+def _check_columns(columns: tuple[str, ...], reporters: Sequence[Reports]) -> None:
     """Rejects duplicate columns.
 
     Raises:

@@ -85,7 +85,8 @@ def unknown(group: str, name: str, known: Iterable[str]) -> ConfigError:
     """Returns the error for a name that a group does not have."""
     meant = with_colon(name)
     hint = f"did you mean {meant}? " if meant != name else ""
-    return ConfigError(f"{group}.name={name}: no such component; {hint}{nearest(name, known)}")
+    choices = f"{nearest(name, known)}; a custom one is MODULE:CLASS"
+    return ConfigError(f"{group}.name={name}: no such component; {hint}{choices}")
 
 
 def _external(group: str, name: str) -> type:
@@ -260,7 +261,7 @@ def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model
 def _not_loggers(found: Any) -> str:
     """Returns what is wrong with a `logger` that does not map names to loggers."""
     if isinstance(found, Mapping) and isinstance(name := found.get("name"), str):
-        return f"logger.name={name}: a logger's yaml begins with the line `# @package logger.{name.split(':')[-1]}`"
+        return f"logger.name={name}: its yaml begins with the line `# @package logger.NAME`, NAME being the file's"
     key = f"logger={value_text(found)}"
     if isinstance(found, Mapping):
         key = next(f"logger.{name}={value_text(part)}" for name, part in found.items() if not isinstance(part, Mapping))

@@ -20,6 +20,7 @@ from dqn_lab._outside import UNSAVED, located
 from dqn_lab._results import watched_bootstrap, watched_buffer, watched_value
 from dqn_lab.agent import Agent, action_problem
 from dqn_lab.build import build
+from dqn_lab.engine.torch import TorchEngine
 from dqn_lab.hooks import Reports
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import (
@@ -48,7 +49,7 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
 
     Returns:
         a warning for each such component that draws random numbers from a global generator, whose `state_dict` lacks
-        an attribute that has changed, or that returns batches of another size.
+        an attribute that has changed, that returns batches of another size, or that leaves out parameters.
 
     Raises:
         ConfigError: such a component failed.
@@ -107,7 +108,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         outside: the components to try, as `group=name`.
 
     Returns:
-        a line for each component whose `state_dict` lacks attributes, or whose batches have another size.
+        a warning for each component, for example that its `state_dict` lacks attributes.
 
     Raises:
         Exception: any error that a component raises.
@@ -137,7 +138,8 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         if isinstance(agent.buffer, Reports):
             _check_report(agent.buffer)
     with contextlib.closing(fresh.rollout):
-        return [*dict.fromkeys(lines), *_unsaved_attributes(rollout, fresh.rollout, outside)]
+        return [*dict.fromkeys(lines), *_forgotten_parameters(agent, config, outside),
+                *_unsaved_attributes(rollout, fresh.rollout, outside)]  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -158,6 +160,17 @@ def _results_watched(
         yield
     finally:
         agent.engine.bootstrap, agent.buffer, agent.engine.value = before
+
+
+def _forgotten_parameters(agent: Agent, config: Mapping[str, Any], outside: Iterable[str]) -> list[str]:
+    """Warns if an optimizer's `build` does not pass all parameters on."""
+    part, engine = f"optimizer={config['optimizer']['name']}", agent.engine
+    if part not in outside or not isinstance(engine, TorchEngine):
+        return []
+    given = {id(parameter) for group in engine.optimizer.param_groups for parameter in group["params"]}
+    wanted = [id(parameter) for parameter in engine.parameters[0] if parameter.requires_grad]
+    left = len(set(wanted) - given)
+    return [f"{part}: build leaves out {left} of {len(wanted)} parameters, which will not learn"] if left else []
 
 
 def _unsaved_attributes(rollout: Any, fresh: Any, outside: Iterable[str]) -> list[str]:

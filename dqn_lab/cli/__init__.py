@@ -71,7 +71,8 @@ def _open_closed_streams() -> None:
             if null != number:
                 os.dup2(null, number)
                 os.close(null)
-            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 (for the whole process)
+            setattr(sys, name, stream)
 
 
 def status(text: str = "") -> None:

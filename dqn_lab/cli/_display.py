@@ -237,6 +237,13 @@ def make_display(kind: str, experiment: Experiment) -> Any:
     return Lines(experiment, console.width if console.is_terminal else None)
 
 
+def _why_not(train: dict[str, Any], num_steps: int) -> str:
+    """Says why a run made no update."""
+    if num_steps < train["learning_starts"]:
+        return f"learning begins after train.learning_starts={train['learning_starts']} steps"
+    return f"the buffer was never ready for a batch of train.batch_size={train['batch_size']}"
+
+
 def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
     """Prints the results, where the files are, and what to type next."""
     from dqn_lab.run import LAST  # imports torch, as a run has already
@@ -252,8 +259,7 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     if "selected" in scores and scores["selected"]["step"] != progress["step"]:  # else it is the final policy
         lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
     if not progress["updates"]:
-        starts = record["config"]["train"]["learning_starts"]
-        lines.append(("", f"nothing was learned: learning begins after train.learning_starts={starts} steps"))
+        lines.append(("", f"nothing was learned: {_why_not(record['config']['train'], progress['step'])}"))
     trust = trusting(record["config"])
     place = shlex.quote(directory)
     shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]

@@ -62,10 +62,11 @@ def explain_key(key: str, culprit: str, config: DictConfig) -> str | None:
     if "-" in key:
         ours = written(key.replace("-", "_"), culprit.partition("=")[2])
         return f"no such key; write underscores or dots, not dashes: {ours}"
-    if elsewhere := _elsewhere(key, config):
+    holders = _options_with(key)
+    if not (leaf and holders) and (elsewhere := _elsewhere(key, config)):
         return f"no such key; did you mean {' or '.join(elsewhere)}?"
     wrong, siblings = _siblings(key, config)
-    if holders := _options_with(key):
+    if holders:
         others = f" choices here: {', '.join(siblings)}" if siblings and key.partition(".")[0] in config else ""
         return f"no such key here; did you mean {' or '.join(holders)}?{others}"
     if siblings is not None:

@@ -80,8 +80,9 @@ class TorchEngine:
         self.value, self.bootstrap = value, bootstrap
         self.max_grad_value, self.max_grad_norm = optimizer.max_grad_value, optimizer.max_grad_norm
         self.parameters: tuple[Sequence[Tensor], Sequence[Tensor]]
-        self.parameters = list(online.parameters()), list(target.parameters())
-        self.optimizer = optimizer.build(online.parameters())
+        parameters = list(online.parameters())  # a list, because an optimizer may read it twice
+        self.parameters = parameters, list(target.parameters())
+        self.optimizer = optimizer.build(parameters)
         self.device = device
 
     @torch.inference_mode()

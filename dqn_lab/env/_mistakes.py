@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 import gymnasium
-from gymnasium.envs.registration import load_env_creator
+from gymnasium.envs.registration import find_highest_version, load_env_creator, parse_env_id
 
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import no_module
@@ -26,6 +26,13 @@ def known(id: str) -> list[str]:
                for name, at in origins.items() if isinstance(at, str | type)}  # fmt: skip
     own = [f"{module}:{name}" for name, origin in modules.items() if f"{origin}.".startswith(f"{module}.")]
     return own or [name for name, origin in modules.items() if not name.startswith(OTHERS) and ".mujoco." not in origin]
+
+
+def versioned(id: str) -> str | None:
+    """Returns the latest version of an environment that is named without one; None if the name is complete."""
+    name = id.rpartition(":")[2]
+    latest = None if name in gymnasium.registry else find_highest_version(*parse_env_id(name)[:2])
+    return None if latest is None or "-v" in name else f"{id}-v{latest}"
 
 
 def arguments(id: str) -> list[str]:

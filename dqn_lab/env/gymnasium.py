@@ -150,6 +150,8 @@ class Gymnasium:
         _register(self.id)
         try:
             _import_module(self.id)
+            if versioned := _mistakes.versioned(self.id):
+                raise gymnasium.error.Error(f"has no version, so its meaning may change; write env.id={versioned}")
             env = gymnasium.make(
                 _compiled_spec(self.id) if self.is_compiled and render_mode is None else self.id,
                 max_episode_steps=self.max_episode_steps,

@@ -17,7 +17,7 @@ from dqn_lab.types import Kernel
 
 @register("target", "periodic")
 class Periodic:
-    """Copies the online network every `interval` episodes, steps or updates, starting after the first one.
+    """Copies the online network every `interval` `unit`, starting after the first one.
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning",
     https://doi.org/10.1038/nature14236. The count starts with the first step, whether or not the agent learns yet. An

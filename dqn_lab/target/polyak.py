@@ -17,7 +17,7 @@ from dqn_lab.types import Kernel
 
 @register("target", "polyak")
 class Polyak:
-    """target ← target + τ (online − target), every `interval` updates, steps or episodes, starting after the first.
+    """target ← target + τ (online − target), every `interval` `unit`, starting after the first one.
 
     Lillicrap et al. 2016, "Continuous control with deep reinforcement learning", https://arxiv.org/abs/1509.02971.
 

@@ -97,6 +97,11 @@ MISTAKES = {
     "tau=0.01": "tau=0.01: no such key here; did you mean target=polyak target.tau=…?",
     "target.tau=0.01":
         "target.tau=0.01: no such key here; did you mean target=polyak target.tau=…? choices here: interval, unit",
+    "exploration.epsilon=0.1": "exploration.epsilon=0.1: no such key here; did you mean exploration=constant "
+    "exploration.epsilon=…?",
+    "network.name=residual": "network.name=residual: no such component; choices: minatar_cnn, mlp, nature_cnn, table; "
+    "a custom one is MODULE:CLASS",
+    "env.id=CartPole": "env.id=CartPole: has no version, so its meaning may change; write env.id=CartPole-v1",
     "double=true": "double=true: no such key here; did you mean bootstrap=double?",
     "wandb=false": "wandb=false: no such key here; did you mean logger=wandb?",
     "logger=none": "logger=none: no such option; choices: csv, tensorboard, wandb; for no logger, write logger=[]",

@@ -82,5 +82,6 @@ def test_a_logger_without_its_package_line_is_explained(cli, tmp_path):
     write(tmp_path / "mine" / "logger" / "mine.yaml", "name: my_logger:Mine\n")
     outcome = cli("train", "--config-dir", "mine", "logger=mine")
     assert outcome.problems == [
-        "error: logger.name=my_logger:Mine: a logger's yaml begins with the line `# @package logger.Mine`"
+        "error: logger.name=my_logger:Mine: its yaml begins with the line `# @package logger.NAME`, "
+        "NAME being the file's"
     ]

@@ -440,6 +440,21 @@ class Counted(Adam):
         self.calls += 1
         return 1e-3
 
+class Partial(Adam):
+    def build(self, parameters):
+        size = sum(parameter.numel() for parameter in parameters)
+        return super().build(list(parameters)[:1]) if size else None
+
+class Returning(Greedy):
+    columns = ("return",)
+
+    def report(self, progress):
+        return {"return": 0.0}
+
+class Never(Uniform):
+    def ready(self, batch_size):
+        return False
+
 class Layers(MLP):
     def forward(self, obs, noise=None):
         self.calls = vars(self).get("calls", 0) + 1
@@ -478,6 +493,7 @@ def drawing(configure, tmp_path, monkeypatch):
     ({"bootstrap": "Tired"}, ["bootstrap=drawing_parts:Tired: calls is not in its `state_dict`; a resumed run may "]),
     ({"optimizer": "Counted"}, ["optimizer=drawing_parts:Counted: calls is not in its `state_dict`; a resumed run "]),
     ({"network": "Layers"}, ["network=drawing_parts:Layers: calls is not in its `state_dict`; a resumed run may con"]),
+    ({"optimizer": "Partial"}, ["optimizer=drawing_parts:Partial: build leaves out 5 of 6 parameters, which will no"]),
     ({"buffer": "Few"}, ["buffer=drawing_parts:Few: sample returned 5 transitions for train.batch_size=64"]),
 ])  # fmt: skip
 def test_a_component_that_a_resumed_run_cannot_restore_is_named(drawing, names, warnings):
@@ -518,6 +534,27 @@ def test_a_wrong_return_value_is_found_in_a_trial(drawing, group, name, said):
 
     with pytest.raises(ConfigError, match=f"^{group}=drawing_parts:{name}: {said}"):
         rehearse(drawing(**{group: name}))
+
+
+def test_a_column_that_exists_already_is_refused(drawing):
+    from dqn_lab.trial import rehearse
+    from dqn_lab.types import ConfigError
+
+    with pytest.raises(ConfigError, match=r"^Returning declares column 'return', which exists already$"):
+        rehearse(drawing(exploration="Returning"))
+
+
+def test_a_buffer_that_is_never_ready_is_named_in_the_summary(tmp_path, capsys, monkeypatch):
+    from dqn_lab.cli._display import show_summary
+
+    config = {"train": {"learning_starts": 64, "batch_size": 32}}
+    record = {"progress": {"episode": 3, "step": 64, "updates": 0}, "scores": {"final": {
+        "return_mean": 9.0, "return_std": 1.0, "episodes": 2}}, "config": config}  # fmt: skip
+    for steps, reason in ((63, "learning begins after train.learning_starts=64 steps"),
+                          (64, "the buffer was never ready for a batch of train.batch_size=32")):  # fmt: skip
+        record["progress"]["step"] = steps
+        show_summary(record, "run", 1.0)
+        assert f"nothing was learned: {reason}\n" in capsys.readouterr().out
 
 
 def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
