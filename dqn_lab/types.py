@@ -154,13 +154,9 @@ class QValues(Protocol):
 
 @runtime_checkable
 class Stateful(Protocol):
-    """Anything that a run must save to continue later.
+    """Anything that a run must save to continue later. Other components need it only if they change during a run."""
 
-    A value, bootstrap, optimizer or target needs it only if it changes during a run.
-
-    A state contains only arrays, tensors, `statefile.Rows` and plain values. It is valid until its owner changes.
-    """
-
+    # A state contains only arrays, tensors, `statefile.Rows` and plain values. It is valid until its owner changes.
     def state_dict(self) -> dict[str, Any]: ...  # all that changes during a run; {} if nothing does
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...  # restores it
 
