@@ -159,8 +159,7 @@ def test_the_recorded_command_grows_only_if_jobs_are_added(ask, home):
     assert read(home)["command"].count(" && ") == 1
 
 
-@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
-def test_a_finished_sweep_writes_nothing(ask, home, monkeypatch):
+def test_a_finished_sweep_writes_nothing(ask, home):
     ask()
     (home / ".lock").unlink(missing_ok=True)
     before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
