@@ -178,8 +178,8 @@ def report(
     from dqn_lab.cli.report import RenderingError, shooter
 
     stored = None if against is None else Path(against)
-    options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
     try:
+        options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
         places = [Path(path_of(path)) for path in paths]
         check_results(*places)
         return write_report(*places, out=out, options=options, shoot=shooter(trust) if videos else None)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from dqn_lab.analysis._arguments import EVALUATIONS, check_frame, check_level, check_number, check_steps
 from dqn_lab.analysis._errors import AnalysisError, NoCurve
 from dqn_lab.analysis.intervals import VARIANT, Bounds, Floats, margin, student, weights
 from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant, find_bounds, present
@@ -33,8 +34,9 @@ def learning_curves(
 
     A run's value is interpolated linearly between its evaluations, and missing before the first and after the last. A
     step is left out if fewer than nine in ten of a variant's runs have a value there: with a budget in episodes, the
-    runs that last longest are the better ones. The band is the interval of `intervals.py` at each step, with the same
-    draws at every step; a single run has no band.
+    runs that last longest are the better ones. The band is the interval of `dqn_lab/analysis/intervals.py` at each
+    step, with the same draws at every step. These are fewer than those of `summarize` (1,999, not 9,999), so the ends
+    differ slightly. A single run has no band.
 
     Args:
         evaluations: a frame of `load_runs(…, table="evaluations")`, or any with a `step` and the run of each row: in a
@@ -58,8 +60,9 @@ def learning_curves(
         NoCurve: a variant has no step at which enough of its runs have a value.
     """
     keys = as_list(by)
+    check_level(level)
     check_evaluations(evaluations, value, keys)
-    steps = np.asarray(common_steps(evaluations, keys) if grid is None else grid, float)
+    steps = common_steps(evaluations, keys) if grid is None else check_steps(grid)
     tables = []
     for variant, part in each_variant(evaluations, keys):
         at = curve_matrix(part, value, steps, keys)
@@ -81,11 +84,13 @@ def check_evaluations(frame: pd.DataFrame, value: str, by: Sequence[str] = ()) -
     """Checks that a frame has steps, and the columns that are asked for.
 
     Raises:
-        AnalysisError: a column is missing, the value column is not numeric, or the frame is empty.
+        AnalysisError: this is no frame, a column is missing, the steps or values are not numbers, or the frame is
+            empty.
     """
-    if "step" not in frame:
-        needed = 'needs one row per evaluation, as load_runs(…, table="evaluations") returns them'
-        raise AnalysisError(f"step: no such column; this function {needed}")
+    check_frame(frame, "evaluations", EVALUATIONS)
+    if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"].dtype):
+        needed = f"needs one row per evaluation, as {EVALUATIONS} returns them"
+        raise AnalysisError(f"step: no such column of numbers; this function {needed}")
     check_columns(frame, value, by, "value")
 
 
@@ -208,8 +213,10 @@ def area_under_curve(
         `summarize` and `compare` accept this frame.
 
     Raises:
-        AnalysisError: no such column, or runs that share no steps.
+        AnalysisError: no such column, runs that share no steps, or no run that spans `start` to `stop`.
     """
+    check_number("start", start)
+    check_number("stop", stop)
     check_evaluations(evaluations, value)
     about, runs = each_run(evaluations, value)
     ends = [(run.steps[0], run.steps[-1]) for run in runs]
@@ -219,6 +226,9 @@ def area_under_curve(
     last = float(spans["_last"].quantile(1 - ENOUGH, interpolation="lower").min()) if stop is None else stop
     if not first < last:
         raise AnalysisError(f"start={first:g}, stop={last:g}: the runs share no steps to integrate over")
+    if not any(begin <= first and last <= end for begin, end in ends):
+        there = f"they have values from {min(ends)[0]:g} to {max(end for _, end in ends):g}"
+        raise AnalysisError(f"start={first:g}, stop={last:g}: no run has values from start to stop; {there}")
     areas = [_area(run, first, last) for run in runs]
     table = about.drop(columns=["_first", "_last"])
     return table.assign(area=areas, mean_value=np.array(areas) / (last - first))
@@ -253,6 +263,7 @@ def distribution(
     from scipy.special import smirnovi
 
     keys = as_list(by)
+    check_level(level)
     check_scores(scores, metric, keys)
     tables = []
     for variant, part in each_variant(scores, keys):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dqn_lab.analysis._arguments import SCORES, check_bounds, check_frame
 from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
 from dqn_lab.analysis.sentence import listed
@@ -17,8 +18,15 @@ Keys = str | Sequence[str]
 
 
 def as_list(by: Keys) -> list[str]:
-    """Returns the names as a list; a single name becomes a list of one."""
-    return [by] if isinstance(by, str) else list(by)
+    """Returns the names as a list; a single name becomes a list of one.
+
+    Raises:
+        AnalysisError: these are not names.
+    """
+    names = [by] if isinstance(by, str) else list(by) if isinstance(by, (list, tuple)) else []
+    if not names or not all(isinstance(name, str) for name in names):
+        raise AnalysisError(f"by={by!r}: must be the name of a column, or a list of names")
+    return names
 
 
 def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str = "metric") -> None:
@@ -41,12 +49,19 @@ def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
     """Checks that there is one score per run, and no seed twice in a variant.
 
     Raises:
-        AnalysisError: a seed occurs twice in a variant, or a column is missing.
+        AnalysisError: `scores` is no frame, a column is missing, or a seed occurs twice in a variant.
     """
+    check_frame(scores, "scores", SCORES)
     check_columns(scores, metric, by)
-    if "seed" not in scores:
-        return
-    again = scores.duplicated([*by, "seed"])
+    if "seed" in scores:
+        _check_seeds(scores, by)
+
+
+def _check_seeds(scores: pd.DataFrame, by: Sequence[str]) -> None:
+    """Checks that every run has a seed, and no seed occurs twice in a variant; 0 and "0" are the same seed."""
+    if without := int(scores["seed"].isna().sum()):
+        raise AnalysisError(f"seed: missing in {without} of {len(scores)} runs; number them, or drop the column")
+    again = scores.assign(seed=scores["seed"].astype(str)).duplicated([*by, "seed"])
     if again.any():
         row = scores[again].iloc[0]
         variant = ", ".join(f"{key}={row[key]}" for key in by)
@@ -92,12 +107,13 @@ def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Boun
         the smallest and the largest possible score, infinite if unknown; None if both are unknown.
 
     Raises:
-        AnalysisError: a score lies outside the given bounds.
+        AnalysisError: the given bounds are not two numbers, or a score lies outside them.
     """
     values = present(frame, metric)
     task = known(frame, metric)
-    low, high = bounds or stated_bounds(frame, metric) or (task.bounds if task else (-np.inf, np.inf))
+    given = None if bounds is None else check_bounds(bounds)
+    low, high = given or stated_bounds(frame, metric) or (task.bounds if task else (-np.inf, np.inf))
     outside = values[(values < low) | (values > high)]
-    if bounds and len(outside):
+    if given and len(outside):
         raise AnalysisError(f"bounds=({low:g}, {high:g}): {metric}={outside[0]:g} lies outside")
     return None if len(outside) or not np.isfinite([low, high]).any() else (low, high)

@@ -11,6 +11,7 @@ from dqn_lab.analysis._errors import AnalysisError
 
 Row = dict[str, Any]
 FEW = 4  # variants that fit into a sentence with their numbers
+NEEDED = {"control", "metric", "seeds", "control_seeds", "missing", "difference", "low", "high", "level", "verdict"}
 MANY = 10_000  # seeds; a larger estimate is of no use
 
 
@@ -24,10 +25,12 @@ def answer(comparison: pd.DataFrame) -> str:
         comparison: a frame that `compare` returned, or some of its rows.
 
     Raises:
-        AnalysisError: `compare` did not return this frame.
+        AnalysisError: `compare` did not return this frame, or it has no rows.
     """
-    if "verdict" not in comparison:
-        raise AnalysisError("answer: needs a frame that `compare` returned")
+    if not isinstance(comparison, pd.DataFrame) or not {*comparison.columns[1:]} >= NEEDED:
+        raise AnalysisError("answer: needs a frame that compare returned, with all its columns")
+    if comparison.empty:
+        raise AnalysisError("answer: the comparison has no rows")
     rows: list[Row] = [{str(key): value for key, value in row.items()} for _, row in comparison.iterrows()]
     by = str(comparison.columns[0])
     open_ = [row for row in rows if row["verdict"] == "undecided"]

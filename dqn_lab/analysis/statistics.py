@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dqn_lab.analysis._arguments import check_level, check_number
 from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
 from dqn_lab.analysis.intervals import CONTROL, VARIANT, Bounds, Floats, draw, interval, mean_interval, wilson
 from dqn_lab.analysis.scores import (
@@ -38,12 +39,13 @@ def summarize(
     """Summarises each variant's scores, one per run.
 
     Read the mean and the success rate first: if one seed in seven fails, the interquartile mean hides it. The method is
-    described in `intervals.py`, and its measured coverage in `README.md`; the interval of the success rate is Wilson's
-    (1927). The interquartile mean is that of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the
-    Statistical Precipice", https://arxiv.org/abs/2108.13264, over the seeds of one task.
+    described in `dqn_lab/analysis/intervals.py`, and its measured coverage in `dqn_lab/analysis/README.md`; the
+    interval of the success rate is Wilson's (1927). The interquartile mean is that of Agarwal et al. 2021, "Deep
+    Reinforcement Learning at the Edge of the Statistical Precipice", https://arxiv.org/abs/2108.13264, over the seeds
+    of one task.
 
     Args:
-        scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
+        scores: one row per run, as `load_configs` and `area_under_curve` return them.
         metric: the column to summarise.
         by: the column, or columns, that tell the variants apart.
         threshold: a run whose score is at least this succeeds; None: the task's, if known (475 on CartPole-v1).
@@ -53,13 +55,16 @@ def summarize(
 
     Returns:
         one row per variant, in order of appearance: the columns of `by`; `seeds`; `missing`, the number of runs without
-        a score, which are otherwise ignored; `mean, mean_low, mean_high`; `successes, success_rate, success_low,
+        a score (NaN), which are otherwise ignored; `mean, mean_low, mean_high`; `successes, success_rate, success_low,
         success_high`; `p10`, `median`; `iqm, iqm_low, iqm_high`.
 
     Raises:
-        AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
+        AnalysisError: no such column, an infinite score, a seed that occurs twice in a variant, several tasks in one
+            variant, or a score outside `bounds`.
     """
     keys = as_list(by)
+    check_level(level)
+    check_number("threshold", threshold)
     check_scores(scores, metric, keys)
     rows = []
     for variant, part in each_variant(scores, keys):
@@ -114,12 +119,14 @@ def compare(
     """Compares every variant with the control, corrected for the number of comparisons.
 
     A verdict requires that neither chance nor the spread of the scores can explain the difference, and that unseen
-    failures cannot cancel it (see `verdicts.py`). Holm's procedure limits the probability of any wrong verdict.
+    failures cannot cancel it (see `dqn_lab/analysis/verdicts.py`). Holm's procedure limits the probability of any wrong
+    verdict.
 
     Args:
-        scores: one row per run, as `load_configs`, `area_under_curve` and `steps_to_threshold` return them.
+        scores: one row per run, as `load_configs` and `area_under_curve` return them.
         metric: the column to compare.
-        control: the variant that the others are compared with; None: the frame's `.attrs["control"]`, else the first.
+        control: the variant that the others are compared with, as it is or as text; None: the frame's
+            `.attrs["control"]`, else the first.
         by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
         bounds: as for `summarize`.
@@ -136,21 +143,26 @@ def compare(
         undecided: the estimated number of seeds per variant that would decide a difference of this size at this spread.
 
     Raises:
-        AnalysisError: no such column or control, no other variant, a variant without a score, a seed that occurs twice
-            in a variant, or several tasks in one comparison.
+        AnalysisError: no such column or control, no other variant, a variant without a score, an infinite score, a seed
+            that occurs twice in a variant, several tasks in one comparison, or a score outside `bounds`.
 
     Warns:
         NoBounds: there is no column `task`, and `bounds` is None.
     """
-    check_scores(scores, metric, [by])
+    keys = as_list(by)
+    if len(keys) > 1:
+        raise AnalysisError(f"by={keys}: compare takes one column; join these in a new one")
+    check_level(level)
+    check_scores(scores, metric, keys)
     check_one_task(scores)
     if bounds is None and "task" not in scores:
         message = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
         warnings.warn(message, NoBounds, stacklevel=2)
-    limits, control = find_bounds(scores, metric, bounds), _own_control(scores, by) if control is None else control
+    limits, by = find_bounds(scores, metric, bounds), keys[0]
+    control = _own_control(scores, by) if control is None else control
     base, others = _variants(scores, metric, control, by, limits, higher_is_better)
     judged = judge(base.values, [other.values for other in others.values()], limits, level)
-    return _table(base, others, judged, {"control": control, "metric": metric}, by, level)
+    return _table(base, others, judged, {"control": base.name, "metric": metric}, by, level)
 
 
 def _own_control(scores: pd.DataFrame, by: str) -> Any:
@@ -164,9 +176,10 @@ def _variants(
 ) -> tuple[_Variant, dict[Any, _Variant]]:
     """Splits the scores into the control's and each other variant's."""
     parts = {variant[by]: part for variant, part in each_variant(scores, [by])}
-    if control not in parts:
+    found = [name for name in parts if name == control] or [name for name in parts if str(name) == str(control)]
+    if not found:
         raise unknown("control", control, parts, by)
-    base = _Variant(control, parts.pop(control), metric, bounds, CONTROL, upwards)
+    base = _Variant(found[0], parts.pop(found[0]), metric, bounds, CONTROL, upwards)
     if not parts:
         raise AnalysisError(f"control={control}: there is no other variant to compare it with")
     return base, {name: _Variant(name, part, metric, bounds, VARIANT, upwards) for name, part in parts.items()}
@@ -191,7 +204,7 @@ class _Variant:
     def __init__(
         self, name: str, part: pd.DataFrame, metric: str, bounds: Bounds | None, stream: str, upwards: bool
     ) -> None:
-        self.values = present(part, metric)
+        self.name, self.values = name, present(part, metric)
         self.missing = len(part) - len(self.values)
         self.upwards = upwards
         if not len(self.values):

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dqn_lab.analysis._arguments import check_frame, check_level, check_number
 from dqn_lab.analysis._errors import AnalysisError
 from dqn_lab.analysis.curves import ENOUGH, Curve, check_evaluations, each_run
 from dqn_lab.analysis.intervals import VARIANT, Floats, weights
@@ -23,6 +24,8 @@ def steps_to_threshold(
 ) -> pd.DataFrame:
     """Finds between which evaluations each run first reached a threshold.
 
+    Use `reached_curves`, not means of `by`, if any run never reached it.
+
     Args:
         evaluations: a frame of `load_runs(…, table="evaluations")`.
         threshold: reached at the first evaluation whose value is at least this; None: the task's, if known (475 on
@@ -31,13 +34,14 @@ def steps_to_threshold(
 
     Returns:
         one row per run: the columns that identify it (`run`, `variant`, `seed`, swept keys); `after` and `by`, the
-        environment steps of the last evaluation below the threshold and of the first one at or above it: the threshold
-        was reached after `after` and no later than `by`, which is infinite if it was never reached (right-censored at
-        `after`); `reached`.
+        environment steps of the last evaluation below the threshold and of the first one at or above it; `reached`. The
+        threshold was reached after step `after`, and at step `by` at the latest. If it was never reached, `by` is
+        infinite, and `after` is the run's last evaluation.
 
     Raises:
         AnalysisError: no such column, or no threshold is known.
     """
+    check_number("threshold", threshold)
     check_evaluations(evaluations, value)
     task = known(evaluations, value)
     goal = threshold if threshold is not None or task is None else task.threshold
@@ -62,10 +66,11 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
     evaluations (Turnbull 1976, "The Empirical Distribution Function with Arbitrarily Grouped, Censored and Truncated
     Data", https://doi.org/10.1111/j.2517-6161.1976.tb01597.x). If all runs share their evaluation steps, it equals
     Kaplan and Meier's (1958, https://doi.org/10.1080/01621459.1958.10501452). It cannot tell when within an interval a
-    run reached the threshold, and so puts the mass at the interval's end. The band weights runs as `intervals.py` does,
-    with half a run that reaches the threshold at once and half a run that never does; if all runs continue to the end,
-    it is Jeffreys' interval for a proportion. A step is left out if fewer than nine in ten of a variant's runs lasted
-    that long: with a budget in episodes, bad runs end early, and the others are not a fair sample.
+    run reached the threshold, and so puts the mass at the interval's end. The band weights runs as
+    `dqn_lab/analysis/intervals.py` does, with half a run that reaches the threshold at once and half a run that never
+    does; if all runs continue to the end, it is Jeffreys' interval for a proportion. A step is left out if fewer than
+    nine in ten of a variant's runs lasted that long: with a budget in episodes, bad runs end early, and the others are
+    not a fair sample.
 
     Args:
         times: a frame of `steps_to_threshold`.
@@ -80,6 +85,10 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
+    check_level(level)
+    check_frame(times, "times", "steps_to_threshold")
+    if missing := [name for name in ("after", "by") if name not in times]:
+        raise AnalysisError(f"{missing[0]}: no such column; reached_curves needs the frame of steps_to_threshold")
     check_scores(times, "after", keys)
     tables = []
     for variant, part in each_variant(times, keys):

@@ -118,7 +118,7 @@ def test_what_is_missing_is_named(evaluations):
         learning_curves(table, "return")
     with pytest.raises(AnalysisError, match="run: no such column; each row must name its run, or its variant and seed"):
         learning_curves(table.drop(columns=["run", "seed"]))
-    with pytest.raises(AnalysisError, match="step: no such column; this function needs one row per eval"):
+    with pytest.raises(AnalysisError, match="step: no such column of numbers; this function needs one row"):
         area_under_curve(table.drop(columns="step"))
     twice = pandas.concat([table, table.assign(run="copy")])
     with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once"):

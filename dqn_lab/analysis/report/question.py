@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from dqn_lab.analysis import AnalysisError, Sweep
+from dqn_lab.analysis._arguments import check_number
 from dqn_lab.analysis.sentence import FEW, listed, quoted
 from dqn_lab.records import override_key
 
@@ -26,6 +27,9 @@ class Options:
         threshold: a run succeeds at this return or above; None: the return at which the task counts as solved.
         compare: two variants, or directories of one variant each; the second is compared with the first.
         against: a CSV or JSON file with one result per run, to compare with.
+
+    Raises:
+        AnalysisError: the threshold is not a finite number.
     """
 
     metric: str | None = None
@@ -33,6 +37,9 @@ class Options:
     threshold: float | None = None
     compare: tuple[str, str] | None = None
     against: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_number("threshold", self.threshold)
 
 
 def find_variant(scores: pd.DataFrame, word: str) -> str:
