@@ -179,9 +179,9 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
     values = np.where(here, at, 0.0)
     least, greatest = bounds or (-np.inf, np.inf)
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = values.sum(axis=0) / seeds
-        spread = np.sqrt((np.where(here, at - mean, 0.0) ** 2).sum(axis=0) / (seeds - 1))
         lowest, highest = np.where(here, at, np.inf).min(axis=0), np.where(here, at, -np.inf).max(axis=0)
+        mean = np.clip(values.sum(axis=0) / seeds, lowest, highest)  # rounding may leave the range of equal values
+        spread = np.sqrt((np.where(here, at - mean, 0.0) ** 2).sum(axis=0) / (seeds - 1))
         beyond = margin(spread, highest - lowest, seeds)
         low = least if np.isfinite(least) else lowest - beyond
         high = greatest if np.isfinite(greatest) else highest + beyond
@@ -190,7 +190,7 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
         draws = (weight[:, 1:-1] @ values + ends) / (weight[:, 1:-1] @ here + weight[:, :1] + weight[:, -1:])
         half = np.nan_to_num(student(spread, seeds, level))  # zero for a single run
     tail = (1 - level) / 2
-    below, above = np.quantile(draws, [tail, 1 - tail], axis=0)
+    below, above = np.clip(np.quantile(draws, [tail, 1 - tail], axis=0), low, high)
     low, high = np.maximum(np.minimum(below, mean - half), least), np.minimum(np.maximum(above, mean + half), greatest)
     low, high = (np.where(seeds > 1, end, np.nan) for end in (low, high))
     return {"seeds": seeds, "mean": mean, "low": low, "high": high}
@@ -258,7 +258,8 @@ def distribution(
         with at least this score), `low, high`.
 
     Raises:
-        AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
+        AnalysisError: no such column, an infinite score, a seed that occurs twice in a variant, or several tasks in one
+            variant.
     """
     from scipy.special import smirnovi
 

@@ -46,13 +46,22 @@ def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str 
 
 
 def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
-    """Checks that there is one score per run, and no seed twice in a variant.
+    """Checks that there is one score per run, none of them infinite, and no seed twice in a variant.
 
     Raises:
-        AnalysisError: `scores` is no frame, a column is missing, or a seed occurs twice in a variant.
+        AnalysisError: `scores` is no frame, a column is missing, a score is infinite, or a seed occurs twice in a
+            variant.
     """
     check_frame(scores, "scores", SCORES)
     check_columns(scores, metric, by)
+    infinite = int(np.isinf(scores[metric].to_numpy(dtype=float, na_value=np.nan)).sum())
+    if infinite:
+        hint = (
+            "use reached_curves, which includes the runs that never reached the threshold"
+            if "reached" in scores
+            else "replace it by a number, or by NaN to count the run as missing"
+        )
+        raise AnalysisError(f"metric={metric}: infinite in {infinite} of {len(scores)} runs, so it has no mean; {hint}")
     if "seed" in scores:
         _check_seeds(scores, by)
 

@@ -12,6 +12,7 @@ from dqn_lab.analysis._errors import AnalysisError
 Row = dict[str, Any]
 FEW = 4  # variants that fit into a sentence with their numbers
 NEEDED = {"control", "metric", "seeds", "control_seeds", "missing", "difference", "low", "high", "level", "verdict"}
+IN_WORDS = {"by": "number of steps to the threshold", "after": "number of steps below the threshold"}
 MANY = 10_000  # seeds; a larger estimate is of no use
 
 
@@ -124,7 +125,8 @@ def _seeds(rows: list[Row]) -> str:
 
 
 def _metric(row: Row) -> str:
-    return " ".join(word for word in str(row["metric"]).split("_") if word != "mean")
+    name = str(row["metric"])
+    return IN_WORDS.get(name) or " ".join(word for word in name.split("_") if word != "mean")
 
 
 def _change(row: Row) -> str | None:

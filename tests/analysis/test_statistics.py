@@ -12,7 +12,7 @@ from pandas.testing import assert_frame_equal
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from dqn_lab.analysis import AnalysisError, NoBounds, compare, load_configs, summarize
+from dqn_lab.analysis import AnalysisError, NoBounds, compare, distribution, load_configs, summarize
 from dqn_lab.analysis.verdicts import holm_levels
 
 RLIABLE = json.loads((Path(__file__).parent / "data" / "rliable.json").read_text())
@@ -112,13 +112,21 @@ def test_the_order_of_the_runs_does_not_matter(random):
 
 
 def test_runs_without_a_score_are_counted_as_missing_only():
-    scores = frame(a=[100.0, np.nan, 300.0, np.inf], b=[np.nan, np.nan, np.nan, np.nan])
+    scores = frame(a=[100.0, np.nan, 300.0, np.nan], b=[np.nan, np.nan, np.nan, np.nan])
     summary = summarize(scores)
     assert summary[["seeds", "missing"]].to_numpy().tolist() == [[2, 2], [0, 4]]
     assert summary["mean"].tolist()[0] == 200.0
     assert np.isnan(summary["mean"].tolist()[1])
     with pytest.raises(AnalysisError, match="variant=b: none of its 4 runs has a score in final_return"):
         compare(scores, control="a")
+
+
+@pytest.mark.parametrize("worst", [np.inf, -np.inf])
+def test_infinite_scores_are_refused_because_leaving_them_out_would_favour_the_variant_that_fails(worst):
+    scores = frame(reliable=[100.0, 120.0], lucky=[10.0, worst])
+    for function in (summarize, compare, distribution):
+        with pytest.raises(AnalysisError, match=r"^metric=final_return: infinite in 1 of 4 runs, .* or by NaN to count"):
+            function(scores)
 
 
 def test_the_threshold_and_the_bounds_are_the_tasks():

@@ -5,7 +5,7 @@ import pandas
 import pytest
 from scipy import stats
 
-from dqn_lab.analysis import AnalysisError, reached_curves, steps_to_threshold
+from dqn_lab.analysis import AnalysisError, answer, compare, reached_curves, steps_to_threshold, summarize
 from dqn_lab.analysis.survival import turnbull
 
 
@@ -28,6 +28,20 @@ def test_the_first_evaluation_that_reaches_it_ends_the_interval(evaluations):
     assert steps_to_threshold(table, 400)["by"].tolist() == [10, 20, 10]
     with pytest.raises(AnalysisError, match="threshold: must be given"):
         steps_to_threshold(table.assign(task="Mine-v0"))
+
+
+def test_runs_that_never_reached_it_are_not_left_out_of_a_comparison(evaluations):
+    """Otherwise the variant that solved the task once, but early, would be better than the one that always does."""
+    reliable = {("reliable", seed): {10: 20, 20: 500} for seed in range(5)}
+    lucky = {("lucky", seed): {10: 20 if seed else 500, 20: 20} for seed in range(5)}
+    times = steps_to_threshold(evaluations({**reliable, **lucky}))
+    for function in (compare, summarize):
+        with pytest.raises(
+            AnalysisError, match="metric=by: infinite in 4 of 10 runs, so it has no mean; use reached_c"
+        ):
+            function(times, "by")
+    said = answer(compare(times[times["variant"] == "reliable"].assign(variant=list("aabbb")), "by", bounds=(0, 20)))
+    assert "the mean number of steps to the threshold of “b” is the same as that of “a”" in said
 
 
 def test_with_shared_evaluations_it_is_the_kaplan_meier_estimate():
