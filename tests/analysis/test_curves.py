@@ -73,6 +73,16 @@ def test_the_band_is_the_interval_of_the_mean(evaluations, final_returns):
     assert (row["low"], row["high"]) == pytest.approx((low, high), abs=(high - low) / 20)
 
 
+@pytest.mark.parametrize("number", [3, 10, 30])
+def test_the_band_of_equal_values_is_these_values(evaluations, number):
+    """Three times 0.1, divided by three, is more than 0.1."""
+    curve = learning_curves(
+        evaluations({("a", seed): {10: 0.1, 20: 0.7} for seed in range(number)}).drop(columns="task")
+    )
+    assert curve["mean"].tolist() == [0.1, 0.7]
+    assert curve[["low", "high"]].to_numpy().tolist() == [[0.1, 0.1], [0.7, 0.7]]
+
+
 def test_the_order_of_the_runs_changes_nothing(evaluations):
     curves = {("a", seed): {10: seed * 7 % 5, 20: seed} for seed in range(6)}
     backwards = dict(reversed(curves.items()))
