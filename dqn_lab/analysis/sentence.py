@@ -40,11 +40,12 @@ def answer(comparison: pd.DataFrame) -> str:
 
 
 def _one(row: Row, by: str) -> str:
-    name, control, change = quoted(row[by]), quoted(row["control"]), _change(row)
+    name, control = quoted(row[by]), quoted(row["control"])
     if row["verdict"] != "undecided":
-        return f"{name} is {row['verdict']} than {control}: its mean {_metric(row)} is {change} ({_evidence(row)})."
-    than = "the same as" if change is None else f"{change} than"
-    known = f"Undecided: in these runs, the mean {_metric(row)} of {name} is {than} that of {control}"
+        return (
+            f"{name} is {row['verdict']} than {control}: its mean {_metric(row)} is {_change(row)} ({_evidence(row)})."
+        )
+    known = f"Undecided: in these runs, the mean {_metric(row)} of {name} is {_than(row)} that of {control}"
     if row.get("reason") == "rare failures" or math.isnan(row["low"]):
         return f"{known} ({_evidence(row)})."
     level = f"{100 * row['level']:.3g} %"
@@ -119,7 +120,8 @@ def seeds_to_decide(row: Row) -> str:
 
 def _seeds(rows: list[Row]) -> str:
     numbers = sorted({int(number) for row in rows for number in (row["seeds"], row["control_seeds"])})
-    text = f"{numbers[0]} seeds each" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
+    each = f"{numbers[0]} seed{'' if numbers[0] == 1 else 's'} each"
+    text = each if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
     missing = max(int(row["missing"]) for row in rows)
     return text + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
 
@@ -129,10 +131,17 @@ def _metric(row: Row) -> str:
     return IN_WORDS.get(name) or " ".join(word for word in name.split("_") if word != "mean")
 
 
-def _change(row: Row) -> str | None:
-    """Returns `45 higher`, or None if the means are equal to the digits shown."""
+def _than(row: Row) -> str:
+    """Returns `45 higher than`; without a number if the means are equal to the digits shown, or exactly."""
     number = _number(abs(row["difference"]), row)
-    return f"{number} {'higher' if row['difference'] > 0 else 'lower'}" if number.strip("0.") else None
+    if number.strip("0."):
+        return f"{_change(row)} than"
+    return "about the same as" if row["difference"] else "the same as"
+
+
+def _change(row: Row) -> str:
+    """Returns `45 higher`."""
+    return f"{_number(abs(row['difference']), row)} {'higher' if row['difference'] > 0 else 'lower'}"
 
 
 def _evidence(row: Row) -> str:

@@ -140,7 +140,8 @@ def compare(
         `improvement`, the probability that a run of the variant is better than one of the control, counting ties as ½,
         with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`,
         if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`; `seeds_needed`, if
-        undecided: the estimated number of seeds per variant that would decide a difference of this size at this spread.
+        undecided: the estimated number of seeds per variant that would decide a difference of this size at this spread,
+        missing if a variant has a single seed, which shows no spread.
 
     Raises:
         AnalysisError: no such column or control, no other variant, a variant without a score, an infinite score, a seed

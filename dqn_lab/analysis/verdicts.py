@@ -49,7 +49,7 @@ class Judgement(NamedTuple):
     p_value: float  # the larger of p_seen and p_unseen
     decided: bool
     reason: Reason  # why it is not decided
-    seeds_needed: float  # per variant, estimated; NaN if decided
+    seeds_needed: float  # per variant, estimated; NaN if decided, or if a single seed shows no spread
 
 
 def judge(
@@ -211,8 +211,13 @@ class Pair:
         return (low, high) if math.isfinite(low) and math.isfinite(high) else (np.nan, np.nan)
 
     def seeds_needed(self, level: float) -> float:
-        """Estimates how many seeds per variant would decide a difference of this size with 80 % power."""
-        gap = abs(self.difference)
+        """Estimates how many seeds per variant would decide a difference of this size with 80 % power.
+
+        Returns NaN if a variant has a single seed, which shows no spread.
+        """
+        gap, here = abs(self.difference), min(self.first.number, self.second.number)
+        if here < 2:
+            return np.nan
         if not gap:
             return np.inf
         quantiles = NormalDist().inv_cdf(1 - (1 - level) / 2) + NormalDist().inv_cdf(POWER)
@@ -221,7 +226,6 @@ class Pair:
             max(_until_seen(gap, self.cost(side, number), 1 - level) for side in (self.better, self.worse))
             for number in (2, ENOUGH)
         )
-        here = min(self.first.number, self.second.number)
         return max(by_chance, min(few, max(many, ENOUGH)), _to_shuffle(1 - level), here + 1)
 
 

@@ -109,6 +109,22 @@ def test_seeds_and_runs_left_out_are_stated():
     assert "1 run without a score left out" in answer(comparison(row))
 
 
+def test_only_equal_means_are_the_same():
+    row = {**OPEN[1], "difference": -0.3}
+    assert "of “b” is about the same as that of “slow”, but" in answer(comparison(("b", row)))
+    assert "of “b” is the same as that of “slow”, but" in answer(comparison(("b", {**row, "difference": 0.0})))
+
+
+def test_one_seed_has_no_spread_and_so_no_estimate_of_the_seeds_that_would_decide():
+    scores = pandas.DataFrame({"variant": ["a", "b"], "seed": 0, "final_return": [100.0, 300.0]})
+    assert answer(compare(scores, bounds=(0, 500))) == (
+        "Undecided: in these runs, the mean final return of “b” is 200 higher than that of “a”, but the true "
+        "difference may be anything from −500 to +500 (95 % interval; 1 seed each)."
+    )
+    more = pandas.concat([scores, scores[:1].assign(seed=1)])
+    assert "1 to 2 seeds)." in answer(compare(more, bounds=(0, 500)))
+
+
 def test_a_corrected_interval_has_its_own_level():
     assert "(97.5 % interval" in answer(comparison(("fast", {**BETTER[1], "level": 0.975})))
 
@@ -132,7 +148,7 @@ def test_the_answer_for_real_scores(final_returns):
 
 def test_a_width_due_to_rounding_is_ignored_and_zero_has_no_sign():
     row = ("a", {"difference": -1e-14, "low": -1e-14, "high": 2e-14, "verdict": "undecided"})
-    assert "of “a” is the same as that of “slow”, but" in answer(comparison(row))
+    assert "of “a” is about the same as that of “slow”, but" in answer(comparison(row))
     assert "from 0.0 to 0.0 (95" in answer(comparison(row))
     row = ("a", {"difference": 123.4, "low": 123.4, "high": 123.4 + 1e-12, "verdict": "better"})
     assert "is 123.4 higher (" in answer(comparison(row))

@@ -125,7 +125,9 @@ def test_runs_without_a_score_are_counted_as_missing_only():
 def test_infinite_scores_are_refused_because_leaving_them_out_would_favour_the_variant_that_fails(worst):
     scores = frame(reliable=[100.0, 120.0], lucky=[10.0, worst])
     for function in (summarize, compare, distribution):
-        with pytest.raises(AnalysisError, match=r"^metric=final_return: infinite in 1 of 4 runs, .* or by NaN to count"):
+        with pytest.raises(
+            AnalysisError, match=r"^metric=final_return: infinite in 1 of 4 runs, .* or by NaN to count"
+        ):
             function(scores)
 
 

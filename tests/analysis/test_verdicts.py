@@ -125,6 +125,7 @@ def test_one_score_is_undecided():
     assert (found.decided, math.isnan(found.low), math.isnan(found.high)) == (False, True, True)
     (found,) = judge(np.array([1.0]), [np.array([2.0])], BOUNDS)
     assert (found.decided, found.low, found.high) == (False, -500.0, 500.0)
+    assert math.isnan(found.seeds_needed)
 
 
 def test_the_seeds_needed_are_those_of_the_normal_formula():
