@@ -91,6 +91,8 @@ def check_evaluations(frame: pd.DataFrame, value: str, by: Sequence[str] = ()) -
     if "step" not in frame or not pd.api.types.is_numeric_dtype(frame["step"].dtype):
         needed = f"needs one row per evaluation, as {EVALUATIONS} returns them"
         raise AnalysisError(f"step: no such column of numbers; this function {needed}")
+    if without := int(frame["step"].isna().sum()):
+        raise AnalysisError(f"step: missing in {without} of {len(frame)} rows; drop these")
     check_columns(frame, value, by, "value")
 
 

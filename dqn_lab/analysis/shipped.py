@@ -40,7 +40,7 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
         rows = [{"question": name, "variants": frame["variant"].nunique(), "runs": len(frame)}
                 for name, frame in frames.items()]  # fmt: skip
         return pd.DataFrame(rows, columns=["question", "variants", "runs"])
-    if question not in found:
+    if question not in list(found):
         raise unknown("question", question, found, "question")
     if table not in get_args(Shipped):
         raise unknown("table", table, get_args(Shipped), "table")

@@ -87,8 +87,10 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
     keys = as_list(by)
     check_level(level)
     check_frame(times, "times", "steps_to_threshold")
-    if missing := [name for name in ("after", "by") if name not in times]:
-        raise AnalysisError(f"{missing[0]}: no such column; reached_curves needs the frame of steps_to_threshold")
+    for name in ("after", "by"):
+        if name not in times or not pd.api.types.is_numeric_dtype(times[name].dtype):
+            needed = "reached_curves needs the frame of steps_to_threshold"
+            raise AnalysisError(f"{name}: no such column of numbers; {needed}")
     check_scores(times, "after", keys)
     tables = []
     for variant, part in each_variant(times, keys):

@@ -59,10 +59,11 @@ def test_scores_are_a_frame(function, given, said):
 def test_evaluations_are_a_frame(function):
     refused(lambda: function("outputs"), 'evaluations: must be a data frame, as load_runs(…, table="evaluations")')
     refused(lambda: function(CURVES.assign(step="ten")), "step: no such column of numbers; this function needs one row")
+    refused(lambda: function(CURVES.assign(step=np.nan)), "step: missing in 24 of 24 rows; drop these")
 
 
 def test_reached_curves_need_the_frame_of_steps_to_threshold():
-    refused(lambda: reached_curves(CURVES), "after: no such column; reached_curves needs the frame of steps_to_thresh")
+    refused(lambda: reached_curves(CURVES), "after: no such column of numbers; reached_curves needs the frame of st")
     refused(lambda: reached_curves([1]), "times: must be a data frame, as steps_to_threshold returns it, not an object")
 
 
