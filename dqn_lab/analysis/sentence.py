@@ -20,7 +20,8 @@ def answer(comparison: pd.DataFrame) -> str:
     """Returns what `compare` found, in words: what is known, what is not, and how many seeds would probably decide.
 
     "“fast” is better than “slow”: its mean final return is 45 higher (95 % interval 12 to 80; 30 seeds each)." With
-    several variants, one sentence lists those with a verdict, and another those that are undecided.
+    several variants, one sentence lists those with a verdict, and another those that are undecided. The number of seeds
+    is `seeds_needed`, rounded up to two digits.
 
     Args:
         comparison: a frame that `compare` returned, or some of its rows.
