@@ -21,6 +21,7 @@ from dqn_lab.records import RUN
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dqn_lab.analysis.places import Source
     from dqn_lab.analysis.report.write import Report
     from dqn_lab.cli.sweep.question import Question
 
@@ -137,7 +138,7 @@ def _cells(row: dict[Any, Any], threshold: float | None, write: Callable[[float]
 
 
 def report(
-    *paths: str | os.PathLike[str] | pd.DataFrame,
+    *paths: Source,
     out: str | os.PathLike[str] | None = None,
     metric: str | None = None,
     control: str | None = None,
@@ -150,7 +151,8 @@ def report(
     """Writes a page that answers a sweep's question, as `python -m dqn_lab report` does.
 
     Args:
-        paths: sweeps' directories, or any directories with runs below them; or the frames that `sweep` returned.
+        paths: sweeps' directories, or any directories with runs below them; frames that `sweep` or `load_configs`
+            returned, or some of their rows, of which only these runs count; or lists of these.
         out: where to write; by default `report/` in the first path.
         metric: what to compare; by default the sweep's own, else `final_return`.
         control: the variant that others are compared with; by default the sweep's own, else the first.
@@ -172,16 +174,16 @@ def report(
     dqn_lab.errors.ConfigError: ...nowhere: ...
     """
     from dqn_lab.analysis import AnalysisError
+    from dqn_lab.analysis.places import places_of
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
-    from dqn_lab.analysis.runs import path_of
     from dqn_lab.cli.report import RenderingError, shooter
 
     stored = None if against is None else Path(against)
     try:
         options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
-        places = [Path(path_of(path)) for path in paths]
-        check_results(*places)
+        places = places_of(paths)
+        check_results(*(Path(place.path) for place in places))
         return write_report(*places, out=out, options=options, shoot=shooter(trust) if videos else None)
     except (AnalysisError, RenderingError) as error:
         raise ConfigError(str(error)) from None

@@ -219,14 +219,16 @@ def test_a_run_stands_for_its_path_and_anything_else_is_refused_in_one_line():
     run = dqn_lab.train(*FEW, **QUICK)
     assert dqn_lab.load(run).directory == Path(run) == run.directory
     assert len(load_configs(run)) == len(load_runs(run, table="evaluations")["run"].unique()) == 1
-    assert dqn_lab.report(run).index.is_file()
+    assert dqn_lab.report([run]).index.is_file()
     frame = load_configs(run)
     mistakes = [
         (lambda: dqn_lab.load(5), "directory: must be a run's, as text or a path, not int"),
         (lambda: dqn_lab.load(frame), "directory: must be a run's, as text or a path, not DataFrame"),
-        (lambda: dqn_lab.report([run]), r"a list of 1: must be paths or runs, one by one: put \* before it"),
         (lambda: dqn_lab.report(5), "5: must be the path of a run or a sweep"),
-        (lambda: load_runs(frame), "a frame that sweep did not return: must be the path"),
+        (lambda: load_runs(frame[["seed"]]), "a frame without the columns directory and variant: must be of load_con"),
+        (lambda: dqn_lab.report(frame[:0]), "a frame without rows: names no run"),
+        (lambda: dqn_lab.report(run, threshold="x"), "threshold='x': must be a finite number"),
+        (lambda: dqn_lab.report(run, threshold=float("nan")), "threshold=nan: must be a finite number"),
     ]
     for mistake, expected in mistakes:
         with pytest.raises((dqn_lab.ConfigError, AnalysisError), match=f"^{expected}"):
@@ -582,7 +584,12 @@ def test_a_sweep_says_that_it_found_earlier_runs_and_its_frame_can_be_reported(c
     capsys.readouterr()
     runs = ask({"often": both["often"]})
     assert "\nWith 2 earlier runs in this directory:\n" in capsys.readouterr().out
-    assert dqn_lab.report(runs).index == dqn_lab.report(runs.attrs["directory"]).index
+    assert repr(dqn_lab.report(runs)) == repr(dqn_lab.report(runs.attrs["directory"]))
+    first = dqn_lab.report(runs[runs["seed"] == 0])
+    assert first.progress == "2 of 2 runs completed"
+    assert pd.read_csv(first.index.parent / "tables" / "runs.csv")["seed"].tolist() == [0, 0]
+    often = dqn_lab.report(runs[runs["variant"] == "often"], out="often")
+    assert (often.question, often.progress) == ("How well does “often” do?", "2 of 2 runs completed")
 
 
 def test_a_run_is_found_from_another_directory(tmp_path, monkeypatch):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterable, Sequence
 from typing import Any, get_args
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns, unknown
+from dqn_lab.analysis.places import Source
 from dqn_lab.analysis.runs import Found, Run, find_runs
 from dqn_lab.analysis.tables import read_tables
 from dqn_lab.analysis.tasks import RETURN_BOUNDS
@@ -20,11 +20,11 @@ from dqn_lab.types import Table
 OWN = ("run", "directory", "sweep", "variant", "task", "status", "engine", "started", "command", "host")  # columns
 
 
-def load_configs(*paths: str | os.PathLike[str]) -> pd.DataFrame:
+def load_configs(*paths: Source) -> pd.DataFrame:
     """Loads the runs' records: one row per run (two if a run belongs to two variants).
 
     Args:
-        paths: runs, sweeps, or any directories above them.
+        paths: runs, sweeps, any directories above them, frames that this function returned, or lists of these.
 
     Returns:
         `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id and the
@@ -111,13 +111,14 @@ def _categories(values: Iterable[Any]) -> Any:
     return pd.Categorical(values, categories=[value for value in dict.fromkeys(values) if value is not None])
 
 
-def load_runs(*paths: str | os.PathLike[str], table: Table = "episodes") -> pd.DataFrame:
+def load_runs(*paths: Source, table: Table = "episodes") -> pd.DataFrame:
     """Loads a table of many runs: one row per training episode, or per evaluation.
 
-    Loading the same runs again takes a fraction of the time (see `cache.py`).
+    Loading the same runs again takes a fraction of the time (see `dqn_lab/analysis/cache.py`).
 
     Args:
-        paths: runs, sweeps, or any directories above them; finished, interrupted or still running.
+        paths: runs, sweeps, any directories above them, frames of `load_configs`, or lists of these. The runs may be
+            finished, interrupted or still running.
         table: `episodes`, `evaluations` or `timing`.
 
     Returns:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dqn_lab import records as disk
 from dqn_lab._damage import MAX_RECORD, read_regular
-from dqn_lab.analysis._errors import AnalysisError
+from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.labels import UNINTERESTING, Config, flatten, make_labels, short_names, swept_keys
+from dqn_lab.analysis.places import Source, places_of
 
 KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "git", "started",
         "command", "host")  # fmt: skip
@@ -65,8 +66,9 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
         the sweep; None if the directory has no `sweep.json`, as for a plain multirun or single runs.
 
     Raises:
-        AnalysisError: the file is damaged.
+        AnalysisError: there is no such directory, or the file is damaged.
     """
+    _check_directory(directory)
     directory = Path(directory)
     try:
         content = disk.read_sweep(directory)
@@ -84,25 +86,13 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
         raise AnalysisError(str(error)) from error
 
 
-def path_of(given: Any) -> str | os.PathLike[str]:
-    """Returns the path that a path, a run, or a frame that `dqn_lab.sweep` returned stands for.
-
-    Raises:
-        AnalysisError: it is something else.
-    """
-    if isinstance(given, (str, os.PathLike)):
-        return given
-    kind = type(given).__name__
-    if kind == "DataFrame" and "directory" in given.attrs:
-        return str(given.attrs["directory"])
-    if isinstance(given, (list, tuple, set)):
-        raise AnalysisError(f"a {kind} of {len(given)}: must be paths or runs, one by one: put * before it")
-    shown = "a frame that sweep did not return" if kind == "DataFrame" else repr(given)
-    raise AnalysisError(f"{shown}: must be the path of a run or a sweep, or a run")
+def _check_directory(path: Any) -> None:
+    if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
+        raise AnalysisError(f"{path}: no such directory")
 
 
-def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
-    """Finds every run under the paths and its variant.
+def find_runs(paths: Iterable[Source]) -> Found:
+    """Finds every run under the paths and its variant; of a frame, the runs and variants that it names.
 
     A run's `variant` is its label in the directory's `sweep.json`. Without that file, the label consists of the
     overrides in the runs' directory names, or of the keys that differ (`target.interval=10`); if no directory holds
@@ -111,7 +101,8 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
     Raises:
         AnalysisError: there is no run, or none can be read.
     """
-    given = [os.fspath(path_of(path)) for path in paths]
+    places = places_of(paths)
+    given = [directory for place in places for directory in place.directories]
     skipped: dict[str, str] = {}
     records, identities = {}, {}
     known: dict[str, str] = {}
@@ -121,10 +112,12 @@ def find_runs(paths: Iterable[str | os.PathLike[str]]) -> Found:
         records[path] = _keep_needed(record)
     sweeps = {parent: _sweep_of(parent, skipped) for parent in dict.fromkeys(map(os.path.dirname, records))}
     _drop_unlisted(records, sweeps, skipped)
+    named = {row for place in places for row in place.rows or ()}
+    sweeps = {parent: sweep and _narrow(sweep, {*records, *skipped}, named) for parent, sweep in sweeps.items()}
     _drop_repeated(records, identities, skipped)
     if not records:
         reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
-        raise AnalysisError(f"{', '.join(given) or 'no path'}: no runs here{''.join(reasons)}")
+        raise AnalysisError(f"{', '.join(place.path for place in places) or 'no path'}: no runs here{''.join(reasons)}")
     distinct = {text: dict(flatten(json.loads(text))) for text in {identities[path]: None for path in records}}
     configs = {path: distinct[identities[path]] for path in records}
     names, sweep_names = short_names(records), short_names(sweeps)
@@ -161,8 +154,7 @@ def _records(paths: Iterable[str], skipped: dict[str, str]) -> Iterator[tuple[st
     """Yields each run once, ordered by name."""
     seen = set()
     for path in paths:
-        if not os.path.isdir(path):
-            raise AnalysisError(f"{path}: no such directory")
+        _check_directory(path)
         for directory, found in _walk(os.path.realpath(path)):
             if directory not in seen:
                 seen.add(directory)
@@ -201,6 +193,40 @@ def _drop_unlisted(
             if not disk.is_attempt(name):
                 skipped[path] = "is not a job in its sweep.json"
             del records[path]
+
+
+def _narrow(sweep: Sweep, found: Collection[str], named: Collection[tuple[str, str]]) -> Sweep:
+    """Leaves out a sweep's jobs that were not asked for: runs that are not among the paths or the rows of a frame.
+
+    Args:
+        sweep: the sweep.
+        found: the directories of the runs found.
+        named: the directory and variant of each row of a frame.
+
+    Returns:
+        the sweep, with the jobs that did not begin unless some were left out.
+
+    Raises:
+        AnalysisError: a frame names a variant that the sweep does not have.
+    """
+    in_frame = {directory for directory, _ in named}
+
+    def is_wanted(job: Mapping[str, Any]) -> bool:
+        path = str(sweep.directory / job["directory"])
+        return path in found and (path not in in_frame or (path, job["variant"]) in named)
+
+    for directory, variant in named:
+        if os.path.dirname(directory) == str(sweep.directory) and variant not in sweep.variants:
+            raise unknown("variant", variant, sweep.variants, "variant of this sweep")
+    begun = [job for job in sweep.jobs if (sweep.directory / job["directory"] / disk.RUN).is_file()]
+    wanted = [job for job in begun if is_wanted(job)]
+    if len(wanted) == len(begun):
+        return sweep
+    labels = {job["variant"] for job in wanted}
+    variants = {label: overrides for label, overrides in sweep.variants.items() if label in labels}
+    whole = len(variants) == len(sweep.variants)
+    control, question = sweep.control if sweep.control in labels else None, sweep.question if whole else None
+    return replace(sweep, jobs=wanted, variants=variants, control=control, question=question)
 
 
 def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, str], skipped: dict[str, str]) -> None:

@@ -1,11 +1,14 @@
 """Runs are found, told apart and named."""
 
 import json
+import re
 import warnings
 
 import pytest
+from pandas.testing import assert_frame_equal
 
-from dqn_lab.analysis import AnalysisError, SkippedRuns, load_configs, read_sweep
+from dqn_lab.analysis import AnalysisError, SkippedRuns, load_configs, load_runs, read_sweep
+from dqn_lab.analysis.runs import find_runs
 
 
 def write_sweep(directory, jobs, **more):
@@ -68,6 +71,54 @@ def test_a_sweep_names_its_variants_and_a_run_may_be_in_two(make_run, tmp_path):
         ["slow", "also slow", "fast"],
     )
     assert read_sweep(tmp_path) is None
+    with pytest.raises(AnalysisError, match="typo: no such directory"):
+        read_sweep(tmp_path / "typo")
+    with pytest.raises(AnalysisError, match="5: no such directory"):
+        read_sweep(5)
+
+
+@pytest.fixture
+def shared(make_run, tmp_path):
+    """A sweep whose run `a` belongs to two variants, and one of whose jobs has not begun."""
+    make_run("sweep/a")
+    make_run("sweep/b", **{"target.interval": 1})
+    make_run("sweep/c", seed=1)
+    jobs = [("slow", 0, "a"), ("slow", 1, "c"), ("also slow", 0, "a"), ("fast", 0, "b"), ("fast", 1, "missing")]
+    write_sweep(tmp_path / "sweep", jobs)
+    return tmp_path / "sweep"
+
+
+def test_lists_frames_and_some_rows_of_frames_stand_for_their_runs(shared):
+    configs = load_configs(shared)
+    for whole in ([shared], [[shared / "a", shared / "b"], shared / "c"], [configs], [configs["directory"]]):
+        assert_frame_equal(load_configs(*whole), configs)
+    for part in (configs[configs["seed"] == 0], configs[configs["variant"] == "also slow"], configs[:1]):
+        some = load_configs(part)
+        assert some[["run", "variant"]].to_numpy().tolist() == part[["run", "variant"]].to_numpy().tolist()
+    assert load_configs(configs[configs["variant"] == "fast"]).attrs["control"] is None, "it is not among them"
+    assert set(load_runs([configs[:1]])["variant"]) == {"slow"}
+
+
+def test_a_sweep_counts_the_jobs_that_were_asked_for(shared):
+    configs = load_configs(shared)
+    for paths, number in ([shared], 5), ([configs], 5), ([configs[:3]], 3), ([shared / "b"], 1):
+        (sweep,) = find_runs(paths).sweeps
+        assert len(sweep.jobs) == number
+        assert sweep.question == ("Does it matter?" if number == 5 else None)
+
+
+def test_a_frame_that_does_not_name_runs_is_refused(shared):
+    configs = load_configs(shared)
+    for frame, said in [
+        (
+            configs.drop(columns="directory"),
+            "a frame without the columns directory and variant: must be of load_config",
+        ),
+        (configs[configs["seed"] == 5], "a frame without rows: names no run"),
+        (configs.assign(variant="slwo"), "variant=slwo: no such variant of this sweep; did you mean slow?"),
+    ]:
+        with pytest.raises(AnalysisError, match=re.escape(said)):
+            load_configs(frame)
 
 
 def test_an_earlier_attempt_is_left_out_even_if_it_got_further(make_run, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from dqn_lab._damage import MAX_STEP
 from dqn_lab.analysis import AnalysisError, Sweep, area_under_curve
 from dqn_lab.analysis.labels import UNINTERESTING
 from dqn_lab.analysis.load import tabulate_configs, tabulate_runs
+from dqn_lab.analysis.places import Source
 from dqn_lab.analysis.report.metrics import Metric, find_metric
 from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.question import TASKS, Options, choose_control, find_variant, write_question
@@ -74,14 +74,13 @@ class Material:
         return list(dict.fromkeys(self.scores["task"]))
 
 
-def gather(paths: Sequence[str | os.PathLike[str]], options: Options) -> Material:
+def gather(paths: Sequence[Source], options: Options) -> Material:
     """Loads the runs under the paths, with the variants in the order that the report shows.
 
     Raises:
         AnalysisError: there are no runs, or there is no such metric, variant or reference.
     """
-    paths = list(paths) + [name for name in options.compare or () if Path(name).is_dir()]
-    found = find_runs(paths)
+    found = find_runs([*paths, *(name for name in options.compare or () if Path(name).is_dir())])
     scores = tabulate_configs(found)
     evaluations, unread = _tabulate_evaluations(found)
     skipped, swept, sweeps = {**unread, **found.skipped}, list(found.swept), [_visible(each) for each in found.sweeps]

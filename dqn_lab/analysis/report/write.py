@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError
+from dqn_lab.analysis.places import Source, places_of
 from dqn_lab.analysis.report.cautions import of_page
 from dqn_lab.analysis.report.clips import Shoot
 from dqn_lab.analysis.report.material import Material, gather
@@ -58,7 +59,7 @@ class Report:
 
 
 def write_report(
-    *paths: str | os.PathLike[str],
+    *paths: Source,
     out: str | os.PathLike[str] | None = None,
     options: Options | None = None,
     shoot: Shoot | None = None,
@@ -66,7 +67,7 @@ def write_report(
     """Writes `index.html`, `figures/` and `tables/` about the runs under some paths.
 
     Args:
-        paths: sweeps, runs, or directories above them.
+        paths: sweeps, runs, directories above them, or frames with one row per run.
         out: the report's directory; None: `report` inside the first path.
         options: what to compare, and how.
         shoot: records a run; None for a report without videos.
@@ -80,7 +81,7 @@ def write_report(
     """
     options = options or Options()
     material = gather(paths, options)
-    first = [*paths, *(name for name in options.compare or () if Path(name).is_dir())][0]
+    first = places_of([*paths, *(name for name in options.compare or () if Path(name).is_dir())])[0].path
     target = Path(out) if out is not None else Path(first) / "report"
     _refuse_other_things(target)
     target.parent.mkdir(parents=True, exist_ok=True)
