@@ -35,8 +35,7 @@ def learning_curves(
     A run's value is interpolated linearly between its evaluations, and missing before the first and after the last. A
     step is left out if fewer than nine in ten of a variant's runs have a value there: with a budget in episodes, the
     runs that last longest are the better ones. The band is the interval of `dqn_lab/analysis/intervals.py` at each
-    step, with the same draws at every step. These are fewer than those of `summarize` (1,999, not 9,999), so the ends
-    differ slightly. A single run has no band.
+    step, with the same 1,999 draws for all; `summarize` has 9,999, so its ends differ slightly. A single run has none.
 
     Args:
         evaluations: a frame of `load_runs(…, table="evaluations")`, or any with a `step` and the run of each row: in a
@@ -63,7 +62,7 @@ def learning_curves(
     check_level(level)
     check_evaluations(evaluations, value, keys)
     steps = common_steps(evaluations, keys) if grid is None else check_steps(grid)
-    tables = []
+    tables: list[pd.DataFrame] = []
     for variant, part in each_variant(evaluations, keys):
         at = curve_matrix(part, value, steps, keys)
         curve = _band(at, find_bounds(part, value, bounds), level)
@@ -71,8 +70,7 @@ def learning_curves(
         tables.append(pd.DataFrame({**variant, "step": steps, **curve})[enough])
         if not enough.any():
             warnings.warn(_why_no_curve(variant, len(at)), NoCurve, stacklevel=2)
-    whole: pd.DataFrame = pd.concat(tables, ignore_index=True)
-    return whole
+    return pd.concat(tables, ignore_index=True)
 
 
 def _why_no_curve(variant: dict[str, Any], num_runs: int) -> str:

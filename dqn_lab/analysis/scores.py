@@ -29,6 +29,18 @@ def as_list(by: Keys) -> list[str]:
     return names
 
 
+def one_column(by: Keys) -> str:
+    """Returns the name of the only column.
+
+    Raises:
+        AnalysisError: there are several.
+    """
+    names = as_list(by)
+    if len(names) > 1:
+        raise AnalysisError(f"by={names}: compare takes one column; join these in a new one")
+    return names[0]
+
+
 def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str = "metric") -> None:
     """Checks that the columns exist and are not empty.
 

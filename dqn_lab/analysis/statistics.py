@@ -18,6 +18,7 @@ from dqn_lab.analysis.scores import (
     check_scores,
     each_variant,
     find_bounds,
+    one_column,
     present,
 )
 from dqn_lab.analysis.tasks import known
@@ -119,14 +120,12 @@ def compare(
     """Compares every variant with the control, corrected for the number of comparisons.
 
     A verdict requires that neither chance nor the spread of the scores can explain the difference, and that unseen
-    failures cannot cancel it (see `dqn_lab/analysis/verdicts.py`). Holm's procedure limits the probability of any wrong
-    verdict.
+    failures cannot cancel it (`dqn_lab/analysis/verdicts.py`). Holm's procedure limits the chance of any wrong verdict.
 
     Args:
         scores: one row per run, as `load_configs` and `area_under_curve` return them.
         metric: the column to compare.
-        control: the variant that the others are compared with, as it is or as text; None: the frame's
-            `.attrs["control"]`, else the first.
+        control: the variant that the others are compared with; None: the frame's `.attrs["control"]`, else the first.
         by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
         bounds: as for `summarize`.
@@ -140,30 +139,24 @@ def compare(
         `improvement`, the probability that a run of the variant is better than one of the control, counting ties as ½,
         with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`,
         if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`; `seeds_needed`, if
-        undecided: the estimated number of seeds per variant that would decide a difference of this size at this spread,
-        missing if a variant has a single seed, which shows no spread.
+        undecided: the estimated number of seeds per variant that would decide such a difference, NaN for a single seed.
 
     Raises:
-        AnalysisError: no such column or control, no other variant, a variant without a score, an infinite score, a seed
-            that occurs twice in a variant, several tasks in one comparison, or a score outside `bounds`.
+        AnalysisError: no such control, no other variant, a variant without a score, or as for `summarize`.
 
     Warns:
         NoBounds: there is no column `task`, and `bounds` is None.
     """
-    keys = as_list(by)
-    if len(keys) > 1:
-        raise AnalysisError(f"by={keys}: compare takes one column; join these in a new one")
+    by = one_column(by)
     check_level(level)
-    check_scores(scores, metric, keys)
+    check_scores(scores, metric, [by])
     check_one_task(scores)
     if bounds is None and "task" not in scores:
         message = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
         warnings.warn(message, NoBounds, stacklevel=2)
-    limits, by = find_bounds(scores, metric, bounds), keys[0]
-    control = _own_control(scores, by) if control is None else control
+    limits, control = find_bounds(scores, metric, bounds), _own_control(scores, by) if control is None else control
     base, others = _variants(scores, metric, control, by, limits, higher_is_better)
-    judged = judge(base.values, [other.values for other in others.values()], limits, level)
-    return _table(base, others, judged, {"control": base.name, "metric": metric}, by, level)
+    return _table(base, others, {"control": base.name, "metric": metric}, by, limits, level)
 
 
 def _own_control(scores: pd.DataFrame, by: str) -> Any:
@@ -187,9 +180,10 @@ def _variants(
 
 
 def _table(
-    base: _Variant, others: dict[Any, _Variant], judged: list[Judgement], same: dict[str, Any], by: str, level: float
+    base: _Variant, others: dict[Any, _Variant], same: dict[str, Any], by: str, bounds: Bounds | None, level: float
 ) -> pd.DataFrame:
     """Lists the comparisons, and corrects their p-values."""
+    judged = judge(base.values, [other.values for other in others.values()], bounds, level)
     rows = [
         {by: name, **same, **other.against(base, level, found)}
         for (name, other), found in zip(others.items(), judged, strict=True)

@@ -122,7 +122,8 @@ def test_runs_without_a_score_are_counted_as_missing_only():
 
 
 @pytest.mark.parametrize("worst", [np.inf, -np.inf])
-def test_infinite_scores_are_refused_because_leaving_them_out_would_favour_the_variant_that_fails(worst):
+def test_infinite_scores_are_refused(worst):
+    """Leaving them out would favour the variant that fails."""
     scores = frame(reliable=[100.0, 120.0], lucky=[10.0, worst])
     for function in (summarize, compare, distribution):
         with pytest.raises(
