@@ -42,9 +42,13 @@ class Interrupted(OneLine, KeyboardInterrupt):
 
 
 class _Asked:
-    """The signals received since `listening` began."""
+    """The signals received since a command, a call from Python or `listening` began."""
 
     def __init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Forgets what came before."""
         self.number: int | None = None
         self.count = 0  # of Ctrl-C
         self.hold = False  # whether a short piece of work must be finished first

@@ -12,6 +12,7 @@ import pytest
 
 from dqn_lab import interrupt
 from dqn_lab.cli import _interrupt
+from dqn_lab.cli._workplace import workplace
 from dqn_lab.interrupt import Interrupted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent by number")
@@ -134,3 +135,15 @@ def test_a_cell_is_interrupted_after_work_that_must_finish():
     finally:
         signal.signal(signal.SIGINT, before)
     assert done == ["the import"]
+
+
+def test_a_sweep_hears_a_signal_although_an_earlier_call_was_interrupted():
+    """Both in one process, as in a notebook; the first while it trained, the second while it waits for its jobs."""
+    closed = []
+    with pytest.raises(Interrupted), workplace("dqn_lab.train()", None), interrupt.listening():
+        send(signal.SIGINT)
+        interrupt.check()
+    with pytest.raises(Interrupted), workplace("dqn_lab.sweep()", None), _interrupt.after(lambda: closed.append("jobs")):
+        send(signal.SIGINT)
+        pytest.fail("it went on")
+    assert closed == ["jobs"]

@@ -27,7 +27,8 @@ def listening() -> Iterator[None]:
         Interrupted: a signal came, even if a library caught it and raised an error of its own instead.
     """
     global _raised
-    _raised, asked.heard, asked.count = None, False, 0
+    _raised = None
+    asked.begin()
     for number in heeded():
         signal.signal(number, _interrupt)
     try:

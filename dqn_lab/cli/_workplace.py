@@ -68,6 +68,7 @@ def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
     path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
     store: Any = ConfigStore.instance()
     handlers = {number: signal.getsignal(number) for number in interrupt.heeded()}
+    interrupt.asked.begin()  # an earlier call may have been interrupted
     Singleton._instances = {type(store): store}  # Hydra's own configuration is in it
     try:
         os.environ.update({COMMAND: command, "HYDRA_FULL_ERROR": "1", WARNED: ""})
