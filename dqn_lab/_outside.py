@@ -114,6 +114,24 @@ def changed_since(record: Mapping[str, Any]) -> list[str]:
     return [name for name, digest in recorded.items() if now.get(name, digest) != digest]
 
 
+def entry_module(env_id: str) -> str:
+    """Returns the module of a registered environment's class; nothing if it is not known."""
+    entry = getattr(_environments().get(env_id), "entry_point", None)
+    return entry.partition(":")[0] if isinstance(entry, str) else str(getattr(entry, "__module__", ""))
+
+
+def in_a_file(env_id: str) -> str:
+    """Says how an environment that was registered elsewhere is registered in a file."""
+    return f"register it in a module's file, and write env.id=MODULE:{env_id}"
+
+
+def untracked(config: Mapping[str, Any]) -> list[str]:
+    """Returns a line if a configuration's environment was defined in a notebook or a script, which has no digest."""
+    env_id = str(config["env"].get("id"))
+    what = "its class is in __main__, so later changes to it will not be noticed"
+    return [f"env.id={env_id}: {what}; {in_a_file(env_id)}"] if entry_module(env_id) == "__main__" else []
+
+
 def located(error: BaseException) -> str:
     """Writes an error on one line, with the line of the user's own files that raised it, if one did."""
     return f"{one_line(error)}{place(error)}"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
-from dqn_lab._outside import sources
+from dqn_lab._outside import sources, untracked
 from dqn_lab.cli import _hydra, _interrupt, _overrides, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
@@ -47,7 +47,7 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     validated, warnings = validate(values), list[str]()
     if hydra is None:
         _hydra.name_directory(config, validated)
-        warnings = [*_overrides.repeated(config.hydra.overrides.task), *rehearse(validated)]
+        warnings = [*_overrides.repeated(config.hydra.overrides.task), *untracked(validated), *rehearse(validated)]
     with contextlib.chdir("."):  # a component may change the current directory
         experiment = build(validated)
     experiment.warnings.extend(warnings)

@@ -13,6 +13,7 @@ from importlib.metadata import entry_points
 
 from omegaconf import DictConfig
 
+from dqn_lab._outside import entry_module, in_a_file
 from dqn_lab._plugins import GROUP
 from dqn_lab.errors import ConfigError
 from dqn_lab.interrupt import Interrupted
@@ -48,18 +49,15 @@ def check_environments(launcher: str, configs: Iterable[DictConfig]) -> None:
     Raises:
         ConfigError: an environment was registered in this process, outside any module that a worker imports.
     """
-    from gymnasium import registry  # imported already, as the jobs were built
-
     if launcher.endswith("BasicLauncher"):  # runs jobs in this process
         return
     plugins = [*entry_points(group="gymnasium.envs"), *entry_points(group=GROUP)]
     known = {"gymnasium", "dqn_lab", *(plugin.module.partition(".")[0] for plugin in plugins)}
     for env_id in dict.fromkeys(str(config.env.id) for config in configs if config.env.name == "gymnasium"):
-        entry = getattr(registry.get(env_id), "entry_point", None)
-        module = entry.partition(":")[0] if isinstance(entry, str) else getattr(entry, "__module__", "gymnasium")
+        module = entry_module(env_id) or "gymnasium"
         if ":" not in env_id and module.partition(".")[0] not in known:
-            hint = f"register it in a module's file, and write env.id=MODULE:{env_id}"
-            raise ConfigError(f"env.id={env_id}: is registered only in this process, not in its workers; {hint}")
+            what = "is registered only in this process, not in its workers"
+            raise ConfigError(f"env.id={env_id}: {what}; {in_a_file(env_id)}")
 
 
 @contextlib.contextmanager
