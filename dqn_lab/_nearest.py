@@ -10,12 +10,12 @@ NUMBER = re.compile(r"(?<![\w.])\d[\d_]*(\.\d+)?(e[+-]?\d+)?(?![\w.])")
 SHOWN = 24  # most choices that an error lists
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """Lists the choices, after the one nearest to a mistyped word if one is near."""
+def nearest(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:
+    """Lists the choices, after the one nearest to a mistyped word if one is at least `likeness` similar."""
     known = list(choices)
     more = f", … ({len(known)} in all)" if len(known) > SHOWN else ""
     offered = f"choices: {', '.join(known[:SHOWN])}{more}" if known else "there are none"
-    return f"{did_you_mean(word, known)}{offered}"
+    return f"{did_you_mean(word, known, likeness)}{offered}"
 
 
 def did_you_mean(word: str, choices: Iterable[str], likeness: float = 0.6) -> str:

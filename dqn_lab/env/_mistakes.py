@@ -16,6 +16,7 @@ OTHERS = (  # not suggested: no class of their own, or continuous actions, like 
     "phys2d/", "tabular/", "Pendulum-", "MountainCarContinuous-", "LunarLanderContinuous-", "BipedalWalker",
     "CarRacing-",
 )  # fmt: skip
+LIKENESS = 0.7  # from which on an id is suggested: all ids look alike in their version
 
 
 def known(id: str) -> list[str]:
@@ -57,7 +58,7 @@ def unregistered(id: str) -> str:
     owner = vars(sys.modules[module]).get(name) if colon and module in sys.modules else None
     if not (isinstance(owner, type) and issubclass(owner, gymnasium.Env)):
         hint = "" if colon else "; a custom one is env.id=MODULE:NAME"
-        return f"no such Gymnasium environment; {nearest(id, known(id))}{hint}"
+        return f"no such Gymnasium environment; {nearest(id, known(id), LIKENESS)}{hint}"
     names = [spec.id for spec in gymnasium.registry.values() if spec.entry_point in (owner, id)]
     if names:
         return f"a class; its environment is env.id={module}:{names[0]}"

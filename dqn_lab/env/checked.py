@@ -6,6 +6,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import gymnasium
@@ -138,7 +139,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
         return f"step {self.num_steps + 1} of an episode"
 
     def _reward_error(self, reward: Any) -> TrainingError:
-        where, must_be = self._where(), "a number" if isinstance(reward, str | bytes) else "finite"
+        where, must_be = self._where(), "finite" if isinstance(reward, Real) else "a number"
         return TrainingError(f"the environment returned the reward {short_text(reward)} in {where}; must be {must_be}")
 
     def _observation(self, obs: Any) -> Array:

@@ -185,7 +185,10 @@ class Gymnasium:
 
     def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         """Checks that an agent can act in the environment, and that observations are one array."""
-        actions, observations = env.action_space, env.observation_space
+        try:
+            actions, observations = env.action_space, env.observation_space
+        except AttributeError as error:
+            raise ValueError(f"id={self.id}: its class must set action_space and observation_space") from error
         if not isinstance(actions, Discrete) or actions.start != 0:
             raise ValueError(f"id={self.id}: actions are {actions}; supported: Discrete, from 0")
         leaves = list(_leaves(observations))
