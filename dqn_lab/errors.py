@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+TRACEBACK = "; the traceback is in train.log"
+
 
 class OneLine(BaseException):
     """An error that a notebook shows without a traceback: its message says what to do."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab._outside import located
+from dqn_lab.errors import TRACEBACK
 from dqn_lab.hooks import Continues, ShowsVideo
 from dqn_lab.types import ConfigError, Logger, Row, Table, TrainingError
 
@@ -91,4 +92,4 @@ def _blamed(name: str, method: str) -> Iterator[None]:
         raise
     except Exception as error:
         said = f"logger={name}: {method} raised {located(error)}"
-        raise TrainingError(f"{said}; the traceback is in train.log") from error
+        raise TrainingError(f"{said}{TRACEBACK}")  # noqa: B904 (`from` a StopIteration, contextlib would raise that)
