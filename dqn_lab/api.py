@@ -8,121 +8,29 @@ from __future__ import annotations
 import functools
 import os
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._arguments import to_write, whole
 from dqn_lab.cli import _interrupt, _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._display import engine_note, make_display
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._policies import open_policy
-from dqn_lab.cli._runs import check_run
-from dqn_lab.cli._text import returns_text, shown
 from dqn_lab.cli._workplace import ends_explained, in_pythons_words, log_file, workplace
-from dqn_lab.cli.evaluate import Policy, play
+from dqn_lab.cli.evaluate import play
 from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.train import make_directory
-from dqn_lab.records import read_record
-from dqn_lab.types import Array, ConfigError, Table
+from dqn_lab.errors import ConfigError
+from dqn_lab.handle import Run
+from dqn_lab.records import override_key
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from dqn_lab.cli.verify import Verification
-
-
-class Run(os.PathLike[str]):
-    """A run's directory: its record, its tables, and its policy.
-
-    Args:
-        directory: the directory of a finished, interrupted or running run.
-        trust: whether to import code from outside dqn_lab that the run's configuration names.
-
-    Raises:
-        ConfigError: the directory contains no run.
-    """
-
-    def __init__(self, directory: str | os.PathLike[str], trust: bool = False) -> None:
-        if not isinstance(directory, (str, os.PathLike)):
-            raise ConfigError(f"directory: must be a run's, as text or a path, not {type(directory).__name__}")
-        self.directory, self.trust = Path(directory).absolute(), trust
-        with in_pythons_words():
-            check_run(Path(directory))
-            read_record(self.directory)
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """The content of `run.json`, as it is now."""
-        return read_record(self.directory)
-
-    @property
-    def status(self) -> str:
-        """`running`, `completed`, `interrupted` or `failed`."""
-        return str(self.record["status"])
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The whole configuration, with all defaults filled in."""
-        return dict(self.record["config"])
-
-    @property
-    def scores(self) -> dict[str, Any]:
-        """The greedy returns of the `final` and the `selected` policy, and `last_100`; empty until they are known."""
-        return dict(self.record.get("scores") or {})
-
-    @property
-    def episodes(self) -> pd.DataFrame:
-        """`episodes.csv`: one row per training episode."""
-        return self._table("episodes")
-
-    @property
-    def evaluations(self) -> pd.DataFrame:
-        """`evaluations.csv`: one row per evaluation of the greedy policy."""
-        return self._table("evaluations")
-
-    def _table(self, name: Table) -> pd.DataFrame:
-        from dqn_lab.analysis.tables import Unreadable, read_csv
-
-        path = self.directory / f"{name}.csv"
-        try:
-            frame: pd.DataFrame = read_csv(path, name).to_pandas()
-        except FileNotFoundError as error:
-            raise ConfigError(f"{path}: no such file; the run did not use the csv logger") from error
-        except Unreadable as error:
-            raise ConfigError(f"{path}: {error}") from error
-        return frame
-
-    def policy(self, obs: Any) -> int:
-        """Returns the final policy's greedy action at an observation: [*O], or as the environment returns it.
-
-        Raises:
-            ConfigError: `obs` is not a valid observation, or the run has no policy.
-        """
-        return int(self.q_values(obs).argmax())
-
-    def q_values(self, obs: Any) -> Array:
-        """Returns the final policy's Q-values [A] at an observation, in either form that `policy` takes."""
-        with in_pythons_words():
-            return self._final.q_values(obs)
-
-    @functools.cached_property
-    def _final(self) -> Policy:
-        with in_pythons_words():
-            return open_policy(self.directory, "final", self.trust)
-
-    def __fspath__(self) -> str:
-        return str(self.directory)
-
-    def __repr__(self) -> str:
-        final = self.scores.get("final")
-        score = f", final return {returns_text(final)}" if final else ""
-        return f"Run({shown(self.directory)!r}: {self.status}{score})"
-
-    def _repr_html_(self) -> str:
-        from dqn_lab.analysis.report.notebook import run_html
-
-        return run_html(self.directory, repr(self))
 
 
 def train(
@@ -146,7 +54,7 @@ def train(
         ConfigError: one line per problem; nothing was written.
         TrainingError: the environment or a component raised, or a loss was not finite; what was recorded is kept.
 
-    >>> run = train("logger=csv", episodes=3, display="none", directory=tmp / "first")
+    >>> run = train("logger=csv", episodes=3, display="none", directory="first")
     >>> run.status, len(run.episodes)
     ('completed', 3)
     >>> train("netwrok=mlp64")
@@ -155,6 +63,7 @@ def train(
     """
     words = [_overrides.adding(text) for text in _overrides.spell(overrides, keys)]
     called = [*map(repr, overrides), *(f"{key}={value!r}" for key, value in keys.items())]
+    place = _directory(directory, words)
     with in_pythons_words(), workplace(f"dqn_lab.train({', '.join(called)})", config_dir):
         with _interrupt.before("the run began"):
             config = compose_config(words)
@@ -163,11 +72,20 @@ def train(
             warnings.warn(line, UserWarning, stacklevel=2)
         if note := engine_note(experiment):
             say(note)
-        path = make_directory(Path(directory or config.hydra.run.dir), bump=directory is None)
+        path = make_directory(place or Path(config.hydra.run.dir), bump=place is None)
         with log_file(path / "train.log", terminal=True), ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
     return Run(path, trust=True)
+
+
+def _directory(directory: str | os.PathLike[str] | None, words: Sequence[str]) -> Path | None:
+    """Returns the directory that a call names; refuses a second name among the overrides."""
+    if directory is None:
+        return None
+    if twice := [text for text in words if override_key(text) == "hydra.run.dir"]:
+        raise ConfigError(f"{twice[0]}: leave it out; directory= names the directory")
+    return to_write("directory", directory)
 
 
 def resume(
@@ -191,7 +109,7 @@ def resume(
         ConfigError: there is no checkpoint to continue from, or an override affects what has already run.
         TrainingError: the environment or a component raised, or a loss was not finite; what was recorded is kept.
 
-    >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "third")
+    >>> run = train("logger=csv", episodes=2, display="none", directory="third")
     >>> len(resume(run, episodes=5).episodes)
     5
     """
@@ -220,9 +138,9 @@ def load(directory: str | os.PathLike[str], trust: bool = False) -> Run:
     Raises:
         ConfigError: the directory contains no run.
 
-    >>> load(tmp / "nowhere")
+    >>> load("nowhere")
     Traceback (most recent call last):
-    dqn_lab.errors.ConfigError: ...nowhere: no such directory...
+    dqn_lab.errors.ConfigError: nowhere: no such directory...
     """
     return Run(directory, trust)
 
@@ -250,19 +168,19 @@ def evaluate(
     Raises:
         ConfigError: there is no run, or no such policy.
 
-    >>> run = train("logger=csv", episodes=2, display="none", directory=tmp / "second")
+    >>> run = train("logger=csv", episodes=2, display="none", directory="second")
     >>> evaluate(run, episodes=5)["episode"].tolist()
     [0, 1, 2, 3, 4]
     """
     import pandas as pd
 
-    if episodes < 1:
-        raise ConfigError(f"episodes={episodes}: must be at least 1")
+    episodes, seed = whole("episodes", episodes, 1), None if seed is None else whole("seed", seed, 0)
     run = run if isinstance(run, Run) else load(run, trust)
-    with in_pythons_words():
-        loaded = open_policy(run.directory, policy, run.trust or trust)
-    rows = enumerate(play(loaded, episodes, seed))
-    return pd.DataFrame(((n, *row) for n, row in rows), columns=["episode", "seed", "return", "length"])
+    with in_pythons_words(), _interrupt.before("the episodes were played"):
+        tell = functools.partial(warnings.warn, category=UserWarning, stacklevel=3)
+        loaded = open_policy(run.directory, str(policy), run.trust or trust, tell)
+        rows = [(number, *row) for number, row in enumerate(play(loaded, episodes, seed))]
+    return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
 
 
 def verify(
@@ -282,7 +200,7 @@ def verify(
     Raises:
         ConfigError: there is no run, or it is not completed.
 
-    >>> verify(train("logger=csv", episodes=2, display="none", directory=tmp / "fourth"))
+    >>> verify(train("logger=csv", episodes=2, display="none", directory="fourth"))
     verified: 2 rows of episodes.csv and 1 row of evaluations.csv are the same, byte for byte
     """
     run = run if isinstance(run, Run) else load(run, trust)

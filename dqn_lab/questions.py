@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 import os
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import _overrides
+from dqn_lab._arguments import to_write
+from dqn_lab.cli import _interrupt, _overrides
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import columns, number_of, padded, shown, wrapped
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 def sweep(
     name: str | os.PathLike[str],
     *overrides: str,
-    variants: Mapping[str, Sequence[str]] | None = None,
+    variants: Mapping[str, list[str] | tuple[str, ...]] | None = None,
     quick: bool = False,
     directory: str | os.PathLike[str] | None = None,
     config_dir: str | os.PathLike[str] | None = None,
@@ -55,7 +57,7 @@ def sweep(
 
     >>> few = ("episodes=2", "evaluation.final_num_episodes=1", "logger=csv", "hydra/launcher=basic")
     >>> variants = {"often": ["target.interval=1"], "seldom": ["target.interval=9"]}
-    >>> runs = sweep("how often", *few, variants=variants, seed=range(2), directory=tmp / "how_often")
+    >>> runs = sweep("how often", *few, variants=variants, seed=range(2), directory="how_often")
     4 of 4 jobs to run
     ...
     How do “often” and “seldom” compare?
@@ -65,12 +67,14 @@ def sweep(
     from dqn_lab.cli.sweep.typed import read_typed
 
     words = _words(overrides, keys)
-    args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=directory and Path(directory))
+    place = None if directory is None else to_write("directory", directory)
+    args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=place)
     called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
     called += [] if variants is None else [f"variants={variants!r}"]
     with in_pythons_words(), workplace(f"dqn_lab.sweep({', '.join(called)})", config_dir):
-        read_typed(words)  # or a word that is wrong is blamed on the name
-        question = _question(str(name), variants, quick)
+        with _interrupt.before("a job began"):
+            read_typed(words)  # or a word that is wrong is blamed on the name
+            question = _question(str(name), variants, quick)
         done = run_sweep(question, args, brief=True)
     return _results(done.directory, done.problems, done.num_jobs)
 
@@ -85,7 +89,14 @@ def _words(overrides: Sequence[str], keys: Mapping[str, Any]) -> list[str]:
 def _question(name: str, variants: Mapping[str, Sequence[str]] | None, quick: bool) -> Question:
     from dqn_lab.cli.sweep.question import make_question, read_question
 
+    if isinstance(variants, Mapping) and variants and all(map(_are_values, variants.values())):
+        raise ConfigError(f"variants: a variant is a list of overrides; for a grid write {as_variants(variants)}")
     return read_question(find_question(name), quick) if variants is None else make_question(name, variants, quick)
+
+
+def _are_values(own: object) -> bool:
+    """Returns whether a variant is a list of values, as in a grid, instead of overrides."""
+    return isinstance(own, (list, tuple, range)) and len(own) > 0 and not any("=" in str(each) for each in own)
 
 
 def _results(place: Path, problems: Sequence[str], num_jobs: int) -> pd.DataFrame:
@@ -143,7 +154,7 @@ def report(
     metric: str | None = None,
     control: str | None = None,
     threshold: float | None = None,
-    compare: tuple[str, str] | None = None,
+    compare: tuple[str, str] | list[str] | None = None,
     against: str | os.PathLike[str] | None = None,
     videos: bool = False,
     trust: bool = False,
@@ -169,21 +180,44 @@ def report(
     Raises:
         ConfigError: there are no runs, or an option names something unknown.
 
-    >>> report(tmp / "nowhere")
+    >>> report("nowhere")
     Traceback (most recent call last):
-    dqn_lab.errors.ConfigError: ...nowhere: ...
+    dqn_lab.errors.ConfigError: nowhere: ...
     """
+    from dqn_lab.cli.report import shooter
+
+    stored, target = None if against is None else Path(against), None if out is None else to_write("out", out)
+    changed = list[str]()
+    found = _write(
+        paths, target, shooter(trust, changed.append) if videos else None, metric=metric, control=control,
+        threshold=threshold, compare=_pair(compare), against=stored,
+    )  # fmt: skip
+    for line in dict.fromkeys(changed):
+        warnings.warn(line, UserWarning, stacklevel=2)
+    return found
+
+
+def _pair(compare: Sequence[str] | None) -> tuple[str, str] | None:
+    """Returns the two variants to compare."""
+    if compare is None:
+        return None
+    if isinstance(compare, str) or len(compare) != 2 or not all(isinstance(each, str) for each in compare):
+        raise ConfigError(f"compare={compare!r}: must be two variants, as in ('periodic', 'polyak')")
+    return compare[0], compare[1]
+
+
+def _write(paths: Sequence[Source], out: Path | None, shoot: Callable[[Path], bytes] | None, **options: Any) -> Report:
+    """Writes a report; raises every error that the user can fix as a `ConfigError`."""
     from dqn_lab.analysis import AnalysisError
     from dqn_lab.analysis.places import places_of
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
-    from dqn_lab.cli.report import RenderingError, shooter
+    from dqn_lab.cli.report import RenderingError
 
-    stored = None if against is None else Path(against)
-    try:
-        options = Options(metric=metric, control=control, threshold=threshold, compare=compare, against=stored)
-        places = places_of(paths)
-        check_results(*(Path(place.path) for place in places))
-        return write_report(*places, out=out, options=options, shoot=shooter(trust) if videos else None)
-    except (AnalysisError, RenderingError) as error:
-        raise ConfigError(str(error)) from None
+    with in_pythons_words():
+        try:
+            chosen, places = Options(**options), places_of(paths)
+            check_results(*(Path(place.path) for place in places))
+            return write_report(*places, out=out, options=chosen, shoot=shoot)
+        except (AnalysisError, RenderingError) as error:
+            raise ConfigError(str(error)) from None

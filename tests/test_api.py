@@ -44,15 +44,15 @@ def in_a_temporary_directory(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_the_examples_in_the_docstrings_hold(tmp_path):
-    globs = {**{name: getattr(dqn_lab, name) for name in dqn_lab.__all__}, "tmp": tmp_path}
+def test_the_examples_in_the_docstrings_hold():
+    globs = {name: getattr(dqn_lab, name) for name in dqn_lab.__all__}
     options = doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL
     runner = doctest.DocTestRunner(optionflags=options)
     examples = 0
-    for name in ("train", "load", "evaluate", "verify", "sweep", "report"):
+    for name in ("train", "resume", "load", "evaluate", "verify", "sweep", "report"):
         for test in doctest.DocTestFinder().find(getattr(dqn_lab, name), name, globs=globs):
             examples += runner.run(test).attempted
-    assert examples >= 11
+    assert examples >= 13
     assert runner.failures == 0
 
 
@@ -116,6 +116,11 @@ def test_a_torn_table_is_read_and_an_empty_or_missing_one_is_refused():
     with pytest.raises(dqn_lab.ConfigError, match=r"episodes\.csv: has no row yet"):
         _ = run.episodes
     path.unlink()
+    with pytest.raises(dqn_lab.ConfigError, match=r"episodes\.csv: no such file; it was moved or deleted"):
+        _ = run.episodes
+    record = json.loads((run.directory / "run.json").read_text())
+    record["config"]["logger"] = {}
+    (run.directory / "run.json").write_text(json.dumps(record))
     with pytest.raises(dqn_lab.ConfigError, match="the run did not use the csv logger"):
         _ = run.episodes
 
@@ -176,7 +181,7 @@ def test_other_mistakes_are_configuration_errors_too(tmp_path):
     with pytest.raises(dqn_lab.ConfigError, match="mine: no such directory; did you mean outputs/sweeps/mine"):
         dqn_lab.report("mine")
     run = dqn_lab.train(*FEW, **QUICK)
-    with pytest.raises(dqn_lab.ConfigError, match="episodes=0: must be at least 1"):
+    with pytest.raises(dqn_lab.ConfigError, match="episodes=0: must be a whole number, at least 1"):
         dqn_lab.evaluate(run, episodes=0)
     with pytest.raises(dqn_lab.ConfigError, match="holds a run already"):
         dqn_lab.train(directory=run.directory, **QUICK)
@@ -618,3 +623,32 @@ def test_a_notebook_shows_a_run_with_its_curve_and_a_report_with_its_answer(tmp_
 def test_a_notebook_shows_a_run_without_a_curve(tmp_path):
     run = dqn_lab.train(**{**QUICK, "logger": "tensorboard"}, directory=tmp_path / "run")
     assert run._repr_html_() == f"<div><code>{html.escape(repr(run))}</code></div>"
+
+
+def test_a_policy_that_plays_with_changed_code_says_so(own_parts, capsys):
+    """Wherever it is opened: from Python and by the command."""
+    lab = own_parts(0.5)
+    dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=lab, directory="run")
+    parts = lab / "mine" / "parts.py"
+    parts.write_text(parts.read_text() + "# changed\n")
+    said = r"^mine\.parts has changed since the run began; the policy plays with the new code$"
+    run = dqn_lab.load("run", trust=True)
+    for play in (lambda: dqn_lab.evaluate(run, episodes=1), lambda: run.policy([0.0] * 4)):
+        with pytest.warns(UserWarning, match=said) as found:
+            play()
+        assert found[0].filename == __file__
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["evaluate", "run", "--episodes", "1", "--trust"])
+    assert capsys.readouterr().err.startswith("warning: mine.parts has changed since the run began; the policy plays")
+
+
+def test_an_environment_of_a_notebook_is_not_tracked_and_training_says_so(monkeypatch):
+    monkeypatch.setattr(InThisFile, "__module__", "__main__")
+    gymnasium.register("Cell-v0", InThisFile, max_episode_steps=9)
+    said = r"^env\.id=Cell-v0: its class is in __main__, so later changes .* not be noticed; .* env\.id=MODULE:Cell-v0$"
+    try:
+        with pytest.warns(UserWarning, match=said):
+            dqn_lab.train("env.id=Cell-v0", *FEW, **QUICK)
+    finally:
+        gymnasium.registry.pop("Cell-v0")

@@ -17,7 +17,7 @@ FLOORS = {
     "engine": 2, "diagnostics": 3, "agent": 3, "rollout": 3, "train": 4, "evaluate": 4, "checkpoint": 4,
     "film": 4, "video": 4, "insight": 4, "settings": 4, "build": 5, "explain": 5, "logs": 5, "scoring": 5, "trial": 5,
     "run": 5, "cli": 6,
-    **dict.fromkeys(("__init__", "__main__", "api", "questions"), 7),
+    **dict.fromkeys(("__init__", "__main__", "_arguments", "api", "handle", "questions"), 7),
 }  # fmt: skip
 OWNERS = {
     "hydra": ("cli",),

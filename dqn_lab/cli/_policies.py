@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._nearest import nearest
-from dqn_lab.cli import fail
+from dqn_lab._outside import changed_since
+from dqn_lab.cli import fail, warn
 from dqn_lab.cli._parser import add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.errors import ConfigError, TrainingError
@@ -59,8 +60,14 @@ def add_policy(parser: argparse.ArgumentParser) -> None:
     add_trust(parser)
 
 
-def open_policy(directory: Path, name: str, trust: bool) -> Policy:
+def open_policy(directory: Path, name: str, trust: bool, tell: Callable[[str], None] = warn) -> Policy:
     """Opens one of a run's policies.
+
+    Args:
+        directory: the run's directory.
+        name: `final`, `best`, or one saved during training, `step_…`.
+        trust: allow importing code outside dqn_lab that the run's configuration names.
+        tell: is called with a line for each of the user's files that has changed since the run began.
 
     Raises:
         ConfigError: there is no such run.
@@ -70,14 +77,17 @@ def open_policy(directory: Path, name: str, trust: bool) -> Policy:
     from dqn_lab.cli.evaluate import load_policy
 
     check_run(directory)
-    status = read_record(directory)["status"]
+    record = read_record(directory)
     there = policy_names(directory)
     if name not in there and (name == "final" or not there):
-        raise ValueError(f"{directory}: {_without_policy(directory, status, there)}")
+        raise ValueError(f"{directory}: {_without_policy(directory, record['status'], there)}")
     if name not in there:
         hint = "the selected policy is saved as best; " if name == "selected" else ""
         raise ValueError(f"--policy={name}: {directory} has no such policy; {hint}{nearest(name, there)}")
-    return load_policy(directory, name, trust)
+    policy = load_policy(directory, name, trust)
+    for module in changed_since(record):
+        tell(f"{module} has changed since the run began; the policy plays with the new code")
+    return policy
 
 
 def _without_policy(directory: Path, status: str, there: Sequence[str]) -> str:

@@ -24,18 +24,27 @@ from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import ERRORS, composer
 from dqn_lab.cli.train import where_interrupted
-from dqn_lab.errors import ConfigError, StateError, TrainingError
+from dqn_lab.errors import TRACEBACK, ConfigError, StateError, TrainingError, one_line
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
 
 KEYWORDS = {  # the command line's words, and their equivalents in Python
-    "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…",
+    "--config-dir DIR": "config_dir=DIR", "--config-dir": "config_dir", "--dir": "directory=…", "--out": "out=…",
     "--policy": "policy", "--quick": "quick=True", "--trust": "trust=True",
     "several runs are `train -m seed=0,1,2`": "several are dqn_lab.sweep(name, variants={'one': []}, seed=range(3))",
     "several need `train -m seed=0,1,2`": "dqn_lab.sweep takes several",
     "run the same command again": "make the same call again",
 }  # fmt: skip
+PHRASES = {  # what a message says to write or names, and the same in Python
+    r"write seed='((?:\[|range\()[^']*)'": r"write seed=\1",
+    r"write hydra\.run\.dir='?([^';]*)'?": r"write directory='\1'",
+    r"write (hydra[./]\S+=\S+)": r"write '\1'",
+    r"--(against|compare) ": r"\1=",
+    r"--(against|videos):": r"\1:",
+    r"`report DIR --(\w+) ([^`]*)`": r"dqn_lab.report(DIR, \1='\2')",
+    r"`python -m dqn_lab resume [^`]*`": "dqn_lab.resume",
+}
 SEVERAL = re.compile(
     r"(?P<key>[\w.]+)=(?P<values>[^:]*): several values (need `train -m`|belong in the question's file; .* `train -m`)"
 )
@@ -110,6 +119,8 @@ def in_pythons_words() -> Iterator[None]:
         raise ConfigError(*map(_in_pythons_words, error.problems)) from None
     except TrainingError as error:
         raise TrainingError(_in_pythons_words(str(error))) from None
+    except OSError as error:  # such as a run's directory that cannot be written
+        raise ConfigError(f"{error.filename or 'output'}: {error.strerror or one_line(error)}") from None
     except KeyboardInterrupt as error:  # a long chain of errors would say nothing
         number = error.number if isinstance(error, interrupt.Interrupted) else signal.SIGINT
         raise interrupt.Interrupted(number, text=_in_pythons_words(str(error)) or "interrupted") from None
@@ -138,8 +149,9 @@ def _in_pythons_words(text: str) -> str:
     text = SEVERAL.sub(_several, text)
     for flag, keyword in KEYWORDS.items():
         text = text.replace(flag, keyword)
-    text = re.sub(r"`report DIR --(\w+) ([^`]*)`", r"dqn_lab.report(DIR, \1='\2')", text)
-    return re.sub(r"`python -m dqn_lab resume [^`]*`", "dqn_lab.resume", text)
+    for phrase, ours in PHRASES.items():
+        text = re.sub(phrase, ours, text)
+    return text
 
 
 @contextlib.contextmanager
@@ -179,5 +191,6 @@ def ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
     except (ConfigError, StateError):  # the run did not begin
         raise
     except Exception as error:
-        hint = "" if "train.log" in str(error) else f"; the traceback is in {directory / 'train.log'}"
-        raise TrainingError(f"{located(error)}{hint}") from error
+        hint = f"; the traceback is in {directory / 'train.log'}"
+        said = located(error).replace(TRACEBACK, "")
+        raise TrainingError(f"{said}{hint}")  # noqa: B904 (`from` a StopIteration, contextlib would raise that)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dqn_lab.cli import fail, status
+from dqn_lab.cli import fail, status, warn
 from dqn_lab.cli._parser import Parser, directory
 from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import fitting, to_copy
@@ -67,8 +67,13 @@ def write(
     return 0
 
 
-def shooter(trust: bool) -> Callable[[Path], bytes]:
-    """Returns a function that records the start of the first episode that `evaluate` plays with a run."""
+def shooter(trust: bool, tell: Callable[[str], None] = warn) -> Callable[[Path], bytes]:
+    """Returns a function that records the start of the first episode that `evaluate` plays with a run.
+
+    Args:
+        trust: as for `open_policy`.
+        tell: as for `open_policy`.
+    """
 
     def shoot(run: Path) -> bytes:
         from dqn_lab import film, video
@@ -77,7 +82,7 @@ def shooter(trust: bool) -> Callable[[Path], bytes]:
 
         try:
             video.check_writer(".mp4")
-            policy = open_policy(run, "final", trust)
+            policy = open_policy(run, "final", trust, tell)
             with contextlib.closing(film.open_stage(policy.experiment.make_env)) as stage:
                 fps = film.frames_per_second(stage)
                 (seed,) = seeds(policy, 1, None)

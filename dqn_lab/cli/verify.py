@@ -13,7 +13,7 @@ from typing import Any, get_args
 
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import UNSAVED, changed_since, outside_names
-from dqn_lab.cli import fail
+from dqn_lab.cli import _interrupt, fail
 from dqn_lab.cli._parser import Parser, add_trust
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting, number_of, score_text
@@ -46,7 +46,6 @@ class Verification:
 def main(argv: list[str]) -> int:
     """Repeats a run; returns the exit code: 0 equal, 1 different, 2 bad input."""
     args = _parser().parse_intermixed_args(argv)
-    from dqn_lab.cli import _interrupt
     from dqn_lab.cli._workplace import as_config_error
 
     try:
@@ -80,7 +79,8 @@ def verify(run: Path, *, evaluate: bool, trust: bool, display: str) -> Verificat
     record = read_record(run)
     if record["status"] != "completed":
         raise ConfigError(f"{run}: is {record['status']}; only a completed run can be verified")
-    differences = list(_scores(run, record, trust) if evaluate else _tables(run, record, trust, display))
+    with _interrupt.before("the run was verified"):
+        differences = list(_scores(run, record, trust) if evaluate else _tables(run, record, trust, display))
     if not differences:
         return Verification(f"verified: {_score(record) if evaluate else _rows(run)}")
     lines = [*differences, *_circumstances(record)]
