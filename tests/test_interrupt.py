@@ -143,7 +143,8 @@ def test_a_sweep_hears_a_signal_although_an_earlier_call_was_interrupted():
     with pytest.raises(Interrupted), workplace("dqn_lab.train()", None), interrupt.listening():
         send(signal.SIGINT)
         interrupt.check()
-    with pytest.raises(Interrupted), workplace("dqn_lab.sweep()", None), _interrupt.after(lambda: closed.append("jobs")):
+    close = lambda: closed.append("jobs")  # noqa: E731
+    with pytest.raises(Interrupted), workplace("dqn_lab.sweep()", None), _interrupt.after(close):
         send(signal.SIGINT)
         pytest.fail("it went on")
     assert closed == ["jobs"]

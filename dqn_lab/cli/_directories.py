@@ -42,10 +42,11 @@ def add_directories(config_dir: str | None) -> None:
     try:
         directory = Path(config_dir).resolve()
         is_there = config_dir != "" and directory.is_dir()
+        what = "is not a directory" if config_dir and directory.exists() else "no such directory"
     except (OSError, ValueError):  # a name that is too long, or with a NUL
-        is_there = False
+        is_there, what = False, "no such directory"
     if not is_there:
-        raise ConfigError(f"--config-dir={config_dir}: no such directory")
+        raise ConfigError(f"--config-dir={config_dir}: {what}")
     sys.path.insert(0, str(directory))
     os.environ[CONFIG_DIR] = str(directory)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))

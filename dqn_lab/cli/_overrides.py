@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
@@ -12,7 +11,9 @@ from typing import Any
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep
 from hydra.errors import HydraException
+from omegaconf import OmegaConf
 
+from dqn_lab._paths import GROUPS
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key, value_text
 
@@ -30,7 +31,7 @@ SCHEDULE = (
 
 def adding(override: str) -> str:
     """Makes an override of `env.kwargs` add its key, because no yaml lists an environment's arguments."""
-    return f"++{override}" if override.startswith("env.kwargs.") else override
+    return f"++{override}" if override.startswith(("env.kwargs.", "env.kwargs=")) else override
 
 
 def merge(*groups: list[str]) -> list[str]:
@@ -141,6 +142,10 @@ def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
     Raises:
         ConfigError: an override is not text, or occurs twice.
     """
+    if any(each in ("-h", "--help") for each in overrides):
+        raise ConfigError(
+            "--help: is the command line's; write help(dqn_lab.train), or run python -m dqn_lab train --help"
+        )
     if flags := [each for each in overrides if str(each) in ("-m", "--multirun")]:
         call = "dqn_lab.sweep(name, variants={…}, seed=range(5))"
         raise ConfigError(f"{flags[0]}: for several runs in one call, use {call}")
@@ -158,6 +163,7 @@ def _spell_value(key: str, value: Any) -> str:
         ConfigError: a configuration cannot contain this value.
     """
     value = value.tolist() if hasattr(value, "tolist") else value  # numpy's and pandas' numbers and arrays
+    value = OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     if isinstance(value, str):
         return value if value.isidentifier() else quote(value)
     if isinstance(value, Mapping):
@@ -166,13 +172,17 @@ def _spell_value(key: str, value: Any) -> str:
         return f"[{','.join(_spell_value(key, each) for each in value)}]"
     if isinstance(value, os.PathLike):
         return quote(os.fspath(value))
+    name = str(getattr(value, "__name__", value))
+    if key in ("env", "env.id") and (callable(value) or hasattr(value, "action_space")):
+        registered = getattr(getattr(value, "spec", None), "id", None)
+        hint = f"'env.id={registered or 'MODULE:NAME'}'{'' if registered else ', after MODULE has registered NAME'}"
+        raise ConfigError(f"{key}={name}: an environment is named by its id: {hint}")
     if callable(value) and not isinstance(value, type) and "." in key:
-        raise ConfigError(f"{key}={getattr(value, '__name__', value)}: {SCHEDULE}")
-    if "gymnasium" in sys.modules and isinstance(value, sys.modules["gymnasium"].Env):
-        name = value.spec.id if value.spec else "MODULE:NAME"
-        raise ConfigError(f"{key}={value}: an environment is named by its id: 'env.id={name}'")
-    if isinstance(value, type) or callable(value):
-        raise ConfigError(f"{key}={getattr(value, '__name__', value)}: {FROM_A_FILE}")
+        raise ConfigError(f"{key}={name}: {SCHEDULE}")
+    if callable(value) and key.partition(".")[0] in GROUPS:
+        raise ConfigError(f"{key}={name}: {FROM_A_FILE}")
+    if callable(value):
+        return quote(name)  # no key takes a function; the error says what this key takes
     if value is not None and not isinstance(value, (bool, Number)):
         raise ConfigError(f"{key}={value!r}: must be a number, text, True, False, None, or a list or dict of these")
     return value_text(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from dqn_lab.errors import ConfigError
@@ -34,7 +34,9 @@ def check_forms(found: Mapping[str, Any]) -> None:
 
 def _overrides(where: str, own: Any) -> Iterator[str]:
     """Explains what should be a list of overrides, and which of its items are none."""
-    if own is None or isinstance(own, (Mapping, str)):
+    if isinstance(own, Iterable) and not isinstance(own, (list, tuple, Mapping, str, Set)):
+        yield f"{where}: must be a list of overrides, not a {type(own).__name__}"
+    if own is None or isinstance(own, (Mapping, str, Set)):
         shown = "" if own is None else value_text(own)
         yield f"{where}={shown}: must be a list of overrides: {json.dumps(_as_list(own), ensure_ascii=False)}"
     for item in own if isinstance(own, (list, tuple)) else ():
@@ -66,6 +68,8 @@ def _as_list(own: Any) -> list[str]:
         return [text for key, value in own.items() for text in _assigned(str(key), value)]
     if isinstance(own, (list, tuple)):
         return [text for item in own for text in _as_list(item)]
+    if isinstance(own, Set):
+        return sorted(map(str, own))
     return [] if own is None else [str(own)]
 
 
