@@ -120,7 +120,7 @@ def in_pythons_words() -> Iterator[None]:
     except TrainingError as error:
         raise TrainingError(_in_pythons_words(str(error))) from None
     except OSError as error:  # such as a run's directory that cannot be written
-        raise ConfigError(f"{error.filename or 'output'}: {error.strerror or one_line(error)}") from None
+        raise ConfigError(f"{error.filename}: {error.strerror}" if error.filename else one_line(error)) from None
     except KeyboardInterrupt as error:  # a long chain of errors would say nothing
         number = error.number if isinstance(error, interrupt.Interrupted) else signal.SIGINT
         raise interrupt.Interrupted(number, text=_in_pythons_words(str(error)) or "interrupted") from None

@@ -142,7 +142,7 @@ def test_what_cannot_be_trained_on_is_refused_before_a_run_begins(train, tmp_pat
 
 @pytest.mark.parametrize(("kind", "message"), [
     ("Nan", "the environment returned the observation [nan nan] in step 7 of an episode; must be finite (episode 0, "),
-    ("Nothing", "the environment returned the reward None in step 1 of an episode; must be finite (episode 0, step 1 "),
+    ("Nothing", "the environment returned the reward None in step 1 of an episode; must be a number (episode 0, "),
     ("Wide", "the environment returned the observation [0. 0. 0.] in step 3 of an episode; its shape is (3,), must be"),
     ("ExitsLater", "the environment raised in step 1 of an episode: called exit(0) (raised in "),
 ])  # fmt: skip
