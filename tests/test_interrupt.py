@@ -139,7 +139,7 @@ def test_a_cell_is_interrupted_after_work_that_must_finish():
 
 def test_a_sweep_hears_a_signal_although_an_earlier_call_was_interrupted():
     """Both in one process, as in a notebook; the first while it trained, the second while it waits for its jobs."""
-    closed = []
+    closed, hook = [], sys.unraisablehook
     with pytest.raises(Interrupted), workplace("dqn_lab.train()", None), interrupt.listening():
         send(signal.SIGINT)
         interrupt.check()
@@ -148,3 +148,4 @@ def test_a_sweep_hears_a_signal_although_an_earlier_call_was_interrupted():
         send(signal.SIGINT)
         pytest.fail("it went on")
     assert closed == ["jobs"]
+    assert sys.unraisablehook is hook

@@ -76,7 +76,7 @@ def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
     environment = dict(os.environ)
     path, instances, resolvers = list(sys.path), Singleton._instances, dict(BaseContainer._resolvers)
     store: Any = ConfigStore.instance()
-    handlers = {number: signal.getsignal(number) for number in interrupt.heeded()}
+    handlers, hook = {number: signal.getsignal(number) for number in interrupt.heeded()}, sys.unraisablehook
     interrupt.asked.begin()  # an earlier call may have been interrupted
     Singleton._instances = {type(store): store}  # Hydra's own configuration is in it
     try:
@@ -87,7 +87,7 @@ def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
             yield
     finally:
         Singleton._instances, BaseContainer._resolvers = instances, resolvers
-        sys.path[:] = path
+        sys.path[:], sys.unraisablehook = path, hook
         for number, handler in handlers.items():  # a sweep that was interrupted ignores further signals
             signal.signal(number, handler)
         for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH"}:
