@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 
 import dqn_lab
 from dqn_lab import api, interrupt
+from dqn_lab.analysis.report import write as writing
+from dqn_lab.cli import report as reporting
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._overrides import adding, spell
 from dqn_lab.cli.sweep.question import make_question
@@ -70,6 +72,8 @@ def test_a_tilde_stands_for_the_users_directory(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("call", "said"), [
     (lambda: dqn_lab.train("hydra.run.dir=b", directory="a"), "hydra.run.dir=b: leave it out; directory= names"),
+    (lambda: dqn_lab.sweep("target_network", "hydra.sweep.dir=b", directory="a"),
+     "hydra.sweep.dir=b: a sweep's directory is set with directory=…"),
     (lambda: dqn_lab.train("--help"), "--help: is the command line's; write help(dqn_lab.train)"),
     (lambda: dqn_lab.train(out="x"), "out=x: no such key; write directory='x'"),
     (lambda: dqn_lab.train(config_dir=__file__), f"config_dir={__file__}: is not a directory"),
@@ -186,3 +190,13 @@ def test_an_environment_that_is_only_alike_in_its_version_is_not_suggested():
             dqn_lab.train("env.id=Cartpol-v1")
     finally:
         gymnasium.registry.pop("Ctuple-v0")
+
+
+def test_a_reports_videos_of_changed_code_say_so(run, monkeypatch):
+    """Once, though each variant's video is made anew."""
+    shooter = lambda trust, tell: lambda path: tell("parts has changed") or b""  # noqa: E731
+    monkeypatch.setattr(reporting, "shooter", shooter)
+    monkeypatch.setattr(writing, "write_report", lambda *_, shoot, **__: [shoot(run.directory) for _ in range(2)])
+    with pytest.warns(UserWarning, match="^parts has changed$") as found:
+        dqn_lab.report(run, videos=True)
+    assert [each.filename for each in found] == [__file__]

@@ -40,6 +40,8 @@ def read_typed(overrides: list[str]) -> Typed:
                 seeds = parse_seeds(text.partition("=")[2])
             elif key in OF_A_QUESTION:
                 problems.append(f"{text}: {of_a_question(key, text.partition('=')[2])}")
+            elif key == "hydra.sweep.dir":
+                problems.append(f"{text}: a sweep's directory is set with --dir")
             elif key.startswith(("hydra.", "hydra/")):
                 _overrides.is_sweep(text)
                 launch.append(text)
