@@ -10,6 +10,8 @@ the final policy's mean greedy return is at least `--threshold`, by default the 
 import argparse
 from pathlib import Path
 
+from _published_verdicts import plain
+
 from dqn_lab.analysis import AnalysisError, load_configs, load_runs, load_shipped, summarize
 from dqn_lab.tasks import find_task
 
@@ -43,14 +45,16 @@ def table(directories, threshold):
     lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
     notes = []
     for row, steps, goal, missed in (found for directory in directories for found in summaries(directory, threshold)):
+        mean, low, high, median, p10 = (plain(row[name]) for name in ("mean", "mean_low", "mean_high", "median", "p10"))
         lines.append(
-            f"| {row['task']} | {row['variant']} | {row['seeds']} | {steps:,.0f} | {row['mean']:.1f} "
-            f"| {row['mean_low']:.1f} to {row['mean_high']:.1f} | {row['median']:.1f} | {row['p10']:.1f} "
-            f"| {row['successes']} of {row['seeds']} at {goal:g} | {row['success_low']:.2f}–{row['success_high']:.2f} |"
+            f"| {row['task']} | {row['variant']} | {row['seeds']} | {steps:,.0f} | {mean} | {low} to {high} "
+            f"| {median} | {p10} | {row['successes']} of {row['seeds']} at {plain(goal, 0)} "
+            f"| {row['success_low']:.2f}–{row['success_high']:.2f} |"
         )
         if 0 < len(missed) <= MOST_NOTED:
             scores = zip(missed["seed"], missed["final_return"], strict=True)
-            notes.append(f"- {row['variant']} missed: {', '.join(f'{seed}: {score:.1f}' for seed, score in scores)}")
+            seeds = ", ".join(f"{seed} ({plain(score)})" for seed, score in scores)
+            notes.append(f"- {row['task']}, {row['variant']}, seeds that missed: {seeds}")
     return "\n".join([*lines, "", *notes])
 
 
