@@ -88,8 +88,10 @@ def _blamed(name: str, method: str) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, ConfigError, TrainingError):
+    except (ConfigError, TrainingError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's own, such as a full disk
+            raise
         said = f"logger={name}: {method} raised {located(error)}"
         raise TrainingError(f"{said}{TRACEBACK}")  # noqa: B904 (`from` a StopIteration, contextlib would raise that)

@@ -120,6 +120,9 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     for logger in scratch.loggers:
         _check_methods(logger, Logger)
     _check_methods(agent.exploration, Exploration, Stateful)
+    for part in (agent.engine.value, agent.engine.bootstrap, agent.optimizer, agent.target):
+        if {"state_dict", "load_state_dict"} & set(dir(part)):  # each needs the other
+            _check_methods(part, Stateful)
     env = scratch.make_env()
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     lines = list[str]()

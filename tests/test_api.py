@@ -514,6 +514,15 @@ def test_an_interrupted_call_says_where_and_what_continues_it(monkeypatch):
     assert caught.value._render_traceback_() == [f"Interrupted: {caught.value}"]
 
 
+def test_the_call_that_continues_a_run_trusts_code_that_it_trusted(own_parts, monkeypatch):
+    def check():
+        raise interrupt.Interrupted(2, safe=True)
+
+    monkeypatch.setattr(interrupt, "check", check)
+    with pytest.raises(KeyboardInterrupt, match=r"; dqn_lab\.resume\('stopped', trust=True\) continues it$"):
+        dqn_lab.train("exploration=own", *FEW, **QUICK, config_dir=own_parts(0.5), directory="stopped")
+
+
 def test_a_failed_run_names_its_log_without_the_chain_of_errors(monkeypatch):
     monkeypatch.setattr(Gymnasium, "make", broken_make(Gymnasium.make))
     with pytest.raises(dqn_lab.TrainingError, match=r"broken on purpose.*the traceback is in .*train\.log") as caught:

@@ -20,6 +20,7 @@ OTHERS = {  # groups without a protocol in `types.py`
     "env": ["make(render_mode: str | None = None) -> gymnasium.Env"],
     "network": ["is a torch.nn.Module", "forward(obs: Tensor) -> Tensor  # [B, *O] to [B, A, K]"],
 }
+STATELESS = ("value", "bootstrap", "optimizer", "target")  # need a saved state only if they change during a run
 LETTERS = {"B": "batch", "A": "actions", "K": "outputs per action", "O": "an observation's shape"}
 DATA: dict[str, type] = {  # the types whose values components create or read
     **{owner.__name__: owner for owner in (types.Batch, types.QValues, schedule.Progress)},
@@ -46,6 +47,8 @@ def _members(group: str) -> Iterator[str]:
     for owner in reversed(PROTOCOLS[group].__mro__ if group in PROTOCOLS else ()):
         if owner.__module__ == types.__name__:
             yield from _described(owner)
+    if group in STATELESS:
+        yield from (f"optional: {line}" for line in _described(types.Stateful))
 
 
 def _supplied(component: type) -> list[str]:

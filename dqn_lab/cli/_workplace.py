@@ -19,7 +19,7 @@ from omegaconf.basecontainer import BaseContainer
 
 from dqn_lab import interrupt
 from dqn_lab._nearest import NUMBER
-from dqn_lab._outside import forget_changed, located
+from dqn_lab._outside import forget_changed, located, outside_names
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import ERRORS, composer
@@ -185,7 +185,8 @@ def ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         said, resumes = where_interrupted(experiment, directory)
-        hint = f"; dqn_lab.resume({str(directory)!r}) continues it" if resumes else ""
+        trust = ", trust=True" if outside_names(experiment.config) else ""
+        hint = f"; dqn_lab.resume({str(directory)!r}{trust}) continues it" if resumes else ""
         error.args = (f"{said}; {directory}{hint}",)
         raise
     except (ConfigError, StateError):  # the run did not begin

@@ -218,7 +218,14 @@ def make_checked(
     return Checked(env, limit)
 
 
+def lacking(obs: Any, error: KeyError) -> TrainingError:
+    """Returns the error for an observation of a `Dict` space that lacks one of its keys."""
+    return TrainingError(f"the environment returned the observation {short_text(obs)}; it lacks {error}")
+
+
 def _raised(where: str, error: BaseException) -> TrainingError:
+    if isinstance(error, TrainingError):  # says all, as about an observation without one of its keys
+        return error
     where_from = place(error)
     what = f"called exit({error.code}){where_from}" if isinstance(error, SystemExit) else located(error)
     returns = RETURNS.get(where.partition(" ")[0])

@@ -58,9 +58,11 @@ def _member(space: gymnasium.Space[Any], obs: Any) -> Any:
     if isinstance(space, Tuple):
         return tuple(_member(part, obs[number]) for number, part in enumerate(space.spaces))
     array = np.asarray(obs)
-    if array.dtype.kind not in "biuf" or array.shape != space.shape:
+    if array.dtype.kind not in "biuf":
+        raise _UnfitError(f"must be numbers of shape {space.shape}")
+    if array.shape != space.shape:
         hint = "; ask for one observation at a time" if array.shape[1:] == space.shape and array.ndim else ""
-        raise _UnfitError(f"must be numbers of shape {space.shape}, has shape {array.shape}{hint}")
+        raise _UnfitError(f"must be numbers of shape {space.shape}, not {array.shape}{hint}")
     if not np.isfinite(array).all():
         raise _UnfitError("must be finite")
     typed = array.astype(space.dtype, copy=False)

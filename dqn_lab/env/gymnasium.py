@@ -21,6 +21,7 @@ from pydantic import AllowInfNan
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import import_outside, located, place
 from dqn_lab.env import _mistakes, compiled
+from dqn_lab.env.checked import lacking
 from dqn_lab.registry import register
 
 # namespace: the module that registers it, and the extra that contains it
@@ -75,7 +76,10 @@ class StatesAsVector(gymnasium.ObservationWrapper[Any, Any, Any]):
         self.observation_space = MultiDiscrete([space.n for space in spaces.values()], start=starts)
 
     def observation(self, observation: Any) -> NDArray[np.int64]:
-        return np.array([observation[key] for key in self.keys], np.int64)
+        try:
+            return np.array([observation[key] for key in self.keys], np.int64)
+        except KeyError as error:
+            raise lacking(observation, error) from error
 
 
 class Flattened(gymnasium.ObservationWrapper[Any, Any, Any]):
@@ -89,7 +93,10 @@ class Flattened(gymnasium.ObservationWrapper[Any, Any, Any]):
         self.observation_space = Box(low, high, dtype=np.float32)
 
     def observation(self, observation: Any) -> NDArray[np.float32]:
-        return np.asarray(flatten(self.env.observation_space, observation), np.float32)
+        try:
+            return np.asarray(flatten(self.env.observation_space, observation), np.float32)
+        except KeyError as error:
+            raise lacking(observation, error) from error
 
 
 @register("env", "gymnasium")

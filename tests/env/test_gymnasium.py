@@ -8,6 +8,7 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Text, Tuple
 
 from dqn_lab.env.gymnasium import Actions, Gymnasium
+from dqn_lab.types import TrainingError
 
 SPACES = {
     "box": Box(-1, 1, (2,)),
@@ -136,6 +137,15 @@ def test_mixed_observations_are_flattened(observations, given, flat):
     obs = observation(given)
     assert (obs.tolist(), obs.dtype) == (flat, np.float32)
     assert obs in env.observation_space
+
+
+@pytest.mark.parametrize(("observations", "given", "missing"), [
+    ("named states", {"b": 1}, "a"), ("mixed", {"doors": [1, 0]}, "place"),
+])  # fmt: skip
+def test_a_missing_part_of_an_observation_is_named(observations, given, missing):
+    _, observation = wrapped(observations)
+    with pytest.raises(TrainingError, match=rf"^the environment returned the observation .*; it lacks '{missing}'$"):
+        observation(given)
 
 
 @pytest.mark.parametrize(("id", "extra"), [("MinAtar/Breakout-v1", "minatar"), ("ALE/Breakout-v5", "atari")])

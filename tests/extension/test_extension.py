@@ -321,12 +321,15 @@ def test_an_error_names_the_logger_that_raised_it(tmp_path):
             return {}
 
         def write(self, table, row):
-            raise RuntimeError("no such luck")
+            raise row["error"]
 
-    logs = Logs({"mine": Broken()}, {"episodes": ("step",)})
+    logs = Logs({"mine": Broken()}, {"episodes": ("error",)})
     logs.open(tmp_path, {}, {})
-    with pytest.raises(TrainingError, match=r"logger=mine: write raised RuntimeError: no such luck .*; the trace"):
-        logs.write("episodes", {"step": 1})
+    for error in (RuntimeError("no such luck"), OSError("no such luck")):
+        with pytest.raises(TrainingError, match=rf"^logger=mine: write raised {type(error).__name__}: no such luck "):
+            logs.write("episodes", {"error": error})
+    with pytest.raises(OSError, match="full"):
+        logs.write("episodes", {"error": OSError(28, "full", "rows.json")})
 
 
 DRAWING = """import random
@@ -422,6 +425,10 @@ class Restored(Doubling):
 
     def load_state_dict(self, state):
         self.next = state["next"]
+
+class Half(Doubling):
+    def state_dict(self):
+        return {"next": self.next}
 
 class Tired(Max):
     def __init__(self):
@@ -527,6 +534,7 @@ def test_invalid_probabilities_are_found_in_a_trial(drawing, name, said):
     ("buffer", "Rows", "sample must return a Batch, returned dqn_lab.types.Transition$"),
     ("value", "Losses", "loss must return a Loss .*, returned torch.Tensor$"),
     ("exploration", "Silent", ".*report returned nothing; its columns are epsilon"),
+    ("target", "Half", ".*Half has no load_state_dict"),
 ])  # fmt: skip
 def test_a_wrong_return_value_is_found_in_a_trial(drawing, group, name, said):
     from dqn_lab.trial import rehearse

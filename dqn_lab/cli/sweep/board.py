@@ -210,6 +210,8 @@ def _interval(board: Board, names: Sequence[str]) -> str:
     scores = pd.DataFrame({"variant": "", "final_return": [board.scores[name] for name in names]})
     bounds = env.get(RETURN_BOUNDS)
     row = summarize(scores.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)})).iloc[0]
+    if math.isnan(row["mean_low"]):
+        return ""
     return f" (95 %: {score_text(row['mean_low'])} to {score_text(row['mean_high'])})"
 
 
