@@ -111,7 +111,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     status()
     config = validate(changed)
     if record["status"] == "completed" and all(config[key] == record["config"][key] for key in ("steps", "episodes")):
-        raise ConfigError(f"{directory}: is completed; extend it with steps=… or episodes=…")
+        raise ConfigError(f"{directory}: is completed; a larger steps=… or episodes=… extends it")
     if record["status"] == "completed" and not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to continue from; train again with the new budget")
     _refuse_smaller_budget(directory, record, config)

@@ -269,7 +269,7 @@ def make_two_runs(train, cli, stop):
     (["run", "steps=-1"], "steps=-1: must be greater than 0"),
     (["run", "stesp=10"], "stesp=10: no such key; did you mean steps?"),
     (["run", "n_step=3"], "n_step=3: no such key; did you mean buffer.n_step?"),
-    (["done"], "done: is completed; extend it with steps=… or episodes=…"),
+    (["done"], "done: is completed; a larger steps=… or episodes=… extends it"),
     (["done", "steps=500"], "done: has no checkpoint to continue from; train again with the new budget"),
 ])  # fmt: skip
 def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, said):
