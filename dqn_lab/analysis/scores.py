@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from dqn_lab._nearest import nearest
 from dqn_lab.analysis._arguments import SCORES, check_bounds, check_frame
 from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
@@ -15,6 +16,8 @@ from dqn_lab.analysis.sentence import listed
 from dqn_lab.analysis.tasks import known, stated_bounds
 
 Keys = str | Sequence[str]
+MOST_KEYS = 3  # in a hint
+SWEEPS = "by=['sweep', 'variant']"
 
 
 def as_list(by: Keys) -> list[str]:
@@ -37,7 +40,7 @@ def one_column(by: Keys) -> str:
     """
     names = as_list(by)
     if len(names) > 1:
-        raise AnalysisError(f"by={names}: compare takes one column; join these in a new one")
+        raise AnalysisError(f"by={names}: compare takes one column; use by='variant', or join these in a new one")
     return names[0]
 
 
@@ -48,6 +51,8 @@ def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str 
         AnalysisError: a column is missing, the value column is not numeric, or the frame is empty.
     """
     numbers = [name for name in frame if pd.api.types.is_numeric_dtype(frame[name].dtype) and name != "seed"]
+    if value in frame and not pd.api.types.is_numeric_dtype(frame[value].dtype):
+        raise AnalysisError(f"{what}={value}: holds text, not numbers; {nearest('', map(str, numbers))}")
     if value not in numbers:
         raise unknown(what, value, numbers, "column of numbers")
     for key in by:
@@ -57,8 +62,14 @@ def check_columns(frame: pd.DataFrame, value: str, by: Sequence[str], what: str 
         raise AnalysisError(f"{what}={value}: there are no runs")
 
 
-def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
+def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str], lists: bool = True) -> None:
     """Checks that there is one score per run, none of them infinite, and no seed twice in a variant.
+
+    Args:
+        scores: the frame to check.
+        metric: the column of scores.
+        by: the columns that tell the variants apart.
+        lists: whether the caller's `by` may be a list, for the hint in the message.
 
     Raises:
         AnalysisError: `scores` is no frame, a column is missing, a score is infinite, or a seed occurs twice in a
@@ -75,10 +86,10 @@ def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str]) -> None:
         )
         raise AnalysisError(f"metric={metric}: infinite in {infinite} of {len(scores)} runs, so it has no mean; {hint}")
     if "seed" in scores:
-        _check_seeds(scores, by)
+        _check_seeds(scores, by, lists)
 
 
-def _check_seeds(scores: pd.DataFrame, by: Sequence[str]) -> None:
+def _check_seeds(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
     """Checks that every run has a seed, and no seed occurs twice in a variant; 0 and "0" are the same seed."""
     if without := int(scores["seed"].isna().sum()):
         raise AnalysisError(f"seed: missing in {without} of {len(scores)} runs; number them, or drop the column")
@@ -88,8 +99,19 @@ def _check_seeds(scores: pd.DataFrame, by: Sequence[str]) -> None:
         variant = ", ".join(f"{key}={row[key]}" for key in by)
         raise AnalysisError(
             f"{variant}: seed {row['seed']} occurs more than once; there must be one score per run and seed "
-            "(as from load_configs and area_under_curve; for several sweeps: by=['sweep', 'variant'])"
+            f"(as from load_configs and area_under_curve; {_hint(scores, by, lists)})"
         )
+
+
+def _hint(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> str:
+    """Says how to tell the variants apart."""
+    if "variant" not in scores or "variant" in by:
+        return f"for several sweeps: {SWEEPS if lists else 'compare each separately'}"
+    swept = [key for key in scores.attrs.get("swept", ()) if key in scores and key not in by]
+    others = [key for key in swept if scores[key].astype(str).nunique() > 1][:MOST_KEYS]
+    if not others:
+        return "for variants: by='variant'"
+    return f"{listed(others)} {'differs' if len(others) == 1 else 'differ'} too: by='variant'"
 
 
 def check_one_task(frame: pd.DataFrame) -> None:

@@ -149,7 +149,7 @@ def compare(
     """
     by = one_column(by)
     check_level(level)
-    check_scores(scores, metric, [by])
+    check_scores(scores, metric, [by], lists=False)
     check_one_task(scores)
     if bounds is None and "task" not in scores:
         message = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"

@@ -1,6 +1,7 @@
 """Every number in tables of variants is checked by hand, and invalid scores are refused."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -163,7 +164,7 @@ def test_bounds_that_a_score_contradicts_are_dropped():
             {"metric": "final_retrun"},
             r"metric=final_retrun: no such column of numbers; did you mean final_return\? choices: ",
         ),
-        ({"metric": "variant"}, "metric=variant: no such column of numbers"),
+        ({"metric": "variant"}, "metric=variant: holds text, not numbers; choices: final_return$"),
         ({"by": "varaint"}, r"by=varaint: no such column; did you mean variant\?"),
         ({"control": "c"}, "variant=c: no such control|control=c: no such variant"),
     ],
@@ -184,6 +185,21 @@ def test_a_comparison_without_other_variants_or_runs_is_refused():
 def test_a_duplicate_seed_is_refused():
     twice = pandas.concat([frame(a=[1, 2]), frame(a=[3])])
     with pytest.raises(AnalysisError, match="variant=a: seed 0 occurs more than once; there must be one score"):
+        summarize(twice)
+
+
+def test_a_duplicate_seed_is_answered_with_the_columns_that_tell_variants_apart():
+    parts = [frame(**{f"{i}{n}": [1, 2]}).assign(interval=i, network=n) for i in (1, 10) for n in "ab"]
+    grid = pandas.concat(parts, ignore_index=True)
+    grid.attrs["swept"] = ["interval", "network"]
+    for function in (compare, summarize):
+        with pytest.raises(AnalysisError, match=re.escape("; network differs too: by='variant')")):
+            function(grid, by="interval")
+    assert len(summarize(grid, by=["interval", "network"])) == len(compare(grid)) + 1 == 4
+    twice = pandas.concat([frame(a=[1, 2], b=[1, 2])] * 2)
+    with pytest.raises(AnalysisError, match="for several sweeps: compare each separately"):
+        compare(twice)
+    with pytest.raises(AnalysisError, match=re.escape("for several sweeps: by=['sweep', 'variant']")):
         summarize(twice)
 
 
