@@ -229,8 +229,10 @@ def test_a_run_stands_for_its_path_and_anything_else_is_refused_in_one_line():
     mistakes = [
         (lambda: dqn_lab.load(5), "directory: must be a run's, as text or a path, not int"),
         (lambda: dqn_lab.load(frame), "directory: must be a run's, as text or a path, not DataFrame"),
-        (lambda: dqn_lab.report(5), "5: must be the path of a run or a sweep"),
+        (lambda: dqn_lab.report(5), "5: must be a run, the path of a run or a sweep, a frame of load_configs or "),
         (lambda: load_runs(frame[["seed"]]), "a frame without the columns directory and variant: must be of load_con"),
+        (lambda: load_configs(None), "None: must be a run, the path of a run or a sweep, a frame of load_configs or "),
+        (lambda: dqn_lab.report(frame.iloc[0]), r"a Series: is one row of a frame; pass rows, as in c\.iloc\[\[0\]\]$"),
         (lambda: dqn_lab.report(frame[:0]), "a frame without rows: names no run"),
         (lambda: dqn_lab.report(run, threshold="x"), "threshold='x': must be a finite number"),
         (lambda: dqn_lab.report(run, threshold=float("nan")), "threshold=nan: must be a finite number"),

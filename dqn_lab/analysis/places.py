@@ -29,6 +29,7 @@ class Place(NamedTuple):
         return [self.path] if self.rows is None else list(dict.fromkeys(directory for directory, _ in self.rows))
 
 
+ACCEPTED = "a run, the path of a run or a sweep, a frame of load_configs or sweep, or a list of these"
 Source = str | os.PathLike[str] | pd.DataFrame | Place | Iterable[str | os.PathLike[str] | pd.DataFrame]
 
 
@@ -46,10 +47,12 @@ def places_of(given: Iterable[Any]) -> list[Place]:
             places.append(Place(os.fspath(each)))
         elif isinstance(each, pd.DataFrame):
             places.append(_of_frame(each))
+        elif isinstance(each, pd.Series) and "directory" in each.index:
+            raise AnalysisError("a Series: is one row of a frame; pass rows, as in c.iloc[[0]]")
         elif isinstance(each, Iterable) and not isinstance(each, (bytes, Mapping)):
             places += places_of(each)
         else:
-            raise AnalysisError(f"{each!r}: must be the path of a run or a sweep, or a run")
+            raise AnalysisError(f"{each!r}: must be {ACCEPTED}")
     return places
 
 
