@@ -80,7 +80,8 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
         yield "One seed says little: another may do much better or worse. Train several, such as seed='range(10)'."
         return
     rate = percent(unseen_rate(seeds))
-    missed = f"there is a 5 % chance that {count_seeds(seeds)} all miss an outcome that {rate} of runs have"
+    miss = "misses" if seeds == 1 else "all miss"
+    missed = f"there is a 5 % chance that {count_seeds(seeds)} {miss} an outcome that {rate} of runs have"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
     if seeds < FEW:
         allowed = (

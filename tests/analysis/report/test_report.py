@@ -195,6 +195,15 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
         assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
 
 
+@only_words
+def test_a_single_finished_seed_misses_an_outcome(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}], range(3), make.noisy)
+    make.sweep(tmp_path / "s", [{"target.interval": 10}], range(1), make.noisy)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "there is a 5 % chance that 1 seed misses an outcome that 95 % of runs have" in text
+
+
 def test_an_incomplete_grid_has_no_interaction_figure(cli, make, tmp_path):
     variants = [{"target.interval": i, "buffer.n_step": n} for i, n in ((1, 1), (1, 3), (10, 1), (100, 5))]
     make.sweep(tmp_path / "s", variants, range(3), make.noisy)
