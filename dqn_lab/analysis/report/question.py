@@ -96,8 +96,9 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
         return asked[0]
     if len(variants) == 1:
         return ask_about(variants)
-    grids = [text for sweep in sweeps for own in sweep.variants.values() for text in own]  # as typed
-    typed = dict.fromkeys(map(override_key, grids))
+    grids = [own for sweep in sweeps for own in sweep.variants.values()]  # as typed
+    common = set.intersection(*map(set, grids)) if grids else set()  # such as the key by which rows were chosen
+    typed = dict.fromkeys(override_key(text) for own in grids for text in own if text not in common)
     keys = [key for key in typed or swept if key not in TASKS]
     if scores["sweep"].nunique() == 1 and len(keys) == 1:
         return f"What does {keys[0]} change?"

@@ -11,9 +11,11 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
+from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.figures.style import Rendered
 from dqn_lab.analysis.report.metrics import largest_in, number
 from dqn_lab.analysis.report.tables import interval
+from dqn_lab.analysis.report.write import write_report
 
 BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<svg/>"}, missing="")
 
@@ -193,6 +195,19 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
     assert "What do buffer.n_step and target.interval change, alone and together?" in text
     for name in ("interaction", "heat_map"):
         assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
+
+
+@only_words
+def test_the_question_of_chosen_rows_names_only_keys_that_differ_among_them(make, tmp_path):
+    grid = [{"target.interval": value, "buffer.n_step": n} for value in (1, 10) for n in (1, 3)]
+    make.sweep(tmp_path / "s", grid, range(3), make.noisy)
+    words = {f"{a},{b}": [a, b] for a, b in ([f"{key}={each[key]}" for key in each] for each in grid)}
+    make.declare(tmp_path / "s", {name: name for name in words}, question=None, control=None, seeds=range(3))
+    content = json.loads((tmp_path / "s" / "sweep.json").read_text())
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps({**content, "variants": words}))
+    runs = load_configs(tmp_path / "s")
+    assert write_report(runs).question == "What do target.interval and buffer.n_step change, alone and together?"
+    assert write_report(runs[runs["target.interval"] == 1]).question == "What does buffer.n_step change?"
 
 
 @only_words
