@@ -164,7 +164,8 @@ def report(
     Args:
         paths: sweeps' directories, or any directories with runs below them; frames that `sweep` or `load_configs`
             returned, or some of their rows, of which only these runs count; or lists of these.
-        out: where to write; by default `report/` in the first path.
+        out: where to write; by default `report/` in the first path, or `report-selection/` if the rows of a frame leave
+            out some runs of their sweep.
         metric: what to compare; by default the sweep's own, else `final_return`.
         control: the variant that others are compared with; by default the sweep's own, else the first.
         threshold: a run succeeds at this return or above; by default the environment's.

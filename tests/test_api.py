@@ -602,10 +602,13 @@ def test_a_sweep_says_that_it_found_earlier_runs_and_its_frame_can_be_reported(c
     assert "\nWith 2 earlier runs in this directory:\n" in capsys.readouterr().out
     assert repr(dqn_lab.report(runs)) == repr(dqn_lab.report(runs.attrs["directory"]))
     first = dqn_lab.report(runs[runs["seed"] == 0])
-    assert first.progress == "2 of 2 runs completed"
+    assert first.progress == "2 of the 4 runs (a selection): all completed"
     assert pd.read_csv(first.index.parent / "tables" / "runs.csv")["seed"].tolist() == [0, 0]
     often = dqn_lab.report(runs[runs["variant"] == "often"], out="often")
-    assert (often.question, often.progress) == ("How well does “often” do?", "2 of 2 runs completed")
+    assert (often.question, often.progress) == (
+        "How well does “often” do?",
+        "2 of the 4 runs (a selection): all completed",
+    )
 
 
 def test_a_run_is_found_from_another_directory(tmp_path, monkeypatch):

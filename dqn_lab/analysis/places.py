@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,12 @@ class Place(NamedTuple):
     Args:
         path: a run, a sweep, or a directory above them; of a frame, the directory of its runs.
         rows: of a frame, each run's directory and variant; None: every run below the path counts.
+        left_out: of a frame, the directories that could not be loaded.
     """
 
     path: str
     rows: Sequence[tuple[str, str]] | None = None
+    left_out: Collection[str] = ()
 
     @property
     def directories(self) -> list[str]:
@@ -62,4 +64,4 @@ def _of_frame(frame: pd.DataFrame) -> Place:
     if frame.empty:
         raise AnalysisError("a frame without rows: names no run")
     rows = list(zip(map(os.path.realpath, frame["directory"].astype(str)), frame["variant"].astype(str), strict=True))
-    return Place(str(frame.attrs.get("directory") or Path(rows[0][0]).parent), rows)
+    return Place(str(frame.attrs.get("directory") or Path(rows[0][0]).parent), rows, [*frame.attrs.get("skipped", ())])

@@ -51,12 +51,16 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The runs under some paths, the configuration keys that differ among them, and what was left out."""
+    """The runs under some paths, the configuration keys that differ among them, and what was left out.
+
+    If the rows of a frame leave out some runs of their sweeps, `selected_from` counts the runs of these sweeps.
+    """
 
     runs: Sequence[Run]
     swept: Sequence[str]
     skipped: Mapping[str, str]  # directory: why
     sweeps: Sequence[Sweep]
+    selected_from: int | None = None
 
 
 def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
@@ -113,23 +117,27 @@ def find_runs(paths: Iterable[Source]) -> Found:
     sweeps = {parent: _sweep_of(parent, skipped) for parent in dict.fromkeys(map(os.path.dirname, records))}
     _drop_unlisted(records, sweeps, skipped)
     named = {row for place in places for row in place.rows or ()}
-    sweeps = {parent: sweep and _narrow(sweep, {*records, *skipped}, named) for parent, sweep in sweeps.items()}
+    present = {*records, *skipped, *(directory for place in places for directory in place.left_out)}
+    narrowed = {parent: sweep and _narrow(sweep, present, named) for parent, sweep in sweeps.items()}
+    selected_from = _selected_from(sweeps, narrowed, present, named)
     _drop_repeated(records, identities, skipped)
     if not records:
         reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
         raise AnalysisError(f"{', '.join(place.path for place in places) or 'no path'}: no runs here{''.join(reasons)}")
     distinct = {text: dict(flatten(json.loads(text))) for text in {identities[path]: None for path in records}}
     configs = {path: distinct[identities[path]] for path in records}
-    names, sweep_names = short_names(records), short_names(sweeps)
+    names, sweep_names = short_names(records), short_names(narrowed)
     runs = [
         Run(
             directory=Path(path), name=names[path], sweep=sweep_names[os.path.dirname(path)], variant=variant,
             seed=records[path]["seed"], return_bounds=records[path]["return_bounds"], record=records[path],
             config=configs[path],
         )
-        for path, variant in _labels(configs, sweeps)
+        for path, variant in _labels(configs, narrowed)
     ]  # fmt: skip
-    return Found(runs, swept_keys(distinct.values()), skipped, [sweep for sweep in sweeps.values() if sweep])
+    return Found(
+        runs, swept_keys(distinct.values()), skipped, [sweep for sweep in narrowed.values() if sweep], selected_from
+    )
 
 
 def _keep_needed(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -227,6 +235,31 @@ def _narrow(sweep: Sweep, found: Collection[str], named: Collection[tuple[str, s
     whole = len(variants) == len(sweep.variants)
     control, question = sweep.control if sweep.control in labels else None, sweep.question if whole else None
     return replace(sweep, jobs=wanted, variants=variants, control=control, question=question)
+
+
+def _selected_from(
+    sweeps: Mapping[str, Sweep | None],
+    narrowed: Mapping[str, Sweep | None],
+    found: Collection[str],
+    named: Collection[tuple[str, str]],
+) -> int | None:
+    """Counts the runs of all sweeps if the rows of a frame leave out some; returns None if they do not."""
+    if not named:
+        return None
+    whole = {
+        parent: {f"{parent}/{job['directory']}" for job in sweep.jobs} if sweep else _siblings(parent)
+        for parent, sweep in sweeps.items()
+    }
+    parents = {os.path.dirname(directory) for directory, _ in named} & {*whole}
+    chosen = any(
+        narrowed[parent] is not sweeps[parent] if sweeps[parent] else not whole[parent] <= {*found}
+        for parent in parents
+    )
+    return sum(map(len, whole.values())) if chosen else None
+
+
+def _siblings(parent: str) -> set[str]:
+    return {str(path.parent) for path in Path(parent).glob(f"*/{disk.RUN}") if not disk.is_attempt(path.parent.name)}
 
 
 def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, str], skipped: dict[str, str]) -> None:

@@ -31,6 +31,11 @@ def of_page(material: Material) -> Iterator[str]:
             f"{status}. Only completed runs count, so means, intervals and verdicts may still change. If runs fail "
             "because they learn badly, their variant looks better than it is."
         )
+    if material.selected_from:
+        yield (
+            "The runs were chosen by hand, and the table of runs lists them. If they were chosen by their results, "
+            "means, intervals and verdicts are misleading."
+        )
     if material.skipped:
         directories = "directory" if len(material.skipped) == 1 else "directories"
         yield f"{len(material.skipped)} {directories} left out, listed at the end with the reason."

@@ -47,6 +47,7 @@ class Material:
         threshold: the requested threshold, if any.
         narrowed: whether only two of the variants were requested.
         telling_keys: the settings in which the runs' tasks differ.
+        selected_from: if the runs were chosen by hand, the number of runs of their sweeps, else None.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Material:
     threshold: float | None = None
     narrowed: bool = False
     telling_keys: Sequence[str] = ()
+    selected_from: int | None = None
 
     @property
     def runs(self) -> pd.DataFrame:
@@ -109,6 +111,7 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
         metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations, swept=swept,
         sweeps=sweeps, skipped=skipped, threshold=options.threshold,
         narrowed=options.compare is not None, telling_keys=telling_keys(run.config for run in found.runs),
+        selected_from=found.selected_from,
     )  # fmt: skip
 
 

@@ -16,14 +16,21 @@ BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_
 
 
 def progress(material: Material) -> tuple[str, bool]:
-    """Returns how many planned runs are completed and the state of the others, and whether any is missing."""
+    """Returns how many planned runs are completed and the state of the others, and whether any is missing.
+
+    If the runs were chosen by hand, only these are expected.
+    """
     runs = material.runs.drop_duplicates("directory")
     counts = runs["status"].value_counts()
-    planned = max(_planned(material), len(runs))
+    whole = material.selected_from
+    planned = len(runs) if whole else max(_planned(material), len(runs))
     done = int(counts.get("completed", 0))
     others = [f"{counts[status]} {status}" for status in ("failed", "interrupted", "running") if status in counts]
     if absent := planned - len(runs):
         others.append(f"{absent} not begun")
+    if whole:
+        states = ", ".join([f"{done:,} completed", *others]) if others else "all completed"
+        return f"{planned:,} of the {whole:,} runs (a selection): {states}", done < planned
     if planned == done == 1:
         return "1 run, completed", False
     line = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
@@ -45,7 +52,12 @@ def _planned(material: Material) -> int:
 
 
 def commands(material: Material) -> list[str]:
-    """Lists the commands that made the runs, a sweep's own before those of its jobs."""
+    """Lists the commands that made the runs, a sweep's own before those of its jobs.
+
+    Runs that were chosen by hand have none, because a sweep's command makes others too.
+    """
+    if material.selected_from:
+        return []
     sweeps = [sweep.command for sweep in material.sweeps if sweep.command]
     listed = {sweep.directory.name for sweep in material.sweeps if sweep.command}
     runs = material.runs

@@ -68,7 +68,8 @@ def write_report(
 
     Args:
         paths: sweeps, runs, directories above them, or frames with one row per run.
-        out: the report's directory; None: `report` inside the first path.
+        out: the report's directory; None: `report` inside the first path, or
+            `report-selection` if the runs were chosen by hand.
         options: what to compare, and how.
         shoot: records a run; None for a report without videos.
 
@@ -82,7 +83,8 @@ def write_report(
     options = options or Options()
     material = gather(paths, options)
     first = places_of([*paths, *(name for name in options.compare or () if Path(name).is_dir())])[0].path
-    target = Path(out) if out is not None else Path(first) / "report"
+    name = "report-selection" if material.selected_from else "report"
+    target = Path(out) if out is not None else Path(first) / name
     _refuse_other_things(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     _clean_up(target)

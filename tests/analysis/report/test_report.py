@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from dqn_lab.analysis import load_configs
+from dqn_lab.analysis import SkippedRuns, load_configs
 from dqn_lab.analysis.figures.style import Rendered
 from dqn_lab.analysis.report.metrics import largest_in, number
 from dqn_lab.analysis.report.tables import interval
@@ -195,6 +195,38 @@ def test_two_keys_give_an_interaction_and_a_heat_map(cli, make, tmp_path):
     assert "What do buffer.n_step and target.interval change, alone and together?" in text
     for name in ("interaction", "heat_map"):
         assert (tmp_path / "s" / "report" / "figures" / f"{name}.svg").exists()
+
+
+@only_words
+@pytest.mark.parametrize("is_declared", [False, True])
+def test_rows_of_a_frame_are_reported_as_a_selection_beside_the_whole(make, sweep, is_declared):
+    if is_declared:
+        variants = {f"every {value}": f"target.interval={value}" for value in (1, 10, 100)}
+        make.declare(sweep, variants, question="Does it matter?", control="every 1", seeds=range(5))
+    runs = load_configs(sweep)
+    whole = write_report(runs)
+    before = contents(sweep / "report")
+    assert whole.index == sweep / "report" / "index.html"
+    assert whole.progress == "15 of 15 runs completed"
+    part = write_report(runs[runs["seed"] < 3])
+    assert contents(sweep / "report") == before
+    assert part.index == sweep / "report-selection" / "index.html"
+    assert part.progress == "9 of the 15 runs (a selection): all completed"
+    text = Page(part.index).text
+    assert part.progress in text
+    assert "The runs were chosen by hand, and the table of runs lists them." in text
+    for command in ("python -m dqn_lab", "Commands"):
+        assert command in Page(whole.index).text
+        assert command not in text
+
+
+@only_words
+def test_the_unreadable_runs_of_a_frame_do_not_make_it_a_selection(sweep):
+    (next(sweep.iterdir()) / "run.json").write_text("{")
+    with pytest.warns(SkippedRuns):
+        runs = load_configs(sweep)
+    assert write_report(runs).index == sweep / "report" / "index.html"
+    assert write_report(runs[1:]).index == sweep / "report-selection" / "index.html"
 
 
 @only_words
