@@ -120,7 +120,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     for logger in scratch.loggers:
         _check_methods(logger, Logger)
     _check_methods(agent.exploration, Exploration, Stateful)
-    for part in (agent.engine.value, agent.engine.bootstrap, agent.optimizer, agent.target):
+    for part in _components(agent).values():
         if {"state_dict", "load_state_dict"} & set(dir(part)):  # each needs the other
             _check_methods(part, Stateful)
     env = scratch.make_env()
@@ -198,9 +198,13 @@ def _attributes(agent: Agent, group: str) -> dict[str, Any]:
         modules = agent.engine.online.named_modules()
         own = {(name, key): value for name, module in modules for key, value in vars(module).items()}
         return {".".join(filter(None, words)): value for words, value in own.items() if words[1][0] != "_"}
-    parts = {"bootstrap": agent.engine.bootstrap, "value": agent.engine.value, "optimizer": agent.optimizer,
-             "buffer": agent.buffer, "exploration": agent.exploration, "target": agent.target}  # fmt: skip
-    return getattr(parts.get(group), "__dict__", {})
+    return getattr(_components(agent).get(group), "__dict__", {})
+
+
+def _components(agent: Agent) -> dict[str, Any]:
+    """Returns an agent's components that may change during a run, by group, except its network."""
+    return {"bootstrap": agent.engine.bootstrap, "value": agent.engine.value, "optimizer": agent.optimizer,
+            "buffer": agent.buffer, "exploration": agent.exploration, "target": agent.target}  # fmt: skip
 
 
 def _same(one: Any, other: Any, group: str) -> bool:
