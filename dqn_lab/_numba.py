@@ -47,6 +47,8 @@ CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: k
 # Kernels allocate no arrays, so numba's reference counting is off: it would take a sixth of each call and of compiling.
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "_nrt": False, "boundscheck": CHECK_BOUNDS}
 _config: Any = numba.config
+if _config.DISABLE_JIT:
+    raise ImportError("NUMBA_DISABLE_JIT=1: this environment variable must not be set: the kernels have to be compiled")
 _njit: Any = numba.njit
 _runtime: Any = runtime
 _cache_file: Any = caching.IndexDataCacheFile

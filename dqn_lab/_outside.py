@@ -126,10 +126,15 @@ def in_a_file(env_id: str) -> str:
 
 
 def untracked(config: Mapping[str, Any]) -> list[str]:
-    """Returns a line if a configuration's environment was defined in a notebook or a script, which has no digest."""
+    """Returns a line if changes to an environment's code will not be noticed, because `id` names no file of it."""
     env_id = str(config["env"].get("id"))
-    what = "its class is in __main__, so later changes to it will not be noticed"
-    return [f"env.id={env_id}: {what}; {in_a_file(env_id)}"] if entry_module(env_id) == "__main__" else []
+    module = entry_module(env_id)
+    what = f"its class is in {module}, so later changes to it will not be noticed"
+    if module == "__main__":
+        return [f"env.id={env_id}: {what}; {in_a_file(env_id)}"]
+    path = Path(getattr(sys.modules.get(module), "__file__", None) or "")
+    is_unknown = _is_users(path) and module not in sources(config)
+    return [f"env.id={env_id}: {what}; write env.id={module}:{env_id}"] if is_unknown else []
 
 
 def located(error: BaseException) -> str:

@@ -139,7 +139,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
     parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine, diagnostics)
     reporters = [part for part in parts if isinstance(part, Reports) and part.columns]
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])
-    _check_columns(columns["episodes"], [exploration, *reporters])
+    _check_columns(config, columns["episodes"], [exploration, *reporters])
     rollout = _options("rollout", choices["rollout"].name, config)
     make_env = functools.partial(make_checked, env_factory.make)
     first_reset = int(streams("environment").integers(2**31))
@@ -271,7 +271,7 @@ def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, 
         raise ValueError(f"returns outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
 
 
-def _check_columns(columns: tuple[str, ...], reporters: Sequence[Reports]) -> None:
+def _check_columns(config: Mapping[str, Any], columns: tuple[str, ...], reporters: Sequence[Reports]) -> None:
     """Rejects duplicate columns.
 
     Raises:
@@ -280,4 +280,6 @@ def _check_columns(columns: tuple[str, ...], reporters: Sequence[Reports]) -> No
     for name in columns:
         if columns.count(name) > 1:
             owner = next(part for part in reversed(reporters) if name in part.columns)
-            raise ConfigError(f"{type(owner).__name__} declares column {name!r}, which exists already")
+            chosen = [f"{group}={part['name']}" for group, part in config.items() if group in registry.GROUPS
+                      and group != "logger" and registry.lookup(group, part["name"]) is type(owner)]  # fmt: skip
+            raise ConfigError(f"{[*chosen, type(owner).__name__][0]} declares column {name!r}, which exists already")

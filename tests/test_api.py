@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -655,6 +656,26 @@ def test_a_policy_that_plays_with_changed_code_says_so(own_parts, capsys):
     with pytest.raises(SystemExit):
         main(["evaluate", "run", "--episodes", "1", "--trust"])
     assert capsys.readouterr().err.startswith("warning: mine.parts has changed since the run began; the policy plays")
+
+
+def test_an_environment_whose_module_is_not_named_is_not_tracked_and_training_says_so(monkeypatch, tmp_path):
+    """The module was imported by hand; named in `env.id`, it is tracked."""
+    source = "from gymnasium.envs.classic_control import CartPoleEnv\n\nclass Cell(CartPoleEnv):\n    pass\n"
+    (tmp_path / "cells.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    cells = importlib.import_module("cells")
+    gymnasium.register("Cell-v0", cells.Cell, max_episode_steps=9)
+    said = r"^env\.id=Cell-v0: its class is in cells, so later .* not be noticed; write env\.id=cells:Cell-v0$"
+    try:
+        with pytest.warns(UserWarning, match=said):
+            dqn_lab.train("env.id=Cell-v0", *FEW, **QUICK)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            run = dqn_lab.train("env.id=cells:Cell-v0", *FEW, **QUICK)
+        assert list(run.record["sources"]) == ["cells"]
+    finally:
+        gymnasium.registry.pop("Cell-v0")
+        sys.modules.pop("cells")
 
 
 def test_an_environment_of_a_notebook_is_not_tracked_and_training_says_so(monkeypatch):

@@ -287,3 +287,14 @@ def test_kernels_of_two_values_from_disk_do_not_call_each_others_functions(tmp_p
     for value in values:
         alone, together = (tmp_path / str(number) / value / "episodes.csv" for number in (2, 5))
         assert alone.read_bytes() == together.read_bytes()
+
+
+def test_disabling_numba_is_refused_unless_nothing_is_compiled(tmp_path):
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": str(PACKAGE.parent)}
+    command = [sys.executable, "-m", "dqn_lab", "train", "steps=70", "episodes=null", "logger=csv"]
+    kwargs = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 600}
+    outcome = subprocess.run(command, check=False, **kwargs)
+    assert outcome.returncode == 2
+    said = "error: env.id=CartPole-v1: NUMBA_DISABLE_JIT=1: this environment variable must not be set: "
+    assert [line[: len(said)] for line in outcome.stderr.splitlines()] == [said]
+    subprocess.run([*command, "engine=torch", "rollout=python", "env.implementation=gymnasium"], check=True, **kwargs)

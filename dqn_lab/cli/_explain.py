@@ -19,7 +19,7 @@ from dqn_lab.cli._directories import misplaced
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys, takes_a_list
 from dqn_lab.cli._translations import HINTS, OPTIONS
-from dqn_lab.cli._unknown_keys import exists, explain_key, explain_part
+from dqn_lab.cli._unknown_keys import exists, explain_key, explain_part, in_a_yaml
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
 
@@ -165,20 +165,33 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
 
 
 def of_another_component(problems: Sequence[str], overrides: list[str]) -> list[str]:
-    """Explains in one line that an option's keys, none of them typed, do not fit the component typed as `name`."""
+    """Explains a component typed as `name` in one line: it is an option, or has other keys than the chosen one."""
     typed = [override_key(text) for text in overrides]
-    found = dict.fromkeys(problems)
+    found = list(dict.fromkeys(problems))
     for text in overrides:
-        group, _, name = override_key(text).partition(".")
-        left = [line for line in found if line.startswith(f"{group}.") and ": no such key; " in line
-                and line.partition("=")[0] not in typed]  # fmt: skip
-        if group in GROUPS and name == "name" and left:
-            value = text.partition("=")[2]
-            yaml = f"name it in a new yaml file, DIR/{group}/NAME.yaml (--config-dir DIR)"
-            how = f"write {group}={value}" if value in options(group) else yaml
-            found = dict.fromkeys(line for line in found if line not in left)
-            found[f"{text}: has other keys than the chosen option; {how}"] = None
-    return list(found)
+        group, name = _component_named_by(text)
+        if not name:
+            continue
+        is_option = name in options(group)
+        unknown = [line for line in found if line.startswith(f"{group}.name={name}: no such component; ")]
+        others = [line for line in found if line.startswith(f"{group}.") and ": no such key; " in line
+                  and line.partition("=")[0] not in typed]  # fmt: skip
+        if unknown and is_option:
+            line = f"{text}: an option, not a component; write {group}={name}"
+            found = [each for each in found if each not in unknown] + [line]
+        elif others:
+            how = f"write {group}={name}" if is_option else in_a_yaml(group)
+            line = f"{text}: has other keys than the chosen option; {how}"
+            found = [each for each in found if each not in others] + [line]
+    return found
+
+
+def _component_named_by(text: str) -> tuple[str, str]:
+    """Returns the group and the component's name in `group.name=NAME` or `group={name: NAME}`; else two empty texts."""
+    group, _, key = override_key(text).partition(".")
+    value = OverridesParser.create().parse_override(text).value() if group in GROUPS and key in ("", "name") else ""
+    name = value.get("name") if isinstance(value, dict) else value if key else ""
+    return (group, str(name)) if name else ("", "")
 
 
 def interpolation(error: Exception) -> str:
@@ -211,7 +224,7 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     if beside := [each.removeprefix(folder) for each in choices if each.startswith(folder)]:
         near = did_you_mean(name.removeprefix(folder), beside).replace("mean ", f"mean {folder}")
         return f"{where}{what}: no such option; {near}{nearest('', [f'{folder}{each}' for each in beside])}"
-    custom = f"; name a custom one in DIR/{group}/NAME.yaml (--config-dir DIR)" if ":" in name else ""
+    custom = f"; {in_a_yaml(group)}" if ":" in name else ""
     empty = "; for no logger, write logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
     meant = OPTIONS.get(group, {}).get(name.lower(), name)
     meant = next((each for each in choices if name.lower() in (each.lower(), each.rpartition("/")[2])), meant)

@@ -36,12 +36,19 @@ def explain_part(group: str, culprit: str, config: DictConfig) -> str | None:
     if isinstance(value, str) or value is None or group == "logger":
         return None
     if isinstance(value, dict):
+        if ":" in str(value.get("name")):
+            return in_a_yaml(group)
         unknown = [str(name) for name in value if str(name) not in part]
         names = [str(name) for name in part if name != "name"]
         return f"{unknown[0]}: no such key; {nearest(unknown[0], names)}" if unknown else None
     lists = [name for name in part if isinstance(part[name], ListConfig)] if isinstance(value, list) else []
     hint = f"did you mean {group}.{lists[0]}={culprit.partition('=')[2]}? " if lists else ""
     return f"must be one of the group's options; {hint}{nearest('', options(group))}"
+
+
+def in_a_yaml(group: str) -> str:
+    """Says where a custom component is named."""
+    return f"name a custom component in a new yaml file, DIR/{group}/NAME.yaml (--config-dir DIR)"
 
 
 def explain_key(key: str, culprit: str, config: DictConfig) -> str | None:

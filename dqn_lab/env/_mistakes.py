@@ -52,13 +52,24 @@ def missing(id: str, error: ModuleNotFoundError) -> str:
     return str(error).partition(". Environment registration")[0]
 
 
+def _spelled(id: str) -> str:
+    """Returns the known id whose letters are the same, as `CartPole-v1` for `cartpole` or `Cart_Pole-v1`; else `id`."""
+
+    def letters(text: str) -> str:
+        return "".join(filter(str.isalnum, text)).lower()
+
+    ids = known(id)
+    found = {letters(each.rpartition("-v")[0]): each for each in ids} | {letters(each): each for each in ids}
+    return found.get(letters(id), id)
+
+
 def unregistered(id: str) -> str:
     """Says that there is no such environment, and how a class of that name is registered."""
     module, colon, name = id.partition(":")
     owner = vars(sys.modules[module]).get(name) if colon and module in sys.modules else None
     if not (isinstance(owner, type) and issubclass(owner, gymnasium.Env)):
         hint = "" if colon else "; a custom one is env.id=MODULE:NAME"
-        return f"no such Gymnasium environment; {nearest(id, known(id), LIKENESS)}{hint}"
+        return f"no such Gymnasium environment; {nearest(_spelled(id), known(id), LIKENESS)}{hint}"
     names = [spec.id for spec in gymnasium.registry.values() if spec.entry_point in (owner, id)]
     if names:
         return f"a class; its environment is env.id={module}:{names[0]}"

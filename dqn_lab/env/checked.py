@@ -11,7 +11,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Discrete, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
 
 from dqn_lab._outside import located, place
 from dqn_lab.types import Array, TrainingError
@@ -25,6 +25,7 @@ LONG = 10_000  # steps after which a warning says that an evaluation episode is 
 
 
 _hanging: set[type] = set()  # environments whose close has not returned
+_outside: set[type] = set()  # environments whose first observation was outside its bounds; one warning for each
 
 
 class Limit:
@@ -62,6 +63,7 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: gymnasium.Env[Any, Any], limit: Limit | None = None) -> None:
         super().__init__(env)
         self.limit, self.num_steps = limit, 0
+        self._is_first = True
         space = env.observation_space
         self._shape, self._dtype = space.shape or (), np.dtype(space.dtype)
         self._is_short = self._dtype.kind == "f" and len(self._shape) == 1 and self._shape[0] <= SHORT
@@ -82,7 +84,11 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             obs, info = self.env.reset(seed=seed, options=options)
         except (Exception, SystemExit) as error:
             raise _raised("reset", error) from error
-        return self._observation(obs), info
+        array = self._observation(obs)
+        if self._is_first:
+            self._is_first = False
+            self._check_bounds(array)
+        return array, info
 
     def step(self, action: Any) -> tuple[Array, float, bool, bool, dict[str, Any]]:
         """Returns the next observation, the reward, whether the episode terminated or was truncated, and `info`.
@@ -181,6 +187,16 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             for value, values in zip(array.reshape(-1).tolist(), self._states, strict=True):
                 if value not in values:
                     raise ValueError(f"must be in {self.observation_space}")
+
+    def _check_bounds(self, array: Array) -> None:
+        """Warns once for each class of environments about an observation outside its bounds; rounding is allowed."""
+        space, kind = self.observation_space, type(self.unwrapped)
+        if not isinstance(space, Box) or np.allclose(array, np.clip(array, space.low, space.high), atol=1e-4):
+            return
+        if kind not in _outside:
+            _outside.add(kind)
+            said = "the environment returned the observation %s in reset, which is outside its observation space, %s"
+            _log.warning(said, short_text(array), space)
 
     def close(self) -> None:
         """Closes the environment; warns if that fails or hangs. After a hang, its class is no longer waited for."""

@@ -106,7 +106,7 @@ MISTAKES = {
     "wandb=false": "wandb=false: no such key here; did you mean logger=wandb?",
     "logger=none": "logger=none: no such option; choices: csv, tensorboard, wandb; for no logger, write logger=[]",
     "network=parts:Mine": "network=parts:Mine: no such option; choices: minatar_cnn, mlp120x84, mlp24, mlp256, mlp64, "
-    "nature_cnn, table; name a custom one in DIR/network/NAME.yaml (--config-dir DIR)",
+    "nature_cnn, table; name a custom component in a new yaml file, DIR/network/NAME.yaml (--config-dir DIR)",
     "env.id=nowhere:Line-v0": "env.id=nowhere:Line-v0: no module 'nowhere' in the directory given with --config-dir",
     "network.hidden=[8] seed=1": "network.hidden=[8] seed=1: contains several overrides; pass each as its own argument",
     "--episodes=10": "unrecognized arguments: --episodes=10; a key is set without dashes: episodes=10 (see --help)",
@@ -171,6 +171,12 @@ MISTAKES = {
     "value._target_=os.system": "value._target_=os.system: no such key",
     "network.name=os:system": "network.name=os:system: no class 'system' in os",
     "network.name=table": "network.name=table: has other keys than the chosen option; write network=table",
+    "network.name=mlp64": "network.name=mlp64: an option, not a component; write network=mlp64",
+    "network={name: mlp64}": "network={name: mlp64}: an option, not a component; write network=mlp64",
+    "network={name: parts:Mine, width: 8}": "network={name: parts:Mine, width: 8}: name a custom component in a new "
+    "yaml file, DIR/network/NAME.yaml (--config-dir DIR)",
+    "env.id=cartpole": "env.id=cartpole: no such Gymnasium environment; did you mean CartPole-v1? choices:",
+    "env.id=Frozen_Lake": "env.id=Frozen_Lake: no such Gymnasium environment; did you mean FrozenLake-v1? choices:",
     "env.kwargs=3": "env.kwargs=3: must be a mapping, as in env.kwargs={name: 1}",
     "seed=${nothing}": "seed: ${nothing}: no such key",
     "seed=???": "seed: must be given",

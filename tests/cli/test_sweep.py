@@ -354,6 +354,17 @@ def test_every_mistake_of_a_question_is_reported_at_once(ask):
     ]
 
 
+def test_every_mistake_of_a_file_is_reported_at_once(ask):
+    outcome = ask(seeds="range(0,3", control="c", text=FILE + "metric: final_retrun\n")
+    assert [line.split(";")[0].split(": ", 2)[2] for line in outcome.problems] == [
+        "seeds=range(0,3: must be whole numbers of at least 0, as in range(1000,1030) or 0,1,2",
+        "metric=final_retrun: no such metric",
+        "control=c: no such variant",
+    ]
+    outcome = ask(seeds="5", variants="{a: {target.interval: 3}}", text=FILE + "contrl: a\n")
+    assert [line.split(": ")[2].split("=")[0] for line in outcome.problems] == ["seeds", "variants.a", "contrl"]
+
+
 def test_warnings_name_the_variants_they_concern(ask, monkeypatch):
     monkeypatch.delenv("DQN_LAB_WARNED", raising=False)
     outcome = ask("--dry-run", variants="{plain: [], noisy: [network.noisy=true], same: []}", control="plain")

@@ -228,6 +228,19 @@ def test_closing_does_not_wait_for_ever(monkeypatch, caplog):
     assert "close did not return" in record.getMessage()
 
 
+@pytest.mark.parametrize(("first", "count"), [(0.5, 0), (1 + 1e-6, 0), (5.0, 1)])
+def test_a_first_observation_outside_its_bounds_is_one_warning(caplog, monkeypatch, first, count):
+    """Rounding, as by the wrapper that rescales, is allowed."""
+    monkeypatch.setattr(checked, "_outside", set())
+    for _ in range(2):
+        env = Checked(Scripted(Box(-1, 1, (2,)), first=np.array([0, first], np.float32)))
+        env.reset()
+        env.reset()
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == count
+    assert all("[0. 5.] in reset, which is outside its observation space, Box(-1.0" in each for each in said)
+
+
 @pytest.mark.parametrize("modes", [(), ("rgb_array",)])
 def test_a_render_mode_is_passed_on_if_there_is_one(modes):
     asked = []

@@ -548,7 +548,8 @@ def test_a_column_that_exists_already_is_refused(drawing):
     from dqn_lab.trial import rehearse
     from dqn_lab.types import ConfigError
 
-    with pytest.raises(ConfigError, match=r"^Returning declares column 'return', which exists already$"):
+    said = r"^exploration=drawing_parts:Returning declares column 'return', which exists already$"
+    with pytest.raises(ConfigError, match=said):
         rehearse(drawing(exploration="Returning"))
 
 

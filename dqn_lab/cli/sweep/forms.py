@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
-from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
 
-def check_forms(found: Mapping[str, Any]) -> None:
-    """Checks the forms of a question's seeds, variants and overrides.
-
-    Raises:
-        ConfigError: one line per problem.
-    """
+def wrong_forms(found: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Returns a line per problem in the forms of a question's seeds, variants and overrides, by the question's key."""
     short = found.get("quick") if isinstance(found.get("quick"), Mapping) else {}
     problems = []
     for where, seeds in (("seeds", found.get("seeds")), ("quick.seeds", (short or {}).get("seeds"))):
@@ -28,8 +24,10 @@ def check_forms(found: Mapping[str, Any]) -> None:
     parts |= {f"variants.{label}": own for label, own in (variants if isinstance(variants, Mapping) else {}).items()}
     for where, own in parts.items():
         problems += _overrides(where, own)
-    if problems:
-        raise ConfigError(*problems)
+    by_key: dict[str, list[str]] = {}
+    for line in problems:
+        by_key.setdefault(re.split("[.=:]", line, maxsplit=1)[0], []).append(line)
+    return by_key
 
 
 def _overrides(where: str, own: Any) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from dqn_lab._validation import check
 from dqn_lab.cli import _overrides
 from dqn_lab.cli._overrides import merge, parse_seeds
 from dqn_lab.cli._yaml import read_yaml
-from dqn_lab.cli.sweep.forms import check_forms
+from dqn_lab.cli.sweep.forms import wrong_forms
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key, value_text
 
@@ -120,52 +120,64 @@ def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -
         raise ConfigError('variants: must be a dictionary, as in {"often": ["target.interval=1"], "seldom": []}')
     if quick:
         raise ConfigError("quick=True: only a question in a file has a short form; set steps=… and seed=range(3)")
-    check_forms({"variants": variants})
+    if wrong := wrong_forms({"variants": variants}):
+        raise ConfigError(*itertools.chain(*wrong.values()))
     labelled = {str(label): variants[label] for label in variants}
     return _question(name, {"question": ask_about(list(labelled)), "variants": labelled}, False)
 
 
 def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
-    check_forms(found)
-    values = check("", _File, found)
+    values = _checked(found)
+    short, is_search = values["quick"] if quick else {}, bool(values["search"])
+    variants, control = values["variants"] or _combinations(values["grid"]), values["control"]
+    written = values["seeds"] if short.get("seeds") is None else short["seeds"]
+    problems, seeds = list(_misplaced(values)), list[int]()
     if quick and "quick" not in found:
-        raise ConfigError("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
-    values["base"] = _checked("base", values["base"])
-    values["variants"] = {label: _checked(f"variants.{label}", own) for label, own in values["variants"].items()}
-    values["quick"]["base"] = _checked("quick.base", values["quick"]["base"])
+        problems.append("--quick: the file has no `quick`, such as quick: {seeds: range(3), base: [steps=5_000]}")
     both = [key for key in ("variants", "grid", "search") if values[key]]
     if len(both) != 1:
-        raise ConfigError(f"{', '.join(both) or 'nothing'}: exactly one of variants, grid and search must be given")
-    variants = values["variants"] or {
-        label: _checked("grid", own) for label, own in _combinations(values["grid"]).items()
-    }
-    search, control, short = values["search"], values["control"], values["quick"]
-    if search is None and control is None:
-        control = next(iter(variants))
-    problems = []
-    if search is None and control not in variants:
-        problems.append(f"control={control}: no such variant; {nearest(str(control), variants)}")
-    if search and control is not None:
-        raise ConfigError(f"control={control}: a search has no control")
-    if values["metric"] != DEFAULT_METRIC:
-        problems += _wrong_metric(values["metric"], is_search=search is not None)
-    if search and problems:
-        raise ConfigError(*problems)
-    if search:
-        trials = short["num_trials"] if quick and short["num_trials"] else search["num_trials"]
-        search = Search(params=search["params"], num_trials=trials, num_parallel=search["num_parallel"])
+        problems.append(f"{', '.join(both) or 'nothing'}: exactly one of variants, grid and search must be given")
+    elif is_search and control is not None:
+        problems.append(f"control={control}: a search has no control")
+    try:
+        seeds = parse_seeds(written)
+    except ConfigError as error:
+        problems += error.problems
+    control = next(iter(variants), None) if control is None else control
+    later = [] if values["metric"] == DEFAULT_METRIC else list(_wrong_metric(values["metric"], is_search))
+    if len(both) == 1 and not is_search and control not in variants:
+        later.append(f"control={control}: no such variant; {nearest(str(control), variants)}")
+    if problems or (is_search and later):
+        raise ConfigError(*problems, *later)
     return Question(
         name=name,
         question=values["question"],
-        base=merge(values["base"], short["base"] if quick else []),
-        variants=variants,
+        base=_as_overrides(merge(values["base"], short.get("base", []))),
+        variants={label: _as_overrides(own) for label, own in variants.items()},
         control=control,
         metric=values["metric"],
-        seeds=parse_seeds(short["seeds"] if quick and short["seeds"] is not None else values["seeds"]),
-        has_seeds="seeds" in found or (quick and short["seeds"] is not None),
-        search=search,
-        problems=tuple(problems),
-    )
+        seeds=seeds,
+        has_seeds="seeds" in found or short.get("seeds") is not None,
+        search=Search(**(values["search"] | {"num_trials": short.get("num_trials") or values["search"]["num_trials"]}))
+        if is_search else None,
+        problems=tuple(later),
+    )  # fmt: skip
+
+
+def _checked(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a file's values, with defaults filled in.
+
+    Raises:
+        ConfigError: one line per problem.
+    """
+    wrong = wrong_forms(found)
+    try:
+        values = check("", _File, {key: value for key, value in found.items() if key not in wrong})
+    except ConfigError as error:
+        raise ConfigError(*itertools.chain(*wrong.values()), *error.problems) from error
+    if wrong:
+        raise ConfigError(*itertools.chain(*wrong.values()))
+    return values
 
 
 def _wrong_metric(metric: str, is_search: bool) -> Iterator[str]:
@@ -177,18 +189,22 @@ def _wrong_metric(metric: str, is_search: bool) -> Iterator[str]:
         yield f"metric={metric}: a search can only maximise {DEFAULT_METRIC}"
 
 
-def _checked(where: str, overrides: list[str]) -> list[str]:
-    """Checks that a file's overrides are for runs.
+def _misplaced(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yields a line for each override that must be set elsewhere, because it is not the runs' own."""
+    parts = {"base": values["base"], "quick.base": values["quick"]["base"]}
+    parts |= {f"variants.{label}": own for label, own in values["variants"].items()}
+    parts["grid"] = [f"{key}=…" for key in values["grid"]]
+    for where, overrides in parts.items():
+        for text in overrides:
+            key = override_key(text)
+            if key == "seed":
+                yield f"{where}: {text}: set it under seeds:"
+            elif key.startswith(("hydra.", "hydra/")):
+                yield f"{where}: {text}: write it after the sweep's name on the command line"
 
-    Raises:
-        ConfigError: one of them must be set elsewhere.
-    """
-    for text in overrides:
-        key = override_key(text)
-        if key == "seed" or key.startswith(("hydra.", "hydra/")):
-            other = "set it under seeds:" if key == "seed" else "write it after the sweep's name on the command line"
-            raise ConfigError(f"{where}: {text}: {other}")
-    return [_overrides.adding(text) for text in overrides]
+
+def _as_overrides(texts: Iterable[str]) -> list[str]:
+    return [_overrides.adding(text) for text in texts]
 
 
 def _with_prefix(prefix: str, work: Callable[[], Question]) -> Question:
