@@ -16,12 +16,11 @@ from dqn_lab._arguments import to_write, whole
 from dqn_lab.cli import _interrupt, _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
+from dqn_lab.cli._continue import begin_again, imports_of, prepare
 from dqn_lab.cli._display import engine_note, make_display
 from dqn_lab.cli._plain import say
-from dqn_lab.cli._policies import open_policy
+from dqn_lab.cli._policy import open_policy, play
 from dqn_lab.cli._workplace import ends_explained, in_pythons_words, log_file, workplace
-from dqn_lab.cli.evaluate import play
-from dqn_lab.cli.resume import begin_again, imports_of, prepare
 from dqn_lab.cli.train import make_directory
 from dqn_lab.errors import ConfigError
 from dqn_lab.handle import Run

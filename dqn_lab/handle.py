@@ -8,11 +8,10 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli._policies import open_policy
+from dqn_lab.cli._policy import Policy, open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import returns_text, shown
 from dqn_lab.cli._workplace import in_pythons_words
-from dqn_lab.cli.evaluate import Policy
 from dqn_lab.records import read_record
 from dqn_lab.types import Array, ConfigError, Table
 

@@ -213,12 +213,11 @@ def _write(paths: Sequence[Source], out: Path | None, shoot: Callable[[Path], by
     from dqn_lab.analysis.places import places_of
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
-    from dqn_lab.cli.report import RenderingError
 
     with in_pythons_words():
         try:
             chosen, places = Options(**options), places_of(paths)
             check_results(*(Path(place.path) for place in places))
             return write_report(*places, out=out, options=chosen, shoot=shoot)
-        except (AnalysisError, RenderingError) as error:
+        except AnalysisError as error:
             raise ConfigError(str(error)) from None

@@ -45,6 +45,27 @@ def imports(path: Path) -> set[str]:
     return found - {"dqn_lab.__version__"}
 
 
+def module_name(path: Path) -> str:
+    """Returns the name by which a file of the package is imported."""
+    return ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+
+
+def detailed_imports(path: Path) -> set[str]:
+    """Returns what a file imports anywhere, each name that it takes from a module included: `dqn_lab.cli.fail`."""
+    nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names = {
+        f"{node.module}.{alias.name}" for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    return (whole | names) - {"dqn_lab.__version__"}
+
+
+def known(imported: str) -> str | None:
+    """Returns the module of the package that an import names, itself or one of its names; None if it is another's."""
+    modules = set(map(module_name, FILES))
+    return next((each for each in (imported, imported.rpartition(".")[0]) if each in modules), None)
+
+
 def name(path: Path) -> str:
     return str(path.relative_to(PACKAGE))
 
@@ -59,6 +80,15 @@ def test_a_file_imports_only_from_lower_floors(path):
             assert there in FLOORS, f"{there} has no floor"
             same = FLOORS[there] == FLOORS[here] and (there == here or FLOORS[here] in (0, 3, 4, 5, 7))
             assert FLOORS[there] < FLOORS[here] or same, f"{name(path)} imports {module}"
+
+
+def test_no_file_imports_itself_through_others():
+    """Not even inside a function or for types: the graph of all imports has an order."""
+    left = {module_name(path): {module for each in detailed_imports(path) if (module := known(each))} for path in FILES}
+    while free := [file for file, needs in left.items() if not needs & left.keys() - {file}]:
+        for file in free:
+            del left[file]
+    assert not left, "these import each other, or a file that does"
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)

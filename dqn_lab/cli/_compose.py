@@ -84,6 +84,17 @@ def composer() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def as_config_error() -> Iterator[None]:
+    """Converts errors that the user can fix to a `ConfigError` with the command line's text."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except ERRORS as error:
+        raise ConfigError(" ".join(str(error).split())) from error
+
+
 def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
     """Composes one job, Hydra's own part included, and checks its names and values.
 

@@ -7,8 +7,8 @@ import re
 from typing import Any
 
 from dqn_lab import registry
+from dqn_lab.cli._catalogue import Component, Index
 from dqn_lab.cli._contracts import contract
-from dqn_lab.cli._index import Component, Index
 from dqn_lab.hooks import Checks, Warns
 from dqn_lab.settings import RunValues
 

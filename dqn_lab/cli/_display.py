@@ -5,15 +5,14 @@ from __future__ import annotations
 import shlex
 import time
 from collections import deque
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._compiling import compiling
-from dqn_lab._outside import outside_names
 from dqn_lab.cli import COMPILING, status
 from dqn_lab.cli._pace import Pace
 from dqn_lab.cli._plain import Notebook, Quiet, say
 from dqn_lab.cli._text import clock, fitting, number_of, returns_text, score_text, to_copy
+from dqn_lab.cli._trust import trusting
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -265,11 +264,6 @@ def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None
     shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]
     shown += [to_copy("files", directory), to_copy("next", place, "python -m dqn_lab report")]
     say("\n" + "\n".join([*shown, to_copy("", f"{place}{trust}", "python -m dqn_lab evaluate")]))
-
-
-def trusting(config: Mapping[str, Any]) -> str:
-    """Returns ` --trust`, for a command to copy, if a configuration imports code from outside the package."""
-    return " --trust" if outside_names(config) else ""
 
 
 def engine_note(experiment: Experiment) -> str:

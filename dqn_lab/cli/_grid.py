@@ -21,8 +21,8 @@ from dqn_lab.cli._compose import compose_config, plain, with_seed
 from dqn_lab.cli._display import engine_note
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._problems import Problems
-from dqn_lab.cli._regrid import imported
 from dqn_lab.cli._text import shown, to_copy
+from dqn_lab.cli._trust import imported
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import batches, close
 from dqn_lab.cli.sweep.plan import Job

@@ -8,10 +8,15 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from dqn_lab.cli import fail
 from dqn_lab.interrupt import Interrupted, asked, heeded
+from dqn_lab.records import read_record
+
+if TYPE_CHECKING:
+    from dqn_lab.train import Experiment
 
 SOON = 0.05  # seconds until an interruption that was dropped is raised again
 _raised: Interrupted | None = None  # since this command began to listen
@@ -110,6 +115,15 @@ def interrupted(error: KeyboardInterrupt) -> int:
     for line in getattr(error, "__notes__", ()):
         print(line, file=sys.stderr)
     return code
+
+
+def where_interrupted(experiment: Experiment, directory: Path) -> tuple[str, bool]:
+    """Returns a text that says where a run was interrupted, and whether it saves its state and so can continue."""
+    progress = experiment.rollout.progress
+    with contextlib.suppress(ValueError):
+        if read_record(directory)["status"] == "completed":
+            return "interrupted after the run had completed", False
+    return f"interrupted at episode {progress.episode:,}, step {progress.step:,}", bool(experiment.keep)
 
 
 def _interrupt(number: int, _: object) -> None:

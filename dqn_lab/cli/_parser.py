@@ -85,12 +85,3 @@ def positive(text: str) -> int:
     if not 1 <= value <= 1_000_000:
         raise argparse.ArgumentTypeError(f"{text}: must be at least 1, at most 1,000,000")
     return value
-
-
-def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Adds the flag that allows importing a run's own code."""
-    parser.add_argument(
-        "--trust",
-        action="store_true",
-        help="allow importing Python code outside dqn_lab that the run's configuration names",
-    )

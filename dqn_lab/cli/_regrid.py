@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from rich.console import Console
 
 from dqn_lab.cli import _overrides, fail
 from dqn_lab.cli._plain import say
+from dqn_lab.cli._trust import config_dir, imported
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.records import RUN, SWEEP, override_key, read_record, saved_states, set_aside
@@ -31,7 +30,7 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
     """
     if not all(_is_complete(row, grid) for row in grid["jobs"]) or not isinstance(grid.get("base"), list):
         return fail(f"{directory / SWEEP}: damaged: it does not say what its jobs are; run the command again")
-    config_dir = _config_dir(grid)
+    directories = config_dir(grid)
     if (outside := imported(grid)) and not trust:
         return fail(f"this grid imports code: {' '.join(outside)}; if you trust it, add --trust")
     jobs = {row["directory"]: row for row in grid["jobs"]}
@@ -44,7 +43,7 @@ def resume_grid(directory: Path, grid: Mapping[str, Any], trust: bool) -> int:
         for name in left:
             row = jobs[name]
             words = [text for text in [*grid["base"], *grid["variants"][row["variant"]]] if _describes_job(text)]
-            code = max(code, _run(directory / name, [*words, f"seed={row['seed']}"], config_dir, trust))
+            code = max(code, _run(directory / name, [*words, f"seed={row['seed']}"], directories, trust))
             if code > SIGNALLED:
                 break
     show_results(board, {}, hint=code < SIGNALLED)
@@ -56,25 +55,12 @@ def _job(row: Mapping[str, Any]) -> Job:
     return Job(variant=variant, seed=seed, hash=str(row.get("hash")), directory=name, overrides=())
 
 
-def imported(grid: Mapping[str, Any]) -> list[str]:
-    """Returns the words of a grid's command that import code from outside the package."""
-    words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
-    return [*_config_dir(grid), *filter(_imports_code, words)]
-
-
-def _config_dir(grid: Mapping[str, Any]) -> list[str]:
-    typed = shlex.split(str(grid["command"]))
-    pairs = itertools.pairwise(typed)
-    found = next((["--config-dir", following] for word, following in pairs if word == "--config-dir"), [])
-    return found or [word for word in typed if word.startswith("--config-dir=")]
-
-
 def _run(path: Path, words: list[str], config_dir: list[str], trust: bool) -> int:
     """Resumes a job's run, or starts it; a failed attempt is kept next to it."""
-    from dqn_lab.cli import resume, train
+    from dqn_lab.cli import _continue, train  # imports Hydra
 
     if _status(path) == "interrupted" and saved_states(path):
-        return resume.main([os.fspath(path), SILENT, *(["--trust"] if trust else [])])
+        return _continue.continue_run(path, [SILENT], trust)
     if (path / RUN).exists():
         set_aside(path)
     return train.main([*words, SILENT, *config_dir, f"hydra.run.dir={_overrides.quote(os.fspath(path))}"])
@@ -92,12 +78,6 @@ def _is_complete(row: Mapping[str, Any], grid: Mapping[str, Any]) -> bool:
     """Returns whether a job's entry suffices to run it, in a directory inside the grid's."""
     name, seed = row["directory"], row.get("seed")
     return Path(name).name == name and row["variant"] in grid["variants"] and isinstance(seed, int)
-
-
-def _imports_code(override: str) -> bool:
-    """Returns whether an override names a module, or is a flag, which no genuine recorded override is."""
-    names_module = override_key(override).endswith((".name", ".id")) and ":" in override
-    return names_module or override.startswith("-")
 
 
 def _describes_job(override: str) -> bool:

@@ -1,8 +1,9 @@
-"""Checks that a path is a run, or exists; if not, suggests others."""
+"""Finds runs. If a path is none, or does not exist, the error suggests others."""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 from dqn_lab.errors import ConfigError
@@ -51,6 +52,23 @@ def check_results(*paths: Path) -> None:
                 raise ConfigError(f"{path}: no such directory; did you mean {below / 'sweeps' / path}?")
             there = _listed(below, "; sweeps here: ", SWEEP) or _listed(below, "; runs here: ")
             raise ConfigError(f"{path}: no such directory{there}")
+
+
+def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:
+    """Lists the runs at or below the paths.
+
+    Raises:
+        ConfigError: there are none, or more than `at_most`.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        inside = [path] if (path / RUN).is_file() else sorted(record.parent for record in path.glob(f"**/{RUN}"))
+        if not inside:
+            check_run(path)
+        found.update(dict.fromkeys(inside))
+    if len(found) > at_most:
+        raise ConfigError(f"{len(found)} runs: at most {at_most} fit side by side; name fewer")
+    return list(found)
 
 
 def _listed(directory: Path, words: str, name: str = RUN) -> str:

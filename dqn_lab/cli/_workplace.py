@@ -22,8 +22,8 @@ from dqn_lab._nearest import NUMBER
 from dqn_lab._outside import forget_changed, located, outside_names
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
-from dqn_lab.cli._compose import ERRORS, composer
-from dqn_lab.cli.train import where_interrupted
+from dqn_lab.cli._compose import as_config_error, composer
+from dqn_lab.cli._interrupt import where_interrupted
 from dqn_lab.errors import TRACEBACK, ConfigError, StateError, TrainingError, one_line
 
 if TYPE_CHECKING:
@@ -93,17 +93,6 @@ def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
         for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH"}:
             os.environ.pop(name, None)
             os.environ.update({name: environment[name]} if name in environment else {})
-
-
-@contextlib.contextmanager
-def as_config_error() -> Iterator[None]:
-    """Converts errors that the user can fix to a `ConfigError` with the command line's text."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except ERRORS as error:
-        raise ConfigError(" ".join(str(error).split())) from error
 
 
 @contextlib.contextmanager

@@ -9,8 +9,9 @@ from typing import Any
 from dqn_lab._nearest import nearest
 from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _index, _options, fail, warn
+from dqn_lab.cli._catalogue import Component
 from dqn_lab.cli._directories import add_directories
-from dqn_lab.cli._index import Component
+from dqn_lab.cli._outcome import answering
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._text import wrapped
 from dqn_lab.cli._yaml import read_yaml
@@ -18,6 +19,7 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Prints the groups, or a group's options and components; returns the exit code."""
     parser = Parser(
@@ -33,16 +35,13 @@ def main(argv: list[str]) -> int:
         holders = [f"components {group}" for group in GROUPS if args.group in _options.options(group)]
         meant = f"did you mean {' or '.join(holders)}? " if holders else ""
         return fail(f"{args.group}: no such group; {meant}{nearest(args.group, groups)}")
-    try:
-        add_directories(args.config_dir)
-        if args.group == "sweep":
-            from dqn_lab.cli.sweep import list_questions
+    add_directories(args.config_dir)
+    if args.group == "sweep":
+        from dqn_lab.cli.sweep import list_questions
 
-            return list_questions()
-        warn(*_index.read().problems)
-        _show(args.group)
-    except ConfigError as error:
-        return fail(*error.problems)
+        return list_questions()
+    warn(*_index.read().problems)
+    _show(args.group)
     return 0
 
 

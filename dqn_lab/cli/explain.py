@@ -9,12 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import fail
-from dqn_lab.cli._parser import Parser, add_trust
+from dqn_lab.cli._outcome import answering, writing
+from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import to_copy
+from dqn_lab.cli._trust import add_trust, check_trust
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import read_record, write_atomically
-from dqn_lab.types import ConfigError
 
 if TYPE_CHECKING:
     from dqn_lab.explain import Explanation
@@ -38,30 +39,24 @@ REFERENCES = {
 NARROWEST, WIDEST = 60, 120
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Explains a run or a configuration; returns the exit code."""
     args = _parser().parse_args(argv)
-    from dqn_lab.cli import _compose
+    from dqn_lab.cli._compose import as_config_error
 
-    try:
-        if args.html and args.html.exists():
-            raise ValueError(f"--html {args.html}: exists already")
+    if args.html and args.html.exists():
+        raise ConfigError(f"--html {args.html}: exists already")
+    with as_config_error():
         name, explanation = _explain(args)
-        if args.html:
-            text = _page(name, explanation).encode()
+    if args.html:
+        text = _page(name, explanation).encode()
+        with writing(args.html):
             write_atomically(args.html, lambda file: file.write(text))
-            print(to_copy("page", str(args.html)))
-        else:
-            width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
-            print("\n".join(_screen(explanation, width)))
-    except ConfigError as error:
-        return fail(*error.problems)
-    except _compose.ERRORS as error:
-        return fail(str(error))
-    except BrokenPipeError:  # the reader of a pipe went away
-        raise
-    except OSError as error:
-        return fail(f"{args.html or error.filename}: cannot be written: {error.strerror}")
+        print(to_copy("page", str(args.html)))
+    else:
+        width = max(NARROWEST, min(WIDEST, shutil.get_terminal_size().columns))
+        print("\n".join(_screen(explanation, width)))
     return 0
 
 
@@ -89,7 +84,6 @@ def _explain(args: argparse.Namespace) -> tuple[str, Explanation]:
     from dqn_lab.build import validate
     from dqn_lab.cli import _compose, _directories
     from dqn_lab.cli._explain import suggest_elsewhere
-    from dqn_lab.cli.evaluate import check_trust
     from dqn_lab.explain import Reference, explain
 
     _directories.add_directories(args.config_dir)

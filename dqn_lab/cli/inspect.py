@@ -7,17 +7,23 @@ from pathlib import Path
 
 from dqn_lab.cli import status
 from dqn_lab.cli._about import command
+from dqn_lab.cli._labels import differences, task
+from dqn_lab.cli._outcome import answering, writing
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
+from dqn_lab.cli._policy import add_policy, open_policy, seeds
+from dqn_lab.cli._runs import find_runs
 from dqn_lab.cli._text import to_copy
 
 MOST = 8  # policies shown side by side
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Writes the page; returns the exit code."""
     args = _parser().parse_args(argv)
-    return carry_out(lambda: _show(_inspect(args), args.open), args.out)
+    with writing(args.out):
+        _show(_inspect(args), args.open)
+    return 0
 
 
 def _show(page: Path, in_browser: bool) -> None:
@@ -65,7 +71,6 @@ def _inspect(args: argparse.Namespace) -> Path:
     from dqn_lab import insight
     from dqn_lab.analysis import AnalysisError
     from dqn_lab.analysis.inspect.page import write_inspection
-    from dqn_lab.cli.evaluate import seeds
 
     experiments = [policy.experiment for policy in policies]
     pairs = insight.choose_pairs(experiments[0], args.dims)

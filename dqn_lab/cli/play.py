@@ -11,13 +11,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli import fail
+from dqn_lab.cli._labels import task
+from dqn_lab.cli._outcome import answering
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._policies import add_policy, open_policy, task
-from dqn_lab.types import ConfigError, TrainingError
+from dqn_lab.cli._policy import Policy, add_policy, open_policy, seeds
 
 if TYPE_CHECKING:
-    from dqn_lab.cli.evaluate import Policy
     from dqn_lab.film import Picture
 
 REST = 0.8  # seconds of pause after an episode
@@ -28,6 +27,7 @@ class Closed(Exception):  # noqa: N818 (nothing went wrong)
     """The user closed the window."""
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Shows greedy episodes; returns the exit code."""
     args = _parser().parse_args(argv)
@@ -38,10 +38,6 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print()
         return 0
-    except ConfigError as error:
-        return fail(*error.problems)
-    except (ValueError, TrainingError) as error:
-        return fail(str(error))
     return 0
 
 
@@ -82,8 +78,6 @@ def _play(args: argparse.Namespace) -> None:
 
 def _seeds(args: argparse.Namespace, policy: Policy) -> Iterator[int]:
     """Returns the seeds of the episodes that `evaluate` plays, repeated forever without `--episodes`."""
-    from dqn_lab.cli.evaluate import seeds
-
     if args.episodes is not None:
         return iter(seeds(policy, args.episodes, args.seed))
     return itertools.cycle(seeds(policy, 1000, args.seed))

@@ -9,20 +9,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dqn_lab.cli import status
+from dqn_lab.cli._labels import differences, task
+from dqn_lab.cli._outcome import answering, writing
 from dqn_lab.cli._parser import Parser, natural, positive
-from dqn_lab.cli._policies import add_policy, carry_out, differences, find_runs, open_policy, task
+from dqn_lab.cli._policy import Policy, add_policy, open_policy, seeds
+from dqn_lab.cli._runs import find_runs
 
 if TYPE_CHECKING:
-    from dqn_lab.cli.evaluate import Policy
     from dqn_lab.film import Picture, Shot
 
 MOST = 16  # episodes shown side by side
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Records greedy episodes; returns the exit code."""
     args = _parser().parse_args(argv)
-    return carry_out(lambda: _record(args), args.out)
+    with writing(args.out):
+        _record(args)
+    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,7 +137,6 @@ def _pictures(
 ) -> tuple[Iterator[Picture], int]:
     """Opens the environments; returns an iterator over the frames, and the frames per second."""
     from dqn_lab import film
-    from dqn_lab.cli.evaluate import seeds
 
     stages = [film.open_stage(tiles[0].policy.experiment.make_env)]
     if args.grid:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab.cli import fail, status, warn
+from dqn_lab.cli._outcome import answering
 from dqn_lab.cli._parser import Parser, directory
+from dqn_lab.cli._policy import open_policy, seeds
 from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import fitting, to_copy
 from dqn_lab.errors import ConfigError
@@ -20,10 +22,7 @@ from dqn_lab.errors import ConfigError
 SECONDS, WIDTH = 10, 320  # maximum length, and width in pixels, of a variant's video
 
 
-class RenderingError(ValueError):
-    """Explains in one line why a run cannot be recorded."""
-
-
+@answering
 def main(argv: list[str]) -> int:
     """Writes the report and prints the answer; returns the exit code."""
     args = _parser().parse_args(argv)
@@ -45,17 +44,11 @@ def write(
 ) -> int:
     """Writes a report and prints its answer; returns the exit code."""
     status("reading results, drawing figures")
-    from dqn_lab.analysis import AnalysisError  # pandas is slow to import, and --help should be fast
-    from dqn_lab.analysis.report.question import Options
+    from dqn_lab.analysis.report.question import Options  # pandas is slow to import, and --help should be fast
     from dqn_lab.analysis.report.write import write_report
 
-    try:
-        check_results(*paths)
-        report = write_report(*paths, out=out, options=Options(**options), shoot=shoot)
-    except (AnalysisError, ConfigError, RenderingError) as error:
-        return fail(str(error))
-    except OSError as error:
-        return fail(f"{error.filename}: {error.strerror}", code=1)
+    check_results(*paths)
+    report = write_report(*paths, out=out, options=Options(**options), shoot=shoot)
     status()
     for label, text in report.lines():
         print(fitting(f"{label:<10}{text}", 10))
@@ -77,8 +70,6 @@ def shooter(trust: bool, tell: Callable[[str], None] = warn) -> Callable[[Path],
 
     def shoot(run: Path) -> bytes:
         from dqn_lab import film, video
-        from dqn_lab.cli._policies import open_policy
-        from dqn_lab.cli.evaluate import seeds
 
         try:
             video.check_writer(".mp4")
@@ -93,7 +84,7 @@ def shooter(trust: bool, tell: Callable[[str], None] = warn) -> Callable[[Path],
                     video.write_video(path, pictures, fps, WIDTH)
                     return path.read_bytes()
         except ValueError as error:
-            raise RenderingError(f"--videos: {error}") from error
+            raise ConfigError(f"--videos: {error}") from error
 
     return shoot
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
@@ -21,13 +20,15 @@ from dqn_lab._memory import shared_by
 from dqn_lab._outside import located
 from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _overrides, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
-from dqn_lab.cli._compose import ERRORS, compose_config, composer
-from dqn_lab.cli._display import engine_note, make_display, show_summary, trusting
+from dqn_lab.cli._compose import as_config_error, compose_config, composer
+from dqn_lab.cli._display import engine_note, make_display, show_summary
+from dqn_lab.cli._outcome import answering
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import score_text, shown, to_copy
+from dqn_lab.cli._trust import trusting
 from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError
-from dqn_lab.records import RUN, read_record
+from dqn_lab.records import RUN
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # in a multirun, for workers to inherit
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Trains, with Hydra's own flags and overrides; returns the exit code."""
     os.environ[COMMAND] = command()
@@ -42,22 +44,10 @@ def main(argv: list[str]) -> int:
     for name in (NUM_JOBS, WARNED):
         os.environ.pop(name, None)
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is silent
-    try:
-        with _interrupt.listening():
-            args = _hydra.parse_flags(argv)
-            _directories.add_directories(args.config_dir)
-            return _run(args)
-    except ConfigError as error:
-        return fail(*error.problems)
-    except ERRORS as error:
-        return fail(str(error))
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
-    except KeyboardInterrupt as error:
-        _interrupt.ignore()
-        return _interrupt.interrupted(error)
+    with _interrupt.listening(), as_config_error():
+        args = _hydra.parse_flags(argv)
+        _directories.add_directories(args.config_dir)
+        return _run(args)
 
 
 def _run(args: Namespace) -> int:
@@ -160,7 +150,7 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
     try:
         record = _jobs.carry_out(experiment, directory, lambda it: make_display(display, it))
     except KeyboardInterrupt as error:
-        said, resumes = where_interrupted(experiment, directory)
+        said, resumes = _interrupt.where_interrupted(experiment, directory)
         error.args, place = (said,), shown(directory)
         if resumes:
             place = f"{shlex.quote(place)}{trusting(experiment.config)}"
@@ -177,15 +167,6 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
     if display != "none":
         show_summary(record, shown(directory), time.perf_counter() - began)
     return float(record["scores"]["final"]["return_mean"])
-
-
-def where_interrupted(experiment: Experiment, directory: Path) -> tuple[str, bool]:
-    """Returns a text that says where a run was interrupted, and whether it saves its state and so can continue."""
-    progress = experiment.rollout.progress
-    with contextlib.suppress(ValueError):
-        if read_record(directory)["status"] == "completed":
-            return "interrupted after the run had completed", False
-    return f"interrupted at episode {progress.episode:,}, step {progress.step:,}", bool(experiment.keep)
 
 
 def make_directory(path: Path, bump: bool) -> Path:

@@ -13,11 +13,14 @@ from typing import Any, get_args
 
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import UNSAVED, changed_since, outside_names
-from dqn_lab.cli import _interrupt, fail
-from dqn_lab.cli._parser import Parser, add_trust
+from dqn_lab.cli import _interrupt
+from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._parser import Parser
+from dqn_lab.cli._policy import load_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting, number_of, score_text
-from dqn_lab.errors import ConfigError, TrainingError
+from dqn_lab.cli._trust import add_trust, check_trust
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key, read_record
 from dqn_lab.settings import DisplayName
 
@@ -43,20 +46,14 @@ class Verification:
         return "\n  ".join([self.summary, *self.differences])
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Repeats a run; returns the exit code: 0 equal, 1 different, 2 bad input."""
     args = _parser().parse_intermixed_args(argv)
-    from dqn_lab.cli._workplace import as_config_error
+    from dqn_lab.cli._compose import as_config_error
 
-    try:
-        with _interrupt.listening(), as_config_error():
-            found = verify(args.run, evaluate=args.evaluate, trust=args.trust, display=_display(args.overrides))
-    except ConfigError as error:
-        return fail(*error.problems)
-    except (OSError, TrainingError) as error:
-        return fail(f"{args.run}: {error}", code=1)
-    except KeyboardInterrupt as error:
-        return _interrupt.interrupted(error)
+    with _interrupt.listening(), as_config_error():
+        found = verify(args.run, evaluate=args.evaluate, trust=args.trust, display=_display(args.overrides))
     print("\n".join(fitting(line, 4) for line in repr(found).splitlines()))
     return int(not found)
 
@@ -119,7 +116,6 @@ def _tables(run: Path, record: dict[str, Any], trust: bool, display: str) -> Ite
     from dqn_lab.build import build, validate
     from dqn_lab.cli._display import make_display
     from dqn_lab.cli._jobs import carry_out
-    from dqn_lab.cli.evaluate import check_trust
 
     missing = [name for name in TABLES if not (run / f"{name}.csv").is_file()]
     if missing:
@@ -160,7 +156,6 @@ def _difference(recorded: Path, again: Path) -> Iterator[str]:
 
 def _scores(run: Path, record: dict[str, Any], trust: bool) -> Iterator[str]:
     """Replays the final policy's evaluation episodes, and yields a line if the score differs."""
-    from dqn_lab.cli.evaluate import load_policy
     from dqn_lab.evaluate import evaluate, summarize
 
     policy = load_policy(run, "final", trust)

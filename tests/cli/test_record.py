@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dqn_lab.cli._policies import carry_out
+from dqn_lab.cli._outcome import answering, writing
 from dqn_lab.evaluate import evaluate
 
 
@@ -59,7 +59,7 @@ def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
 
 
 def test_the_video_of_an_evaluation_shows_its_first_episode(cli, tmp_path):
-    from dqn_lab.cli.evaluate import load_policy
+    from dqn_lab.cli._policy import load_policy
     from dqn_lab.seeding import Streams
 
     cli("train", *QUICK, "evaluation.video=true", f"hydra.run.dir={tmp_path}/run")
@@ -233,14 +233,16 @@ def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
     assert not (tmp_path / "dark" / "report").exists()
 
 
-@pytest.mark.parametrize(("path", "line"), [
-    (None, "a/film.mp4: cannot be written: No space left on device"),
-    ("a/.film.mp4.part", "a/film.mp4: cannot be written: No space left on device"),
-    ("run/run.json", "run/run.json: No space left on device"),
+@pytest.mark.parametrize(("path", "line", "code"), [
+    (None, "a/film.mp4: cannot be written: No space left on device", 2),
+    ("a/.film.mp4.part", "a/film.mp4: cannot be written: No space left on device", 2),
+    ("run/run.json", "run/run.json: No space left on device", 1),
 ])  # fmt: skip
-def test_a_full_disk_error_names_the_file_that_failed(capsys, path, line):
-    def work():
-        raise OSError(errno.ENOSPC, "No space left on device", path)
+def test_a_full_disk_error_names_the_file_that_failed(capsys, path, line, code):
+    @answering
+    def main():
+        with writing(Path("a/film.mp4")):
+            raise OSError(errno.ENOSPC, "No space left on device", path)
 
-    assert carry_out(work, Path("a/film.mp4")) == 2
+    assert main() == code
     assert capsys.readouterr().err == f"error: {line}\n"

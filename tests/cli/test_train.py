@@ -16,9 +16,8 @@ from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.report.material import gather
 from dqn_lab.analysis.report.question import Options
-from dqn_lab.cli import _grid, _index, resume
-from dqn_lab.cli._display import trusting
-from dqn_lab.cli._regrid import imported
+from dqn_lab.cli import _continue, _grid, _index
+from dqn_lab.cli._trust import imported, trusting
 from dqn_lab.cli.train import make_directory
 
 
@@ -449,7 +448,7 @@ def test_a_command_interrupted_before_it_writes_says_so(cli, finished, monkeypat
         raise interrupt.Interrupted(2)
 
     monkeypatch.setattr(_index, "read", stop)
-    monkeypatch.setattr(resume, "prepare", stop)
+    monkeypatch.setattr(_continue, "prepare", stop)
     before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     outcome = cli(*words)
     assert (outcome.code, outcome.err) == (130, f"error: interrupted before {what}; nothing was written\n")

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import warnings
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dqn_lab.analysis._errors import AnalysisError, SkippedRuns
-
-if TYPE_CHECKING:
-    from dqn_lab.analysis.report.write import Report
 
 MOST_FIGURES = 6  # learning curves of a report on more tasks are left to its page
 
@@ -45,14 +42,19 @@ def _learning_curve(directory: Path) -> str | None:
     return draw_wide(plans[0].draw, plans[0].name) if plans else None
 
 
-def report_html(report: Report) -> str:
-    """Returns what a report says, its learning curves, and where the page is."""
+def report_html(lines: Sequence[tuple[str, str]], page: Path) -> str:
+    """Returns what a report says, its learning curves, and where its page is.
+
+    Args:
+        lines: labels and texts.
+        page: the report's `index.html`.
+    """
     rows = "".join(
         f'<tr><th style="text-align:left;vertical-align:top">{escape(label)}</th>'
         f'<td style="text-align:left;white-space:normal">{escape(text)}</td></tr>'
-        for label, text in [*report.lines(), ("report", str(report.index))]
+        for label, text in [*lines, ("report", str(page))]
     )
-    figures = sorted((report.index.parent / "figures").glob("*learning_curves.svg"))[:MOST_FIGURES]
+    figures = sorted((page.parent / "figures").glob("*learning_curves.svg"))[:MOST_FIGURES]
     pictures = [_picture(path.read_text(encoding="utf-8"), "Learning curves") for path in figures]
     return f'<table style="max-width:100ch">{rows}</table>{"".join(pictures)}'
 

@@ -55,7 +55,7 @@ class Report:
         return "\n".join([*lines, f"report    {self.index}"])
 
     def _repr_html_(self) -> str:
-        return report_html(self)
+        return report_html(self.lines(), self.index)
 
 
 def write_report(

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 
 from dqn_lab._paths import sweeps_directory
-from dqn_lab.cli import fail, warn
+from dqn_lab.cli import warn
+from dqn_lab.cli._outcome import answering
 from dqn_lab.cli._parser import Parser, directory
 from dqn_lab.cli._text import wrapped
 from dqn_lab.errors import ConfigError
@@ -17,6 +18,7 @@ ONE_THREAD = dict.fromkeys(
 )
 
 
+@answering
 def main(argv: list[str]) -> int:
     """Runs a sweep; returns the exit code: 0 all done, 1 a job failed, 2 bad input, 130 interrupted."""
     args = _parser().parse_intermixed_args(argv)
@@ -29,21 +31,12 @@ def main(argv: list[str]) -> int:
     from dqn_lab.cli.sweep.run import sweep
 
     os.environ[COMMAND] = command()
-    try:
-        with _interrupt.listening():
-            with _interrupt.before("a job began"):
-                _directories.add_directories(args.config_dir)
-                warn(*_index.read().problems)
-            with composer():
-                return sweep(find_question(args.name), args)
-    except ConfigError as error:
-        return fail(*error.problems)
-    except BrokenPipeError:  # the reader of a pipe went away
-        raise
-    except OSError as error:
-        return fail(f"{error.filename or 'output'}: {error.strerror or error}", code=1)
-    except KeyboardInterrupt as error:
-        return _interrupt.interrupted(error)
+    with _interrupt.listening():
+        with _interrupt.before("a job began"):
+            _directories.add_directories(args.config_dir)
+            warn(*_index.read().problems)
+        with composer():
+            return sweep(find_question(args.name), args)
 
 
 def _parser() -> argparse.ArgumentParser:
