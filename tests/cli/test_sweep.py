@@ -644,7 +644,7 @@ def test_a_board_is_a_line_if_its_table_does_not_fit(tmp_path):
 
 
 def test_a_board_is_erased_at_the_end_and_its_title_is_not_cut(tmp_path):
-    question = "Does a target network matter, and how should it follow?"
+    question = "Does a target network matter, and how should it be updated?"
     board = Board(question, [SimpleNamespace(variant="a", directory="a")], tmp_path)
     screen = io.StringIO()
     with Watch(board, Console(file=screen, width=80, height=40, force_terminal=True, color_system=None)):
