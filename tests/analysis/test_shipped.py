@@ -82,7 +82,7 @@ def test_the_korean_table_of_deviations_agrees_with_the_data():
     means = load_shipped("tutorial").groupby("variant", observed=True)["final_return"].mean()
     written = re.findall(r"^\| .* \| .* \| (\d+\.\d) \|$|^\| .* \| \| (\d+\.\d) \|$", KOREAN, re.MULTILINE)
     order = ["standard DQN", "64 different transitions", "two steps on halves", "loss over both actions", "Keras' Adam",
-             "Glorot weights", "a time limit is an end", "last ε below its end", "the notebook"]  # fmt: skip
+             "Glorot weights", "a time limit terminates", "ε may end below 0.01", "the notebook"]  # fmt: skip
     assert [first or second for first, second in written] == [f"{means[name]:.1f}" for name in order]
 
 
