@@ -72,7 +72,7 @@ def test_the_interval_of_a_further_run_counts_runs(verdicts, number, low, high, 
 @pytest.mark.parametrize(("mean", "expected"), [
     (-2.0, "better, +4.0 (+1.7 to +6.3); theirs could not be a mean of 3 of ours, −1.5 to 5.5"),
     (7.0, "worse, −5.0 (−7.3 to −2.7); theirs could not be a mean of 3 of ours, −1.5 to 5.5"),
-    (2.0, "equal within ±2.5, +0.0 (−2.3 to +2.3); theirs could be a mean of 3 of ours, −1.5 to 5.5"),
+    (2.0, "equivalent within ±2.5, +0.0 (−2.3 to +2.3); theirs could be a mean of 3 of ours, −1.5 to 5.5"),
     (1.0, "undecided, +1.0 (−1.3 to +3.3); theirs could be a mean of 3 of ours, −1.5 to 5.5"),
 ])  # fmt: skip
 def test_a_verdict_against_seeds_is_in_words(verdicts, mean, expected):

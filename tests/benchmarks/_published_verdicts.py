@@ -59,7 +59,7 @@ def of_seeds(ours, mean, std, num_seeds, margin):
     if low > 0 or high < 0:
         said = f"{'better' if low > 0 else 'worse'}, {shown}"
     elif max(-low, high) <= margin:
-        said = f"equal within ±{margin:g}, {shown}"
+        said = f"equivalent within ±{margin:g}, {shown}"
     else:
         said = f"undecided, {shown}"
     return f"{said}; {_of_mean(ours, mean, num_seeds)}"

@@ -104,7 +104,7 @@ def train(jobs, path, python, num_processes):
 def table(runs):
     """Returns the table in Markdown, for the seeds that both sides have."""
     recipes = [recipe for recipe in RECIPES if recipe in DEFAULTS or any(key[0] == recipe for key in runs)]
-    lines = ["| recipe | figure | seeds | dqn_lab | peer | difference, 90 % | |", "|---" * 7 + "|"]
+    lines = ["| recipe | measure | seeds | dqn_lab | peer | difference, 90 % interval | verdict |", "|---" * 7 + "|"]
     for recipe in recipes:
         seeds = [seed for side, seed in {(key[1], key[2]) for key in runs if key[0] == recipe} if side == SIDES[0]]
         seeds = sorted(seed for seed in seeds if (recipe, SIDES[1], seed) in runs)

@@ -196,7 +196,10 @@ def write(runs):
 
 def table(runs):
     """Returns the table in Markdown, a row for each published number."""
-    lines = ["| recipe | theirs | what it is | ours, mean | 95 % | runs | verdict |", "|---" * 7 + "|"]
+    lines = [
+        "| recipe | theirs | what theirs is | ours, mean | ours, 95 % interval | our runs | verdict |",
+        "|---" * 7 + "|",
+    ]
     for recipe, numbers in THEIRS.items():
         own = runs[runs["recipe"] == recipe].assign(task=TASK[recipe.partition("/")[2]])
         lines += [row(recipe, theirs, own) for theirs in numbers]

@@ -1,4 +1,4 @@
-"""Prints a table of the final scores of sweeps and multiruns, one row per variant; draws learning curves if asked.
+"""Prints a table of the final scores of sweeps and grids, one row per variant; draws learning curves if asked.
 
     python tests/benchmarks/results.py outputs/sweeps/cartpole outputs/sweeps/default --figure curve.png
     python tests/benchmarks/results.py recipes recipes_acrobot
@@ -17,7 +17,8 @@ from dqn_lab.tasks import find_task
 
 MOST_NOTED = 20
 COLUMNS = (
-    "task", "recipe", "runs", "steps, mean", "mean", "95 %", "median", "10th percentile", "successes", "Wilson 95 %"
+    "task", "recipe", "runs", "mean steps", "mean return", "95 % interval", "median", "10th percentile", "successes",
+    "success rate, 95 % interval",
 )  # fmt: skip
 
 
