@@ -26,10 +26,11 @@ def test_the_example_runs_on_the_runs_of_the_command_above_it(make_run, tmp_path
     )
 
 
-def test_the_example_of_shipped_results_runs(tmp_path, monkeypatch, capsys):
+def test_the_example_of_shipped_results_prints_what_the_readme_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(SHIPPED, {})
-    assert "last 50,000" in capsys.readouterr().out
+    (shown,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+    assert " ".join(shown.split()) in " ".join(capsys.readouterr().out.split())
     assert (tmp_path / "replay.png").stat().st_size > 10_000
 
 
