@@ -90,16 +90,18 @@ def _is_module(name: str) -> bool:
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:
     """Returns the names in a configuration that import code from outside the package: `module:Name`."""
-    # loggers are one level deeper, and change no result
-    parts = [part for part in config.values() if isinstance(part, Mapping)]
+    parts = [part for part in [*config.values(), *(config.get("logger") or {}).values()] if isinstance(part, Mapping)]
     names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
     return {name for name in names if ":" in name}
 
 
 def sources(config: Mapping[str, Any]) -> dict[str, str]:
-    """Returns a digest of each of the user's own files that a configuration uses, by module, as of its import."""
+    """Returns a digest of each of the user's own files that a configuration uses, by module, as of its import.
+
+    Those of loggers are left out, because they change no result.
+    """
     found: dict[str, str] = {}
-    left = [name.partition(":")[0] for name in outside_names(config)]
+    left = [name.partition(":")[0] for name in outside_names({**config, "logger": {}})]
     while left:
         name = left.pop()
         if name in _digests and name in sys.modules and name not in found:

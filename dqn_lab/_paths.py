@@ -30,6 +30,11 @@ def _home() -> Path:
     return repository if is_one else PACKAGE
 
 
+def policy_path(directory: Path, name: str) -> Path:
+    """Returns the path of a run's policy, such as `final` or `best`."""
+    return directory / CHECKPOINT / f"{name}.safetensors"
+
+
 def policy_names(directory: Path) -> list[str]:
     """Lists a run's saved policies: those saved during training by step, then `best` and `final`."""
     found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}

@@ -20,11 +20,6 @@ POLICY, STATE, REPLAY = "policy 2", "state 1", "replay 1"  # kinds of files, wit
 MANY = 32  # a state that refers to this many replay files is rewritten into one
 
 
-def policy_path(directory: Path, name: str) -> Path:
-    """Returns the path of a run's policy, such as `final` or `best`."""
-    return directory / CHECKPOINT / f"{name}.safetensors"
-
-
 def save_policy(path: Path, network: torch.nn.Module, about: Mapping[str, Any]) -> None:
     """Writes a network's parameters, and plain values that describe them."""
     statefile.save(path, POLICY, {"about": dict(about), "network": network.state_dict()})

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._paths import policy_path
 from dqn_lab.cli._policy import Policy, open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import returns_text, shown
@@ -36,6 +37,7 @@ class Run(os.PathLike[str]):
         if isinstance(directory, str) and directory.startswith("Run("):
             raise ConfigError("directory: is a run that was turned into text; give the run itself, or run.directory")
         self.directory, self.trust = Path(directory).absolute(), trust
+        self._policies: dict[str, tuple[int | None, Policy]] = {}  # those opened, and when their files were written
         with in_pythons_words():
             check_run(Path(directory))
             read_record(self.directory)
@@ -89,25 +91,33 @@ class Run(os.PathLike[str]):
             raise ConfigError(f"{path}: {error}") from error
         return frame
 
-    def policy(self, obs: Any) -> int:
-        """Returns the final policy's greedy action at an observation: [*O], or as the environment returns it.
+    def policy(self, obs: Any, policy: str = "final") -> int:
+        """Returns a policy's greedy action at an observation: [*O], or as the environment returns it.
+
+        Args:
+            obs: the observation.
+            policy: as for `evaluate`: `final`, `best`, or one saved during training, `step_…`.
 
         Raises:
-            ConfigError: `obs` is not a valid observation, or the run has no policy.
+            ConfigError: `obs` is not a valid observation, or the run has no such policy.
         """
         with in_pythons_words():
-            return int(self._final.q_values(obs).argmax())
+            return int(self._opened(policy).q_values(obs).argmax())
 
-    def q_values(self, obs: Any) -> Array:
-        """Returns the final policy's Q-values [A] at an observation, in either form that `policy` takes."""
+    def q_values(self, obs: Any, policy: str = "final") -> Array:
+        """Returns a policy's Q-values [A] at an observation; the arguments are those of `policy`."""
         with in_pythons_words():
-            return self._final.q_values(obs)
+            return self._opened(policy).q_values(obs)
 
-    @functools.cached_property
-    def _final(self) -> Policy:
-        with in_pythons_words():
-            tell = functools.partial(warnings.warn, category=UserWarning, stacklevel=5)  # at the caller's own line
-            return open_policy(self.directory, "final", self.trust, tell)
+    def _opened(self, name: str) -> Policy:
+        """Opens a policy, unless it is open and its file has not changed since: a resumed run replaces it."""
+        path = policy_path(self.directory, name)
+        stamp = path.stat().st_mtime_ns if path.is_file() else None
+        known = self._policies.get(name)
+        if known is None or known[0] != stamp:
+            tell = functools.partial(warnings.warn, category=UserWarning, stacklevel=4)  # at the caller's own line
+            known = self._policies[name] = stamp, open_policy(self.directory, name, self.trust, tell)
+        return known[1]
 
     def __fspath__(self) -> str:
         return str(self.directory)

@@ -12,7 +12,8 @@ from typing import Any
 from torch import nn
 
 from dqn_lab._outside import located
-from dqn_lab.checkpoint import kept_name, policy_path, save_policy
+from dqn_lab._paths import policy_path
+from dqn_lab.checkpoint import kept_name, save_policy
 from dqn_lab.evaluate import evaluate, summarize
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.train import Experiment

@@ -11,8 +11,8 @@ import time
 import pytest
 
 from dqn_lab import interrupt
+from dqn_lab._paths import policy_path
 from dqn_lab.build import build
-from dqn_lab.checkpoint import policy_path
 from dqn_lab.cli import _interrupt
 from dqn_lab.cli._plain import Quiet
 from dqn_lab.interrupt import Interrupted, asked, check, listening, shut

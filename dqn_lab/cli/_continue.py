@@ -69,8 +69,8 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     """
     check_run(directory)
     record = read_record(directory)
-    check_trust(record["config"], record, trust)
     changed = _with_overrides(record["config"], overrides)
+    check_trust(changed, record, trust)
     status("importing PyTorch")
     from dqn_lab.build import build, validate
 
@@ -80,7 +80,7 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
         raise ConfigError(f"{directory}: is completed; a larger steps=… or episodes=… extends it")
     if record["status"] == "completed" and not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to continue from; train again with the new budget")
-    _refuse_smaller_budget(directory, record, config)
+    _refuse_spent_budget(directory, record, config)
     engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
     experiment = build(
         {
@@ -140,7 +140,7 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
             new, old = composed, config
             for group in groups:
                 new, old = new[group], old.setdefault(group, {})
-            old[name] = new[name]
+            old[name] = new.get(name, {})  # `logger=[]` leaves nothing
     return config
 
 
@@ -152,13 +152,17 @@ def _has(config: Any, key: str) -> bool:
     return True
 
 
-def _refuse_smaller_budget(directory: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """Refuses a budget that a run has exceeded already, as far as its record shows.
+def _refuse_spent_budget(directory: Path, record: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuses a budget that a run has exceeded already, or that a completed run has reached, as far as it is recorded.
 
     Raises:
         ConfigError: it has.
     """
     done = record.get("progress") or {}
+    reached = [f"{unit}s" for unit in ("step", "episode") if done and config[f"{unit}s"] == done[unit]]
+    if record["status"] == "completed" and reached:
+        limit, hint = f"{reached[0]}={config[reached[0]]}", f"raise this limit too, or add {reached[0]}=null"
+        raise ConfigError(f"{directory}: has reached {limit}, which ends it; {hint}")
     is_saved = any(path.stem == f"{done.get('step'):012d}" for path in saved_states(directory)) if done else False
     if is_saved and any((config[f"{unit}s"] or math.inf) < done[unit] for unit in ("step", "episode")):
         raise ConfigError(budget_exceeded(directory, done["episode"], done["step"]))

@@ -91,8 +91,11 @@ def carry_out(
         KeyboardInterrupt: the run was interrupted; its record says so, and where.
         Exception: the run failed; its record says so.
     """
+    import torch
+
     from dqn_lab.run import Run
 
+    num_threads = torch.get_num_threads()
     begin = Run.resume if (directory / RUN).exists() else Run
     run = begin(experiment, directory.absolute(), {**about(), "sources": sources(experiment.config)})
     try:
@@ -100,6 +103,7 @@ def carry_out(
             return run.execute(display)
     finally:
         run.claim.release()  # even if it failed before it was executed
+        torch.set_num_threads(num_threads)  # the process may be a notebook's
 
 
 def carry_on(experiment: Experiment, directory: Path) -> dict[str, Any]:

@@ -6,14 +6,15 @@ import argparse
 import contextlib
 import functools
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import changed_since
-from dqn_lab._paths import policy_names
+from dqn_lab._paths import policy_names, policy_path
 from dqn_lab.cli import warn
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._trust import add_trust, check_trust
@@ -35,6 +36,7 @@ class Policy:
     config: dict[str, Any]
     experiment: Experiment
     step: int  # the run's step when the policy was saved
+    _lock: threading.Lock = field(default_factory=threading.Lock)  # an engine computes in one workspace
 
     @functools.cached_property
     def env(self) -> gymnasium.Env[Any, Any]:
@@ -50,7 +52,8 @@ class Policy:
         """
         from dqn_lab.env.encode import encode
 
-        q_values: Array = self.experiment.agent.greedy(encode(self.env, obs)[None])[0]
+        with self._lock:
+            q_values: Array = self.experiment.agent.greedy(encode(self.env, obs)[None])[0]
         return q_values
 
 
@@ -116,14 +119,23 @@ def load_policy(directory: Path, name: str, trust: bool) -> Policy:
     """
     check_run(directory)
     record = read_record(directory)
-    check_trust(record["config"], record, trust)
+    config = {**record["config"], "device": "cpu", "logger": {}}
+    check_trust(config, record, trust)
     from dqn_lab import checkpoint
     from dqn_lab.build import build, validate  # torch is imported once there is a run to evaluate
 
-    config = validate({**record["config"], "device": "cpu", "logger": {}})
-    experiment = build(config)
-    about = checkpoint.load_policy(checkpoint.policy_path(directory, name), experiment.agent.engine.online)
+    config = validate(config)
+    experiment = build({**config, "buffer": _smallest(config)})
+    about = checkpoint.load_policy(policy_path(directory, name), experiment.agent.engine.online)
     return Policy(config, experiment, about["step"])
+
+
+def _smallest(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a buffer's configuration with the least capacity: a policy needs none of a replay memory of gigabytes."""
+    buffer = dict(config["buffer"])
+    if "capacity" in buffer:
+        buffer["capacity"] = max(config["train"]["batch_size"], buffer.get("n_step", 1))
+    return buffer
 
 
 def play(policy: Policy, num_episodes: int, seed: int | None) -> Iterator[Episode]:

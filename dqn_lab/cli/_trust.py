@@ -33,7 +33,7 @@ def check_trust(config: dict[str, Any], record: dict[str, Any], trust: bool) -> 
         raise ValueError(f"this run imports {', '.join(outside)}; if you trust that code, add --trust")
     if trust:
         forget_changed()
-        sys.path[:0] = record.get("import_path", [])
+        sys.path[:0] = [path for path in record.get("import_path", []) if path not in sys.path]
 
 
 def trusting(config: Mapping[str, Any]) -> str:

@@ -90,7 +90,7 @@ def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
         sys.path[:], sys.unraisablehook = path, hook
         for number, handler in handlers.items():  # a sweep that was interrupted ignores further signals
             signal.signal(number, handler)
-        for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH"}:
+        for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH", "TORCHINDUCTOR_CACHE_DIR"}:
             os.environ.pop(name, None)
             os.environ.update({name: environment[name]} if name in environment else {})
 
@@ -137,7 +137,7 @@ def _several(found: re.Match[str]) -> str:
 def _in_pythons_words(text: str) -> str:
     text = SEVERAL.sub(_several, text)
     for flag, keyword in KEYWORDS.items():
-        text = text.replace(flag, keyword)
+        text = re.sub(rf"(?<![\w-]){re.escape(flag)}(?![\w-])", keyword, text)
     for phrase, ours in PHRASES.items():
         text = re.sub(phrase, ours, text)
     return text

@@ -120,9 +120,10 @@ def _tables(run: Path, record: dict[str, Any], trust: bool, display: str) -> Ite
     missing = [name for name in TABLES if not (run / f"{name}.csv").is_file()]
     if missing:
         raise ConfigError(f"{run}: has no {missing[0]}.csv to compare with")
-    check_trust(record["config"], record, trust)
     once_more = {"logger": {"csv": {"name": "csv"}}, "checkpoint": {"interval": None}, "display": display}
-    experiment = build(validate({**record["config"], **once_more}))
+    config = {**record["config"], **once_more}
+    check_trust(config, record, trust)
+    experiment = build(validate(config))
     with tempfile.TemporaryDirectory(prefix="dqn_lab-verify-") as name:
         again = Path(name)
         made = carry_out(experiment, again, lambda each: make_display(display, each))
@@ -206,7 +207,7 @@ def _why_it_may_differ(record: dict[str, Any]) -> str:
     """Returns why a resumed run may differ from an uninterrupted one: state that was not saved, or another budget."""
     if known := [line for line in record.get("warnings") or () if UNSAVED in line]:
         return f", and {known[0]}"
-    if outside := sorted(outside_names(record["config"])):
+    if outside := sorted(outside_names({**record["config"], "logger": {}})):
         return f": a `state_dict` of {', '.join(outside)} may omit something that changes during a run"
     return ", maybe with another budget or other evaluations"
 

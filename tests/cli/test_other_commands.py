@@ -55,6 +55,30 @@ def test_evaluate_imports_outside_code_only_when_trusted(cli, finished, tmp_path
     assert (tmp_path / "hacked").exists()
 
 
+def test_a_custom_logger_is_imported_only_when_trusted_and_only_if_it_is_used(cli, finished, tmp_path):
+    """To evaluate and to verify needs no logger; to resume does, unless another one is chosen."""
+    (tmp_path / "evil.py").write_text("import pathlib; pathlib.Path('hacked').touch()\nclass Log: pass\n")
+    record = json.loads((finished / "run.json").read_text())
+    record["config"]["logger"]["mine"] = {"name": "evil:Log"}
+    record["import_path"] = [str(tmp_path)]
+    (finished / "run.json").write_text(json.dumps(record))
+    outcome = cli("resume", finished, "episodes=90")
+    assert outcome.problems == ["error: this run imports evil:Log; if you trust that code, add --trust"]
+    shutil.copytree(finished, tmp_path / "copy")
+    for words in (("evaluate", finished), ("verify", finished), ("resume", finished, "episodes=90", "logger=[]")):
+        assert cli(*words).code == 0
+    assert not (tmp_path / "hacked").exists()
+    cli("resume", "copy", "episodes=90", "--trust")
+    assert (tmp_path / "hacked").exists()
+
+
+def test_a_policy_plays_without_the_memory_that_its_training_needed(cli, finished):
+    record = json.loads((finished / "run.json").read_text())
+    record["config"]["buffer"]["capacity"] = 10**12
+    (finished / "run.json").write_text(json.dumps(record))
+    assert cli("evaluate", finished).code == 0
+
+
 def test_components_lists_every_group(cli):
     outcome = cli("components")
     assert outcome.code == 0

@@ -283,6 +283,13 @@ def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, sa
     assert all(after[path] == content for path, content in before.items() if path.name != "train.log")
 
 
+def test_a_completed_run_is_not_extended_beyond_another_limit_without_a_word(train, cli):
+    train("run")
+    outcome = cli("resume", "run", "episodes=9_000")
+    said = "error: run: has reached steps=400, which ends it; raise this limit too, or add steps=null"
+    assert (outcome.code, outcome.problems) == (2, [said])
+
+
 def test_a_run_that_died_before_its_first_checkpoint_starts_over(train, cli, stop, tmp_path):
     """It starts over from its recorded configuration, writes the same bytes and warns in one line."""
     train("whole")
