@@ -365,6 +365,13 @@ def test_every_mistake_of_a_file_is_reported_at_once(ask):
     assert [line.split(": ")[2].split("=")[0] for line in outcome.problems] == ["seeds", "variants.a", "contrl"]
 
 
+def test_two_jobs_whose_hashes_are_equal_by_chance_are_not_taken_for_one_run(ask, monkeypatch):
+    monkeypatch.setattr(plan, "identity", lambda config: "0000abcd")
+    outcome = ask("--dry-run", variants="{a: []}", control="a", seeds="[3, 5]")
+    said = "seed=3 of 'a' and seed=5 of 'a': have the same hash, 0000abcd, by chance; leave one of them out"
+    assert (outcome.code, outcome.problems) == (2, [f"error: {said}"])
+
+
 def test_warnings_name_the_variants_they_concern(ask, monkeypatch):
     monkeypatch.delenv("DQN_LAB_WARNED", raising=False)
     outcome = ask("--dry-run", variants="{plain: [], noisy: [network.noisy=true], same: []}", control="plain")

@@ -69,7 +69,7 @@ def state(job: Job, directory: Path) -> str:
         record = read_record(path)
     except ValueError:
         return "damaged"
-    if identity(record["config"]) != job.hash:
+    if identity(record["config"]) != job.hash or record["config"]["seed"] != job.seed:
         return "another run's"
     return str(record["status"])
 

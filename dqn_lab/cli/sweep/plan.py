@@ -151,10 +151,17 @@ def _jobs_of(
 
 
 def _share_directories(jobs: list[Job]) -> list[Job]:
-    """Makes jobs with the same configuration share one directory: they are one run."""
+    """Makes jobs with the same configuration share one directory: they are one run.
+
+    Raises:
+        ConfigError: two seeds' configurations have the same hash by chance.
+    """
     first: dict[str, Job] = {}
     for job in jobs:
-        first.setdefault(job.hash, job)
+        one = first.setdefault(job.hash, job)
+        if one.seed != job.seed:
+            why = f"have the same hash, {job.hash}, by chance; leave one of them out"
+            raise ConfigError(f"seed={one.seed} of {one.variant!r} and seed={job.seed} of {job.variant!r}: {why}")
     return [
         Job(variant=job.variant, seed=job.seed, hash=job.hash, directory=first[job.hash].directory,
             overrides=first[job.hash].overrides)
