@@ -11,7 +11,8 @@ from tests.benchmarks import equivalence
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 PROGRAMS = sorted(path.stem for path in BENCHMARKS.glob("[a-z]*.py"))
-OTHERS = {"jax_dqn": "jax", "peers_resume": "stable_baselines3"}  # packages that only they need
+# packages that only they need
+OTHERS = {"jax_dqn": "jax", "peers_resume": "stable_baselines3", "sb3_dqn": "stable_baselines3"}
 
 
 @pytest.mark.parametrize("name", PROGRAMS)

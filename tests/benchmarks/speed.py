@@ -4,7 +4,7 @@ The reference work: CartPole-v1, a 4-24-24-2 ReLU network, replay of 50,000, and
 action, one stored transition, one batch of 64 and one Adam update; a target copy every 500 steps; CSV on, evaluation
 off. The programs take turns on one core; only the ratios within one table are meaningful.
 
-    taskset -c 1 python tests/benchmarks/speed.py --peer "sb3/bin/python sb3_dqn.py" --floor update_floor.c
+    taskset -c 1 python tests/benchmarks/speed.py --floor tests/benchmarks/update_floor.c
 
 A peer is a command that takes a number of steps and prints `… us/step` for those after the first 1,000. The floor is
 a C program that prints `… us/update`, compiled here. `--engines` prints another table instead: the update alone, fused
