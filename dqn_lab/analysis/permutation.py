@@ -36,8 +36,8 @@ class Permutation(NamedTuple):
         if rank < 1 or not math.isfinite(self.error):
             return np.inf
         largest = float(self.shuffled[-rank])
-        if not self.error:  # no spread at all: the difference is certain, or shuffling does not change it
-            return 0.0 if self.statistic in (0.0, np.inf) and self.statistic != largest else np.inf
+        if not self.error:  # no spread at all: shuffling does not change the difference, or may always do so
+            return np.inf if self.statistic == largest == np.inf else 0.0
         return largest * self.error * (1 + 1e-9)
 
 

@@ -133,13 +133,13 @@ def compare(
 
     Returns:
         one row per variant except the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
-        `control_seeds`; `missing`, the number of runs of both without a score; `mean`, `control_mean`; `difference` of
-        the means with `low, high`, its interval from the observed scores, which excludes zero if there is a verdict,
-        and `level`, its corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger; `p_holm`;
-        `improvement`, the probability that a run of the variant is better than one of the control, counting ties as ½,
-        with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`; `reason`,
-        if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`; `seeds_needed`, if
-        undecided: the estimated number of seeds per variant that would decide such a difference, NaN for a single seed.
+        `control_seeds`; `missing`, the runs of both without a score; `mean`, `control_mean`; `difference` of the means
+        with `low, high`, its interval, which excludes zero if there is a verdict, and covers unseen scores if nothing
+        shows a difference, and `level`, its corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger;
+        `p_holm`; `improvement`, the probability that a run of the variant is better than one of the control, counting
+        ties as ½, with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`;
+        `reason`, if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`;
+        `seeds_needed`, if undecided: the estimated seeds per variant that would decide such a difference, NaN for one.
 
     Raises:
         AnalysisError: no such control, no other variant, a variant without a score, or as for `summarize`.

@@ -12,7 +12,9 @@ https://www.jstor.org/stable/4615733). `README.md` in this directory has the mea
    them is at most (1 − g / d)ⁿ. The same holds for successes that the worse variant has not shown. How much a failure
    costs is an assumption: see `Pair.cost`.
 
-The interval of the difference is based on the first two, and so covers only observed scores.
+The interval of the difference is based on the first two, and so covers only observed scores. If these do not show a
+difference, it is also at least as wide as a bootstrap within the known bounds, as for the intervals of the means: else
+variants that are all but perfect would differ by far less than their means are uncertain.
 """
 
 from __future__ import annotations
@@ -75,13 +77,17 @@ def judge(
     levels = holm_levels(p_values, level)
     decided = _rejected(p_values, levels)
     by_what_was_seen = _rejected(p_seen, holm_levels(p_seen, level))
+    reasons: list[Reason] = [
+        "" if yes else "rare failures" if seemed else "spread"
+        for yes, seemed in zip(decided, by_what_was_seen, strict=True)
+    ]
     return [
         Judgement(
-            pair.difference, *pair.interval(own), own, pair.p_seen, pair.p_unseen, max(pair.p_seen, pair.p_unseen),
-            bool(yes), "" if yes else "rare failures" if seemed else "spread",
-            np.nan if yes else pair.seeds_needed(own),
+            pair.difference, *pair.interval(own, unseen=reason == "spread"), own,
+            pair.p_seen, pair.p_unseen, max(pair.p_seen, pair.p_unseen),
+            not reason, reason, pair.seeds_needed(own) if reason else np.nan,
         )
-        for pair, own, yes, seemed in zip(pairs, map(float, levels), decided, by_what_was_seen, strict=True)
+        for pair, own, reason in zip(pairs, map(float, levels), reasons, strict=True)
     ]  # fmt: skip
 
 
@@ -92,8 +98,9 @@ def pair_up(
     limits, together = bounds or UNBOUNDED, np.concatenate([control, *others])
     beyond = STRETCH * float(np.ptp(together))
     seen = max(float(together.min()) - beyond, limits[0]), min(float(together.max()) + beyond, limits[1])
-    base = Sample(control, seen, CONTROL, num_draws)
-    return [Pair(Sample(other, seen, VARIANT, num_draws), base, limits) for other in others]
+    low, high = (end if math.isfinite(end) else guess for end, guess in zip(limits, seen, strict=True))
+    base = Sample(control, seen, (low, high), CONTROL, num_draws)
+    return [Pair(Sample(other, seen, (low, high), VARIANT, num_draws), base, limits) for other in others]
 
 
 def holm_levels(p_values: Floats, level: float) -> Floats:
@@ -127,12 +134,14 @@ class Sample:
     Args:
         values: [n], in any order.
         seen: the range within which the bootstrap draws.
+        possible: a wider range, which reaches to the known bounds.
         stream: the name of its random stream.
         num_draws: the number of draws, and of shuffles of the labels.
     """
 
-    def __init__(self, values: Floats, seen: Bounds, stream: str, num_draws: int) -> None:
-        self.values, self.seen, self.stream, self.num_draws = np.sort(values), seen, stream, num_draws
+    def __init__(self, values: Floats, seen: Bounds, possible: Bounds, stream: str, num_draws: int) -> None:
+        self.values, self.seen, self.possible = np.sort(values), seen, possible
+        self.stream, self.num_draws = stream, num_draws
         self.number, self.mean = len(values), float(self.values.mean())
         self.spread = float(np.std(self.values, ddof=1)) if len(values) > 1 else 0.0
 
@@ -140,6 +149,11 @@ class Sample:
     def draws(self) -> Floats:
         """Bayesian bootstrap draws of the mean."""
         return draw(self.values, self.seen, self.stream, self.num_draws).mean()
+
+    @cached_property
+    def possible_draws(self) -> Floats:
+        """The same within the wider range."""
+        return draw(self.values, self.possible, self.stream, self.num_draws).mean()
 
 
 class Pair:
@@ -198,16 +212,25 @@ class Pair:
             return min(REACH * spread, to_bound)
         return to_bound if math.isfinite(to_bound) else FAR * spread
 
-    def interval(self, level: float) -> Bounds:
-        """Computes the difference's interval from the observed scores: the wider of both methods at each end.
+    def interval(self, level: float, unseen: bool) -> Bounds:
+        """Computes the difference's interval: the wider of both methods at each end.
 
-        Returns NaN if the interval cannot be computed, as for one score without known bounds.
+        Args:
+            level: its confidence level.
+            unseen: whether to allow for scores between those observed and the known bounds.
+
+        Returns:
+            NaN if the interval cannot be computed, as for one score, or equal scores, without known bounds.
         """
+        if self.first.possible[0] == self.first.possible[1]:
+            return np.nan, np.nan
         half = self.permutation.half_width(level)
-        ends = interval(self.draws, level)
+        ends = [interval(self.draws, level), (self.difference - half, self.difference + half)]
+        if unseen:
+            ends.append(interval(self.first.possible_draws - self.second.possible_draws, level))
+        lows, highs = np.transpose(ends)
         widest = self.bounds[1] - self.bounds[0]
-        low = max(min(ends[0], self.difference - half), -widest)
-        high = min(max(ends[1], self.difference + half), widest)
+        low, high = max(float(lows.min()), -widest), min(float(highs.max()), widest)
         return (low, high) if math.isfinite(low) and math.isfinite(high) else (np.nan, np.nan)
 
     def seeds_needed(self, level: float) -> float:

@@ -146,6 +146,15 @@ def test_the_answer_for_real_scores(final_returns):
     assert "“default” is better by 314" in answer(lower)
 
 
+def test_variants_without_spread_may_differ_as_far_as_their_means_are_uncertain():
+    runs = pandas.DataFrame({"variant": ["a"] * 30 + ["b"] * 30, "final_return": 500.0, "task": "CartPole-v1"})
+    assert answer(compare(runs)) == (
+        "Undecided: in these runs, the mean final return of “b” is the same as that of “a”, but the true difference "
+        "may be anything from −34 to +35 (95 % interval; 30 seeds each)."
+    )
+    assert "“a” (95 % interval unknown; 30 seeds each)." in answer(compare(runs.assign(task="Mine-v0")))
+
+
 def test_a_width_due_to_rounding_is_ignored_and_zero_has_no_sign():
     row = ("a", {"difference": -1e-14, "low": -1e-14, "high": 2e-14, "verdict": "undecided"})
     assert "of “a” is about the same as that of “slow”, but" in answer(comparison(row))

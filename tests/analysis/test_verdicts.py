@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dqn_lab.analysis.intervals import draw, mean_interval
 from dqn_lab.analysis.permutation import permute
 from dqn_lab.analysis.verdicts import ENOUGH, FAR, REACH, judge, pair_up
 
@@ -118,6 +119,27 @@ def test_few_identical_runs_decide_nothing_if_bounds_are_unknown():
         (found,) = judge(np.full(number, 400.0), [np.full(number, 500.0)])
         assert found.decided is decided
     assert judge(np.full(30, 500.0), [np.full(30, 500.0)])[0].p_value == 1.0
+
+
+@pytest.mark.parametrize("number", [3, 10, 30, 100])
+def test_variants_without_spread_differ_by_no_more_and_hardly_less_than_their_means(number):
+    """Thirty runs at 500 have a mean of 461 to 500; two such means are independent. A run at 499 changes little."""
+    perfect, other = np.full(number, 500.0), np.array([499.0] + [500.0] * (number - 1))
+    mean_low, _ = mean_interval(draw(perfect, BOUNDS), BOUNDS, 0.95)
+    (found,) = judge(perfect, [perfect], BOUNDS)
+    assert (found.decided, found.p_value, found.reason) == (False, 1.0, "spread")
+    for end in (-found.low, found.high):
+        assert 0.8 * (500 - mean_low) < end <= 500 - mean_low
+    for control, variant in ((perfect, other), (other, perfect)):
+        (near,) = judge(control, [variant], BOUNDS)
+        assert (near.low, near.high) == pytest.approx((found.low, found.high), abs=1)
+
+
+@pytest.mark.parametrize("bounds", [None, (-math.inf, 500.0)])
+def test_equal_scores_say_nothing_about_unknown_bounds(bounds):
+    (found,) = judge(np.full(30, 500.0), [np.full(30, 500.0)], bounds)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
 
 
 def test_one_score_is_undecided():
