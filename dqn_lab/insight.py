@@ -57,8 +57,6 @@ class _Look:
 
     def walk(self, seed: int) -> Walk:
         """Plays a greedy episode."""
-        clipped = self.config["train"]["max_reward"]
-        limit = clipped or np.inf
         with contextlib.closing(self.make_env()) as env:
             moments = list(watch(self.agent.greedy, env, seed))
         return Walk(
@@ -66,9 +64,9 @@ class _Look:
             obs=np.array([moment.obs for moment in moments], self.space.dtype),
             q_values=np.array([moment.q_values for moment in moments], np.float64),
             actions=np.array([moment.action for moment in moments[:-1]], np.int64),
-            rewards=np.clip([moment.reward for moment in moments[1:]], -limit, limit),
+            rewards=np.array([moment.reward for moment in moments[1:]], np.float64),
             discount=self.config["discount"],
-            clipped=clipped,
+            clipped=self.config["train"]["max_reward"],
             truncated=moments[-1].truncated and not moments[-1].terminated,
         )
 

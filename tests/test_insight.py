@@ -72,8 +72,12 @@ def test_a_truncated_return_is_completed_by_the_last_states_value(configure):
     assert walk.completed.tolist() == [-1.5 + 8 / 4, -1.0 + 8 / 2, 8.0]
 
 
-def test_rewards_are_those_learned_from(configure):
-    assert look(configure, [[0.0, 1]] * 3, "train.max_reward=0.5").walk.rewards.tolist() == [-0.5, -0.5, 0.5]
+def test_values_are_compared_with_the_rewards_learned_from_and_returns_are_before_clipping(configure):
+    found = look(configure, [[0.0, 1]] * 3, "train.max_reward=0.5")
+    assert found.walk.rewards.tolist() == [-1, -1, 4]
+    assert found.walk.learned.tolist() == [-0.5, -0.5, 0.5]
+    assert found.walk.followed.tolist() == [-0.5 - 0.25 + 0.125, -0.5 + 0.25, 0.5, 0.0]
+    assert found.returns.tolist() == [2, 2]
 
 
 def test_effective_rank_and_dormant_units_by_hand():
@@ -171,7 +175,7 @@ def test_a_walks_return_is_the_discounted_sum():
 
 def test_the_page_says_that_rewards_are_clipped(configure):
     walk = insight._Look(build(configure(*TABLE, "train.max_reward=0.5"))).walk(0)
-    assert np.abs(walk.rewards).max() == walk.clipped == 0.5
+    assert np.abs(walk.learned).max() == walk.clipped == 0.5
     assert _sentence(SimpleNamespace(label="final", walk=walk)).endswith(
         "Its rewards are clipped to ±0.5, as in learning."
     )

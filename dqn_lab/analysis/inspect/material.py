@@ -21,7 +21,7 @@ class Walk:
         obs: flattened, [T + 1, D].
         q_values: [T + 1, A].
         actions: [T].
-        rewards: as the agent learns from them, [T].
+        rewards: the environment's own, [T].
         discount: γ.
         clipped: the bound to which rewards are clipped in learning; None if they are not clipped.
         truncated: whether the time limit ended the episode, so that rewards beyond its end are missing.
@@ -37,8 +37,14 @@ class Walk:
     clipped: float | None = None
 
     @property
+    def learned(self) -> Array:
+        """The rewards as the agent learns from them, [T]."""
+        limit = self.clipped or np.inf
+        return np.clip(self.rewards, -limit, limit)
+
+    @property
     def followed(self) -> Array:
-        """The discounted sum of the rewards that followed each state, [T + 1]; 0 at the end."""
+        """The discounted sum of the learned rewards that followed each state, [T + 1]; 0 at the end."""
         return self._sum(0.0)
 
     @property
@@ -47,10 +53,11 @@ class Walk:
         return self._sum(float(self.q_values[-1].max()) if self.truncated else 0.0)
 
     def _sum(self, last: float) -> Array:
-        sums = np.empty(len(self.rewards) + 1)
+        rewards = self.learned
+        sums = np.empty(len(rewards) + 1)
         sums[-1] = last
-        for step in range(len(self.rewards) - 1, -1, -1):
-            sums[step] = self.rewards[step] + self.discount * sums[step + 1]
+        for step in range(len(rewards) - 1, -1, -1):
+            sums[step] = rewards[step] + self.discount * sums[step + 1]
         return sums
 
 
