@@ -37,8 +37,8 @@ def check_frame(frame: Any, key: str, source: str) -> None:
         raise AnalysisError(f"{again[0]}: several columns have this name; drop or rename all but one")
 
 
-def check_level(level: Any) -> None:
-    """Checks that a confidence level is a number between 0 and 1.
+def check_level(level: Any, num_draws: int | None = None) -> None:
+    """Checks that a confidence level is a number between 0 and 1, and not too high for an interval of so many draws.
 
     Raises:
         AnalysisError: it is something else.
@@ -46,6 +46,10 @@ def check_level(level: Any) -> None:
     if not (_is_number(level) and 0 < level < 1):
         hint = f"; did you mean {level / 100:g}?" if _is_number(level) and 1 < level < 100 else ""
         raise AnalysisError(f"level={level!r}: must be a number between 0 and 1{hint}")
+    if num_draws is not None and level > (most := 1 - 2 / (num_draws + 1)) + 1e-9:
+        raise AnalysisError(
+            f"level={level!r}: too high for intervals of {num_draws:,} draws; it can be at most {most:g}"
+        )
 
 
 def check_number(key: str, value: Any) -> None:

@@ -59,7 +59,7 @@ def learning_curves(
         NoCurve: a variant has no step at which enough of its runs have a value.
     """
     keys = as_list(by)
-    check_level(level)
+    check_level(level, NUM_DRAWS)
     check_evaluations(evaluations, value, keys)
     steps = common_steps(evaluations, keys) if grid is None else check_steps(grid)
     tables: list[pd.DataFrame] = []

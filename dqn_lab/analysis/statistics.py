@@ -10,7 +10,17 @@ import pandas as pd
 
 from dqn_lab.analysis._arguments import check_level, check_number
 from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
-from dqn_lab.analysis.intervals import CONTROL, VARIANT, Bounds, Floats, draw, interval, mean_interval, wilson
+from dqn_lab.analysis.intervals import (
+    CONTROL,
+    NUM_DRAWS,
+    VARIANT,
+    Bounds,
+    Floats,
+    draw,
+    interval,
+    mean_interval,
+    wilson,
+)
 from dqn_lab.analysis.scores import (
     Keys,
     as_list,
@@ -64,7 +74,7 @@ def summarize(
             variant, or a score outside `bounds`.
     """
     keys = as_list(by)
-    check_level(level)
+    check_level(level, NUM_DRAWS)
     check_number("threshold", threshold)
     check_scores(scores, metric, keys)
     rows = []
@@ -142,13 +152,13 @@ def compare(
         `seeds_needed`, if undecided: the estimated seeds per variant that would decide such a difference, NaN for one.
 
     Raises:
-        AnalysisError: no such control, no other variant, a variant without a score, or as for `summarize`.
+        AnalysisError: no such control, no other variant, no score, too high a level, or as for `summarize`.
 
     Warns:
         NoBounds: there is no column `task`, and `bounds` is None.
     """
     by = one_column(by)
-    check_level(level)
+    check_level(level, NUM_DRAWS)
     check_scores(scores, metric, [by], lists=False)
     check_one_task(scores)
     if bounds is None and "task" not in scores:

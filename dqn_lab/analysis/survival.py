@@ -85,7 +85,7 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
         AnalysisError: no such column, a seed that occurs twice in a variant, or several tasks in one variant.
     """
     keys = as_list(by)
-    check_level(level)
+    check_level(level, NUM_DRAWS)
     check_frame(times, "times", "steps_to_threshold")
     for name in ("after", "by"):
         if name not in times or not pd.api.types.is_numeric_dtype(times[name].dtype):

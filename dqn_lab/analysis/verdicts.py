@@ -28,12 +28,15 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from dqn_lab.analysis._errors import AnalysisError
 from dqn_lab.analysis.intervals import CONTROL, ENOUGH, NUM_DRAWS, VARIANT, Bounds, Floats, draw, interval, p_value
 from dqn_lab.analysis.permutation import Permutation, permute
 
 STRETCH = 0.25  # how far scores may lie beyond the observed range, as a share of that range
 REACH = 12.0  # standard deviations that an unseen failure may cost, with ENOUGH seeds or more
 FAR = 20.0  # the same with fewer seeds, if no bound is known
+RANK = 5  # draws beyond each end of the narrowest corrected interval, if that needs no more than MOST_DRAWS
+MOST_DRAWS = 99_999
 POWER = 0.8  # the power of a comparison with the estimated number of seeds
 UNBOUNDED: Bounds = (-np.inf, np.inf)
 Reason = Literal["", "spread", "rare failures"]
@@ -59,7 +62,7 @@ def judge(
     others: Sequence[Floats],
     bounds: Bounds | None = None,
     level: float = 0.95,
-    num_draws: int = NUM_DRAWS,
+    num_draws: int | None = None,
 ) -> list[Judgement]:
     """Compares variants with their control.
 
@@ -68,9 +71,12 @@ def judge(
         others: each variant's scores, likewise.
         bounds: the smallest and the largest possible score, infinite if unknown; None if both are unknown.
         level: the confidence level of all verdicts together.
-        num_draws: the number of bootstrap draws, and of shuffles of the labels.
+        num_draws: the number of bootstrap draws, and of shuffles of the labels; None: as `draws_needed`.
+
+    Raises:
+        AnalysisError: the level is too high for so many comparisons.
     """
-    pairs = pair_up(control, others, bounds, num_draws)
+    pairs = pair_up(control, others, bounds, num_draws or draws_needed(len(others), level))
     p_seen = np.array([pair.p_seen for pair in pairs])
     p_unseen = np.array([pair.p_unseen for pair in pairs])
     p_values = np.maximum(p_seen, p_unseen)
@@ -89,6 +95,19 @@ def judge(
         )
         for pair, own, reason in zip(pairs, map(float, levels), reasons, strict=True)
     ]  # fmt: skip
+
+
+def draws_needed(number: int, level: float) -> int:
+    """Computes how many draws can decide so many comparisons.
+
+    Raises:
+        AnalysisError: even the largest number of draws cannot.
+    """
+    ends = 2 * number / (1 - level)  # Holm's first level leaves one draw in so many beyond either end
+    if ends > (MOST_DRAWS + 1) * (1 + 1e-9):
+        most = 1 - 2 * number / (MOST_DRAWS + 1)
+        raise AnalysisError(f"level={level:g}: too high for {number:,} comparisons; it can be at most {most:g}")
+    return min(max(NUM_DRAWS, math.ceil(RANK * ends)), MOST_DRAWS)
 
 
 def pair_up(

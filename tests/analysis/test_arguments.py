@@ -86,6 +86,16 @@ def test_a_level_lies_between_0_and_1(level, said):
         refused(lambda function=function, frame=frame: function(frame, level=level), said)
 
 
+def test_a_level_is_not_too_high_for_the_number_of_draws():
+    for function in (summarize, compare):
+        said = "level=0.99995: too high for intervals of 9,999 draws; it can be at most 0.9998"
+        refused(lambda function=function: function(SCORES, level=0.99995), said)
+        assert np.isfinite(function(SCORES, level=0.9998).filter(like="_low").to_numpy(float)).any()
+    refused(lambda: learning_curves(CURVES, level=0.9995), "of 1,999 draws; it can be at most 0.999")
+    refused(lambda: reached_curves(TIMES, level=0.999), "of 599 draws; it can be at most 0.996667")
+    assert len(distribution(SCORES, level=0.99995)) == 8
+
+
 @pytest.mark.parametrize("wrong", ["475", float("nan"), float("inf"), [475], True])
 def test_a_threshold_is_a_finite_number(wrong):
     said = f"threshold={wrong!r}: must be a finite number"

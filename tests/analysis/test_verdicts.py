@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dqn_lab.analysis.intervals import draw, mean_interval
+from dqn_lab.analysis import AnalysisError
+from dqn_lab.analysis.intervals import NUM_DRAWS, draw, mean_interval
 from dqn_lab.analysis.permutation import permute
-from dqn_lab.analysis.verdicts import ENOUGH, FAR, REACH, judge, pair_up
+from dqn_lab.analysis.verdicts import ENOUGH, FAR, MOST_DRAWS, REACH, draws_needed, judge, pair_up
 
 BOUNDS = (0.0, 500.0)
 samples = st.lists(st.sampled_from([0.0, 100.0, 480.0, 490.0, 495.5, 500.0]), min_size=2, max_size=12).map(np.array)
@@ -112,6 +113,22 @@ def test_three_seeds_have_too_few_arrangements():
     (found,) = judge(np.zeros(3), [np.full(3, 500.0)], BOUNDS)
     assert not found.decided
     assert judge(np.zeros(5), [np.full(5, 500.0)], BOUNDS)[0].decided
+
+
+def test_clear_differences_are_decided_however_many_there_are():
+    """Of 300, Holm's first level is 1 in 6,000; with 9,999 draws no p-value is below 1 in 5,000."""
+    spread = np.linspace(-1, 1, 30)
+    found = judge(spread, [100 + spread] * 300, (-1000.0, 1000.0))
+    assert all(one.decided and 0 < one.low < one.high for one in found)
+    assert judge(spread, [spread] * 300, (-1000.0, 1000.0))[0].high < 1000
+
+
+def test_a_level_that_no_number_of_draws_can_decide_is_refused():
+    assert [draws_needed(number, 0.95) for number in (1, 49, 300, 2500)] == [NUM_DRAWS, NUM_DRAWS, 60_000, MOST_DRAWS]
+    with pytest.raises(
+        AnalysisError, match=r"^level=0\.95: too high for 2,501 comparisons; it can be at most 0\.94998"
+    ):
+        draws_needed(2501, 0.95)
 
 
 def test_few_identical_runs_decide_nothing_if_bounds_are_unknown():
