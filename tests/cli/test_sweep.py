@@ -593,6 +593,18 @@ def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monk
     assert jobs[0] == jobs[1]
 
 
+def test_trials_of_a_search_that_hardly_differ_are_not_merged(cli, tmp_path):
+    """Labels are rounded unless two trials would share one."""
+    options = [*SHORT.split(", "), "discount=0.98001,0.98002,0.97", "hydra.sweep.dir=found"]
+    assert cli("train", "-m", *options).code == 0
+    found = search.collect(tmp_path / "found", ["discount"])
+    assert found["variants"] == {f"discount={text}": [f"discount={text}"] for text in ("0.97", "0.98001", "0.98002")}
+    assert sorted(job["variant"] for job in found["jobs"]) == sorted(found["variants"])
+    (last,) = (job["directory"] for job in found["jobs"] if job["variant"] == "discount=0.98002")
+    shutil.rmtree(tmp_path / "found" / last)
+    assert set(search.collect(tmp_path / "found", ["discount"])["variants"]) == {"discount=0.97", "discount=0.98"}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
 def test_a_search_runs_every_seed_and_repeats_nothing(ask, home):

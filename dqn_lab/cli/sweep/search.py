@@ -6,7 +6,7 @@ import functools
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -157,8 +157,7 @@ def _completed(path: Path) -> dict[str, Any] | None:
 
 def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
     """Lists a directory's trials as the variants and jobs of `sweep.json`."""
-    variants: dict[str, list[str]] = {}
-    jobs = []
+    runs = []
     for path in sorted(directory.glob(f"*/{RUN}")):
         if is_attempt(path.parent.name):
             continue
@@ -166,14 +165,25 @@ def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
             record = read_record(path.parent)
         except ValueError:
             continue
-        values = {key: _value(record["config"], key) for key in keys}
-        label = ", ".join(f"{key.split('.')[-1]}={value:.4g}" if isinstance(value, float) else
-                          f"{key.split('.')[-1]}={value}" for key, value in values.items())  # fmt: skip
-        own = [f"{key}={value_text(value)}" for key, value in values.items()]
-        variants[label] = own
-        known_by = identity(record["config"])
-        jobs.append({"variant": label, "seed": record["seed"], "hash": known_by, "directory": path.parent.name})
+        runs.append((path.parent.name, record, {key: _value(record["config"], key) for key in keys}))
+    exact: dict[str, set[str]] = {}  # trials by their short labels
+    for _, _, values in runs:
+        exact.setdefault(_label(values, _rounded), set()).add(_label(values, value_text))
+    variants, jobs = {}, []
+    for name, record, values in runs:
+        label = _label(values, _rounded)
+        label = label if len(exact[label]) == 1 else _label(values, value_text)
+        variants[label] = [f"{key}={value_text(value)}" for key, value in values.items()]
+        jobs.append({"variant": label, "seed": record["seed"], "hash": identity(record["config"]), "directory": name})
     return {"variants": variants, "jobs": jobs}
+
+
+def _label(values: Mapping[str, Any], text: Callable[[Any], str]) -> str:
+    return ", ".join(f"{key.split('.')[-1]}={text(value)}" for key, value in values.items())
+
+
+def _rounded(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _value(config: Any, key: str) -> Any:
