@@ -96,20 +96,21 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
     for variant, part in each_variant(times, keys):
         ordered = part.sort_values(["by", "after"])
         after, until = ordered["after"].to_numpy(float), ordered["by"].to_numpy(float)
+        after = np.where(until > after, after, -np.inf)  # it was there before its first step
         ends = np.unique([0.0, *after, *until[np.isfinite(until)]])
         seen = np.isfinite(until)
         at_risk = [int(((until >= end) & (seen | (after >= end))).sum()) for end in ends]
         watched = [((until <= end) | (after >= end)).mean() for end in ends]
         columns = {"step": ends, **_estimate(after, until, ends, level), "at_risk": at_risk}
-        tables.append(pd.DataFrame({**variant, **columns})[np.array(watched) >= ENOUGH])
+        tables.append(pd.DataFrame({**variant, **columns})[(np.array(watched) >= ENOUGH) & (ends >= 0)])
     return pd.concat(tables, ignore_index=True)
 
 
 def _estimate(after: Floats, until: Floats, ends: Floats, level: float) -> dict[str, Floats]:
-    """Estimates the distribution and its band at `ends`, which begin with 0."""
+    """Estimates the distribution and its band at `ends`, which begin with 0, or with −∞ and 0."""
     upper = np.array([*ends[1:], np.inf])  # a cell lies between two ends; the last cell is unbounded
     number = len(after)
-    low = np.array([0.0, *after, ends[-1]])  # half a run at once, the runs, half a run never
+    low = np.array([ends[0], *after, ends[-1]])  # half a run at once, the runs, half a run never
     high = np.array([upper[0], *until, np.inf])
     may = (ends >= low[:, None]) & (upper <= high[:, None])  # [runs + 2, cells]: where each may have reached it
     fraction = turnbull(np.full((1, number), 1 / number), may[1:-1])[0]

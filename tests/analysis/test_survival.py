@@ -75,6 +75,16 @@ def test_steps_that_few_runs_get_to_are_left_out():
     assert reached_curves(table)["step"].tolist() == [0, 20]
 
 
+def test_a_run_that_reaches_it_at_step_0_counts(evaluations):
+    """Four of eight runs are there at once, and the others by step 100."""
+    table = evaluations({("a", seed): {0: 500 * (seed < 4), 100: 500, 200: 500} for seed in range(8)})
+    curves = reached_curves(steps_to_threshold(table))
+    assert curves["step"].tolist() == [0, 100]
+    assert curves["fraction"].tolist() == pytest.approx([0.5, 1])
+    assert (curves["low"] < curves["fraction"]).all()
+    assert curves["high"].iloc[0] < 1
+
+
 def test_fractions_zero_and_one_have_a_band_too():
     never = reached_curves(times(*[(10, np.inf)] * 10)).iloc[-1]
     assert never["fraction"] == 0
