@@ -78,7 +78,9 @@ class Run(os.PathLike[str]):
         return self._table("evaluations")
 
     def _table(self, name: Table) -> pd.DataFrame:
-        from dqn_lab.analysis.tables import Unreadable, read_csv
+        import pandas as pd
+
+        from dqn_lab.analysis.tables import NoRow, Unreadable, read_csv
 
         path = self.directory / f"{name}.csv"
         try:
@@ -88,7 +90,9 @@ class Run(os.PathLike[str]):
             why = "it was moved or deleted" if "csv" in loggers else "the run did not use the csv logger"
             raise ConfigError(f"{path}: no such file; {why}") from error
         except Unreadable as error:
-            raise ConfigError(f"{path}: {error}") from error
+            if not (isinstance(error, NoRow) and self.status == "completed"):
+                raise ConfigError(f"{path}: {error}") from error
+            frame = pd.DataFrame(columns=error.columns, dtype=float)
         return frame
 
     def policy(self, obs: Any, policy: str = "final") -> int:

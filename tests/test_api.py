@@ -114,16 +114,25 @@ def test_a_torn_table_is_read_and_an_empty_or_missing_one_is_refused():
     path.write_text(path.read_text() + "6,22")
     pd.testing.assert_frame_equal(run.episodes, whole)
     path.write_text(path.read_text().splitlines()[0] + "\n")
+    record = json.loads((run.directory / "run.json").read_text())
+    (run.directory / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
     with pytest.raises(dqn_lab.ConfigError, match=r"episodes\.csv: has no row yet"):
         _ = run.episodes
     path.unlink()
     with pytest.raises(dqn_lab.ConfigError, match=r"episodes\.csv: no such file; it was moved or deleted"):
         _ = run.episodes
-    record = json.loads((run.directory / "run.json").read_text())
     record["config"]["logger"] = {}
     (run.directory / "run.json").write_text(json.dumps(record))
     with pytest.raises(dqn_lab.ConfigError, match="the run did not use the csv logger"):
         _ = run.episodes
+
+
+def test_a_completed_run_without_a_finished_episode_has_an_empty_table():
+    run = dqn_lab.train("env=mountain_car", *FEW, **{**QUICK, "episodes": None, "steps": 100})
+    assert run.status == "completed"
+    assert len(run.episodes) == 0
+    assert [*run.episodes.columns[:3]] == ["episode", "step", "return"]
+    assert np.isnan(run.episodes["return"].mean())
 
 
 def test_an_evaluation_is_the_same_as_the_commands():

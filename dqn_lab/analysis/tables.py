@@ -22,6 +22,18 @@ class Unreadable(Exception):  # noqa: N818  it never leaves the package
     """Explains why a run's table cannot be used."""
 
 
+class NoRow(Unreadable):
+    """The table has its header, but no row yet.
+
+    Args:
+        columns: the header.
+    """
+
+    def __init__(self, columns: list[str]) -> None:
+        super().__init__("has no row yet")
+        self.columns = columns
+
+
 def read_tables(directories: Iterable[Path], table: Table, skipped: dict[str, str]) -> dict[Path, Any]:
     """Reads one table of many runs, from their Parquet copy if it is up to date.
 
@@ -92,7 +104,7 @@ def read_csv(path: Path, table: Table) -> Any:
 
     Raises:
         Unreadable: it is not a regular file, a column is missing or occurs twice, a row has too few or too many cells,
-            a cell is not a number, or there is no row yet.
+            a cell is not a number, or, as `NoRow`, there is no row yet.
     """
     return _parse(b"".join(_whole_rows(path, table)))
 
@@ -105,7 +117,7 @@ def _whole_rows(path: Path, table: Table) -> tuple[bytes, bytes]:
     """Reads a CSV file's header and its rows as text, without the last line if that is incomplete.
 
     Raises:
-        Unreadable: it is not a regular file, a column is missing or occurs twice, or there is no row yet.
+        Unreadable: it is not a regular file, a column is missing or occurs twice, or, as `NoRow`, there is no row yet.
     """
     try:
         text = read_regular(path)
@@ -119,7 +131,7 @@ def _whole_rows(path: Path, table: Table) -> tuple[bytes, bytes]:
     if len(set(header)) < len(header):
         raise Unreadable(f"has the column {next(name for name in header if header.count(name) > 1)} twice")
     if not rows:
-        raise Unreadable("has no row yet")
+        raise NoRow(header)
     return line + end, rows
 
 
