@@ -62,8 +62,8 @@ class Run(os.PathLike[str]):
     def scores(self) -> dict[str, Any]:
         """The greedy returns of the `final` and the `selected` policy, and `last_100`; empty until they are known.
 
-        The selected policy is the one with the best evaluation during training; its returns are those of fresh
-        episodes. `last_100` is the mean return of the last 100 training episodes.
+        The selected policy is the one with the best evaluation, the final policy's included; its returns are those of
+        fresh episodes. `last_100` is the mean return of the last 100 training episodes.
         """
         return dict(self.record.get("scores") or {})
 

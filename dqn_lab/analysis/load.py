@@ -29,13 +29,13 @@ def load_configs(*paths: Source) -> pd.DataFrame:
     Returns:
         `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id and the
         settings that change its returns), `status`; the scores `final_return` (the final policy's mean greedy return,
-        the primary result), `best_return` (the same for the policy selected during training, from new evaluation
-        episodes) and `last_100` (the mean of the last 100 training episodes), missing until they are known;
-        `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the one used; every key of the
-        configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files; `git.commit`, `started`,
-        `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason; `.attrs["swept"]` lists
-        the keys that differ; `.attrs["control"]` is the variant that the sweep's question compares with, None without
-        a sweep or if several sweeps differ in it.
+        the primary result), `best_return` (the same for the policy with the best evaluation, which may be the final
+        one, from new episodes) and `last_100` (the mean of the last 100 training episodes), missing until they are
+        known; `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the one used; every key
+        of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files; `git.commit`,
+        `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason;
+        `.attrs["swept"]` lists the keys that differ; `.attrs["control"]` is the variant that the sweep's question
+        compares with, None without a sweep or if several sweeps differ in it.
 
     Raises:
         AnalysisError: there is no run.
