@@ -48,8 +48,9 @@ class Explains(Protocol):
     def explain(self, config: Mapping[str, Any]) -> Mapping[str, str]:
         """Returns lines of the pseudo-code by purpose; θ are the online network's parameters, θ⁻ the target network's.
 
-        Exploration: `act`. Buffer: `store`, `draw`. Bootstrap: `next`, and `bonus` if it has one. Value: `target`,
-        `loss`. Optimizer: `step`. Target: `follow`. Network: `network`.
+        Exploration: `act`. Buffer: `store`, `draw`, and `rank` if it has priorities. Bootstrap: `next`, and `bonus` if
+        it has one. Value: `target`, `loss`, and `priority`, to which `rank` is set. Optimizer: `step`. Target:
+        `follow`. Network: `network`.
         """
         ...
 

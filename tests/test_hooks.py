@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,17 @@ def components(group):
 def test_a_hook_of_classes_is_offered_by_some_and_not_by_all(hook):
     offered = {isinstance(each, hook) for group in registry.GROUPS for each in components(group)}
     assert offered == {True, False}
+
+
+def test_the_purposes_of_explanations_are_listed(configure):
+    """An author of a component learns them from the hook's docstring alone."""
+    listed = dict(re.findall(r"(\w+):\s+([^.]+)", inspect.getdoc(hooks.Explains.explain)))
+    for group in registry.GROUPS:
+        for name in registry.names(group):
+            component = registry.lookup(group, name)
+            if isinstance(component, hooks.Explains):
+                said = component.explain(configure(f"{group}={name}"))
+                assert said.keys() <= set(re.findall(r"`(\w+)`", listed[group.title()])), f"{group}={name}"
 
 
 def test_networks_with_features_are_those_that_take_fractions():
