@@ -210,10 +210,6 @@ class Pair:
         gap = abs(self.difference)
         return max(_all_missed(gap, self.cost(side, side.number), side.number) for side in (self.better, self.worse))
 
-    def is_clear(self, alpha: float) -> bool:
-        """Returns whether all p-values are at most alpha; computes the cheapest first."""
-        return self.p_unseen <= alpha and p_value(self.draws) <= alpha and self.permutation.p_value() <= alpha
-
     def cost(self, side: Sample, number: int) -> float:
         """Computes the largest distance of an unseen score from one side's mean, in the other side's direction.
 
