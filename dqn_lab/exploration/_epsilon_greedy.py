@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Any
 
 from dqn_lab.exploration._compiled import make_kernel
+from dqn_lab.records import value_text
 from dqn_lab.schedule import Progress
 from dqn_lab.types import Array, Draw, Kernel
+
+
+def warn_if_epsilon_rises(config: Mapping[str, Any]) -> Iterator[str]:
+    """An ε that rises explores more and more."""
+    own = config["exploration"]
+    if "points" in own:
+        keys, values = ["points"], [epsilon for _, epsilon in own["points"]]
+    else:
+        keys, values = ["start", "end"], [own["start"], own["end"]]
+    if any(after > before for before, after in pairwise(values)):
+        shown = ", ".join(f"exploration.{key}={value_text(own[key])}" for key in keys)
+        yield f"{shown}: ε rises, so the policy explores more and more"
 
 
 class EpsilonGreedy:

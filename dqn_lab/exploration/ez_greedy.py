@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from annotated_types import Ge, Gt, Le
 from numpy.typing import NDArray
 
 from dqn_lab.exploration._compiled import make_kernel
+from dqn_lab.exploration._epsilon_greedy import warn_if_epsilon_rises
 from dqn_lab.registry import register
 from dqn_lab.schedule import Linear, Progress, Unit
 from dqn_lab.types import Array, Draw, Kernel
@@ -44,12 +45,7 @@ class EZGreedy:
 
     columns = ("epsilon",)
 
-    @staticmethod
-    def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """An ε that rises explores more and more."""
-        start, end = config["exploration"]["start"], config["exploration"]["end"]
-        if end > start:
-            yield f"exploration.start={start}, exploration.end={end}: ε rises, so the policy explores more and more"
+    warn = staticmethod(warn_if_epsilon_rises)
 
     def __init__(
         self,

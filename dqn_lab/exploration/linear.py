@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from typing import Annotated
 
 from annotated_types import Ge, Gt, Le
 
-from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy, warn_if_epsilon_rises
 from dqn_lab.registry import register
 from dqn_lab.schedule import Linear, Unit
 
@@ -24,12 +23,7 @@ class LinearEpsilon(EpsilonGreedy):
         unit: what is counted.
     """
 
-    @staticmethod
-    def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """An ε that rises explores more and more."""
-        start, end = config["exploration"]["start"], config["exploration"]["end"]
-        if end > start:
-            yield f"exploration.start={start}, exploration.end={end}: ε rises, so the policy explores more and more"
+    warn = staticmethod(warn_if_epsilon_rises)
 
     def __init__(
         self,

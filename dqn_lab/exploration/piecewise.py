@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le, MinLen
 
-from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy, warn_if_epsilon_rises
 from dqn_lab.registry import register
 from dqn_lab.schedule import Progress, Unit
 
@@ -54,6 +54,8 @@ class PiecewiseEpsilon(EpsilonGreedy):
     Raises:
         ValueError: the values of `at` do not ascend from 0.
     """
+
+    warn = staticmethod(warn_if_epsilon_rises)
 
     def __init__(
         self,
