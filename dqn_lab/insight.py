@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from dqn_lab.agent import Agent
 from dqn_lab.analysis.inspect.material import Chart, Distribution, Features, Insight, Plane, States, Walk
 from dqn_lab.env.names import find_names
+from dqn_lab.env.state import class_path
 from dqn_lab.evaluate import watch
 from dqn_lab.film import open_stage
 from dqn_lab.hooks import HasDistribution
@@ -248,7 +249,7 @@ def _charts(look: _Look) -> Iterator[Chart]:
     with contextlib.suppress(ValueError), contextlib.closing(open_stage(look.make_env)) as stage:
         inner: Any = stage.unwrapped
         q_values = look.q_values(np.arange(int(look.space.n), dtype=look.space.dtype))  # [S, A]
-        draw = CHARTS.get(type(inner).__name__)
+        draw = CHARTS.get(class_path(inner))
         yield from [] if draw is None else draw(inner, q_values)
 
 
@@ -290,8 +291,8 @@ def _chart(title: str, picture: Array, places: Array, q_values: Array) -> Chart:
     return Chart(title=title, picture=picture, places=places, actions=actions, values=q_values.max(1))
 
 
-CHARTS: Mapping[str, Any] = {
-    "FrozenLakeEnv": _frozen_lake,
-    "CliffWalkingEnv": _cliff_walking,
-    "TaxiEnv": _taxi,
+CHARTS: Mapping[str, Any] = {  # by the class of the unwrapped environment
+    "gymnasium.envs.toy_text.frozen_lake.FrozenLakeEnv": _frozen_lake,
+    "gymnasium.envs.toy_text.cliffwalking.CliffWalkingEnv": _cliff_walking,
+    "gymnasium.envs.toy_text.taxi.TaxiEnv": _taxi,
 }

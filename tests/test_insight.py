@@ -151,6 +151,32 @@ def test_tables_have_the_environments_own_map(configure, env, charts, states):
         assert ((chart.places > 0) & (chart.places < (width, height))).all()
 
 
+class TaxiEnv(Chain):
+    """A user's own, with the name of one of Gymnasium's."""
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 1}
+
+    def __init__(self, render_mode=None):
+        super().__init__()
+        self.render_mode = render_mode
+        self.action_space = Discrete(6)
+
+    def step(self, action):
+        return super().step(min(action, 1))
+
+    def render(self):
+        return np.zeros((8, 8, 3), np.uint8)
+
+
+gymnasium.register("OwnTaxi-v0", TaxiEnv, max_episode_steps=9)
+
+
+def test_an_environment_with_the_name_of_gymnasiums_has_neither_its_map_nor_its_names(configure):
+    experiment = build(configure(*TABLE, "env.id=OwnTaxi-v0"))
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[0])
+    assert (list(found.charts), found.action_names) == ([], tuple(f"action {i}" for i in range(6)))
+
+
 def test_dimensions_are_chosen_by_name_or_number(configure):
     experiment = build(configure())
     assert insight.choose_pairs(experiment, []) == [(2, 3)]

@@ -9,7 +9,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict, Tuple, flatdim
 
+from dqn_lab.env import compiled
 from dqn_lab.env.gymnasium import Flattened, StatesAsVector
+from dqn_lab.env.state import class_path
 
 
 class Names(NamedTuple):
@@ -22,28 +24,35 @@ class Names(NamedTuple):
 
 
 _WAYS = ("left", "down", "right", "up")
-NAMES = {  # by the class of the unwrapped environment
-    "CartPoleEnv": Names(
+_ORIGINALS = {
+    "gymnasium.envs.classic_control.cartpole.CartPoleEnv": Names(
         ("cart_position", "cart_velocity", "pole_angle", "pole_velocity"), ("push left", "push right"), (2, 3)
     ),
-    "MountainCarEnv": Names(("position", "velocity"), ("push left", "coast", "push right"), (0, 1)),
-    "AcrobotEnv": Names(
+    "gymnasium.envs.classic_control.mountain_car.MountainCarEnv": Names(
+        ("position", "velocity"), ("push left", "coast", "push right"), (0, 1)
+    ),
+    "gymnasium.envs.classic_control.acrobot.AcrobotEnv": Names(
         ("cos_angle_1", "sin_angle_1", "cos_angle_2", "sin_angle_2", "velocity_1", "velocity_2"),
         ("torque −1", "no torque", "torque +1"), (4, 5),
     ),
-    "LunarLander": Names(
+    "gymnasium.envs.box2d.lunar_lander.LunarLander": Names(
         ("x", "y", "x_velocity", "y_velocity", "angle", "angular_velocity", "left_leg", "right_leg"),
         ("nothing", "left engine", "main engine", "right engine"), (0, 1),
     ),
-    "FrozenLakeEnv": Names(actions=_WAYS),
-    "CliffWalkingEnv": Names(actions=("up", "right", "down", "left")),
-    "TaxiEnv": Names(actions=("down", "up", "right", "left", "pick up", "drop off")),
+    "gymnasium.envs.toy_text.frozen_lake.FrozenLakeEnv": Names(actions=_WAYS),
+    "gymnasium.envs.toy_text.cliffwalking.CliffWalkingEnv": Names(actions=("up", "right", "down", "left")),
+    "gymnasium.envs.toy_text.taxi.TaxiEnv": Names(actions=("down", "up", "right", "left", "pick up", "drop off")),
 }  # fmt: skip
+_BY_NAME = {path.rpartition(".")[2]: names for path, names in _ORIGINALS.items()}
+NAMES = {  # by the class of the unwrapped environment: Gymnasium's, or its compiled version
+    **_ORIGINALS,
+    **{f"{compiled.__name__}.{file}.{name}": _BY_NAME[name] for file, name, _ in compiled.CLASSES.values()},
+}
 
 
 def find_names(env: gymnasium.Env[object, object]) -> Names:
     """Returns an environment's names: the known ones, or else a `Dict`'s keys, or else numbered ones."""
-    found = NAMES.get(type(env.unwrapped).__name__, Names())
+    found = NAMES.get(class_path(env.unwrapped), Names())
     shape = env.observation_space.shape or ()
     size = shape[0] if len(shape) == 1 else 0
     keys = list(_keys(env))

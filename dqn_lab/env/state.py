@@ -32,7 +32,7 @@ def is_exact(env: gymnasium.Env[Any, Any]) -> bool:
     """Returns whether `save` and `load` restore an environment exactly, including its wrappers."""
     known = all(isinstance(wrapper, (TimeLimit, *STATELESS)) for wrapper in _wrappers(env))
     inner = env.unwrapped
-    return known and (isinstance(inner, RestorableEnv) or _name(inner) in (*FIELDS, MINATAR))
+    return known and (isinstance(inner, RestorableEnv) or class_path(inner) in (*FIELDS, MINATAR))
 
 
 def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
@@ -41,9 +41,9 @@ def save(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     inner: Any = env.unwrapped
     if isinstance(inner, RestorableEnv):
         return {"elapsed": elapsed, "own": inner.state_dict()}
-    if _name(inner) == MINATAR:
+    if class_path(inner) == MINATAR:
         return {"elapsed": elapsed, **_save_minatar(inner.game)}
-    fields = {name: _plain(value) for name, value in vars(inner).items() if name in FIELDS[_name(inner)]}
+    fields = {name: _plain(value) for name, value in vars(inner).items() if name in FIELDS[class_path(inner)]}
     return {"elapsed": elapsed, "generator": inner.np_random.bit_generator.state, "fields": fields}
 
 
@@ -54,12 +54,12 @@ def load(env: gymnasium.Env[Any, Any], state: Mapping[str, Any]) -> None:
     inner: Any = env.unwrapped
     if isinstance(inner, RestorableEnv):
         inner.load_state_dict(state["own"])
-    elif _name(inner) == MINATAR:
+    elif class_path(inner) == MINATAR:
         _load_minatar(inner.game, state)
     else:
         inner.np_random.bit_generator.state = state["generator"]
         for name, value in state["fields"].items():
-            if name in FIELDS[_name(inner)]:
+            if name in FIELDS[class_path(inner)]:
                 setattr(inner, name, _restored(value))
 
 
@@ -73,7 +73,7 @@ def save_origin(env: gymnasium.Env[Any, Any]) -> dict[str, Any]:
     generator = inner.np_random
     known = isinstance(generator, np.random.Generator)
     origin = {"generator": generator.bit_generator.state} if known else {}
-    if _name(inner) == ALE:
+    if class_path(inner) == ALE:
         origin["emulator"] = np.frombuffer(inner.clone_state(include_rng=True).serialize(), np.uint8)
     return origin
 
@@ -88,7 +88,8 @@ def load_origin(env: gymnasium.Env[Any, Any], origin: Mapping[str, Any]) -> None
         inner.restore_state(kind(origin["emulator"].tobytes()))
 
 
-def _name(inner: gymnasium.Env[Any, Any]) -> str:
+def class_path(inner: gymnasium.Env[Any, Any]) -> str:
+    """Returns the name of an unwrapped environment's class with its module; other classes may share the name alone."""
     return f"{type(inner).__module__}.{type(inner).__qualname__}"
 
 

@@ -1,8 +1,10 @@
 """The names of observed numbers and of actions."""
 
 import gymnasium
+import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Tuple, flatten
 
+from dqn_lab.env.compiled import CLASSES
 from dqn_lab.env.gymnasium import Gymnasium
 from dqn_lab.env.names import find_names
 
@@ -29,6 +31,13 @@ def test_flattened_numbers_keep_the_keys_of_a_dict():
         "pair.obs_0[0]": 0, "pair.obs_0[1]": 1, "pair.obs_1": 0.4, "light": 0.3, "room[0]": 0, "room[1]": 1,
         "room[2]": 0, "wind[0]": 0.1, "wind[1]": 0.2,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("id", CLASSES)
+def test_a_compiled_version_has_the_names_of_the_original(id):
+    own, other = (find_names(Gymnasium(id=id, implementation=which).make()) for which in ("compiled", "gymnasium"))
+    assert own == other
+    assert own.actions[0] != "action 0"
 
 
 def test_a_vector_has_its_environments_names_or_numbers():
