@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dqn_lab.analysis.intervals import draw, mean_interval, p_value, unseen_rate
-from dqn_lab.analysis.verdicts import pair_up
+from dqn_lab.analysis.verdicts import draws_needed, pair_up
 
 BOUNDS = (0.0, 500.0)
 RETURNS = json.loads((Path(__file__).parents[1] / "analysis" / "data" / "final_returns.json").read_text())
@@ -133,7 +133,7 @@ def error(control, other, num_variants, num_seeds, bounds, simulations, seed=0):
     wrong = 0
     for _ in range(simulations):
         others = [other.sample(rng, num_seeds) for _ in range(num_variants)]
-        pairs = pair_up(control.sample(rng, num_seeds), others, bounds)
+        pairs = pair_up(control.sample(rng, num_seeds), others, bounds, draws_needed(num_variants, 0.95))
         wrong += any(is_clear(pair, 0.05 / num_variants) for pair in pairs)  # Holm's first step
     return 100 * wrong / simulations
 
