@@ -154,6 +154,9 @@ class Counted(Protocol):
     unit: Unit
 
 
+REACH = 4095  # units between the first and the last value of a `Curve`'s table
+
+
 class Curve:
     """A schedule as a table, for compiled code: its values at consecutive counts of its unit.
 
@@ -167,14 +170,15 @@ class Curve:
         self.schedule = schedule
         component: object = schedule
         self.position = _POSITION[component.unit] if isinstance(component, Counted) else None
-        self.values = np.full(1 if self.position is None else 4096, schedule(Progress()))
+        self.values = np.full(1 if self.position is None else REACH + 1, schedule(Progress()))
         self.start = np.array([self.position or 0, -len(self.values)])  # the unit's index, the first count in the table
 
     def cover(self, before: Progress, after: Progress) -> None:
-        """Makes the table cover two points and all between them; they are at most its length apart."""
+        """Makes the table cover two points, at most `REACH` apart, and all between them."""
         position = self.position
         if position is None:
             return
+        assert after[position] - before[position] <= REACH
         first, last = int(self.start[1]), int(self.start[1]) + len(self.values) - 1
         if not first <= before[position] <= after[position] <= last:
             self.start[1] = before[position]

@@ -15,7 +15,7 @@ from dqn_lab.engine.fused.layout import PURPOSES
 from dqn_lab.hooks import HasKernel, HasUpdateKernel, noise_source
 from dqn_lab.rollout import _kernels
 from dqn_lab.rollout._wrappers import take_apart
-from dqn_lab.schedule import Curve, Progress
+from dqn_lab.schedule import REACH, Curve, Progress
 from dqn_lab.types import Array, Kernel, TrainingError, Transition
 
 POINT = 0, 0, 0  # a point of a run, used only for its type
@@ -60,8 +60,12 @@ class Parts:
         )  # fmt: skip
         self._play = Function(_kernels.play, *self._arguments(POINT)).call_quickly
 
-    def enter(self, progress: Progress, tally: Sequence[float], obs: Array | None) -> None:
-        """Copies the current episode and the state that the parts hold in Python into the arrays for compiled code."""
+    def enter(self, progress: Progress, tally: Sequence[float], obs: Array | None) -> Progress:
+        """Copies the current episode and the state that the parts hold in Python into the arrays for compiled code.
+
+        Returns:
+            how far these reach: the next stride must end there, or earlier.
+        """
         limit = self.wrapped.time_limit
         elapsed = self.wrapped.checked.num_steps if limit is None else limit._elapsed_steps
         self.clock[_kernels.ELAPSED] = elapsed or 0  # None before the first reset
@@ -74,6 +78,7 @@ class Parts:
         self.lr.cover(progress, last)
         for part in self.with_kernels:
             part.enter(progress, last)
+        return last
 
     def play(self, until: Progress) -> tuple[int, float]:
         """Continues towards a point of the run; returns why it stopped, and the last loss or reward."""
@@ -149,10 +154,10 @@ class Parts:
 
 
 def _furthest(before: Progress, num_steps: int, agent: Agent) -> Progress:
-    """Returns the furthest point that a run can reach in some steps, in each unit."""
+    """Returns the furthest point of a stride of some steps, in each unit; many updates per step make it shorter."""
     minibatches = -(-agent.batch_size // (agent.minibatch_size or agent.batch_size))
     updates = num_steps * agent.num_updates * minibatches
-    return Progress(before.step + num_steps, before.episode + num_steps, before.updates + updates)
+    return Progress(before.step + num_steps, before.episode + num_steps, before.updates + min(updates, REACH))
 
 
 def _noise_sources(agent: Agent) -> Array:

@@ -88,11 +88,11 @@ class CompiledRollout(PythonRollout):
 
     def _play(self, parts: Parts, until: Progress) -> Exception | None:
         """Passes the run's state to compiled code, continues, and takes the state back; returns the error, if any."""
-        parts.enter(self.progress, astuple(self.tally), self.obs)
+        reach = parts.enter(self.progress, astuple(self.tally), self.obs)
         raised: Exception | None = None
         why, number = 0, 0.0
         try:
-            why, number = parts.play(until)
+            why, number = parts.play(Progress(*map(min, until, reach)))
         except Exception as error:  # raised by the environment: no other kernel raises
             raised = error
         self.progress, sums, self.obs = parts.leave()

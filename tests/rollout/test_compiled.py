@@ -83,6 +83,15 @@ def test_the_tutorial_gives_the_same_bytes(configure):
     compare(configure, ("experiment=tutorial", COMPILED, "logger=csv"))
 
 
+@pytest.mark.parametrize("schedule", [
+    ("optimizer.lr={start: 1e-3, end: 1e-5, duration: 9000, unit: updates}",),
+    ("exploration=linear", "exploration.unit=updates", "exploration.duration=9000"),
+])  # fmt: skip
+def test_a_schedule_with_thousands_of_updates_in_a_stride_gives_the_same_bytes(configure, schedule):
+    words = COMPILED, "logger=csv", "network.hidden=[4]", "train.learning_starts=8", "train.batch_size=2"
+    compare(configure, (*words, "train.num_updates=30", *schedule), lengths=(1000, 1000), steps=300)
+
+
 MEASURED = {
     "default": (),
     "tutorial": ("experiment=tutorial",),
