@@ -32,7 +32,7 @@ class CSVLogger:
         self.columns = columns
         for table, names in columns.items():
             path = directory / f"{table}.csv"
-            if path.exists() and path.stat().st_size < self.sizes.get(table, 0):
+            if (path.stat().st_size if path.exists() else 0) < self.sizes.get(table, 0):
                 raise StateError(f"{path}: has lost rows that were written before the checkpoint")
             self.files[table] = path.open("a" if table in self.sizes else "x", newline="", encoding="utf-8")
             if table not in self.sizes:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_lab.logger.csv import CSVLogger
+from dqn_lab.types import StateError
 
 
 @pytest.fixture
@@ -76,6 +77,17 @@ def test_another_runs_files_are_not_overwritten(logger, tmp_path, row):
     with pytest.raises(FileExistsError):
         CSVLogger().open(tmp_path, {}, {"episodes": ("step",)})
     assert (tmp_path / "episodes.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["is deleted", "is shortened"])
+def test_a_resumed_run_refuses_a_file_that_has_lost_rows(logger, tmp_path, columns, row, damage):
+    """Cutting it to its recorded size would fill it with zeros."""
+    logger.write("episodes", row)
+    resumed, path = CSVLogger(), tmp_path / "episodes.csv"
+    resumed.resume(logger.position())
+    path.unlink() if damage == "is deleted" else path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(StateError, match=r"episodes\.csv: has lost rows"):
+        resumed.open(tmp_path, {}, columns)
 
 
 def test_nothing_can_be_written_after_closing(logger, row):
