@@ -147,12 +147,12 @@ class Run:
             self._leave(safely=isinstance(error, Interrupted) and error.safe)
             raise
         except (Exception, SystemExit) as error:
-            ended = error
-            if isinstance(error, SystemExit):
-                ended = TrainingError(f"code in the run called exit({error.code})")
-            self.record["error"] = located(ended)
+            end = TrainingError(f"code in the run called exit({error.code})") if isinstance(error, SystemExit) else None
+            self.record["error"] = located(end or error)
             _log.info("failed at %s", self.progress, exc_info=error)
-            raise ended from error
+            if end:
+                raise end from error
+            raise
         finally:
             with interrupt.held():
                 self._close(status)

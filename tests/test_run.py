@@ -15,7 +15,7 @@ from dqn_lab.checkpoint import load_policy
 from dqn_lab.cli._plain import Quiet
 from dqn_lab.records import read_record
 from dqn_lab.run import Run
-from dqn_lab.types import ConfigError
+from dqn_lab.types import ConfigError, TrainingError
 
 SHORT = ("logger=csv", "episodes=8", "evaluation.interval=3", "evaluation.num_episodes=2",
          "evaluation.final_num_episodes=3")  # fmt: skip
@@ -176,6 +176,24 @@ def test_a_full_disk_fails_the_run_with_its_reason(start, tmp_path):
     record = read_record(tmp_path / "run")
     assert record["status"] == "failed"
     assert record["error"].startswith("OSError: [Errno 28] No space left on device")
+
+
+def test_an_error_keeps_its_own_cause(start):
+    """An exception that is its own cause would make tools that follow the causes loop."""
+    why = OSError("no network")
+    error = ValueError("no server")
+    error.__cause__ = why
+    with pytest.raises(ValueError, match="no server") as caught:
+        start().execute(InterruptAt(100, error))
+    assert (caught.value, caught.value.__cause__, why.__cause__) == (error, why, None)
+
+
+@pytest.mark.parametrize("code", [3, None, "bye"])
+def test_code_that_exits_fails_the_run(start, tmp_path, code):
+    with pytest.raises(TrainingError, match=rf"called exit\({code}\)") as caught:
+        start().execute(InterruptAt(100, SystemExit(code)))
+    assert isinstance(caught.value.__cause__, SystemExit)
+    assert read_record(tmp_path / "run")["error"] == str(caught.value)
 
 
 class Speaking:
