@@ -174,7 +174,7 @@ class Run:
         try:
             self.record.update(self.logs.open(self.directory, self.record["config"], self.positions))
         except Exception as error:
-            hint = "" if self.is_recorded else "; the run is unchanged, and can be resumed with logger=csv"
+            hint = "" if self.is_recorded else "; the run is unchanged, and can be resumed with another logger"
             raise TrainingError(f"{one_line(error)}{hint}") from error
 
     @property

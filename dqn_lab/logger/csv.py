@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from dqn_lab.registry import register
-from dqn_lab.types import Row, StateError, Table
+from dqn_lab.types import ConfigError, Row, Table
 
 
 @register("logger", "csv")
@@ -26,14 +26,15 @@ class CSVLogger:
         """Creates the files with their headers; opens those of a resumed run, and cuts them when a row is added.
 
         Raises:
-            FileExistsError: a new run's directory already has them.
-            StateError: a file is shorter than it was at the checkpoint.
+            ConfigError: a file exists that is not to be continued, or is shorter than it was at the checkpoint.
         """
         self.columns = columns
         for table, names in columns.items():
             path = directory / f"{table}.csv"
+            if path.exists() and table not in self.sizes:
+                raise ConfigError(f"{path}: exists, and no checkpoint says which of its rows to keep; move it away")
             if (path.stat().st_size if path.exists() else 0) < self.sizes.get(table, 0):
-                raise StateError(f"{path}: has lost rows that were written before the checkpoint")
+                raise ConfigError(f"{path}: has lost rows that were written before the checkpoint")
             self.files[table] = path.open("a" if table in self.sizes else "x", newline="", encoding="utf-8")
             if table not in self.sizes:
                 self._put(table, names)

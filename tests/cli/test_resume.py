@@ -192,13 +192,29 @@ def test_a_start_that_fails_leaves_a_completed_run_as_it_was(train, cli, fussy, 
     assert outcome.code == 1
     assert outcome.problems == [
         "error: logger=fussy: open raised RuntimeError: no server (raised in fussy.py, line 7); "
-        "the traceback is in train.log; the run is unchanged, and can be resumed with logger=csv; run"
+        "the traceback is in train.log; the run is unchanged, and can be resumed with another logger; run"
     ]
     assert "no server" in Path("run", "train.log").read_text()
     assert contents(tmp_path / "run") == before
     assert cli("resume", "run", "steps=500", "--trust", "logger=csv").code == 0
     train("long", "steps=500")
     assert results("run") == results("long")
+
+
+def test_a_logger_that_was_turned_off_is_not_turned_on_again_over_its_old_files(train, cli):
+    train("run")
+    assert cli("resume", "run", "steps=500", "logger=tensorboard").code == 0
+    outcome = cli("resume", "run", "steps=600", "logger=csv")
+    assert outcome.code == 1
+    assert [line.replace(str(Path.cwd()), ".") for line in outcome.problems] == [
+        "error: ./run/episodes.csv: exists, and no checkpoint says which of its rows to keep; move it away; "
+        "the run is unchanged, and can be resumed with another logger; run"
+    ]
+    Path("run/old").mkdir()
+    for path in Path("run").glob("*.csv"):
+        path.rename(Path("run/old") / path.name)
+    assert cli("resume", "run", "steps=600", "logger=csv").code == 0
+    assert Path("run/episodes.csv").stat().st_size
 
 
 def test_an_extended_run_keeps_its_earlier_scores_and_final_policy(train, cli, stop):

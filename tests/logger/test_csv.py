@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_lab.logger.csv import CSVLogger
-from dqn_lab.types import StateError
+from dqn_lab.types import ConfigError
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_numbers_read_back_as_the_same_numbers(tmp_path_factory, numbers):
 def test_another_runs_files_are_not_overwritten(logger, tmp_path, row):
     logger.write("episodes", row)
     before = (tmp_path / "episodes.csv").read_bytes()
-    with pytest.raises(FileExistsError):
+    with pytest.raises(ConfigError, match=r"episodes\.csv: exists"):
         CSVLogger().open(tmp_path, {}, {"episodes": ("step",)})
     assert (tmp_path / "episodes.csv").read_bytes() == before
 
@@ -86,7 +86,7 @@ def test_a_resumed_run_refuses_a_file_that_has_lost_rows(logger, tmp_path, colum
     resumed, path = CSVLogger(), tmp_path / "episodes.csv"
     resumed.resume(logger.position())
     path.unlink() if damage == "is deleted" else path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(StateError, match=r"episodes\.csv: has lost rows"):
+    with pytest.raises(ConfigError, match=r"episodes\.csv: has lost rows"):
         resumed.open(tmp_path, {}, columns)
 
 
