@@ -67,6 +67,8 @@ class Due:
 class Clock:
     """Triggers work at intervals of wall-clock time, rarely enough that the work takes at most a twentieth of it.
 
+    Call `due`, do the work if it is due, then call `next`.
+
     Args:
         seconds: minimum time between the end of one occasion and the start of the next.
     """
@@ -77,17 +79,17 @@ class Clock:
         self._began: float | None = None
 
     def due(self, before: Progress, after: Progress) -> bool:
-        """Returns whether an occasion is due; the caller then does the work at once."""
+        """Returns whether an occasion is due; if so, begins to measure the work."""
         now = time.monotonic()
-        if self._began is not None:
-            self._ended, self._cost, self._began = now, now - self._began, None
-        if now - self._ended < max(self.seconds, (1 / SHARE - 1) * self._cost):
-            return False
-        self._began = now
-        return True
+        is_due = now - self._ended >= max(self.seconds, (1 / SHARE - 1) * self._cost)
+        self._began = now if is_due else None
+        return is_due
 
     def next(self, progress: Progress) -> Progress:
-        """Returns `NEVER`: nobody knows in advance at which step the time will be up."""
+        """Ends the measurement; returns `NEVER`: nobody knows in advance at which step the time will be up."""
+        if self._began is not None:
+            self._ended = time.monotonic()
+            self._cost, self._began = self._ended - self._began, None
         return NEVER
 
 

@@ -10,8 +10,9 @@ from gymnasium.spaces import Box, Discrete
 from dqn_lab.build import build, validate
 from dqn_lab.cli._plain import Quiet
 from dqn_lab.run import Run
-from dqn_lab.train import train
-from dqn_lab.types import TrainingError
+from dqn_lab.schedule import Every, Progress
+from dqn_lab.train import Clock, Due, train
+from dqn_lab.types import Stride, TrainingError
 
 SHORT = ("logger=csv", "episodes=12", "evaluation.interval=5", "evaluation.num_episodes=2",
          "evaluation.final_num_episodes=2", "exploration.decay=0.8")  # fmt: skip
@@ -163,6 +164,43 @@ def test_observations_may_be_lists_of_numbers(configure, tmp_path, engine):
         Run(build(config), tmp_path / name, {}).execute(Quiet())
         tables.append((tmp_path / name / "episodes.csv").read_bytes())
     assert tables[0] == tables[1]
+
+
+class Timed:
+    """A rollout and its observer, in which everything takes a given time on a clock of their own."""
+
+    def __init__(self, monkeypatch, advance, evaluate, save):
+        self.now, self.saves, self.progress = 0.0, [], Progress()
+        self.costs = advance, evaluate, save
+        monkeypatch.setattr("time.monotonic", lambda: self.now)
+
+    def advance(self, until):
+        self.now += self.costs[0]
+        before, self.progress = self.progress, self.progress._replace(step=self.progress.step + 1)
+        return Stride(before, self.progress, [])
+
+    def stride(self, stride):
+        pass
+
+    def evaluate(self, progress):
+        self.now += self.costs[1]
+
+    def save(self, progress):
+        self.saves.append(self.now)
+        self.now += self.costs[2]
+
+
+@pytest.mark.parametrize(("advance", "evaluate", "save", "pause"), [
+    (1, 0, 0.5, 60), (20, 0, 0.5, 60), (20, 600, 0.5, 620), (1, 0, 10, 190), (20, 600, 100, 1900),
+])  # fmt: skip
+def test_checkpoints_by_the_clock_become_rarer_only_if_saving_takes_long(monkeypatch, advance, evaluate, save, pause):
+    """Saving may take 5 % of the time; neither slow strides nor slow evaluations, one per step, count as saving."""
+    timed = Timed(monkeypatch, advance, evaluate, save)
+    train(timed, Due(steps=2000, episodes=None, evaluations=Every(1, "steps"), checkpoints=Clock(60)), timed)
+    pauses = np.diff(timed.saves) - save
+    assert len(pauses) > 4
+    assert (pauses >= pause).all()
+    assert (pauses < pause + advance + evaluate).all()
 
 
 def rows(configure, directory: Path, *overrides) -> dict[str, bytes]:
