@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,10 @@ from dqn_lab.records import replacing
 from dqn_lab.types import Array, StateError
 
 ARRAY, TENSOR, ROWS, PAIRS = "$array", "$tensor", "$rows", "$pairs"
-DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32",
-          "float64")  # fmt: skip
+DTYPES = {  # safetensors' names, and numpy's
+    "BOOL": "bool", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8", "U16": "uint16",
+    "U32": "uint32", "U64": "uint64", "F16": "float16", "F32": "float32", "F64": "float64",
+}  # fmt: skip
 
 
 class Rows:
@@ -58,6 +60,12 @@ class Rows:
     def copy_to(self, array: Array) -> None:
         """Copies every row to its place in a ring of the same capacity."""
         put(array, self.pieces())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SavedRows:
+        """Returns what a file would hold: only the rows that were written."""
+        saved = SavedRows(self.written)
+        saved.pieces = [(at, rows.copy()) for at, rows in self.pieces()]
+        return saved
 
 
 class SavedRows:
@@ -145,8 +153,13 @@ def _os_error(error: Exception, path: Path) -> OSError:
     return OSError(int(number[1]), os.strerror(int(number[1])), str(path))
 
 
-def load(path: Path, kind: str) -> tuple[Any, str]:
+def load(path: Path, kind: str, copy: bool = True) -> tuple[Any, str]:
     """Reads what `save` wrote.
+
+    Args:
+        path: the file.
+        kind: the kind of file that is expected.
+        copy: whether to copy the arrays into memory; if not, they are read-only and the system reads them as needed.
 
     Returns:
         the state, with empty `SavedRows` in place of `Rows`, and its digest.
@@ -159,9 +172,7 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
     if not os.access(path, os.R_OK):
         raise ValueError(f"{path}: cannot be read: permission denied")
     try:
-        with safe_open(path, framework="np") as file:
-            about = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+        about, arrays = _map(path)
     except Exception as error:  # a damaged file may raise nearly anything
         raise ValueError(f"{path}: damaged, or not a file of dqn_lab") from error
     if about.get("kind") != kind or not about.keys() >= {"state", "digest"}:
@@ -169,9 +180,23 @@ def load(path: Path, kind: str) -> tuple[Any, str]:
     if _digest(kind, about["state"], arrays) != about["digest"]:
         raise ValueError(f"{path}: damaged: its content does not match its digest")
     try:
-        return _decode(json.loads(about["state"]), arrays), about["digest"]
+        found = _decode(json.loads(about["state"]), lambda name: arrays[name].copy() if copy else arrays[name])
+        return found, about["digest"]
     except Exception as error:
         raise ValueError(f"{path}: damaged: {type(error).__name__}") from error
+
+
+def _map(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
+    """Returns a file's metadata, and its arrays without reading them."""
+    with safe_open(path, framework="np"):  # checks the header
+        content = np.asarray(np.memmap(path, mode="r"))
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    about, arrays = header.pop("__metadata__", {}), {}
+    for name, array in header.items():
+        first, last = array["data_offsets"]
+        arrays[name] = content[start + first : start + last].view(DTYPES[array["dtype"]]).reshape(array["shape"])
+    return about, arrays
 
 
 def _digest(kind: str, text: str, arrays: Mapping[str, Array]) -> str:
@@ -211,27 +236,27 @@ def _encode(value: Any, arrays: dict[str, Array]) -> Any:
 
 def _keep(array: Array, arrays: dict[str, Array]) -> str:
     plain = np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape)
-    if plain.dtype.name not in DTYPES:
+    if plain.dtype.name not in DTYPES.values():
         raise StateError(f"an array of {plain.dtype.name}: cannot be saved; must be of booleans or numbers")
     name = str(len(arrays))
     arrays[name] = plain
     return name
 
 
-def _decode(value: Any, arrays: dict[str, Array]) -> Any:
+def _decode(value: Any, read: Callable[[str], Array]) -> Any:
     if isinstance(value, list):
-        return [_decode(item, arrays) for item in value]
+        return [_decode(item, read) for item in value]
     if not isinstance(value, dict):
         return value
     if ARRAY in value:
-        return arrays.pop(value[ARRAY]).copy()
+        return read(value[ARRAY])
     if TENSOR in value:
         import torch
 
-        tensor = torch.from_numpy(arrays.pop(value[TENSOR]).copy())
+        tensor = torch.from_numpy(read(value[TENSOR]))
         return tensor.view(torch.bfloat16) if value.get("dtype") == "bfloat16" else tensor
     if ROWS in value:
         return SavedRows(int(value[ROWS]))
     if PAIRS in value:
-        return {_decode(key, arrays): _decode(item, arrays) for key, item in value[PAIRS]}
-    return {key: _decode(item, arrays) for key, item in value.items()}
+        return {_decode(key, read): _decode(item, read) for key, item in value[PAIRS]}
+    return {key: _decode(item, read) for key, item in value.items()}

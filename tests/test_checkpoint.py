@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import pickle
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 from safetensors.numpy import save_file
 from torch import nn
 
 from dqn_lab import statefile
-from dqn_lab.checkpoint import POLICY, load_policy, save_policy
+from dqn_lab.buffer._ring import Ring
+from dqn_lab.checkpoint import POLICY, Checkpoints, load_policy, save_policy
 from dqn_lab.records import write_atomically
 
 ABOUT = {"policy": "best", "step": 120, "episode": 3, "return_mean": 9.5, "nothing": None}
@@ -121,3 +124,32 @@ def test_no_global_randomness_is_used(saved, check_global_randomness):
     with check_global_randomness():
         load_policy(saved, other)
         save_policy(saved, other, ABOUT)
+
+
+def test_restoring_a_replay_allocates_no_second_one(tmp_path):
+    """The rows are copied from the files into the ring, 10 MB, which a run has already allocated."""
+    ring, restored = (Ring(Box(0, 255, (1000,), np.uint8), 5000) for _ in range(2))
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    for step in range(1, 7001):
+        ring.append(np.full(1000, step % 256), step, 0.5, np.full(1000, (step + 1) % 256), 0.9)
+        if step % 1000 == 0:
+            checkpoints.save(step, {"ring": ring.state_dict()})
+    tracemalloc.start()
+    try:
+        Checkpoints(tmp_path, keep=1).restore(lambda state: restored.load_state_dict(state["ring"]))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert all(np.array_equal(*pair) for pair in zip(ring.arrays, restored.arrays, strict=True))
+    assert peak < ring.nbytes / 10
+
+
+def test_what_is_read_may_be_changed(tmp_path):
+    written = {"array": np.arange(3), "tensor": torch.ones(2), "empty": np.zeros((0, 2)), "number": np.array(True)}
+    statefile.save(tmp_path / "state", "kind", written)
+    found, _ = statefile.load(tmp_path / "state", "kind")
+    found["array"] += 1
+    found["tensor"] += 1
+    assert (found["array"].tolist(), found["tensor"].tolist()) == ([1, 2, 3], [2, 2])
+    assert (found["empty"].shape, found["number"].item(), found["number"].shape) == ((0, 2), True, ())
+    assert np.array_equal(statefile.load(tmp_path / "state", "kind")[0]["array"], np.arange(3))

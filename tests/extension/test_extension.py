@@ -517,6 +517,23 @@ def test_a_component_that_a_resumed_run_cannot_restore_is_named(drawing, names, 
     assert (random.getstate(), np.random.get_state()[2], sys.getprofile()) == before  # noqa: NPY002
 
 
+def test_a_trial_does_not_copy_the_replay(drawing):
+    """Two agents have 240 MB each, which the system allocates only as it is written."""
+    import tracemalloc
+
+    from dqn_lab.trial import rehearse
+
+    config = drawing(exploration="Fair")
+    config["buffer"]["capacity"] = 5_000_000
+    tracemalloc.start()
+    try:
+        assert rehearse(config) == []
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * 240e6
+
+
 @pytest.mark.parametrize(("name", "said"), [("Heavy", "sum to 2"), ("Minus", "go down to -1")])
 def test_invalid_probabilities_are_found_in_a_trial(drawing, name, said):
     from dqn_lab.trial import rehearse
