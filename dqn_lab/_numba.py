@@ -29,6 +29,7 @@ from numba.core.dispatcher import Dispatcher
 
 from dqn_lab._compiling import compiling
 from dqn_lab._inline import InlineCompiler
+from dqn_lab._outside import digest_with_imports
 
 _log = logging.getLogger(__name__)
 # the kernels' source files
@@ -96,6 +97,7 @@ def cache_directory() -> Path | None:
     """Returns the directory of compiled kernels: in the user's cache, named after a digest of their source.
 
     numba itself checks only the file in which a kernel is defined, and would miss changes in the functions it calls.
+    For kernels from outside the package, see `_Cache`.
 
     Returns:
         None if it is not writable; every process then compiles its own kernels.
@@ -119,7 +121,17 @@ def source_files(package: Path) -> list[Path]:
 
 
 class _Cache(_function_cache):  # type: ignore[misc]
-    """Reads kernels from disk without loading numba's compiler, which takes a tenth of a run's start-up."""
+    """Reads kernels from disk without loading numba's compiler, which takes a tenth of a run's start-up.
+
+    A kernel from outside the package is compiled again if a file that its module imports has changed.
+    """
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._digest = digest_with_imports(function.__module__)
+
+    def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
+        return (*super()._index_key(sig, codegen), self._digest)
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Returns a kernel for a signature; None if it is not on disk."""

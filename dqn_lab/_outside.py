@@ -5,6 +5,7 @@ A run records a digest of each file that it used, so that a later command can de
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import importlib
@@ -108,6 +109,31 @@ def sources(config: Mapping[str, Any]) -> dict[str, str]:
             found[name] = _digests[name]
             left += _used_by(sys.modules[name])
     return dict(sorted(found.items()))
+
+
+def digest_with_imports(name: str) -> str:
+    """Returns a digest of a module's file and of those that it imports from its own package or the user's own files.
+
+    For the package's own modules it is empty.
+    """
+    top, left, found = name.partition(".")[0], [name], dict[str, bytes]()
+    while left and top != __package__:
+        name = left.pop()
+        path = Path(getattr(sys.modules.get(name), "__file__", None) or "")
+        if name not in found and path.is_file() and (_is_users(path) or name.partition(".")[0] == top):
+            found[name] = path.read_bytes()
+            left += _imports(sys.modules[name], path) if path.suffix in SOURCE_SUFFIXES else []
+    return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest() if found else ""
+
+
+def _imports(module: ModuleType, path: Path) -> Iterator[str]:
+    """Yields what a module's source imports: modules, and names that may be modules."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            name = importlib.util.resolve_name("." * node.level + (node.module or ""), module.__package__)
+            yield from (name, *(f"{name}.{alias.name}" for alias in node.names))
 
 
 def changed_since(record: Mapping[str, Any]) -> list[str]:

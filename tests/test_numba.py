@@ -150,6 +150,50 @@ def test_directories_in_place_of_files_are_survived(where, kept, tmp_path, files
     assert finish(start(USE, cache, where))["x"] == RIGHT
 
 
+HELPER = """
+from dqn_lab._numba import inline
+from {package}deeper import GAIN
+
+@inline
+def step(x):
+    return {factor} * x + 1
+"""
+USES_HELPER = """
+from dqn_lab._numba import kernel
+from {package}helper import step, GAIN
+
+@kernel
+def scaled(x):
+    for i in range(len(x)):
+        x[i] = GAIN * step(x[i])
+"""
+USE_SCALED = """
+import json
+import numpy as np
+from dqn_lab._numba import prepare
+from {package}uses import scaled
+x = np.arange(3.0)
+prepare(scaled, x)(x)
+print(json.dumps([x.tolist(), sum(scaled.stats.cache_hits.values())]))
+"""
+
+
+@pytest.mark.parametrize("package", ["", "parts"])
+def test_a_change_of_a_module_that_a_kernels_module_imports_compiles_it_again(tmp_path, package):
+    """The module of the kernel is unchanged; the others hold a function that it calls, and a constant."""
+    where = tmp_path / package
+    where.mkdir(exist_ok=True)
+    inside, outside = ("." if package else ""), (f"{package}." if package else "")
+    (where / "uses.py").write_text(USES_HELPER.format(package=inside))
+    found = []
+    for factor, gain in ((2, 1), (2, 1), (30, 1), (30, 10), (2, 1)):
+        (where / "helper.py").write_text(HELPER.format(package=inside, factor=factor))
+        (where / "deeper.py").write_text(f"GAIN = {gain:d}\n")
+        found.append(finish(start(USE_SCALED.format(package=outside), tmp_path / "cache", tmp_path)))
+    values = [[1, 3, 5], [1, 3, 5], [1, 31, 61], [10, 310, 610], [1, 3, 5]]
+    assert found == [[numbers, hits] for numbers, hits in zip(values, [0, 1, 0, 0, 1], strict=True)]
+
+
 WRONG = """
 import json
 import numba
