@@ -199,19 +199,26 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             _log.warning(said, short_text(array), space)
 
     def close(self) -> None:
-        """Closes the environment; warns if that fails or hangs. After a hang, its class is no longer waited for."""
-        closing, kind = threading.Thread(target=self._close, daemon=True), type(self.unwrapped)
+        """Closes the environment; warns if that fails or hangs. After a hang, its class is no longer waited for.
+
+        It is closed in a thread that may be left behind; if that fails, in this one, because some can be closed only in
+        the thread that made them.
+        """
+        errors, kind = list[BaseException](), type(self.unwrapped)
+        closing = threading.Thread(target=self._close, args=(errors.append,), daemon=True)
         closing.start()
         closing.join(0 if kind in _hanging else PATIENCE)
         if closing.is_alive() and kind not in _hanging:
             _hanging.add(kind)
             _log.warning("the environment's close did not return within %.0f seconds", PATIENCE)
+        if errors:
+            self._close(lambda error: _log.warning("%s", _raised("close", error)))
 
-    def _close(self) -> None:
+    def _close(self, failed: Callable[[BaseException], None]) -> None:
         try:
             self.env.close()
         except (Exception, SystemExit) as error:
-            _log.warning("%s", _raised("close", error))
+            failed(error)
 
 
 def make_checked(

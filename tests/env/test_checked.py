@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sqlite3
 import time
 
 import gymnasium
@@ -218,6 +219,25 @@ def test_a_failure_to_close_is_a_warning(error, caplog):
     make_checked(lambda: Raising("close", error)).close()
     (record,) = caplog.records
     assert record.getMessage().startswith("the environment raised in close: ")
+
+
+class Connected(Scripted):
+    """Has a connection that only its own thread can close."""
+
+    def __init__(self):
+        super().__init__()
+        self.connection = sqlite3.connect(":memory:")
+
+    def close(self):
+        self.connection.close()
+
+
+def test_an_environment_is_closed_in_its_own_thread_if_it_has_to_be(caplog):
+    env = Connected()
+    Checked(env).close()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+        env.connection.execute("select 1")
+    assert not caplog.records
 
 
 def test_closing_does_not_wait_for_ever(monkeypatch, caplog):
