@@ -74,18 +74,20 @@ def is_claimed(directory: Path, record: Mapping[str, Any]) -> bool:
     """
     path = directory / LOCK
     try:
-        if record.get("host") != socket.gethostname():
-            return abs(time.time() - path.stat().st_mtime) < SILENCE
-        return _is_locked(path)
+        is_beating = abs(time.time() - path.stat().st_mtime) < SILENCE
     except OSError:
         return False
+    try:
+        return _is_locked(path) if record.get("host") == socket.gethostname() else is_beating
+    except OSError:  # the file system has no locks
+        return is_beating
 
 
 def _is_locked(path: Path) -> bool:
     """Returns whether a process holds a lock; works even if the file is not writable.
 
     Raises:
-        OSError: there is no such file.
+        OSError: there is no such file, or its file system has no locks.
     """
     try:
         import fcntl

@@ -1,5 +1,6 @@
 """Which process owns a directory."""
 
+import errno
 import os
 import shutil
 import signal
@@ -71,6 +72,24 @@ def test_a_child_that_outlives_its_parent_does_not_hold_its_directory(tmp_path):
 def test_from_another_machine_only_a_recent_heartbeat_counts(claim, tmp_path, ago):
     os.utime(tmp_path / "run" / LOCK, (time.time() - ago,) * 2)
     assert is_claimed(tmp_path / "run", {**HERE, "host": "elsewhere"}) == (ago == 0)
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_without_locks_in_the_file_system_the_heartbeat_counts(tmp_path, monkeypatch):
+    """As on some network file systems; the claim then depends on a file of its own."""
+
+    def flock(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    claim = Claim(tmp_path, "is taken")
+    with pytest.raises(ConfigError, match="is taken"):
+        Claim(tmp_path, "is taken")
+    assert is_claimed(tmp_path, HERE)
+    os.utime(tmp_path / LOCK, (time.time() - 2 * SILENCE,) * 2)
+    assert not is_claimed(tmp_path, HERE)
+    claim.release()
+    assert not is_claimed(tmp_path, HERE)
 
 
 def test_another_directory_of_the_same_name_is_not_the_one_that_was_claimed(claim, tmp_path):
