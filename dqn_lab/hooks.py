@@ -192,7 +192,7 @@ class RestorableEnv(Protocol):
 class HasKernel(Protocol):
     """An exploration, a buffer or a target that a compiled rollout can run.
 
-    A subclass that overrides a method of the contract, but not `kernel`, is run from Python.
+    A subclass that overrides a method of the contract or a private one, but not `kernel`, is run from Python.
     """
 
     def kernel(self) -> Kernel: ...

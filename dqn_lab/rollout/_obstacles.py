@@ -65,8 +65,11 @@ def _measures_some(diagnostics: type) -> bool:
 
 
 def _overridden(component: type, members: Sequence[str], hook: str) -> list[str]:
-    """Returns which members a subclass overrides without overriding the hook for compiled code."""
-    return [member for member in members if _depth(component, member) < _depth(component, hook)]
+    """Returns which members or private attributes a subclass overrides, but not the hook for compiled code."""
+    depth = _depth(component, hook)
+    inherited = {name for owner in component.__mro__[depth:] for name in vars(owner)}
+    own = {name: None for owner in component.__mro__[:depth] for name in vars(owner) if name in inherited}
+    return [name for name in own if name in members or (name.startswith("_") and not name.startswith("__"))]
 
 
 def _depth(component: type, member: str) -> int:

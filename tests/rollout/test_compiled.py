@@ -16,6 +16,7 @@ from tests.rollout.compositions import at_random, pairwise
 
 STEPS = 260
 COMPILED = "env.implementation=compiled"
+BUFFERS = "tests.engine.fused.buffers"
 
 
 def play(rolling, until, length, rows=None):
@@ -226,6 +227,8 @@ REASONS = [
     (("engine=torch", COMPILED), "engine=torch: its updates are called from Python"),
     (("env.implementation=gymnasium",), "env=gymnasium: CartPoleEnv is stepped from Python"),
     (("experiment=rainbow", "engine=torch", COMPILED), "engine=torch"),
+    (("buffer=prioritized", f"buffer.name={BUFFERS}:Forgetful"), f"buffer={BUFFERS}:Forgetful: its own _put is not"),
+    ((f"buffer.name={BUFFERS}:Weighted",), f"buffer={BUFFERS}:Weighted: its own sample is not what its kernel does"),
 ]
 
 

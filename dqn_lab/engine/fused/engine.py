@@ -108,7 +108,8 @@ class FusedEngine:
 
     def update(self, batch: Batch, noise: Noise, lr: float | None = None, epsilon: float = 0.0) -> Update:
         """Computes the whole batch's target once, then takes a gradient step on each minibatch of it."""
-        batch_size = len(batch.rows)
+        rows = np.ascontiguousarray(batch.rows, np.int64)
+        batch_size = len(rows)
         if batch_size > len(self._rows):
             self._reserve(batch_size)
         if noise.minibatches is None:
@@ -119,13 +120,16 @@ class FusedEngine:
             order = np.concatenate(noise.minibatches)
             if [*range(0, batch_size, size)] != [*np.cumsum([0, *map(len, noise.minibatches[:-1])])]:
                 raise ValueError("all minibatches must have the same size, except the last, which may be smaller")
-        weights = self._no_weights if batch.weights is None else batch.weights.astype(self._params.dtype, copy=False)
+        weights = self._no_weights
+        if batch.weights is not None:
+            weights = np.ascontiguousarray(batch.weights, self._params.dtype)
         priorities = np.empty(batch_size, self._params.dtype)
         rest = (weights, order, size, self._lr if lr is None else lr, *self._held, self._space, priorities)
         self._settings[layout.EPSILON] = epsilon
         for purpose, own in enumerate(noise[1:]) if self._draws_noise else ():
             self._hear(purpose, own, batch_size)
-        rows = batch.rows if batch.memory is self._memory else self._read(batch, rest)
+        if batch.memory is not self._memory:
+            rows = self._read(batch, rows, rest)
         loss, q_value = self._update(*self._arrays, rows, *rest)
         return Update(loss, q_value, priorities, num_updates)
 
@@ -207,15 +211,15 @@ class FusedEngine:
             midpoints = (2 * np.arange(number) + 1) / (2 * number)
             self._fractions[:batch_size, place] = midpoints if rows is None else rows
 
-    def _read(self, batch: Batch, rest: tuple[Any, ...]) -> Array:
+    def _read(self, batch: Batch, rows: Array, rest: tuple[Any, ...]) -> Array:
         """Sets the arrays that the kernel reads, and returns the batch's rows in them.
 
         They are the memory's own arrays, which are kept, or a copy of the batch if the kernel cannot read those.
         """
         readable = all(map(_is_readable, batch.memory)) and batch.memory.action.dtype == np.int64
-        fields, rows = batch.memory, batch.rows
+        fields = batch.memory
         if not readable:
-            fields, rows = batch.transition, np.arange(len(batch.rows))
+            fields, rows = batch.transition, np.arange(len(rows))
             action = fields.action.astype(np.int64)
             fields = Transition(*(np.array(field, self._params.dtype, order="C") for field in fields))
             fields = fields._replace(action=action)

@@ -21,7 +21,6 @@ SUPPORTED: dict[str, dict[Any, int | None]] = {  # key of a configuration: its s
         "max": layout.MAX, "double": layout.DOUBLE, "munchausen": layout.MUNCHAUSEN,
         "expected_sarsa": layout.EXPECTED_SARSA,
     },
-    "buffer.name": {"uniform": None, "prioritized": None, "none": None},
     "optimizer.name": {
         "adam": layout.ADAM, "adamw": layout.ADAMW, "keras_adam": layout.KERAS_ADAM, "rmsprop": layout.RMSPROP,
         "sgd": layout.SGD, "nadam": layout.NADAM, "radam": layout.RADAM, "rmsprop_centered": layout.RMSPROP_CENTERED,

@@ -96,7 +96,13 @@ def _update(
 
     Returns:
         loss and Q(s, a), averaged over the batch.
+
+    Raises:
+        IndexError: a row is not in the memory.
     """
+    for row in rows:
+        if not 0 <= row < len(action):
+            raise IndexError("a row of the batch is not in its memory")
     run_passes(obs, next_obs, rows, order, online, target_network, plan, settings, space)
     target(action, reward, discount, rows, plan, settings, space)
     return descend(

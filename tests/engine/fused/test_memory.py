@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
+from dqn_lab.build import build
+from dqn_lab.cli._plain import Quiet
+from dqn_lab.run import Run
 from dqn_lab.types import Batch, Noise, Transition
+from tests.engine.fused import buffers
 from tests.engine.fused.compositions import Composition, distance
 
 
@@ -21,6 +25,62 @@ def test_observations_of_any_shape_are_flattened(shape):
     assert distance(fused.online, engine.online) < 1e-10
     obs = batch.transition.obs[:5]
     np.testing.assert_allclose(fused.q_values(obs), engine.q_values(obs), rtol=1e-10, atol=1e-10)
+
+
+RUN = ("engine=fused", "logger=csv", "episodes=null", "steps=600", "train.batch_size=16", "evaluation.interval=null",
+       "evaluation.final_num_episodes=2", "buffer.capacity=300", "optimizer.lr=1e-2")  # fmt: skip
+
+
+def row_bytes(configure, directory, *overrides):
+    """Returns the rows that a run writes."""
+    Run(build(configure(*RUN, *overrides)), directory, {}).execute(Quiet())
+    return (directory / "episodes.csv").read_bytes()
+
+
+def test_a_run_with_a_custom_buffer_gives_the_bytes_of_one_that_draws_the_same(configure, tmp_path):
+    """However the batches are stored, and whether or not the rollout is compiled as well."""
+    rows = {
+        name: row_bytes(configure, tmp_path / name, f"buffer.name=tests.engine.fused.buffers:{name}")
+        for name in ("Same", "Weighted", "Copying")
+    }
+    assert rows["Same"] == row_bytes(configure, tmp_path / "uniform", "buffer=uniform")
+    assert rows["Same"] == row_bytes(configure, tmp_path / "python", "buffer=uniform", "rollout=python")
+    assert rows["Weighted"] == rows["Copying"] != rows["Same"]
+
+
+@pytest.mark.parametrize("name", ["Same", "Weighted", "Copying"])
+def test_the_batches_of_a_custom_buffer_are_learned_from_as_in_torch(name):
+    composition, rng = Composition(), np.random.default_rng(0)
+    buffer = getattr(buffers, name)(Box(-1, 1, (4,)), 0.99, 1, capacity=50)
+    engine, fused = (composition.build(engine, torch.float64) for engine in ("torch", "fused"))
+    for _ in range(100):
+        buffer.append(0, *rng.normal(size=(1, 4)), rng.integers(3), rng.normal(), rng.normal(size=4), False, False)
+        batch = buffer.sample(rng.random(20))
+        one, other = engine.update(batch, Noise()), fused.update(batch, Noise())
+        assert (other.loss, other.q_value) == pytest.approx((one.loss, one.q_value), rel=1e-6)
+        np.testing.assert_allclose(other.priorities, one.priorities, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [list, lambda array: array.astype(np.int32), lambda array: array.repeat(2)[::2]])
+def test_rows_and_weights_of_any_layout_are_read(kind):
+    composition, rows = Composition(memory=40, weighted=True), np.arange(30)
+    memory, weights = composition.draw(40, np.random.default_rng(0), np.float64), np.linspace(0.5, 1, 30)
+    one, other = (composition.build("fused", torch.float64) for _ in range(2))
+    for _ in range(3):
+        found = one.update(Batch(memory, weights.repeat(3)[::3], rows, kind(rows)), Noise())
+        assert found.loss == other.update(Batch(memory, weights, rows, rows), Noise()).loss
+
+
+@pytest.mark.parametrize("row", [-1, 40, 10**9])
+def test_a_row_outside_the_memory_is_refused(row):
+    composition, rows = Composition(memory=40), np.arange(30)
+    memory, engine = (
+        composition.draw(40, np.random.default_rng(0), np.float64),
+        composition.build("fused", torch.float64),
+    )
+    engine.update(Batch(memory, None, rows, rows), Noise())
+    with pytest.raises(IndexError, match="a row of the batch is not in its memory"):
+        engine.update(Batch(memory, None, rows, np.where(rows == 7, row, rows)), Noise())
 
 
 def unusual(memory, layout):

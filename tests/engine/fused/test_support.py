@@ -18,7 +18,6 @@ from tests.engine.fused.compositions import CPU, Composition, create
     ("device=cpu:0", "device=cpu:0"),
     ("network.name=dqn_lab.network.mlp:MLP", "network=dqn_lab.network.mlp:MLP"),
     ("optimizer.name=dqn_lab.optimizer.adam:Adam", "optimizer=dqn_lab.optimizer.adam:Adam"),
-    ("buffer.name=dqn_lab.buffer.uniform:Uniform", "buffer=dqn_lab.buffer.uniform:Uniform"),
     ("value.name=dqn_lab.value.expected:Expected", "value=dqn_lab.value.expected:Expected"),
     ("bootstrap.name=dqn_lab.bootstrap.double:Double", "bootstrap=dqn_lab.bootstrap.double:Double"),
 ])  # fmt: skip
