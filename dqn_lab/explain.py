@@ -12,7 +12,7 @@ from dqn_lab import registry
 from dqn_lab.build import build_network, choose, look_around
 from dqn_lab.hooks import Explains, TakesMemory
 from dqn_lab.records import value_text
-from dqn_lab.schedule import Every, Progress
+from dqn_lab.schedule import updates_at_once, updates_in
 from dqn_lab.types import ConfigError
 
 # what an algorithm is made of
@@ -249,15 +249,10 @@ def _memory(config: Mapping[str, Any], space: Any) -> str:
 
 
 def _updates(config: Mapping[str, Any]) -> str:
-    train, steps = config["train"], config["steps"]
-    minibatches = -(-train["batch_size"] // (train["minibatch_size"] or train["batch_size"]))
-    if config["buffer"]["name"] == "none":
-        minibatches, train = 1, {**train, "batch_size": 1, "num_updates": 1}
-    each = minibatches * train["num_updates"]
+    interval, steps = config["train"]["interval"], config["steps"]
     if steps is None:
-        rate = f"{each:,} after every step" if train["interval"] == 1 else f"{each:,} every {train['interval']:,} steps"
+        each = updates_at_once(config)
+        rate = f"{each:,} after every step" if interval == 1 else f"{each:,} every {interval:,} steps"
         return f"{rate}; how many depends on how long {config['episodes']:,} episodes are"
-    learning = Every(train["interval"], "steps", first=train["learning_starts"])
-    occasions = learning.count(Progress(train["batch_size"] - 1), Progress(steps))
     most = "at most " if config["episodes"] is not None or config["buffer"].get("n_step", 1) > 1 else ""
-    return f"{most}{occasions * each:,}"
+    return f"{most}{updates_in(config, steps):,}"

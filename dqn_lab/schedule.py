@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 from annotated_types import Ge, Gt
 from pydantic import ConfigDict, with_config
@@ -70,6 +70,27 @@ class Every:
         passed = progress[self._position] - self.first
         units = self.first + max(0, passed // self.interval + 1) * self.interval
         return NEVER._replace(**{_FIELDS[self._position]: units})
+
+
+def updates_at_once(config: Mapping[str, Any]) -> int:
+    """Returns how many gradient steps a validated configuration takes on each occasion to learn."""
+    train = config["train"]
+    if config["buffer"]["name"] == "none":
+        return 1
+    minibatches = -(-train["batch_size"] // (train["minibatch_size"] or train["batch_size"]))
+    at_once: int = minibatches * train["num_updates"]
+    return at_once
+
+
+def updates_in(config: Mapping[str, Any], num_steps: int) -> int:
+    """Returns how many gradient steps a validated configuration takes in some environment steps.
+
+    With n-step windows it may take fewer, because the first batch is complete later.
+    """
+    train = config["train"]
+    batch_size = 1 if config["buffer"]["name"] == "none" else train["batch_size"]
+    learning = Every(train["interval"], "steps", first=train["learning_starts"])
+    return learning.count(Progress(batch_size - 1), Progress(num_steps)) * updates_at_once(config)
 
 
 @dataclass(frozen=True, slots=True)

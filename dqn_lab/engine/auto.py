@@ -14,6 +14,7 @@ from dqn_lab.engine._graph import obstacle
 from dqn_lab.engine.fused import support
 from dqn_lab.records import value_text
 from dqn_lab.registry import register
+from dqn_lab.schedule import updates_in
 from dqn_lab.types import Choice
 
 MIN_COMPILED_STEPS = 10_000  # gradient steps for which compiling (about 15 s, a quarter of that if cached) pays off
@@ -80,12 +81,8 @@ ENGINES = (*CANDIDATES, "torch")
 
 def gradient_steps(config: Mapping[str, Any]) -> int:
     """Returns the number of gradient steps in a run of the declared length."""
-    train = config["train"]
     limits = config["steps"], config["episodes"] and config["episodes"] * EPISODE
-    steps = min(limit for limit in limits if limit is not None)
-    minibatches = -(-train["batch_size"] // (train["minibatch_size"] or train["batch_size"]))
-    updates: int = max(0, steps - train["learning_starts"]) // train["interval"] * train["num_updates"] * minibatches
-    return updates
+    return updates_in(config, min(limit for limit in limits if limit is not None))
 
 
 def _is_wide(config: Mapping[str, Any]) -> bool:

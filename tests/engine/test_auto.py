@@ -6,6 +6,7 @@ from dqn_lab.build import build
 from dqn_lab.engine import compiled
 from dqn_lab.engine.auto import MIN_COMPILED_STEPS, Auto, gradient_steps
 from dqn_lab.engine.fused import FusedEngine
+from dqn_lab.explain import explain
 from dqn_lab.types import Choice
 
 LONG = ("network.activation=silu", "episodes=null", f"steps={MIN_COMPILED_STEPS + 1000}")
@@ -33,7 +34,7 @@ def test_auto_compiles_if_the_declared_run_is_long_enough(configure, monkeypatch
     ((), None, {"compiled": "slower than fused", "torch": "slower than fused"}),
     (LONG, None, {"fused": "network.activation=silu", "torch": "slower than compiled"}),
     (LONG, "no C++ compiler", {"fused": "network.activation=silu", "compiled": "no C++ compiler"}),
-    ((*LONG, "steps=100"), None, {"fused": "network.activation=silu", "compiled": "this run declares 36"}),
+    ((*LONG, "steps=100"), None, {"fused": "network.activation=silu", "compiled": "this run declares 37"}),
     (("network.name=dqn_lab.network.mlp:MLP",), None, {"compiled": "network=dqn_lab.network.mlp:MLP"}),
 ])  # fmt: skip
 def test_auto_records_why_it_rejected_the_others(configure, monkeypatch, overrides, missing, rejected):
@@ -44,11 +45,14 @@ def test_auto_records_why_it_rejected_the_others(configure, monkeypatch, overrid
         assert reason in choice.rejected[name]
 
 
-def test_gradient_steps_are_counted_as_declared(configure):
-    config = configure(
-        "episodes=null", "steps=1064", "train.interval=4", "train.num_updates=2", "train.minibatch_size=30"
-    )
-    assert gradient_steps(config) == 250 * 2 * 3
+@pytest.mark.parametrize("overrides", [
+    ("steps=1064", "train.interval=4", "train.num_updates=2", "train.minibatch_size=30"), ("steps=10_063",),
+    ("steps=20_000", "buffer=none", "train.num_updates=5"),
+    ("steps=500", "train.learning_starts=10", "train.batch_size=32"),
+])  # fmt: skip
+def test_the_declared_gradient_steps_are_those_that_explain_shows(configure, overrides):
+    config = configure("episodes=null", *overrides)
+    assert f"{gradient_steps(config):,}" == explain(config, {}).numbers["gradient steps"]
 
 
 @pytest.mark.parametrize("overrides", [
