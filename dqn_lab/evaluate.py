@@ -157,7 +157,7 @@ def _play_compiled(engine: Any, envs: Sequence[gymnasium.Env[Any, Any]], seeds: 
     counts[:, kernels.RUNNING] = 1
     limit = parts[0].checked.limit  # of evaluation alone
     longest = int(min(parts[0].limit, math.inf if limit is None else limit.steps))
-    arguments = counts, scores, q_values, states, draws, raw, step, longest, *parts[0][5:]
+    arguments = counts, scores, q_values, states, draws, raw, step, longest, *parts[0].of_observations
     play = Function(kernels.play, *arguments).call_quickly
     while (why := _go_on(play, arguments, parts)) != kernels.FINISHED:
         interrupt.check()

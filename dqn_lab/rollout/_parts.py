@@ -125,7 +125,7 @@ class Parts:
         inner, (reset, step) = self.wrapped.inner, self.wrapped.inner.kernels
         state, draws, obs = inner.state, inner.draws, inner.obs
         functions = Function(reset, state, draws, obs), Function(step, state, 0, draws, obs)
-        return *functions, state, draws, obs, *self.wrapped[3:]
+        return *functions, state, draws, obs, *self.wrapped.of_steps
 
     def _functions(self) -> tuple[tuple[Any, ...], ...]:
         """Returns exploration, buffer and target as `play` takes them."""

@@ -28,6 +28,16 @@ class Wrapped(NamedTuple):
     summands: Array  # added after that
     bounds: Array  # the least and the greatest value of each state, [2, states]; empty for none
 
+    @property
+    def of_observations(self) -> tuple[Array, Array, Array]:
+        """What compiled code does to observations, in the order of its arguments."""
+        return self.factors, self.summands, self.bounds
+
+    @property
+    def of_steps(self) -> tuple[Any, ...]:
+        """What compiled code does in a step, in the order of its arguments."""
+        return self.limit, self.limit_terminates, *self.of_observations
+
 
 def take_apart(env: gymnasium.Env[Any, Any]) -> Wrapped:
     """Returns the parts of an environment.
