@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dqn_lab.engine.torch import BatchQValues, forward, of_rows
+from dqn_lab.engine.torch import BatchQValues, forward, judge, of_rows
 from dqn_lab.hooks import EvaluatesTarget
 from dqn_lab.types import Array, Batch, Engine, NetworkNoise, Noise, Transition
 from dqn_lab.value.expected import q_learning_target
@@ -36,16 +36,12 @@ def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: floa
     rows: Tensor | slice = slice(None) if noise.minibatches is None else put(noise.minibatches[0])
     with torch.no_grad():
         q_values = BatchQValues(engine, transition, noise, epsilon)
-        bootstrapped = engine.bootstrap(q_values, transition.action)
-        outputs = q_values.target_outputs
-        target = engine.value.target(transition, outputs, bootstrapped, lambda: q_values.online_outputs)
-        expected = q_learning_target(transition.reward, transition.discount, q_values.target_next, bootstrapped)
+        target, next_value = q_values.targets, q_values.bootstrapped
+        expected = q_learning_target(transition.reward, transition.discount, q_values.target_next, next_value)
     own = noise.online if noise.minibatches is None else of_rows(noise.online, rows)
-    judged = engine.value.loss(
-        forward(engine.online, transition.obs[rows], own), transition.action[rows], target[rows], own
-    )
-    loss = judged.loss if batch.weights is None else put(batch.weights)[rows] * judged.loss
-    gradient = torch.autograd.grad(loss.mean(), parameters, allow_unused=True)
+    weights = None if batch.weights is None else put(batch.weights)[rows]
+    judged = judge(engine, transition.obs[rows], transition.action[rows], target[rows], weights, own)
+    gradient = torch.autograd.grad(judged.loss.mean(), parameters, allow_unused=True)
     norm = nn.utils.get_total_norm([part for part in gradient if part is not None])
     return norm.item(), (expected[rows] - judged.q_value).abs().mean().item()
 

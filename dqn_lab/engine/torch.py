@@ -15,6 +15,7 @@ from dqn_lab.types import (
     Array,
     Batch,
     Bootstrap,
+    Bootstrapped,
     Engine,
     Loss,
     NetworkNoise,
@@ -28,10 +29,20 @@ from dqn_lab.types import (
 
 
 class BatchQValues:
-    """Q-values of a batch at s and s′; each forward pass is computed on first use."""
+    """Q-values of a batch at s and s′, and its targets; each is computed on first use."""
 
     def __init__(self, engine: Engine, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor) -> None:
         self.engine, self.transition, self.noise, self.epsilon = engine, transition, noise, epsilon
+
+    @cached_property
+    def bootstrapped(self) -> Bootstrapped:
+        return self.engine.bootstrap(self, self.transition.action)
+
+    @cached_property
+    def targets(self) -> Tensor:  # [B, …]
+        bootstrapped = self.bootstrapped
+        current: Callable[[], Tensor] = lambda: self.online_outputs  # noqa: E731 (computed only if asked for)
+        return self.engine.value.target(self.transition, self.target_outputs, bootstrapped, current)
 
     @cached_property
     def target_outputs(self) -> Tensor:  # [B, A, K] at s′
@@ -113,18 +124,14 @@ class TorchEngine:
     @torch.no_grad()
     def targets(self, transition: Transition[Tensor], noise: Noise, epsilon: float | Tensor = 0.0) -> Tensor:
         """Returns the targets of the online network's outputs, [B, …]."""
-        q_values = BatchQValues(self, transition, noise, epsilon)
-        bootstrapped = self.bootstrap(q_values, transition.action)
-        current: Callable[[], Tensor] = lambda: q_values.online_outputs  # noqa: E731 (computed only if asked for)
-        return self.value.target(transition, q_values.target_outputs, bootstrapped, current)
+        return BatchQValues(self, transition, noise, epsilon).targets
 
     def descend(
         self, obs: Tensor, action: Tensor, target: Tensor, weights: Tensor | None, noise: NetworkNoise[Tensor] | None
     ) -> Loss:
         """Takes a gradient step on a minibatch towards the targets [B, …]; returns the losses before the step."""
-        judged = self.value.loss(forward(self.online, obs, noise), action, target, noise)
-        losses = judged.loss if weights is None else weights * judged.loss
-        loss = losses.mean()
+        judged = judge(self, obs, action, target, weights, noise)
+        loss = judged.loss.mean()
         for parameter in self.parameters[0]:
             parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
@@ -133,7 +140,7 @@ class TorchEngine:
         if self.max_grad_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters[0], self.max_grad_norm)
         self.optimizer.step()
-        return judged._replace(loss=losses.detach())
+        return judged._replace(loss=judged.loss.detach())
 
     def _tensor(self, array: Array) -> Tensor:
         tensor = torch.from_numpy(array)
@@ -161,6 +168,19 @@ def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None)
     """Calls a network, with its noise if there is any: [B, *O] to [B, A, K]."""
     outputs: Tensor = network(obs) if noise is None else network(obs, noise)
     return outputs
+
+
+def judge(
+    engine: Engine,
+    obs: Tensor,
+    action: Tensor,
+    target: Tensor,
+    weights: Tensor | None,
+    noise: NetworkNoise[Tensor] | None,
+) -> Loss:
+    """Compares the online network's outputs at s with the targets [B, …]; the losses are weighted."""
+    judged = engine.value.loss(forward(engine.online, obs, noise), action, target, noise)
+    return judged if weights is None else judged._replace(loss=weights * judged.loss)
 
 
 def of_rows(noise: NetworkNoise[T] | None, rows: T) -> NetworkNoise[T] | None:
