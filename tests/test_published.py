@@ -45,6 +45,7 @@ SETTINGS = {
     "zoo_dqn/cartpole": ZOO | HUBER | CARTPOLE,
     "zoo_dqn/acrobot": ZOO | HUBER | ACROBOT,
     "zoo_dqn/mountain_car": ZOO | HUBER | MOUNTAIN_CAR,
+    "zoo_dqn_2021/mountain_car": ZOO | HUBER | MOUNTAIN_CAR | {"env.truncation_terminates": True},
     "zoo_qrdqn/cartpole": ZOO | QUANTILES | CARTPOLE | {"value.num_quantiles": 10, "optimizer.eps": 0.01 / 64},
     "zoo_qrdqn/acrobot": ZOO | QUANTILES | ACROBOT | {"value.num_quantiles": 25, "optimizer.eps": 0.01 / 128},
     "zoo_qrdqn/mountain_car": ZOO | QUANTILES | MOUNTAIN_CAR | {"value.num_quantiles": 25, "optimizer.eps": 0.01 / 128},

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab._outside import changed_since
 from dqn_lab.cli import _compose, _interrupt, status, warn
 from dqn_lab.cli._about import COMMAND, command
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._trust import check_trust
 from dqn_lab.cli._workplace import log_file, workplace
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dqn_lab.train import Experiment
 
 
-@answering
+@one_line_errors
 def continue_run(directory: Path, overrides: Sequence[str], trust: bool) -> int:
     """Continues a run; returns the exit code.
 

@@ -15,7 +15,7 @@ from dqn_lab.errors import ConfigError, StateError, TrainingError
 P = ParamSpec("P")
 
 
-def answering(main: Callable[P, int]) -> Callable[P, int]:
+def one_line_errors(main: Callable[P, int]) -> Callable[P, int]:
     """Decorates a command, so that it prints an error on one line and returns 2 for bad input, 1 for a failure.
 
     A pipe whose reader went away is left to `cli.main`.

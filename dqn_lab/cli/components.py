@@ -11,7 +11,7 @@ from dqn_lab._paths import GROUPS
 from dqn_lab.cli import _index, _options, fail, warn
 from dqn_lab.cli._catalogue import Component
 from dqn_lab.cli._directories import add_directories
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._text import wrapped
 from dqn_lab.cli._yaml import read_yaml
@@ -19,7 +19,7 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Prints the groups, or a group's options and components; returns the exit code."""
     parser = Parser(

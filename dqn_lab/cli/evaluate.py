@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import add_policy, open_policy, play
 from dqn_lab.cli._text import fitting, returns_text
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Plays greedy episodes and prints their mean return; returns the exit code."""
     args = _parser().parse_args(argv)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli._outcome import answering, writing
+from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import to_copy
@@ -39,7 +39,7 @@ REFERENCES = {
 NARROWEST, WIDEST = 60, 120
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Explains a run or a configuration; returns the exit code."""
     args = _parser().parse_args(argv)

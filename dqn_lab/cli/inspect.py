@@ -8,7 +8,7 @@ from pathlib import Path
 from dqn_lab.cli import status
 from dqn_lab.cli._about import command
 from dqn_lab.cli._labels import differences, task
-from dqn_lab.cli._outcome import answering, writing
+from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import add_policy, open_policy, seeds
 from dqn_lab.cli._runs import find_runs
@@ -17,7 +17,7 @@ from dqn_lab.cli._text import to_copy
 MOST = 8  # policies shown side by side
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Writes the page; returns the exit code."""
     args = _parser().parse_args(argv)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab.cli._labels import task
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import Policy, add_policy, open_policy, seeds
 
@@ -27,7 +27,7 @@ class Closed(Exception):  # noqa: N818 (nothing went wrong)
     """The user closed the window."""
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Shows greedy episodes; returns the exit code."""
     args = _parser().parse_args(argv)

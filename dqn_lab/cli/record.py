@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dqn_lab.cli import status
 from dqn_lab.cli._labels import differences, task
-from dqn_lab.cli._outcome import answering, writing
+from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import Policy, add_policy, open_policy, seeds
 from dqn_lab.cli._runs import find_runs
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MOST = 16  # episodes shown side by side
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Records greedy episodes; returns the exit code."""
     args = _parser().parse_args(argv)

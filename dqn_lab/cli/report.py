@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab.cli import fail, status, warn
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser, directory
 from dqn_lab.cli._policy import open_policy, seeds
 from dqn_lab.cli._runs import check_results
@@ -22,7 +22,7 @@ from dqn_lab.errors import ConfigError
 SECONDS, WIDTH = 10, 320  # maximum length, and width in pixels, of a variant's video
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Writes the report and prints the answer; returns the exit code."""
     args = _parser().parse_args(argv)

@@ -8,13 +8,13 @@ import shlex
 from pathlib import Path
 
 from dqn_lab.cli import fail
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._trust import add_trust
 from dqn_lab.records import SWEEP, read_sweep
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Continues a run, or the sweep in a directory; returns the exit code."""
     args = _parser().parse_intermixed_args(argv)

@@ -22,7 +22,7 @@ from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs,
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import as_config_error, compose_config, composer
 from dqn_lab.cli._display import engine_note, make_display, show_summary
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import score_text, shown, to_copy
 from dqn_lab.cli._trust import trusting
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 NUM_JOBS = "DQN_LAB_NUM_JOBS"  # in a multirun, for workers to inherit
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Trains, with Hydra's own flags and overrides; returns the exit code."""
     os.environ[COMMAND] = command()

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import UNSAVED, changed_since, outside_names
 from dqn_lab.cli import _interrupt
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._policy import load_policy
 from dqn_lab.cli._runs import check_run
@@ -46,7 +46,7 @@ class Verification:
         return "\n  ".join([self.summary, *self.differences])
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Repeats a run; returns the exit code: 0 equal, 1 different, 2 bad input."""
     args = _parser().parse_intermixed_args(argv)

@@ -112,6 +112,7 @@ THEIRS = {
     "zoo_dqn/cartpole": [OneRun(500.0, 0.0, 300), LastEpisodes(158.39)],
     "zoo_dqn/acrobot": [OneRun(-76.639, 11.752, 1_932), LastEpisodes(-82.74)],
     "zoo_dqn/mountain_car": [OneRun(-100.849, 9.925, 1_487), LastEpisodes(-115.42)],
+    "zoo_dqn_2021/mountain_car": [OneRun(-100.849, 9.925, 1_487), LastEpisodes(-115.42)],
     "zoo_qrdqn/cartpole": [OneRun(500.0, 0.0, 300), LastEpisodes(326.40)],
     "zoo_qrdqn/acrobot": [OneRun(-69.135, 9.967, 2_138), LastEpisodes(-81.84)],
     "zoo_qrdqn/mountain_car": [OneRun(-106.042, 15.536, 1_414), LastEpisodes(-135.24)],

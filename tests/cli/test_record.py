@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dqn_lab.cli._outcome import answering, writing
+from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.evaluate import evaluate
 
 
@@ -239,7 +239,7 @@ def test_a_report_of_runs_that_cannot_be_filmed_is_not_written(cli, tmp_path):
     ("run/run.json", "run/run.json: No space left on device", 1),
 ])  # fmt: skip
 def test_a_full_disk_error_names_the_file_that_failed(capsys, path, line, code):
-    @answering
+    @one_line_errors
     def main():
         with writing(Path("a/film.mp4")):
             raise OSError(errno.ENOSPC, "No space left on device", path)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dqn_lab._paths import sweeps_directory
 from dqn_lab.cli import warn
-from dqn_lab.cli._outcome import answering
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser, directory
 from dqn_lab.cli._text import wrapped
 from dqn_lab.errors import ConfigError
@@ -18,7 +18,7 @@ ONE_THREAD = dict.fromkeys(
 )
 
 
-@answering
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Runs a sweep; returns the exit code: 0 all done, 1 a job failed, 2 bad input, 130 interrupted."""
     args = _parser().parse_intermixed_args(argv)
