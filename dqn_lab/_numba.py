@@ -32,9 +32,11 @@ from dqn_lab._inline import InlineCompiler
 from dqn_lab._outside import digest_with_imports
 
 _log = logging.getLogger(__name__)
-# the kernels' source files
+# the kernels' source files, and what those import
 _SOURCES = (
     "_numba.py",
+    "_outside.py",
+    "errors.py",
     "_compiling.py",
     "_inline.py",
     "_function.py",

@@ -57,13 +57,13 @@ def test_evaluate_imports_outside_code_only_when_trusted(cli, finished, tmp_path
 
 def test_a_custom_logger_is_imported_only_when_trusted_and_only_if_it_is_used(cli, finished, tmp_path):
     """To evaluate and to verify needs no logger; to resume does, unless another one is chosen."""
-    (tmp_path / "evil.py").write_text("import pathlib; pathlib.Path('hacked').touch()\nclass Log: pass\n")
+    (tmp_path / "spying.py").write_text("import pathlib; pathlib.Path('hacked').touch()\nclass Log: pass\n")
     record = json.loads((finished / "run.json").read_text())
-    record["config"]["logger"]["mine"] = {"name": "evil:Log"}
+    record["config"]["logger"]["mine"] = {"name": "spying:Log"}
     record["import_path"] = [str(tmp_path)]
     (finished / "run.json").write_text(json.dumps(record))
     outcome = cli("resume", finished, "episodes=90")
-    assert outcome.problems == ["error: this run imports evil:Log; if you trust that code, add --trust"]
+    assert outcome.problems == ["error: this run imports spying:Log; if you trust that code, add --trust"]
     shutil.copytree(finished, tmp_path / "copy")
     for words in (("evaluate", finished), ("verify", finished), ("resume", finished, "episodes=90", "logger=[]")):
         assert cli(*words).code == 0
