@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -127,6 +127,8 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         message += ", as in 10_000 or 1e4"
     if message == "must be a whole number" and path[-1] == "duration" and isinstance(value, float) and value < 1:
         message += ", not a fraction of the run"
+    if message.startswith("must be a") and str(value).lower() in ("none", "null") and _may_be_null(model, path):
+        message += ", or null"
     return f"{key}={shown}: {message}"
 
 
@@ -137,6 +139,12 @@ def _spelt(text: str) -> str | None:
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
     return text.replace(" ", "")
+
+
+def _may_be_null(model: type[BaseModel], path: list[int | str]) -> bool:
+    """Returns whether a field at the top of a model accepts null."""
+    field = model.model_fields.get(str(path[0])) if len(path) == 1 else None
+    return field is not None and type(None) in get_args(field.annotation)
 
 
 def _fields(model: type[BaseModel], path: list[int | str]) -> list[str]:

@@ -36,6 +36,7 @@ REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # that readers need; the 
     "timing": ("episode", "step", "seconds"),
 }
 SLUG = 80  # most characters of overrides in a run's directory name
+COMMON = ("steps", "episodes", "evaluation", "num_threads", "device")  # keys that a shortened name leaves out first
 UNNAMED = ("display", "logger", "checkpoint", "hydra")  # keys that the name leaves out
 
 
@@ -104,10 +105,11 @@ def legible(overrides: Iterable[str]) -> str:
 
     Overrides that only say where output goes are left out.
     """
+    named = [text for text in overrides if override_key(text).replace("/", ".").partition(".")[0] not in UNNAMED]
+    if len(",".join(named)) > SLUG:  # what tells runs apart comes first
+        named.sort(key=lambda text: override_key(text).partition(".")[0] in COMMON)
     name = ""
-    for text in overrides:
-        if override_key(text).replace("/", ".").partition(".")[0] in UNNAMED:
-            continue
+    for text in named:
         own = safe_name(re.sub(r"[][{}()'\"]|(?<=,) ", "", text.lstrip("+")))
         if len(name) + 1 + len(own) <= SLUG:
             name = f"{name},{own}" if name else own

@@ -585,8 +585,9 @@ def test_a_sweep_without_a_completed_job_says_why_the_first_failed(monkeypatch):
 
 @pytest.mark.parametrize(("words", "expected"), [
     (("-m", "seed=0,1"), r"-m: for several runs in one call, use dqn_lab\.sweep"),
+    (("--config-dir lab", "network=my"), r"--config-dir lab: in Python it is a keyword: config_dir='lab'"),
 ])  # fmt: skip
-def test_a_multirun_is_answered_with_a_sweep(words, expected):
+def test_a_flag_of_the_command_line_is_answered_with_its_keyword(words, expected):
     with pytest.raises(dqn_lab.ConfigError, match=expected):
         dqn_lab.train(*words)
 

@@ -36,6 +36,8 @@ def test_a_jobs_identity_does_not_depend_on_what_changes_no_result():
     ([], "default-12ab"), (["a.b=1", "+c='x y'"], "a.b=1,c=x-y-12ab"), (["길=1"], "=1-12ab"),
     (["x=" + "y" * 200], "x=" + "y" * 78 + "-12ab"), (["hidden=[64, 64]"], "hidden=64,64-12ab"),
     (["x=" + "y" * 60, "long=" + "z" * 60, "seed=3"], "x=" + "y" * 60 + ",seed=3-12ab"),
+    (["steps=1_000", "evaluation.interval=500", "evaluation.unit=steps", "evaluation.num_episodes=5", "network=mine"],
+     "network=mine,steps=1_000,evaluation.interval=500,evaluation.unit=steps-12ab"),
     (["display=none", "logger=[csv,sqlite]", "checkpoint.keep=1", "hydra/launcher=basic"], "default-12ab"),
 ])  # fmt: skip
 def test_a_directorys_name_is_its_overrides_made_safe(overrides, name):

@@ -36,6 +36,8 @@ def continue_run(directory: Path, overrides: Sequence[str], trust: bool) -> int:
         overrides: as for `train`, of keys that may change.
         trust: allow importing code outside dqn_lab that the run's configuration names.
     """
+    if not any(override_key(text) == "display" for text in overrides):
+        overrides = [*overrides, "display=auto"]  # what was hidden then need not be hidden now
     logging.raiseExceptions = False  # a log that cannot be written, on a full disk, is silent
     with _interrupt.listening(), _compose.as_config_error(), workplace(command(), imports_of(directory, trust)):
         with _interrupt.before("the run continued"):
@@ -130,6 +132,9 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     refused = [text for text in overrides if override_key(text).split(".")[0] not in allowed]
     if unknown := [text for text in refused if not _has(recorded, override_key(text))]:
         _compose.compose_config(unknown)  # says what is wrong with a key that no option has
+    for key, value in (text.split("=", 1) for text in overrides if "=+" in text):
+        if key in ("steps", "episodes"):
+            raise ConfigError(f"{key}={value}: is the whole budget, not an addition; write it without +")
     if refused:
         reason = f"would change what the run has already done; these may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))

@@ -18,12 +18,11 @@ from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._directories import misplaced
 from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._options import choices, keys, options, run_keys, takes_a_list
-from dqn_lab.cli._translations import HINTS, OPTIONS
+from dqn_lab.cli._translations import GYMNASIUMS, HINTS, OPTIONS, is_an_override, written
 from dqn_lab.cli._unknown_keys import exists, explain_key, explain_part, in_a_yaml
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
 
-GYMNASIUMS = re.compile(r"([\w.]+:)?([\w-]+/)?[\w.-]+-v\d+")  # names of environments there
 PAIRS = {"[": "]", "{": "}", "(": ")"}
 
 
@@ -113,7 +112,9 @@ def _syntax(text: str, key: str, equals: str, value: str, message: str) -> str:
     if equals and plain_key and (text != f"{key}={value}"):
         return f"write it without spaces: {key}={value}"
     if key.startswith("-"):
-        return f"a key is set without dashes: {key.lstrip('-').replace(' ', '=')}{equals}{value}"
+        name, _, rest = f"{key.lstrip('-')}{equals}{value}".replace("=", " ", 1).partition(" ")
+        ours = written(name.replace("-", "_"), rest)
+        return f"a key is set without dashes: {ours}" if is_an_override(name) else ours
     if _is_open(text):
         return "a bracket is not closed; a list is written key=[1,2], without spaces"
     if unknown := re.search(r"Unknown function '(\w+)'", message):
@@ -154,13 +155,13 @@ def explain(error: Exception, culprit: str | None, composed: Callable[[], DictCo
     if isinstance(error, ValueError) or f"Could not override '{key}'. To append" in text:
         choices = list(options(key))
         if choices and "/" not in key:
-            return f"{culprit}: must be one of the group's options; {nearest(value, choices)}"
+            return f"{culprit}: must be one of the group's options; {nearest(value, choices)}{_no_logger(key, value)}"
     if "Could not" in text or "not in struct" in text:
         return f"{culprit}: {explain_key(key, culprit, composed()) or text}"
     if text.startswith("Error merging override"):
         return f"{culprit}: cannot be set to this value"
     if key in GROUPS:
-        return f"{culprit}: must be one of the group's options; {nearest('', options(key))}"
+        return f"{culprit}: must be one of the group's options; {nearest('', options(key))}{_no_logger(key, value)}"
     return f"{culprit}: {text if isinstance(error, HydraException) else f'cannot be read ({_kind(error)})'}"
 
 
@@ -225,7 +226,7 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
         near = did_you_mean(name.removeprefix(folder), beside).replace("mean ", f"mean {folder}")
         return f"{where}{what}: no such option; {near}{nearest('', [f'{folder}{each}' for each in beside])}"
     custom = f"; {in_a_yaml(group)}" if ":" in name else ""
-    empty = "; for no logger, write logger=[]" if group == "logger" and name in ("none", "off", "false") else ""
+    empty = _no_logger(group, name)
     meant = OPTIONS.get(group, {}).get(name.lower(), name)
     meant = next((each for each in choices if name.lower() in (each.lower(), each.rpartition("/")[2])), meant)
     near = did_you_mean(meant, choices)
@@ -234,6 +235,11 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     unknown = not (near or elsewhere or custom or empty or CONFIG_DIR in os.environ)
     mine = "; if it is your own option, add --config-dir DIR" if unknown else ""
     return f"{where}{what}: no such option; {elsewhere}{nearest(meant, choices)}{custom}{empty}{mine}"
+
+
+def _no_logger(group: str, value: str) -> str:
+    is_meant = group == "logger" and value.lower() in ("none", "null", "off", "false")
+    return "; for no logger, write logger=[]" if is_meant else ""
 
 
 def suggest_elsewhere(name: str, group: str = "") -> str:
@@ -248,5 +254,6 @@ def suggest_elsewhere(name: str, group: str = "") -> str:
     if not group and name.lower() in HINTS:
         return HINTS[name.lower()].format(value="…")
     found = [f"{each}={name}" for each in ("experiment", *GROUPS) if each != group and name in options(each)]
+    found += [f"{each}={names[name.lower()]}" for each, names in OPTIONS.items() if not group and name.lower() in names]
     found += [f"{group}.{name}=true" for option in options(group) if keys(group, option).get(name) is False][:1]
     return f"did you mean {' or '.join(found)}?" if found and name != "none" else ""

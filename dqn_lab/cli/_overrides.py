@@ -149,6 +149,9 @@ def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
     if flags := [each for each in overrides if str(each) in ("-m", "--multirun")]:
         call = "dqn_lab.sweep(name, variants={…}, seed=range(5))"
         raise ConfigError(f"{flags[0]}: for several runs in one call, use {call}")
+    if found := [each for each in overrides if str(each).startswith("--config-dir")]:
+        where = found[0].removeprefix("--config-dir").strip("= ") or "DIR"
+        raise ConfigError(f"{found[0]}: in Python it is a keyword: config_dir={where!r}")
     if wrong := [each for each in overrides if not isinstance(each, str)]:
         raise ConfigError(f"{wrong[0]!r}: an override must be text, as in 'network=mlp64', or a keyword: steps=1_000")
     if twice := [key for key in keys if key in map(override_key, overrides)]:

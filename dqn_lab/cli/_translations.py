@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from dqn_lab._paths import GROUPS
 from dqn_lab.cli._options import choices, keys, run_keys
 
@@ -44,6 +46,7 @@ HINTS = {  # names of things that are set differently here: what to write
     "replay_buffer_class": "write buffer=uniform, or buffer=prioritized",
     "optimize_memory_usage": "buffer.capacity says how much memory replay takes",
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
+    "config_dir": "write --config-dir {value}",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip
 OF_A_QUESTION = {  # what is typed after a sweep's name though it is none of the run's keys: what to write
@@ -61,7 +64,8 @@ OPTIONS = {  # other names of options, in lower case
     "target": {"soft": "polyak", "hard": "periodic"}, "logger": {"tb": "tensorboard", "wb": "wandb"},
     "bootstrap": {"double_q": "double", "ddqn": "double"},
     "buffer": {"replay": "uniform", "per": "prioritized"},
-    "exploration": {"epsilon_greedy": "linear", "softmax": "boltzmann", "greedy": "none"},
+    "exploration": {"epsilon_greedy": "linear", "eps_greedy": "linear", "e_greedy": "linear", "egreedy": "linear",
+                    "softmax": "boltzmann", "greedy": "none"},
 }  # fmt: skip
 
 
@@ -70,6 +74,9 @@ def of_a_question(name: str, value: str) -> str:
     if name == "seeds" and value.isdigit():
         return f"write seed='range({value})' for {value} seeds, or seed={value} for this one seed"
     return OF_A_QUESTION[name].format(value=value.strip("'\""))
+
+
+GYMNASIUMS = re.compile(r"([\w.]+:)?([\w-]+/)?[\w.-]+-v\d+")  # names of environments there
 
 
 def is_an_override(name: str) -> bool:
@@ -81,7 +88,7 @@ def written(name: str, value: str) -> str:
     """Returns the override that sets a key, by our name or another library's, in the default composition."""
     if name in HINTS:
         return HINTS[name].format(value=value).removeprefix("write ")
-    word = SYNONYMS.get(name, (name,))[0]
+    word = "env.id" if name == "env" and GYMNASIUMS.fullmatch(value) else SYNONYMS.get(name, (name,))[0]
     run, groups = run_keys(), choices({})
     if word in run or word in GROUPS or "." in word:
         return f"{word}={value}"

@@ -53,10 +53,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise ConfigError(f"{path}: not valid yaml: nested too deeply") from error
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path}: not valid yaml: {_reason(error)}") from error
+        raise ConfigError(f"{path}: not valid yaml: {_reason(error)}{_hint(text)}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: holds no keys")
     return values
+
+
+def _hint(text: str) -> str:
+    """Says which override with a list or a mapping must be in quotes, if there is one."""
+    found = re.search(r"[\[,-]\s*([\w.]+=[\[{][^\]}]*[\]}])", text)
+    return f"; put an override with brackets in quotes: '{found[1]}'" if found else ""
 
 
 def _measure(node: yaml.Node | None, above: list[int], sizes: dict[int, int]) -> int:

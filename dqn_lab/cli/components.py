@@ -106,7 +106,13 @@ def _outside(group: str, names: set[str]) -> dict[str, Component]:
     from dqn_lab import registry
     from dqn_lab.cli._describe import describe
 
-    return {name: describe(registry.lookup(group, name)) for name in sorted(names)}
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = describe(registry.lookup(group, name))
+        except ConfigError as error:
+            warn(*error.problems)
+    return found
 
 
 def _package(group: str, presets: list[str]) -> str:

@@ -179,6 +179,8 @@ class Gymnasium:
             if unknown and unknown[1] in self.kwargs:
                 hint = nearest(unknown[1], _mistakes.arguments(self.id))
                 raise ValueError(f"kwargs={self.kwargs}: {self.id} has no argument {unknown[1]}; {hint}") from error
+            if absent := re.search(r"missing \d+ required .*arguments?: '(\w+)'", str(error)):
+                raise ValueError(f"id={self.id}: needs an argument; set env.kwargs.{absent[1]}=…") from error
             culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
             raise ValueError(f"{culprit}: {' '.join(str(error).split())}{place(error)}") from error
         except SystemExit as error:

@@ -175,6 +175,13 @@ MISTAKES = {
     "network={name: mlp64}": "network={name: mlp64}: an option, not a component; write network=mlp64",
     "network={name: parts:Mine, width: 8}": "network={name: parts:Mine, width: 8}: name a custom component in a new "
     "yaml file, DIR/network/NAME.yaml (--config-dir DIR)",
+    "--env CartPole-v1": "--env CartPole-v1: a key is set without dashes: env.id=CartPole-v1",
+    "MlpPolicy": "MlpPolicy: is not KEY=VALUE; did you mean network=mlp64?",
+    "exploration=eps_greedy": "exploration=eps_greedy: no such option; did you mean linear?",
+    "episodes=none": "episodes=none: must be a whole number, or null",
+    "logger=null": "logger=null: must be one of the group's options; choices: csv, tensorboard, wandb; for no logger, "
+    "write logger=[]",
+    "config_dir=lab": "config_dir=lab: no such key; write --config-dir lab",
     "env.id=cartpole": "env.id=cartpole: no such Gymnasium environment; did you mean CartPole-v1? choices:",
     "env.id=Frozen_Lake": "env.id=Frozen_Lake: no such Gymnasium environment; did you mean FrozenLake-v1? choices:",
     "env.kwargs=3": "env.kwargs=3: must be a mapping, as in env.kwargs={name: 1}",

@@ -317,6 +317,10 @@ MISTAKES = [
     ((), {"text": FILE + "contrl: x\n"}, "works.yaml: contrl=x: no such key; did you mean control?"),
     ((), {"text": "# no\nbase: []\nvariants: {{a: []}}\ncontrol: a\n"}, "works.yaml: question: must be given"),
     ((), {"text": "question: [\n"}, "works.yaml: not valid yaml: "),
+    ((), {"variants": "{a: [network.hidden=[16,16]], b: []}"},
+     "works.yaml: not valid yaml: line 4: did not find expected ',' or ']'; put an override with brackets in quotes: "
+     "'network.hidden=[16,16]'"),
+    (("display=nono",), {}, "display=nono: no such choice; did you mean none?"),
     ((), {"text": "- a list\n"}, "works.yaml: holds no keys"),
     ((), {"text": FILE + "control: b\n"}, "works.yaml: not valid yaml: "),
     ((), {"text": FILE + "metric: final_retrun\n"},
@@ -343,6 +347,23 @@ def test_a_mistake_is_reported_in_one_line_before_anything_runs(ask, tmp_path, w
     (line,) = outcome.err.splitlines()
     assert line.startswith(f"error: {expected}")
     assert [path.name for path in tmp_path.iterdir()] == ["works.yaml"]
+
+
+def test_a_sweep_without_a_display_shows_only_its_results(ask):
+    """The display is not part of the directory's name, so the same jobs are not run again to be seen."""
+    ask("seed=0")
+    for words in (("display=none",), ()):
+        outcome = ask("seed=0", *words)
+        assert outcome.code == 0
+        assert ("2 completed already" in outcome.out) == (not words)
+        assert "2 of 2 jobs completed" in outcome.out
+
+
+def test_a_grid_may_have_lists(ask):
+    text = "question: Which?\nbase: [{base}]\ngrid: {{network.hidden: [[8, 8], [16]]}}\nseeds: [0]\n"
+    outcome = ask("--dry-run", text=text)
+    assert outcome.code == 0, outcome.err
+    assert "network.hidden=8,8,seed=0-" in outcome.out
 
 
 def test_every_mistake_of_a_question_is_reported_at_once(ask):

@@ -52,8 +52,9 @@ class Endless(gymnasium.Env):
 @pytest.fixture(autouse=True)
 def endless():
     gymnasium.register("Endless-v0", Endless, max_episode_steps=6)
+    gymnasium.register("Needy-v0", lambda size: Endless())
     yield
-    del gymnasium.registry["Endless-v0"]
+    del gymnasium.registry["Endless-v0"], gymnasium.registry["Needy-v0"]
 
 
 def endings(**configuration):
@@ -174,6 +175,7 @@ def endless_with(**kwargs):
     ("configuration", "message"),
     [
         ({"id": "CartPol-v1"}, r"^id=CartPol-v1: no such Gymnasium environment; did you mean CartPole-v1\?"),
+        ({"id": "Needy-v0"}, r"^id=Needy-v0: needs an argument; set env\.kwargs\.size=…$"),
         ({"id": "CartPole-v77"}, r"^id=CartPole-v77: "),
         ({"id": "no_such_module_:Thing-v0"}, r"^id=no_such_module_:Thing-v0: .*no_such_module_"),
         ({"id": "not a name"}, r"^id=not a name: "),

@@ -24,7 +24,8 @@ from dqn_lab.records import override_key, value_text
 DEFAULT_METRIC = "final_return"
 Overrides = list[str]
 Seeds = str | list[Annotated[int, Ge(0)]]
-Value = str | int | float | bool | None
+Scalar = str | int | float | bool | None
+Value = Scalar | list[Scalar]
 
 
 class _Strict(BaseModel):

@@ -89,7 +89,8 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         if question.search:
             return Outcome(directory, run_search(config, question, question.search, typed.base, ledger))
         show = functools.partial(show_results, hint=not args.report, brief=brief)
-        return _run(config, question, plan, directory, show)
+        watch = functools.partial(Watch, console=Console()) if typed.shows else contextlib.nullcontext
+        return _run(config, question, plan, directory, watch, show)
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
@@ -160,16 +161,19 @@ def _run(
     question: Question,
     plan: Plan,
     directory: Path,
+    watch: Callable[[Board], contextlib.AbstractContextManager[object]],
     show: Callable[[Board, dict[str, str]], list[str]],
 ) -> Outcome:
     """Runs the jobs that are not completed, and shows the results."""
-    waiting = _prepare_directories(question, plan, directory)
+    waiting, line = _prepare_directories(question, plan, directory)
+    if watch is not contextlib.nullcontext:
+        say(line)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
     board.expect(job.directory for job in waiting)
     try:
         if waiting:
-            with _interrupt.after(lambda: close(waiting, directory)), Watch(board, Console()):
+            with _interrupt.after(lambda: close(waiting, directory)), watch(board):
                 errors = launch(config, plan, waiting, directory)
     except KeyboardInterrupt as error:
         _interrupt.ignore()
@@ -186,8 +190,8 @@ def _states(plan: Plan, directory: Path) -> dict[str, str]:
     return {job.directory: "resumed" if goes_on(job, directory) else state(job, directory) for job in jobs}
 
 
-def _prepare_directories(question: Question, plan: Plan, directory: Path) -> list[Job]:
-    """Sets aside failed runs and interrupted ones that cannot continue; returns the jobs to run."""
+def _prepare_directories(question: Question, plan: Plan, directory: Path) -> tuple[list[Job], str]:
+    """Sets aside failed runs and interrupted ones that cannot continue; returns the jobs to run, and a line on them."""
     jobs, states = once(plan.jobs), _states(plan, directory)
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
     again = [job for job in waiting if states[job.directory] not in ("new", "resumed")]
@@ -199,5 +203,4 @@ def _prepare_directories(question: Question, plan: Plan, directory: Path) -> lis
     parts += [f"{count} {what}{' already' if what in SETTLED else ''}" for what in (*SETTLED, "resumed")
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []
-    say(fitting(", ".join(parts), 2))
-    return waiting
+    return waiting, fitting(", ".join(parts), 2)
