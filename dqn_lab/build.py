@@ -54,10 +54,11 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     train = config["train"]
     if (train["minibatch_size"] or 0) > train["batch_size"]:
         yield f"train.minibatch_size={train['minibatch_size']}: must be at most train.batch_size={train['batch_size']}"
+    whole = registry.for_hooks(config)
     for part, component in _components(config):
         if isinstance(component, Checks):
             with registry.blame(*part):
-                problems = list(component.check(config))
+                problems = list(component.check(whole))
             yield from problems
     yield from _device_problems(config["device"])
 
@@ -73,7 +74,8 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"train.batch_size={batch_size}, steps={steps}: the run ends before a whole batch is stored"
     if config["checkpoint"]["interval"]:
         yield from _loggers_that_begin_anew(config["logger"])
-    known = {**config, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
+    whole = registry.for_hooks(config)
+    known = {**whole, "env": {**config["env"], "return_bounds": return_bounds(config["env"])}}
     for part, component in _components(config):
         if isinstance(component, Warns):
             with registry.blame(*part):
@@ -207,7 +209,9 @@ def choose(group: str, config: Mapping[str, Any]) -> Choice:
     """Returns which component of a group to build, and why."""
     name = config[group]["name"]
     component = registry.lookup(group, name)
-    return component.choose(config) if isinstance(component, Chooses) else Choice(name, "asked for", {})
+    if isinstance(component, Chooses):
+        return component.choose(registry.for_hooks(config))
+    return Choice(name, "asked for", {})
 
 
 def _options(group: str, name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:

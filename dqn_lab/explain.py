@@ -146,7 +146,7 @@ def _lines(group: str, config: Mapping[str, Any]) -> Mapping[str, str]:
     if not isinstance(component, Explains):
         return {}
     with registry.blame(group, config[group]):
-        return component.explain(config)
+        return component.explain(registry.for_hooks(config))
 
 
 def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:

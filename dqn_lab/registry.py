@@ -14,10 +14,12 @@ import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import ModuleType
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel
 
+from dqn_lab._constructors import inherited, is_positional
+from dqn_lab._constructors import schema as schema
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import import_outside, located, no_module, place, with_colon
 from dqn_lab._paths import GROUPS as GROUPS
@@ -127,35 +129,6 @@ def load_plugins() -> list[str]:
     return problems
 
 
-def constructors(component: type) -> list[Callable[..., None]]:
-    """Returns a class's constructor, followed by its bases' for as long as each one accepts `**` parameters."""
-    inspect.signature(component)  # raises for classes that are not written in Python
-    found: list[Callable[..., None]] = []
-    for owner in component.__mro__:
-        if "__init__" in vars(owner):
-            found.append(vars(owner)["__init__"])
-            kinds = {parameter.kind for parameter in inspect.signature(found[-1]).parameters.values()}
-            if inspect.Parameter.VAR_KEYWORD not in kinds:
-                break
-    return found
-
-
-@functools.cache
-def schema(component: type) -> type[BaseModel]:
-    """Makes the pydantic model of a constructor's keyword-only parameters; `**shared` adds those of its base class."""
-    fields: dict[str, Any] = {}
-    for constructor in constructors(component):
-        hints = get_type_hints(constructor, include_extras=True)  # resolves hints that are strings
-        own = {}
-        for parameter in inspect.signature(constructor).parameters.values():
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
-                default = ... if parameter.default is inspect.Parameter.empty else parameter.default
-                own[parameter.name] = (hints.get(parameter.name, Any), default)
-        fields = own | fields
-    config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, validate_default=False)
-    return create_model(component.__name__, __config__=config, **fields)
-
-
 def model(group: str, name: str) -> type[BaseModel]:
     """Finds the schema of a component's configuration.
 
@@ -198,24 +171,38 @@ def validate(
     try:
         return {"name": name, **check(prefix, model_of(group, name), values)}
     except ConfigError as error:
-        raise ConfigError(*(_of_positional(group, name, prefix, problem) for problem in error.problems)) from error
+        raise ConfigError(*(_with_hint(group, name, prefix, problem) for problem in error.problems)) from error
 
 
-def _of_positional(group: str, name: str, prefix: str, problem: str) -> str:
+def _with_hint(group: str, name: str, prefix: str, problem: str) -> str:
     key, is_unknown, _ = problem.partition(": no such key; ")
-    hint = positional(group, name, key.partition("=")[0].removeprefix(f"{prefix}.")) if is_unknown else None
+    hint = unaccepted(group, name, key.partition("=")[0].removeprefix(f"{prefix}.")) if is_unknown else None
     return f"{key}: {hint}" if hint else problem
 
 
-def positional(group: str, name: str, key: str) -> str | None:
-    """Says that a key is a positional parameter of a component from outside the package, if it is one."""
+def unaccepted(group: str, name: str, key: str) -> str | None:
+    """Says why a component from outside the package does not accept a key, if the key is a parameter somewhere."""
     with contextlib.suppress(ConfigError, TypeError, ValueError):
-        owners = constructors(lookup(group, name)) if ":" in name else []
-        kinds = [inspect.signature(owner).parameters[key].kind for owner in owners
-                 if key in inspect.signature(owner).parameters]  # fmt: skip
-        if kinds[:1] == [inspect.Parameter.POSITIONAL_OR_KEYWORD]:
+        component = lookup(group, name) if ":" in name else object
+        if is_positional(component, key):
             return f"{key} is positional in {name}, as what the run supplies; a key's parameter stands after `*,`"
+        if owner := inherited(component).get(key):
+            cure = "add `**shared` to its constructor and to its call of `super().__init__`"
+            return f"a parameter of {owner.owner}, but not of {name}; {cure}"
     return None
+
+
+def for_hooks(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration for a component's hooks, which may read keys that a derived constructor does not have.
+
+    Those of components from outside the package are added, with the base constructors' defaults.
+    """
+    found = dict(config)
+    for group in GROUPS:
+        component = None if group == "logger" else lookup(group, config[group]["name"])
+        if component and not component.__module__.startswith("dqn_lab."):
+            found[group] = {key: each.default for key, each in inherited(component).items()} | config[group]
+    return found
 
 
 def validate_all(plain: Mapping[str, Any], run: type[BaseModel], model_of: Model = model) -> dict[str, Any]:
@@ -294,5 +281,6 @@ def blame(group: str, config: Mapping[str, Any]) -> Iterator[None]:
         problem = " ".join(str(error.args[0] if error.args else type(error).__name__).split())
         if problem.partition("=")[0] in config:
             raise ConfigError(f"{group}.{problem}") from error
-        kind = "" if isinstance(error, (ValueError, LookupError)) else f"{type(error).__name__}: "
+        is_plain = isinstance(error, (ValueError, LookupError)) and not isinstance(error, KeyError)
+        kind = "" if is_plain else f"{type(error).__name__}: "
         raise ConfigError(f"{group}={config['name']}: {kind}{problem}{place(error)}") from error

@@ -11,7 +11,7 @@ from dqn_lab._nearest import nearest
 from dqn_lab._paths import GROUPS
 from dqn_lab.cli._options import keys, options
 from dqn_lab.cli._translations import HINTS, SYNONYMS, written
-from dqn_lab.registry import positional
+from dqn_lab.registry import unaccepted
 
 MOST_HOLDERS = 3
 
@@ -64,7 +64,7 @@ def explain_key(key: str, culprit: str, config: DictConfig) -> str | None:
     if key in HINTS:
         return f"no such key; {HINTS[key].format(value=culprit.partition('=')[2])}"
     group, _, leaf = key.partition(".")
-    if leaf and group in GROUPS and (hint := positional(group, str(OmegaConf.select(config, f"{group}.name")), leaf)):
+    if leaf and group in GROUPS and (hint := unaccepted(group, str(OmegaConf.select(config, f"{group}.name")), leaf)):
         return hint
     if "-" in key:
         ours = written(key.replace("-", "_"), culprit.partition("=")[2])
