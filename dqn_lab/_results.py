@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
+import gymnasium
 import numpy as np
 from torch import Tensor
 
+from dqn_lab._batches import batch_problem
 from dqn_lab.types import Batch, Bootstrap, Bootstrapped, ConfigError, Loss, QValues
 
 ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
@@ -38,12 +40,16 @@ class Watched:
         return checked
 
 
-def watched_buffer(buffer: Any, name: str, warn: Callable[[str], None]) -> Any:
-    """Returns a buffer that raises a `ConfigError` if `sample` returns no batch, and warns if its size is wrong."""
+def watched_buffer(buffer: Any, name: str, env: gymnasium.Env[Any, Any], warn: Callable[[str], None]) -> Any:
+    """Returns a buffer that raises a `ConfigError` if `sample` returns no valid batch, and warns of a wrong size."""
+    space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
 
     def check(result: Any, draws: Sized) -> None:
         if not isinstance(result, Batch):
             raise ConfigError(f"buffer={name}: sample must return a Batch, returned {_kind(result)}")
+        if problem := batch_problem(result, space, num_actions):
+            wanted = "a Batch (memory [N, …], weights [B] or None, indices [B], rows [B])"
+            raise ConfigError(f"buffer={name}: sample must return {wanted}; {problem}")
         if len(result.indices) != len(draws):
             warn(f"buffer={name}: sample returned {len(result.indices)} transitions for train.batch_size={len(draws)}")
 

@@ -23,6 +23,7 @@ from dqn_lab.build import build
 from dqn_lab.engine.torch import TorchEngine
 from dqn_lab.hooks import Reports
 from dqn_lab.schedule import NEVER, Progress
+from dqn_lab.train import Experiment
 from dqn_lab.types import (
     ConfigError,
     Exploration,
@@ -126,7 +127,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     env = scratch.make_env()
     limit = min(LONGEST, train["batch_size"] + config["buffer"].get("n_step", 1) + 1)
     lines = list[str]()
-    with contextlib.closing(rollout), draws, _results_watched(agent, config, outside, lines.append):
+    with contextlib.closing(rollout), draws, _results_watched(scratch, env, outside, lines.append):
         try:
             q_values = agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
         finally:
@@ -147,16 +148,17 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
 
 @contextlib.contextmanager
 def _results_watched(
-    agent: Agent, config: Mapping[str, Any], outside: Iterable[str], warn: Callable[[str], None]
+    scratch: Experiment, env: Any, outside: Iterable[str], warn: Callable[[str], None]
 ) -> Iterator[None]:
     """Has the results of the components from outside checked."""
+    agent, config = scratch.agent, scratch.config
     names = {group: config[group]["name"] for group in ("bootstrap", "buffer", "value")}
     own = {group: name for group, name in names.items() if f"{group}={name}" in outside}
     before = agent.engine.bootstrap, agent.buffer, agent.engine.value
     if "bootstrap" in own:
         agent.engine.bootstrap = watched_bootstrap(agent.engine.bootstrap, own["bootstrap"])
     if "buffer" in own:
-        agent.buffer = watched_buffer(agent.buffer, own["buffer"], warn)
+        agent.buffer = watched_buffer(agent.buffer, own["buffer"], env, warn)
     if "value" in own:
         agent.engine.value = watched_value(agent.engine.value, own["value"])
     try:

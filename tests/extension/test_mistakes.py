@@ -74,3 +74,53 @@ def test_a_key_of_the_base_that_a_derived_constructor_does_not_accept_is_named(t
         assert done.returncode == 2, done.stdout
         (line,) = done.stderr.splitlines()
         assert line.startswith(f"error: buffer.capacity=10000: {said}")
+
+
+BATCHES = """
+import numpy as np
+import torch
+from dqn_lab.buffer.prioritized import Prioritized
+from dqn_lab.types import Batch
+
+
+class Mine(Prioritized):
+    def sample(self, draws):
+        b = super().sample(draws)
+        t, weights, indices = b.transition, b.weights, b.indices
+        return {}
+"""
+
+
+@pytest.mark.parametrize(("returned", "said"), [
+    ("Batch(t, weights[:, None], indices)", r"its weights has shape \(64, 1\), must be \(64,\)"),
+    ("Batch(t, weights[:10], indices)", r"its weights has shape \(10,\), must be \(64,\)"),
+    ("Batch(t, torch.ones(64), indices)", r"its weights is torch.Tensor, must be a numpy array"),
+    ("Batch(t, -weights, indices)", r"its weights go down to -1, must be at least 0"),
+    ("Batch(t, weights * np.nan, indices)", r"its weights contains nan, must be finite"),
+    ("Batch(t, weights, indices * 1.0)", r"its indices has type float64, must be integers"),
+    ("Batch(t, weights, indices[:, None])", r"its indices has shape \(64, 1\), must be \(64,\)"),
+    ("Batch(b.memory, weights, indices, indices - 999_999)", r"its rows contain -\d+, must be from 0 to 49999"),
+    ("Batch(b.memory, weights, indices, indices + 50_000)", r"its rows contain 5\d+, must be from 0 to 49999"),
+    ("Batch(tuple(t), weights, indices)", r"its memory is tuple, must be a Transition"),
+    ("Batch(t._replace(reward=t.reward[:, None]), weights, indices)", r"its reward has shape \(64, 1\), must be"),
+    ("Batch(t._replace(obs=t.obs[:, None]), weights, indices)", r"its obs has shape \(64, 1, 4\), must be \(64, 4\)"),
+    ("Batch(t._replace(action=t.action + 2), weights, indices)", r"its action contains [23], must be from 0 to 1"),
+    ("Batch(t._replace(action=t.action * 1.0), weights, indices)", r"its action has type float64, must be integers"),
+    ("Batch(t._replace(reward=t.reward / 0), weights, indices)", r"its reward contains inf, must be finite"),
+    ("Batch(t._replace(discount=t.discount + 1), weights, indices)", r"its discount contains 1.99, must be"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_every_field_of_a_custom_buffers_batch_is_checked(lab, returned, said):
+    from dqn_lab.trial import rehearse
+
+    config = lab(BATCHES.format(returned), buffer="Mine")
+    wanted = r"sample must return a Batch \(memory \[N, …\], weights \[B\] or None, indices \[B\], rows \[B\]\)"
+    with pytest.raises(ConfigError, match=f"^buffer=lab_parts:Mine: {wanted}; {said}"):
+        rehearse(config)
+
+
+@pytest.mark.parametrize("returned", ["Batch(t, weights, indices)", "Batch(t, None, indices)", "b"])
+def test_a_valid_batch_passes(lab, returned):
+    from dqn_lab.trial import rehearse
+
+    assert rehearse(lab(BATCHES.format(returned), buffer="Mine")) == []
