@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gymnasium
-import numpy as np
 import torch
 
 from dqn_lab import registry
+from dqn_lab._networks import check_outputs, check_parts, received, zeros
 from dqn_lab.agent import Agent
 from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Continues, Reports, Warns
@@ -238,9 +238,15 @@ def build_network(config: Mapping[str, Any], value: Value, space: Any, num_actio
         generator = torch_generator(config["seed"], "network")
         torch.manual_seed(generator.initial_seed())
         supplied = (space, num_actions, value.num_outputs, generator)
-        online: torch.nn.Module = registry.create("network", config["network"], *supplied)
-        with registry.blame("network", config["network"]):
-            _check_network(online, space, (1, num_actions, value.num_outputs))
+        part, is_outside = config["network"], registry.is_outside("network", config["network"]["name"])
+        with received(space, is_outside):
+            online: torch.nn.Module = registry.create("network", part, *supplied)
+        with registry.blame("network", part):
+            check_parts(online)
+        with received(space, is_outside), registry.blame("network", part), torch.no_grad():
+            outputs = online(zeros(space))
+        with registry.blame("network", part):
+            check_outputs(outputs, (1, num_actions, value.num_outputs))
             if isinstance(value, AdaptsNetwork):
                 online = value.adapt(online, generator)
     return online
@@ -253,26 +259,6 @@ def _build_diagnostics(
     supplied = engine, make_env, config["discount"], rng
     diagnostics: Diagnostics = registry.create("diagnostics", config["diagnostics"], *supplied)
     return diagnostics
-
-
-def _check_network(network: Any, space: gymnasium.Space[Any], shape: tuple[int, int, int]) -> None:
-    """Tries out a network on one observation.
-
-    Raises:
-        ValueError: it is not a network, its outputs have the wrong shape, or it has a layer that behaves differently in
-            training and in evaluation, so that observing a run would change it.
-    """
-    if not isinstance(network, torch.nn.Module):
-        raise ValueError("must be a torch.nn.Module")
-    for module in network.modules():
-        if isinstance(module, (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)):
-            raise ValueError(f"has {module}, which behaves differently in training and in evaluation")
-    with torch.no_grad():
-        outputs = network(torch.as_tensor(np.zeros((1, *(space.shape or ())), space.dtype)))
-    if not isinstance(outputs, torch.Tensor):
-        raise ValueError(f"returns a {type(outputs).__name__}; must return a tensor of shape {shape}")
-    if outputs.shape != shape:
-        raise ValueError(f"returns outputs of shape {tuple(outputs.shape)} for one observation; must be {shape}")
 
 
 def _check_columns(config: Mapping[str, Any], columns: tuple[str, ...], reporters: Sequence[Reports]) -> None:

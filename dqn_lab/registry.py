@@ -192,6 +192,11 @@ def unaccepted(group: str, name: str, key: str) -> str | None:
     return None
 
 
+def is_outside(group: str, name: str) -> bool:
+    """Returns whether a component is from outside the package."""
+    return not lookup(group, name).__module__.startswith("dqn_lab.")
+
+
 def for_hooks(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a configuration for a component's hooks, which may read keys that a derived constructor does not have.
 
@@ -199,9 +204,8 @@ def for_hooks(config: Mapping[str, Any]) -> dict[str, Any]:
     """
     found = dict(config)
     for group in GROUPS:
-        component = None if group == "logger" else lookup(group, config[group]["name"])
-        if component and not component.__module__.startswith("dqn_lab."):
-            found[group] = {key: each.default for key, each in inherited(component).items()} | config[group]
+        if group != "logger" and is_outside(group, name := config[group]["name"]):
+            found[group] = {key: each.default for key, each in inherited(lookup(group, name)).items()} | config[group]
     return found
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dqn_lab import registry
 from dqn_lab._global_draws import GlobalDraws
+from dqn_lab._networks import mixing, observations
 from dqn_lab._outside import UNSAVED, located
 from dqn_lab._results import watched_bootstrap, watched_buffer, watched_value
 from dqn_lab.agent import Agent, action_problem
@@ -129,12 +130,10 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     lines = list[str]()
     with contextlib.closing(rollout), draws, _results_watched(scratch, env, outside, lines.append):
         try:
-            q_values = agent.greedy(np.asarray(env.reset(seed=0)[0])[None])
+            obs = observations(env)
         finally:
             env.close()
-        network = f"network={config['network']['name']}"
-        if network in outside and not np.isfinite(q_values).all():
-            raise ConfigError(f"{network}: returned {q_values.tolist()[0]}; must be finite numbers")
+        _check_network(agent, obs, config, outside)
         _explore(agent.exploration, int(env.action_space.n), _near_end(config))  # type: ignore[attr-defined]
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
@@ -144,6 +143,17 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     with contextlib.closing(fresh.rollout):
         return [*dict.fromkeys(lines), *_forgotten_parameters(agent, config, outside),
                 *_unsaved_attributes(rollout, fresh.rollout, outside)]  # fmt: skip
+
+
+def _check_network(agent: Agent, obs: Any, config: Mapping[str, Any], outside: Iterable[str]) -> None:
+    """Checks the Q-values of observations [B, *O]."""
+    q_values, network = agent.greedy(obs), f"network={config['network']['name']}"
+    if network not in outside:
+        return
+    if not (finite := np.isfinite(q_values).all(axis=1)).all():
+        raise ConfigError(f"{network}: returned {q_values[~finite][0].tolist()}; must be finite numbers")
+    if problem := mixing(agent.greedy, obs):
+        raise ConfigError(f"{network}: {problem}")
 
 
 @contextlib.contextmanager

@@ -124,3 +124,85 @@ def test_a_valid_batch_passes(lab, returned):
     from dqn_lab.trial import rehearse
 
     assert rehearse(lab(BATCHES.format(returned), buffer="Mine")) == []
+
+
+NETWORKS = """
+import torch
+from torch import nn
+
+
+class Mine(nn.Module):
+    def __init__(self, observation_space, num_actions, num_outputs, generator):
+        super().__init__()
+        self.shape = num_actions, num_outputs
+        {}
+
+    def forward(self, obs):
+        {}
+"""
+PLAIN = "self.f = nn.Linear(4, 2)"
+
+
+@pytest.mark.parametrize("returned", [
+    "torch.softmax(self.f(obs), 0)[..., None]", "self.f(obs - obs.mean(0))[..., None]",
+    "self.f(obs).T.reshape(-1, *self.shape)",
+])  # fmt: skip
+def test_a_network_that_mixes_the_observations_of_a_batch_is_refused(lab, returned):
+    from dqn_lab.trial import rehearse
+
+    said = "^network=lab_parts:Mine: its outputs for an observation depend on the other observations of the batch; dim"
+    with pytest.raises(ConfigError, match=said):
+        rehearse(lab(NETWORKS.format(PLAIN, f"return {returned}"), network="Mine"))
+
+
+def test_networks_that_do_not_mix_or_draw_random_numbers_are_not_blamed_for_it(lab):
+    from dqn_lab.trial import rehearse
+
+    returned = "return (self.f(obs) - self.f(obs).mean(1, keepdim=True))[..., None]"
+    assert rehearse(lab(NETWORKS.format(PLAIN, returned), network="Mine")) == []
+
+
+def test_a_network_that_draws_random_numbers_is_not_taken_for_one_that_mixes(lab):
+    from dqn_lab.trial import rehearse
+
+    returned = "return (self.f(obs) + torch.randn(len(obs), 2))[..., None]"
+    (line,) = rehearse(lab(NETWORKS.format(PLAIN, returned), network="Mine"))
+    assert "draws from torch's global generator" in line
+
+
+@pytest.mark.parametrize(("layers", "returned", "said"), [
+    ("self.l = [nn.Linear(4, 32), nn.Linear(32, 2)]", "self.l[1](torch.relu(self.l[0](obs)))[..., None]",
+     "keeps layers in the list self.l, where torch does not find them, so they would never learn; use nn.ModuleList"),
+    ("self.l = [nn.Linear(4, 4)]; self.out = nn.Linear(4, 2)", "self.out(self.l[0](obs))[..., None]",
+     "keeps layers in the list self.l, .*; use nn.ModuleList"),
+    ("self.l = {'in': nn.Linear(4, 2)}", "self.l['in'](obs)[..., None]",
+     "keeps layers in the dict self.l, .*; use nn.ModuleDict"),
+    ("self.w = [nn.Parameter(torch.ones(4, 2))]", "(obs @ self.w[0])[..., None]",
+     "keeps layers in the list self.w, .*; use nn.ParameterList"),
+])  # fmt: skip
+def test_layers_that_torch_does_not_find_are_named(lab, layers, returned, said):
+    from dqn_lab.trial import rehearse
+
+    with pytest.raises(ConfigError, match=f"^network=lab_parts:Mine: {said}$"):
+        rehearse(lab(NETWORKS.format(layers, f"return {returned}"), network="Mine"))
+
+
+@pytest.mark.parametrize("layers", [
+    "self.f = nn.Linear(4, 2); self.order = [self.f]",
+    "self.f = nn.Linear(4, 2); self.fixed = [nn.Linear(4, 2).requires_grad_(False)]",
+])  # fmt: skip
+def test_a_list_of_known_or_frozen_layers_is_accepted(lab, layers):
+    from dqn_lab.build import build
+
+    build(lab(NETWORKS.format(layers, "return self.f(obs)[..., None]"), network="Mine"))
+
+
+@pytest.mark.parametrize("layers", ["(size,) = observation_space.shape; self.f = nn.Linear(size, 2)", PLAIN])
+def test_an_error_in_a_network_names_the_observation_space_that_it_received(lab, layers):
+    """Both a constructor and a forward pass that expect another space."""
+    from dqn_lab.build import build
+
+    config = lab(NETWORKS.format(layers, "return self.f(obs)[..., None]"), "env=frozen_lake", network="Mine")
+    about = r"; the network received the observation space Discrete\(16\), of shape \(\)$"
+    with pytest.raises(ConfigError, match=f"^network=lab_parts:Mine: .*{about}"):
+        build(config)
