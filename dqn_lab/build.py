@@ -14,6 +14,7 @@ import torch
 
 from dqn_lab import registry
 from dqn_lab._networks import check_outputs, check_parts, received, zeros
+from dqn_lab._reseeding import seeding_problem
 from dqn_lab.agent import Agent
 from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Continues, Reports, Warns
@@ -116,10 +117,10 @@ def build(config: Mapping[str, Any]) -> Experiment:
     Raises:
         ConfigError: a component rejected the configuration.
     """
-    streams = Streams(config["seed"])
+    streams, unseeded = Streams(config["seed"]), list[str]()
     env_factory = registry.create("env", config["env"])
     with registry.blame("env", config["env"]):
-        space, num_actions = look_around(env_factory.make)
+        space, num_actions = look_around(env_factory.make, unseeded.append)
     _check_video(config, env_factory.make)
     exploration = registry.create("exploration", config["exploration"], num_actions)
     buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
@@ -148,7 +149,10 @@ def build(config: Mapping[str, Any]) -> Experiment:
     return Experiment(
         config=dict(config),
         choices=choices,
-        warnings=list(_warnings(config)),
+        warnings=[
+            *_warnings(config),
+            *(f"env={config['env'].get('id', config['env']['name'])}: {reason}" for reason in unseeded),
+        ],
         streams=streams,
         make_env=functools.partial(make_checked, env_factory.make, Limit(config["evaluation"]["max_steps"])),
         agent=agent,
@@ -177,9 +181,18 @@ def _every(part: Mapping[str, Any]) -> Every | None:
     return Every(part["interval"], part["unit"]) if part["interval"] else None
 
 
-def look_around(make_env: Callable[..., gymnasium.Env[Any, Any]]) -> tuple[gymnasium.Space[Any], int]:
-    """Returns an environment's observation space and its number of actions."""
+def look_around(
+    make_env: Callable[..., gymnasium.Env[Any, Any]], warn: Callable[[str], None] | None = None
+) -> tuple[gymnasium.Space[Any], int]:
+    """Returns an environment's observation space and its number of actions.
+
+    Args:
+        make_env: makes the environment.
+        warn: is told if the seed does not fix the environment; None not to try that.
+    """
     with contextlib.closing(Checked(make_env())) as env:
+        if warn and (problem := seeding_problem(env.env, make_env)):
+            warn(problem)
         return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
 
 

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from dqn_lab import registry
 from dqn_lab._global_draws import GlobalDraws
 from dqn_lab._networks import mixing, observations
 from dqn_lab._outside import UNSAVED, located
+from dqn_lab._reseeding import global_states_kept
 from dqn_lab._results import watched_bootstrap, watched_buffer, watched_value
 from dqn_lab.agent import Agent, action_problem
 from dqn_lab.build import build
@@ -62,7 +62,7 @@ def rehearse(config: Mapping[str, Any]) -> list[str]:
         return []
     forgotten = list[str]()
     try:
-        with _global_states_kept():
+        with global_states_kept():
             forgotten += _play(config, draws, outside)
     except ConfigError as error:
         if not isinstance(error.__cause__, (AttributeError, TypeError)):
@@ -280,15 +280,3 @@ def _culprits(error: BaseException, outside: Mapping[str, str]) -> list[str]:
     """Lists the outside components whose code appears in an error's traceback, or all of them if none does."""
     frames = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
     return [part for part, module in outside.items() if module in frames] or list(outside)
-
-
-@contextlib.contextmanager
-def _global_states_kept() -> Iterator[None]:
-    """Restores the global random states afterwards, because custom code may use them."""
-    states = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with torch.random.fork_rng(devices=[]):
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])  # noqa: NPY002

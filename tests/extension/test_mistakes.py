@@ -206,3 +206,72 @@ def test_an_error_in_a_network_names_the_observation_space_that_it_received(lab,
     about = r"; the network received the observation space Discrete\(16\), of shape \(\)$"
     with pytest.raises(ConfigError, match=f"^network=lab_parts:Mine: .*{about}"):
         build(config)
+
+
+ENVIRONMENTS = """
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+
+events = []
+
+
+class Base(gymnasium.Env):
+    observation_space, action_space = Box(-9, 9, (1,), np.float32), Discrete(2)
+
+    def __init__(self):
+        self.episodes = 0
+        events.append("made")
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.episodes += 1
+        return self.draw(), {}
+
+    def step(self, action):
+        return self.draw(), 1.0, False, False, {}
+
+    def draw(self):
+        return self.np_random.random(1, np.float32)
+
+    def close(self):
+        events.append("closed")
+
+
+class Unseeded(Base):
+    def reset(self, *, seed=None, options=None):
+        return self.draw(), {}
+
+
+class Global(Base):
+    def draw(self):
+        return np.random.random(1).astype(np.float32)
+
+
+class Remembering(Base):  # every episode is another one, but a run can be repeated
+    def draw(self):
+        return super().draw() + np.float32(self.episodes % 3)
+
+
+for name in ("Base", "Unseeded", "Global", "Remembering"):
+    gymnasium.register(f"{name}-v0", f"lab_envs:{name}", max_episode_steps=30)
+"""
+
+
+@pytest.mark.parametrize("name", ["Base", "Unseeded", "Global", "Remembering"])
+def test_an_environment_that_the_seed_does_not_fix_is_named(configure, tmp_path, monkeypatch, name):
+    """The check uses environments of its own, closes them and leaves the global generators unchanged."""
+    import numpy as np
+
+    from dqn_lab.build import build
+
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "lab_envs.py").write_text(ENVIRONMENTS)
+    before = np.random.get_state()[2]  # noqa: NPY002
+    experiment = build(configure(f"env.id=lab_envs:{name}-v0", "buffer.capacity=1000"))
+    assert np.random.get_state()[2] == before  # noqa: NPY002
+    events = sys.modules["lab_envs"].events
+    assert events.count("made") == events.count("closed") > 0
+    said = [line for line in experiment.warnings if "super().reset(seed=seed)" in line]
+    assert len(said) == (name in ("Unseeded", "Global"))
+    assert all(line.startswith(f"env=lab_envs:{name}-v0: two episodes with the same seed") for line in said)
