@@ -7,6 +7,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from torch import Tensor
 
 from dqn_lab._batches import batch_problem
@@ -63,7 +64,7 @@ def watched_value(value: Any, name: str) -> Any:
         wanted = f"value={name}: loss must return a Loss (loss [B], q_value [B], priority [B])"
         if not isinstance(result, Loss):
             raise ConfigError(f"{wanted}, returned {_kind(result)}")
-        _check_shapes(wanted, result, dict.fromkeys(Loss._fields, (len(action),)))
+        _check_fields(wanted, result, dict.fromkeys(Loss._fields, (len(action),)))
 
     return Watched(value, {"loss": check})
 
@@ -77,15 +78,15 @@ def watched_bootstrap(bootstrap: Bootstrap, name: str) -> Bootstrap:
         if not isinstance(result, Bootstrapped):
             raise ConfigError(f"{wanted}, returned {_kind(result)}")
         whole = (*q_values.target_next.shape,)
-        _check_shapes(wanted, result, {"probabilities": whole, "shift": whole, "bonus": whole[:1]})
+        _check_fields(wanted, result, {"probabilities": whole, "shift": whole, "bonus": whole[:1]})
         _check_probabilities(result.probabilities, name)
         return result
 
     return checked
 
 
-def _check_shapes(wanted: str, result: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuses what cannot be broadcast to the shapes; a plain number can."""
+def _check_fields(wanted: str, result: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuses what cannot be broadcast to the shapes, as a plain number can, or is not finite."""
     for field, part in result._asdict().items():
         if not isinstance(part, (Tensor, int, float)):
             raise ConfigError(f"{wanted}; its {field} is {_kind(part)}")
@@ -96,6 +97,8 @@ def _check_shapes(wanted: str, result: Any, shapes: Mapping[str, tuple[int, ...]
             fits = False
         if not fits:
             raise ConfigError(f"{wanted}; its {field} has shape {found}, must be {shapes[field]}")
+        if field != "probabilities" and not torch.as_tensor(part).isfinite().all():  # their sum is checked
+            raise ConfigError(f"{wanted}; its {field} is not finite")
 
 
 def _check_probabilities(probabilities: Tensor, name: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -51,6 +51,7 @@ class Agent:
         interval: environment steps from one learning step to the next.
         num_updates: batches per learning step.
         diagnostics: measures learning; None for no measurements.
+        outside: the components from outside the package, as `group=name`, for error messages.
     """
 
     def __init__(
@@ -69,9 +70,10 @@ class Agent:
         interval: int,
         num_updates: int,
         diagnostics: Diagnostics | None = None,
+        outside: Sequence[str] = (),
     ) -> None:
         self.engine, self.buffer, self.exploration, self.target = engine, buffer, exploration, target
-        self.streams, self.diagnostics = streams, diagnostics
+        self.streams, self.diagnostics, self.outside = streams, diagnostics, outside
         self.optimizer, self.lr = optimizer, optimizer.lr
         self.epsilon: Callable[[Progress], float] | None = None  # of the policy, for a bootstrap that uses it
         if isinstance(engine.bootstrap, FollowsEpsilon) and isinstance(exploration, EpsilonGreedy):
@@ -131,7 +133,7 @@ class Agent:
                 self.diagnostics.before_update(batch, noise, epsilon)
             update = self.engine.update(batch, noise, self.lr(before), epsilon)
             if not math.isfinite(update.loss):
-                raise loss_error(update.loss, before, batch)
+                raise loss_error(update.loss, before, batch, self.outside)
             self.buffer.update_priorities(batch.indices, update.priorities)
             if self.diagnostics is not None:
                 self.diagnostics.after_update()
@@ -212,16 +214,26 @@ def action_problem(exploration: Exploration, action: Any, num_actions: int) -> s
     return f"exploration={name} returned {action!r}; must be an integer from 0 to {num_actions - 1}"
 
 
-def loss_error(loss: float, before: Progress, batch: Batch) -> TrainingError:
-    """Returns the error for a loss that is not finite, in the step that follows `before`."""
+def loss_error(loss: float, before: Progress, batch: Batch, outside: Sequence[str]) -> TrainingError:
+    """Returns the error for a loss that is not finite, in the step that follows `before`.
+
+    Args:
+        loss: the loss.
+        before: the point of the run before the step.
+        batch: what was learned from.
+        outside: the components from outside the package.
+    """
     where = f"in episode {before.episode}, step {before.step + 1}"
-    return TrainingError(f"the loss became {loss} {where}: {_reason(batch)}")
+    return TrainingError(f"the loss became {loss} {where}: {_reason(batch, outside)}")
 
 
-def _reason(batch: Batch) -> str:
+def _reason(batch: Batch, outside: Sequence[str]) -> str:
     """Returns the likely reason why a batch's loss is not finite, or else what to try."""
     obs, _, reward, next_obs, _ = batch.transition
     for name, field in (("an observation", obs), ("an observation", next_obs), ("a reward", reward)):
         if np.issubdtype(field.dtype, np.floating) and not np.isfinite(field).all():
             return f"{name} that the environment returned is not a finite number"
-    return "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
+    cure = "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
+    if not outside:
+        return cure
+    return f"{', '.join(outside)} may have returned NaN or too large numbers; if not, {cure}"

@@ -27,6 +27,7 @@ from dqn_lab.train import Clock, Due, Experiment
 from dqn_lab.types import Choice, ConfigError, Diagnostics, Engine, Optimizer, Value
 
 _log = logging.getLogger(__name__)
+LEARNING = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "engine")  # what a loss depends on
 
 
 def validate(plain: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,15 +131,10 @@ def build(config: Mapping[str, Any]) -> Experiment:
     engine = _build_engine(config, choices["engine"].name, space, num_actions, optimizer, target.has_network)
     diagnostics = _build_diagnostics(config, engine, env_factory.make)
     agent = Agent(
-        engine=engine,
-        buffer=buffer,
-        exploration=exploration,
-        target=target,
-        streams=streams,
-        optimizer=optimizer,
-        diagnostics=diagnostics if diagnostics.columns else None,
-        **config["train"],
-    )
+        engine=engine, buffer=buffer, exploration=exploration, target=target, streams=streams, optimizer=optimizer,
+        diagnostics=diagnostics if diagnostics.columns else None, **config["train"],
+        outside=[f"{group}={name}" for group in LEARNING if registry.is_outside(group, name := config[group]["name"])],
+    )  # fmt: skip
     parts = (env_factory, *engine.online.modules(), engine.value, engine.bootstrap, buffer, target, engine, diagnostics)
     reporters = [part for part in parts if isinstance(part, Reports) and part.columns]
     columns = table_columns(exploration.columns, [name for reporter in reporters for name in reporter.columns])

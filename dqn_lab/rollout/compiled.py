@@ -119,7 +119,8 @@ class CompiledRollout(PythonRollout):
 
         rows, _, _, priorities = parts.room
         if why == _kernels.LOSS_NOT_FINITE:
-            return loss_error(number, self.progress, Batch(parts.memory, None, rows, rows))
+            batch = Batch(parts.memory, None, rows, rows)
+            return loss_error(number, self.progress, batch, self.agent.outside)
         if why == _kernels.PRIORITY_UNFIT:
             low, high = priorities.min(), priorities.max()
             return ValueError(f"priorities from {low} to {high}: must be finite and at least 0")

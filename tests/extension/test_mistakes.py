@@ -275,3 +275,42 @@ def test_an_environment_that_the_seed_does_not_fix_is_named(configure, tmp_path,
     said = [line for line in experiment.warnings if "super().reset(seed=seed)" in line]
     assert len(said) == (name in ("Unseeded", "Global"))
     assert all(line.startswith(f"env=lab_envs:{name}-v0: two episodes with the same seed") for line in said)
+
+
+BOOTSTRAPS = """
+from dqn_lab.bootstrap.max import Max
+
+
+class Mine(Max):
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, q_values, action):
+        self.calls += 1
+        found = super().__call__(q_values, action)
+        return found._replace(bonus=found.probabilities[:, 0] * 0 + {})
+"""
+
+
+@pytest.mark.parametrize("bonus", ["(0.0 if self.calls < 5 else float('nan'))", "(0.0 if self.calls < 5 else 1e30)"])
+def test_a_custom_component_is_named_when_the_loss_is_not_finite(lab, bonus):
+    from dqn_lab.build import build
+    from dqn_lab.schedule import NEVER
+    from dqn_lab.types import TrainingError
+
+    rollout = build(lab(BOOTSTRAPS.format(bonus), "train.learning_starts=1", bootstrap="Mine")).rollout
+    said = r"the loss became (nan|inf) in .*: bootstrap=lab_parts:Mine may have returned NaN or too large numbers; if n"
+
+    def run():
+        while rollout.progress.step < 1000:
+            rollout.advance(NEVER._replace(step=rollout.progress.step + 100))
+
+    with pytest.raises(TrainingError, match=said):
+        run()
+
+
+def test_a_bonus_that_is_not_finite_is_found_in_a_trial(lab):
+    from dqn_lab.trial import rehearse
+
+    with pytest.raises(ConfigError, match=r"^bootstrap=lab_parts:Mine: must return .*; its bonus is not finite$"):
+        rehearse(lab(BOOTSTRAPS.format("float('nan')"), bootstrap="Mine"))
