@@ -105,8 +105,11 @@ def _piece(group: str, config: Mapping[str, Any]) -> Piece:
     component = registry.lookup(group, part["name"])
     documented = inspect.getdoc(component) or ""
     values = {key: _text(value) for key, value in part.items() if key != "name"}
+    summary = _summary(documented, values)
+    if documented and registry.is_outside(group, part["name"]) and not vars(component).get("__doc__"):
+        summary = f"{summary} [its base class's documentation]"
     return Piece(
-        group=group, name=part["name"], summary=_summary(documented, values), values=values,
+        group=group, name=part["name"], summary=summary, values=values,
         citations=tuple(_citations(documented)),
     )  # fmt: skip
 
@@ -145,8 +148,21 @@ def _lines(group: str, config: Mapping[str, Any]) -> Mapping[str, str]:
     component = registry.lookup(group, config[group]["name"])
     if not isinstance(component, Explains):
         return {}
+    note = ""
+    if registry.is_outside(group, config[group]["name"]) and (base := _explained_by(component)):
+        if vars(component).get("__doc__"):
+            return {}
+        note = f" [as {base} does; {component.__name__} changes it, and has neither `explain` nor a docstring]"
     with registry.blame(group, config[group]):
-        return component.explain(registry.for_hooks(config))
+        return {key: f"{line}{note}" for key, line in component.explain(registry.for_hooks(config)).items()}
+
+
+def _explained_by(component: type) -> str | None:
+    """Returns the base class that explains a component which changes its behaviour, or None."""
+    mro = component.__mro__
+    place = next(number for number, owner in enumerate(mro) if "explain" in vars(owner))
+    changed = any(inspect.isfunction(member) for owner in mro[:place] for member in vars(owner).values())
+    return mro[place].__name__ if changed else None
 
 
 def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:

@@ -109,6 +109,10 @@ def _external(group: str, name: str) -> type:
         classes = [key for key, item in vars(module).items() if inspect.isclass(item)]
         where = f"in {module_name}"
         raise ConfigError(f"{group}.name={name}: no class {attribute!r} {where}; {nearest(attribute, classes)}")
+    if group == "env" and "make" not in dir(component):
+        register_it = f"register an environment in its file, gymnasium.register('{attribute}-v0', {attribute})"
+        how = f"{register_it}, and write name: gymnasium and id: {module_name}:{attribute}-v0"
+        raise ConfigError(f"env.name={name}: has no method make, so it is no component; {how}")
     return component
 
 

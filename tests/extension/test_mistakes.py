@@ -58,7 +58,8 @@ def test_a_derived_buffer_works_without_the_keys_of_its_base(lab, name):
     config = validate(lab(BUFFERS, buffer=name))
     assert config["buffer"] == {"name": f"lab_parts:{name}", "floor": 0.1}
     assert rehearse(config) == []
-    assert any("among the last 50,000 transitions" in text for _, text in explain(config, {}).steps)
+    (said,) = (text for _, text in explain(config, {}).steps if "among the last 50,000 transitions" in text)
+    assert said.endswith(f"; {name} changes it, and has neither `explain` nor a docstring]")
     with pytest.raises(ConfigError, match=r"batch_size=60000: must be at most buffer.capacity=50000$"):
         validate({**config, "train": {**config["train"], "batch_size": 60_000}})
 
@@ -314,3 +315,54 @@ def test_a_bonus_that_is_not_finite_is_found_in_a_trial(lab):
 
     with pytest.raises(ConfigError, match=r"^bootstrap=lab_parts:Mine: must return .*; its bonus is not finite$"):
         rehearse(lab(BOOTSTRAPS.format("float('nan')"), bootstrap="Mine"))
+
+
+def test_a_yaml_that_names_an_environments_class_says_what_to_write(tmp_path):
+    (tmp_path / "my_envs.py").write_text(ENVIRONMENTS)
+    (tmp_path / "env").mkdir()
+    (tmp_path / "env" / "mine.yaml").write_text("name: my_envs:Base\n")
+    done = dqn_lab("train", "--config-dir", ".", "env=mine", *QUICK, cwd=tmp_path)
+    assert done.returncode == 2, done.stdout
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: env.name=my_envs:Base: has no method make, so it is no component; register an env")
+    assert line.endswith("gymnasium.register('Base-v0', Base), and write name: gymnasium and id: my_envs:Base-v0")
+
+
+EXPLAINED = """
+from dqn_lab.buffer.prioritized import Prioritized
+
+
+class Bare(Prioritized):
+    def sample(self, draws):
+        return super().sample(draws)
+
+
+class Documented(Bare):
+    \"\"\"Draws what it likes.\"\"\"
+
+
+class Declared(Documented):
+    @staticmethod
+    def explain(config):
+        return {"store": "store it", "draw": "draw at will"}
+
+
+class Renamed(Prioritized): ...
+"""
+
+
+@pytest.mark.parametrize(("name", "draws"), [
+    ("Bare", "β = 0.4 … 1 [as Prioritized does; Bare changes it, and has neither `explain` nor a docstring]"),
+    ("Documented", None), ("Declared", "draw at will"), ("Renamed", "β = 0.4 … 1"),
+])  # fmt: skip
+def test_explain_does_not_state_the_base_classs_algorithm_for_a_component_that_changes_it(lab, name, draws):
+    from dqn_lab.build import validate
+    from dqn_lab.explain import explain
+
+    found = explain(validate(lab(EXPLAINED, buffer=name)), {})
+    (piece,) = (piece for piece in found.pieces if piece.group == "buffer")
+    assert piece.summary.endswith("[its base class's documentation]") == (name in ("Bare", "Renamed", "Declared"))
+    steps = [text for _, text in found.steps]
+    assert any("Draws what it likes" in text for text in steps) == (draws is None)
+    assert any(text.endswith(draws or "draw 64 transitions (s, a, r, s′, γ′)") for text in steps)
+    assert any("β" in text for text in steps) == ("β" in (draws or ""))
