@@ -17,6 +17,7 @@ from dqn_lab import registry
 from dqn_lab._global_draws import GlobalDraws
 from dqn_lab._networks import mixing, observations
 from dqn_lab._outside import UNSAVED, located
+from dqn_lab._passed_on import PassedOn
 from dqn_lab._reseeding import global_states_kept
 from dqn_lab._results import watched_bootstrap, watched_buffer, watched_value
 from dqn_lab.agent import Agent, action_problem
@@ -117,7 +118,9 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     """
     train = {**config["train"], "learning_starts": 1, "interval": 1, "num_updates": 1}
     trial = {**config, "train": train, "engine": _engine(config), "rollout": {"name": "python"}}
-    scratch, fresh = build(trial), build(trial)
+    fresh = build(trial)
+    with PassedOn(config, outside) as passed_on:
+        scratch = build(trial)
     rollout, agent = scratch.rollout, scratch.agent
     for logger in scratch.loggers:
         _check_methods(logger, Logger)
@@ -141,7 +144,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         if isinstance(agent.buffer, Reports):
             _check_report(agent.buffer)
     with contextlib.closing(fresh.rollout):
-        return [*dict.fromkeys(lines), *_forgotten_parameters(agent, config, outside),
+        return [*passed_on.warnings(), *dict.fromkeys(lines), *_forgotten_parameters(agent, config, outside),
                 *_unsaved_attributes(rollout, fresh.rollout, outside)]  # fmt: skip
 
 

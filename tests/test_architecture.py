@@ -11,7 +11,7 @@ UPPER_GROUPS = ("engine", "rollout", "diagnostics")
 FLOORS = {
     **dict.fromkeys(("_damage", "_function", "_inline", "_memory", "_nearest", "_numba", "_outside", "_paths"), 0),
     "_compiling": 0, "_constructors": 0, "_global_draws": 0,
-    **dict.fromkeys(("_batches", "_networks", "_reseeding", "_results"), 5),
+    **dict.fromkeys(("_batches", "_networks", "_passed_on", "_reseeding", "_results"), 5),
     **dict.fromkeys(("errors", "hooks", "records", "registry", "schedule", "seeding", "tasks", "types"), 0),
     **dict.fromkeys(("_plugins", "_validation", "interrupt", "locks", "statefile"), 0),
     **dict.fromkeys(GROUPS, 1), "analysis": 1,

@@ -366,3 +366,38 @@ def test_explain_does_not_state_the_base_classs_algorithm_for_a_component_that_c
     assert any("Draws what it likes" in text for text in steps) == (draws is None)
     assert any(text.endswith(draws or "draw 64 transitions (s, a, r, s′, γ′)") for text in steps)
     assert any("β" in text for text in steps) == ("β" in (draws or ""))
+
+
+SHARED = """
+from dqn_lab.buffer.prioritized import Prioritized
+
+
+class Lost(Prioritized):
+    def __init__(self, observation_space, discount, num_envs, *, floor: float = 0.1, **shared):
+        super().__init__(observation_space, discount, num_envs)
+
+
+class Kept(Prioritized):
+    def __init__(self, observation_space, discount, num_envs, *, floor: float = 0.1, **shared):
+        super().__init__(observation_space, discount, num_envs, **shared)
+
+
+class Halved(Prioritized):
+    def __init__(self, observation_space, discount, num_envs, *, capacity: int = 5000, **shared):
+        super().__init__(observation_space, discount, num_envs, capacity=capacity // 2, **shared)
+"""
+
+
+@pytest.mark.parametrize(("name", "values", "lost"), [
+    ("Lost", {"capacity": 1000}, "capacity"), ("Lost", {"capacity": 1000, "n_step": 3}, "capacity, n_step"),
+    ("Lost", {}, ""), ("Kept", {"capacity": 1000, "n_step": 3}, ""), ("Halved", {"capacity": 1000}, ""),
+])  # fmt: skip
+def test_keys_that_a_constructor_does_not_pass_on_are_named(lab, name, values, lost):
+    from dqn_lab.build import validate
+    from dqn_lab.trial import rehearse
+
+    config = lab(SHARED, buffer=name)
+    found = rehearse(validate({**config, "buffer": {**config["buffer"], **values}}))
+    assert len(found) == bool(lost)
+    assert all(line.startswith(f"buffer=lab_parts:{name}: {lost} did not arrive in the base class") for line in found)
+    assert sys.getprofile() is None
