@@ -89,18 +89,23 @@ def seeds(
     for name, runs in curves.items():
         axes.text(0, top + header - 0.06, names[name], color=looks[name].colour, fontweight="bold", va="bottom")
         top += header
-        lines, areas, floors = [], [], []
+        lines, areas, floors, dots = [], [], [], []
         for number, run in enumerate(runs):
             x, y = number % columns + 0.06, top + (number // columns + 1) * height - 0.15
             line = _place(run, longest, low, high, int(POINTS * width)) * (0.86, 0.19 - height) + (x, y)
             floors.append([(x, y), (x + 0.86, y)])
-            if len(line):
+            if len(line) == 1:
+                dots.append(line[0])
+            elif len(line):
                 lines.append(line)
                 areas.append(np.vstack([line, (line[-1, 0], y), (line[0, 0], y)]))
             axes.text(x + 0.43, y + 0.08, run.seed, fontsize=6, color=SOFT, ha="center", va="center")
         axes.add_collection(LineCollection(floors, colors=GRID, linewidths=0.8))
         axes.add_collection(PolyCollection(areas, facecolors=looks[name].colour, alpha=0.22, linewidths=0))
         axes.add_collection(LineCollection(lines, colors=looks[name].colour, linewidths=1))
+        if dots:
+            across, down = np.transpose(dots)
+            axes.scatter(across, down, s=4, color=looks[name].colour, linewidths=0)
         top += blocks[name] * height
     return figure
 

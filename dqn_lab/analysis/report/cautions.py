@@ -10,7 +10,7 @@ from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds, percent
 from dqn_lab.analysis.report.provenance import progress
-from dqn_lab.analysis.sentence import quoted
+from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import apart
 
 FEW = 30  # seeds; with fewer, a caveat is printed
@@ -72,8 +72,40 @@ def of_section(found: Evidence) -> Iterator[str]:
     if few and found.most_seeds > 1:
         more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
         yield f"Not compared, because a comparison needs two finished runs: {', '.join(few[:MOST_NAMED])}{more}."
+    yield from of_curves(found)
     yield from _of_seeds(found)
     yield from _of_comparison(found)
+
+
+def of_curves(found: Evidence) -> Iterator[str]:
+    """Yields why variants have no learning curve, and how to get one."""
+    evaluations = found.finished
+    if not len(evaluations):
+        if found.material.evaluations is None and "learning curves" not in found.material.skipped and found.most_seeds:
+            yield "There is no learning curve, because no run has an evaluations.csv: set logger=csv."
+        return
+    per_run = evaluations.groupby(["variant", "run"], observed=True)["step"].nunique()
+    without = [name for name in map(str, per_run.index.unique("variant")) if name not in set(found.curves["variant"])]
+    if not without:
+        return
+    advice = f"set for example {_more_often(int(evaluations['step'].max()))}"
+    if per_run.max() < 2:
+        runs = "the run was" if len(per_run) == 1 else "the runs were each"
+        yield f"There is no learning curve, because {runs} evaluated only once, at the end: {advice}."
+        return
+    whose = listed([quoted(name) for name in without[:MOST_NAMED]])
+    more = f" (and {len(without) - MOST_NAMED} more)" if len(without) > MOST_NAMED else ""
+    yield (
+        f"There is no learning curve of {whose}{more}, because more than one in ten of the runs were evaluated only "
+        f"once, or their evaluations share no steps: {advice}."
+    )
+
+
+def _more_often(steps: int) -> str:
+    """Returns the overrides for about six to twelve evaluations of a run."""
+    sizes = sorted(digits * 10**power // 10 for power in range(1, 11) for digits in (10, 20, 25, 50))
+    interval = max((size for size in sizes if size <= steps / 6), default=1)
+    return f"evaluation.interval={interval} evaluation.unit=steps"
 
 
 def _of_seeds(found: Evidence) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from dqn_lab.analysis import compare, summarize
+from dqn_lab.analysis import NoCurve, compare, learning_curves, summarize
 from dqn_lab.analysis.figures.style import Looks, looks
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.question import DECLARED, declared_here
@@ -28,6 +29,7 @@ class Evidence:
         scores: one row per run; the metric is missing unless the run is completed.
         counted: the rows that have a score.
         evaluations: the evaluations of this environment's runs, finished or not.
+        curves: the mean learning curves of the completed runs, only of variants with a curve of two steps or more.
         summary: one row per variant, as `summarize` returns it; empty if no run has a score.
         compared: the variants against the control, as `compare` returns it; None if there is nothing to compare.
         control: the variant that the others are compared with, if it has runs here.
@@ -43,6 +45,7 @@ class Evidence:
     scores: pd.DataFrame
     counted: pd.DataFrame
     evaluations: pd.DataFrame
+    curves: pd.DataFrame
     summary: pd.DataFrame
     compared: pd.DataFrame | None
     control: str | None
@@ -56,6 +59,11 @@ class Evidence:
     def most_seeds(self) -> int:
         """The largest number of runs with a score in any variant."""
         return int(self.summary["seeds"].max()) if len(self.summary) else 0
+
+    @property
+    def finished(self) -> pd.DataFrame:
+        """The evaluations of completed runs; a run that stopped early would bias the mean from there on."""
+        return _of_completed(self.scores, self.evaluations)
 
 
 def examine(material: Material, task: str) -> Evidence:
@@ -76,10 +84,29 @@ def examine(material: Material, task: str) -> Evidence:
     shown = _best(variants, summary, control, metric.higher_is_better)
     return Evidence(
         material=material, task=task, scores=scores, counted=counted, evaluations=here,
+        curves=_curves(_of_completed(scores, here)),
         summary=summary, compared=_compare(scores, metric.name, control, material),
         control=control, control_reason=reason, threshold=threshold, looks=looks(variants, control),
         shown=looks(shown, control), bounds=find_bounds(scores, metric.name, None),
     )  # fmt: skip
+
+
+def _of_completed(scores: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    if not len(evaluations):
+        return evaluations
+    found = evaluations[evaluations["run"].isin(scores.loc[scores["status"] == "completed", "run"])]
+    return found.assign(variant=found["variant"].cat.remove_unused_categories())
+
+
+def _curves(evaluations: pd.DataFrame) -> pd.DataFrame:
+    """Averages each variant's curves; leaves out variants whose runs share fewer than two steps."""
+    if not len(evaluations) or evaluations.groupby("run")["step"].nunique().max() < 2:
+        return pd.DataFrame(columns=["variant"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoCurve)  # a caveat says so
+        data = learning_curves(evaluations)
+    size = data.groupby("variant", observed=True)["step"].transform("size")
+    return data[size > 1].reset_index(drop=True)
 
 
 def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool) -> list[str]:

@@ -96,6 +96,8 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
         evaluations = _relabelled(evaluations, scores, order)
         scores = _with_area(scores, evaluations)
     metric = find_metric(options.metric or _declared(sweeps) or "final_return", scores)
+    if metric.name not in scores:  # mean_return, if no run has two evaluations
+        scores[metric.name] = float("nan")
     if options.against:
         scores = _with_reference(scores, read_reference(options.against, metric.name))
     if options.compare:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from functools import partial
 
 import numpy as np
 import pandas as pd
 
-from dqn_lab.analysis import NoCurve, distribution, learning_curves, reached_curves, steps_to_threshold
+from dqn_lab.analysis import distribution, reached_curves, steps_to_threshold
 from dqn_lab.analysis._processes import do_all
 from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
@@ -47,21 +46,11 @@ def _left_out(found: Evidence, plan: Plan) -> str:
     return f" Of {number_of} variants, only the control and those with the best means are shown; the tables list all."
 
 
-def _finished(found: Evidence) -> pd.DataFrame:
-    """Returns the evaluations of completed runs; a run that stopped early would bias the mean from there on."""
-    done = set(found.scores.loc[found.scores["status"] == "completed", "run"])
-    return found.evaluations[found.evaluations["run"].isin(done)] if len(found.evaluations) else found.evaluations
-
-
 def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
-    """Yields the figure of the learning curves, if a run has two evaluations."""
-    evaluations = _finished(found)
-    if not len(evaluations) or evaluations.groupby("run")["step"].nunique().max() < 2:
+    """Yields the figure of the learning curves, if a variant in the figures has one; a caveat names the others."""
+    data, evaluations = found.curves, found.finished
+    if not data["variant"].isin(list(found.shown)).any():
         return
-    evaluations = evaluations.assign(variant=evaluations["variant"].cat.remove_unused_categories())
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoCurve)  # the tables say how many of its runs have a score
-        data = learning_curves(evaluations)
     last = data.groupby("variant", observed=True, sort=False).last()
     ends = "; ".join(f"{quoted(name)} {number(row['mean'])}" for name, row in last.iterrows() if name in found.shown)
     few, most = int(data["seeds"].min()), int(data["seeds"].max())
@@ -246,7 +235,7 @@ def _reached(found: Evidence) -> Iterator[Plan]:
 
 
 def _seeds(found: Evidence) -> Iterator[Plan]:
-    if not len(found.evaluations):
+    if not len(found.evaluations) or found.evaluations.groupby("run")["step"].nunique().max() < 2:
         return
     metric = found.material.metric
     shown = found.evaluations[found.evaluations["variant"].isin(list(found.shown))]
@@ -256,11 +245,13 @@ def _seeds(found: Evidence) -> Iterator[Plan]:
     values = shown["return_mean"][np.isfinite(shown["return_mean"])]
     low, high = (values.min(), values.max()) if len(values) else (0.0, 1.0)
     low = min(0.0, low) if low > -0.2 * high else low
+    single = shown.groupby(["run", "variant"], observed=True)["step"].nunique().min() < 2
+    dots = " A dot is a run's only evaluation." if single else ""
     yield Plan(
         name="seeds",
         title="Every seed",
         caption=f"Greedy return over steps, each run on the same axes, from {number(low, largest=high)} "
-        f"at the bottom to {number(high)} at the top; ordered by {metric.title}, the best first.{some} "
+        f"at the bottom to {number(high)} at the top; ordered by {metric.title}, the best first.{some}{dots} "
         "The number is the seed.",
         alt=f"Small learning curves of {kept} runs.",
         draw=lambda layout: seeds.seeds(runs, found.shown, layout, low=low, high=high),

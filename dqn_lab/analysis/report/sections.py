@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dqn_lab.analysis.report import pictures, tables
 from dqn_lab.analysis.report.answers import answer_of
-from dqn_lab.analysis.report.cautions import of_section
+from dqn_lab.analysis.report.cautions import of_curves, of_section
 from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
@@ -30,6 +30,7 @@ class Section:
     pictures: Sequence[Picture]
     tables: Sequence[Table]
     clips: Sequence[Clip] = ()
+    note: str = ""  # what must be printed with the answer
 
     @property
     def tables_after(self) -> str:
@@ -50,7 +51,7 @@ def make_section(material: Material, task: str, shoot: Shoot | None = None) -> S
     return Section(
         task=task, answer=answer_of(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
         tables=[*made, tables.runs(found.scores, material.metric)],
-        clips=list(make_clips(material, task, shoot)) if shoot else [],
+        clips=list(make_clips(material, task, shoot)) if shoot else [], note=" ".join(of_curves(found)),
     )  # fmt: skip
 
 

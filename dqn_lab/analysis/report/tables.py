@@ -137,6 +137,8 @@ def runs(scores: pd.DataFrame, metric: Metric) -> Table:
     meanings = [f"{name} is the {METRICS[name].meaning}" for name in ("best_return", "last_100") if name in writes]
     columns = {name: partial(_cell, name, write) for name, write in writes.items()}
     note = f"{'; '.join(meanings)}." if meanings else ""
+    if "best_return" in writes and scores.loc[scores["status"] == "completed", "best_return"].isna().any():
+        note += " It is – if the run was evaluated only at its end, so that there was no policy to select."
     return Table(name="runs", title="Every run", frame=frame, columns=columns, note=note)
 
 

@@ -31,7 +31,7 @@ MARK = '<meta name="generator" content="dqn_lab report">'
 class Report:
     """A written report: the page, the question, each task's answer, and the runs' progress.
 
-    If there are several tasks, `note` says why they are not compared.
+    `note` says why several tasks are not compared, and what the page lacks.
     """
 
     index: Path
@@ -98,8 +98,14 @@ def write_report(
     return Report(
         index=target / "index.html", question=material.question, progress=progress(material)[0],
         answers={section.task: section.answer for section in sections},
-        note=apart(material.telling_keys) if len(sections) > 1 else "",
+        note=" ".join([*([apart(material.telling_keys)] if len(sections) > 1 else []), *_notes(sections)]),
     )  # fmt: skip
+
+
+def _notes(sections: Sequence[Section]) -> list[str]:
+    """Lists the sections' notes, with their tasks if there are several."""
+    several = len(sections) > 1
+    return [f"{section.task}: {section.note}" if several else section.note for section in sections if section.note]
 
 
 def _replace(target: Path, fresh: Path) -> None:

@@ -2,12 +2,15 @@
 
 import copy
 import csv
+import html
 import json
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from dqn_lab.analysis.figures.style import Rendered
 from dqn_lab.cli import main
 
 CONFIG = {
@@ -22,6 +25,7 @@ CONFIG = {
     "logger": {"csv": {"name": "csv"}},
 }
 COMMAND = "python -m dqn_lab train -m target.interval=1,10 seed=range(4)"
+BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<svg/>"}, missing="")
 EPISODES = ["episode", "step", "return", "length", "epsilon", "updates", "loss", "q_value"]
 EVALUATIONS = ["step", "episode", "return_mean", "return_std", "return_min", "return_max", "episodes"]
 
@@ -103,6 +107,24 @@ def noisy(variant, seed):
     interval, n_step = variant.get("target.interval", 10), variant.get("buffer.n_step", 1)
     draw = np.random.default_rng([seed, interval, n_step])
     return 500.0 if draw.random() < 0.3 else float(draw.uniform(80, 300) / (1 + np.log10(interval)) + 20 * n_step)
+
+
+def read_page(report):
+    """Returns the text of a report's page, without styles and figures."""
+    page = re.sub(r"<(style|svg)\b.*?</\1>", "", (report / "index.html").read_text(encoding="utf-8"), flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", page)).replace("\u00a0", " ").split())
+
+
+@pytest.fixture
+def read():
+    """Returns the function above."""
+    return read_page
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """Skips drawing, which takes most of a report's time, in tests that read only its text."""
+    monkeypatch.setattr("dqn_lab.analysis.report.pictures.render", lambda draw, name: BLANK)
 
 
 @pytest.fixture

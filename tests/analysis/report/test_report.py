@@ -12,12 +12,9 @@ import pandas as pd
 import pytest
 
 from dqn_lab.analysis import SkippedRuns, load_configs
-from dqn_lab.analysis.figures.style import Rendered
 from dqn_lab.analysis.report.metrics import largest_in, number
 from dqn_lab.analysis.report.tables import interval
 from dqn_lab.analysis.report.write import write_report
-
-BLANK = Rendered(svg="<svg/>", png=b"", inline={"wide": "<svg/>", "narrow": "<svg/>"}, missing="")
 
 
 class Page(HTMLParser):
@@ -40,12 +37,6 @@ class Page(HTMLParser):
 
     def handle_data(self, data):
         self.text += data
-
-
-@pytest.fixture
-def no_figures(monkeypatch):
-    """Skips drawing, which takes most of a report's time, in tests that read only its text."""
-    monkeypatch.setattr("dqn_lab.analysis.report.pictures.render", lambda draw, name: BLANK)
 
 
 only_words = pytest.mark.usefixtures("no_figures")
