@@ -76,7 +76,7 @@ def is_record(record: Any) -> bool:
         (commit is None or isinstance(commit, str))
         and _is_count(record["config"].get("seed"))
         and all(number is None or _is_number(number) for number in numbers)
-        and all(_is_step(progress.get(name)) for name in ("step", "episode"))
+        and all(_is_step(step) for step in (progress.get("step"), progress.get("episode"), policies[1].get("step")))
     )
 
 

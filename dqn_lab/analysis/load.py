@@ -31,9 +31,10 @@ def load_configs(*paths: Source) -> pd.DataFrame:
         settings that change its returns), `status`; the scores `final_return` (the final policy's mean greedy return,
         the primary result), `best_return` (the same for the policy with the best evaluation, which may be the final
         one, from new episodes) and `last_100` (the mean of the last 100 training episodes), missing until they are
-        known; `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the one used; every key
-        of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files; `git.commit`,
-        `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason;
+        known; `best_step`, the step of the policy with the best evaluation: if it is `final_step`, that policy is the
+        final one, scored twice; `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the
+        one used; every key of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files;
+        `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason;
         `.attrs["swept"]` lists the keys that differ; `.attrs["control"]` is the variant that the sweep's question
         compares with, None without a sweep or if several sweeps differ in it.
 
@@ -73,6 +74,7 @@ def _row(run: Run) -> dict[str, Any]:
         "final_return": _float((scores.get("final") or {}).get("return_mean")),
         "best_return": _float((scores.get("selected") or {}).get("return_mean")),
         "last_100": _float(scores.get("last_100")),
+        "best_step": (scores.get("selected") or {}).get("step"),
         "final_step": progress.get("step"),
         "final_episode": progress.get("episode"),
         "wall_seconds": _float(record.get("wall_seconds")),

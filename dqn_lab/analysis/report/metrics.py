@@ -30,7 +30,8 @@ METRICS = {
     for metric in (
         Metric("final_return", "final return", "mean greedy return of the final policy, over fresh episodes"),
         Metric("best_return", "selected return", "mean greedy return, over fresh episodes, of the policy with the "
-               "best evaluation, which may be the final one: biased upwards, because it was selected"),
+               "best evaluation, which may be the final one: as a measure of training biased upwards, because it was "
+               "selected"),
         Metric("last_100", "training return", "mean return of the last 100 training episodes, while exploring"),
         Metric("mean_return", "return over the whole run", "area under the run's greedy learning curve divided by its "
                "steps, over the steps that nine in ten runs share", solves=False),

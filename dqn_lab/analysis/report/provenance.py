@@ -11,8 +11,8 @@ from dqn_lab.records import value_text
 
 UNSHARED = ("versions.", "sources.", "logger.")
 BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_return", "best_return", "last_100",
-               "mean_return", "final_step", "final_episode", "wall_seconds", "engine", "started", "command", "host",
-               "task", "is_reference", "git.commit", "display")  # fmt: skip
+               "mean_return", "best_step", "final_step", "final_episode", "wall_seconds", "engine", "started",
+               "command", "host", "task", "is_reference", "git.commit", "display")  # fmt: skip
 
 
 def progress(material: Material) -> tuple[str, bool]:

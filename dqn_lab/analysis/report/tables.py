@@ -127,19 +127,34 @@ def p_value(value: float) -> str:
 def runs(scores: pd.DataFrame, metric: Metric) -> Table:
     """Returns the table of all runs, which `--against` can read."""
     names = {"variant": "variant", "seed": "seed", "status": "status", "task": "environment"}
-    wanted = [*names, metric.name, "final_return", "best_return", "last_100", "final_step", "run"]
+    wanted = [*names, metric.name, "final_return", "best_return", "best_step", "last_100", "final_step", "run"]
     here = [name for name in dict.fromkeys(wanted) if name in scores]
+    if "best_step" in here and scores["best_step"].isna().all():
+        here.remove("best_step")
     frame = scores.sort_values(["variant", "seed"], kind="stable")[here].rename(columns=names)
     numbers = [name for name in here if name in frame and name not in (*names, "run")]
     writes: dict[str, Callable[[float], str]] = {"variant": str, "seed": "{:.0f}".format, "status": str}
     writes |= {name: partial(number, largest=largest_in(frame, name)) for name in numbers}
-    writes |= {"final_step": "{:,.0f}".format} if "final_step" in numbers else {}
+    writes |= {name: "{:,.0f}".format for name in ("best_step", "final_step") if name in numbers}
     meanings = [f"{name} is the {METRICS[name].meaning}" for name in ("best_return", "last_100") if name in writes]
     columns = {name: partial(_cell, name, write) for name, write in writes.items()}
     note = f"{'; '.join(meanings)}." if meanings else ""
+    note += _of_twice_scored(scores)
     if "best_return" in writes and scores.loc[scores["status"] == "completed", "best_return"].isna().any():
-        note += " It is – if the run was evaluated only at its end, so that there was no policy to select."
+        note += " best_return is – if the run was evaluated only at its end, so that there was no policy to select."
     return Table(name="runs", title="Every run", frame=frame, columns=columns, note=note)
+
+
+def _of_twice_scored(scores: pd.DataFrame) -> str:
+    """Explains that the selected return can be lower than the final one although the policy is the same."""
+    if "best_step" not in scores or not (same := scores["best_step"] == scores["final_step"]).any():
+        return ""
+    number_of, total = int(same.fillna(False).sum()), int(scores["best_step"].notna().sum())
+    which = "each run" if number_of == total else f"{number_of} of {total} runs"
+    return (
+        f" In {which}, best_step is final_step: the selected policy is the final one, which was scored twice, on "
+        "different episodes. Then best_return and final_return differ by chance only, and either may be lower."
+    )
 
 
 def _cell(name: str, write: Callable[[float], str], row: Row) -> str:

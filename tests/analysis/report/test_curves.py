@@ -64,7 +64,7 @@ def test_a_missing_selected_return_is_explained(cli, make, read, tmp_path):
     directory = make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(2), make.noisy, num_evaluations=1,
                            scores=scores)  # fmt: skip
     cli(directory)
-    assert "It is – if the run was evaluated only at its end" in read(directory / "report")
+    assert "best_return is – if the run was evaluated only at its end" in read(directory / "report")
 
 
 def test_without_two_evaluations_there_is_no_return_over_the_whole_run(cli, make, tmp_path):
@@ -79,3 +79,19 @@ def test_a_run_evaluated_once_is_a_dot(make):
     figure = seeds.seeds({"a": runs}, looks(["a"], None), WIDE, low=0.0, high=8.0)
     dots = [each for each in figure.axes[0].collections if isinstance(each, PathCollection)]
     assert [len(each.get_offsets()) for each in dots] == [1]
+
+
+def test_a_final_policy_that_was_selected_is_said_to_be_scored_twice(cli, make, read, tmp_path):
+    """Its selected return may be the lower one, because the episodes differ."""
+    for seed, step in ((0, 8000), (1, 7000), (2, 8000)):
+        scores = {"final": {"return_mean": 9.0}, "last_100": 8.0, "selected": {"return_mean": 8.0, "step": step}}
+        make.run(tmp_path / "s" / f"plain,seed={seed}-x", make.configure(seed=seed), 9.0, scores=scores)
+    cli(tmp_path / "s")
+    text = read(tmp_path / "s" / "report")
+    assert "In 2 of 3 runs, best_step is final_step: the selected policy is the final one, which was scored" in text
+    assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")["best_step"]) == [8000, 7000, 8000]
+
+
+def test_runs_whose_selected_policy_is_an_earlier_one_have_no_such_note(cli, sweep, read):
+    cli(sweep)
+    assert "scored twice" not in read(sweep / "report")
