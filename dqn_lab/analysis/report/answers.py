@@ -22,9 +22,10 @@ def answer_of(found: Evidence) -> str:
     if found.summary.empty:
         runs = "the run has" if len(found.scores) == 1 else f"none of {len(found.scores)} runs has"
         return f"No answer yet: {runs} {'no' if len(found.scores) == 1 else 'a'} {metric.title}."
-    if len(found.looks) > 1 and found.control is None and found.material.control is not None:
+    several = len(found.looks) > 1 or (len(found.material.tasks) == 1 and len(found.material.planned) > 1)
+    if several and found.control is None and found.material.control is not None:
         return f"No answer: {quoted(found.material.control)}, the control, has no runs here."
-    if len(found.looks) > 1:
+    if several:
         return "No answer yet: the control and another variant need two finished runs each."
     return _describe(found, found.summary.to_dict("records")[0])
 

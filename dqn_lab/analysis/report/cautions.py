@@ -142,10 +142,7 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
 def _planned(found: Evidence) -> list[str]:
     """Lists the variants that this section should have, including those without a run so far."""
     material = found.material
-    if material.narrowed or len(material.tasks) > 1 or len(material.sweeps) != 1:
-        planned = list(found.looks)
-    else:
-        planned = list(dict.fromkeys([*found.looks, *material.sweeps[0].variants]))
+    planned = list(found.looks) if len(material.tasks) > 1 else material.planned
     return planned if len(planned) > 1 else []
 
 

@@ -19,7 +19,14 @@ from dqn_lab.analysis.load import tabulate_configs, tabulate_runs
 from dqn_lab.analysis.places import Source
 from dqn_lab.analysis.report.metrics import Metric, find_metric
 from dqn_lab.analysis.report.neutral import visible
-from dqn_lab.analysis.report.question import TASKS, Options, choose_control, find_variant, write_question
+from dqn_lab.analysis.report.question import (
+    TASKS,
+    Options,
+    choose_control,
+    find_variant,
+    planned_variants,
+    write_question,
+)
 from dqn_lab.analysis.report.reference import read_reference
 from dqn_lab.analysis.runs import Found, find_runs
 from dqn_lab.records import override_key
@@ -74,6 +81,11 @@ class Material:
     def tasks(self) -> list[str]:
         """The environments, in order of appearance."""
         return list(dict.fromkeys(self.scores["task"]))
+
+    @property
+    def planned(self) -> list[str]:
+        """The variants, including those that have not begun unless only two were requested."""
+        return planned_variants(self.scores, () if self.narrowed else self.sweeps)
 
 
 def gather(paths: Sequence[Source], options: Options) -> Material:

@@ -84,6 +84,19 @@ def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Optio
     return (variants[0], "the first; --control names another") if len(variants) > 1 else (None, "")
 
 
+def planned_variants(scores: pd.DataFrame, sweeps: Sequence[Sweep]) -> list[str]:
+    """Lists the variants that the only sweep should have, including those without a run so far.
+
+    Several sweeps, several tasks, and sweeps whose variants differ only in their task have no more than those there.
+    """
+    there = [str(name) for name in scores["variant"].cat.categories]
+    if len(sweeps) != 1 or scores["task"].nunique() > 1:
+        return there
+    variants = sweeps[0].variants
+    apart = {tuple(text for text in own if override_key(text) not in TASKS) for own in variants.values()}
+    return list(dict.fromkeys([*variants, *there])) if len(apart) > 1 else there
+
+
 def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequence[str], options: Options) -> str:
     """Returns the sweep's own question, or one made from the keys that differ."""
     variants = [str(name) for name in scores["variant"].cat.categories]
@@ -94,6 +107,7 @@ def write_question(scores: pd.DataFrame, sweeps: Sequence[Sweep], swept: Sequenc
     asked = list(dict.fromkeys(sweep.question for sweep in sweeps if sweep.question))
     if len(asked) == 1:
         return asked[0]
+    variants = planned_variants(scores, sweeps)
     if len(variants) == 1:
         return ask_about(variants)
     grids = [own for sweep in sweeps for own in sweep.variants.values()]  # as typed
