@@ -216,7 +216,7 @@ def test_flags_of_other_libraries_are_translated_with_their_values(cli):
 
 def test_suggestions_compare_numbers_by_value():
     assert did_you_mean("optimizer.lr=1e-3", ["optimizer.lr=0.01", "optimizer.lr=0.001"]).endswith("0.001? ")
-    assert did_you_mean("lr=1e-3", ["lr=0.003,n=9", "lr=0.001,n=10"]).endswith("lr=0.001,n=10? ")
+    assert did_you_mean("lr=1e-3", ["lr=0.003,n=9", "lr=0.001,n=10"]).endswith("'lr=0.001,n=10'? ")
 
 
 def test_every_mistake_is_reported_at_once(cli, tmp_path):

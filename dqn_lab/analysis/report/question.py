@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
+from dqn_lab._nearest import in_list, nearest
 from dqn_lab.analysis import AnalysisError, Sweep
 from dqn_lab.analysis._arguments import check_number
 from dqn_lab.analysis.sentence import FEW, listed, quoted
@@ -47,14 +49,21 @@ def find_variant(scores: pd.DataFrame, word: str) -> str:
     variants = [str(name) for name in scores["variant"].cat.categories]
     if word in variants:
         return word
+    same = [name for name in variants if _without_spaces(name) == _without_spaces(word)]
+    if len(same) == 1:
+        return same[0]
     parents = scores["directory"].map(lambda path: Path(path).resolve().parent, na_action="ignore")
     inside = scores[(scores["sweep"] == word) | (parents == Path(word).resolve())]
     names = list(dict.fromkeys(inside["variant"].astype(str)))
     if len(names) == 1:
         return names[0]
     if names:
-        raise AnalysisError(f"{word}: has {len(names)} variants; name one of them: {', '.join(names)}")
-    raise AnalysisError(f"{word}: no such variant; choices: {', '.join(variants)}")
+        raise AnalysisError(f"{word}: has {len(names)} variants; name one of them: {in_list(names)}")
+    raise AnalysisError(f"{word}: no such variant; {nearest(word, variants)}")
+
+
+def _without_spaces(label: str) -> str:
+    return re.sub(r"\s+", "", label)
 
 
 def declared_here(sweeps: Sequence[Sweep], variants: Sequence[str]) -> str | None:

@@ -438,6 +438,18 @@ def test_a_metric_can_be_chosen_and_lower_may_be_better(cli, make, tmp_path):
     assert "left of the line is better" in Page(tmp_path / "s" / "report" / "index.html").text
 
 
+@only_words
+def test_labels_of_several_overrides_are_told_apart_and_a_missing_space_does_not_matter(cli, make, tmp_path):
+    variants = [{"target.interval": value, "buffer.n_step": n} for value, n in ((1, 1), (10, 3))]
+    make.sweep(tmp_path / "s", variants, range(2), make.noisy)
+    labels = list(pd.read_csv(write_report(tmp_path / "s").index.parent / "tables" / "results.csv")["variant"])
+    outcome = cli(tmp_path / "s", "--control", labels[1].replace(" ", ""))
+    assert outcome.code == 0
+    assert pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")["control"].item() == labels[1]
+    problem = cli(tmp_path / "s", "--control", f"{labels[1]}0").err
+    assert f"did you mean '{labels[1]}'? choices: '{labels[0]}', '{labels[1]}'" in problem
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
