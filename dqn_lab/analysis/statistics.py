@@ -99,8 +99,16 @@ def _describe(values: Floats, bounds: Bounds | None, threshold: float | None, le
         "mean": float(values.mean()), "mean_low": low, "mean_high": high,
         **_success(values, threshold, level),
         "p10": float(np.quantile(values, 0.1)), "median": float(np.median(values)),
-        "iqm": _middle_half(values), "iqm_low": iqm_low, "iqm_high": iqm_high,
+        "iqm": (iqm := _middle_half(values)), **dict(zip(IQM[1:], _around(iqm, iqm_low, iqm_high), strict=True)),
     }  # fmt: skip
+
+
+def _around(estimate: float, low: float, high: float) -> tuple[float, float]:
+    """Widens an interval to contain its estimate, which draws with half an observation at each bound may all miss.
+
+    A share of 1, for example, lies above all draws, which allow for scores that no run has shown.
+    """
+    return min(low, estimate), max(high, estimate)
 
 
 def _middle_half(values: Floats) -> float:
@@ -221,7 +229,7 @@ class _Variant:
         first, second = (self, control) if self.upwards else (control, self)
         below, upto = (np.searchsorted(second.values, first.values, side) for side in ("left", "right"))
         wins = (below + upto).mean() / (2 * len(second.values))
-        low, high = interval(first.draws.improvement(second.draws), level)
+        low, high = _around(float(wins), *interval(first.draws.improvement(second.draws), level))
         good = (found.difference > 0) == self.upwards
         return {
             "seeds": len(self.values), "control_seeds": len(control.values),

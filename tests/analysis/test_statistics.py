@@ -229,3 +229,22 @@ def test_several_columns_tell_variants_apart(make_run, tmp_path):
     with pytest.raises(AnalysisError, match="seed 0 occurs more than once"):
         summarize(configs)
     assert len(summarize(configs, by=["sweep", "variant"])) == 4
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 30])
+def test_an_interval_contains_its_estimate_even_if_all_runs_agree(seeds):
+    """Every run of one variant beats every run of the other, or scores the most that is possible."""
+    rows = [
+        {"variant": name, "seed": seed, "task": "CartPole-v1", "final_return": 500.0 if name == "b" else 100.0 + seed}
+        for name in "ab"
+        for seed in range(seeds)
+    ]
+    for control, share in (("a", 1.0), ("b", 0.0)):
+        row = compare(pandas.DataFrame(rows), control=control).iloc[0]
+        assert row["improvement"] == share
+        assert row["improvement_low"] <= share <= row["improvement_high"]
+        assert row["low"] <= row["difference"] <= row["high"]
+    for _, row in summarize(pandas.DataFrame(rows)).iterrows():
+        for name in ("mean", "iqm", "success"):
+            estimate = row["success_rate"] if name == "success" else row[name]
+            assert row[f"{name}_low"] <= estimate <= row[f"{name}_high"]

@@ -15,6 +15,13 @@ from dqn_lab.analysis.report.neutral import csv, markdown
 from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
 Row = dict[str, Any]
+COMPARISON = (
+    "p is the larger of two probabilities, corrected for the number of comparisons (Holm): that chance alone makes "
+    "such a difference, and that these seeds all missed failures or successes that would cancel it. A verdict needs "
+    "0.05 or less. P(better) is the share of pairs of runs, one of the variant and one of the control, in which the "
+    "variant's is better. It counts only what was seen: with few seeds it can be 100 % while p is 1. The CSV file has "
+    "its 95 % interval."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +112,7 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
             "seeds": _both_seeds,
             "seeds to decide": lambda row: seeds_to_decide(row).replace(" or more", "+") or "–",
         },
+        note=COMPARISON,
     )
 
 
