@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from dqn_lab.analysis import answer
+from dqn_lab.analysis.best import best_in_words
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.metrics import count_seeds, largest_in, number, percent, plain
 from dqn_lab.analysis.report.tables import interval
@@ -18,7 +19,7 @@ def answer_of(found: Evidence) -> str:
     """Returns the comparison's answer; if there is none, a description of the only variant, or the reason."""
     metric = found.material.metric
     if found.compared is not None:
-        return answer(found.compared)
+        return " ".join([answer(found.compared), *_best(found)])
     if found.summary.empty:
         runs = "the run has" if len(found.scores) == 1 else f"none of {len(found.scores)} runs has"
         return f"No answer yet: {runs} {'no' if len(found.scores) == 1 else 'a'} {metric.title}."
@@ -28,6 +29,17 @@ def answer_of(found: Evidence) -> str:
     if several:
         return "No answer yet: the control and another variant need two finished runs each."
     return _describe(found, found.summary.to_dict("records")[0])
+
+
+def _best(found: Evidence) -> list[str]:
+    """Says which variant has the best mean, of those that are compared; stored results are no candidates."""
+    if found.compared is None or found.counted["is_reference"].any():
+        return []
+    names = {found.control, *found.compared["variant"].astype(str)}
+    scores = found.counted[found.counted["variant"].astype(str).isin(names)]
+    metric = found.material.metric
+    text = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better)
+    return [text] if text else []
 
 
 def _describe(found: Evidence, row: dict[Any, Any]) -> str:

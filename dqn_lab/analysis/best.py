@@ -1,0 +1,54 @@
+"""Names the variant with the best mean, and the others that may be the best.
+
+Subset selection (Gupta 1965, "On Some Multiple Decision (Selection and Ranking) Rules", Technometrics 7) with the
+tests of `verdicts.py`: a variant is excluded if the one with the best observed mean is better at the level
+5 % / (k − 1), where k is the number of variants. The truly best variant is excluded only if one of the k − 1 others
+wrongly seems better than it at that level, so by Bonferroni's inequality this has a probability of at most 5 %,
+whichever variant happens to have the best observed mean. Holm's less strict levels would not allow for that choice.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from dqn_lab.analysis.sentence import FEW, listed, quoted
+from dqn_lab.analysis.statistics import compare
+
+LEAST = 3  # variants; of two, the comparison with the control says all
+
+
+def best_variants(
+    scores: pd.DataFrame, metric: str = "final_return", *, higher_is_better: bool = True, level: float = 0.95
+) -> list[str]:
+    """Lists the variant with the best mean, then those that these runs do not show to be worse, in order of the means.
+
+    Args:
+        scores: one row per run, with a column `variant`, as `load_configs` returns them.
+        metric: the column to compare.
+        higher_is_better: False for a metric such as `wall_seconds`.
+        level: the probability that the truly best variant is in the list.
+
+    Raises:
+        AnalysisError: as for `compare`.
+    """
+    means = scores.groupby(scores["variant"].astype(str), sort=False)[metric].mean()
+    order = list(means.sort_values(ascending=not higher_is_better, kind="stable").index)
+    table = compare(scores, metric, control=order[0], higher_is_better=higher_is_better, level=level)
+    p_values = dict(zip(table["variant"].astype(str), table["p_value"] * len(table), strict=True))
+    return [order[0], *(name for name in order[1:] if not p_values[name] <= 1 - level + 1e-9)]
+
+
+def best_in_words(scores: pd.DataFrame, metric: str, *, higher_is_better: bool = True) -> str:
+    """Returns a sentence on which variant is the best; empty for fewer than three variants."""
+    count = scores["variant"].astype(str).nunique()
+    if count < LEAST:
+        return ""
+    first, *others = best_variants(scores, metric, higher_is_better=higher_is_better)
+    text = f"Of the {count} variants, {quoted(first)} has the {'largest' if higher_is_better else 'smallest'} mean"
+    if len(others) == count - 1:
+        return f"{text}, but none of the others is distinguishable from it."
+    chosen = "allowing for the choice after seeing the results"
+    if not others:
+        return f"{text}, and with 95 % confidence it is the best ({chosen})."
+    names = listed([quoted(name) for name in others]) if len(others) <= FEW else f"{len(others)} others"
+    return f"{text}; {names} cannot be told apart from it. With 95 % confidence the best is one of these ({chosen})."
