@@ -73,6 +73,7 @@ def of_section(found: Evidence) -> Iterator[str]:
         more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
         yield f"Not compared, because a comparison needs two finished runs: {', '.join(few[:MOST_NAMED])}{more}."
     yield from of_curves(found)
+    yield from of_reach(found)
     yield from _of_seeds(found)
     yield from _of_comparison(found)
 
@@ -98,6 +99,27 @@ def of_curves(found: Evidence) -> Iterator[str]:
     yield (
         f"There is no learning curve of {whose}{more}, because more than one in ten of the runs were evaluated only "
         f"once, or their evaluations share no steps: {advice}."
+    )
+
+
+def of_reach(found: Evidence) -> Iterator[str]:
+    """Yields why the answer's intervals reach far beyond the runs, if they do."""
+    values = found.counted.loc[~found.counted["is_reference"].astype(bool), found.material.metric.name].astype(float)
+    if found.most_seeds < 2 or not found.material.metric.is_return or not len(values):
+        return
+    beyond = 2 * float(values.max() - values.min())  # farther than Student's interval of three scores
+    if found.compared is not None:
+        ends = found.compared[["low", "high"]].abs().to_numpy(float)
+        what = "an interval of a difference is"
+    else:
+        ends = found.summary[["mean_low", "mean_high"]].to_numpy(float) - (values.max() + values.min()) / 2
+        what = "the interval of the mean is"
+    if not (abs(ends) > beyond + 1e-9 * max(1.0, abs(values).max())).any():
+        return
+    yield (
+        f"Where {what} far wider than these runs differ, it allows for rare successes or failures that "
+        f"{count_seeds(int(found.summary['seeds'].min()))} may all have missed (dqn_lab/analysis/README.md, “What the "
+        "intervals are”)."
     )
 
 
