@@ -218,9 +218,7 @@ def choose(group: str, config: Mapping[str, Any]) -> Choice:
     """Returns which component of a group to build, and why."""
     name = config[group]["name"]
     component = registry.lookup(group, name)
-    if isinstance(component, Chooses):
-        return component.choose(registry.for_hooks(config))
-    return Choice(name, "asked for", {})
+    return component.choose(config) if isinstance(component, Chooses) else Choice(name, "asked for", {})
 
 
 def _options(group: str, name: str, config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -204,7 +204,8 @@ def is_outside(group: str, name: str) -> bool:
 def for_hooks(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a configuration for a component's hooks, which may read keys that a derived constructor does not have.
 
-    Those of components from outside the package are added, with the base constructors' defaults.
+    Those of components from outside the package are added, with the base constructors' defaults; so no component can be
+    built from the result.
     """
     found = dict(config)
     for group in GROUPS:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import gymnasium
 import pytest
 
 from dqn_lab.types import ConfigError
@@ -255,7 +256,7 @@ class Remembering(Base):  # every episode is another one, but a run can be repea
 
 
 for name in ("Base", "Unseeded", "Global", "Remembering"):
-    gymnasium.register(f"{name}-v0", f"lab_envs:{name}", max_episode_steps=30)
+    gymnasium.register(f"Lab{name}-v0", f"lab_envs:{name}", max_episode_steps=30)
 """
 
 
@@ -269,13 +270,16 @@ def test_an_environment_that_the_seed_does_not_fix_is_named(configure, tmp_path,
     monkeypatch.syspath_prepend(tmp_path)
     (tmp_path / "lab_envs.py").write_text(ENVIRONMENTS)
     before = np.random.get_state()[2]  # noqa: NPY002
-    experiment = build(configure(f"env.id=lab_envs:{name}-v0", "buffer.capacity=1000"))
+    known = set(gymnasium.registry)
+    experiment = build(configure(f"env.id=lab_envs:Lab{name}-v0", "buffer.capacity=1000"))
+    for added in set(gymnasium.registry) - known:
+        del gymnasium.registry[added]
     assert np.random.get_state()[2] == before  # noqa: NPY002
-    events = sys.modules["lab_envs"].events
+    events = sys.modules.pop("lab_envs").events
     assert events.count("made") == events.count("closed") > 0
     said = [line for line in experiment.warnings if "super().reset(seed=seed)" in line]
     assert len(said) == (name in ("Unseeded", "Global"))
-    assert all(line.startswith(f"env=lab_envs:{name}-v0: two episodes with the same seed") for line in said)
+    assert all(line.startswith(f"env=lab_envs:Lab{name}-v0: two episodes with the same seed") for line in said)
 
 
 BOOTSTRAPS = """

@@ -69,7 +69,7 @@ class Unseeded(Private):
 
 
 class Fragile(Closed):
-    """A closed walk of which only one instance can be played."""
+    """A closed walk of which only one instance can be played at a time."""
 
     playing = None
 
@@ -78,6 +78,9 @@ class Fragile(Closed):
         if Fragile.playing is not self:
             raise OSError("the port is taken")
         return super().reset(seed=seed)
+
+    def close(self):
+        Fragile.playing = None if Fragile.playing is self else Fragile.playing
 
 
 @pytest.fixture(autouse=True)
