@@ -275,8 +275,7 @@ def _check_report(part: Any) -> None:
 
 def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """Returns the configuration of an engine that need not compile, or that of a custom engine unchanged."""
-    name = config["engine"]["name"]
-    return {"name": "torch"} if registry.lookup("engine", name).__module__.startswith("dqn_lab.") else config["engine"]
+    return config["engine"] if registry.is_outside("engine", config["engine"]["name"]) else {"name": "torch"}
 
 
 def _culprits(error: BaseException, outside: Mapping[str, str]) -> list[str]:

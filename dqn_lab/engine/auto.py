@@ -66,7 +66,7 @@ def _compiled_obstacle(config: Mapping[str, Any]) -> str | None:
         return f"device={config['device']}: chosen for the CPU only"
     names = {group: config[group]["name"] for group in ("network", "value", "bootstrap", "optimizer")}
     for group, name in names.items():
-        if not registry.lookup(group, name).__module__.startswith("dqn_lab."):
+        if registry.is_outside(group, name):
             return f"{group}={name}: it may not compile; engine=compiled tries it"
     if names["network"] not in SMALL_NETWORKS:
         return f"network={names['network']}: compiling gains little for it"

@@ -89,8 +89,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         if question.search:
             return Outcome(directory, run_search(config, question, question.search, typed.base, ledger))
         show = functools.partial(show_results, hint=not args.report, brief=brief)
-        watch = functools.partial(Watch, console=Console()) if typed.shows else contextlib.nullcontext
-        return _run(config, question, plan, directory, watch, show)
+        return _run(config, question, plan, directory, typed.shows, show)
 
 
 def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
@@ -161,19 +160,20 @@ def _run(
     question: Question,
     plan: Plan,
     directory: Path,
-    watch: Callable[[Board], contextlib.AbstractContextManager[object]],
+    shows: bool,
     show: Callable[[Board, dict[str, str]], list[str]],
 ) -> Outcome:
     """Runs the jobs that are not completed, and shows the results."""
     waiting, line = _prepare_directories(question, plan, directory)
-    if watch is not contextlib.nullcontext:
+    if shows:
         say(line)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
     board, errors = Board(question.question, plan.jobs, directory), {}
     board.expect(job.directory for job in waiting)
+    watch = Watch(board, Console()) if shows else contextlib.nullcontext()
     try:
         if waiting:
-            with _interrupt.after(lambda: close(waiting, directory)), watch(board):
+            with _interrupt.after(lambda: close(waiting, directory)), watch:
                 errors = launch(config, plan, waiting, directory)
     except KeyboardInterrupt as error:
         _interrupt.ignore()
