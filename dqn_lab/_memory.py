@@ -32,7 +32,7 @@ def check_memory(needed: int) -> str | None:
 def available() -> int | None:
     """Returns the machine's memory, or the limit that its container or job sets if that is less, in bytes."""
     found = list(_cgroup_limits())
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # Windows cannot say
+    with contextlib.suppress(OSError, ValueError):  # some systems do not know
         found.append(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     return min(found, default=None)
 

@@ -203,7 +203,10 @@ def greedy(q_values: Array, rng: np.random.Generator) -> int:
     """
     best = np.flatnonzero(q_values == q_values.max())
     if not len(best):
-        raise TrainingError(f"the policy's Q-values are NaN ({q_values}): lower optimizer.lr")
+        raise TrainingError(
+            f"the policy's Q-values are NaN ({q_values}): lower optimizer.lr, or look at what "
+            "the environment and the network return"
+        )
     return int(best[0] if len(best) == 1 else rng.choice(best))
 
 

@@ -6,7 +6,6 @@ import contextlib
 import logging
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
@@ -163,7 +162,7 @@ def _leave(number: int, safe: bool = False) -> Interrupted:
 
 def _wait(seconds: float) -> None:
     """Sets a timer that stops the process wherever it is; 0 cancels the timer."""
-    if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+    if threading.current_thread() is threading.main_thread():
         if seconds:
             signal.signal(signal.SIGALRM, _stop_anywhere)
         signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import socket
 import threading
@@ -89,10 +90,6 @@ def _is_locked(path: Path) -> bool:
     Raises:
         OSError: there is no such file, or its file system has no locks.
     """
-    try:
-        import fcntl
-    except ImportError:
-        return _is_locked_elsewhere(path)
     number = os.open(path, os.O_RDONLY)
     try:
         fcntl.flock(number, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -100,17 +97,4 @@ def _is_locked(path: Path) -> bool:
         return True
     finally:
         os.close(number)
-    return False
-
-
-def _is_locked_elsewhere(path: Path) -> bool:
-    """Does what `_is_locked` does, on Windows."""
-    if not path.is_file():
-        return False
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    lock.release()
     return False

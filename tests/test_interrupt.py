@@ -15,8 +15,6 @@ from dqn_lab.cli import _interrupt
 from dqn_lab.cli._workplace import workplace
 from dqn_lab.interrupt import Interrupted
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are sent by number")
-
 
 def send(number):
     os.kill(os.getpid(), number)

@@ -11,6 +11,7 @@ accepts any frame with one row per run. Steps are environment steps.
 """
 
 from dqn_lab.analysis._errors import AnalysisError, NoBounds, NoCurve, SkippedRuns
+from dqn_lab.analysis.best import best_variants
 from dqn_lab.analysis.curves import area_under_curve, distribution, learning_curves
 from dqn_lab.analysis.load import load_configs, load_runs
 from dqn_lab.analysis.runs import Sweep, read_sweep
@@ -27,6 +28,7 @@ __all__ = [
     "Sweep",
     "answer",
     "area_under_curve",
+    "best_variants",
     "compare",
     "distribution",
     "learning_curves",

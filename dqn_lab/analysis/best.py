@@ -9,8 +9,12 @@ whichever variant happens to have the best observed mean. Holm's less strict lev
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
+from dqn_lab.analysis.intervals import Bounds
+from dqn_lab.analysis.scores import check_scores, one_column
 from dqn_lab.analysis.sentence import FEW, listed, quoted
 from dqn_lab.analysis.statistics import compare
 
@@ -18,23 +22,35 @@ LEAST = 3  # variants; of two, the comparison with the control says all
 
 
 def best_variants(
-    scores: pd.DataFrame, metric: str = "final_return", *, higher_is_better: bool = True, level: float = 0.95
-) -> list[str]:
+    scores: pd.DataFrame,
+    metric: str = "final_return",
+    *,
+    by: str = "variant",
+    higher_is_better: bool = True,
+    bounds: Bounds | None = None,
+    level: float = 0.95,
+) -> list[Any]:
     """Lists the variant with the best mean, then those that these runs do not show to be worse, in order of the means.
 
     Args:
-        scores: one row per run, with a column `variant`, as `load_configs` returns them.
+        scores: one row per run, as `load_configs` and `area_under_curve` return them.
         metric: the column to compare.
+        by: the column that tells the variants apart.
         higher_is_better: False for a metric such as `wall_seconds`.
+        bounds: as for `summarize`.
         level: the probability that the truly best variant is in the list.
 
     Raises:
         AnalysisError: as for `compare`.
     """
-    means = scores.groupby(scores["variant"].astype(str), sort=False)[metric].mean()
+    by = one_column(by)
+    check_scores(scores, metric, [by], lists=False)
+    means = scores.groupby(by, observed=True, sort=False, dropna=False)[metric].mean()
     order = list(means.sort_values(ascending=not higher_is_better, kind="stable").index)
-    table = compare(scores, metric, control=order[0], higher_is_better=higher_is_better, level=level)
-    p_values = dict(zip(table["variant"].astype(str), table["p_value"] * len(table), strict=True))
+    table = compare(
+        scores, metric, control=order[0], by=by, higher_is_better=higher_is_better, bounds=bounds, level=level
+    )
+    p_values = dict(zip(table[by], table["p_value"] * len(table), strict=True))
     return [order[0], *(name for name in order[1:] if not p_values[name] <= 1 - level + 1e-9)]
 
 
@@ -43,7 +59,7 @@ def best_in_words(scores: pd.DataFrame, metric: str, *, higher_is_better: bool =
     count = scores["variant"].astype(str).nunique()
     if count < LEAST:
         return ""
-    first, *others = best_variants(scores, metric, higher_is_better=higher_is_better)
+    first, *others = map(str, best_variants(scores, metric, higher_is_better=higher_is_better))
     text = f"Of the {count} variants, {quoted(first)} has the {'largest' if higher_is_better else 'smallest'} mean"
     if len(others) == count - 1:
         return f"{text}, but none of the others is distinguishable from it."

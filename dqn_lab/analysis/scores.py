@@ -40,7 +40,7 @@ def one_column(by: Keys) -> str:
     """
     names = as_list(by)
     if len(names) > 1:
-        raise AnalysisError(f"by={names}: compare takes one column; use by='variant', or join these in a new one")
+        raise AnalysisError(f"by={names}: must be one column; use by='variant', or join these in a new one")
     return names[0]
 
 

@@ -143,7 +143,7 @@ def _raise(number: int) -> NoReturn:
 
 def _raise_dropped(unraisable: sys.UnraisableHookArgs) -> None:
     """Raises an interruption again, shortly after Python had to drop it, for example in a destructor."""
-    if not isinstance(unraisable.exc_value, Interrupted) or sys.platform == "win32":
+    if not isinstance(unraisable.exc_value, Interrupted):
         sys.__unraisablehook__(unraisable)
     elif threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGALRM, _raise_again)

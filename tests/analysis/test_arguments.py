@@ -125,7 +125,7 @@ def test_a_grid_lists_steps(grid):
 def test_by_names_columns_and_of_a_comparison_one():
     for by in (None, [], [["variant"]], 5):
         refused(lambda by=by: summarize(SCORES, by=by), f"by={by!r}: must be the name of a column, or a list of names")
-    refused(lambda: compare(SCORES, by=["variant", "size"]), "by=['variant', 'size']: compare takes one column; use")
+    refused(lambda: compare(SCORES, by=["variant", "size"]), "by=['variant', 'size']: must be one column; use")
     assert compare(SCORES, by=["variant"])["variant"].tolist() == ["b"]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas
 import pytest
 
-from dqn_lab.analysis import compare
+from dqn_lab.analysis import AnalysisError, compare
 from dqn_lab.analysis.best import best_in_words, best_variants
 
 
@@ -62,3 +62,22 @@ def test_the_best_of_equal_variants_is_rarely_excluded(variants):
         ])  # fmt: skip
         wrong += "0" not in best_variants(scores)
     assert wrong <= 4
+
+
+def test_variants_are_told_apart_by_any_column():
+    scores = frame({"a": 100.0, "b": 250.0, "c": 130.0})
+    scores["interval"] = scores.pop("variant").map({"a": 1, "b": 10, "c": 100})
+    assert best_variants(scores, by="interval") == [10]
+
+
+def test_a_wrong_argument_is_named():
+    scores = frame({"a": 100.0, "b": 250.0})
+    for wrong, options in {
+        "metric=score": {"metric": "score"},
+        "by=arm": {"by": "arm"},
+        "level=95": {"level": 95},
+    }.items():
+        with pytest.raises(AnalysisError, match=wrong):
+            best_variants(scores, **options)
+    with pytest.raises(AnalysisError, match="no other variant"):
+        best_variants(scores[scores["variant"] == "a"])

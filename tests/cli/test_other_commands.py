@@ -226,7 +226,6 @@ def test_completion_knows_the_flags_of_every_command(cli, command):
     assert sorted({*re.findall(r"--[a-z-]+", cli(command, "--help").out)}) == [*_completion.FLAGS[command]]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="streams are closed by number")
 @pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
 def test_a_command_works_with_closed_streams(tmp_path, closed):
     words = "train steps=100 episodes=null logger=csv display=none evaluation.final_num_episodes=1 hydra.run.dir=run"
@@ -242,7 +241,6 @@ def test_a_command_works_with_closed_streams(tmp_path, closed):
     assert json.loads((tmp_path / "run" / "run.json").read_text())["status"] == "completed"
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="locales are chosen by environment variables")
 def test_letters_that_a_locale_cannot_read_are_refused(tmp_path):
     (tmp_path / "한글").mkdir()
     locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
