@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -40,3 +41,8 @@ def policy_names(directory: Path) -> list[str]:
     found = {path.stem for path in (directory / CHECKPOINT).glob("*.safetensors")}
     kept = {int(match[1]): match[0] for name in found if (match := re.fullmatch(r"step_(\d+)", name))}
     return [*(kept[step] for step in sorted(kept)), *(name for name in ("best", "final") if name in found)]
+
+
+def to_read(path: str | os.PathLike[str]) -> Path:
+    """Returns a path to read from; a `~` at its beginning stands for the user's own directory."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 (leaves what it cannot expand as it is)

@@ -21,7 +21,7 @@ from dqn_lab.cli._display import engine_note, make_display
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._policy import open_policy, play
 from dqn_lab.cli._workplace import ends_explained, in_pythons_words, log_file, workplace
-from dqn_lab.cli.train import make_directory
+from dqn_lab.cli.train import make_directory, names_a_directory
 from dqn_lab.errors import ConfigError
 from dqn_lab.handle import Run
 from dqn_lab.records import override_key
@@ -71,7 +71,7 @@ def train(
             warnings.warn(line, UserWarning, stacklevel=2)
         if note := engine_note(experiment):
             say(note)
-        path = make_directory(place or Path(config.hydra.run.dir), bump=place is None)
+        path = make_directory(place or Path(config.hydra.run.dir), bump=place is None and not names_a_directory(words))
         with log_file(path / "train.log", terminal=True), ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)

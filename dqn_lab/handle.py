@@ -5,10 +5,9 @@ from __future__ import annotations
 import functools
 import os
 import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab._paths import policy_path
+from dqn_lab._paths import policy_path, to_read
 from dqn_lab.cli._policy import Policy, open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import returns_text, shown
@@ -36,10 +35,11 @@ class Run(os.PathLike[str]):
             raise ConfigError(f"directory: must be a run's, as text or a path, not {type(directory).__name__}")
         if isinstance(directory, str) and directory.startswith("Run("):
             raise ConfigError("directory: is a run that was turned into text; give the run itself, or run.directory")
-        self.directory, self.trust = Path(directory).absolute(), trust
+        place = to_read(directory)
+        self.directory, self.trust = place.absolute(), trust
         self._policies: dict[str, tuple[int | None, Policy]] = {}  # those opened, and when their files were written
         with in_pythons_words():
-            check_run(Path(directory))
+            check_run(place)
             read_record(self.directory)
 
     @property

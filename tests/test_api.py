@@ -697,3 +697,19 @@ def test_an_environment_of_a_notebook_is_not_tracked_and_training_says_so(monkey
             dqn_lab.train("env.id=Cell-v0", *FEW, **QUICK)
     finally:
         gymnasium.registry.pop("Cell-v0")
+
+
+def test_a_tilde_stands_for_the_users_own_directory(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "lab").mkdir(parents=True)
+    run = dqn_lab.train(**QUICK, directory="~/run", config_dir="~/lab")
+    assert dqn_lab.load("~/run") == run
+    assert dqn_lab.report("~/run").index.is_file()
+    with pytest.raises(dqn_lab.ConfigError, match=r"^~nobody-of-this-name: no such directory"):
+        dqn_lab.load("~nobody-of-this-name")
+
+
+def test_a_directory_among_the_overrides_is_not_given_a_number():
+    dqn_lab.train("hydra.run.dir=mine", **QUICK)
+    with pytest.raises(dqn_lab.ConfigError, match="mine: holds a run already"):
+        dqn_lab.train("hydra.run.dir=mine", **QUICK)

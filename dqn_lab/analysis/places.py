@@ -46,7 +46,7 @@ def places_of(given: Iterable[Any]) -> list[Place]:
         if isinstance(each, Place):
             places.append(each)
         elif isinstance(each, (str, os.PathLike)):
-            places.append(Place(os.fspath(each)))
+            places.append(Place(os.path.expanduser(each)))  # noqa: PTH111 (leaves what it cannot expand as it is)
         elif isinstance(each, pd.DataFrame):
             places.append(_of_frame(each))
         elif isinstance(each, pd.Series) and "directory" in each.index:

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import warnings
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from dqn_lab.cli._text import fitting, wrapped
 
 LONGEST = 2_000  # characters of an error message
 GC_THRESHOLD = 1_000_000  # new objects between garbage collections: scanning imported modules often would waste time
-WARNED = "DQN_LAB_WARNED"  # the warnings already printed, for workers to inherit
+WARNED = "DQN_LAB_WARNED"  # checksums of the warnings already printed, for workers to inherit
 COMMANDS = {
     "train": "train a DQN: `train network=mlp24`, `train -m seed='range(10)'`",
     "sweep": "answer a question by training variants × seeds; without a name, list the questions",
@@ -100,12 +101,13 @@ def _printable(text: str) -> str:
 def warn(*lines: str) -> None:
     """Prints each line on stderr, unless this command has printed it already."""
     status()
-    told = os.environ.get(WARNED, "").splitlines()
-    for line in dict.fromkeys(lines):
-        if line not in told:
-            print(fitting(f"warning: {_printable(line)}", 2, sys.stderr), file=sys.stderr)
-            told.append(line)
-    os.environ[WARNED] = "\n".join(told)
+    told = os.environ.get(WARNED, "").split()
+    for line in map(_printable, lines):
+        known_by = f"{zlib.crc32(line.encode()):08x}"
+        if known_by not in told:
+            print(fitting(f"warning: {line}", 2, sys.stderr), file=sys.stderr)
+            told.append(known_by)
+    os.environ[WARNED] = " ".join(told)
 
 
 def _show(

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dqn_lab import registry
 from dqn_lab._paths import config_directory
-from dqn_lab.cli import _explain, _index, _overrides
+from dqn_lab.cli import _explain, _index, _options, _overrides
 from dqn_lab.cli._directories import directories
 from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.errors import ConfigError
@@ -131,7 +131,7 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
 
 
 def with_seed(config: DictConfig, seed: int, subdir: str | None = None, number: int | None = None) -> DictConfig:
-    """Copies a configuration with another seed: the same result as composing it again, but a hundred times faster.
+    """Copies a configuration with another seed: the same result as composing it again, but ten times as fast.
 
     Args:
         config: a configuration composed from overrides that include the seed, in plain digits.
@@ -235,21 +235,21 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
 
 def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
     """Makes `experiment=cartpole target=periodic` work, by dropping the recipe's `target.tau`."""
-    recipe = _recipe(hydra.runtime.choices.get("experiment"))
-    for group in registry.GROUPS:
-        part, set_by_recipe = config.get(group), recipe.get(group)
-        if not isinstance(part, dict) or not isinstance(set_by_recipe, DictConfig) or ":" in str(part.get("name")):
-            continue
-        known = _index.model(group, str(part.get("name"))).model_fields
-        typed = [override_key(override) for override in hydra.overrides.task]
-        for key in map(str, set_by_recipe):
-            if key not in known and f"{group}.{key}" not in typed:
-                part.pop(key, None)
+    typed = [override_key(override) for override in hydra.overrides.task]
+    for recipe in _options.recipes(hydra.runtime.choices.get("experiment")):
+        for group in registry.GROUPS:
+            part, set_by_recipe = config.get(group), recipe.get(group)
+            if not isinstance(part, dict) or not isinstance(set_by_recipe, dict):
+                continue
+            for key in map(str, set_by_recipe):
+                is_typed = any(f"{name}.".startswith(f"{group}.{key}.") for name in typed)
+                if key in part and not is_typed and not _belongs(group, part, key):
+                    del part[key]
 
 
-def _recipe(name: str | None) -> Any:
-    """Reads the values that a recipe sets, merged over those of the recipes that it builds on."""
-    files = [directory / "experiment" / f"{name}.yaml" for directory in directories()]
-    recipe: Any = next((OmegaConf.load(file) for file in files if file.is_file()), OmegaConf.create())
-    first = [entry for entry in recipe.get("defaults", []) if isinstance(entry, str) and entry != "_self_"]
-    return OmegaConf.merge(*(_recipe(entry.removeprefix("/experiment/")) for entry in first), recipe)
+def _belongs(group: str, part: dict[str, Any], key: str) -> bool:
+    """Returns whether the chosen option has this key, or, for loggers, whether this one is chosen."""
+    if group == "logger":
+        return not isinstance(part[key], dict) or "name" in part[key]
+    name = str(part.get("name"))
+    return ":" in name or key in _index.model(group, name).model_fields

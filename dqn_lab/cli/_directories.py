@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from dqn_lab._paths import config_directory
+from dqn_lab._paths import config_directory, to_read
 from dqn_lab._plugins import plugin_directories
 from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.errors import ConfigError
@@ -40,7 +40,7 @@ def add_directories(config_dir: str | None) -> None:
     if config_dir is None:
         return
     try:
-        directory = Path(config_dir).resolve()
+        directory = to_read(config_dir).resolve()
         is_there = config_dir != "" and directory.is_dir()
         what = "is not a directory" if config_dir and directory.exists() else "no such directory"
     except (OSError, ValueError):  # a name that is too long, or with a NUL

@@ -35,6 +35,7 @@ class _Live(Quiet):
         self.explored: dict[str, float] = {}  # what the exploration reported for the last episode
         self.progress = Progress()
         self.pace = Pace()
+        self.evaluated = self.pace.began  # when the latest evaluation began
 
     def __enter__(self) -> _Live:
         self._tell, compiling.tell = compiling.tell, self.compile
@@ -51,6 +52,15 @@ class _Live(Quiet):
     def restart(self) -> None:
         """Restarts the measurement of the speed and the time left."""
         self.pace = Pace(self.progress.step, self.share())
+        self.evaluated = self.pace.began  # of an evaluation in progress, the rest counts
+
+    def playing(self, played: int, total: int) -> None:
+        """Follows an evaluation, whose time does not count towards the run's speed."""
+        now = time.perf_counter()
+        if not played:
+            self.evaluated = now
+        elif played == total:
+            self.pace.paused += now - self.evaluated
 
     def compile(self, begins: bool) -> None:
         """Called when compiling begins, whose time does not count towards a run's speed, and when it ends."""
@@ -106,8 +116,7 @@ class Bar(_Live):
         )
         self.task = self.bar.add_task("starting", total=1.0, left="")
         self.drawn, self.drawn_step, self.smooth_rate = self.pace.began, 0, 0.0
-        self.paused = self.shown = self.drawn
-        self.is_evaluating = False
+        self.shown, self.drawn_paused = self.drawn, 0.0
 
     def __enter__(self) -> Bar:
         super().__enter__()
@@ -124,8 +133,7 @@ class Bar(_Live):
     def restart(self) -> None:
         """Restarts the measurement of the speed and the time left."""
         super().restart()
-        if not self.is_evaluating:  # otherwise the pause would count twice
-            self.drawn = self.pace.began
+        self.drawn, self.drawn_paused = self.pace.began, 0.0
         self.drawn_step, self.smooth_rate = self.progress.step, 0.0
 
     def compile(self, begins: bool) -> None:
@@ -142,9 +150,10 @@ class Bar(_Live):
             self._draw(now)
 
     def _draw(self, now: float) -> None:
-        rate = (self.progress.step - self.drawn_step) / max(now - self.drawn, 1e-9)
+        seconds = now - self.drawn - (self.pace.paused - self.drawn_paused)
+        rate = (self.progress.step - self.drawn_step) / max(seconds, 1e-9)
         self.smooth_rate = 0.9 * self.smooth_rate + 0.1 * rate if self.smooth_rate else rate
-        self.drawn, self.drawn_step = now, self.progress.step
+        self.drawn, self.drawn_step, self.drawn_paused = now, self.progress.step, self.pace.paused
         words = self.words(self.smooth_rate, self.room)
         self.bar.update(self.task, completed=self.share(), description=words)
         self.bar.update(self.task, left=self._left(), refresh=True)
@@ -157,14 +166,12 @@ class Bar(_Live):
         return f"{'-:--' if seconds is None else clock(seconds)} left"
 
     def playing(self, played: int, total: int) -> None:
-        """Shows an evaluation's progress; its time does not count towards the run's speed."""
+        """Shows an evaluation's progress."""
+        super().playing(played, total)
         now = time.perf_counter()
-        self.is_evaluating = played < total
         if not played:
-            self.paused = self.shown = now
-        elif played == total:
-            self.drawn += now - self.paused
-        elif now - self.shown >= REFRESH:
+            self.shown = now
+        elif played < total and now - self.shown >= REFRESH:
             self.shown = now
             self.bar.update(self.task, description=f"evaluating: episode {played} of {total}", refresh=True)
 

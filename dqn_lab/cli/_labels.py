@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import value_text
 
 SAME = ("seed", "display", "logger", "engine", "rollout", "diagnostics", "evaluation", "device", "num_threads")
@@ -13,6 +15,26 @@ SAME = ("seed", "display", "logger", "engine", "rollout", "diagnostics", "evalua
 def task(config: Mapping[str, Any]) -> str:
     """Returns a run's environment."""
     return str(config["env"].get("id", config["env"]["name"]))
+
+
+def one_task(configs: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the runs' environment.
+
+    Raises:
+        ConfigError: they have different ones.
+    """
+    tasks = list(dict.fromkeys(map(task, configs)))
+    if len(tasks) > 1:
+        raise ConfigError(f"different tasks: {', '.join(tasks)}; name runs of one task")
+    return tasks[0]
+
+
+def labels(configs: Sequence[Mapping[str, Any]], runs: Sequence[Path]) -> list[str]:
+    """Labels runs by their differences, and by their directories' names if these do not tell all of them apart."""
+    found = differences(configs)
+    if len(set(found)) == len(found):
+        return found
+    return [f"{label}  {run.name}".strip() for label, run in zip(found, runs, strict=True)]
 
 
 def differences(configs: Sequence[Mapping[str, Any]]) -> list[str]:

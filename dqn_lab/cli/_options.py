@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,25 @@ def choices(typed: Mapping[str, str]) -> dict[str, list[str]]:
         typed: keys and values as typed, including `experiment`.
     """
     found = _chosen(_default())
-    recipe = typed.get("experiment")
-    if recipe in options("experiment"):
-        found |= _chosen_by_recipe(_files("experiment"), recipe)
+    chosen_by_recipe: dict[str, list[str]] = {}
+    for recipe in recipes(typed.get("experiment")):
+        chosen_by_recipe = _chosen(recipe) | chosen_by_recipe
+    found |= chosen_by_recipe
     found |= {key: value.strip("[]").split(",") for key, value in typed.items()}
     return {group: found.get(group, []) for group in GROUPS}
+
+
+def recipes(name: str | None) -> Iterator[dict[str, Any]]:
+    """Yields what a recipe's file contains, then those of the recipes that it builds on; skips what cannot be read."""
+    files, left = _files("experiment"), [str(name)]
+    for recipe in left:  # grows while it is read
+        try:
+            values = read_yaml(files[recipe])
+        except (ConfigError, KeyError):
+            continue
+        yield values
+        more = [entry.removeprefix("/experiment/") for entry in values.get("defaults") or [] if isinstance(entry, str)]
+        left += [each for each in more if each not in left]
 
 
 def keys(group: str, option: str) -> dict[str, Any]:
@@ -86,18 +100,3 @@ def _chosen(values: Mapping[str, Any]) -> dict[str, list[str]]:
     pairs = [pair for entry in values.get("defaults") or [] if isinstance(entry, dict) for pair in entry.items()]
     named = {str(key).removeprefix("override ").lstrip("/"): value for key, value in pairs}
     return {key: value if isinstance(value, list) else [value] for key, value in named.items()}
-
-
-def _chosen_by_recipe(recipes: Mapping[str, Path], name: str) -> dict[str, list[str]]:
-    """Reads the options that a recipe chooses, merged over those of the recipes that it builds on."""
-    found: dict[str, list[str]] = {}
-    left = [name]
-    for recipe in left:  # grows while it is read
-        try:
-            values = read_yaml(recipes[recipe])
-        except (ConfigError, KeyError):
-            continue
-        found = _chosen(values) | found
-        more = [entry.removeprefix("/experiment/") for entry in values.get("defaults") or [] if isinstance(entry, str)]
-        left += [each for each in more if each not in left]
-    return found

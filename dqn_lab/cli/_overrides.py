@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
@@ -87,7 +88,10 @@ def tried_values(key: str, text: str) -> list[Any]:
         return [value.start, value.end]
     if not override.is_sweep_override():
         raise ConfigError(f"search.params.{key}={text}: must be a choice(…), range(…) or interval(…)")
-    return list(override.sweep_string_iterator())
+    values = list(override.sweep_string_iterator())
+    if not values:
+        raise ConfigError(f"search.params.{key}={text}: has no values")
+    return values
 
 
 def parse_seeds(text: str | list[int]) -> list[int]:
@@ -100,7 +104,7 @@ def parse_seeds(text: str | list[int]) -> list[int]:
     wrong = [seed for seed in seeds if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0]
     if wrong or not seeds:
         raise ConfigError(f"seeds={text}: must be whole numbers of at least 0, as in range(1000,1030) or 0,1,2")
-    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    twice = sorted(seed for seed, count in Counter(seeds).items() if count > 1)
     if twice:
         raise ConfigError(f"seeds={text}: {twice[0]} occurs twice")
     return list(seeds)

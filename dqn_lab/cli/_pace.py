@@ -15,12 +15,13 @@ class Pace:
 
     def __init__(self, step: int = 0, share: float = 0.0) -> None:
         self.began, self.step, self.share = time.perf_counter(), step, share
+        self.paused = 0.0  # seconds of evaluations, which do not count towards the speed
 
     def rate(self, step: int) -> float:
-        """Returns the steps per second."""
-        return (step - self.step) / max(time.perf_counter() - self.began, 1e-9)
+        """Returns the steps per second, without evaluations."""
+        return (step - self.step) / max(time.perf_counter() - self.began - self.paused, 1e-9)
 
     def seconds_left(self, share: float) -> float | None:
-        """Estimates the seconds left in training; None if nothing is known yet."""
+        """Estimates the seconds left in training, with evaluations; None if nothing is known yet."""
         done = share - self.share
         return (time.perf_counter() - self.began) * (1 - share) / done if done > 0 else None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, SWEEP
+from dqn_lab.records import RUN, SWEEP, is_attempt
 
 SHOWN = 3  # runs that an error lists
 MOST = 1_000  # runs that are counted
@@ -55,14 +55,14 @@ def check_results(*paths: Path) -> None:
 
 
 def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:
-    """Lists the runs at or below the paths.
+    """Lists the runs at or below the paths; below a path, earlier attempts are left out.
 
     Raises:
         ConfigError: there are none, or more than `at_most`.
     """
     found: dict[Path, None] = {}
     for path in paths:
-        inside = [path] if (path / RUN).is_file() else sorted(record.parent for record in path.glob(f"**/{RUN}"))
+        inside = [path] if (path / RUN).is_file() else sorted(_below(path))
         if not inside:
             check_run(path)
         found.update(dict.fromkeys(inside))
@@ -71,11 +71,16 @@ def find_runs(paths: Sequence[Path], at_most: int) -> list[Path]:
     return list(found)
 
 
+def _below(directory: Path, name: str = RUN) -> Iterator[Path]:
+    """Yields the directories below this one that contain a file of this name and are no earlier attempts."""
+    return (path.parent for path in directory.rglob(name) if not is_attempt(path.parent.name))
+
+
 def _listed(directory: Path, words: str, name: str = RUN) -> str:
     """Lists some directories with a file of this name, the newest first; nothing if there are none."""
-    found = list(itertools.islice(directory.rglob(name), MOST))
-    found.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    found = list(itertools.islice(_below(directory, name), MOST))
+    found.sort(key=lambda path: (path / name).stat().st_mtime, reverse=True)
     if not found:
         return ""
     more = f", … ({len(found)}{' or more' if len(found) == MOST else ''} in all)" if len(found) > SHOWN else ""
-    return f"{words}{', '.join(str(path.parent) for path in found[:SHOWN])}{more}"
+    return f"{words}{', '.join(map(str, found[:SHOWN]))}{more}"

@@ -24,6 +24,7 @@ from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import as_config_error, composer
 from dqn_lab.cli._interrupt import where_interrupted
+from dqn_lab.cli._worker import PARENT
 from dqn_lab.errors import TRACEBACK, ConfigError, StateError, TrainingError, one_line
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _isolated(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
         sys.path[:], sys.unraisablehook = path, hook
         for number, handler in handlers.items():  # a sweep that was interrupted ignores further signals
             signal.signal(number, handler)
-        for name in {COMMAND, CONFIG_DIR, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH", "TORCHINDUCTOR_CACHE_DIR"}:
+        for name in {COMMAND, CONFIG_DIR, PARENT, WARNED, "HYDRA_FULL_ERROR", "PYTHONPATH", "TORCHINDUCTOR_CACHE_DIR"}:
             os.environ.pop(name, None)
             os.environ.update({name: environment[name]} if name in environment else {})
 

@@ -20,11 +20,11 @@ _BASE: Any = vars(yaml).get("CSafeLoader", yaml.SafeLoader)  # the fast one, if 
 
 
 class _Loader(_BASE):  # type: ignore[misc]
-    """Reads `1e-3` as a number too, as Hydra does."""
+    """Reads `1e-3` and `1.5e3` as numbers too, as Hydra does."""
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+$"), list("-+0123456789")
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
 )
 _TAGS = tuple(
     f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp")

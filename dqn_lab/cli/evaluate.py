@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from dqn_lab.cli._labels import task
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import add_policy, open_policy, play
@@ -55,9 +56,9 @@ def _evaluate(args: argparse.Namespace) -> None:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(("episode", "seed", "return", "length"))
             writer.writerows((number, *episode) for number, episode in enumerate(episodes))
-    score, env = summarize(episodes), policy.config["env"]
+    score = summarize(episodes)
     line = (
-        f"{env.get('id', env['name'])}, {args.policy} policy "
+        f"{task(policy.config)}, {args.policy} policy "
         f"(step {policy.step:,}), greedy: {returns_text(score)}, "
         f"from {score['return_min']:g} to {score['return_max']:g}"
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dqn_lab.cli import status
 from dqn_lab.cli._about import command
-from dqn_lab.cli._labels import differences, task
+from dqn_lab.cli._labels import labels, one_task
 from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import add_policy, open_policy, seeds
@@ -63,13 +63,11 @@ def _inspect(args: argparse.Namespace) -> Path:
     status("playing episodes, drawing figures")
     runs = find_runs(args.runs, MOST)
     policies = [open_policy(run, args.policy, args.trust) for run in runs]
-    tasks = list(dict.fromkeys(task(policy.config) for policy in policies))
-    if len(tasks) > 1:
-        raise ValueError(f"different tasks: {', '.join(tasks)}; inspect one at a time")
+    configs = [policy.config for policy in policies]
+    env = one_task(configs)
     import numpy as np
 
     from dqn_lab import insight
-    from dqn_lab.analysis import AnalysisError
     from dqn_lab.analysis.inspect.page import write_inspection
 
     experiments = [policy.experiment for policy in policies]
@@ -81,17 +79,12 @@ def _inspect(args: argparse.Namespace) -> Path:
     region = None
     if ends:  # the same plane for all policies, so that they can be compared
         region = np.min([low for low, _ in ends], axis=0), np.max([high for _, high in ends], axis=0)
-    labels = differences([policy.config for policy in policies]) if len(runs) > 1 else [f"{args.policy} policy"]
-    if len(set(labels)) < len(labels):
-        labels = [f"{label}  {run.name}".strip() for label, run in zip(labels, runs, strict=True)]
+    named = labels(configs, runs) if len(runs) > 1 else [f"{args.policy} policy"]
     insights = [
         insight.look_into(
-            policy.experiment, label=label, task=tasks[0], policy=args.policy, step=policy.step, seeds=own,
+            policy.experiment, label=label, task=env, policy=args.policy, step=policy.step, seeds=own,
             pairs=pairs, region=region, walks=played,
         )
-        for policy, label, own, played in zip(policies, labels, numbers, walks, strict=True)
+        for policy, label, own, played in zip(policies, named, numbers, walks, strict=True)
     ]  # fmt: skip
-    try:
-        return write_inspection(insights, args.out or runs[0] / "inspect", command())
-    except AnalysisError as error:
-        raise ValueError(str(error)) from error
+    return write_inspection(insights, args.out or runs[0] / "inspect", command())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dqn_lab.cli import status
-from dqn_lab.cli._labels import differences, task
+from dqn_lab.cli._labels import labels, one_task, task
 from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import Policy, add_policy, open_policy, seeds
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dqn_lab.film import Picture, Shot
 
 MOST = 16  # episodes shown side by side
+TILES = 3  # policies of one run shown side by side
 
 
 @one_line_errors
@@ -43,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument("--grid", action="store_true", help="show episodes side by side")
     parser.add_argument(
-        "--tiles", type=positive, default=3, metavar="N", help="number of policies of one run in a grid (default: 3)"
+        "--tiles", type=positive, metavar="N", help="number of policies of one run in a grid (default: 3)"
     )
     parser.add_argument("--gif", action="store_true", help="write a GIF")
     parser.add_argument("--fps", type=positive, metavar="N", help="frames per second (default: the environment's own)")
@@ -71,8 +72,7 @@ def _record(args: argparse.Namespace) -> None:
     if args.gif and suffix != ".gif":
         raise ValueError(f"--gif, --out {args.out}: must end in .gif")
     runs = find_runs(args.runs, MOST) if args.grid else args.runs
-    if not args.grid and len(runs) > 1:
-        raise ValueError(f"{len(runs)} runs: --grid shows several side by side")
+    _check_grid(args, len(runs))
     status("playing and recording")
     from dqn_lab.video import check_writer, write_video
 
@@ -92,24 +92,38 @@ def _record(args: argparse.Namespace) -> None:
     print(f"video     {out} ({count:,} frames)")
 
 
+def _check_grid(args: argparse.Namespace, num_runs: int) -> None:
+    """Refuses what would be ignored: options of another kind of grid, or of a grid where there is none."""
+    several = args.episodes > 1
+    if not args.grid and num_runs > 1:
+        raise ValueError(f"{num_runs} runs: --grid shows several side by side")
+    if args.grid and args.episodes > MOST:
+        raise ValueError(f"--episodes {args.episodes}: at most {MOST} fit side by side")
+    if args.grid and several and num_runs > 1:
+        raise ValueError(f"--episodes {args.episodes}: a grid of several runs shows one episode of each")
+    if args.tiles is not None and (not args.grid or several or num_runs > 1):
+        raise ValueError(f"--tiles {args.tiles}: only a grid of one run's policies has a number of tiles")
+    if args.grid and not several and num_runs == 1 and args.policy != "final":
+        raise ValueError(
+            f"--policy {args.policy}: a grid of one run shows policies from before training to after it; "
+            "for one policy, add --episodes"
+        )
+
+
 def _tiles(args: argparse.Namespace, runs: Sequence[Path]) -> list[Tile]:
     """Chooses what to record: runs, one run's policies, or episodes of one policy."""
     if len(runs) > 1:
         policies = [open_policy(run, args.policy, args.trust) for run in runs]
-        tasks = list(dict.fromkeys(task(policy.config) for policy in policies))
-        if len(tasks) > 1:
-            raise ValueError(f"--grid: the runs are of different tasks: {', '.join(tasks)}")
-        labels = differences([policy.config for policy in policies])
-        if len(set(labels)) < len(labels):
-            labels = [f"{label}  {run.name}".strip() for label, run in zip(labels, runs, strict=True)]
-        return [Tile(label, policy) for label, policy in zip(labels, policies, strict=True)]
+        configs = [policy.config for policy in policies]
+        one_task(configs)
+        return [Tile(label, policy) for label, policy in zip(labels(configs, runs), policies, strict=True)]
     (run,) = runs
     if not args.grid or args.episodes > 1:
         policy = open_policy(run, args.policy, args.trust)
         label = f"{args.policy} policy, step {policy.step:,}"
         one = args.episodes == 1
         return [Tile(label if one else f"{label}, episode {number}", policy, number) for number in range(args.episodes)]
-    return _policies(run, args.tiles, args.trust)
+    return _policies(run, args.tiles or TILES, args.trust)
 
 
 def _policies(run: Path, number: int, trust: bool) -> list[Tile]:

@@ -9,6 +9,7 @@ import shlex
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ from dqn_lab.cli._text import score_text, shown, to_copy
 from dqn_lab.cli._trust import trusting
 from dqn_lab.cli.sweep.launch import num_workers
 from dqn_lab.errors import ConfigError, StateError
-from dqn_lab.records import RUN
+from dqn_lab.records import RUN, override_key
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -70,8 +71,7 @@ def _run_one(overrides: list[str]) -> int:
         config = compose_config(overrides)
         experiment = _jobs.prepare(config)
     warn(*experiment.warnings)
-    given = any("hydra.run.dir=" in override for override in overrides)
-    directory = make_directory(Path(config.hydra.run.dir), bump=not given)
+    directory = make_directory(Path(config.hydra.run.dir), bump=not names_a_directory(overrides))
     return int(math.isnan(_jobs.as_hydras_job(config, directory, lambda: carry_out(experiment, directory))))
 
 
@@ -169,8 +169,13 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
     return float(record["scores"]["final"]["return_mean"])
 
 
+def names_a_directory(overrides: Iterable[str]) -> bool:
+    """Returns whether overrides set the run's directory."""
+    return any(override_key(text) == "hydra.run.dir" for text in overrides)
+
+
 def make_directory(path: Path, bump: bool) -> Path:
-    """Creates a run's directory; with `bump`, adds a number to a name that is taken."""
+    """Creates a run's directory; with `bump`, adds a number to a name that is taken. Returns an absolute path."""
     if not path.name and not path.is_absolute():
         raise ConfigError("hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one")
     for number in range(1, 1_000):
@@ -188,7 +193,7 @@ def make_directory(path: Path, bump: bool) -> Path:
             raise ConfigError(f"{candidate}: cannot be written: {reason}") from error
         if (candidate / RUN).exists():
             raise ConfigError(f"{candidate}: holds a run already; choose another directory, or remove this one")
-        return candidate
+        return candidate.absolute()
     raise ConfigError(f"{path}: exists already, as do the next 998 names")
 
 

@@ -6,6 +6,7 @@ import logging
 import time
 
 from dqn_lab.cli import fail
+from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._text import to_copy
 
@@ -37,6 +38,7 @@ COMPOSITIONS: dict[str, tuple[str, ...]] = {  # together they need every kernel
 }  # fmt: skip
 
 
+@one_line_errors
 def main(argv: list[str]) -> int:
     """Compiles whatever is not on disk yet, and prints a line for each composition; returns the exit code."""
     description = "Compiles all kernels of the fused engine and the compiled rollout, and caches them on disk."

@@ -110,10 +110,9 @@ def test_a_bar_counts_the_episodes_of_an_evaluation(configure, monkeypatch):
     bar = Bar(build(configure("logger=csv")), Console(file=text, width=120, force_terminal=True))
     monkeypatch.setattr("dqn_lab.cli._display.time.perf_counter", lambda: float(next(clock)))
     with bar:
-        drawn = bar.drawn
         for played in range(4):
             bar.playing(played, 3)
-        assert bar.drawn == drawn + 3
+        assert bar.pace.paused == 6  # two readings of the clock for each of three episodes
     assert "evaluating: episode 2 of 3" in text.getvalue()
 
 
@@ -191,3 +190,25 @@ def test_compilation_is_reported_once_and_ends_with_the_outermost_context(clock)
         clock.now += 1
     assert told == [(True, 0), (False, 2)]
     assert one.is_news
+
+
+@pytest.mark.parametrize("kind", ["lines", "bar"])
+def test_the_speed_excludes_evaluations_and_the_time_left_includes_them(configure, clock, capsys, kind):
+    """300 steps in three seconds and an evaluation of seven: 100 steps/s, and ten seconds per 300 steps."""
+    experiment = build(configure("logger=csv", "steps=900", "episodes=null"))
+    shown = Lines(experiment) if kind == "lines" else Bar(experiment, Console(file=io.StringIO(), width=120))
+    with shown:
+        shown.start()
+        clock.now += 1
+        shown.playing(0, 2)
+        clock.now += 4
+        shown.playing(1, 2)
+        clock.now += 3
+        shown.playing(2, 2)
+        clock.now += 2
+        shown.stride(ended(300))
+        assert (shown.pace.rate(300), shown.pace.seconds_left(1 / 3)) == (100, pytest.approx(20))
+        if kind == "bar":
+            assert shown.smooth_rate == 100
+    if kind == "lines":
+        assert "100 steps/s  0:20 left" in capsys.readouterr().out

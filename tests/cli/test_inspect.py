@@ -7,6 +7,8 @@ import shutil
 
 import pytest
 
+from dqn_lab.cli._runs import find_runs
+
 QUICK = ("logger=csv", "display=none", "steps=300", "episodes=null", "evaluation.num_episodes=2",
          "evaluation.final_num_episodes=2", "evaluation.interval=null")  # fmt: skip
 
@@ -51,7 +53,7 @@ def test_what_cannot_be_inspected_is_refused_in_one_line(cli, tmp_path):
     before = sorted(tmp_path.rglob("*"))
     for words, problem in {
         ("nothing",): "nothing: no such directory",
-        ("run", "other"): "different tasks: CartPole-v1, Acrobot-v1; inspect one at a time",
+        ("run", "other"): "different tasks: CartPole-v1, Acrobot-v1; name runs of one task",
         ("run", "--dims", "9", "0"): "--dims 9: no such dimension; choices: 0 or cart_position",
         ("run", "--dims", "0"): "--dims 0: must be two different dimensions, or all",
         (
@@ -105,3 +107,12 @@ def test_a_page_without_planes_lists_the_states_and_does_not_explain_planes(cli,
     page = (tmp_path / "run" / "inspect" / "index.html").read_text()
     assert "<b>plane</b>" not in page
     assert ("All states" in page) == ("on the map" not in page)  # drawn as a map if pygame is installed
+
+
+def test_earlier_attempts_are_not_shown_beside_the_runs(cli, finished, tmp_path):
+    (tmp_path / "sweep").mkdir()
+    finished.rename(tmp_path / "sweep" / "a")
+    shutil.copytree(tmp_path / "sweep" / "a", tmp_path / "sweep" / "a.attempt1")
+    assert [path.name for path in find_runs([tmp_path / "sweep"], 9)] == ["a"]
+    assert "attempt" not in cli("evaluate", "sweep").err
+    assert [path.name for path in find_runs([tmp_path / "sweep" / "a.attempt1"], 9)] == ["a.attempt1"]

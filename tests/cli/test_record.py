@@ -142,7 +142,7 @@ def test_what_cannot_be_filmed_is_refused_in_one_line(cli, tmp_path):
     for words, problem in {
         ("run", "--grid"): "run: saved no policies during training",
         ("run", "other"): "2 runs: --grid shows several side by side",
-        ("run", "other", "--grid"): "--grid: the runs are of different tasks: CartPole-v1, Acrobot-v1",
+        ("run", "other", "--grid"): "different tasks: CartPole-v1, Acrobot-v1; name runs of one task",
         ("dark",): "this environment has no render_mode rgb_array: it does not draw itself",
         ("nothing",): "nothing: no such directory",
         ("empty",): "empty: has no policy",
@@ -152,6 +152,10 @@ def test_what_cannot_be_filmed_is_refused_in_one_line(cli, tmp_path):
         ("run", "--out", "file/a.mp4"): "file/a.mp4: cannot be written: ",
         ("run", "--out", "a.mp4", "--gif"): "--gif, --out a.mp4: must end in .gif",
         ("run", "--episodes", "0"): "argument --episodes: 0: must be at least 1",
+        ("run", "--grid", "--episodes", "17"): "--episodes 17: at most 16 fit side by side",
+        ("run", "run", "other", "--grid", "--episodes", "2"): "--episodes 2: a grid of several runs shows one episode",
+        ("run", "--tiles", "4"): "--tiles 4: only a grid of one run's policies has a number of tiles",
+        ("run", "--grid", "--policy", "best"): "--policy best: a grid of one run shows policies from before training",
     }.items():
         outcome = cli("record", *words)
         assert outcome.code == 2, words

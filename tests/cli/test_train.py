@@ -333,6 +333,22 @@ def test_an_option_of_a_recipe_may_be_replaced(cli, quick, tmp_path):
     assert refused.err.startswith("error: target.tau=0.5: no such key here; did you mean target=polyak target.tau")
 
 
+def test_a_run_stays_in_its_directory_if_hydra_changes_into_it(cli, quick, tmp_path):
+    assert cli("train", *quick, "hydra.job.chdir=true", "hydra.run.dir=one").code == 0
+    assert only_run(tmp_path) == tmp_path / "one"
+
+
+def test_a_recipe_may_set_keys_of_a_logger_that_is_not_used(cli, quick, tmp_path):
+    recipe = tmp_path / "lab" / "experiment" / "mine.yaml"
+    recipe.parent.mkdir(parents=True)
+    recipe.write_text("# @package _global_\nlogger:\n  wandb:\n    project: mine\n    mode: offline\n")
+    shown = cli("train", "--config-dir", "lab", "--cfg", "job", "experiment=mine")
+    assert (shown.code, "project: mine" in shown.out) == (0, True)
+    assert cli("train", "--config-dir", "lab", "experiment=mine", "logger=csv", *quick).code == 0
+    record = json.loads((only_run(tmp_path / "outputs") / "run.json").read_text())
+    assert set(record["config"]["logger"]) == {"csv"}
+
+
 def test_an_environments_own_arguments_need_no_plus(cli, quick, tmp_path):
     assert cli("train", "env.kwargs.sutton_barto_reward=true", *quick).code == 0
     frame = pandas.read_csv(only_run(tmp_path / "outputs") / "episodes.csv")

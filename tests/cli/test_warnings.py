@@ -1,10 +1,13 @@
 """Warnings about valid but probably unintended compositions: printed once and kept in the run's record."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+
+from dqn_lab.cli import warn
 
 NOISY = "network.noisy=true, exploration=exponential: both explore; exploration=none leaves it to the noise"
 LONG = "bootstrap=munchausen, buffer.n_step=3: an approximation, without the steps in between"
@@ -119,3 +122,12 @@ def test_a_refused_grid_prints_no_warning(cli, quick):
 def test_components_lists_the_warnings(cli):
     assert "warnings: With `noisy` in all layers the noise explores by itself" in cli("components", "network").out
     assert "warnings: With buffer.n_step above 1 it is an approximation." in cli("components", "bootstrap").out
+
+
+def test_a_warning_of_several_lines_is_printed_once_and_many_fit_in_the_environment(capsys, monkeypatch):
+    monkeypatch.setenv("DQN_LAB_WARNED", "")
+    warn("one\ntwo")
+    warn("one\ntwo", *(f"{number} {'long ' * 100}" for number in range(2_000)))
+    lines = capsys.readouterr().err.splitlines()
+    assert sum("one two" in line for line in lines) == 1
+    assert len(os.environ["DQN_LAB_WARNED"]) < 20_000

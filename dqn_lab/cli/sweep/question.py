@@ -124,6 +124,8 @@ def make_question(name: str, variants: Mapping[str, Any], quick: bool = False) -
     if wrong := wrong_forms({"variants": variants}):
         raise ConfigError(*itertools.chain(*wrong.values()))
     labelled = {str(label): variants[label] for label in variants}
+    if len(labelled) < len(variants):
+        raise ConfigError(f"variants: two have the same name as text: {', '.join(map(repr, variants))}")
     return _question(name, {"question": ask_about(list(labelled)), "variants": labelled}, False)
 
 

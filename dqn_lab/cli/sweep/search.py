@@ -17,6 +17,7 @@ from omegaconf import DictConfig
 
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
 from dqn_lab.cli._compose import compose_config
+from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import number_of, score_text
 from dqn_lab.cli.sweep.launch import master
@@ -38,6 +39,7 @@ from dqn_lab.records import (
     write_sweep,
 )
 
+SWEEPER = "hydra/sweeper=optuna"
 MOST_CHECKED = 50  # values per key that are checked before the search
 BEST = 5  # trials shown at the end
 LOOK = 1.0  # seconds between two checks of another worker's run
@@ -58,9 +60,11 @@ def check_search(question: Question, search: Search, launch: list[str], typed: l
             problems += [f"search.params: {problem}" for problem in error.problems]
     if problems:
         raise ConfigError(*dict.fromkeys(problems))
+    if missing := missing_extra(SWEEPER):
+        raise ConfigError(missing)
     config = master([
         *launch,
-        "hydra/sweeper=optuna",
+        SWEEPER,
         "hydra.sweeper.direction=maximize",
         f"hydra.sweeper.n_trials={search.num_trials}",
         f"hydra.sweeper.n_jobs={search.num_parallel}",
