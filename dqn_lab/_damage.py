@@ -67,6 +67,11 @@ def is_record(record: Any) -> bool:
     parts = [scores, progress, *(record.get(key) or {} for key in ("engine", "versions", "git", "sources"))]
     if not isinstance(record.get("status"), str) or not all(isinstance(part, dict) for part in parts):
         return False
+    resumed = record.get("resumed") or []
+    if not (isinstance(resumed, list) and all(isinstance(each, dict) for each in resumed)):
+        return False
+    if not all(isinstance(each.get("sources") or {}, dict) for each in resumed):
+        return False
     policies = [scores.get(name) or {} for name in ("final", "selected")]
     if not all(isinstance(policy, dict) for policy in policies):
         return False

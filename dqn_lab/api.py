@@ -17,9 +17,10 @@ from dqn_lab.cli import _interrupt, _jobs, _overrides
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._continue import begin_again, imports_of, prepare
-from dqn_lab.cli._display import engine_note, make_display
+from dqn_lab.cli._display import make_display
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._policy import open_policy, play
+from dqn_lab.cli._summary import early_end, engine_note
 from dqn_lab.cli._workplace import ends_explained, in_pythons_words, log_file, workplace
 from dqn_lab.cli.train import make_directory, names_a_directory
 from dqn_lab.errors import ConfigError
@@ -75,7 +76,10 @@ def train(
         with log_file(path / "train.log", terminal=True), ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
-    return Run(path, trust=True)
+    run = Run(path, trust=True)
+    if "episodes" not in map(override_key, words) and (ended := early_end(run.record)):
+        warnings.warn(ended, UserWarning, stacklevel=2)
+    return run
 
 
 def _directory(directory: str | os.PathLike[str] | None, words: Sequence[str]) -> Path | None:

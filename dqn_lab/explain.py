@@ -261,7 +261,10 @@ def _memory(config: Mapping[str, Any], space: Any) -> str:
         buffer = registry.create("buffer", config["buffer"], space, config["discount"], 1)
     except ConfigError as error:
         return str(error)
-    return f"{buffer.nbytes / 1e6:,.1f} MB of replay" if isinstance(buffer, TakesMemory) else "no replay"
+    if isinstance(buffer, TakesMemory):
+        return f"{buffer.nbytes / 1e6:,.1f} MB of replay"
+    own = registry.is_outside("buffer", config["buffer"]["name"])
+    return "unknown: the buffer has no nbytes" if own else "no replay"
 
 
 def _updates(config: Mapping[str, Any]) -> str:

@@ -713,3 +713,12 @@ def test_a_directory_among_the_overrides_is_not_given_a_number():
     dqn_lab.train("hydra.run.dir=mine", **QUICK)
     with pytest.raises(dqn_lab.ConfigError, match="mine: holds a run already"):
         dqn_lab.train("hydra.run.dir=mine", **QUICK)
+
+
+def test_a_run_that_the_default_number_of_episodes_ended_early_says_so(recwarn):
+    few = {"logger": "csv", "display": "none"}
+    with pytest.warns(UserWarning, match=r"episodes=500 ended the run before steps=1,000,000; episodes=null"):
+        dqn_lab.train(*FEW, **few, steps=1_000_000, network="mlp24", **{"env.max_episode_steps": 2})
+    recwarn.clear()
+    dqn_lab.train(*FEW, **few, steps=1_000_000, episodes=3)
+    assert not recwarn.list

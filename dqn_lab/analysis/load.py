@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 import numpy as np
@@ -17,6 +17,7 @@ from dqn_lab.analysis.tasks import RETURN_BOUNDS
 from dqn_lab.tasks import task_name
 from dqn_lab.types import Table
 
+THEN = ", then "  # between the digests of a file that changed while a run was stopped
 OWN = ("run", "directory", "sweep", "variant", "task", "status", "engine", "started", "command", "host")  # columns
 
 
@@ -82,10 +83,19 @@ def _row(run: Run) -> dict[str, Any]:
         **{f"config.{key}" if key in OWN else key: value for key, value in run.config.items()},
         **({} if run.return_bounds is None else {RETURN_BOUNDS: run.return_bounds}),
         **{f"versions.{name}": version for name, version in (record.get("versions") or {}).items()},
-        **{f"sources.{name}": digest for name, digest in (record.get("sources") or {}).items()},
+        **_sources(record),
         "git.commit": (record.get("git") or {}).get("commit"),
         **{key: record.get(key) for key in ("started", "command", "host")},
     }
+
+
+def _sources(record: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the digests of the user's own files; of a file that had changed when the run was resumed, all of them."""
+    found: dict[str, dict[str, None]] = {}
+    for attempt in (record, *(record.get("resumed") or ())):
+        for name, digest in (attempt.get("sources") or {}).items():
+            found.setdefault(f"sources.{name}", {})[str(digest)] = None
+    return {name: THEN.join(digests) for name, digests in found.items()}
 
 
 def _float(value: float | None) -> float:

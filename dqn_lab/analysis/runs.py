@@ -16,8 +16,8 @@ from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.labels import UNINTERESTING, Config, flatten, make_labels, short_names, swept_keys
 from dqn_lab.analysis.places import Source, places_of
 
-KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "git", "started",
-        "command", "host")  # fmt: skip
+KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "resumed", "git",
+        "started", "command", "host")  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._compiling import compiling
 from dqn_lab.cli import COMPILING, status
-from dqn_lab.cli._pace import Pace
 from dqn_lab.cli._plain import Notebook, Quiet, say
-from dqn_lab.cli._text import clock, fitting, number_of, returns_text, score_text, to_copy
-from dqn_lab.cli._trust import trusting
+from dqn_lab.cli._text import clock, returns_text
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -24,6 +21,28 @@ if TYPE_CHECKING:
 REFRESH = 0.1  # seconds
 WHOLE = 114  # columns in which a line about a run fits without being shortened
 LINES = 20  # per run, if the output is not a terminal
+
+
+class Pace:
+    """The speed since the clock was started: at a run's beginning, when it was resumed, or after compiling.
+
+    Args:
+        step: the run's environment steps so far.
+        share: the share of the budget that is spent, in [0, 1].
+    """
+
+    def __init__(self, step: int = 0, share: float = 0.0) -> None:
+        self.began, self.step, self.share = time.perf_counter(), step, share
+        self.paused = 0.0  # seconds of evaluations, which do not count towards the speed
+
+    def rate(self, step: int) -> float:
+        """Returns the steps per second, without evaluations."""
+        return (step - self.step) / max(time.perf_counter() - self.began - self.paused, 1e-9)
+
+    def seconds_left(self, share: float) -> float | None:
+        """Estimates the seconds left in training, with evaluations; None if nothing is known yet."""
+        done = share - self.share
+        return (time.perf_counter() - self.began) * (1 - share) / done if done > 0 else None
 
 
 class _Live(Quiet):
@@ -241,53 +260,3 @@ def make_display(kind: str, experiment: Experiment) -> Any:
     if kind == "bar" or (kind == "auto" and console.is_terminal):
         return Bar(experiment, console)
     return Lines(experiment, console.width if console.is_terminal else None)
-
-
-def _why_not(train: dict[str, Any], num_steps: int) -> str:
-    """Says why a run made no update."""
-    if num_steps < train["learning_starts"]:
-        return f"learning begins after train.learning_starts={train['learning_starts']} steps"
-    return f"the buffer was never ready for a batch of train.batch_size={train['batch_size']}"
-
-
-def show_summary(record: dict[str, Any], directory: str, seconds: float) -> None:
-    """Prints the results, where the files are, and what to type next."""
-    from dqn_lab.run import LAST  # imports torch, as a run has already
-
-    progress, scores = record["progress"], record["scores"]
-    done = {"episode": progress["episode"], "step": progress["step"], "update": progress["updates"]}
-    counts = ", ".join(number_of(number, unit) for unit, number in done.items())
-    lines = [("trained", f"{counts} in {seconds:,.0f} s")]
-    if "last_100" in scores:
-        played = number_of(min(LAST, progress["episode"]), "episode")
-        lines.append(("training", f"mean return of the last {played} {score_text(scores['last_100'])}, exploring"))
-    lines.append(("greedy", f"{_mean(scores['final'])}, final policy"))
-    if "selected" in scores and scores["selected"]["step"] != progress["step"]:  # else it is the final policy
-        lines.append(("", f"{_mean(scores['selected'])}, policy of step {scores['selected']['step']:,}, selected"))
-    if not progress["updates"]:
-        lines.append(("", f"nothing was learned: {_why_not(record['config']['train'], progress['step'])}"))
-    trust = trusting(record["config"])
-    place = shlex.quote(directory)
-    shown = [fitting(f"{label:<9} {text}", 10) for label, text in lines]
-    shown += [to_copy("files", directory), to_copy("next", place, "python -m dqn_lab report")]
-    say("\n" + "\n".join([*shown, to_copy("", f"{place}{trust}", "python -m dqn_lab evaluate")]))
-
-
-def engine_note(experiment: Experiment) -> str:
-    """Returns a line if the fused engine cannot run this configuration and the display shows such notes; else nothing.
-
-    There is no line if torch is as fast, as for wide layers.
-    """
-    from dqn_lab.engine.fused import support  # imports torch, as an experiment has already
-
-    engine = experiment.choices["engine"]
-    if "fused" not in engine.rejected or experiment.config["display"] in ("none", "notebook"):
-        return ""
-    refused = support.refusals(support.configured(experiment.config))
-    why = "; nor ".join(line.removeprefix("does not run ") for line in refused)
-    fused = "fused, which is many times faster for small networks, does not run"
-    return why and fitting(f"engine={engine.name}, because {fused} {why}", 2)
-
-
-def _mean(score: dict[str, Any]) -> str:
-    return returns_text(score, "fresh episode")

@@ -18,9 +18,9 @@ from rich.console import Console
 from dqn_lab.cli import _hydra, _index, _interrupt, _jobs, status, warn
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import compose_config, plain, with_seed
-from dqn_lab.cli._display import engine_note
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._problems import Problems
+from dqn_lab.cli._summary import engine_note
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli._trust import imported
 from dqn_lab.cli.sweep.board import Board, Watch, show_results

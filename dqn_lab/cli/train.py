@@ -17,14 +17,16 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
+from dqn_lab._compiling import compiling
 from dqn_lab._memory import shared_by
 from dqn_lab._outside import located
 from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, _overrides, _worker, fail, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._compose import as_config_error, compose_config, composer
-from dqn_lab.cli._display import engine_note, make_display, show_summary
+from dqn_lab.cli._display import make_display
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._plain import say
+from dqn_lab.cli._summary import engine_note, show_summary
 from dqn_lab.cli._text import score_text, shown, to_copy
 from dqn_lab.cli._trust import trusting
 from dqn_lab.cli.sweep.launch import num_workers
@@ -145,6 +147,7 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
         StateError: the run there has no checkpoint to continue from.
     """
     display, began = experiment.config["display"] if shows else "none", time.perf_counter()
+    compiled = compiling.seconds
     if shows and (note := engine_note(experiment)):
         say(note)
     try:
@@ -165,7 +168,7 @@ def carry_out(experiment: Experiment, directory: Path, shows: bool = True) -> fl
             fail(f"{located(error)}; {shown(directory)}")
         return math.nan
     if display != "none":
-        show_summary(record, shown(directory), time.perf_counter() - began)
+        show_summary(record, shown(directory), time.perf_counter() - began, compiling.seconds - compiled)
     return float(record["scores"]["final"]["return_mean"])
 
 

@@ -9,6 +9,7 @@ from dqn_lab._compiling import Compiling
 from dqn_lab.build import build
 from dqn_lab.cli import _display
 from dqn_lab.cli._display import Bar, Lines
+from dqn_lab.cli._summary import show_summary
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.types import Stride
 
@@ -143,6 +144,7 @@ def test_the_speed_and_the_time_left_exclude_compilation(configure, clock, capsy
             clock.now += 50
         with _display.compiling:
             _display.compiling.begin()
+        assert _display.compiling.seconds == 50
         clock.now += 2
         lines.stride(ended(300))
     first, second = capsys.readouterr().out.splitlines()
@@ -212,3 +214,20 @@ def test_the_speed_excludes_evaluations_and_the_time_left_includes_them(configur
             assert shown.smooth_rate == 100
     if kind == "lines":
         assert "100 steps/s  0:20 left" in capsys.readouterr().out
+
+
+def test_a_summary_says_what_was_compiled_and_which_limit_ended_the_run(capsys):
+    record = {
+        "progress": {"episode": 500, "step": 63_590, "updates": 63_527},
+        "scores": {"final": {"return_mean": 9.0, "return_std": 1.0, "episodes": 2}},
+        "config": {"steps": 100_000, "episodes": 500},
+    }
+    show_summary(record, "run", 26.0, 17.0)
+    first, second, *_ = capsys.readouterr().out.strip().splitlines()
+    assert first == "trained   500 episodes, 63,590 steps, 63,527 updates in 26 s, 17 s of them compiling"
+    assert second.strip() == "episodes=500 ended the run before steps=100,000; episodes=null removes that limit"
+    record["config"]["episodes"] = None
+    show_summary(record, "run", 9.0)
+    first, second, *_ = capsys.readouterr().out.strip().splitlines()
+    assert first.endswith("updates in 9 s")
+    assert second.startswith("greedy")

@@ -571,9 +571,9 @@ def test_a_column_that_exists_already_is_refused(drawing):
 
 
 def test_a_buffer_that_is_never_ready_is_named_in_the_summary(tmp_path, capsys, monkeypatch):
-    from dqn_lab.cli._display import show_summary
+    from dqn_lab.cli._summary import show_summary
 
-    config = {"train": {"learning_starts": 64, "batch_size": 32}}
+    config = {"train": {"learning_starts": 64, "batch_size": 32}, "steps": 64, "episodes": None}
     record = {"progress": {"episode": 3, "step": 64, "updates": 0}, "scores": {"final": {
         "return_mean": 9.0, "return_std": 1.0, "episodes": 2}}, "config": config}  # fmt: skip
     for steps, reason in ((63, "learning begins after train.learning_starts=64 steps"),
@@ -608,6 +608,8 @@ def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     said = " ".join(resumed.stderr.split())
     assert "helping has changed since the run began; the run continues with the new code" in said
     assert resumed.returncode == 0, resumed.stderr
+    told = " ".join(dqn_lab("report", run, cwd=tmp_path).stdout.split())
+    assert "note helping has changed while a run was stopped, which mixes old and new code" in told
 
 
 EDITED = """

@@ -12,7 +12,7 @@ from dqn_lab.analysis.best import best_in_words
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.metrics import count_seeds, largest_in, number, percent, plain
 from dqn_lab.analysis.report.tables import interval
-from dqn_lab.analysis.sentence import quoted
+from dqn_lab.analysis.sentence import FEW, quoted
 
 
 def answer_of(found: Evidence) -> str:
@@ -27,7 +27,8 @@ def answer_of(found: Evidence) -> str:
     if several and found.control is None and found.material.control is not None:
         return f"No answer: {quoted(found.material.control)}, the control, has no runs here."
     if several:
-        return "No answer yet: the control and another variant need two finished runs each."
+        why = "No answer yet: the control and another variant need two finished runs each."
+        return " ".join([why, *_so_far(found)])
     return _describe(found, found.summary.to_dict("records")[0])
 
 
@@ -40,6 +41,16 @@ def _best(found: Evidence) -> list[str]:
     metric = found.material.metric
     text = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better)
     return [text] if text else []
+
+
+def _so_far(found: Evidence) -> list[str]:
+    """Lists the means of a few variants that cannot be compared yet."""
+    rows = found.summary.to_dict("records")
+    if not 0 < len(rows) <= FEW:
+        return []
+    write = partial(number, largest=largest_in(found.summary, "mean"))
+    means = [f"{quoted(row['variant'])} {write(row['mean'])} ({count_seeds(row['seeds'])})" for row in rows]
+    return [f"So far, {found.material.metric.title}: {', '.join(means)}."]
 
 
 def _describe(found: Evidence, row: dict[Any, Any]) -> str:

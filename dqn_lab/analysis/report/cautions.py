@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import pandas as pd
+
 from dqn_lab.analysis.intervals import unseen_rate
+from dqn_lab.analysis.load import THEN
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds, percent
@@ -52,10 +55,17 @@ def _of_builds(material: Material) -> Iterator[str]:
             differ = found.agg(lambda values: ", ".join(sorted(set(values)))).nunique() > 1
             where = "which differ between variants" if differ else "the same ones in every variant"
             yield f"The runs come from {runs[column].nunique()} {words}, {where}; see Versions."
+    yield from of_code(runs)
+
+
+def of_code(runs: pd.DataFrame) -> Iterator[str]:
+    """Yields which of the user's own modules have changed between the runs, or while a run was stopped."""
     for name in (str(column) for column in runs if str(column).startswith("sources.")):
-        if runs[name].nunique() > 1:
-            module = name.removeprefix("sources.")
-            yield f"{module} has changed between these runs, which mix old and new code; see Versions."
+        digests = runs[name].dropna().astype(str)
+        between, within = digests.nunique() > 1, digests.str.contains(THEN, regex=False).any()
+        if between or within:
+            when = "between these runs, which mix" if between else "while a run was stopped, which mixes"
+            yield f"{name.removeprefix('sources.')} has changed {when} old and new code; see Versions."
 
 
 def of_section(found: Evidence) -> Iterator[str]:
@@ -168,15 +178,20 @@ def _planned(found: Evidence) -> list[str]:
     return planned if len(planned) > 1 else []
 
 
-def _of_comparison(found: Evidence) -> Iterator[str]:
-    material, metric = found.material, found.material.metric
+def of_experience(found: Evidence) -> Iterator[str]:
+    """Yields how the variants' steps differ, if they do."""
     steps = found.counted.groupby("variant", observed=True)["final_step"].mean().dropna()
-    if metric.is_return and len(steps) > 1 and steps.max() > 1.02 * steps.min():
+    if found.material.metric.is_return and len(steps) > 1 and steps.max() > 1.02 * steps.min():
         yield (
             f"The variants did not take the same number of steps (on average {steps.min():,.0f} to "
             f"{steps.max():,.0f}), so their final results rest on unequal experience. The learning curves compare "
             "them at equal steps."
         )
+
+
+def _of_comparison(found: Evidence) -> Iterator[str]:
+    material, metric = found.material, found.material.metric
+    yield from of_experience(found)
     if metric.name == "best_return":
         yield (
             "This is the return of the policy that did best in evaluations during training. The primary result is the "

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dqn_lab.analysis.report import pictures, tables
 from dqn_lab.analysis.report.answers import answer_of
-from dqn_lab.analysis.report.cautions import of_curves, of_reach, of_section
+from dqn_lab.analysis.report.cautions import of_curves, of_experience, of_reach, of_section
 from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
@@ -52,7 +52,7 @@ def make_section(material: Material, task: str, shoot: Shoot | None = None) -> S
         task=task, answer=answer_of(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
         tables=[*made, tables.runs(found.scores, material.metric)],
         clips=list(make_clips(material, task, shoot)) if shoot else [],
-        note=" ".join([*of_curves(found), *of_reach(found)]),
+        note=" ".join([*of_curves(found), *of_experience(found), *of_reach(found)]),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dqn_lab.analysis import AnalysisError
 from dqn_lab.analysis.places import Source, places_of
-from dqn_lab.analysis.report.cautions import of_page
+from dqn_lab.analysis.report.cautions import of_code, of_page
 from dqn_lab.analysis.report.clips import Shoot
 from dqn_lab.analysis.report.material import Material, gather
 from dqn_lab.analysis.report.neutral import csv
@@ -95,10 +95,11 @@ def write_report(
         _replace(target, fresh)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+    apart_if_several = [apart(material.telling_keys)] if len(sections) > 1 else []
     return Report(
         index=target / "index.html", question=material.question, progress=progress(material)[0],
         answers={section.task: section.answer for section in sections},
-        note=" ".join([*([apart(material.telling_keys)] if len(sections) > 1 else []), *_notes(sections)]),
+        note=" ".join([*apart_if_several, *of_code(material.runs), *_notes(sections)]),
     )  # fmt: skip
 
 

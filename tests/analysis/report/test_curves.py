@@ -95,3 +95,10 @@ def test_a_final_policy_that_was_selected_is_said_to_be_scored_twice(cli, make, 
 def test_runs_whose_selected_policy_is_an_earlier_one_have_no_such_note(cli, sweep, read):
     cli(sweep)
     assert "scored twice" not in read(sweep / "report")
+
+
+def test_unequal_numbers_of_steps_are_told_with_the_answer(cli, make, tmp_path):
+    make.sweep(tmp_path / "s" / "short", [{"target.interval": 1}], range(3), make.noisy, steps=5000)
+    make.sweep(tmp_path / "s" / "long", [{"target.interval": 10}], range(3), make.noisy, steps=20000)
+    out = cli(tmp_path / "s").out
+    assert "note      The variants did not take the same number of steps (on average 5,000 to 20,000)" in out

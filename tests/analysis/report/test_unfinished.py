@@ -28,6 +28,13 @@ def test_an_interrupted_grid_with_one_variant_keeps_its_question_and_has_no_answ
     assert "1 of 4 runs; 3 not begun" in outcome.out
 
 
+def test_two_single_runs_are_not_compared_but_their_returns_are_given(cli, make, tmp_path):
+    make.run(tmp_path / "a" / "one", make.configure(), 33.9)
+    make.run(tmp_path / "a" / "two", make.configure(**{"target.interval": 1}), 40.25)
+    out = cli(tmp_path / "a").out
+    assert "So far, final return: “target.interval=1” 40.2 (1 seed), “target.interval=10” 33.9 (1 seed)." in out
+
+
 def test_a_control_that_has_not_begun_is_named(cli, make, tmp_path):
     words = {"one": ["target.interval=1"], "ten": ["target.interval=10"]}
     outcome = cli(interrupted(make, tmp_path / "s", words, control="ten"))
