@@ -76,7 +76,7 @@ def sweep(
             read_typed(words)  # or a word that is wrong is blamed on the name
             question = _question(str(name), variants, quick)
         done = run_sweep(question, args, brief=True)
-    return _results(done.directory, done.problems, done.num_jobs)
+    return _results(done.directory, done.problems, done.num_jobs, describe=question.search is None)
 
 
 def _words(overrides: Sequence[str], keys: Mapping[str, Any]) -> list[str]:
@@ -99,15 +99,17 @@ def _are_values(own: object) -> bool:
     return isinstance(own, (list, tuple, range)) and len(own) > 0 and not any("=" in str(each) for each in own)
 
 
-def _results(place: Path, problems: Sequence[str], num_jobs: int) -> pd.DataFrame:
-    """Reads a sweep's runs, and prints what they say; raises an error if no job completed."""
+def _results(place: Path, problems: Sequence[str], num_jobs: int, describe: bool = True) -> pd.DataFrame:
+    """Reads a sweep's runs, and prints what they say unless a search has done so; raises an error if none completed."""
     from dqn_lab.analysis import load_configs
 
     frame = load_configs(place) if any(place.glob(f"*/{RUN}")) else None
-    if problems and (frame is None or not frame["status"].eq("completed").any()):
-        raise TrainingError(f"{place}: no job completed; {len(problems)} did not, the first: {problems[0]}")
-    assert frame is not None
+    if frame is None or (problems and not frame["status"].eq("completed").any()):
+        first = f"; {len(problems)} did not, the first: {problems[0]}" if problems else ""
+        raise TrainingError(f"{place}: no job completed{first}")
     frame.attrs["directory"] = str(place)
+    if not describe:
+        return frame
     more = len(frame) - num_jobs
     earlier = f"With {number_of(more, 'earlier run')} in this directory:\n\n" if more > 0 else ""
     say(f"\n{earlier}{_described(place)}")

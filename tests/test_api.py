@@ -12,6 +12,7 @@ import subprocess
 import sys
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 
 import gymnasium
@@ -722,3 +723,20 @@ def test_a_run_that_the_default_number_of_episodes_ended_early_says_so(recwarn):
     recwarn.clear()
     dqn_lab.train(*FEW, **few, steps=1_000_000, episodes=3)
     assert not recwarn.list
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
+def test_a_search_prints_its_best_trials_and_no_comparison(tmp_path, capsys):
+    search = "{params: {target.interval: 'choice(1, 10, 100)'}, num_trials: 3, num_parallel: 1}"
+    (tmp_path / "which.yaml").write_text(f"question: Which?\nseeds: range(0, 2)\nsearch: {search}\n")
+    words = (*FEW, "hydra/launcher=basic")
+    loud = dqn_lab.sweep("which.yaml", *words, **QUICK | {"display": "auto"})
+    said = capsys.readouterr().out
+    assert "trial 1 of 3: " in said
+    assert "the best first" in said
+    assert "earlier run" not in said
+    assert "no variant is shown" not in said
+    quiet = dqn_lab.sweep("which.yaml", *words, **QUICK, directory="again")
+    assert "trial 1 of 3: " not in capsys.readouterr().out
+    assert sorted(quiet["final_return"]) == sorted(loud["final_return"])

@@ -38,6 +38,7 @@ def test_every_question_composes_and_builds(composer, path):
     if question.search:
         with pytest.MonkeyPatch.context() as patch:  # the sweeper itself is an extra
             patch.setattr("dqn_lab.cli.sweep.search.master", lambda launch: None)
+            patch.setattr("dqn_lab.cli.sweep.search.missing_extra", lambda override: None)
             check_search(question, question.search, LAUNCH, [])
         return
     plan = make_plan(question, LAUNCH, [])

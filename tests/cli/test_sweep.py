@@ -600,19 +600,22 @@ seeds: range(0, 2)
 
 @pytest.mark.slow
 @pytest.mark.skipif(find_spec("optuna") is None, reason='pip install "dqn-lab[optuna]"')
-@pytest.mark.parametrize("safe_point", [2, 20, 45])
-def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monkeypatch, safe_point):
-    assert ask("--dir", "whole", text=SEARCH).code == 0
-    left = [safe_point]
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monkeypatch, share):
+    """It is stopped at a safe point after a share of all safe points."""
+    seen, stop = [0], [0]
 
     def check():
-        left[0] -= 1
-        if left[0] == 0:
+        seen[0] += 1
+        if seen[0] == stop[0]:
             raise interrupt.Interrupted(15, safe=True)
 
     with monkeypatch.context() as patch:
         patch.setattr(interrupt, "check", check)
-        assert ask("--dir", "stopped", text=SEARCH).code == 143
+        assert ask("--dir", "whole", text=SEARCH).code == 0
+        seen[0], stop[0] = 0, 1 + int(share * seen[0])
+        stopped = ask("--dir", "stopped", text=SEARCH)
+    assert (stopped.code, stopped.problems) == (143, ["error: interrupted; run the same command again to continue"])
     assert ask("--dir", "stopped", text=SEARCH).code == 0
     assert written(tmp_path / "stopped") == written(tmp_path / "whole")
     jobs = [read(tmp_path / name)["jobs"] for name in ("stopped", "whole")]

@@ -25,7 +25,7 @@ from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
 from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, goes_on, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question
-from dqn_lab.cli.sweep.search import check_search, run_search
+from dqn_lab.cli.sweep.search import AGAIN, check_search, run_search
 from dqn_lab.cli.sweep.typed import read_typed
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import SLUG, legible, safe_name, set_aside, write_sweep
@@ -87,7 +87,8 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
             write_sweep(directory, ledger)
             _worker.begin_workers(str(config.hydra.launcher._target_))
         if question.search:
-            return Outcome(directory, run_search(config, question, question.search, typed.base, ledger))
+            completed, runs = run_search(config, question, question.search, typed.base, ledger, typed.shows)
+            return Outcome(directory, int(not completed), () if completed else ("no trial completed",), runs)
         show = functools.partial(show_results, hint=not args.report, brief=brief)
         return _run(config, question, plan, directory, typed.shows, show)
 
@@ -178,7 +179,7 @@ def _run(
     except KeyboardInterrupt as error:
         _interrupt.ignore()
         show_results(board, errors, hint=False)
-        error.args = ("interrupted; run the same command again to continue",)
+        error.args = (AGAIN,)
         raise
     problems = show(board, errors)  # which takes a last look at the runs
     return Outcome(directory, board.code(), problems, len(once(plan.jobs)))

@@ -41,6 +41,7 @@ from dqn_lab.records import (
 
 SWEEPER = "hydra/sweeper=optuna"
 MOST_CHECKED = 50  # values per key that are checked before the search
+AGAIN = "interrupted; run the same command again to continue"
 BEST = 5  # trials shown at the end
 LOOK = 1.0  # seconds between two checks of another worker's run
 
@@ -83,8 +84,15 @@ def _trials_that_try_every_value(params: Mapping[str, str]) -> Iterator[list[str
         yield [f"{key}={tried[min(number, len(tried) - 1)]}" for key, tried in values.items()]
 
 
-def run_search(config: DictConfig, question: Question, search: Search, typed: list[str], ledger: dict[str, Any]) -> int:
-    """Searches; returns 1 if no trial completed.
+def run_search(
+    config: DictConfig,
+    question: Question,
+    search: Search,
+    typed: list[str],
+    ledger: dict[str, Any],
+    shows: bool = True,
+) -> tuple[int, int]:
+    """Searches, and shows the best trials.
 
     Args:
         config: Hydra's part of the configuration.
@@ -92,11 +100,21 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
         search: the search.
         typed: the overrides for every run.
         ledger: the content of `sweep.json` before the first trial.
+        shows: whether to print a line for every trial.
+
+    Returns:
+        the number of completed trials, and of runs.
+
+    Raises:
+        KeyboardInterrupt: the search was interrupted; what has run is recorded.
     """
     directory = Path(config.hydra.sweep.dir)
     write_sweep(directory, {**ledger, **_trials(read_ledger(directory))})
     keys = list(search.params)
-    task = functools.partial(trial, keys=keys, seeds=question.seeds, directory=directory, num_trials=search.num_trials)
+    tell: Callable[[str], None] = say if shows else lambda line: None
+    task = functools.partial(
+        trial, keys=keys, seeds=question.seeds, directory=directory, num_trials=search.num_trials, tell=tell
+    )
     sweeper = Plugins.instance().instantiate_sweeper(
         config=config, hydra_context=_hydra.context(config), task_function=task
     )
@@ -104,19 +122,30 @@ def run_search(config: DictConfig, question: Question, search: Search, typed: li
     shared = _overrides.merge(question.base, typed, ["display=none"])
     try:
         sweeper.sweep([*shared, *(f"{key}={text}" for key, text in search.params.items())])
+    except KeyboardInterrupt as error:
+        error.args = (AGAIN,)
+        raise
     except ValueError as error:  # raised by Optuna if there is no best trial
         fail(str(error), code=1)
     finally:  # record what has run, however the search ends
         found = collect(directory, keys)
         write_sweep(directory, {**ledger, **found})
-    return _show(found, directory)
+    return _show(found, directory), len(found["jobs"])
 
 
 def _trials(ledger: dict[str, Any] | None) -> dict[str, Any]:
     return {key: ledger[key] for key in ("variants", "jobs")} if ledger else {"variants": {}, "jobs": []}
 
 
-def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: Path, num_trials: int) -> float:
+def trial(
+    config: DictConfig,
+    *,
+    keys: list[str],
+    seeds: list[int],
+    directory: Path,
+    num_trials: int,
+    tell: Callable[[str], None] = say,
+) -> float:
     """Runs one trial, each seed in its own directory; completed runs are read instead.
 
     Args:
@@ -125,6 +154,7 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
         seeds: the seeds of every trial.
         directory: the sweep's directory.
         num_trials: the number of trials in the search.
+        tell: prints a line about the trial.
 
     Returns:
         the mean over seeds of the final policy's mean return.
@@ -140,7 +170,7 @@ def trial(config: DictConfig, *, keys: list[str], seeds: list[int], directory: P
             path = directory / (names_by_identity(directory).get(known_by) or slug([*own, f"seed={seed}"], known_by))
             record = _completed(path) or _jobs.carry_on(experiment, path)
             scores.append(final_return(record))
-    say(f"trial {hydra.job.num + 1} of {num_trials}: {score_text(fmean(scores))}  {' '.join(own)}")
+    tell(f"trial {hydra.job.num + 1} of {num_trials}: {score_text(fmean(scores))}  {' '.join(own)}")
     return fmean(scores)
 
 
@@ -197,6 +227,7 @@ def _value(config: Any, key: str) -> Any:
 
 
 def _show(found: dict[str, Any], directory: Path) -> int:
+    """Prints the best trials; returns the number of completed ones."""
     scores: dict[str, list[float]] = {}
     for job in found["jobs"]:
         record = read_record(directory / job["directory"])
@@ -207,4 +238,4 @@ def _show(found: dict[str, Any], directory: Path) -> int:
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
     for label in best:
         say(f"{label}  mean final return {score_text(means[label])} over {number_of(len(scores[label]), 'run')}")
-    return int(not best)
+    return len(scores)
