@@ -127,9 +127,17 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
         message += ", as in 10_000 or 1e4"
     if message == "must be a whole number" and path[-1] == "duration" and isinstance(value, float) and value < 1:
         message += ", not a fraction of the run"
+    if message == "must be a number" and (schedule := as_schedule(model, key, path)):
+        message += f", or a schedule: {schedule}"
     if message.startswith("must be a") and str(value).lower() in ("none", "null") and _may_be_null(model, path):
         message += ", or null"
     return f"{key}={shown}: {message}"
+
+
+def as_schedule(model: type[BaseModel], key: str, path: list[int | str]) -> str:
+    """Returns how to write a schedule, `'lr={start: …, end: …}'`; nothing if the field at the path cannot be one."""
+    names = _fields(model, path)
+    return f"'{key}={{{', '.join(f'{name}: …' for name in names)}}}'" if names else ""
 
 
 def _spelt(text: str) -> str | None:

@@ -45,6 +45,8 @@ HINTS = {  # names of things that are set differently here: what to write
     "target_tau": "write target=polyak target.tau={value}",
     "replay_buffer_class": "write buffer=uniform, or buffer=prioritized",
     "optimize_memory_usage": "buffer.capacity says how much memory replay takes",
+    **dict.fromkeys(("replay_ratio", "train.replay_ratio", "utd_ratio", "updates_per_step"),
+                    "updates per environment step: train.interval=1 train.num_updates={value}"),
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
     "config_dir": "write --config-dir {value}",
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",

@@ -9,6 +9,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dqn_lab._nearest import nearest
 from dqn_lab._paths import GROUPS
+from dqn_lab._validation import as_schedule
+from dqn_lab.cli import _index
 from dqn_lab.cli._options import keys, options
 from dqn_lab.cli._translations import HINTS, SYNONYMS, written
 from dqn_lab.registry import unaccepted
@@ -66,6 +68,8 @@ def explain_key(key: str, culprit: str, config: DictConfig) -> str | None:
     group, _, leaf = key.partition(".")
     if leaf and group in GROUPS and (hint := unaccepted(group, str(OmegaConf.select(config, f"{group}.name")), leaf)):
         return hint
+    if "__" in key:
+        return f"no such key; write a dot: {key.replace('__', '.')}={culprit.partition('=')[2]}"
     if "-" in key:
         ours = written(key.replace("-", "_"), culprit.partition("=")[2])
         return f"no such key; write underscores or dots, not dashes: {ours}"
@@ -81,7 +85,10 @@ def explain_key(key: str, culprit: str, config: DictConfig) -> str | None:
         hint = f"; set an environment's own argument with env.kwargs.{wrong}=…" if is_argument else ""
         return f"no such key; {nearest(wrong, siblings)}{hint}"
     if (whole := _single_value(key, config)) is not None:
-        return f"{whole} has no keys; set it as a whole: '{key.rpartition('.')[0]}={{…}}'"
+        parent = key.rpartition(".")[0]
+        model = _index.model(group, str(config[group].get("name"))) if group in GROUPS else None
+        schedule = model and as_schedule(model, parent, [*parent.split(".")[1:]])
+        return f"{whole} has no keys" + (f"; set it as a whole: {schedule}" if schedule else "")
     return None
 
 

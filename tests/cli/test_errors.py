@@ -13,7 +13,15 @@ MISTAKES = {
     "network=mlp42": "network=mlp42: no such option; did you mean mlp",
     "experiment=acrobot/dqm": "experiment=acrobot/dqm: no such option; did you mean acrobot/dqn?",
     "env=minatar/brekout": "env=minatar/brekout: no such option; did you mean minatar/breakout?",
-    "optimizer.lr.start=1e-3": "optimizer.lr.start=1e-3: optimizer.lr=0.001 has no keys; set it as a whole",
+    "optimizer.lr.start=1e-3": "optimizer.lr.start=1e-3: optimizer.lr=0.001 has no keys; set it as a whole: "
+    "'optimizer.lr={start: …, end: …, duration: …, unit: …}'",
+    "optimizer.lr=linear": "optimizer.lr=linear: must be a number, or a schedule: "
+    "'optimizer.lr={start: …, end: …, duration: …, unit: …}'",
+    "optimizer.lr=[1e-3,1e-4]": "optimizer.lr=[0.001, 0.0001]: must be a number, or a schedule: 'optimizer.lr={start",
+    "train.replay_ratio=4": "train.replay_ratio=4: no such key; updates per environment step: train.interval=1 "
+    "train.num_updates=4",
+    "exploration__end=0.1": "exploration__end=0.1: no such key; write a dot: exploration.end=0.1",
+    "seed.x=1": "seed.x=1: seed=0 has no keys",
     "network=null": "network=null: must be one of the group's options; choices: ",
     "network=nature_cnn": "network=nature_cnn: needs images as observations, a Box of three axes (channels, ",
     "network=minatar_cnn": "network=minatar_cnn: needs images as observations, a Box of three axes (height, width",
