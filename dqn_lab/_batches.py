@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 from gymnasium import Space
 
-from dqn_lab.types import Batch, Transition
+from dqn_lab.types import Array, Batch, Transition
 
 NUMBERS, INTEGERS, REALS = "biuf", "iu", "f"  # kinds of numpy's types
 NAMES = {NUMBERS: "numbers", INTEGERS: "integers", REALS: "floating-point numbers"}
@@ -23,6 +23,18 @@ def batch_problem(batch: Batch, space: Space[Any], num_actions: int) -> str | No
         num_actions: A.
     """
     return next(_problems(batch, space, num_actions), None)
+
+
+def never_appended(batch: Batch, appended: Iterable[tuple[Array, int]]) -> int:
+    """Counts a batch's transitions whose observation and action were never appended together.
+
+    Args:
+        batch: a valid batch.
+        appended: every observation and action so far.
+    """
+    obs, actions, *_ = batch.transition
+    known = {(np.asarray(one, obs.dtype).tobytes(), action) for one, action in appended}
+    return sum((one.tobytes(), int(action)) not in known for one, action in zip(obs, actions, strict=True))
 
 
 def _problems(batch: Batch, space: Space[Any], num_actions: int) -> Iterator[str]:

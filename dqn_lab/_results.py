@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dqn_lab._batches import batch_problem
+from dqn_lab._batches import batch_problem, never_appended
 from dqn_lab.types import Batch, Bootstrap, Bootstrapped, ConfigError, Loss, QValues
 
 ROUNDING = 1e-3  # by which the sum of probabilities may differ from 1
@@ -41,9 +41,23 @@ class Watched:
         return checked
 
 
-def watched_buffer(buffer: Any, name: str, env: gymnasium.Env[Any, Any], warn: Callable[[str], None]) -> Any:
-    """Returns a buffer that raises a `ConfigError` if `sample` returns no valid batch, and warns of a wrong size."""
+def watched_buffer(
+    buffer: Any, name: str, env: gymnasium.Env[Any, Any], discount: float, warn: Callable[[str], None]
+) -> Any:
+    """Returns a buffer that raises a `ConfigError` if `sample` returns no valid batch, and warns of a strange one.
+
+    Args:
+        buffer: the buffer.
+        name: its name.
+        env: the environment.
+        discount: γ.
+        warn: is given a line on a batch of another size, or with transitions that were never appended.
+    """
     space, num_actions = env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
+    appended: list[tuple[Any, int]] = []
+
+    def remember(_: Any, env_index: int, obs: Any, action: int, *rest: Any) -> None:
+        appended.append((np.array(obs), int(action)))
 
     def check(result: Any, draws: Sized) -> None:
         if not isinstance(result, Batch):
@@ -53,8 +67,13 @@ def watched_buffer(buffer: Any, name: str, env: gymnasium.Env[Any, Any], warn: C
             raise ConfigError(f"buffer={name}: sample must return {wanted}; {problem}")
         if len(result.indices) != len(draws):
             warn(f"buffer={name}: sample returned {len(result.indices)} transitions for train.batch_size={len(draws)}")
+        if strangers := never_appended(result, appended):
+            warn(f"buffer={name}: sample returned {strangers} of {len(draws)} transitions that were never appended")
+        if (most := result.transition.discount.max()) > discount * (1 + 1e-6):
+            what = "a transition's is at most γ, and 0 where the episode terminated"
+            warn(f"buffer={name}: sample returned a discount of {most:.4g} with discount={discount:g}; {what}")
 
-    return Watched(buffer, {"sample": check})
+    return Watched(buffer, {"append": remember, "sample": check})
 
 
 def watched_value(value: Any, name: str) -> Any:

@@ -171,7 +171,7 @@ def _results_watched(
     if "bootstrap" in own:
         agent.engine.bootstrap = watched_bootstrap(agent.engine.bootstrap, own["bootstrap"])
     if "buffer" in own:
-        agent.buffer = watched_buffer(agent.buffer, own["buffer"], env, warn)
+        agent.buffer = watched_buffer(agent.buffer, own["buffer"], env, config["discount"], warn)
     if "value" in own:
         agent.engine.value = watched_value(agent.engine.value, own["value"])
     try:

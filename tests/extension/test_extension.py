@@ -409,6 +409,16 @@ class Few(Uniform):
     def sample(self, draws):
         return super().sample(draws[:5])
 
+class Early(Uniform):
+    def sample(self, draws):  # draws from rows that are not filled yet
+        batch = super().sample(draws)
+        batch.indices = batch.rows = (draws * self.ring.capacity).astype(np.int64)
+        return batch
+
+class Shared(Uniform):
+    def __init__(self, space, discount, num_envs):
+        super().__init__(space, 1.0, num_envs, capacity=1000)
+
 class Doubling:  # acts whenever the step has doubled
     has_network = True
 
@@ -501,6 +511,8 @@ def drawing(configure, tmp_path, monkeypatch):
     ({"optimizer": "Counted"}, ["optimizer=drawing_parts:Counted: calls is not in its `state_dict`; a resumed run "]),
     ({"network": "Layers"}, ["network=drawing_parts:Layers: calls is not in its `state_dict`; a resumed run may con"]),
     ({"optimizer": "Partial"}, ["optimizer=drawing_parts:Partial: build leaves out 5 of 6 parameters, which will no"]),
+    ({"buffer": "Early"}, ["buffer=drawing_parts:Early: sample returned 64 of 64 transitions that were never ap"]),
+    ({"buffer": "Shared"}, ["buffer=drawing_parts:Shared: sample returned a discount of 1 with discount=0.99; a "]),
     ({"buffer": "Few"}, ["buffer=drawing_parts:Few: sample returned 5 transitions for train.batch_size=64"]),
 ])  # fmt: skip
 def test_a_component_that_a_resumed_run_cannot_restore_is_named(drawing, names, warnings):
