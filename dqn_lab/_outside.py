@@ -79,7 +79,8 @@ def no_module(name: str) -> str:
     if parts and parts != [name]:
         tails = [".".join(parts[start:]) for start in range(len(parts))]
         return f"a module is named without .py and slashes: {next(filter(_is_module, tails), tails[-1])}"
-    return f"no module {name!r} in the directory given with --config-dir and the installed packages"
+    where = "name its directory with --config-dir DIR (train and sweep) or PYTHONPATH=DIR (every command)"
+    return f"no module {name!r} on Python's path; {where}"
 
 
 def _is_module(name: str) -> bool:

@@ -16,8 +16,8 @@ class ConfigError(OneLine, ValueError):
     """Reports everything that is wrong with a configuration, one line per problem."""
 
     def __init__(self, *problems: str) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+        self.problems = (*dict.fromkeys(problems),)  # parts of one whole may find the same problem
+        super().__init__("\n".join(self.problems))
 
 
 class TrainingError(OneLine, RuntimeError):

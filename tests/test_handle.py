@@ -82,3 +82,8 @@ def test_training_leaves_pytorchs_threads_and_the_module_path_as_they_were(run):
 def test_a_name_that_contains_a_flag_is_quoted_as_it_is(name):
     with pytest.raises(dqn_lab.ConfigError, match=f"^{name}: no such directory"):
         dqn_lab.load(name)
+
+
+def test_what_reset_returns_is_no_observation(run):
+    with pytest.raises(dqn_lab.ConfigError, match=r"is not an observation \(`reset` returns obs and info; pass obs\)$"):
+        run.policy((np.zeros(4, np.float32), {}))

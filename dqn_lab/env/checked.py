@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Real
 from typing import Any
 
@@ -84,6 +84,8 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             obs, info = self.env.reset(seed=seed, options=options)
         except (Exception, SystemExit) as error:
             raise _raised("reset", error) from error
+        if not isinstance(info, Mapping):
+            raise TrainingError(f"the environment returned info={short_text(info)} in reset; must return (obs, info)")
         array = self._observation(obs)
         if self._is_first:
             self._is_first = False

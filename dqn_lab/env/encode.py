@@ -30,6 +30,7 @@ def encode(env: gymnasium.Env[Any, Any], obs: Any) -> Array:
         layers.append(layers[-1].env)
     joins = [number for number, layer in enumerate(layers) if isinstance(layer, (StatesAsVector, Flattened))]
     shown = short_text(obs)
+    whole = isinstance(obs, tuple) and len(obs) == 2 and obs[1] == {}
     try:
         if joins and isinstance(obs, (Mapping, tuple)):
             obs = _member(layers[joins[0]].env.observation_space, obs)  # type: ignore[attr-defined]
@@ -39,7 +40,8 @@ def encode(env: gymnasium.Env[Any, Any], obs: Any) -> Array:
     except _UnfitError as error:
         raise ValueError(f"obs={shown}: {error}") from error
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"obs={shown}: is not an observation ({type(error).__name__}: {error})") from error
+        why = "`reset` returns obs and info; pass obs" if whole else f"{type(error).__name__}: {error}"
+        raise ValueError(f"obs={shown}: is not an observation ({why})") from error
     return array
 
 

@@ -63,6 +63,11 @@ class Nothing(Base):
     def step(self, action):
         return self.observe(), None, False, False, {}
 
+class Bare(Base):
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return np.zeros(2, np.float32)
+
 class Wide(Base):
     def observe(self):
         return np.zeros(2 + (self.steps > 2), np.float32)
@@ -143,6 +148,7 @@ def test_what_cannot_be_trained_on_is_refused_before_a_run_begins(train, tmp_pat
 @pytest.mark.parametrize(("kind", "message"), [
     ("Nan", "the environment returned the observation [nan nan] in step 7 of an episode; must be finite (episode 0, "),
     ("Nothing", "the environment returned the reward None in step 1 of an episode; must be a number (episode 0, "),
+    ("Bare", "the environment returned info=np.float32(0.0) in reset; must return (obs, info)"),
     ("Wide", "the environment returned the observation [0. 0. 0.] in step 3 of an episode; its shape is (3,), must be"),
     ("ExitsLater", "the environment raised in step 1 of an episode: called exit(0) (raised in "),
 ])  # fmt: skip

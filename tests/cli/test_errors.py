@@ -115,7 +115,7 @@ MISTAKES = {
     "logger=none": "logger=none: no such option; choices: csv, tensorboard, wandb; for no logger, write logger=[]",
     "network=parts:Mine": "network=parts:Mine: no such option; choices: minatar_cnn, mlp120x84, mlp24, mlp256, mlp64, "
     "nature_cnn, table; name a custom component in a new yaml file, DIR/network/NAME.yaml (--config-dir DIR)",
-    "env.id=nowhere:Line-v0": "env.id=nowhere:Line-v0: no module 'nowhere' in the directory given with --config-dir",
+    "env.id=nowhere:Line-v0": "env.id=nowhere:Line-v0: no module 'nowhere' on Python's path; name its directory ",
     "network.hidden=[8] seed=1": "network.hidden=[8] seed=1: contains several overrides; pass each as its own argument",
     "--episodes=10": "unrecognized arguments: --episodes=10; a key is set without dashes: episodes=10 (see --help)",
     "--multirn": "unrecognized arguments: --multirn; did you mean --multirun? (see --help)",
