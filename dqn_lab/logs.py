@@ -37,12 +37,12 @@ class Logs:
         about: dict[str, Any] = {}
         for name, logger in self.loggers.items():
             if name in positions and isinstance(logger, Continues):
-                with _blamed(name, "resume"):
+                with _blamed(name, logger, "resume"):
                     logger.resume(positions[name])
-            with _blamed(name, "open"):
+            with _blamed(name, logger, "open"):
                 logger.open(directory, config, self.columns)
             self.opened.append(name)
-            with _blamed(name, "info"):
+            with _blamed(name, logger, "info"):
                 about.update(logger.info())
         return about
 
@@ -56,7 +56,7 @@ class Logs:
         if unknown:
             raise ValueError(f"{table}: no column {', '.join(sorted(unknown))}; declared: {self.columns[table]}")
         for name, logger in self.loggers.items():
-            with _blamed(name, "write"):
+            with _blamed(name, logger, "write"):
                 logger.write(table, row)
 
     def show_video(self, path: Path, step: int) -> None:
@@ -80,7 +80,7 @@ class Logs:
 
 
 @contextlib.contextmanager
-def _blamed(name: str, method: str) -> Iterator[None]:
+def _blamed(name: str, logger: Logger, method: str) -> Iterator[None]:
     """Adds the logger and its method to an error that does not say where it comes from.
 
     Raises:
@@ -91,7 +91,8 @@ def _blamed(name: str, method: str) -> Iterator[None]:
     except (ConfigError, TrainingError):
         raise
     except Exception as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the system's own, such as a full disk
+        is_own = type(logger).__module__.startswith("dqn_lab.")
+        if is_own and isinstance(error, OSError) and error.errno is not None:  # the system's, such as a full disk
             raise
         said = f"logger={name}: {method} raised {located(error)}"
         raise TrainingError(f"{said}{TRACEBACK}")  # noqa: B904 (`from` a StopIteration, contextlib would raise that)

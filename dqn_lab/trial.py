@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import inspect
 import random
 import traceback
 from collections import deque
@@ -236,10 +237,20 @@ def _same(one: Any, other: Any, group: str) -> bool:
 
 
 def _check_methods(part: object, *contracts: type) -> None:
-    """Checks that a component has all methods of its contracts, because some are called only at the end of a run."""
-    wanted = [name for contract in contracts for name in vars(contract) if not name.startswith("_")]
+    """Checks that a component has all methods of its contracts, because some are called only at the end of a run.
+
+    Raises:
+        TypeError: methods are missing, or one does not take the contract's arguments.
+    """
+    wanted = {name: own for contract in contracts for name, own in vars(contract).items() if not name.startswith("_")}
     if absent := [name for name in wanted if not hasattr(part, name)]:
         raise TypeError(f"{type(part).__name__} has no {', '.join(absent)}")
+    for name, own in wanted.items():
+        arguments = [*inspect.signature(own).parameters][1:] if callable(own) else []
+        try:
+            inspect.signature(getattr(part, name)).bind(*arguments)
+        except TypeError:
+            raise TypeError(f"{type(part).__name__}.{name} must take ({', '.join(arguments)})") from None
 
 
 def _near_end(config: Mapping[str, Any]) -> Progress:

@@ -24,6 +24,7 @@ from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import as_config_error, composer
 from dqn_lab.cli._interrupt import where_interrupted
+from dqn_lab.cli._text import shown
 from dqn_lab.cli._worker import PARENT
 from dqn_lab.errors import TRACEBACK, ConfigError, StateError, TrainingError, one_line
 
@@ -171,17 +172,18 @@ def log_file(path: Path, terminal: bool = False) -> Iterator[None]:
 @contextlib.contextmanager
 def ends_explained(experiment: Experiment, directory: Path) -> Iterator[None]:
     """Adds to the error that ends a run how to continue the run, or where to find the traceback."""
+    place = shown(directory)
     try:
         yield
     except KeyboardInterrupt as error:
         said, resumes = where_interrupted(experiment, directory)
         trust = ", trust=True" if outside_names(experiment.config) else ""
-        hint = f"; dqn_lab.resume({str(directory)!r}{trust}) continues it" if resumes else ""
-        error.args = (f"{said}; {directory}{hint}",)
+        hint = f"; dqn_lab.resume({place!r}{trust}) continues it" if resumes else ""
+        error.args = (f"{said}; {place}{hint}",)
         raise
     except (ConfigError, StateError):  # the run did not begin
         raise
     except Exception as error:
-        hint = f"; the traceback is in {directory / 'train.log'}"
+        hint = f"; the traceback is in {shown(directory / 'train.log')}"
         said = located(error).replace(TRACEBACK, "")
         raise TrainingError(f"{said}{hint}")  # noqa: B904 (`from` a StopIteration, contextlib would raise that)

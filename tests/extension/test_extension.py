@@ -328,8 +328,31 @@ def test_an_error_names_the_logger_that_raised_it(tmp_path):
     for error in (RuntimeError("no such luck"), OSError("no such luck")):
         with pytest.raises(TrainingError, match=rf"^logger=mine: write raised {type(error).__name__}: no such luck "):
             logs.write("episodes", {"error": error})
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(TrainingError, match=r"^logger=mine: write raised FileNotFoundError: "):
+        logs.write("episodes", {"error": FileNotFoundError(2, "No such file", "x.txt")})
+    own = type("Own", (Broken,), {"__module__": "dqn_lab.logger.own"})
+    logs = Logs({"own": own()}, {"episodes": ("error",)})
+    with pytest.raises(OSError, match="full"):  # the command names the file
         logs.write("episodes", {"error": OSError(28, "full", "rows.json")})
+
+
+@pytest.mark.parametrize(("method", "arguments", "must"), [
+    ("write", "self, row", "Mine.write must take (table, row)"), ("close", "self", "Mine.close must take (status, sum"),
+    ("open", "self, *rest", None),
+])  # fmt: skip
+def test_a_loggers_methods_are_checked_for_their_arguments_before_the_run(tmp_path, method, arguments, must):
+    (tmp_path / "mine.py").write_text(
+        "from dqn_lab.logger.csv import CSVLogger\n\n\nclass Mine(CSVLogger):\n"
+        f"    def {method}({arguments}):\n        return super().{method}(*rest)\n"
+    )
+    (tmp_path / "logger").mkdir()
+    (tmp_path / "logger" / "mine.yaml").write_text("# @package logger.mine\nname: mine:Mine\n")
+    done = dqn_lab("train", "--config-dir", ".", *QUICK[:-1], "logger=mine", "hydra.run.dir=run", cwd=tmp_path)
+    if must is None:
+        assert done.returncode == 0, done.stderr
+    else:
+        assert must in done.stderr
+        assert not (tmp_path / "run").exists()
 
 
 DRAWING = """import random
