@@ -104,7 +104,9 @@ def _estimate(rows: list[Row]) -> list[str]:
     if not numbers:
         return []
     few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
-    text = few if few == many else f"{few} or more" if numbers[many] > MANY else f"{few} to {many}"
+    if numbers[many] > MANY:
+        return [f"At least about {few.removesuffix(' or more')} seeds per variant would be needed to decide."]
+    text = few if few == many else f"{few} to {many}"
     return [f"About {text} seeds per variant would probably decide."]
 
 
