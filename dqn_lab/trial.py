@@ -280,8 +280,10 @@ def _check_report(part: Any) -> None:
     found = part.report(Progress())
     row = found if isinstance(found, Mapping) else {}
     if set(row) != set(part.columns) or row is not found:
-        declared = ", ".join(part.columns) or "none"
-        raise TypeError(f"report returned {', '.join(row) or 'nothing'}; its columns are {declared}")
+        must = (
+            f"a value for each of its columns, {', '.join(part.columns)}" if part.columns else "{}: it has no columns"
+        )
+        raise TypeError(f"report returned {', '.join(row) or 'nothing'}; must return {must}")
 
 
 def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -111,7 +111,8 @@ def _hint(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> str:
     others = [key for key in swept if scores[key].astype(str).nunique() > 1][:MOST_KEYS]
     if not others:
         return "for variants: by='variant'"
-    return f"{listed(others)} {'differs' if len(others) == 1 else 'differ'} too: by='variant'"
+    differ = f"{listed(others)} {'differs' if len(others) == 1 else 'differ'} too: by='variant'"
+    return f"{differ}, or average over {listed(others)} first, with groupby([…, 'seed'], as_index=False)"
 
 
 def check_one_task(frame: pd.DataFrame) -> None:

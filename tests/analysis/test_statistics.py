@@ -193,7 +193,9 @@ def test_a_duplicate_seed_is_answered_with_the_columns_that_tell_variants_apart(
     grid = pandas.concat(parts, ignore_index=True)
     grid.attrs["swept"] = ["interval", "network"]
     for function in (compare, summarize):
-        with pytest.raises(AnalysisError, match=re.escape("; network differs too: by='variant')")):
+        with pytest.raises(
+            AnalysisError, match=re.escape("; network differs too: by='variant', or average over network")
+        ):
             function(grid, by="interval")
     assert len(summarize(grid, by=["interval", "network"])) == len(compare(grid)) + 1 == 4
     twice = pandas.concat([frame(a=[1, 2], b=[1, 2])] * 2)

@@ -297,7 +297,7 @@ class Late(Exploration):
 @pytest.mark.parametrize(("exploration", "said"), [
     (Exploration(7), r"exploration=.*:Exploration returned 7; must be an integer from 0 to 1"),
     (Exploration(0.5), r"exploration=.*:Exploration returned 0\.5; must be an integer from 0 to 1"),
-    (Exploration(1, ["a"]), r"report returned a; its columns are none"),
+    (Exploration(1, ["a"]), r"report returned a; must return {}: it has no columns"),
     (Late(), r"exploration=.*:Late returned 5; must be an integer from 0 to 1"),
 ])  # fmt: skip
 def test_a_trial_checks_an_explorations_action_and_report(exploration, said):
@@ -585,7 +585,7 @@ def test_invalid_probabilities_are_found_in_a_trial(drawing, name, said):
     ("bootstrap", "Wide", r"must return a Bootstrapped .*; its bonus has shape \(64, 2\), must be \(64,\)$"),
     ("buffer", "Rows", "sample must return a Batch, returned dqn_lab.types.Transition$"),
     ("value", "Losses", "loss must return a Loss .*, returned torch.Tensor$"),
-    ("exploration", "Silent", ".*report returned nothing; its columns are epsilon"),
+    ("exploration", "Silent", ".*report returned nothing; must return a value for each of its columns, epsilon"),
     ("target", "Half", ".*Half has no load_state_dict"),
 ])  # fmt: skip
 def test_a_wrong_return_value_is_found_in_a_trial(drawing, group, name, said):
@@ -689,7 +689,7 @@ def test_a_file_edited_between_two_calls_is_reloaded_and_its_error_located(tmp_p
      "network=my_part:Mine: returned [nan, nan]; must be finite numbers"),
     ("buffer", "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform):\n    columns = ('fill',)\n"
                "    def report(self, progress):\n        return {'full': 1.0}\n",
-     "buffer=my_part:Mine: failed in a trial before the run: TypeError: report returned full; its columns are fill"),
+     "buffer=my_part:Mine: failed in a trial before the run: TypeError: report returned full; must return a value "),
 ])  # fmt: skip
 def test_an_error_in_a_component_is_reported_before_anything_is_written(tmp_path, group, body, said):
     write_component(tmp_path, group, body)
