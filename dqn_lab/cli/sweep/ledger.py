@@ -15,7 +15,7 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved_states
 
 SETTLED = ("completed", "running")  # states of jobs that are not run again
-KEPT = (*SETTLED, "interrupted")
+KEPT = (*SETTLED, "resumed")
 CIRCUMSTANCES = ("started", "versions", "git")  # of the process that runs the sweep; each run's record has its own
 
 
@@ -68,7 +68,7 @@ def _is_resume(command: str) -> bool:
 
 
 def state(job: Job, directory: Path) -> str:
-    """Returns a job's state: `new`, `completed`, `running`, or why it must be run again."""
+    """Returns a job's state: `new`, `completed`, `running`, `resumed` if it continues, or why it must be run again."""
     path = directory / job.directory
     if not (path / RUN).exists():
         return "new"
@@ -78,7 +78,8 @@ def state(job: Job, directory: Path) -> str:
         return "damaged"
     if identity(record["config"]) != job.hash or record["config"]["seed"] != job.seed:
         return "another run's"
-    return str(record["status"])
+    continues = record["status"] == "interrupted" and saved_states(path)
+    return "resumed" if continues else str(record["status"])
 
 
 def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
@@ -92,8 +93,3 @@ def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
         "to run everything with the new code, name another directory"
         for name, count in counts.items()
     ]
-
-
-def goes_on(job: Job, directory: Path) -> bool:
-    """Returns whether a job's run was interrupted and has a checkpoint to resume from."""
-    return state(job, directory) == "interrupted" and bool(saved_states(directory / job.directory))
