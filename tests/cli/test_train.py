@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -233,6 +234,7 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
     assert rows[0] == rows[1]
     assert cli("resume", "grid").out.startswith("0 of 4 jobs to run")
     recorded = (tmp_path / "grid" / "sweep.json").read_text()
+    shutil.rmtree(tmp_path / "grid" / json.loads(recorded)["jobs"][0]["directory"])
     for before, after, said in (
         (
             '"target.interval=1"\n',

@@ -29,7 +29,7 @@ IMPORTING = {  # overrides that import `evil`, if nothing prevents it
     "a mapping": ["env={id: 'evil:Evil-v0'}"],
     "a name": ["network={name: 'evil:Net'}"],
     "an added key": ["++network.name=evil:Net", "++network.noise=1"],
-    "an interpolation": ["env.id=${logger.wandb.project}", "logger=[csv,wandb]", "logger.wandb.project=evil:Evil-v0"],
+    "an interpolation": ["env.id=${logger.wandb.group}", "logger=[csv,wandb]", "logger.wandb.group=evil:Evil-v0"],
     "a resolver": ["""env.id='${oc.decode:"evil:Evil-v0"}'"""],
     "a logger": ["+logger.x={name: 'evil:Net'}"],
     "a handler": ["+hydra.job_logging.handlers.x={class:evil.Handler}"],
