@@ -16,11 +16,8 @@ from dqn_lab.cli._about import recorded_commands
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
 
-# overrides of Hydra's own part that a recorded command may contain: a launcher's name and limits, which run no code
-LAUNCHING = re.compile(
-    r"hydra/launcher=\w+|hydra\.launcher\.(n_jobs|partition|account|qos|timeout_min|cpus_per_task|gpus_per_node|mem_gb"
-    r"|nodes|tasks_per_node|array_parallelism|max_num_timeout)=[\w.-]+"
-)
+# what a recorded command may set of Hydra's own part: launchers of clusters run commands, and read pickles from a sweep
+LAUNCHING = re.compile(r"hydra/launcher=(basic|joblib)|hydra\.(launcher\.n_jobs|sweeper\.max_batch_size)=-?\d+")
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:

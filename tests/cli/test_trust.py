@@ -2,15 +2,20 @@
 
 import json
 import os
+import re
 import shlex
 import sys
 
 import gymnasium
 import pytest
+from hydra.errors import HydraException
 
 from dqn_lab._outside import REFUSED, outside_names
 from dqn_lab._paths import config_directory
-from dqn_lab.cli._trust import LAUNCHING, imported, trusting
+from dqn_lab.cli import _hydra
+from dqn_lab.cli._compose import compose_config, composer
+from dqn_lab.cli._trust import LAUNCHING, imported, refusing, trusting
+from dqn_lab.errors import ConfigError
 
 EVIL = """
 import logging, pathlib, gymnasium
@@ -161,10 +166,11 @@ def test_a_sweep_and_a_grid_that_are_trusted_import_their_code(cli, foreign):
 
 
 @pytest.mark.parametrize(("words", "is_allowed"), [
-    ("hydra/launcher=joblib", True), ("hydra.launcher.n_jobs=-1", True), ("hydra.launcher.partition=gpu-1", True),
-    ("hydra.launcher.setup=[ls]", False), ("hydra.launcher.python=ls", False), ("hydra.launcher.pre_dispatch=x", False),
-    ("hydra.launcher.n_jobs=${x}", False), ("hydra/launcher=../x", False), ("hydra.launcher.n_jobs={a:b}", False),
-    ("hydra.launcher.n_jobs=1\nls", False), ("hydra.launcher.timeout_min=60", True), ("hydra.job.env_set.A=b", False),
+    ("hydra/launcher=joblib", True), ("hydra/launcher=basic", True), ("hydra.launcher.n_jobs=-1", True),
+    ("hydra.sweeper.max_batch_size=8", True), ("hydra.sweeper.params.x=1", False),
+    ("hydra/launcher=slurm", False), ("hydra/launcher=../x", False), ("hydra.launcher.python=ls", False),
+    ("hydra.launcher.pre_dispatch=x", False), ("hydra.launcher.n_jobs=${x}", False),
+    ("hydra.launcher.n_jobs=1\nls", False), ("hydra.launcher.n_jobs={a:b}", False), ("+hydra.job.env_set.A=b", False),
 ])  # fmt: skip
 def test_what_a_recorded_command_may_say_about_its_launcher_runs_no_code(words, is_allowed):
     assert bool(LAUNCHING.fullmatch(words)) == is_allowed
@@ -175,6 +181,23 @@ def test_a_search_over_hydras_own_part_is_refused(cli, foreign):
     (foreign / "asked.yaml").write_text(json.dumps(text))
     said = cli("sweep", "asked.yaml").err
     assert "search.params: hydra.job_logging=…: write it after the sweep's name on the command line" in said
+
+
+@pytest.mark.parametrize("words", [
+    words for words in IMPORTING.values() if not any(word.lstrip("+").startswith("hydra.") for word in words)
+])  # fmt: skip
+def test_a_job_composed_by_a_launcher_imports_nothing_untrusted(cli, foreign, words):
+    """A search's trials are composed in its workers, also with values that were not checked before."""
+    with composer():
+        master = compose_config([])
+        loader = _hydra.context(master).config_loader
+        with refusing(trust=False):
+            assert os.environ[REFUSED]  # which workers inherit
+            with pytest.raises((ConfigError, HydraException)) as caught:
+                loader.load_sweep_config(master, spelled(words, foreign))
+    assert re.search("if you trust|an option is a file in a directory", str(caught.value))
+    assert REFUSED not in os.environ
+    assert not (foreign / "hacked").exists()
 
 
 def test_an_option_is_not_read_from_outside_a_directory_of_options(cli, foreign):
