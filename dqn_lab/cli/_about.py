@@ -55,7 +55,7 @@ def recorded_commands(text: str) -> list[list[str]]:
     except ValueError:
         words = []
     if not words or text.startswith(PYTHON) or f" && {PYTHON}" in text:
-        raise ConfigError(f"not a command line: {text}")
+        raise ConfigError(f"{text!r}: is not a command line")
     groups = (list(group) for joins, group in itertools.groupby(words, lambda word: word == "&&") if not joins)
     return [group[3:] if group[1:3] == ["-m", "dqn_lab"] else group[1:] for group in groups]
 

@@ -110,7 +110,7 @@ def config_dir(grid: Mapping[str, Any]) -> str | None:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-cd", "--config-dir")
-    found: str | None = parser.parse_known_args(recorded_commands(str(grid["command"]))[-1])[0].config_dir
+    found: str | None = parser.parse_known_args(recorded_commands(str(grid.get("command")))[-1])[0].config_dir
     return found
 
 

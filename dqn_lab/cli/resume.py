@@ -61,7 +61,7 @@ def _resume_sweep(args: argparse.Namespace) -> int:
         from dqn_lab.cli import _regrid
 
         return _regrid.resume_grid(args.run, found, args.trust)
-    sweeps = [sweep.parse(words) for words in _after_sweep(args.run, str(found["command"]))]
+    sweeps = [sweep.parse(words) for words in _after_sweep(args.run, found.get("command") or "")]
     for each in sweeps:
         check_launching(each.overrides, each.config_dir, args.trust)
         each.dir = args.run  # the sweep's directory may have been moved

@@ -219,6 +219,8 @@ def test_a_sweep_that_no_command_made_says_what_made_it(cli, tmp_path, command):
     outcome = cli("resume", "sw")
     said = "error: sw/sweep.json: does not record commands that can be repeated; run what it records again: "
     assert (outcome.code, outcome.problems) == (2, [f"{said}{command}".rstrip()])
+    write_sweep(tmp_path / "sw", {key: value for key, value in ledger.items() if key != "command"})
+    assert cli("resume", "sw").problems == [said.rstrip()]
 
 
 @pytest.mark.parametrize(("checkpoints", "said"), [(True, "1 resumed"), (False, "1 again; their earlier attempts")])
