@@ -135,7 +135,7 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     if refused:
         reason = f"would change what the run has already done; these may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
-    _refuse_missing_loggers(recorded["logger"], overrides)
+    _refuse_missing_loggers(recorded.get("logger") or {}, overrides)
     if overrides:
         composed = _compose.plain(_compose.compose_config([*overrides]))
         for path in (override_key(text).split(".") for text in overrides):
@@ -154,7 +154,7 @@ def _refuse_missing_loggers(loggers: Mapping[str, Any], overrides: Sequence[str]
         ConfigError: there are such keys.
     """
     parts = [(text, override_key(text).split(".")) for text in overrides]
-    missing = [(text, key[1]) for text, key in parts if key[0] == "logger" and key[1:] and key[1] not in loggers]
+    missing = [(text, key[1]) for text, key in parts if key[0] == "logger" and key[2:] and key[1] not in loggers]
     if missing and not any(key == ["logger"] for _, key in parts):
         names = ",".join(dict.fromkeys([*loggers, *(name for _, name in missing)]))
         raise ConfigError(*(f"{text}: the run has no such logger; write logger=[{names}] too" for text, _ in missing))

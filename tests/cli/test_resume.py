@@ -285,6 +285,7 @@ def test_a_key_of_a_logger_that_the_run_does_not_have_is_refused(train, cli, wor
     assert cli("resume", "run", "steps=500", "logger=[csv,wandb]", "logger.wandb.mode=disabled", *words[:1]).code == 0
     assert read_record(Path("run"))["config"]["logger"]["wandb"]["project"] == "x"
     assert cli("resume", "run", "steps=600", "logger.wandb.project=y").code == 0
+    assert cli("resume", "run", "steps=700", "+logger.tensorboard={name: tensorboard}").code == 0
 
 
 @pytest.mark.parametrize(("words", "said"), [
