@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import sysconfig
 import traceback
@@ -22,6 +23,7 @@ from typing import Any
 from dqn_lab.errors import ConfigError, one_line
 
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
+REFUSED = "DQN_LAB_REFUSED"  # set while code from outside is refused; workers inherit it
 UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a custom component
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each imported module, and its stamp at that time
@@ -46,8 +48,11 @@ def import_outside(name: str) -> ModuleType:
     """Imports a module, and remembers its file and those of the modules from the same directory that it imports.
 
     Raises:
+        ConfigError: code from outside the package is refused.
         Exception: any error that the module raises.
     """
+    if REFUSED in os.environ:
+        raise ConfigError(f"{name}: is code from outside the package; if you trust it, add --trust")
     if name in _stamps and name in sys.modules:
         return sys.modules[name]
     importlib.import_module("gymnasium")  # first, so that its environments are not taken for the module's
@@ -92,8 +97,9 @@ def _is_module(name: str) -> bool:
 
 def outside_names(config: Mapping[str, Any]) -> set[str]:
     """Returns the names in a configuration that import code from outside the package: `module:Name`."""
-    parts = [part for part in [*config.values(), *(config.get("logger") or {}).values()] if isinstance(part, Mapping)]
-    names = [str(part[key]) for part in parts for key in ("name", "id") if key in part]
+    loggers = config.get("logger")
+    parts = [*config.values(), *(loggers.values() if isinstance(loggers, Mapping) else ())]
+    names = [str(part[key]) for part in parts if isinstance(part, Mapping) for key in ("name", "id") if key in part]
     return {name for name in names if ":" in name}
 
 

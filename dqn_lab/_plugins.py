@@ -18,12 +18,15 @@ def plugins() -> list[importlib.metadata.EntryPoint]:
 
 
 @functools.cache
-def plugin_directories() -> list[Path]:
-    """Lists the directories of the plugins' packages, except those that cannot be found."""
-    found = []
-    for plugin in plugins():
-        spec = None
-        with contextlib.suppress(Exception, SystemExit):  # importing the parent package may fail in any way
-            spec = importlib.util.find_spec(plugin.module)
-        found += [Path(root) for root in (spec.submodule_search_locations if spec else None) or []]
+def plugin_places() -> list[Path]:
+    """Lists the directories of the plugins' packages, and the files of plugins that are single modules.
+
+    Those that cannot be found are left out.
+    """
+    found: list[Path] = []
+    for name in dict.fromkeys(plugin.module.partition(".")[0] for plugin in plugins()):
+        with contextlib.suppress(ImportError, ValueError):  # ValueError if a module in `sys.modules` has no spec
+            spec = importlib.util.find_spec(name)
+            inside = spec.submodule_search_locations if spec else None
+            found += map(Path, inside or ([spec.origin] if spec and spec.has_location and spec.origin else []))
     return found

@@ -22,7 +22,8 @@ if TYPE_CHECKING:  # importing it would import numpy
 RUN, SWEEP, CHECKPOINT = "run.json", "sweep.json", "checkpoint"
 # these keys change no result, so they are not part of a job's identity
 NOT_THE_RUN = ("display", "rollout", "checkpoint", "env.return_bounds", "env.implementation")
-MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")  # when a run is resumed, in addition to `NOT_THE_RUN`
+# when a run is resumed; so may `display`, `rollout` and `checkpoint`, but nothing of `env`, whose state is restored
+MAY_CHANGE = ("episodes", "steps", "evaluation", "logger")
 LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values for which an older run keeps its identity
     "diagnostics": {"name": "none"},
     "evaluation.max_steps": 100_000,

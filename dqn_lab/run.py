@@ -281,8 +281,8 @@ class Run:
         self.record["status"] = status
         self.record["wall_seconds"] = round(time.perf_counter() - self.started, 3)
         self.record["progress"] = self.progress._asdict()
-        engine, chosen = self.experiment.agent.engine, self.record["engine"]
-        if isinstance(engine, FallsBack) and engine.fallback is not None:
+        if isinstance(engine := self.experiment.agent.engine, FallsBack) and engine.fallback is not None:
+            chosen = {**self.experiment.choices["engine"]._asdict(), **(self.record.get("engine") or {})}
             rejected = {**chosen["rejected"], chosen["name"]: engine.fallback}
             self.record["engine"] = {"name": "torch", "reason": engine.fallback, "rejected": rejected}
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 import platform
 import shlex
@@ -15,9 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab import __version__
+from dqn_lab.errors import ConfigError
 
 COMMAND = "DQN_LAB_COMMAND"  # what the user typed, for workers to inherit
 CONFIG_DIR = "DQN_LAB_CONFIG_DIR"  # the user's own directory, for workers to inherit
+PYTHON = "dqn_lab."  # how a recorded call from Python begins
 PACKAGES = ("torch", "numpy", "gymnasium", "hydra-core", "omegaconf", "wandb")
 
 
@@ -39,6 +42,22 @@ def command() -> str:
     program = Path(sys.argv[0]).name
     words = ["python", "-m", "dqn_lab"] if program == "__main__.py" else [program]
     return shlex.join([*words, *sys.argv[1:]])
+
+
+def recorded_commands(text: str) -> list[list[str]]:
+    """Returns the words of each command that a record joins by `&&`, without the program's: `["sweep", "replay"]`.
+
+    Raises:
+        ConfigError: it is not a command line, but empty or a call from Python.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        words = []
+    if not words or text.startswith(PYTHON) or f" && {PYTHON}" in text:
+        raise ConfigError(f"{text!r}: is not a command line")
+    groups = (list(group) for joins, group in itertools.groupby(words, lambda word: word == "&&") if not joins)
+    return [group[3:] if group[1:3] == ["-m", "dqn_lab"] else group[1:] for group in groups]
 
 
 @functools.cache  # a worker makes hundreds of runs

@@ -24,6 +24,7 @@ from dqn_lab._paths import config_directory
 from dqn_lab.cli import _explain, _index, _options, _overrides
 from dqn_lab.cli._directories import directories
 from dqn_lab.cli._extras import missing_extra
+from dqn_lab.cli._trust import check_composed
 from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key
@@ -50,8 +51,11 @@ class Checked(CachingConfigRepository):
         """Reads a file, and adds the keys of a custom component's constructor that it leaves out.
 
         Raises:
-            ConfigError: it is not valid yaml.
+            ConfigError: it is not valid yaml, or not in a directory with options.
         """
+        if ".." in config_path.split("/"):
+            group, _, option = config_path.partition("/")
+            raise ConfigError(f"{group}={option}: an option is a file in a directory with options; see --config-dir")
         name = f"{config_path.removesuffix('.yaml')}.yaml"
         path = next((path for each in directories() if (path := each / name).is_file()), None)
         if path is not None and not path.is_relative_to(config_directory()):
@@ -226,14 +230,17 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
         hydra: Hydra's own part, if it is not in `config`.
 
     Raises:
-        ConfigError: a value comes from an environment variable, and may be a secret, which `run.json` would store.
+        ConfigError: a value comes from an environment variable, and may be a secret, which `run.json` would store; or
+            the configuration imports code from outside the package, which is refused.
     """
     values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     _overrides.refuse_environment(OmegaConf.to_container(values, resolve=False))
     container = OmegaConf.to_container(values, resolve=True, throw_on_missing=True)
     assert isinstance(container, dict)
     found = {str(key): value for key, value in container.items()}
-    _drop_what_the_recipe_set_for_another_option(found, hydra or config.hydra)
+    hydra = hydra or config.hydra
+    _drop_what_the_recipe_set_for_another_option(found, hydra)
+    check_composed(found, hydra.overrides.task)
     return found
 
 

@@ -7,7 +7,6 @@ import dataclasses
 import logging
 import math
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab._outside import changed_since
 from dqn_lab.cli import _compose, _interrupt, status, warn
 from dqn_lab.cli._about import COMMAND, command
+from dqn_lab.cli._jobs import start_over
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._trust import check_trust
 from dqn_lab.cli._workplace import log_file, workplace
 from dqn_lab.cli.train import carry_out
 from dqn_lab.errors import ConfigError, budget_exceeded
-from dqn_lab.records import MAY_CHANGE, override_key, read_record, saved_states, set_aside
+from dqn_lab.records import MAY_CHANGE, override_key, read_record, saved_states
 
 if TYPE_CHECKING:
     from dqn_lab.train import Experiment
@@ -108,11 +108,8 @@ def begin_again(directory: Path) -> list[str]:
     if record["status"] == "running":
         raise ConfigError(f"{directory}: another process is training there")
     os.environ[COMMAND] = str(record.get("command"))
-    aside = set_aside(directory)
-    directory.mkdir()
-    if (aside / ".hydra").is_dir():
-        shutil.copytree(aside / ".hydra", directory / ".hydra")
-    return [f"{directory}: stopped before its first checkpoint, so it starts over; {aside.name} holds its old files"]
+    aside = start_over(directory).name
+    return [f"{directory}: stopped before its first checkpoint, so it starts over; {aside} holds its old files"]
 
 
 def _with_saved_implementation(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +135,7 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
     if refused:
         reason = f"would change what the run has already done; these may change: {', '.join(allowed)}"
         raise ConfigError(*(f"{text}: {reason}" for text in refused))
+    _refuse_missing_loggers(recorded.get("logger") or {}, overrides)
     if overrides:
         composed = _compose.plain(_compose.compose_config([*overrides]))
         for path in (override_key(text).split(".") for text in overrides):
@@ -147,6 +145,19 @@ def _with_overrides(recorded: dict[str, Any], overrides: Sequence[str]) -> dict[
                 new, old = new[group], old.setdefault(group, {})
             old[name] = new.get(name, {})  # `logger=[]` leaves nothing
     return config
+
+
+def _refuse_missing_loggers(loggers: Mapping[str, Any], overrides: Sequence[str]) -> None:
+    """Refuses keys of loggers that a run does not have, unless the overrides choose loggers too.
+
+    Raises:
+        ConfigError: there are such keys.
+    """
+    parts = [(text, override_key(text).split(".")) for text in overrides]
+    missing = [(text, key[1]) for text, key in parts if key[0] == "logger" and key[2:] and key[1] not in loggers]
+    if missing and not any(key == ["logger"] for _, key in parts):
+        names = ",".join(dict.fromkeys([*loggers, *(name for _, name in missing)]))
+        raise ConfigError(*(f"{text}: the run has no such logger; write logger=[{names}] too" for text, _ in missing))
 
 
 def _has(config: Any, key: str) -> bool:

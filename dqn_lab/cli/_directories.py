@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from dqn_lab._paths import config_directory, to_read
-from dqn_lab._plugins import plugin_directories
+from dqn_lab._plugins import plugin_places
 from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.errors import ConfigError
 
@@ -17,7 +17,7 @@ def directories() -> list[Path]:
     found = [config_directory()]
     if CONFIG_DIR in os.environ:
         found.append(Path(os.environ[CONFIG_DIR]))
-    return found + [root / "conf" for root in plugin_directories() if (root / "conf").is_dir()]
+    return found + [place / "conf" for place in plugin_places() if (place / "conf").is_dir()]
 
 
 def misplaced(group: str, name: str) -> str:

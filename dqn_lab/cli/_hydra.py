@@ -31,7 +31,7 @@ from dqn_lab.records import identity, slug
 def parse_flags(argv: list[str]) -> argparse.Namespace:
     """Parses Hydra's flags, which may stand anywhere among the overrides."""
     parser = get_args_parser()
-    parser.__class__ = Parser
+    parser.__class__, parser.allow_abbrev = Parser, False
     parser.prog = "python -m dqn_lab train"
     args = parser.parse_intermixed_args(argv)
     if args.experimental_rerun is not None:

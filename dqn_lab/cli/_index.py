@@ -22,7 +22,7 @@ from pydantic import VERSION, BaseModel
 
 from dqn_lab import __version__, registry
 from dqn_lab._paths import PACKAGE
-from dqn_lab._plugins import plugin_directories, plugins
+from dqn_lab._plugins import plugin_places, plugins
 from dqn_lab.cli import status
 from dqn_lab.cli._catalogue import Index
 from dqn_lab.cli._models import model_of
@@ -94,14 +94,14 @@ def _write(path: Path, text: str) -> None:
 
 def _digest() -> str:
     """Identifies the sources of all components: those of the package and of the plugins."""
-    roots = [PACKAGE, *plugin_directories()]
-    files = [(str(path), stat.st_mtime_ns, stat.st_size) for root in roots for path, stat in _sources(root)]
+    places = [PACKAGE, *plugin_places()]
+    files = [(str(path), stat.st_mtime_ns, stat.st_size) for place in places for path, stat in _sources(place)]
     names = [(plugin.name, plugin.value) for plugin in plugins()]
     about = [__version__, sys.version, VERSION, names, sorted(files)]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
 
 
-def _sources(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    for path in root.rglob("*.py"):
+def _sources(place: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in [place] if place.is_file() else place.rglob("*.py"):
         with contextlib.suppress(OSError):
             yield path, path.stat()

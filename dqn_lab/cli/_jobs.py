@@ -111,8 +111,14 @@ def carry_on(experiment: Experiment, directory: Path) -> dict[str, Any]:
     try:
         return carry_out(experiment, directory)
     except StateError:
-        aside = set_aside(directory)
-        directory.mkdir()
-        if (aside / ".hydra").is_dir():  # the launcher has just written it
-            shutil.copytree(aside / ".hydra", directory / ".hydra")
+        start_over(directory)
         return carry_out(experiment, directory)
+
+
+def start_over(directory: Path) -> Path:
+    """Sets a run aside and makes its directory anew, with Hydra's files; returns where the old files are."""
+    aside = set_aside(directory)
+    directory.mkdir()
+    if (aside / ".hydra").is_dir():
+        shutil.copytree(aside / ".hydra", directory / ".hydra")
+    return aside

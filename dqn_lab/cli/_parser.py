@@ -16,6 +16,9 @@ class Parser(argparse.ArgumentParser):
 
     typed: Sequence[str] = ()
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)  # a flag has one spelling, also in a recorded command
+
     def parse_intermixed_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parses, and remembers what was typed for error messages."""
         self.typed = list(args or ())

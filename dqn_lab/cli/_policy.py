@@ -87,10 +87,17 @@ def open_policy(directory: Path, name: str, trust: bool, tell: Callable[[str], N
     if name not in there:
         hint = "the selected policy is saved as best; " if name == "selected" else ""
         raise ValueError(f"--policy={name}: {directory} has no such policy; {hint}{nearest(name, there)}")
-    policy = load_policy(directory, name, trust)
+    config = {**record["config"], "device": "cpu", "logger": {}}
+    check_trust(config, record, trust)
+    from dqn_lab import checkpoint
+    from dqn_lab.build import build, validate  # torch is imported once there is a run to evaluate
+
+    config = validate(config)
+    experiment = build({**config, "buffer": _smallest(config)})
+    about = checkpoint.load_policy(policy_path(directory, name), experiment.agent.engine.online)
     for module in changed_since(record):
         tell(f"{module} has changed since the run began; the policy plays with the new code")
-    return policy
+    return Policy(config, experiment, about["step"])
 
 
 def _without_policy(directory: Path, status: str, there: Sequence[str]) -> str:
@@ -104,30 +111,6 @@ def _without_policy(directory: Path, status: str, there: Sequence[str]) -> str:
     }
     others = f"; policies here: {', '.join(there)}" if there else ""
     return f"{reasons.get(status, f'has no {what}')}{others}"
-
-
-def load_policy(directory: Path, name: str, trust: bool) -> Policy:
-    """Builds a run's agent with one of its policies.
-
-    Args:
-        directory: the run's directory.
-        name: `final`, `best`, or one saved during training, `step_…`.
-        trust: allow importing code outside dqn_lab that the run's configuration names.
-
-    Raises:
-        ValueError: there is no such run or policy, or it needs code that is not trusted.
-    """
-    check_run(directory)
-    record = read_record(directory)
-    config = {**record["config"], "device": "cpu", "logger": {}}
-    check_trust(config, record, trust)
-    from dqn_lab import checkpoint
-    from dqn_lab.build import build, validate  # torch is imported once there is a run to evaluate
-
-    config = validate(config)
-    experiment = build({**config, "buffer": _smallest(config)})
-    about = checkpoint.load_policy(policy_path(directory, name), experiment.agent.engine.online)
-    return Policy(config, experiment, about["step"])
 
 
 def _smallest(config: Mapping[str, Any]) -> dict[str, Any]:

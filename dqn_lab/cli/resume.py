@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import shlex
 from pathlib import Path
 
 from dqn_lab.cli import fail
+from dqn_lab.cli._about import recorded_commands
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
-from dqn_lab.cli._trust import add_trust
+from dqn_lab.cli._trust import add_trust, check_launching, refusing
+from dqn_lab.errors import ConfigError
 from dqn_lab.records import SWEEP, read_sweep
 
 
@@ -18,6 +18,11 @@ from dqn_lab.records import SWEEP, read_sweep
 def main(argv: list[str]) -> int:
     """Continues a run, or the sweep in a directory; returns the exit code."""
     args = _parser().parse_intermixed_args(argv)
+    with refusing(args.trust):
+        return _resume(args)
+
+
+def _resume(args: argparse.Namespace) -> int:
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
     if (args.run / "multirun.yaml").is_file():
@@ -46,32 +51,34 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _resume_sweep(args: argparse.Namespace) -> int:
-    """Repeats a sweep's own command in its directory; returns the exit code."""
+    """Repeats a sweep's own commands in its directory; returns the exit code."""
     from dqn_lab.cli import sweep
 
     if args.overrides:
         return fail(f"{' '.join(args.overrides)}: {args.run} is a sweep, which can only be resumed without overrides")
-    found = read_sweep(args.run)
-    if found and found["question"] is None:
+    found = read_sweep(args.run) or {}
+    if found.get("question") is None:
         from dqn_lab.cli import _regrid
 
         return _regrid.resume_grid(args.run, found, args.trust)
-    code = 0
-    for command in str((found or {}).get("command")).split(" && "):
-        _, called, words = command.partition(" sweep ")
-        typed = shlex.split(words) if called else []
-        if not typed:
-            return fail(f"{args.run / SWEEP}: does not record the sweep's command; run that command again")
-        if "--config-dir" in words and not args.trust:
-            return fail(f"this sweep imports code from its own --config-dir ({command}); if you trust it, add --trust")
-        code = max(code, sweep.main([*_without_directory(typed), "--dir", os.fspath(args.run)]))
-    return code
+    sweeps = [sweep.parse(words) for words in _after_sweep(args.run, found.get("command") or "")]
+    for each in sweeps:
+        check_launching(each.overrides, each.config_dir, args.trust)
+        each.dir = args.run  # the sweep's directory may have been moved
+    return max(map(sweep.carry_out, sweeps))
 
 
-def _without_directory(words: list[str]) -> list[str]:
-    """Drops `--dir`, because the sweep's directory may have been moved."""
-    kept = [word for word in words if not word.startswith("--dir=")]
-    while "--dir" in kept:
-        at = kept.index("--dir")
-        del kept[at : at + 2]
-    return kept
+def _after_sweep(directory: Path, recorded: str) -> list[list[str]]:
+    """Returns the words after `sweep` of each command that made a sweep.
+
+    Raises:
+        ConfigError: the sweep was made otherwise.
+    """
+    try:
+        commands = recorded_commands(recorded)
+    except ConfigError:
+        commands = []
+    if not commands or not all(words[:1] == ["sweep"] and len(words) > 1 for words in commands):
+        what = "does not record commands that can be repeated; run what it records again"
+        raise ConfigError(f"{directory / SWEEP}: {what}: {recorded}")
+    return [words[1:] for words in commands]

@@ -16,12 +16,12 @@ from dqn_lab._outside import UNSAVED, changed_since, outside_names
 from dqn_lab.cli import _interrupt
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
-from dqn_lab.cli._policy import load_policy
+from dqn_lab.cli._policy import open_policy
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import fitting, number_of, score_text
 from dqn_lab.cli._trust import add_trust, check_trust
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import override_key, read_record
+from dqn_lab.records import RUN, override_key, read_record
 from dqn_lab.settings import DisplayName
 
 TABLES = ("episodes", "evaluations")
@@ -129,8 +129,7 @@ def _tables(run: Path, record: dict[str, Any], trust: bool, display: str) -> Ite
         made = carry_out(experiment, again, lambda each: make_display(display, each))
         for table in TABLES:
             yield from _difference(run / f"{table}.csv", again / f"{table}.csv")
-        if made["engine"]["name"] != record["engine"]["name"]:
-            record["engine here"] = made["engine"]["name"]
+        record["engine here"] = made["engine"]["name"]
 
 
 def _difference(recorded: Path, again: Path) -> Iterator[str]:
@@ -156,17 +155,23 @@ def _difference(recorded: Path, again: Path) -> Iterator[str]:
 
 
 def _scores(run: Path, record: dict[str, Any], trust: bool) -> Iterator[str]:
-    """Replays the final policy's evaluation episodes, and yields a line if the score differs."""
+    """Replays the final policy's evaluation episodes, and yields a line if the score differs.
+
+    Raises:
+        ConfigError: no score is recorded, or there is no policy.
+    """
     from dqn_lab.evaluate import evaluate, summarize
 
-    policy = load_policy(run, "final", trust)
-    experiment, recorded = policy.experiment, record["scores"]["final"]
+    recorded = (record.get("scores") or {}).get("final")
+    if not recorded:
+        raise ConfigError(f"{run}: its {RUN} has no score of the final policy to compare with")
+    experiment = open_policy(run, "final", trust, tell=lambda _: None).experiment
     rng = experiment.streams.fresh("evaluation final")
     agent, number = experiment.agent, experiment.final_num_episodes
     episodes = evaluate(agent.greedy, experiment.make_env, rng, number, agent.engine)
     for name, now in summarize(list(episodes)).items():
-        if recorded[name] != now:
-            yield f"{name} of the final policy: {recorded[name]} is recorded, now it is {now}"
+        if recorded.get(name) != now:
+            yield f"{name} of the final policy: {recorded.get(name)} is recorded, now it is {now}"
 
 
 def _rows(run: Path) -> str:
@@ -194,8 +199,9 @@ def _circumstances(record: dict[str, Any]) -> Iterator[str]:
         yield f"the run was made on {record.get('host')}, but this machine is {here['host']}"
     if (record.get("git") or {}) != (here["git"] or {}):
         yield f"the code was at {_commit(record.get('git'))}, is at {_commit(here['git'])} here"
-    if "engine here" in record:
-        yield f"the engine was {record['engine']['name']}, is {record['engine here']} here"
+    engine = (record.get("engine") or {}).get("name")
+    if (engine_here := record.get("engine here", engine)) != engine:
+        yield f"the engine was {engine}, is {engine_here} here"
     changed = changed_since(record)
     for name in changed:
         yield f"{name} has changed since the run began"

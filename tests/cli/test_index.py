@@ -5,11 +5,13 @@ import os
 import random
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
+from dqn_lab import _plugins
 from dqn_lab.build import validate
-from dqn_lab.cli import _index
+from dqn_lab.cli import _directories, _index
 from dqn_lab.types import ConfigError
 from tests.benchmarks.mistakes import mistakes, problem
 
@@ -63,6 +65,37 @@ def test_only_the_newest_indexes_are_kept(cache):
     assert {f"components-{age}.json" for age in range(15)} < left
     assert {f"components-{age}.json" for age in range(15, 20)}.isdisjoint(left)
     assert len(left) == 1 + 15 + 1
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Installs a plugin whose entry point names a submodule, one that is a single module, and a missing one."""
+    root = tmp_path / "site"
+    (root / "own_parts" / "conf").mkdir(parents=True)
+    (root / "own_parts" / "__init__.py").write_text("raise SystemExit('imported')\n")
+    (root / "own_parts" / "parts.py").touch()
+    (root / "own_single.py").touch()
+    values = ("own_parts.parts", "own_parts.others:load", "own_single", "own_missing.parts", "sys")
+    found = [EntryPoint(name=value, value=value, group="dqn_lab.plugins") for value in values]
+    monkeypatch.setattr(_plugins, "plugins", lambda: found)
+    monkeypatch.syspath_prepend(root)
+    _plugins.plugin_places.cache_clear()
+    yield root
+    _plugins.plugin_places.cache_clear()
+
+
+def test_a_plugins_options_are_found_beside_its_package(site):
+    """Without importing the package."""
+    assert _directories.directories()[1:] == [site / "own_parts" / "conf"]
+    assert "own_parts" not in sys.modules
+
+
+@pytest.mark.parametrize("name", ["own_parts/__init__.py", "own_parts/parts.py", "own_single.py"])
+def test_a_plugins_change_makes_the_index_anew(site, name):
+    before = _index._digest()
+    assert before == _index._digest()
+    (site / name).write_text("value = 1\n")
+    assert before != _index._digest()
 
 
 @pytest.mark.parametrize(("group", "values"), [

@@ -59,11 +59,11 @@ def test_filming_and_keeping_policies_change_no_byte(cli, tmp_path):
 
 
 def test_the_video_of_an_evaluation_shows_its_first_episode(cli, tmp_path):
-    from dqn_lab.cli._policy import load_policy
+    from dqn_lab.cli._policy import open_policy
     from dqn_lab.seeding import Streams
 
     cli("train", *QUICK, "evaluation.video=true", f"hydra.run.dir={tmp_path}/run")
-    policy = load_policy(tmp_path / "run", "final", False)
+    policy = open_policy(tmp_path / "run", "final", False)
     rng = Streams(policy.config["seed"])("evaluation final")
     first = next(evaluate(policy.experiment.agent.greedy, policy.experiment.make_env, rng, 2))
     assert num_frames(tmp_path / "run" / "videos" / "final.mp4") == first.length + 1

@@ -275,6 +275,19 @@ def make_two_runs(train, cli, stop):
     train("done", "checkpoint.interval=null")
 
 
+@pytest.mark.parametrize("words", [["logger.wandb.project=x"], ["logger.wandb.project=x", "logger.wandb.mode=offline"]])
+def test_a_key_of_a_logger_that_the_run_does_not_have_is_refused(train, cli, words):
+    train("run")
+    outcome = cli("resume", "run", "steps=500", *words)
+    said = [f"error: {word}: the run has no such logger; write logger=[csv,wandb] too" for word in words]
+    assert (outcome.code, outcome.problems) == (2, said)
+    assert read_record(Path("run"))["status"] == "completed"
+    assert cli("resume", "run", "steps=500", "logger=[csv,wandb]", "logger.wandb.mode=disabled", *words[:1]).code == 0
+    assert read_record(Path("run"))["config"]["logger"]["wandb"]["project"] == "x"
+    assert cli("resume", "run", "steps=600", "logger.wandb.project=y").code == 0
+    assert cli("resume", "run", "steps=700", "+logger.tensorboard={name: tensorboard}").code == 0
+
+
 @pytest.mark.parametrize(("words", "said"), [
     (["nowhere"], "nowhere: no such directory"),
     (["run", "optimizer.lr=1"], "optimizer.lr=1: would change what the run has already done; these may change: "
@@ -396,6 +409,43 @@ def test_the_final_policy_alone_can_be_verified(train, cli):
     outcome = cli("verify", "run", "--evaluate")
     assert outcome.code == 1
     assert "return_mean of the final policy: " in outcome.out
+
+
+@pytest.mark.parametrize("engine", [None, {}, {"name": "fused"}])
+def test_a_record_without_its_engine_and_scores_is_verified_and_continued(train, cli, engine):
+    train("run", "engine=fused")
+    train("long", "engine=fused", "steps=500")
+    record = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(json.dumps({**record, "engine": engine, "scores": None}))
+    outcome = cli("verify", "run")
+    assert (outcome.code, outcome.err) == (0, "")
+    outcome = cli("verify", "run", "--evaluate")
+    assert outcome.problems == ["error: run: its run.json has no score of the final policy to compare with"]
+    assert outcome.code == 2
+    outcome = cli("resume", "run", "steps=500")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert results("run") == results("long")
+
+
+def test_a_record_that_names_another_engine_says_so_if_the_results_differ(train, cli):
+    train("run", "engine=fused")
+    record = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(json.dumps({**record, "engine": None}))
+    Path("run/episodes.csv").write_text("episode\n")
+    assert "the engine was None, is fused here" in cli("verify", "run").out
+    Path("run/run.json").write_text(json.dumps({**record, "engine": {"name": "torch"}}))
+    assert "the engine was torch, is fused here" in cli("verify", "run").out
+    Path("run/run.json").write_text(json.dumps(record))
+    assert "the engine was" not in cli("verify", "run").out
+
+
+def test_a_score_without_all_its_numbers_is_not_verified(train, cli):
+    train("run")
+    record = json.loads(Path("run/run.json").read_text())
+    Path("run/run.json").write_text(json.dumps({**record, "scores": {"final": {"return_mean": 1.0}}}))
+    outcome = cli("verify", "run", "--evaluate")
+    assert (outcome.code, outcome.err) == (1, "")
+    assert "episodes of the final policy: None is recorded, now it is 3" in outcome.out
 
 
 def test_verify_accepts_display_and_no_other_override(train, cli):

@@ -21,7 +21,7 @@ from dqn_lab.cli.sweep import board, plan, run, search
 from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
-from dqn_lab.records import write_record
+from dqn_lab.records import write_record, write_sweep
 from dqn_lab.tasks import find_task, task_name
 
 SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
@@ -184,6 +184,45 @@ def test_a_failed_job_stops_no_other_and_is_run_again(ask, home):
     assert aside == {name: rows for name, rows in kept.items() if "sgd" in name}
 
 
+def test_a_sweep_that_was_resumed_with_new_variants_can_be_resumed_again(ask, cli, home):
+    """Its record holds the commands that `resume` repeats, not `resume` itself."""
+    ask("--dir", home)
+    command, works = read(home)["command"], home.parents[2] / "works.yaml"
+    works.write_text(works.read_text().replace("variants: {", "variants: {c: [value=huber], "))
+    moved = home.rename(home.with_name("moved"))
+    assert "2 of 6 jobs to run, 4 completed already" in cli("resume", moved).out
+    assert (read(moved)["command"], len(read(moved)["jobs"])) == (command, 6)
+    outcome = cli("resume", moved)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "0 of 6 jobs to run, 6 completed already" in outcome.out
+    assert not home.exists()
+
+
+def test_each_command_of_a_sweep_is_repeated_once(ask, cli, home):
+    for words in ((), ("seed=5", "--report"), ("seed=6",), ("seed=5", "--report")):
+        ask(*words, "--dir", home, seeds="[0]")
+    assert read(home)["command"].count(" && ") == 2
+    shutil.rmtree(home / read(home)["jobs"][0]["directory"])
+    out = cli("resume", home).out
+    assert "1 of 2 jobs to run, 1 completed already" in out
+    assert out.count("0 of 2 jobs to run, 2 completed already") == 2
+
+
+@pytest.mark.parametrize("command", [
+    "dqn_lab.sweep('a sweep b', variants={it: []}, note='it)", "dqn_lab.sweep('a sweep b')", "", "dqn-lab sweep",
+    "dqn-lab report sweep", "dqn-lab sweep works.yaml && dqn_lab.sweep('works')", "dqn-lab evaluate ' sweep a'",
+])  # fmt: skip
+def test_a_sweep_that_no_command_made_says_what_made_it(cli, tmp_path, command):
+    ledger = {"name": "a", "question": "What?", "command": command, "variants": {}, "seeds": [], "jobs": [], "base": []}
+    (tmp_path / "sw").mkdir()
+    write_sweep(tmp_path / "sw", ledger)
+    outcome = cli("resume", "sw")
+    said = "error: sw/sweep.json: does not record commands that can be repeated; run what it records again: "
+    assert (outcome.code, outcome.problems) == (2, [f"{said}{command}".rstrip()])
+    write_sweep(tmp_path / "sw", {key: value for key, value in ledger.items() if key != "command"})
+    assert cli("resume", "sw").problems == [said.rstrip()]
+
+
 @pytest.mark.parametrize(("checkpoints", "said"), [(True, "1 resumed"), (False, "1 again; their earlier attempts")])
 def test_an_interrupted_job_continues_and_loses_no_rows(ask, home, checkpoints, said):
     ask()
@@ -201,6 +240,19 @@ def test_an_interrupted_job_continues_and_loses_no_rows(ask, home, checkpoints, 
     assert aside.exists() == (not checkpoints)
     assert checkpoints or (aside / "episodes.csv").read_bytes() == rows
     assert (job / "episodes.csv").read_bytes() == rows
+
+
+@pytest.mark.parametrize(("checkpoints", "kept"), [(True, 4), (False, 3)])
+def test_a_run_that_starts_over_is_not_counted_among_those_that_are_kept(ask, home, monkeypatch, checkpoints, kept):
+    ask()
+    job = home / read(home)["jobs"][0]["directory"]
+    record = json.loads((job / "run.json").read_text())
+    (job / "run.json").write_text(json.dumps({**record, "status": "interrupted"}))
+    if not checkpoints:
+        shutil.rmtree(job / "checkpoint")
+    monkeypatch.setattr("dqn_lab.cli.sweep.ledger.changed_since", lambda record: ["mine"])
+    said = ask("--dry-run").err
+    assert said.startswith(f"warning: mine has changed since {kept} runs here began, which are kept")
 
 
 def test_a_job_whose_checkpoints_are_all_damaged_starts_over(ask, home):
@@ -329,8 +381,8 @@ MISTAKES = [
     ((), {"base": f"{SHORT}, hydra.sweep.dir=x"}, "works.yaml: base: hydra.sweep.dir=x: write it after"),
     ((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp42)'}}}}\n"},
      "search.params: network=mlp42: no such option; did you mean mlp64?"),
-    ((), {"text": "question: Which?\nsearch: {{params: {{seed: 'range(3,3)'}}}}\n"},
-     "search.params.seed=range(3,3): has no values"),
+    ((), {"text": "question: Which?\nsearch: {{params: {{train.interval: 'range(3,3)'}}}}\n"},
+     "search.params.train.interval=range(3,3): has no values"),
     pytest.param((), {"text": "question: Which?\nsearch: {{params: {{network: 'choice(mlp24,mlp64)'}}}}\n"},
                  'hydra/sweeper=optuna: needs an extra: pip install "dqn-lab[optuna]"',
                  marks=pytest.mark.skipif(find_spec("optuna") is not None, reason="the extra is installed")),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,6 @@ from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.report.material import gather
 from dqn_lab.analysis.report.question import Options
 from dqn_lab.cli import _continue, _grid, _index
-from dqn_lab.cli._trust import imported, trusting
 from dqn_lab.cli.train import make_directory
 
 
@@ -234,25 +234,17 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
     assert rows[0] == rows[1]
     assert cli("resume", "grid").out.startswith("0 of 4 jobs to run")
     recorded = (tmp_path / "grid" / "sweep.json").read_text()
+    shutil.rmtree(tmp_path / "grid" / json.loads(recorded)["jobs"][0]["directory"])
     for before, after, said in (
         (
             '"target.interval=1"\n',
             '"network.name=os:system"\n',
-            "this grid imports code: network.name=os:system; if you",
+            "this run imports os:system; if you trust that code, add --trust",
         ),
         ('"directory": "', '"directory": "../', "damaged: it does not say what its jobs are"),
     ):
         (tmp_path / "grid" / "sweep.json").write_text(recorded.replace(before, after))
         assert said in cli("resume", "grid").err
-
-
-def test_a_run_with_custom_components_needs_trust_to_continue():
-    assert trusting({"network": {"name": "mine:Net"}}) == " --trust"
-    assert trusting({"network": {"name": "mlp"}}) == ""
-    variants = {"a": ["env.id=my:E"]}
-    grid = {"command": "dqn-lab train -m --config-dir lab", "base": ["network=wide"], "variants": variants}
-    assert imported(grid) == ["--config-dir", "lab", "env.id=my:E"]
-    assert imported({**grid, "command": "dqn-lab train -m", "variants": {"a": []}}) == []
 
 
 def test_a_grid_over_environments_is_labelled_as_typed_with_a_section_for_each(cli, quick):

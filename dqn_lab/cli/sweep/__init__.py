@@ -21,9 +21,12 @@ ONE_THREAD = dict.fromkeys(
 @one_line_errors
 def main(argv: list[str]) -> int:
     """Runs a sweep; returns the exit code: 0 all done, 1 a job failed, 2 bad input, 130 interrupted."""
-    args = _parser().parse_intermixed_args(argv)
-    if args.name is None:
-        return list_questions()
+    args = parse(argv)
+    return list_questions() if args.name is None else carry_out(args)
+
+
+def carry_out(args: argparse.Namespace) -> int:
+    """Runs the sweep that parsed words request; returns the exit code."""
     os.environ.update(ONE_THREAD)  # libraries read it when they are first imported, here and in workers
     from dqn_lab.cli import _directories, _index, _interrupt
     from dqn_lab.cli._about import COMMAND, command
@@ -37,6 +40,11 @@ def main(argv: list[str]) -> int:
             warn(*_index.read().problems)
         with composer():
             return sweep(find_question(args.name), args)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """Parses the words after `sweep`; exits if they are wrong."""
+    return _parser().parse_intermixed_args(argv)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from dqn_lab._outside import changed_since
+from dqn_lab.cli._about import PYTHON, recorded_commands
 from dqn_lab.cli._text import number_of
 from dqn_lab.cli.sweep.plan import Job
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved_states
 
 SETTLED = ("completed", "running")  # states of jobs that are not run again
-KEPT = (*SETTLED, "interrupted")
+KEPT = (*SETTLED, "resumed")
 CIRCUMSTANCES = ("started", "versions", "git")  # of the process that runs the sweep; each run's record has its own
 
 
@@ -45,14 +46,15 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
         raise ConfigError(f"{directory}: holds a sweep over [{' '.join(old['base'])}]; {elsewhere}")
     for label, overrides in new["variants"].items():
         if old["variants"].get(label, overrides) != overrides:
-            was = " ".join(old["variants"][label])
-            raise ConfigError(f"{directory}: variant {label!r} is [{was}] there; {elsewhere}")
+            there = " ".join(old["variants"][label])
+            raise ConfigError(f"{directory}: variant {label!r} is [{there}] there; {elsewhere}")
     rows = {(row["variant"], row["seed"]): row for row in [*old["jobs"], *new["jobs"]]}
     order = [*new["variants"], *(label for label in old["variants"] if label not in new["variants"])]
-    added = len(rows) > len(old["jobs"]) and old.get("command") != new["command"]
+    was, now = str(old.get("command")), str(new["command"])
+    added = len(rows) > len(old["jobs"]) and now not in was.split(" && ") and not _is_resume(now)
     merged = {
         **new,
-        "command": f"{old.get('command')} && {new['command']}" if added else old.get("command"),
+        "command": f"{was} && {now}" if added else old.get("command"),
         "variants": {**old["variants"], **new["variants"]},
         "seeds": sorted({*old["seeds"], *new["seeds"]}),
         "jobs": [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))],
@@ -60,8 +62,13 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     return dict(old) if all(merged[key] == old.get(key) for key in merged if key not in CIRCUMSTANCES) else merged
 
 
+def _is_resume(command: str) -> bool:
+    """Returns whether a command resumes the sweep: it repeats the recorded commands, so it is not recorded itself."""
+    return not command.startswith(PYTHON) and recorded_commands(command)[-1][:1] == ["resume"]
+
+
 def state(job: Job, directory: Path) -> str:
-    """Returns a job's state: `new`, `completed`, `running`, or why it must be run again."""
+    """Returns a job's state: `new`, `completed`, `running`, `resumed` if it continues, or why it must be run again."""
     path = directory / job.directory
     if not (path / RUN).exists():
         return "new"
@@ -71,7 +78,8 @@ def state(job: Job, directory: Path) -> str:
         return "damaged"
     if identity(record["config"]) != job.hash or record["config"]["seed"] != job.seed:
         return "another run's"
-    return str(record["status"])
+    continues = record["status"] == "interrupted" and saved_states(path)
+    return "resumed" if continues else str(record["status"])
 
 
 def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
@@ -85,8 +93,3 @@ def changed_code(jobs: Iterable[Job], directory: Path) -> list[str]:
         "to run everything with the new code, name another directory"
         for name, count in counts.items()
     ]
-
-
-def goes_on(job: Job, directory: Path) -> bool:
-    """Returns whether a job's run was interrupted and has a checkpoint to resume from."""
-    return state(job, directory) == "interrupted" and bool(saved_states(directory / job.directory))

@@ -197,6 +197,7 @@ def _misplaced(values: Mapping[str, Any]) -> Iterator[str]:
     parts = {"base": values["base"], "quick.base": values["quick"]["base"]}
     parts |= {f"variants.{label}": own for label, own in values["variants"].items()}
     parts["grid"] = [f"{key}=…" for key in values["grid"]]
+    parts["search.params"] = [f"{key}=…" for key in (values["search"] or {}).get("params", ())]
     for where, overrides in parts.items():
         for text in overrides:
             key = override_key(text)

@@ -22,7 +22,7 @@ from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
-from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, goes_on, read_ledger, state
+from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, read_ledger, state
 from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
 from dqn_lab.cli.sweep.question import Question, read_question
 from dqn_lab.cli.sweep.search import AGAIN, check_search, run_search
@@ -186,9 +186,8 @@ def _run(
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
-    """Returns each job's state by its directory; `resumed` if it continues where it was interrupted."""
-    jobs = once(plan.jobs)
-    return {job.directory: "resumed" if goes_on(job, directory) else state(job, directory) for job in jobs}
+    """Returns each job's state by its directory."""
+    return {job.directory: state(job, directory) for job in once(plan.jobs)}
 
 
 def _prepare_directories(question: Question, plan: Plan, directory: Path) -> tuple[list[Job], str]:
