@@ -26,6 +26,7 @@ from dqn_lab._plugins import plugin_places, plugins
 from dqn_lab.cli import status
 from dqn_lab.cli._catalogue import Index
 from dqn_lab.cli._models import model_of
+from dqn_lab.records import write_atomically
 
 LARGEST = 10_000_000  # bytes that the cache file may have
 KEPT = 16  # cache files: several installations share the directory
@@ -79,14 +80,8 @@ def read() -> Index:
 
 def _write(path: Path, text: str) -> None:
     """Replaces the cache and removes all but the newest `KEPT` files; changes nothing if it cannot write."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     with contextlib.suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        write_atomically(path, lambda file: file.write(text.encode()))
         written = sorted(path.parent.glob("components-*.json"), key=lambda known: known.stat().st_mtime)
         for old in written[:-KEPT]:
             old.unlink(missing_ok=True)

@@ -38,7 +38,9 @@ class _Quick(_Strict):
     num_trials: Annotated[int, Gt(0)] | None = None
 
 
-class _Search(_Strict):
+class Search(_Strict):
+    """A search in place of variants: the parameters, the number of trials, and how many run at a time."""
+
     params: Annotated[dict[str, str], MinLen(1)]
     num_trials: Annotated[int, Gt(0)] = 30
     num_parallel: Annotated[int, Gt(0)] = 2
@@ -49,20 +51,11 @@ class _File(_Strict):
     base: Overrides = []
     variants: dict[str, Overrides] = {}
     grid: dict[str, Annotated[list[Value], MinLen(1)]] = {}
-    search: _Search | None = None
+    search: Search | None = None
     control: str | None = None
     metric: Annotated[str, MinLen(1)] = DEFAULT_METRIC
     seeds: Seeds = "range(1000,1030)"
     quick: _Quick = _Quick()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Search:
-    """A search in place of variants: the parameters, the number of trials, and how many run at a time."""
-
-    params: dict[str, str]
-    num_trials: int
-    num_parallel: int
 
 
 @dataclass(frozen=True, kw_only=True)
