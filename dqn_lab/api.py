@@ -20,9 +20,9 @@ from dqn_lab.cli._continue import begin_again, imports_of, prepare
 from dqn_lab.cli._display import make_display
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._policy import open_policy, play
+from dqn_lab.cli._runs import make_directory, names_a_directory
 from dqn_lab.cli._summary import early_end, engine_note
 from dqn_lab.cli._workplace import ends_explained, in_pythons_words, log_file, workplace
-from dqn_lab.cli.train import make_directory, names_a_directory
 from dqn_lab.errors import ConfigError
 from dqn_lab.handle import Run
 from dqn_lab.records import override_key

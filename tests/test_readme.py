@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from dqn_lab.cli import COMMANDS, _compose, _hydra, main
+from dqn_lab.cli import COMMANDS, _compose, _grid, _hydra, main
 from dqn_lab.cli import report as report_command
-from dqn_lab.cli._grid import check_jobs
 from dqn_lab.cli.evaluate import _parser as evaluate_parser
 from dqn_lab.registry import GROUPS
 
@@ -54,8 +53,8 @@ def test_every_train_command_composes_and_builds(line):
     args = _hydra.parse_flags(shlex.split(line)[1:])
     with _compose.composer():
         base = _compose.compose_config(_hydra.about_hydra(args.overrides))
-        jobs = _hydra.expand(args.overrides, base) or []
-        check_jobs([*jobs[:1], *jobs[1:][-1:]], Path("nowhere"))
+        jobs = _hydra.expand(args.overrides, base)
+        _grid.plan_grid(_grid.draft_jobs([*jobs[:1], *jobs[1:][-1:]]), lambda draft, config, known_by: known_by)
 
 
 @pytest.mark.parametrize("line", of_command("sweep"))

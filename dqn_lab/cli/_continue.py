@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from dqn_lab._outside import changed_since
 from dqn_lab.cli import _compose, _interrupt, status, warn
 from dqn_lab.cli._about import COMMAND, command
-from dqn_lab.cli._jobs import start_over
+from dqn_lab.cli._jobs import carry_out_visibly, start_over
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._trust import check_trust
 from dqn_lab.cli._workplace import log_file, workplace
-from dqn_lab.cli.train import carry_out
 from dqn_lab.errors import ConfigError, budget_exceeded
 from dqn_lab.records import MAY_CHANGE, override_key, read_record, saved_states
 
@@ -44,7 +43,7 @@ def continue_run(directory: Path, overrides: Sequence[str], trust: bool) -> int:
             experiment = prepare(directory, overrides, trust)
         warn(*experiment.warnings, *begin_again(directory))
         with log_file(directory / "train.log", terminal=True):
-            return int(math.isnan(carry_out(experiment, directory)))
+            return int(math.isnan(carry_out_visibly(experiment, directory)))
 
 
 def imports_of(directory: Path, trust: bool) -> str | None:

@@ -1,73 +1,114 @@
-"""The jobs of a grid: each checked before the first starts, listed in the grid's `sweep.json`, and followed."""
+"""Grids (`train -m`): every job is checked before the first starts, listed in `sweep.json`, and run as a sweep's."""
 
 from __future__ import annotations
 
 import contextlib
-import re
+import dataclasses
 import shlex
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.core.plugins import Plugins
-from omegaconf import DictConfig
-from rich.console import Console
+from omegaconf import DictConfig, OmegaConf, read_write
 
-from dqn_lab.cli import _hydra, _index, _interrupt, _jobs, status, warn
+from dqn_lab._memory import shared_by
+from dqn_lab.cli import _hydra, _interrupt, _overrides, _worker, warn
 from dqn_lab.cli._about import about
-from dqn_lab.cli._compose import compose_config, plain, with_seed
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._problems import Problems
-from dqn_lab.cli._summary import engine_note
+from dqn_lab.cli._runs import make_directory, names_a_directory
 from dqn_lab.cli._text import shown, to_copy
 from dqn_lab.cli._trust import imported
-from dqn_lab.cli.sweep.board import Board, Watch, show_results
-from dqn_lab.cli.sweep.launch import batches, close
-from dqn_lab.cli.sweep.plan import Job
-from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, SWEEP, identity, override_key, read_sweep, saved_states, write_sweep
+from dqn_lab.cli.sweep.board import Board, show_results
+from dqn_lab.cli.sweep.jobs import Draft, Job, Plan, plan_jobs
+from dqn_lab.cli.sweep.launch import master, num_workers
+from dqn_lab.cli.sweep.run import run_jobs
+from dqn_lab.records import RUN, SWEEP, override_key, read_sweep, saved_states, write_sweep
 
 LISTED = 3  # jobs that an interruption names
-SEED = re.compile(r"seed=\d{1,9}")
 
 
-def check_jobs(jobs: Sequence[list[str]], sweep: Path) -> list[Job]:
-    """Composes, validates and builds every job of a grid, and prints each warning and note once.
+def run_grid(overrides: list[str]) -> int:
+    """Runs every combination of the overrides' values; returns the exit code: 1 if a job did not complete.
+
+    Raises:
+        ConfigError: one line per problem; nothing was written.
+        KeyboardInterrupt: the grid was interrupted; every run's record has its status.
+    """
+    with _interrupt.before("a job began"):
+        config = master(_hydra.about_hydra(overrides))
+        warn(*_overrides.repeated(overrides))
+        drafts = draft_jobs(_hydra.expand(overrides, config))
+        with shared_by(num_workers(config, len(drafts))):
+            plan = plan_grid(drafts, _as_configured)
+        directory = Path(next(iter(plan.composed.values())).hydra.sweep.dir)  # may follow the first job's values
+        if given := names_a_directory(overrides, "hydra.sweep.dir"):
+            _refuse_existing(drafts, plan, directory)
+        warn(*plan.warnings)
+        for note in plan.notes:
+            say(note)
+    directory = make_directory(directory, bump=not given)
+    for each in (config, *plan.composed.values()):
+        with read_write(each.hydra):
+            each.hydra.sweep.dir = str(directory)
+    is_first = not any(directory.rglob(RUN))
+    _worker.begin_workers(str(config.hydra.launcher._target_))
+    OmegaConf.save(config, directory / "multirun.yaml")
+    record(drafts, plan, directory, is_first)
+    shows = not any(override_key(text) == "display" for text in overrides)
+    return follow(config, plan, plan.jobs, directory, shows)
+
+
+def draft_jobs(jobs: Sequence[Sequence[str]]) -> list[Draft]:
+    """Names and labels the jobs of a grid.
+
+    Args:
+        jobs: the overrides of each job, as typed.
+    """
+    return [
+        Draft(number=number, name=f"{number + 1} ({' '.join(job)})", variant=label, overrides=tuple(job))
+        for number, (job, label) in enumerate(zip(jobs, _labels(jobs), strict=True))
+    ]
+
+
+def plan_grid(drafts: Sequence[Draft], name: Callable[[Draft, DictConfig, str], str]) -> Plan:
+    """Plans the jobs of a grid; the arguments are those of `plan_jobs`.
 
     Raises:
         ConfigError: one line per problem, with the jobs that have it.
     """
-    problems = Problems("job", len(jobs))
-    configs = dict(_composed(jobs, problems))
-    problems.refuse()  # before torch is imported
-    seen: dict[str, str] = {}
-    warned: list[str] = []
-    notes: list[str] = []
-    checked = []
-    for overrides, label, (name, config) in zip(jobs, _labels(jobs), configs.items(), strict=True):
-        with problems.of(name):
-            experiment = _jobs.prepare(config)
-            warned += experiment.warnings
-            notes.append(engine_note(experiment))
-            directory = str(config.hydra.sweep.subdir)
-            first = seen.setdefault(directory, name)
-            if first != name:
-                raise ConfigError(f"the same as job {first.partition(' ')[0]}")
-            if (sweep / directory / RUN).exists():
-                raise ConfigError(f"{shown(sweep / directory)}: holds a run already")
-            known_by = identity(experiment.config)
-            checked.append(Job(variant=label, seed=experiment.config["seed"], hash=known_by, directory=directory,
-                               overrides=tuple(overrides)))  # fmt: skip
+    problems, warnings = (Problems("job", len(drafts)) for _ in range(2))
+    plan = plan_jobs(drafts, problems, warnings, name)
+    first: dict[str, int] = {}
+    for draft, job in zip(drafts, plan.jobs, strict=True):
+        if (before := first.setdefault(job.directory, draft.number)) != draft.number:
+            problems.add([f"the same as job {before + 1}"], draft.name)
     problems.refuse()
-    warn(*warned)
-    for note in filter(None, dict.fromkeys(notes)):
-        say(note)
-    return checked
+    return dataclasses.replace(plan, warnings=list(warnings.found))
 
 
-def _labels(jobs: Sequence[list[str]]) -> list[str]:
+def _as_configured(draft: Draft, first: DictConfig, known_by: str) -> str:
+    """Names a job's directory as `hydra.sweep.subdir` says."""
+    config = draft.configuration(first)
+    _hydra.name_directory(config, known_by)
+    return str(config.hydra.sweep.subdir)
+
+
+def _refuse_existing(drafts: Sequence[Draft], plan: Plan, directory: Path) -> None:
+    """Refuses jobs whose directories hold runs.
+
+    Raises:
+        ConfigError: one line per job.
+    """
+    problems = Problems("job", len(drafts))
+    for draft, job in zip(drafts, plan.jobs, strict=True):
+        if ((place := directory / job.directory) / RUN).exists():
+            problems.add([f"{shown(place)}: holds a run already"], draft.name)
+    problems.refuse()
+
+
+def _labels(jobs: Sequence[Sequence[str]]) -> list[str]:
     """Returns the label of each job's variant: the overrides that not all jobs share, without the seed, as typed.
 
     If all jobs belong to one variant, its label consists of the overrides that they share.
@@ -88,62 +129,34 @@ def _label(overrides: Iterable[str]) -> str:
     return ", ".join(text.lstrip("+~") for text in overrides)
 
 
-def _composed(jobs: Sequence[list[str]], problems: Problems) -> Iterator[tuple[str, DictConfig]]:
-    """Composes each job; of jobs that differ only in their seed, composes the first and copies it."""
-    known: dict[tuple[str, ...], DictConfig | ConfigError] = {}
-    for number, overrides in enumerate(jobs):
-        status(f"checking job {number + 1} of {len(jobs)}")
-        shared = tuple("seed=" if SEED.fullmatch(text) else text for text in overrides)
-        name = f"{number + 1} ({' '.join(overrides)})"
-        with problems.of(name):
-            if "seed=" not in shared or shared not in known:
-                known[shared] = _attempt(overrides, number)
-            found = known[shared]
-            if isinstance(found, ConfigError):
-                raise found
-            if "seed=" in shared:
-                seed = [text.partition("=")[2] for text in overrides if SEED.fullmatch(text)][-1]
-                found = with_seed(found, int(seed), number=number)
-                _index.validate(plain(found))
-            yield name, found
-
-
-def _attempt(overrides: list[str], number: int) -> DictConfig | ConfigError:
-    try:
-        return compose_config(overrides, number)
-    except ConfigError as error:
-        return error
-
-
-def record(jobs: Sequence[Job], directory: Path, is_first: bool) -> None:
+def record(drafts: Sequence[Draft], plan: Plan, directory: Path, is_first: bool) -> None:
     """Writes a grid's `sweep.json`, in which variants are labelled and ordered as typed.
 
-    Writes none if there is only one variant, or if the directory already contains another grid's runs.
+    Writes none if there is only one variant, or if the directory contains other runs: then it removes the `sweep.json`
+    of an earlier grid, which does not list the new runs.
 
     Args:
-        jobs: the grid's jobs.
+        drafts: the jobs, as typed.
+        plan: the same jobs.
         directory: the grid's directory.
         is_first: whether the directory contains no other runs.
     """
-    common = set.intersection(*(set(job.overrides) for job in jobs))
-    variants: dict[str, list[str]] = {}
-    rows = []
-    for job, own in zip(jobs, _distinct_overrides([job.overrides for job in jobs]), strict=True):
-        variants[job.variant] = own
-        rows.append(job.row())
+    jobs = [draft.overrides for draft in drafts]
+    common = set.intersection(*map(set, jobs))
+    variants = dict(zip((draft.variant for draft in drafts), _distinct_overrides(jobs), strict=True))
     if not is_first:
         _remove_record(directory)
     elif len(variants) > 1:
         here = about()
         write_sweep(directory, {
             "name": directory.name, "question": None, "command": here["command"], "started": here["started"],
-            "control": None, "metric": None, "base": sorted(common), "variants": variants,
-            "seeds": sorted({job.seed for job in jobs}), "versions": here["versions"], "git": here["git"], "jobs": rows,
+            "control": None, "metric": None, "base": [text for text in jobs[0] if text in common],
+            "variants": variants, "seeds": sorted({job.seed for job in plan.jobs}), "versions": here["versions"],
+            "git": here["git"], "jobs": [job.row() for job in plan.jobs],
         })  # fmt: skip
 
 
 def _remove_record(directory: Path) -> None:
-    """Removes an earlier grid's `sweep.json`, which does not list the new runs."""
     found: dict[str, Any] | None = None
     with contextlib.suppress(ValueError, OSError):
         found = read_sweep(directory)
@@ -151,49 +164,37 @@ def _remove_record(directory: Path) -> None:
         (directory / SWEEP).unlink(missing_ok=True)
 
 
-def run(config: DictConfig, jobs: Sequence[Job], directory: Path, task: Callable[[DictConfig], float]) -> int:
-    """Runs a grid's jobs with Hydra's launcher, shows their progress, and prints the results.
+def follow(config: DictConfig, plan: Plan, waiting: list[Job], directory: Path, shows: bool) -> int:
+    """Runs jobs of a grid, shows their progress, and prints the results; returns the exit code.
 
     Args:
         config: Hydra's part of the configuration.
-        jobs: the jobs.
+        plan: all jobs.
+        waiting: the jobs to run.
         directory: the grid's directory.
-        task: runs one job; shows its progress only if a display was typed, which then replaces the table of all jobs.
-
-    Returns:
-        the exit code: 1 if a job did not complete.
+        shows: whether to show the progress.
 
     Raises:
         KeyboardInterrupt: the grid was interrupted; every run's record has its status.
     """
-    board = Board("", jobs, directory)
-    typed = any(override_key(text) == "display" for job in jobs for text in job.overrides)
+    board = Board("", plan.jobs, directory)
     try:
-        with (
-            _interrupt.after(lambda: close(jobs, directory)),
-            contextlib.nullcontext() if typed else Watch(board, Console()),
-        ):
-            for start, batch in batches(config, [_hydra.about_jobs(list(job.overrides)) for job in jobs]):
-                Plugins.instance().instantiate_launcher(_hydra.context(config), task, config).launch(batch, start)
+        errors = run_jobs(config, plan, waiting, board, shows)
     except KeyboardInterrupt as error:
-        _interrupt.ignore()
-        show_results(board, {}, hint=False)
-        _add_hint(error, jobs, board)
+        _add_hint(error, board)
         raise
-    board.look()
-    lost = [name for name, status in board.status.items() if status == "waiting"]
-    show_results(board, dict.fromkeys(lost, f"has no readable {RUN}"))
+    show_results(board, errors)
     return board.code()
 
 
-def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> None:
+def _add_hint(error: KeyboardInterrupt, board: Board) -> None:
     """Adds to an interruption which jobs never began, and the command to resume the grid or its first stopped run."""
-    never = [job for job in jobs if not (board.directory / job.directory / RUN).exists()]
+    never = [job for job in board.jobs if not (board.directory / job.directory / RUN).exists()]
     message = str(error) or "interrupted"
     if never:
         names = [f"{job.variant} seed={job.seed}" for job in never[:LISTED]]
         more = f", … ({len(never)} in all)" if len(never) > LISTED else ""
-        message += f"; {len(never)} of {len(jobs)} jobs never began: {', '.join(names)}{more}"
+        message += f"; {len(never)} of {len(board.jobs)} jobs never began: {', '.join(names)}{more}"
     error.args = (message,)
     grid = read_sweep(board.directory)
     if grid and grid["question"] is None:  # the grid is resumed as a whole, including the run in this process
@@ -204,22 +205,3 @@ def _add_hint(error: KeyboardInterrupt, jobs: Sequence[Job], board: Board) -> No
     stopped = [path for path in stopped if saved_states(path)]
     if stopped and not hasattr(error, "__notes__"):
         error.add_note(to_copy("next", shlex.quote(shown(stopped[0])), "python -m dqn_lab resume", sys.stderr))
-
-
-def show_search(directory: Path, found: set[Path]) -> int:
-    """Prints the results of a search, whose jobs are known only afterwards; returns 1 if one did not complete."""
-    from dqn_lab.analysis import load_configs  # pandas is imported once there are results
-
-    labels: dict[str, str] = {}
-    if found:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about unreadable runs, which are listed with the others
-            frame = load_configs(*found)
-        labels = {Path(path).name: str(label) for path, label in zip(frame["directory"], frame["variant"], strict=True)}
-    jobs = [
-        Job(variant=labels.get(path.name, path.name), seed=0, hash="", directory=path.name, overrides=())
-        for path in sorted(found)
-    ]
-    board = Board("", jobs, directory)
-    show_results(board, dict.fromkeys({path.name for path in found} - set(labels), f"has no readable {RUN}"))
-    return board.code()

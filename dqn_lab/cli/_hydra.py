@@ -1,11 +1,11 @@
-"""Hydra's flags and grids, and the context of its launchers and sweepers."""
+"""Hydra's flags, the jobs of its grids, and the context of its launchers and sweepers."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NoReturn
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -25,7 +25,7 @@ from dqn_lab.cli._compose import ERRORS, Checked, plain
 from dqn_lab.cli._explain import together
 from dqn_lab.cli._parser import Parser
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import identity, slug
+from dqn_lab.records import identity, override_key, slug
 
 
 def parse_flags(argv: list[str]) -> argparse.Namespace:
@@ -57,24 +57,23 @@ def _nothing(config: Any) -> None:
     """Does nothing: Hydra is asked to print, not to run."""
 
 
-def name_directory(config: DictConfig, validated: Mapping[str, Any]) -> None:
+def name_directory(config: DictConfig, known_by: str) -> None:
     """Sets a run's overrides and identity, which `hydra.run.dir` and `hydra.sweep.subdir` refer to."""
-    name = slug(config.hydra.overrides.task, identity(validated))
     with read_write(config.hydra), open_dict(config.hydra):
-        config.hydra.job.override_dirname = name
+        config.hydra.job.override_dirname = slug(config.hydra.overrides.task, known_by)
 
 
 class Loader(ConfigLoaderImpl):
-    """Hydra's own loader, which also names the directory of each job of a grid or a search."""
+    """Hydra's own loader, which also checks each trial of a search, and names its directory."""
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
         self.repository: Any = Checked(self.repository)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Composes a job."""
+        """Composes a trial."""
         config = super().load_sweep_config(master_config, sweep_overrides)
-        name_directory(config, _index.validate(plain(config)))
+        name_directory(config, identity(_index.validate(plain(config))))
         return config
 
 
@@ -84,14 +83,18 @@ def context(config: DictConfig, loader: ConfigLoaderImpl | None = None) -> Hydra
     return HydraContext(config_loader=loader or Loader(search_path), callbacks=Callbacks(config))
 
 
-def expand(overrides: list[str], config: DictConfig) -> list[list[str]] | None:
-    """Lists the overrides of each job of a grid, or None if the sweeper chooses them one by one (a search).
+def expand(overrides: list[str], config: DictConfig) -> list[list[str]]:
+    """Lists the overrides of each job of a grid.
+
+    Args:
+        overrides: as typed.
+        config: Hydra's part of the configuration.
 
     Raises:
-        ConfigError: an override cannot be swept.
+        ConfigError: an override cannot be swept, or another sweeper than Hydra's own was chosen.
     """
     if not config.hydra.sweeper._target_.endswith("BasicSweeper"):
-        return None
+        _refuse_search(f"hydra/sweeper={config.hydra.runtime.choices['hydra/sweeper']}")
     params = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()]
     try:
         parsed = OverridesParser.create().parse_overrides([*params, *overrides])
@@ -120,8 +123,11 @@ def about_hydra(overrides: list[str]) -> list[str]:
     """Returns the overrides that decide how jobs are launched: Hydra's own, and the recipe, which may contain some.
 
     Raises:
-        ConfigError: an override cannot be read.
+        ConfigError: an override cannot be read, or chooses a sweeper that searches.
     """
+    for text in overrides:
+        if override_key(text) == "hydra/sweeper" and text.partition("=")[2] != "basic":
+            _refuse_search(text)  # before the extra is asked for that it needs
     try:
         parsed = OverridesParser.create().parse_overrides(overrides)
     except ERRORS as error:
@@ -130,9 +136,14 @@ def about_hydra(overrides: list[str]) -> list[str]:
     return [text for text in single if _is_hydras(text) or text.lstrip("+~").startswith("experiment=")]
 
 
-def about_jobs(overrides: list[str]) -> list[str]:
+def _refuse_search(override: str) -> NoReturn:
+    hint = "to search, write a question with `search:`, as in sweeps/search.yaml, and run it with `sweep`"
+    raise ConfigError(f"{override}: a grid runs every combination of its values; {hint}")
+
+
+def about_jobs(overrides: Iterable[str]) -> tuple[str, ...]:
     """Returns the overrides that decide what jobs do."""
-    return [text for text in overrides if not _is_hydras(text)]
+    return tuple(text for text in overrides if not _is_hydras(text))
 
 
 def _is_hydras(override: str) -> bool:

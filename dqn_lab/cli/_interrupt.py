@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from dqn_lab.cli import fail
+from dqn_lab.cli._text import shown, to_copy
+from dqn_lab.cli._trust import trusting
 from dqn_lab.interrupt import Interrupted, asked, heeded
 from dqn_lab.records import read_record
 
@@ -79,6 +82,22 @@ def before(what: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         error.args = (f"interrupted before {what}; nothing was written",)
+        raise
+
+
+@contextlib.contextmanager
+def explained(experiment: Experiment, directory: Path) -> Iterator[None]:
+    """Says in an interruption where a run stopped, and what to type next."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        said, resumes = where_interrupted(experiment, directory)
+        error.args, place = (said,), shown(directory)
+        if resumes:
+            place = f"{shlex.quote(place)}{trusting(experiment.config)}"
+            error.add_note(to_copy("next", place, "python -m dqn_lab resume", sys.stderr))
+        else:
+            error.add_note(to_copy("files", place, stream=sys.stderr))
         raise
 
 

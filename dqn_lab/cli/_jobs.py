@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import shutil
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 from hydra.core.utils import run_job
 from omegaconf import DictConfig, open_dict, read_write
 
-from dqn_lab._outside import sources, untracked
-from dqn_lab.cli import _hydra, _interrupt, _overrides, status
+from dqn_lab._compiling import compiling
+from dqn_lab._outside import located, sources, untracked
+from dqn_lab.cli import _hydra, _interrupt, _overrides, fail, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
-from dqn_lab.cli._plain import Quiet
-from dqn_lab.errors import StateError
-from dqn_lab.records import RUN, set_aside
+from dqn_lab.cli._display import make_display
+from dqn_lab.cli._plain import Quiet, say
+from dqn_lab.cli._summary import engine_note, show_summary
+from dqn_lab.cli._text import shown
+from dqn_lab.errors import ConfigError, StateError
+from dqn_lab.records import RUN, identity, set_aside
 
 if TYPE_CHECKING:  # torch is imported once a configuration's names and values are known to be right
     from dqn_lab.run import Display
@@ -46,7 +52,7 @@ def prepare(config: DictConfig, hydra: Any = None) -> Experiment:
     status()
     validated, warnings = validate(values), list[str]()
     if hydra is None:
-        _hydra.name_directory(config, validated)
+        _hydra.name_directory(config, identity(validated))
         warnings = [*_overrides.repeated(config.hydra.overrides.task), *untracked(validated), *rehearse(validated)]
     with contextlib.chdir("."):  # a component may change the current directory
         experiment = build(validated)
@@ -122,3 +128,29 @@ def start_over(directory: Path) -> Path:
     if (aside / ".hydra").is_dir():
         shutil.copytree(aside / ".hydra", directory / ".hydra")
     return aside
+
+
+def carry_out_visibly(experiment: Experiment, directory: Path) -> float:
+    """Runs `carry_out` with the progress, the results and any failure printed; a failure is recorded in run.json.
+
+    Returns:
+        the final policy's mean return; NaN if the run failed.
+
+    Raises:
+        ConfigError: another process is training there.
+        StateError: the run there has no checkpoint to continue from.
+    """
+    display, began, compiled = experiment.config["display"], time.perf_counter(), compiling.seconds
+    if note := engine_note(experiment):
+        say(note)
+    try:
+        with _interrupt.explained(experiment, directory):
+            record = carry_out(experiment, directory, lambda it: make_display(display, it))
+    except (ConfigError, StateError):  # the run did not start
+        raise
+    except Exception as error:
+        fail(f"{located(error)}; {shown(directory)}")
+        return math.nan
+    if display != "none":
+        show_summary(record, shown(directory), time.perf_counter() - began, compiling.seconds - compiled)
+    return float(record["scores"]["final"]["return_mean"])

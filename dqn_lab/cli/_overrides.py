@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from numbers import Number
 from typing import Any
 
@@ -19,6 +20,7 @@ from dqn_lab.errors import ConfigError
 from dqn_lab.records import override_key, value_text
 
 QUOTES = "'\""
+SEED = re.compile(r"seed=[0-9]+")
 FROM_A_FILE = (
     "a component must be a class in a file, so that other processes can import it, and is chosen by a yaml that names "
     "it module:Class; see “A custom component” in dqn_lab/README.md"
@@ -53,6 +55,17 @@ def quote(value: str) -> str:
     backslash, mark = chr(92), "'"
     escaped = value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark)
     return mark + escaped + mark
+
+
+def split_seed(overrides: Iterable[str]) -> tuple[tuple[str, ...], int | None]:
+    """Returns a job's overrides without the seed, and the seed; None if none is written in plain digits.
+
+    Jobs whose other overrides are equal differ only in their seeds.
+    """
+    others, seeds = list[str](), list[str]()
+    for text in overrides:
+        (seeds if SEED.fullmatch(text) else others).append(text)
+    return tuple(others), int(seeds[-1].partition("=")[2]) if seeds else None
 
 
 def unquoted(override: str) -> str:

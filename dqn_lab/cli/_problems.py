@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dqn_lab.errors import ConfigError
 
@@ -14,28 +14,29 @@ class Problems:
     Args:
         kind: what has problems: `job` or `variant`.
         total: how many jobs or variants there are.
+        others: problems that concern none of them.
     """
 
-    def __init__(self, kind: str, total: int) -> None:
-        self.kind, self.total = kind, total
+    def __init__(self, kind: str, total: int, others: Iterable[str] = ()) -> None:
+        self.kind, self.total, self.others = kind, total, list(others)
         self.found: dict[str, list[str]] = {}
 
     @contextlib.contextmanager
-    def of(self, name: str) -> Iterator[None]:
-        """Collects the problems of a `ConfigError` raised inside."""
+    def of(self, *names: str) -> Iterator[None]:
+        """Collects the problems of a `ConfigError` raised inside, which all these jobs or variants have."""
         try:
             yield
         except ConfigError as error:
-            self.add(name, error.problems)
+            self.add(error.problems, *names)
 
-    def add(self, name: str, problems: tuple[str, ...] | list[str]) -> None:
-        """Adds problems of one job or variant."""
+    def add(self, problems: Iterable[str], *names: str) -> None:
+        """Adds problems of some jobs or variants."""
         for problem in problems:
-            self.found.setdefault(problem, []).append(name)
+            self.found.setdefault(problem, []).extend(dict.fromkeys(names))
 
     def lines(self) -> list[str]:
         """Returns a line for each problem."""
-        return [f"{self._who(names)}: {problem}" for problem, names in self.found.items()]
+        return [*self.others, *(f"{self._who(names)}: {problem}" for problem, names in self.found.items())]
 
     def _who(self, names: list[str]) -> str:
         if len(names) == self.total:
@@ -48,5 +49,5 @@ class Problems:
         Raises:
             ConfigError: one line per problem.
         """
-        if self.found:
-            raise ConfigError(*self.lines())
+        if lines := self.lines():
+            raise ConfigError(*lines)

@@ -1,16 +1,45 @@
-"""Finds runs. If a path is none, or does not exist, the error suggests others."""
+"""Makes the directories of runs, and finds runs. If a path is none, or does not exist, the error suggests others."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import RUN, SWEEP, is_attempt
+from dqn_lab.records import RUN, SWEEP, is_attempt, override_key
 
 SHOWN = 3  # runs that an error lists
 MOST = 1_000  # runs that are counted
+
+
+def names_a_directory(overrides: Iterable[str], key: str = "hydra.run.dir") -> bool:
+    """Returns whether overrides set the directory of a run, or by `hydra.sweep.dir` that of a grid."""
+    return any(override_key(text) == key for text in overrides)
+
+
+def make_directory(path: Path, bump: bool) -> Path:
+    """Creates a run's directory; with `bump`, adds a number to a name that is taken. Returns an absolute path."""
+    if not path.name and not path.is_absolute():
+        raise ConfigError("hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one")
+    for number in range(1, 1_000):
+        candidate = path if number == 1 else path.with_name(f"{path.name}_{number}")
+        try:
+            candidate.mkdir(parents=True, exist_ok=not bump)
+            if not os.access(candidate, os.W_OK):
+                raise ConfigError(f"{candidate}: cannot be written: permission denied")
+        except FileExistsError:
+            if bump and candidate.is_dir():
+                continue
+            raise ConfigError(f"{candidate}: is not a directory") from None
+        except (OSError, ValueError) as error:  # ValueError for a name with a NUL
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise ConfigError(f"{candidate}: cannot be written: {reason}") from error
+        if (candidate / RUN).exists():
+            raise ConfigError(f"{candidate}: holds a run already; choose another directory, or remove this one")
+        return candidate.absolute()
+    raise ConfigError(f"{path}: exists already, as do the next 998 names")
 
 
 def check_run(path: Path) -> None:

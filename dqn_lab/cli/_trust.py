@@ -95,11 +95,18 @@ def check_launching(overrides: Iterable[str], config_dir: str | None, trust: boo
 
 
 def imported(grid: Mapping[str, Any]) -> list[str]:
-    """Returns the words of a grid's command that import code from outside the package, to name them in a hint."""
+    """Returns the words of a grid's command that may run code from outside the package, to name them in a hint."""
     words = [*grid["base"], *itertools.chain.from_iterable(grid["variants"].values())]
     names = [text for text in words if ":" in text and override_key(text).endswith((".name", ".id"))]
     directory = config_dir(grid)
-    return [*([] if directory is None else [f"--config-dir={directory}"]), *names]
+    launch = [text for text in launching(grid) if not LAUNCHING.fullmatch(text)]
+    return [*([] if directory is None else [f"--config-dir={directory}"]), *names, *launch]
+
+
+def launching(grid: Mapping[str, Any]) -> list[str]:
+    """Returns the overrides of a grid's command that say how its jobs are launched."""
+    keys = ("hydra/launcher", "hydra.launcher.", "hydra.sweeper.max_batch_size")
+    return [text for text in grid["base"] if override_key(text).startswith(keys)]
 
 
 def config_dir(grid: Mapping[str, Any]) -> str | None:

@@ -84,8 +84,8 @@ class Faults:
 
     def _child(self, directory: Path, fault: tuple[int, ...]) -> int:
         from dqn_lab.cli import fail
+        from dqn_lab.cli._jobs import carry_out_visibly
         from dqn_lab.cli._workplace import log_file
-        from dqn_lab.cli.train import carry_out
         from dqn_lab.types import ConfigError, StateError
 
         logging.raiseExceptions = False  # as in the command
@@ -96,7 +96,7 @@ class Faults:
                 library = ctypes.CDLL(None)
                 library.faults_arm(f"{directory}/".encode(), ctypes.c_long(number), how, error, -1)
             with log_file(directory / "train.log", terminal=True):
-                carried = carry_out(self.experiment, directory)
+                carried = carry_out_visibly(self.experiment, directory)
             return int(carried != carried)
         except (ConfigError, StateError) as error:
             return fail(str(error))

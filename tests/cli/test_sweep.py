@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from dqn_lab import interrupt, records
-from dqn_lab.cli.sweep import board, plan, run, search
+from dqn_lab.cli.sweep import board, jobs, run, search
 from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
@@ -445,7 +445,7 @@ def test_every_mistake_of_a_file_is_reported_at_once(ask):
 
 
 def test_two_jobs_whose_hashes_are_equal_by_chance_are_not_taken_for_one_run(ask, monkeypatch):
-    monkeypatch.setattr(plan, "identity", lambda config: "0000abcd")
+    monkeypatch.setattr(jobs, "identity", lambda config: "0000abcd")
     outcome = ask("--dry-run", variants="{a: []}", control="a", seeds="[3, 5]")
     said = "seed=3 of 'a' and seed=5 of 'a': have the same hash, 0000abcd, by chance; leave one of them out"
     assert (outcome.code, outcome.problems) == (2, [f"error: {said}"])
@@ -498,8 +498,8 @@ def test_an_interrupted_search_records_its_runs(ask, tmp_path, monkeypatch):
 
 def test_an_unknown_key_is_found_in_the_first_variant(ask, monkeypatch):
     composed = []
-    compose = plan.compose_config
-    monkeypatch.setattr(plan, "compose_config", lambda words: composed.append(words) or compose(words))
+    compose = jobs.compose_config
+    monkeypatch.setattr(jobs, "compose_config", lambda words, number: composed.append(words) or compose(words, number))
     outcome = ask("lr=1", "discount=2", "target.intervall=3")
     assert [line.partition("; ")[0] for line in sorted(outcome.problems)] == [
         "error: every variant: discount=2: must be less than or equal to 1",

@@ -17,8 +17,9 @@ from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
 from dqn_lab.analysis.report.material import gather
 from dqn_lab.analysis.report.question import Options
-from dqn_lab.cli import _continue, _grid, _index
-from dqn_lab.cli.train import make_directory
+from dqn_lab.cli import _continue, _index
+from dqn_lab.cli._runs import make_directory
+from dqn_lab.cli.sweep import jobs, launch
 
 
 def only_run(root):
@@ -157,32 +158,18 @@ def test_a_grid_of_seeds_is_named_by_what_its_jobs_have_in_common(cli, quick):
 
 
 def test_a_job_whose_record_is_gone_is_listed(cli, quick, monkeypatch):
-    from dqn_lab.cli import train
-
-    def without_record(config):
-        score = job(config)
+    def without_record(config, num_jobs):
+        said = job(config, num_jobs)
         for path in Path("grid").glob("*/run.json"):
             path.write_text("{")
-        return score
+        return said
 
-    job = train.job
-    monkeypatch.setattr(train, "job", without_record)
+    job = launch.job
+    monkeypatch.setattr(launch, "job", without_record)
     outcome = cli("train", "-m", "seed=0", *quick, "hydra.sweep.dir=grid")
     assert outcome.code == 1
     assert ": has no readable run.json\n" in outcome.out
     assert "next " not in outcome.out
-
-
-def test_the_results_of_a_search_are_those_of_its_own_runs(cli, quick, capsys):
-    from dqn_lab.cli._grid import show_search
-
-    cli("train", "-m", "optimizer=sgd", "optimizer.lr=1e6,1e-4", *quick, "hydra.sweep.dir=found")
-    Path("found/sweep.json").unlink()
-    (failed, done) = sorted(Path("found").glob("optimizer*"), reverse=True)
-    assert show_search(Path("found"), {failed.absolute(), done.absolute()}) == 1
-    out = capsys.readouterr().out
-    assert "\n1 of 2 jobs completed\n" in out
-    assert f"failed: {failed.name}: the loss became" in out
 
 
 def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
@@ -207,25 +194,23 @@ def test_a_grid_is_labelled_and_ordered_as_typed(cli, quick):
 
 
 def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tmp_path, monkeypatch):
-    from dqn_lab.cli import train
-
-    def stopped(config, begun=[]):  # noqa: B006
+    def stopped(config, num_jobs, begun=[]):  # noqa: B006
         begun.append(config)
         if len(begun) == 2:
             raise interrupt.Interrupted(2)
-        return job(config)
+        return job(config, num_jobs)
 
-    job = train.job
+    job = launch.job
     words = ("train", "-m", "target.interval=1,10", "seed=0,1", *quick)
     cli(*words, "hydra.sweep.dir=whole")
     with monkeypatch.context() as patch:
-        patch.setattr(train, "job", stopped)
+        patch.setattr(launch, "job", stopped)
         outcome = cli(*words, "hydra.sweep.dir=grid")
     assert outcome.code == 130
     assert "3 of 4 jobs never began: target.interval=1 seed=1" in outcome.err
     assert outcome.err.endswith("next      python -m dqn_lab resume grid\n")
     resumed = cli("resume", "grid")
-    assert (resumed.code, resumed.out.splitlines()[0]) == (0, "3 of 4 jobs to run")
+    assert (resumed.code, resumed.out.splitlines()[0]) == (0, "3 of 4 jobs to run, 1 completed already")
     assert resumed.out.count("mean final return") == 2
     assert "4 of 4 jobs completed" in resumed.out
     assert "trained" not in resumed.out  # one table in place of three summaries
@@ -242,6 +227,7 @@ def test_an_interrupted_grid_says_what_never_began_and_is_resumed(cli, quick, tm
             "this run imports os:system; if you trust that code, add --trust",
         ),
         ('"directory": "', '"directory": "../', "damaged: it does not say what its jobs are"),
+        ('"base": [', '"base": [1,', "damaged: it does not say what its jobs are"),
     ):
         (tmp_path / "grid" / "sweep.json").write_text(recorded.replace(before, after))
         assert said in cli("resume", "grid").err
@@ -270,8 +256,8 @@ def test_the_report_of_a_grid_of_seeds_names_what_was_run(cli, quick):
 
 def test_jobs_that_differ_only_in_their_seed_are_composed_once(cli, quick, monkeypatch):
     composed = []
-    compose = _grid.compose_config
-    monkeypatch.setattr(_grid, "compose_config", lambda words, number: composed.append(words) or compose(words, number))
+    compose = jobs.compose_config
+    monkeypatch.setattr(jobs, "compose_config", lambda words, number: composed.append(words) or compose(words, number))
     outcome = cli("train", "-m", "target.interval=10,0", "seed=range(5)", *quick)
     assert outcome.err.startswith("error: job 6 (target.interval=0 seed=0 ")
     assert outcome.err.endswith(") and 4 more: target.interval=0: must be greater than 0\n")
@@ -281,18 +267,16 @@ def test_jobs_that_differ_only_in_their_seed_are_composed_once(cli, quick, monke
 
 def test_the_end_of_a_multirun_counts_its_own_jobs_only(cli, quick, tmp_path, monkeypatch):
     """Another multirun may write to the same directory at the same time."""
-    from dqn_lab.cli import train
+    job = launch.job
 
-    job = train.job
-
-    def beside_another(config):
-        score = job(config)
+    def beside_another(config, num_jobs):
+        said = job(config, num_jobs)
         (record,) = (tmp_path / "sweep").glob("*/run.json")
         (tmp_path / "sweep" / "other").mkdir()
         (tmp_path / "sweep" / "other" / "run.json").write_bytes(record.read_bytes())
-        return score
+        return said
 
-    monkeypatch.setattr(train, "job", beside_another)
+    monkeypatch.setattr(launch, "job", beside_another)
     outcome = cli("train", "-m", "seed=0", "hydra.sweep.dir=sweep", *quick)
     assert outcome.code == 0
     assert "1 of 1 jobs completed" in outcome.out

@@ -22,7 +22,7 @@ from rich.text import Text
 from dqn_lab.cli._display import LINES, WHOLE
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
-from dqn_lab.cli.sweep.plan import Job
+from dqn_lab.cli.sweep.jobs import Job
 from dqn_lab.records import RUN, final_return, read_record
 from dqn_lab.tasks import apart, dotted, task_name, task_of, telling_keys
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,12 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import _hydra, _worker
+from dqn_lab.cli import _hydra, _interrupt, _jobs, _worker
 from dqn_lab.cli._compose import compose_config, with_seed
+from dqn_lab.cli._overrides import split_seed
+from dqn_lab.cli._plain import say
+from dqn_lab.cli.sweep.jobs import Job, Plan
 from dqn_lab.cli.sweep.ledger import state
-from dqn_lab.cli.sweep.plan import Job, Plan
 from dqn_lab.errors import one_line
 from dqn_lab.records import RUN, read_record
 
@@ -39,7 +42,7 @@ class Prepared(ConfigLoaderImpl):
 
     Args:
         search_path: Hydra's own.
-        composed: the configurations by their overrides, without the last two, the seed and the job's directory.
+        composed: the configurations by the jobs' overrides, without the seed and the last one, the job's directory.
     """
 
     def __init__(self, search_path: ConfigSearchPath, composed: dict[tuple[str, ...], DictConfig]) -> None:
@@ -47,25 +50,34 @@ class Prepared(ConfigLoaderImpl):
         self.composed = composed
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """Returns what Hydra's own loader would, for overrides that end in a seed and a directory."""
-        *shared, seed, subdir = sweep_overrides
-        config = with_seed(self.composed[tuple(shared)], int(seed.partition("=")[2]), subdir)
+        """Returns what Hydra's own loader would, for overrides that end in a directory."""
+        *words, subdir = sweep_overrides
+        shared, seed = split_seed(words)
+        config = with_seed(self.composed[shared], seed, subdir)
         OmegaConf.copy_cache(from_config=master_config, to_config=config)
         return config
 
 
-def job(config: DictConfig) -> str | None:
+def job(config: DictConfig, num_jobs: int) -> str | None:
     """Runs one job in the directory that Hydra made for it.
 
-    Returns:
-        why it failed, in one line; None if it did not. Its run.json, if there is one, says so too.
-    """
-    from dqn_lab.cli import _jobs  # torch is imported once a sweep is known to be valid
+    It prints nothing, because one table shows all jobs, unless a display was chosen.
 
+    Returns:
+        why it failed, in one line; None if it did not, or if its failure was printed. Its run.json, if there is one,
+        says so too.
+    """
     hydra = HydraConfig.get()
+    directory = Path(hydra.runtime.output_dir)
     try:
+        experiment = _jobs.prepare(config, hydra)
         with _worker.at_work():
-            _jobs.carry_on(_jobs.prepare(config, hydra), Path(hydra.runtime.output_dir))
+            if experiment.config["display"] in ("auto", "none"):
+                with _interrupt.explained(experiment, directory):
+                    _jobs.carry_on(experiment, directory)
+            else:
+                say(f"\njob {hydra.job.num + 1} of {num_jobs}: {' '.join(hydra.overrides.task)}")
+                _jobs.carry_out_visibly(experiment, directory)
     except Exception as error:
         return one_line(error)
     return None
@@ -90,13 +102,13 @@ def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path)
         why jobs failed, by directory, if their run.json does not say so.
     """
     search_path = GlobalHydra.instance().config_loader().get_search_path()
-    loader = Prepared(search_path, plan.composed)
+    loader, task = Prepared(search_path, plan.composed), functools.partial(job, num_jobs=len(jobs))
     errors: dict[str, str] = {}
     groups, idle = [list(jobs)], 0
     while groups:
         group = groups.pop(0)
         try:
-            errors |= _launch(config, loader, group, directory)
+            errors |= _launch(config, loader, task, group, directory)
         except Exception as error:
             reason = f"its worker died: {one_line(error)[:300]}"
             close(group, directory)
@@ -111,10 +123,12 @@ def launch(config: DictConfig, plan: Plan, jobs: Sequence[Job], directory: Path)
     return errors
 
 
-def _launch(config: DictConfig, loader: Prepared, jobs: list[Job], directory: Path) -> dict[str, str]:
+def _launch(
+    config: DictConfig, loader: Prepared, task: Callable[[DictConfig], str | None], jobs: list[Job], directory: Path
+) -> dict[str, str]:
     errors = {}
     for start, batch in batches(config, jobs):
-        launcher = Plugins.instance().instantiate_launcher(_hydra.context(config, loader), job, config)
+        launcher = Plugins.instance().instantiate_launcher(_hydra.context(config, loader), task, config)
         returns = launcher.launch([each.overrides for each in batch], initial_job_idx=start)
         for each, result in zip(batch, returns, strict=True):
             if result.return_value is not None and not (directory / each.directory / RUN).exists():

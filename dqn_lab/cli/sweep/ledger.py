@@ -10,7 +10,7 @@ from typing import Any
 from dqn_lab._outside import changed_since
 from dqn_lab.cli._about import PYTHON, recorded_commands
 from dqn_lab.cli._text import number_of
-from dqn_lab.cli.sweep.plan import Job
+from dqn_lab.cli.sweep.jobs import Job
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved_states
 

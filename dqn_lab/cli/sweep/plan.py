@@ -1,59 +1,24 @@
-"""The plan of a sweep: every variant composed and built, every job with its identity and directory."""
+"""The plan of a question: the jobs of every variant with every seed."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import itertools
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from dqn_lab.cli import _index, _jobs, _overrides
-from dqn_lab.cli._compose import compose_config, plain, with_seed
 from dqn_lab.cli._overrides import merge
 from dqn_lab.cli._problems import Problems
+from dqn_lab.cli.sweep.jobs import Draft, Job, Plan, plan_jobs
 from dqn_lab.cli.sweep.question import Question
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import identity, override_key, slug
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One run of a sweep.
-
-    Args:
-        variant: the label of its variant.
-        seed: its seed.
-        hash: the hash of its configuration, which identifies it.
-        directory: its name under the sweep's directory.
-        overrides: for Hydra's launchers; the last two are the seed and the directory.
-    """
-
-    variant: str
-    seed: int
-    hash: str
-    directory: str
-    overrides: tuple[str, ...]
-
-    def row(self) -> dict[str, Any]:
-        """Returns its entry in `sweep.json`."""
-        return {"variant": self.variant, "seed": self.seed, "hash": self.hash, "directory": self.directory}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """The jobs of a sweep, each variant's configuration by its overrides, and the warnings."""
-
-    jobs: list[Job]
-    composed: dict[tuple[str, ...], DictConfig]
-    warnings: list[str] = field(default_factory=list)
+from dqn_lab.records import override_key, slug
 
 
 def make_plan(question: Question, launch: list[str], typed: list[str], directory: Path | None = None) -> Plan:
-    """Composes and builds every variant, and lists the jobs.
+    """Plans every variant of a question with every seed.
 
     Args:
         question: the question.
@@ -65,31 +30,22 @@ def make_plan(question: Question, launch: list[str], typed: list[str], directory
         ConfigError: one line per problem, with the variants that have it.
     """
     _refuse_what_is_compared(question, typed)
-    problems, warnings = (Problems("variant", len(question.variants)) for _ in range(2))
-    configs: dict[str, tuple[tuple[str, ...], DictConfig]] = {}
-    for label, own in question.variants.items():
-        shared = tuple(merge(question.base, typed, own, ["display=none"]))
-        with problems.of(repr(label)):
-            configs[label] = shared, compose_config([*launch, *shared, f"seed={question.seeds[0]}"])
-        _refuse_unknown(problems, typed)
-    if question.problems:
-        raise ConfigError(*question.problems, *problems.lines())
-    problems.refuse()  # before torch is imported
-    jobs: list[Job] = []
+    problems = Problems("variant", len(question.variants), question.problems)
+    warnings = Problems("variant", len(question.variants))
+    words = {label: [*launch, *merge(question.base, typed, own, ["display=none"])]
+             for label, own in question.variants.items()}  # fmt: skip
+    drafts = [
+        Draft(number=number, name=repr(label), variant=label, overrides=(*words[label], f"seed={seed}"))
+        for number, (label, seed) in enumerate(itertools.product(words, question.seeds))
+    ]
     there = names_by_identity(directory)
-    for label, (shared, config) in configs.items():
-        with problems.of(repr(label)):
-            experiment = _jobs.prepare(config)
-            warnings.add(repr(label), experiment.warnings)
-            hashes = _identities(config, experiment.config, question.seeds)
-            jobs += _jobs_of(label, question.variants[label], shared, hashes, there)
-    problems.refuse()
-    composed = dict(configs.values())
-    return Plan(
-        jobs=_share_directories(jobs),
-        composed=composed,
-        warnings=[*warnings.lines(), *_identical_variants(jobs, typed)],
-    )
+
+    def name(draft: Draft, _: DictConfig, known_by: str) -> str:
+        return there.get(known_by) or slug([*question.variants[draft.variant], draft.overrides[-1]], known_by)
+
+    plan = plan_jobs(drafts, problems, warnings, name, lambda: _refuse_unknown(problems, typed))
+    jobs = _share_directories(plan.jobs)
+    return dataclasses.replace(plan, jobs=jobs, warnings=[*warnings.lines(), *_identical_variants(jobs, typed)])
 
 
 def _refuse_unknown(problems: Problems, typed: list[str]) -> None:
@@ -128,28 +84,6 @@ def _identical_variants(jobs: list[Job], typed: list[str]) -> list[str]:
     return same
 
 
-def _identities(config: DictConfig, validated: Mapping[str, Any], seeds: list[int]) -> dict[int, str]:
-    """Returns the identity of a variant's job by its seed."""
-    if _interpolates(config):
-        return {seed: identity(_index.validate(plain(with_seed(config, seed)))) for seed in seeds}
-    return {seed: identity({**validated, "seed": seed}) for seed in seeds}
-
-
-def _interpolates(config: DictConfig) -> bool:
-    """Returns whether a value may depend on the seed: only an interpolation can."""
-    own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-    return "${" in json.dumps(OmegaConf.to_container(own, resolve=False))
-
-
-def _jobs_of(
-    label: str, own: list[str], shared: tuple[str, ...], hashes: Mapping[int, str], there: Mapping[str, str]
-) -> Iterator[Job]:
-    for seed, known_by in hashes.items():
-        directory = there.get(known_by) or slug([*own, f"seed={seed}"], known_by)
-        overrides = (*shared, f"seed={seed}", f"hydra.sweep.subdir={_overrides.quote(directory)}")
-        yield Job(variant=label, seed=seed, hash=known_by, directory=directory, overrides=overrides)
-
-
 def _share_directories(jobs: list[Job]) -> list[Job]:
     """Makes jobs with the same configuration share one directory: they are one run.
 
@@ -167,11 +101,6 @@ def _share_directories(jobs: list[Job]) -> list[Job]:
             overrides=first[job.hash].overrides)
         for job in jobs
     ]  # fmt: skip
-
-
-def once(jobs: list[Job]) -> list[Job]:
-    """Returns one job for each directory."""
-    return list({job.directory: job for job in reversed(jobs)}.values())[::-1]
 
 
 def names_by_identity(directory: Path | None) -> dict[str, str]:

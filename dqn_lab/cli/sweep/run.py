@@ -21,14 +21,15 @@ from dqn_lab.cli._about import about
 from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
+from dqn_lab.cli.sweep.jobs import Job, Plan, once
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
 from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, read_ledger, state
-from dqn_lab.cli.sweep.plan import Job, Plan, make_plan, once
+from dqn_lab.cli.sweep.plan import make_plan
 from dqn_lab.cli.sweep.question import Question, read_question
 from dqn_lab.cli.sweep.search import AGAIN, check_search, run_search
 from dqn_lab.cli.sweep.typed import read_typed
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import SLUG, legible, safe_name, set_aside, write_sweep
+from dqn_lab.records import RUN, SLUG, legible, safe_name, set_aside, write_sweep
 
 QUIET = "hydra.job_logging.root.handlers=[file]"  # a job's warnings go to its train.log, not into the table
 
@@ -81,7 +82,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
     if args.dry_run:
         return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
-    with _exclusively(directory) if writes else contextlib.nullcontext():
+    with exclusively(directory) if writes else contextlib.nullcontext():
         if writes:
             ledger = add_to(read_ledger(directory), described, directory)  # another sweep may just have ended
             write_sweep(directory, ledger)
@@ -103,7 +104,7 @@ def _default_directory(name: str, quick: bool, typed: list[str]) -> Path:
 
 
 @contextlib.contextmanager
-def _exclusively(directory: Path) -> Iterator[None]:
+def exclusively(directory: Path) -> Iterator[None]:
     """Makes a sweep's directory and locks it against other sweeps."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -165,24 +166,51 @@ def _run(
     show: Callable[[Board, dict[str, str]], list[str]],
 ) -> Outcome:
     """Runs the jobs that are not completed, and shows the results."""
-    waiting, line = _prepare_directories(question, plan, directory)
+    note = "" if question.has_seeds else f" (default seeds: {question.seeds[0]} to {question.seeds[-1]})"
+    waiting, line = prepare_directories(plan, directory, note)
     if shows:
         say(line)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
-    board, errors = Board(question.question, plan.jobs, directory), {}
-    board.expect(job.directory for job in waiting)
-    watch = Watch(board, Console()) if shows else contextlib.nullcontext()
+    board = Board(question.question, plan.jobs, directory)
     try:
-        if waiting:
-            with _interrupt.after(lambda: close(waiting, directory)), watch:
-                errors = launch(config, plan, waiting, directory)
+        errors = run_jobs(config, plan, waiting, board, shows)
     except KeyboardInterrupt as error:
-        _interrupt.ignore()
-        show_results(board, errors, hint=False)
-        error.args = (AGAIN,)
+        error.args, error.__notes__ = (AGAIN,), []
         raise
     problems = show(board, errors)  # which takes a last look at the runs
     return Outcome(directory, board.code(), problems, len(once(plan.jobs)))
+
+
+def run_jobs(config: DictConfig, plan: Plan, waiting: list[Job], board: Board, shows: bool) -> dict[str, str]:
+    """Runs jobs with a launcher.
+
+    Args:
+        config: Hydra's part of the configuration.
+        plan: all jobs.
+        waiting: the jobs to run.
+        board: all jobs; it is brought up to date.
+        shows: whether to show the progress.
+
+    Returns:
+        why jobs failed, by directory, if their run.json does not say so.
+
+    Raises:
+        KeyboardInterrupt: the jobs were interrupted; every run's record has its status, and the results are printed.
+    """
+    board.expect(job.directory for job in waiting)
+    watch = Watch(board, Console()) if shows else contextlib.nullcontext()
+    errors: dict[str, str] = {}
+    try:
+        if waiting:
+            with _interrupt.after(lambda: close(waiting, board.directory)), watch:
+                errors = launch(config, plan, waiting, board.directory)
+    except KeyboardInterrupt:
+        _interrupt.ignore()
+        show_results(board, errors, hint=False)
+        raise
+    board.look()
+    lost = [job.directory for job in waiting if board.status[job.directory] == "waiting"]
+    return dict.fromkeys(lost, f"has no readable {RUN}") | errors
 
 
 def _states(plan: Plan, directory: Path) -> dict[str, str]:
@@ -190,16 +218,23 @@ def _states(plan: Plan, directory: Path) -> dict[str, str]:
     return {job.directory: state(job, directory) for job in once(plan.jobs)}
 
 
-def _prepare_directories(question: Question, plan: Plan, directory: Path) -> tuple[list[Job], str]:
-    """Sets aside failed runs and interrupted ones that cannot continue; returns the jobs to run, and a line on them."""
+def prepare_directories(plan: Plan, directory: Path, note: str = "") -> tuple[list[Job], str]:
+    """Sets aside failed runs and interrupted ones that cannot continue.
+
+    Args:
+        plan: all jobs.
+        directory: the directory of the sweep or grid.
+        note: added to the number of jobs in the line.
+
+    Returns:
+        the jobs to run, and a line on them.
+    """
     jobs, states = once(plan.jobs), _states(plan, directory)
     waiting = [job for job in jobs if states[job.directory] not in SETTLED]
     again = [job for job in waiting if states[job.directory] not in ("new", "resumed")]
     for job in again:
         set_aside(directory / job.directory)
-    parts = [f"{len(waiting)} of {len(jobs)} jobs to run"]
-    if not question.has_seeds:
-        parts[0] += f" (default seeds: {question.seeds[0]} to {question.seeds[-1]})"
+    parts = [f"{len(waiting)} of {len(jobs)} jobs to run{note}"]
     parts += [f"{count} {what}{' already' if what in SETTLED else ''}" for what in (*SETTLED, "resumed")
               if (count := list(states.values()).count(what))]  # fmt: skip
     parts += [f"{len(again)} again; their earlier attempts are kept as *.attempt1, …"] if again else []
