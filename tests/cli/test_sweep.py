@@ -1,5 +1,6 @@
 """`sweep`: what it writes, what it skips, what it runs again, and how it ends."""
 
+import functools
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from importlib.util import find_spec
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.plugins import Plugins
 from omegaconf import OmegaConf
 from rich.console import Console
 
@@ -543,34 +545,45 @@ def test_a_damaged_sweep_json_is_reported(ask, home):
     assert ask("seed=0").err.startswith(f"error: {home}/sweep.json: damaged")
 
 
-def test_a_job_whose_process_dies_does_not_stop_the_sweep(ask, home, monkeypatch):
+@pytest.fixture
+def launches(monkeypatch):
+    """Returns a function that replaces what Hydra's launcher does; it is given the launcher's own method first."""
+    instantiate = Plugins.instantiate_launcher
+
+    def replace(own):
+        def instantiated(self, *args):
+            launcher = instantiate(self, *args)
+            launcher.launch = functools.partial(own, launcher.launch)
+            return launcher
+
+        monkeypatch.setattr(Plugins, "instantiate_launcher", instantiated)
+
+    return replace
+
+
+def test_a_job_whose_process_dies_does_not_stop_the_sweep(ask, home, launches):
     """A killed worker ends joblib's pool; the jobs that had not begun are launched again."""
-    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+    killed = []
 
-    launch, killed = BasicLauncher.launch, []
-
-    def one_dies(self, job_overrides, initial_job_idx):
+    def one_dies(launch, job_overrides, initial_job_idx):
         if not killed:
-            killed.append(launch(self, job_overrides[:1], initial_job_idx))
+            killed.append(launch(job_overrides[:1], initial_job_idx))
             (path,) = home.glob("*/run.json")
             records.write_record(path.parent, {**json.loads(path.read_text()), "status": "running", "pid": 2**22 + 1})
             raise RuntimeError("a worker was killed")
-        return launch(self, job_overrides, initial_job_idx)
+        return launch(job_overrides, initial_job_idx)
 
-    monkeypatch.setattr(BasicLauncher, "launch", one_dies)
+    launches(one_dies)
     outcome = ask()
+    assert len(killed) == 1
     assert outcome.code == 0
     assert "4 of 4 jobs completed" in outcome.out
 
 
-def test_a_job_that_kills_its_worker_each_time_fails_by_itself(ask, home, monkeypatch):
-    from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-
-    launch = BasicLauncher.launch
-
-    def dies(self, job_overrides, initial_job_idx):
+def test_a_job_that_kills_its_worker_each_time_fails_by_itself(ask, home, launches):
+    def dies(launch, job_overrides, initial_job_idx):
         for overrides in job_overrides:
-            returns = launch(self, [overrides], initial_job_idx)
+            returns = launch([overrides], initial_job_idx)
             if any("seed=1" in text for text in overrides) and any("=10" in text for text in overrides):
                 (path,) = home.glob("*10,seed=1*/run.json")
                 record = {**json.loads(path.read_text()), "status": "running", "pid": 2**22 + 1}
@@ -578,7 +591,7 @@ def test_a_job_that_kills_its_worker_each_time_fails_by_itself(ask, home, monkey
                 raise RuntimeError("a worker was killed")
         return returns if len(job_overrides) == 1 else [None] * len(job_overrides)
 
-    monkeypatch.setattr(BasicLauncher, "launch", dies)
+    launches(dies)
     outcome = ask()
     assert outcome.code == 1
     assert "3 of 4 jobs completed" in outcome.out
