@@ -65,7 +65,7 @@ def test_the_main_readme_quotes_the_answers():
 @pytest.mark.parametrize(("question", "variants"), [
     ("replay", {"없음": "none", "최근 64개": "the last 64", "최근 1,000개": "the last 1,000",
                 "최근 50,000개(노트북)": "the last 50,000"}),
-    ("target_interval", {"매 스텝(목표 신경망이 없는 것과 같음)": "every step", "10 스텝": "every 10 steps",
+    ("target_interval", {"매 스텝(타깃 네트워크가 없는 것과 같음)": "every step", "10 스텝": "every 10 steps",
                          "100 스텝": "every 100 steps", "1,000 스텝": "every 1,000 steps",
                          "10,000 스텝": "every 10,000 steps", "10 에피소드(노트북)": "every 10 episodes"}),
 ])  # fmt: skip
