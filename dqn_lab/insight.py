@@ -166,7 +166,7 @@ def choose_pairs(experiment: Experiment, asked: Sequence[str]) -> list[tuple[int
     if len(continuous) < 2:
         if asked:
             raise ValueError(
-                f"--dims: a plane needs two continuous numbers, and this environment's observations are {look.space}"
+                f"--dims: needs two continuous dimensions, and this environment's observations are {look.space}"
             )
         return []
     if not asked:

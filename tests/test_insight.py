@@ -54,8 +54,8 @@ def test_a_chain_of_three_states(configure):
     assert walk.obs.tolist() == [0, 1, 2, 2]
     assert walk.actions.tolist() == [1, 1, 1]
     assert walk.rewards.tolist() == [-1, -1, 4]
-    assert walk.followed.tolist() == [-0.5, 1.0, 4.0, 0.0]
-    assert walk.completed.tolist() == walk.followed.tolist()
+    assert walk.actual_return.tolist() == [-0.5, 1.0, 4.0, 0.0]
+    assert walk.bootstrapped_return.tolist() == walk.actual_return.tolist()
     assert walk.q_values.tolist() == [[0, 0.5], [1, 2], [0, 3], [0, 3]]
     assert over_estimation(found) == pytest.approx((1.0 + 1.0 - 1.0) / 3)
     assert found.counts.tolist() == [0, 6]
@@ -68,15 +68,15 @@ def test_a_truncated_return_is_completed_by_the_last_states_value(configure):
     """A policy that stays: −1 − ½ within two steps, and a quarter of Q after them."""
     walk = look(configure, [[8.0, 0.0], [0.0, 0.0], [0.0, 0.0]], "env.max_episode_steps=2").walk
     assert walk.truncated
-    assert walk.followed.tolist() == [-1.5, -1.0, 0.0]
-    assert walk.completed.tolist() == [-1.5 + 8 / 4, -1.0 + 8 / 2, 8.0]
+    assert walk.actual_return.tolist() == [-1.5, -1.0, 0.0]
+    assert walk.bootstrapped_return.tolist() == [-1.5 + 8 / 4, -1.0 + 8 / 2, 8.0]
 
 
 def test_values_are_compared_with_the_rewards_learned_from_and_returns_are_before_clipping(configure):
     found = look(configure, [[0.0, 1]] * 3, "train.max_reward=0.5")
     assert found.walk.rewards.tolist() == [-1, -1, 4]
     assert found.walk.learned.tolist() == [-0.5, -0.5, 0.5]
-    assert found.walk.followed.tolist() == [-0.5 - 0.25 + 0.125, -0.5 + 0.25, 0.5, 0.0]
+    assert found.walk.actual_return.tolist() == [-0.5 - 0.25 + 0.125, -0.5 + 0.25, 0.5, 0.0]
     assert found.returns.tolist() == [2, 2]
 
 
@@ -189,21 +189,21 @@ def test_dimensions_are_chosen_by_name_or_number(configure):
     }.items():
         with pytest.raises(ValueError, match=problem):
             insight.choose_pairs(experiment, asked)
-    with pytest.raises(ValueError, match="a plane needs two continuous numbers"):
+    with pytest.raises(ValueError, match="--dims: needs two continuous dimensions"):
         insight.choose_pairs(build(configure(*TABLE)), ["0", "1"])
 
 
 def test_a_walks_return_is_the_discounted_sum():
     walk = Walk(seed=0, obs=np.zeros((3, 1)), q_values=np.zeros((3, 2)), actions=np.zeros(2, int),
                 rewards=np.array([1.0, 2.0]), discount=0.9, truncated=False)  # fmt: skip
-    assert walk.followed == pytest.approx([1 + 0.9 * 2, 2.0, 0.0])
+    assert walk.actual_return == pytest.approx([1 + 0.9 * 2, 2.0, 0.0])
 
 
 def test_the_page_says_that_rewards_are_clipped(configure):
     walk = insight._Look(build(configure(*TABLE, "train.max_reward=0.5"))).walk(0)
     assert np.abs(walk.learned).max() == walk.clipped == 0.5
     assert _sentence(SimpleNamespace(label="final", walk=walk)).endswith(
-        "Its rewards are clipped to ±0.5, as in learning."
+        "Rewards are clipped to ±0.5, as in training."
     )
     assert "clipped" not in _sentence(SimpleNamespace(label="final", walk=replace(walk, clipped=None)))
 

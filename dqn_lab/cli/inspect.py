@@ -38,8 +38,8 @@ def _show(page: Path, in_browser: bool) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="python -m dqn_lab inspect",
-        description="Writes a page that shows what a policy has learned: Q-values along an episode and the return that "
-        "followed, the value function and the greedy policy over two dimensions or on the map, distributions, "
+        description="Writes a page that shows what a policy has learned: Q-values along an episode and the actual "
+        "return, the value function and the greedy policy over two dimensions or on the map, distributions, "
         "features. Several runs of one task are shown side by side.",
     )
     parser.add_argument(

@@ -20,6 +20,9 @@ def test_a_page_is_written_beside_its_figures_and_numbers(cli, tmp_path):
     assert outcome.out == "page      run/inspect/index.html\n"
     page = (tmp_path / "run" / "inspect" / "index.html").read_text()
     assert "Value over pole angle × pole velocity" in page
+    assert "<b>two dimensions</b>" in page
+    assert "<b>Actual return</b>" in page
+    assert ">actual return</text>" in page  # the figure's legend has the same name
     assert not re.search(r'(?:src|href)="(?!data:|figures/|#)', page)
     for link in re.findall(r'href="(figures/[^"]+)"', page):
         assert (tmp_path / "run" / "inspect" / link).is_file()
@@ -100,12 +103,12 @@ def test_the_page_opens_clean_in_a_browser(cli, tmp_path, scheme, width):
         browser.close()
 
 
-def test_a_page_without_planes_lists_the_states_and_does_not_explain_planes(cli, tmp_path):
+def test_a_page_without_continuous_dimensions_lists_the_states_and_explains_no_figure_of_them(cli, tmp_path):
     cli("train", *QUICK, "env.id=FrozenLake-v1", "env.max_episode_steps=20", "env.kwargs.is_slippery=false",
         "hydra.run.dir=run")  # fmt: skip
     assert cli("inspect", "run", "--episodes", "1").code == 0
     page = (tmp_path / "run" / "inspect" / "index.html").read_text()
-    assert "<b>plane</b>" not in page
+    assert "<b>two dimensions</b>" not in page
     assert ("All states" in page) == ("on the map" not in page)  # drawn as a map if pygame is installed
 
 

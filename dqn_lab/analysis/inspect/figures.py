@@ -25,24 +25,24 @@ def colours(count: int) -> list[str]:
 
 
 def q_values(insight: Insight, layout: Layout, limits: Limits) -> Figure:
-    """Draws each action's Q-value along an episode, and the discounted return that followed."""
+    """Draws each action's Q-value along an episode, and the actual return from each state on."""
     walk, names = insight.walk, insight.action_names
-    lines = ["followed", *names] + (["… and the last Q beyond the cut"] if walk.truncated else [])
+    lines = ["actual return", *names] + (["actual return + last Q"] if walk.truncated else [])
     rows = _legend_rows(lines, layout)
     figure, axes = canvas(layout, 2.7 + 0.17 * rows, top=0.3 + 0.17 * rows)
     steps = np.arange(len(walk.actions))  # without the last state, after which nothing follows
     values = walk.q_values[:-1]
-    axes.plot(steps, walk.followed[:-1], color=INK, lw=2.2, label="followed", zorder=1.5)
+    axes.plot(steps, walk.actual_return[:-1], color=INK, lw=2.2, label=lines[0], zorder=1.5)
     for action, colour in enumerate(colours(len(names))):
         hidden = number_hidden(values, action, limits[1] - limits[0])
         dashes = (4 * hidden, (4, 4 * hidden)) if hidden else "-"
         axes.plot(steps, values[:, action], color=colour, lw=1.3, ls=dashes, label=names[action])
     if walk.truncated:
-        axes.plot(steps, walk.completed[:-1], color=INK, lw=1.2, ls=(0, (2, 1.5)), label=lines[-1])
+        axes.plot(steps, walk.bootstrapped_return[:-1], color=INK, lw=1.2, ls=(0, (2, 1.5)), label=lines[-1])
     axes.set_ylim(limits)
     axes.set_xlabel("step of the episode")
     axes.xaxis.set_major_locator(round_ticks(5 if layout.narrow else 8))
-    _title(axes, "Q(s, a) and discounted return", rows)
+    _title(axes, "Q(s, a) and actual return", rows)
     _legend(axes, layout, lines)
     return figure
 
@@ -60,7 +60,7 @@ def number_hidden(values: NDArray[np.float64], action: int, height: float) -> in
 
 
 def value_surface(insight: Insight, plane: Plane, layout: Layout, limits: Limits) -> Figure:
-    """Draws max Q over two dimensions, with lines of equal value and the episode's path."""
+    """Draws max Q over two dimensions, with contour lines and the episode's path."""
     figure, axes = _plane_axes(insight, plane, layout)
     values = plane.q_values.max(-1)
     image = axes.imshow(values, origin="lower", extent=_extent(plane), aspect="auto", cmap="viridis",
@@ -91,7 +91,7 @@ def policy(insight: Insight, plane: Plane, layout: Layout) -> Figure:
 
 
 def distributions(insight: Insight, layout: Layout) -> Figure:
-    """Draws the distribution function of each action's return in a few states."""
+    """Draws the cumulative distribution of each action's return in a few states."""
     found: Sequence[Distribution] = insight.distributions
     names, count = insight.action_names, len(found)
     figure = Figure(figsize=(layout.width, 2.4 if not layout.narrow else 1.9 * count + 0.4), layout="constrained")

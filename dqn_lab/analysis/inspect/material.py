@@ -43,13 +43,13 @@ class Walk:
         return np.clip(self.rewards, -limit, limit)
 
     @property
-    def followed(self) -> Array:
-        """The discounted sum of the learned rewards that followed each state, [T + 1]; 0 at the end."""
+    def actual_return(self) -> Array:
+        """The discounted sum of the learned rewards from each state on, [T + 1]; 0 at the end."""
         return self._sum(0.0)
 
     @property
-    def completed(self) -> Array:
-        """The same, plus the last state's largest Q-value for the rewards that a time limit cut off, [T + 1]."""
+    def bootstrapped_return(self) -> Array:
+        """The same, with the last state's largest Q-value for the rewards that a time limit cut off, [T + 1]."""
         return self._sum(float(self.q_values[-1].max()) if self.truncated else 0.0)
 
     def _sum(self, last: float) -> Array:

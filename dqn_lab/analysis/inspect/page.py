@@ -107,25 +107,25 @@ def _suffix(number: int, insights: Sequence[Insight]) -> str:
 
 
 def over_estimation(insight: Insight) -> float:
-    """Returns the mean of max Q minus the discounted return that followed, over an episode's states except the last."""
+    """Returns the mean of max Q minus the actual discounted return, over an episode's states except the last."""
     walk = insight.walk
-    return float((walk.q_values.max(1) - walk.completed)[:-1].mean())
+    return float((walk.q_values.max(1) - walk.bootstrapped_return)[:-1].mean())
 
 
 def _sentence(insight: Insight) -> str:
     walk, over = insight.walk, over_estimation(insight)
-    scale = float(np.abs(walk.completed[:-1]).mean())
-    clipped = "" if walk.clipped is None else f" Its rewards are clipped to ±{walk.clipped:g}, as in learning."
+    scale = float(np.abs(walk.bootstrapped_return[:-1]).mean())
+    clipped = "" if walk.clipped is None else f" Rewards are clipped to ±{walk.clipped:g}, as in training."
     if abs(over) < 1e-6:
         steps = f"{len(walk.actions):,} steps"
-        return f"{insight.label}: in a greedy episode of {steps}, max Q equals the return that followed.{clipped}"
+        return f"{insight.label}: in a greedy episode of {steps}, max Q equals the actual discounted return.{clipped}"
     how = "higher" if over > 0 else "lower"
     share = f" ({100 * abs(over) / scale:.0f} % of it)" if scale else ""
-    cut_off = " The time limit cut the episode off, so the return includes its last state's value."
+    cut_off = " The time limit cut the episode off, so this return includes max Q of its last state."
     rest = cut_off if walk.truncated else ""
     return (
         f"{insight.label}: in a greedy episode of {len(walk.actions):,} steps, max Q is on average {abs(over):.3g} "
-        f"{how} than the discounted return that followed{share}.{rest}{clipped}"
+        f"{how} than the actual discounted return{share}.{rest}{clipped}"
     )
 
 
@@ -157,14 +157,14 @@ def _listing(insight: Insight) -> tuple[list[str], list[tuple[list[str], int]]] 
 def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
     """Yields every figure that the policies have data for; all pictures of one figure share a scale."""
     walks = [insight.walk for insight in insights]
-    drawn = [part[:-1].ravel() for walk in walks for part in (walk.q_values, walk.followed, walk.completed)]
+    drawn = [part[:-1].ravel() for walk in walks for part in (walk.q_values, walk.actual_return, walk.bootstrapped_return)]
     every = np.concatenate(drawn)
     margin = 0.05 * (every.max() - every.min() or 1.0)
     limits = float(every.min() - margin), float(every.max() + margin)
     yield _block(
         insights, "q_values", "Q-values along an episode",
-        "Each action's Q-value in the states of one greedy episode, and the discounted return that followed. A line "
-        "that nearly coincides with another one is dashed.",
+        "Each action's Q-value in the states of one greedy episode, and the actual return: the discounted sum of the "
+        "rewards from that state on. A line that nearly coincides with another is dashed.",
         lambda one, layout: figures.q_values(one, layout, limits),
     )  # fmt: skip
     for number, first in enumerate(insights[0].planes):
@@ -174,13 +174,13 @@ def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
     if any(insight.charts for insight in insights):
         yield _block(
             [one for one in insights if one.charts], "map", "The greedy policy on the map",
-            "Arrows: the greedy action; letters: P picks up, D drops off. Numbers: max Q.",
+            "Arrows: the greedy action (P: pick up, D: drop off). Numbers: max Q.",
             lambda one, layout: figures.chart(one, one.charts, layout),
         )  # fmt: skip
     if any(insight.distributions for insight in insights):
         yield _block(
             [one for one in insights if one.distributions], "distributions", "Distributions of the return",
-            "The distribution function of each action's return in states of the episode; dashed: its mean, which is Q.",
+            "The cumulative distribution of each action's return in a few states of the episode. Dashed: its mean, Q.",
             figures.distributions,
         )  # fmt: skip
     yield _block(
@@ -194,7 +194,7 @@ def _planes(insights: Sequence[Insight], number: int, names: str) -> Iterator[Bl
     limits = float(min(each.min() for each in values)), float(max(each.max() for each in values))
     suffix = f"_{number + 1}" if len(insights[0].planes) > 1 else ""
     yield _block(
-        insights, f"value{suffix}", f"Value over {names}", "The largest Q-value; lines join states of equal value.",
+        insights, f"value{suffix}", f"Value over {names}", "The largest Q-value, max Q, with contour lines.",
         lambda one, layout: figures.value_surface(one, one.planes[number], layout, limits),
     )  # fmt: skip
     yield _block(
@@ -223,7 +223,7 @@ def _tables(insight: Insight) -> Iterator[tuple[str, pd.DataFrame]]:
     padded = [*walk.actions, None], [*walk.rewards, None]
     yield "episode", pd.DataFrame(
         {"step": range(len(walk.q_values)), **columns, "action": pd.array(padded[0], dtype="Int64"),
-         "reward": padded[1], "followed": walk.followed, "completed": walk.completed}
+         "reward": padded[1], "actual_return": walk.actual_return, "bootstrapped_return": walk.bootstrapped_return}
     )  # fmt: skip
     if (listed := insight.states) is not None:
         numbers = dict(zip(listed.names, listed.states.T, strict=True))
