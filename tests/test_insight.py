@@ -202,9 +202,7 @@ def test_a_walks_return_is_the_discounted_sum():
 def test_the_page_says_that_rewards_are_clipped(configure):
     walk = insight._Look(build(configure(*TABLE, "train.max_reward=0.5"))).walk(0)
     assert np.abs(walk.learned).max() == walk.clipped == 0.5
-    assert _sentence(SimpleNamespace(label="final", walk=walk)).endswith(
-        "Rewards are clipped to ±0.5, as in training."
-    )
+    assert _sentence(SimpleNamespace(label="final", walk=walk)).endswith("Rewards are clipped to ±0.5, as in training.")
     assert "clipped" not in _sentence(SimpleNamespace(label="final", walk=replace(walk, clipped=None)))
 
 

@@ -215,7 +215,7 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
         the figure.
     """
     # a run counts up to its score: a share holds from the previous score (excluded) to its own (included)
-    data, title = bands.rename(columns={"score": "at"}), "runs that ended there or above"
+    data, title = bands.rename(columns={"score": "at"}), "runs at this value or above"
     figure, plots = _stairs(data, looks, layout, "pre", title, label, control)
     plots[0].xaxis.set_major_locator(round_ticks(5 if len(plots) == 1 else 3))
     return figure

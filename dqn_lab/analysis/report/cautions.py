@@ -40,8 +40,8 @@ def of_page(material: Material) -> Iterator[str]:
             "means, intervals and verdicts are misleading."
         )
     if material.skipped:
-        directories = "directory" if len(material.skipped) == 1 else "directories"
-        yield f"{len(material.skipped)} {directories} left out, listed at the end with the reason."
+        directories = "directory was" if len(material.skipped) == 1 else "directories were"
+        yield f"{len(material.skipped)} {directories} left out; the end of the page says why."
     if len(material.tasks) > 1:
         yield f"{apart(material.telling_keys)} Each task has its own answer, figures and tables."
     yield from _of_builds(material)
@@ -120,14 +120,14 @@ def of_reach(found: Evidence) -> Iterator[str]:
     beyond = 2 * float(values.max() - values.min())  # farther than Student's interval of three scores
     if found.compared is not None:
         ends = found.compared[["low", "high"]].abs().to_numpy(float)
-        what = "an interval of a difference is"
+        what = "intervals of differences are"
     else:
         ends = found.summary[["mean_low", "mean_high"]].to_numpy(float) - (values.max() + values.min()) / 2
-        what = "the interval of the mean is"
+        what = "intervals of means are"
     if not (abs(ends) > beyond + 1e-9 * max(1.0, abs(values).max())).any():
         return
     yield (
-        f"Where {what} far wider than these runs differ, it allows for rare successes or failures that "
+        f"Where {what} far wider than the spread of these runs, they allow for rare successes or failures that "
         f"{count_seeds(int(found.summary['seeds'].min()))} may all have missed (dqn_lab/analysis/README.md, “What the "
         "intervals are”)."
     )
@@ -158,7 +158,7 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
             if known
             else "The intervals of the means do not allow for such unseen outcomes"
         )
-        yield f"Few seeds: {missed}. {allowed}; there is a verdict only if they could not cancel the difference."
+        yield f"Few seeds: {missed}. {allowed}; a verdict requires that they could not cancel the difference."
     elif not known and found.material.metric.is_return:
         yield (
             "The bounds of the return are not all known, so the intervals of the means do not allow for unseen "

@@ -250,7 +250,7 @@ def _seeds(found: Evidence) -> Iterator[Plan]:
     yield Plan(
         name="seeds",
         title="Every seed",
-        caption=f"Greedy return over steps, each run on the same axes, from {number(low, largest=high)} "
+        caption=f"Greedy return over steps, all runs on the same scale, from {number(low, largest=high)} "
         f"at the bottom to {number(high)} at the top; ordered by {metric.title}, the best first.{some}{dots} "
         "The number is the seed.",
         alt=f"Small learning curves of {kept} runs.",

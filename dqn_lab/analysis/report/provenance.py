@@ -77,7 +77,7 @@ def variants(material: Material) -> dict[str, str]:
         if str(row["variant"]) not in listed
     }
     return {label: text for label, text in found.items() if text and text != label} | {
-        label: " ".join(overrides) or "(nothing overridden)"
+        label: " ".join(overrides) or "(no overrides)"
         for sweep in material.sweeps
         for label, overrides in sweep.variants.items()
         if label in there

@@ -82,4 +82,4 @@ def _bounds(found: Evidence) -> str:
     lies = f"lies between {low} and {high}" if low and high else f"is at least {low}" if low else f"is at most {high}"
     task = find_task(found.task)
     practice = " in practice" if task is not None and task.practical and found.bounds == task.bounds else ""
-    return f", with the bounds of the return built in (it {lies}{practice})"
+    return f", allowing for rare failures within the bounds of the return (it {lies}{practice})"

@@ -566,7 +566,8 @@ def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make,
         text = Page(tmp_path / name / "report" / "index.html").text
         assert f"there is a 5 % chance that 5 seeds all miss an outcome that 45 % of runs have. {allowed}" in text
         assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
-        assert ("with the bounds of the return built in (it lies between 0 and 500)" in text) == (name == "known")
+        bounds = "allowing for rare failures within the bounds of the return (it lies between 0 and 500)"
+        assert (bounds in text) == (name == "known")
 
 
 @only_words
@@ -592,7 +593,7 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Mine-v0; final return" in text
-    assert "with the bounds of the return built in (it lies between −10 and 600)" in text
+    assert "allowing for rare failures within the bounds of the return (it lies between −10 and 600)" in text
 
 
 def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path, caplog):

@@ -32,7 +32,7 @@ def test_the_answer_names_the_variant_with_the_largest_mean(cli, make, tmp_path)
 @pytest.mark.parametrize("variants", [1, 2])
 def test_an_interval_far_wider_than_the_runs_is_explained(cli, make, read, tmp_path, variants):
     """Short runs of 9 to 10 steps: three seeds may have missed a success of up to 500."""
-    said = "it allows for rare successes or failures that 3 seeds may all have missed (dqn_lab/analysis/README.md"
+    said = "they allow for rare successes or failures that 3 seeds may all have missed (dqn_lab/analysis/README.md"
     for name, spread, shown in (("near", 0.5, True), ("far", 200.0, False)):
         grid = [{"target.interval": value} for value in (1, 10)][:variants]
         directory = make.sweep(tmp_path / name, grid, range(3), lambda variant, seed, by=spread: 9.0 + by * seed)
