@@ -157,10 +157,8 @@ def _listing(insight: Insight) -> tuple[list[str], list[tuple[list[str], int]]] 
 def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
     """Yields every figure that the policies have data for; all pictures of one figure share a scale."""
     walks = [insight.walk for insight in insights]
-    drawn = [
-        part[:-1].ravel() for walk in walks for part in (walk.q_values, walk.actual_return, walk.bootstrapped_return)
-    ]
-    every = np.concatenate(drawn)
+    drawn = [(walk.q_values, walk.actual_return, walk.bootstrapped_return) for walk in walks]
+    every = np.concatenate([part[:-1].ravel() for parts in drawn for part in parts])
     margin = 0.05 * (every.max() - every.min() or 1.0)
     limits = float(every.min() - margin), float(every.max() + margin)
     yield _block(
