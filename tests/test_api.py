@@ -159,7 +159,7 @@ def test_a_verification_prints_one_line_and_is_true_if_nothing_differs(capsys):
     assert found.differences == ["episodes.csv: differs from row 2 on: episode was 7, is 1"]
 
 
-def test_twice_in_one_process_gives_the_same_rows():
+def test_training_twice_in_one_process_gives_the_same_rows():
     one, other = (dqn_lab.train(*FEW, **QUICK) for _ in range(2))
     assert one.directory != other.directory
     pd.testing.assert_frame_equal(one.episodes, other.episodes)

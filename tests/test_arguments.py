@@ -135,7 +135,7 @@ def test_classes_and_functions_are_answered_by_what_the_key_is(keys, said):
         dqn_lab.train(**keys)
 
 
-def test_an_environment_that_runs_copies_is_named_by_its_id():
+def test_a_vector_environment_is_answered_with_the_id_of_a_single_one():
     with pytest.raises(dqn_lab.ConfigError, match=r"'env\.id=CartPole-v1'$"):
         dqn_lab.train(env=gymnasium.make_vec("CartPole-v1", 2))
 
@@ -182,7 +182,7 @@ def test_an_environment_without_spaces_is_named():
         gymnasium.registry.pop("Bare-v0")
 
 
-def test_an_environment_that_is_only_alike_in_its_version_is_not_suggested(monkeypatch):
+def test_an_environment_that_shares_only_its_version_number_is_not_suggested(monkeypatch):
     monkeypatch.setattr(_mistakes, "known", lambda _: ["CartPole-v1", "Ctuple-v0"])
     with pytest.raises(dqn_lab.ConfigError, match=r"no such Gymnasium environment; choices: "):
         dqn_lab.train("env.id=nope-v0")

@@ -142,7 +142,7 @@ def test_what_no_key_can_make_equal_is_a_deviation_too(configure):
     ("value", "priority"),
     [("expected", "|y − Q(s, a; θ)|"), ("categorical", "KL(y ‖ p(s, a; θ))"), ("quantile", "mean_ij |δᵢⱼ|")],
 )
-def test_the_priority_of_a_transition_is_the_one_of_its_value(configure, value, priority):
+def test_each_value_explains_its_own_priority(configure, value, priority):
     steps = [text for _, text in explain(configure(f"value={value}", "buffer=prioritized"), {}).steps]
     assert f"the priority of each of them ← {priority}" in steps
     assert not any(text.startswith("the priority") for _, text in explain(configure(f"value={value}"), {}).steps)

@@ -84,6 +84,6 @@ def test_a_name_that_contains_a_flag_is_quoted_as_it_is(name):
         dqn_lab.load(name)
 
 
-def test_what_reset_returns_is_no_observation(run):
+def test_what_reset_returns_is_not_an_observation(run):
     with pytest.raises(dqn_lab.ConfigError, match=r"is not an observation \(`reset` returns obs and info; pass obs\)$"):
         run.policy((np.zeros(4, np.float32), {}))

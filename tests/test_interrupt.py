@@ -45,7 +45,7 @@ def test_a_second_ctrl_c_waits_only_for_what_is_held():
             send(signal.SIGINT)
             held = True
         send(signal.SIGINT)
-        pytest.fail("it went on")
+        pytest.fail("the sweep was not interrupted")
     assert held
     assert not caught.value.safe
 
@@ -135,7 +135,7 @@ def test_a_cell_is_interrupted_after_work_that_must_finish():
     assert done == ["the import"]
 
 
-def test_a_sweep_hears_a_signal_although_an_earlier_call_was_interrupted():
+def test_a_sweep_receives_a_signal_although_an_earlier_call_was_interrupted():
     """Both in one process, as in a notebook; the first while it trained, the second while it waits for its jobs."""
     closed, hook = [], sys.unraisablehook
     with pytest.raises(Interrupted), workplace("dqn_lab.train()", None), interrupt.listening():
@@ -144,6 +144,6 @@ def test_a_sweep_hears_a_signal_although_an_earlier_call_was_interrupted():
     close = lambda: closed.append("jobs")  # noqa: E731
     with pytest.raises(Interrupted), workplace("dqn_lab.sweep()", None), _interrupt.after(close):
         send(signal.SIGINT)
-        pytest.fail("it went on")
+        pytest.fail("the sweep was not interrupted")
     assert closed == ["jobs"]
     assert sys.unraisablehook is hook

@@ -94,7 +94,7 @@ def test_q_learning_finds_the_q_values_of_value_iteration(learn):
 
 
 @pytest.mark.slow
-def test_the_recipe_walks_along_the_cliff_by_the_shortest_way(configure, tmp_path):
+def test_the_recipe_takes_the_shortest_path_along_the_cliff(configure, tmp_path):
     """Thirteen steps, and a reward of −1 for each."""
     overrides = ("logger=csv", "episodes=120", "evaluation.interval=null", "evaluation.final_num_episodes=1")
     record = Run(build(configure("experiment=q_learning", *overrides)), tmp_path / "run", {}).execute(Quiet())

@@ -139,7 +139,7 @@ def test_few_identical_runs_decide_nothing_if_bounds_are_unknown():
 
 
 @pytest.mark.parametrize("number", [3, 10, 30, 100])
-def test_variants_without_spread_differ_by_no_more_and_hardly_less_than_their_means(number):
+def test_an_interval_of_a_difference_without_spread_is_about_as_wide_as_those_of_the_means(number):
     """Thirty runs at 500 have a mean of 461 to 500; two such means are independent. A run at 499 changes little."""
     perfect, other = np.full(number, 500.0), np.array([499.0] + [500.0] * (number - 1))
     mean_low, _ = mean_interval(draw(perfect, BOUNDS), BOUNDS, 0.95)

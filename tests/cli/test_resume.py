@@ -312,7 +312,7 @@ def test_what_cannot_be_resumed_says_why_in_one_line(train, cli, stop, words, sa
     assert all(after[path] == content for path, content in before.items() if path.name != "train.log")
 
 
-def test_a_completed_run_is_not_extended_beyond_another_limit_without_a_word(train, cli):
+def test_an_extension_that_another_limit_prevents_is_refused(train, cli):
     train("run")
     outcome = cli("resume", "run", "episodes=9_000")
     said = "error: run: has reached steps=400, which ends it; raise this limit too, or add steps=null"

@@ -214,7 +214,7 @@ def test_each_command_of_a_sweep_is_repeated_once(ask, cli, home):
     "dqn_lab.sweep('a sweep b', variants={it: []}, note='it)", "dqn_lab.sweep('a sweep b')", "", "dqn-lab sweep",
     "dqn-lab report sweep", "dqn-lab sweep works.yaml && dqn_lab.sweep('works')", "dqn-lab evaluate ' sweep a'",
 ])  # fmt: skip
-def test_a_sweep_that_no_command_made_says_what_made_it(cli, tmp_path, command):
+def test_a_sweep_without_a_repeatable_command_names_what_made_it(cli, tmp_path, command):
     ledger = {"name": "a", "question": "What?", "command": command, "variants": {}, "seeds": [], "jobs": [], "base": []}
     (tmp_path / "sw").mkdir()
     write_sweep(tmp_path / "sw", ledger)

@@ -177,7 +177,7 @@ def test_a_sweep_and_a_grid_that_are_trusted_import_their_code(cli, foreign):
     ("hydra.launcher.pre_dispatch=x", False), ("hydra.launcher.n_jobs=${x}", False),
     ("hydra.launcher.n_jobs=1\nls", False), ("hydra.launcher.n_jobs={a:b}", False), ("+hydra.job.env_set.A=b", False),
 ])  # fmt: skip
-def test_what_a_recorded_command_may_say_about_its_launcher_runs_no_code(words, is_allowed):
+def test_a_recorded_command_may_choose_only_launchers_that_run_no_code(words, is_allowed):
     assert bool(LAUNCHING.fullmatch(words)) == is_allowed
 
 

@@ -67,7 +67,7 @@ def test_a_reward_that_is_not_a_finite_number_is_refused_at_its_step(reward):
     (np.array([1.0, 2.0]), "a number"), ([1.0], "a number"), (None, "a number"), ("1", "a number"),
     (math.nan, "finite"), (np.float32("inf"), "finite"),
 ])  # fmt: skip
-def test_a_refused_reward_is_told_what_it_must_be(reward, must_be):
+def test_the_error_about_a_reward_says_what_it_must_be(reward, must_be):
     with pytest.raises(TrainingError, match=f"; must be {must_be}$"):
         play(Checked(Scripted(reward=reward)))
 

@@ -47,7 +47,7 @@ def test_variants_without_a_curve_are_named_and_not_drawn(cli, make, read, tmp_p
     assert set(table["variant"]) == {"target.interval=1", "target.interval=100"}
 
 
-def test_a_report_with_curves_has_no_such_note(cli, sweep, read):
+def test_a_report_with_curves_has_no_note_on_missing_curves(cli, sweep, read):
     assert "note" not in cli(sweep).out
     assert "There is no learning curve" not in read(sweep / "report")
     assert "A dot is" not in read(sweep / "report")
@@ -81,7 +81,7 @@ def test_a_run_evaluated_once_is_a_dot(make):
     assert [len(each.get_offsets()) for each in dots] == [1]
 
 
-def test_a_final_policy_that_was_selected_is_said_to_be_scored_twice(cli, make, read, tmp_path):
+def test_the_report_says_that_a_selected_final_policy_was_scored_twice(cli, make, read, tmp_path):
     """Its selected return may be the lower one, because the episodes differ."""
     for seed, step in ((0, 8000), (1, 7000), (2, 8000)):
         scores = {"final": {"return_mean": 9.0}, "last_100": 8.0, "selected": {"return_mean": 8.0, "step": step}}
@@ -92,12 +92,12 @@ def test_a_final_policy_that_was_selected_is_said_to_be_scored_twice(cli, make, 
     assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")["best_step"]) == [8000, 7000, 8000]
 
 
-def test_runs_whose_selected_policy_is_an_earlier_one_have_no_such_note(cli, sweep, read):
+def test_runs_whose_selected_policy_is_an_earlier_one_have_no_note_on_two_scores(cli, sweep, read):
     cli(sweep)
     assert "scored twice" not in read(sweep / "report")
 
 
-def test_unequal_numbers_of_steps_are_told_with_the_answer(cli, make, tmp_path):
+def test_unequal_numbers_of_steps_are_stated_with_the_answer(cli, make, tmp_path):
     make.sweep(tmp_path / "s" / "short", [{"target.interval": 1}], range(3), make.noisy, steps=5000)
     make.sweep(tmp_path / "s" / "long", [{"target.interval": 10}], range(3), make.noisy, steps=20000)
     out = cli(tmp_path / "s").out

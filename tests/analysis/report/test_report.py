@@ -234,7 +234,7 @@ def test_the_question_of_chosen_rows_names_only_keys_that_differ_among_them(make
 
 
 @only_words
-def test_a_single_finished_seed_misses_an_outcome(cli, make, tmp_path):
+def test_the_caveat_about_few_seeds_has_a_singular_for_one_seed(cli, make, tmp_path):
     make.sweep(tmp_path / "s", [{"target.interval": 1}], range(3), make.noisy)
     make.sweep(tmp_path / "s", [{"target.interval": 10}], range(1), make.noisy)
     cli(tmp_path / "s")
