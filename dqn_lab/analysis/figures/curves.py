@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -129,13 +130,27 @@ def _from_zero(axes: Axes) -> None:
 
 
 def _draw_threshold(axes: Axes, threshold: Threshold, named: bool = True) -> None:
-    low, high = axes.get_ylim()
+    (low, high), (right, below) = axes.get_ylim(), _free_corner(axes, threshold.value)
     room = 0.09 * (max(high, threshold.value) - min(low, threshold.value)) if named else 0.0  # for its label
-    axes.set_ylim(min(low, threshold.value), max(high, threshold.value + room))
+    edge = threshold.value - room if below else threshold.value + room
+    axes.set_ylim(min(low, threshold.value, edge), max(high, threshold.value, edge))
     axes.axhline(threshold.value, color=SOFT, lw=0.8, ls=(0, (5, 3)), zorder=1)
     if named:
-        axes.annotate(threshold.label, (0, threshold.value), xytext=(2, 1.5), xycoords=("axes fraction", "data"),
-                      textcoords="offset points", fontsize=7, color=SOFT, va="bottom")  # fmt: skip
+        axes.annotate(threshold.label, (int(right), threshold.value), xycoords=("axes fraction", "data"),
+                      xytext=(-2 if right else 2, -1.5 if below else 1.5), textcoords="offset points",
+                      ha="right" if right else "left", va="top" if below else "bottom",
+                      fontsize=7, color=SOFT)  # fmt: skip
+
+
+def _free_corner(axes: Axes, value: float) -> tuple[bool, bool]:
+    """Returns a place beside a horizontal line that no curve enters: whether on the right, and whether below."""
+    points = np.concatenate([np.asarray(line.get_xydata()) for line in axes.lines])
+    is_right = points[:, 0] > points[:, 0].max() / 2
+    for right, below in ((False, False), (True, True), (True, False), (False, True)):
+        here = points[is_right == right, 1]
+        if (here > value).all() if below else (here < value).all():
+            return right, below
+    return False, False
 
 
 def _set_steps(axes: Axes, last: float, number: int) -> None:

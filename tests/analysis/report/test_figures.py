@@ -78,6 +78,18 @@ def test_curves_show_the_threshold_and_are_not_cut_at_their_end(variants):
         assert any(set(line.get_ydata()) == {475.0} for line in axes.lines)
 
 
+@pytest.mark.parametrize(("level", "solved", "side"), [
+    (300.0, 475.0, ("left", "bottom")), (300.0, 100.0, ("right", "top")),
+])  # fmt: skip
+def test_the_thresholds_name_stands_where_no_curve_is(level, solved, side):
+    figure = curves.learning_curves(
+        curve("v0", level), looks(["v0"], None), WIDE, metric="m", control=None,
+        threshold=curves.Threshold(solved, "solved"),
+    )  # fmt: skip
+    (text,) = [text for text in figure.axes[0].texts if text.get_text() == "solved"]
+    assert (text.get_ha(), text.get_va()) == side
+
+
 @pytest.mark.parametrize(("number", "columns"), [(2, 2), (5, 5), (20, 20), (30, 15)])
 def test_every_seed_has_its_share_of_the_width(number, columns):
     runs = [SeedCurve(str(seed), Curve(np.arange(1.0, 9.0), np.arange(8.0))) for seed in range(number)]
