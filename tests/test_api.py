@@ -217,7 +217,7 @@ def test_a_mistake_is_answered_in_pythons_words(tmp_path):
     mistakes = {
         "config_dir=nowhere: no such directory": lambda: dqn_lab.train(config_dir="nowhere"),
         "(config_dir=DIR)": lambda: dqn_lab.train("network=my_parts:Mine"),
-        "given with config_dir": lambda: dqn_lab.train("env.id=their_envs:Mine-v0"),
+        "config_dir=DIR (train and sweep)": lambda: dqn_lab.train("env.id=their_envs:Mine-v0"),
         "several are dqn_lab.sweep(name, ": lambda: dqn_lab.train(n_envs=4),
         "quick=True: the file has no": lambda: dqn_lab.sweep("works.yaml", quick=True),
         "dqn_lab.report(DIR, metric='auc') shows another": lambda: dqn_lab.sweep("works.yaml", metric="auc"),

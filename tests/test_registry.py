@@ -225,7 +225,7 @@ def test_a_module_and_class_name_a_custom_component(module):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("no_such_module_:Mine", r"no module 'no_such_module_' in .*--config-dir"),
+        ("no_such_module_:Mine", r"no module 'no_such_module_' on .*--config-dir"),
         ("no_such_module_.py:Mine", r"a module is named without \.py and slashes: no_such_module_"),
         ("lab/outside_.py:Mine", r"a module is named without \.py and slashes: outside_"),
         ("outside_.Mine", r"no such component; did you mean outside_:Mine\?"),
