@@ -642,7 +642,8 @@ def test_a_job_that_its_launcher_requeues_is_resumed(ask, tmp_path, launcher, nu
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_sweep_marks_every_run_as_interrupted(tmp_path, number, code):
-    text = FILE.format(base="episodes=100_000, logger=csv", variants="{a: [], b: [target.interval=2]}", control="a")
+    parts = {"base": "episodes=100_000, logger=csv", "variants": "{a: [], b: [target.interval=2]}", "control": "a"}
+    text = FILE.format(**parts, seeds="range(0, 2)")
     (tmp_path / "works.yaml").write_text(text)
     words = [sys.executable, "-m", "dqn_lab", "sweep", "works.yaml", "--dir", "here"]
     with subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
