@@ -34,8 +34,9 @@ def load_configs(*paths: Source) -> pd.DataFrame:
         one, from new episodes) and `last_100` (the mean of the last 100 training episodes), missing until they are
         known; `best_step`, the step of the policy with the best evaluation: if it is `final_step`, that policy is the
         final one, scored twice; `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the
-        one used; every key of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files;
-        `git.commit`, `started`, `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason;
+        one used; every key of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files
+        (several, if a file changed while the run was stopped); `git.commit`, `started`, `command`, `host`.
+        `.attrs["skipped"]` maps each run that was left out to the reason;
         `.attrs["swept"]` lists the keys that differ; `.attrs["control"]` is the variant that the sweep's question
         compares with, None without a sweep or if several sweeps differ in it.
 
