@@ -36,9 +36,9 @@ def load_configs(*paths: Source) -> pd.DataFrame:
         final one, scored twice; `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the
         one used; every key of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files
         (several, if a file changed while the run was stopped); `git.commit`, `started`, `command`, `host`.
-        `.attrs["skipped"]` maps each run that was left out to the reason;
-        `.attrs["swept"]` lists the keys that differ; `.attrs["control"]` is the variant that the sweep's question
-        compares with, None without a sweep or if several sweeps differ in it.
+        `.attrs["skipped"]` maps each run that was left out to the reason; `.attrs["swept"]` lists the keys that differ;
+        `.attrs["control"]` is the variant that the sweep's question compares with, None without a sweep or if several
+        sweeps differ in it.
 
     Raises:
         AnalysisError: there is no run.

@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seed", type=natural, metavar="N", help="seed of the episodes (default: the run's own)")
     parser.add_argument("--grid", action="store_true", help="show episodes side by side")
     parser.add_argument(
-        "--tiles", type=positive, metavar="N", help="number of policies of one run in a grid (default: 3)"
+        "--tiles", type=positive, metavar="N", help=f"number of policies of one run in a grid (default: {TILES})"
     )
     parser.add_argument("--gif", action="store_true", help="write a GIF")
     parser.add_argument("--fps", type=positive, metavar="N", help="frames per second (default: the environment's own)")

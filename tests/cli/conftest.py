@@ -24,7 +24,7 @@ def cli(capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delenv("WANDB_API_KEY", raising=False)
     monkeypatch.setenv("WANDB_MODE", "offline")
-    ours = (f"DQN_LAB_{name}" for name in ("COMMAND", "CONFIG_DIR", "WARNED"))
+    ours = (f"DQN_LAB_{name}" for name in ("COMMAND", "CONFIG_DIR", "PARENT", "REFUSED", "WARNED"))
     for name in ("PYTHONPATH", "HYDRA_FULL_ERROR", *ours):
         monkeypatch.setenv(name, os.environ.get(name, ""))
         monkeypatch.delenv(name)
