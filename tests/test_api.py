@@ -23,13 +23,16 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from nbclient import NotebookClient
 
 import dqn_lab
 from dqn_lab import api, interrupt
 from dqn_lab.analysis import AnalysisError, load_configs, load_runs
 from dqn_lab.cli import main
-from dqn_lab.cli._overrides import spell
+from dqn_lab.cli._overrides import quote, spell
 from dqn_lab.cli._workplace import workplace
 from dqn_lab.cli.sweep.question import make_question
 from dqn_lab.cli.sweep.typed import read_typed
@@ -418,6 +421,12 @@ def test_python_values_are_spelled_as_overrides():
         "seed=1", "optimizer.lr={start:0.001,end:0,unit:steps}", "network.hidden=[8,8]", "steps=null",
         "env.id='A b'", "clamp=true",
     ]  # fmt: skip
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the working directory, which it does not use
+@given(st.text(alphabet="\\'\"a {}$,=\n", max_size=6))
+def test_hydra_reads_quoted_text_as_it_was(text):
+    assert OverridesParser.create().parse_override(f"key={quote(text)}").value() == text
 
 
 class Parts(gymnasium.Env):

@@ -21,6 +21,7 @@ from dqn_lab.records import override_key, value_text
 
 QUOTES = "'\""
 SEED = re.compile(r"seed=[0-9]+")
+BACKSLASHES = re.compile(r"(\\*)('|\Z)")
 FROM_A_FILE = (
     "a component must be a class in a file, so that other processes can import it, and is chosen by a yaml that names "
     "it module:Class; see “A custom component” in dqn_lab/README.md"
@@ -51,10 +52,9 @@ def repeated(overrides: Sequence[str]) -> list[str]:
 
 
 def quote(value: str) -> str:
-    """Quotes a string for Hydra's override grammar."""
-    backslash, mark = chr(92), "'"
-    escaped = value.replace(backslash + mark, backslash * 2 + backslash + mark).replace(mark, backslash + mark)
-    return mark + escaped + mark
+    """Quotes a string for Hydra's override grammar, in which backslashes are doubled before a quote, and only there."""
+    escaped = BACKSLASHES.sub(lambda found: 2 * found[1] + (r"\'" if found[2] else ""), value)
+    return f"'{escaped}'"
 
 
 def split_seed(overrides: Iterable[str]) -> tuple[tuple[str, ...], int | None]:
