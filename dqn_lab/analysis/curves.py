@@ -189,8 +189,8 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
         ends = weight[:, :1] * low + weight[:, -1:] * high  # [draws, steps]
         draws = (weight[:, 1:-1] @ values + ends) / (weight[:, 1:-1] @ here + weight[:, :1] + weight[:, -1:])
         half = np.nan_to_num(student(spread, seeds, level))  # zero for a single run
-    tail = (1 - level) / 2
-    below, above = np.clip(np.quantile(draws, [tail, 1 - tail], axis=0), low, high)
+        tail = (1 - level) / 2
+        below, above = np.clip(np.quantile(draws, [tail, 1 - tail], axis=0), low, high)
     low, high = np.maximum(np.minimum(below, mean - half), least), np.minimum(np.maximum(above, mean + half), greatest)
     low, high = (np.where(seeds > 1, end, np.nan) for end in (low, high))
     return {"seeds": seeds, "mean": mean, "low": low, "high": high}

@@ -142,11 +142,17 @@ def find_runs(paths: Iterable[Source]) -> Found:
 
 def _keep_needed(record: Mapping[str, Any]) -> dict[str, Any]:
     """Keeps only the necessary part of a record, because thousands of configurations would fill the memory."""
-    config, env = record["config"], record["config"].get("env")
-    stated = env.get("return_bounds") if isinstance(env, dict) else None
-    kept = {key: record[key] for key in KEPT if key in record}
-    bounds = None if stated is None else json.dumps(stated)
-    return {**kept, "seed": config["seed"], "return_bounds": bounds}
+    config = record["config"]
+    env, diagnostics = (
+        (config[group] if isinstance(config.get(group), dict) else {}) for group in ("env", "diagnostics")
+    )
+    stated = env.get("return_bounds")
+    return {
+        **{key: record[key] for key in KEPT if key in record},
+        "seed": config["seed"],
+        "return_bounds": None if stated is None else json.dumps(stated),
+        "measured": diagnostics.get("name", "none") != "none",
+    }
 
 
 def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:

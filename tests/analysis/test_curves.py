@@ -1,5 +1,7 @@
 """Curves are compared at equal environment steps, and areas follow the trapezoidal rule."""
 
+import warnings
+
 import numpy as np
 import pandas
 import pytest
@@ -38,6 +40,16 @@ def test_between_evaluations_a_value_lies_on_the_straight_line(evaluations):
 def test_evaluations_at_different_steps_are_interpolated_at_101_steps(evaluations):
     table = evaluations({("a", 0): {0: 0, 100: 100}, ("a", 1): {1: 10, 100: 30}})
     assert learning_curves(table)["step"].tolist() == list(range(1, 101))
+
+
+def test_one_known_bound_limits_the_band_on_one_side_and_steps_without_values_do_no_harm(evaluations):
+    table = evaluations({("a", seed): {10: seed, 20: 100 * seed} for seed in range(3)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        band = learning_curves(table, grid=[0, 10, 20, 30], bounds=(0, np.inf))
+    assert band["step"].tolist() == [10, 20]
+    assert (band["low"] >= 0).all()
+    assert (band["high"] > [2, 200]).all()
 
 
 def test_a_variant_whose_runs_are_short_has_a_curve_too(evaluations):

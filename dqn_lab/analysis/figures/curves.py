@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
 
+from dqn_lab.analysis.figures.plots import GAP, LEFT, RIGHT, set_steps, small_plots
 from dqn_lab.analysis.figures.style import (
     CONTROL,
     SOFT,
@@ -35,7 +35,6 @@ TITLE = 8  # points: the size of a small plot's title
 TITLE_LINES = 4  # the most lines in such a title
 MAX_POINTS = 200  # per line
 BESIDE = 2.5  # inches for a name next to the end of its line
-LEFT, RIGHT, GAP = 0.45, 0.18, 0.3  # inches: the margins of small plots, and the gap between them
 
 
 class Threshold(NamedTuple):
@@ -72,16 +71,16 @@ def learning_curves(
     curves = _thin(curves)
     if len(names) > MAX_LINES:
         figure, plots = _small_multiples(
-            curves, names, looks, layout, _curve, f"{metric}, over environment steps", control
+            curves, names, looks, layout, draw_curve, f"{metric}, over environment steps", control
         )
-        _set_steps(plots[0], last, 2)
+        set_steps(plots[0], last, 2)
         _from_zero(plots[0])
         if threshold is not None:
             for place, axes in enumerate(plots):
                 _draw_threshold(axes, threshold, named=place == 0)
         return figure
     figure, axes = _together(curves, names, looks, layout, metric)
-    _set_steps(axes, last, 5)
+    set_steps(axes, last, 5)
     _from_zero(axes)
     if threshold is not None:
         _draw_threshold(axes, threshold)
@@ -102,7 +101,7 @@ def _together(
     height = 2.7 + 0.2 * rows if layout.narrow else 3.6
     figure, axes = canvas(layout, height, right=right, top=0.35 + 0.2 * rows)
     for name in names:
-        _curve(axes, curves[curves["variant"] == name], looks[name])
+        draw_curve(axes, curves[curves["variant"] == name], looks[name])
     axes.set_xlabel("environment steps", loc="right")
     axes.set_title(metric, loc="left", fontsize=9, color=SOFT, pad=8)
     return figure, axes
@@ -117,7 +116,8 @@ def _thin(bands: pd.DataFrame) -> pd.DataFrame:
     return bands[(size <= MAX_POINTS) | (place % -(-size // MAX_POINTS) == 0) | (place == size - 1)]
 
 
-def _curve(axes: Axes, curve: pd.DataFrame, look: Look, faint: bool = False) -> None:
+def draw_curve(axes: Axes, curve: pd.DataFrame, look: Look, faint: bool = False) -> None:
+    """Draws a mean over steps and its band."""
     axes.fill_between(curve["step"], curve["low"], curve["high"], color=look.colour, alpha=0.1 if faint else 0.18, lw=0)
     axes.plot(curve["step"], curve["mean"], color=look.colour, ls=look.dashes, lw=1 if faint else 1.8)
 
@@ -153,21 +153,6 @@ def _free_corner(axes: Axes, value: float) -> tuple[bool, bool]:
     return False, False
 
 
-def _set_steps(axes: Axes, last: float, number: int) -> None:
-    axes.set_xlim(0, 1.015 * last)  # so that the edge does not cut off the last point
-    axes.set_xticks([step for step in round_ticks(number).tick_values(0, last) if step <= last])
-    axes.xaxis.set_major_formatter(FuncFormatter(_thousands))
-    axes.grid(axis="x", visible=False)
-
-
-def _thousands(step: float, _: int | None = None) -> str:
-    """Formats 50,000 as 50k."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if step >= size:
-            return f"{step / size:g}{letter}"
-    return f"{step:g}"
-
-
 def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) -> None:
     """Writes each variant's name where its curve ends, far enough from its neighbours to be read."""
     ends = {name: float(curve["mean"].iloc[-1]) for name, curve in curves.items()}
@@ -189,7 +174,7 @@ def _small_multiples(
     columns = 2 if layout.narrow else 3 if len(names) in (3, 5, 6) else 4
     room = ((layout.width - LEFT - RIGHT - (columns - 1) * GAP) / columns + 0.1) * SIZE / TITLE
     titles = tell_apart(names, lambda name: wrap(name, room, TITLE_LINES))
-    figure, plots = _grid(len(names), layout, columns, max(title.count("\n") + 1 for title in titles.values()))
+    figure, plots = small_plots(len(names), layout, columns, max(title.count("\n") + 1 for title in titles.values()))
     for name, axes in zip(names, plots, strict=True):
         if control in names and name != control:
             draw(axes, data[data["variant"] == control], Look(CONTROL, "-"), True)
@@ -199,21 +184,6 @@ def _small_multiples(
         axes.grid(axis="x", visible=False)
     figure.text((0.08 if layout.narrow else 0.45) / layout.width, 0.012, label, color=SOFT, va="bottom")
     return figure, plots
-
-
-def _grid(number: int, layout: Layout, columns: int, title_lines: int) -> tuple[Figure, list[Axes]]:
-    """Returns small plots that share both axes, with `title_lines` lines of title above each row."""
-    rows = -(-number // columns)
-    plot, title, ticks = 1.05 if layout.narrow or columns > 3 else 1.4, 0.14 + 0.13 * title_lines, 0.25
-    height = rows * (title + plot) + (rows - 1) * ticks + 0.5
-    across = (layout.width - LEFT - RIGHT - (columns - 1) * GAP) / columns
-    figure = Figure(figsize=(layout.width, height))
-    plots = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    figure.subplots_adjust(left=LEFT / layout.width, right=1 - RIGHT / layout.width, top=1 - title / height,
-                           bottom=0.5 / height, wspace=GAP / across, hspace=(title + ticks) / plot)  # fmt: skip
-    for spare in plots[number:]:
-        spare.set_visible(False)
-    return figure, list(plots[:number])
 
 
 def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: str, control: str | None) -> Figure:
@@ -250,7 +220,7 @@ def reached(bands: pd.DataFrame, looks: Looks, layout: Layout, *, control: str |
     """
     data, title = bands.rename(columns={"step": "at"}), "runs that have reached it"
     figure, plots = _stairs(data, looks, layout, "post", title, "environment steps", control)
-    _set_steps(plots[0], float(bands["step"].max()), 5 if len(plots) == 1 else 2)
+    set_steps(plots[0], float(bands["step"].max()), 5 if len(plots) == 1 else 2)
     return figure
 
 

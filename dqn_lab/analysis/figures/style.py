@@ -227,15 +227,15 @@ def legend_width(layout: Layout) -> int:
     return int((layout.width - 1.1) / 0.072)
 
 
-def legend(axes: Axes, looks: Looks, layout: Layout) -> None:
-    """Names the lines above the axes, in their colours."""
+def legend(axes: Axes, looks: Looks, layout: Layout, title_lines: int = 1) -> None:
+    """Names the lines above the axes and the lines of their title, in their colours."""
     lines = [Line2D([], [], color=look.colour, ls=look.dashes, lw=2.5) for look in looks.values()]
     figure = axes.get_figure(root=True)
     names = list(tell_apart(looks, lambda name: shorten(name, legend_width(layout))).values())
     assert figure is not None
     height = axes.get_position().height * figure.get_figheight()
     words = axes.legend(lines, names, ncols=_columns(names, layout), loc="lower left", frameon=False, handlelength=1.2,
-                        bbox_to_anchor=(0, 1 + 0.27 / height), borderaxespad=0, columnspacing=1.2, borderpad=0,
-                        labelspacing=0.35)  # fmt: skip
+                        bbox_to_anchor=(0, 1 + (0.14 + 0.13 * title_lines) / height), borderaxespad=0,
+                        columnspacing=1.2, borderpad=0, labelspacing=0.35)  # fmt: skip
     for text, look in zip(words.get_texts(), looks.values(), strict=True):
         text.set_color(look.colour)

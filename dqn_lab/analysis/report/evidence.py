@@ -81,7 +81,7 @@ def examine(material: Material, task: str) -> Evidence:
     summary = _summarize(scores, metric.name, threshold)
     evaluations = material.evaluations
     here = evaluations[evaluations["task"] == task] if evaluations is not None else pd.DataFrame(columns=["variant"])
-    shown = _best(variants, summary, control, metric.higher_is_better)
+    shown = _best(variants, summary, control, metric.higher_is_better, MAX_SHOWN)
     return Evidence(
         material=material, task=task, scores=scores, counted=counted, evaluations=here,
         curves=_curves(_of_completed(scores, here)),
@@ -109,13 +109,25 @@ def _curves(evaluations: pd.DataFrame) -> pd.DataFrame:
     return data[size > 1].reset_index(drop=True)
 
 
-def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool) -> list[str]:
-    """Picks at most `MAX_SHOWN` variants for the figures, in their original order."""
-    if len(variants) <= MAX_SHOWN:
+def best_of(found: Evidence, most: int) -> list[str]:
+    """Picks at most `most` variants, in their original order: the control and those with the best means."""
+    return _best(list(found.looks), found.summary, found.control, found.material.metric.higher_is_better, most)
+
+
+def left_out(found: Evidence, shown: int) -> str:
+    """Returns a sentence on which variants a figure that shows so many leaves out; empty if none."""
+    if shown == len(found.looks):
+        return ""
+    number_of = len(found.looks)
+    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables list all."
+
+
+def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool, most: int) -> list[str]:
+    if len(variants) <= most:
         return variants
     means = summary.set_index(summary["variant"].astype(str))["mean"] if len(summary) else pd.Series(dtype=float)
     ranked = sorted(variants, key=lambda name: means.get(name, -math.inf if upwards else math.inf), reverse=upwards)
-    best = {control, *[name for name in ranked if name != control][: MAX_SHOWN - 1]}
+    best = {control, *[name for name in ranked if name != control][: most - 1]}
     return [name for name in variants if name in best]
 
 

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
@@ -31,8 +31,8 @@ from dqn_lab.analysis.report.reference import read_reference
 from dqn_lab.analysis.runs import Found, find_runs
 from dqn_lab.records import override_key
 from dqn_lab.tasks import telling_keys
+from dqn_lab.types import Table
 
-EVALUATIONS: Final = "evaluations"
 SEVERAL = re.compile(r"=[^\[{'\"]*[,(]")  # values of a grid
 
 
@@ -48,6 +48,7 @@ class Material:
         control_reason: why that variant is the control.
         scores: one row per run, including the reference's; `task` names the environment.
         evaluations: one row per greedy evaluation, `task` and `variant` as in `scores`; None if there are none.
+        measured: one row per training episode of the runs with diagnostics, `task`, `variant` as in `scores`; or None.
         swept: the keys that differ.
         sweeps: each sweep's record.
         skipped: the runs left out, and why.
@@ -64,6 +65,7 @@ class Material:
     control_reason: str
     scores: pd.DataFrame
     evaluations: pd.DataFrame | None
+    measured: pd.DataFrame | None
     swept: Sequence[str]
     sweeps: Sequence[Sweep]
     skipped: Mapping[str, str] = field(default_factory=dict)
@@ -96,8 +98,14 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     """
     found = find_runs([*paths, *(name for name in options.compare or () if Path(name).is_dir())])
     scores = tabulate_configs(found)
-    evaluations, unread = _tabulate_evaluations(found)
-    skipped, swept, sweeps = {**unread, **found.skipped}, list(found.swept), [_visible(each) for each in found.sweeps]
+    evaluations, no_curve = _tabulate(found, "evaluations", "learning curve")
+    only_measured = replace(found, runs=[run for run in found.runs if run.record["measured"]], skipped={})
+    measured, no_diagnostics = _tabulate(only_measured, "episodes", "diagnostic")
+    skipped, swept, sweeps = (
+        {**no_diagnostics, **no_curve, **found.skipped},
+        list(found.swept),
+        [_visible(each) for each in found.sweeps],
+    )
     scores["is_reference"] = False
     if scores["task"].nunique() > 1:
         sweeps = [_without_tasks(sweep) for sweep in sweeps]
@@ -107,6 +115,8 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     if evaluations is not None:
         evaluations = _relabelled(evaluations, scores, order)
         scores = _with_area(scores, evaluations)
+    if measured is not None:
+        measured = _relabelled(measured, scores, order)
     metric = find_metric(options.metric or _declared(sweeps) or "final_return", scores)
     if metric.name not in scores:  # mean_return, if no run has two evaluations
         scores[metric.name] = float("nan")
@@ -122,26 +132,26 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     return Material(
         name=", ".join(dict.fromkeys(scores.loc[~scores["is_reference"], "run" if len(scores) == 1 else "sweep"])),
         question=write_question(scores, sweeps, swept, options),
-        metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations, swept=swept,
-        sweeps=sweeps, skipped=skipped, threshold=options.threshold,
+        metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations,
+        measured=measured, swept=swept, sweeps=sweeps, skipped=skipped, threshold=options.threshold,
         narrowed=options.compare is not None, telling_keys=telling_keys(run.config for run in found.runs),
         selected_from=found.selected_from,
     )  # fmt: skip
 
 
-def _tabulate_evaluations(found: Found) -> tuple[pd.DataFrame | None, dict[str, str]]:
-    """Loads the learning curves that exist; runs without one still have results in their records.
+def _tabulate(found: Found, table: Table, what: str) -> tuple[pd.DataFrame | None, dict[str, str]]:
+    """Loads a table of the runs that have it; runs without one still have results in their records.
 
     Returns:
-        the rows, and for each run whose curve cannot be read, the reason.
+        the rows, and for each run whose table cannot be read, the reason.
     """
-    none = f"has no {EVALUATIONS}.csv"
+    none = f"has no {table}.csv"
     try:
-        evaluations = tabulate_runs(found, EVALUATIONS)
+        rows = tabulate_runs(found, table) if found.runs else None
     except AnalysisError as error:
-        return None, {} if none in str(error) else {"learning curves": str(error)}
-    unread = {run: why for run, why in evaluations.attrs["skipped"].items() if why != none}
-    return evaluations, {run: f"its learning curve only: {why}" for run, why in unread.items()}
+        return None, {} if none in str(error) else {f"{what}s": str(error)}
+    unread = {} if rows is None else {run: why for run, why in rows.attrs["skipped"].items() if why != none}
+    return rows, {run: f"its {what} only: {why}" for run, why in unread.items()}
 
 
 def _visible(sweep: Sweep) -> Sweep:

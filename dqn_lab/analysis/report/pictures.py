@@ -14,36 +14,31 @@ from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import render
 from dqn_lab.analysis.report.dependence import dependence
-from dqn_lab.analysis.report.evidence import Evidence
+from dqn_lab.analysis.report.evidence import Evidence, left_out
+from dqn_lab.analysis.report.measured import measured
 from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, largest_in, number, percent, plain
 from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import find_task
 
+OF_ONE_RUN = "learning_curves", "diagnostics"
+COMPLETE = "sensitivity", "interaction", "heat_map", "diagnostics"  # what they leave out, if anything, is said already
 LEAST_SHARE = 0.25  # of the figure's height that the learning curves must keep if the threshold is drawn
 
 
 def draw_all(found: Evidence) -> list[Picture]:
     """Draws every figure that the numbers allow."""
     plans = [*learning_curve_plans(found), *_differences(found), *_outcomes(found), *_distribution(found),
-             *_successes(found), *_reached(found), *dependence(found), *_seeds(found)]  # fmt: skip
-    if len(found.scores) == 1:  # a single run has only its curve
-        plans = [plan for plan in plans if plan.name == "learning_curves"]
+             *_successes(found), *_reached(found), *dependence(found), *measured(found), *_seeds(found)]  # fmt: skip
+    if len(found.scores) == 1:  # a single run has only its curves
+        plans = [plan for plan in plans if plan.name in OF_ONE_RUN]
     prefix = "".join(letter if letter.isalnum() else "-" for letter in found.task)
     drawn = do_all([partial(render, plan.draw, f"{prefix}-{plan.name}") for plan in plans])
     return [
-        Picture(name=plan.name, title=plan.title, caption=f"{plan.caption}{_left_out(found, plan)}", alt=plan.alt,
-                data=plan.data, rendered=rendered)
+        Picture(name=plan.name, title=plan.title, alt=plan.alt, data=plan.data, rendered=rendered,
+                caption=plan.caption if plan.name in COMPLETE else plan.caption + left_out(found, len(found.shown)))
         for plan, rendered in zip(plans, drawn, strict=True)
     ]  # fmt: skip
-
-
-def _left_out(found: Evidence, plan: Plan) -> str:
-    """Returns a sentence on which variants a figure leaves out; empty if none."""
-    if len(found.shown) == len(found.looks) or plan.name in ("sensitivity", "interaction", "heat_map"):
-        return ""
-    number_of = len(found.looks)
-    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables list all."
 
 
 def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
