@@ -34,6 +34,7 @@ progress_of: Callable[[tuple[int, int, int]], Progress] = functools.partial(tupl
 _POSITION: dict[Unit, int] = {"steps": 0, "episodes": 1, "updates": 2}
 _FIELDS = Progress._fields
 NEVER = Progress(sys.maxsize, sys.maxsize, sys.maxsize)  # beyond any run
+_LARGEST = 2**62  # in compiled code, whose integers have 64 bits; also beyond any run
 
 
 class Every:
@@ -53,7 +54,7 @@ class Every:
     @property
     def numbers(self) -> tuple[int, int, int]:
         """The same for compiled code: the interval, the first occasion, and the index of `unit` in a `Progress`."""
-        return self.interval, self.first, self._position
+        return min(self.interval, _LARGEST), min(self.first, _LARGEST), self._position
 
     def due(self, before: Progress, after: Progress) -> bool:
         """Returns whether an occasion lies in (before, after]."""

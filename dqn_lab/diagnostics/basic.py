@@ -21,7 +21,8 @@ Count = Annotated[int, Gt(0)]
 class Basic:
     """Measures the gradient's norm and the TD error on every `interval`-th batch; an episode's row has their means.
 
-    `grad_norm` is the Euclidean norm of the gradient before it is clipped, `td_error` the mean |δ| over the batch.
+    `grad_norm` is the Euclidean norm of the gradient before it is clipped, `td_error` the mean |δ|: both of the batch,
+    or of its first minibatch if there are several.
 
     Args:
         engine: the engine whose updates are measured.

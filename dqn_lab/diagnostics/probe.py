@@ -25,7 +25,8 @@ class Probe(Basic):
     |Q_online − Q_target| over them; `churn` is the share whose greedy action one update changed (Schaul et al. 2022,
     "The Phenomenon of Policy Churn", https://arxiv.org/abs/2206.00730); `q_probe` the mean max Q. `q_start` is max Q at
     an episode's first state, and `return_discounted` the episode's discounted return: if the first stays above the
-    second, values are over-estimated, or the exploring policy does worse than the greedy one.
+    second, values are overestimated, the exploring policy does worse than the greedy one, or a time limit cuts episodes
+    off whose values go on.
 
     Args:
         num_states: the number of probe states.
@@ -79,9 +80,10 @@ class Probe(Basic):
             num_actions = int(env.action_space.n)  # type: ignore[attr-defined]
             obs, ended = env.reset(seed=int(self.rng.integers(2**31)))[0], False
             for step in range(self.num_states * STRIDE):
+                if ended:  # a last state has no Q-values to learn
+                    obs = env.reset()[0]
                 if step % STRIDE == 0:
                     seen.append(np.array(obs))
-                obs = env.reset()[0] if ended else obs
                 obs, _, terminated, truncated, _ = env.step(int(self.rng.integers(num_actions)))
                 ended = bool(terminated or truncated)
             return np.array(seen, env.observation_space.dtype)

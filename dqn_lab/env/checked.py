@@ -155,6 +155,8 @@ class Checked(gymnasium.Wrapper[Any, Any, Any, Any]):
             array = np.array(obs)
             if array.shape != self._shape or array.dtype is not self._dtype:
                 self._check_type(array)
+                with np.errstate(over="ignore"):  # what becomes infinite is refused below
+                    array = array.astype(self._dtype)  # as it will be stored: networks may look at the type
             # if the sum is finite, so is every number: the fastest check of a few numbers
             if not (self._is_short and math.isfinite(sum(array.tolist()))):
                 self._check_values(array)

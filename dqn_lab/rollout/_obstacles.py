@@ -13,7 +13,7 @@ from dqn_lab.schedule import Constant, Counted
 from dqn_lab.types import ConfigError
 
 CONTRACT = {  # what a kernel stands for, by group
-    "exploration": ("select", "end_episode"),
+    "exploration": ("select", "end_episode", "policy_epsilon"),
     "buffer": ("append", "ready", "sample", "update_priorities"),
     "target": ("follow",),
 }

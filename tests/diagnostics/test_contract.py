@@ -138,6 +138,13 @@ def test_churn_is_the_share_of_states_whose_greedy_action_an_update_changed(conf
     assert watch.report(None)["churn"] == 0.25
 
 
+def test_no_probe_state_is_a_last_state_whose_values_are_never_learned(configure):
+    """FrozenLake's holes are 5, 7, 11 and 12; its goal is 15."""
+    states = watched(configure, "diagnostics.num_states=500").diagnostics._visit()
+    assert len(states) == 500
+    assert not {5, 7, 11, 12, 15} & {*states.reshape(-1).tolist()}
+
+
 def test_every_interval_th_batch_is_measured_and_a_new_episode_starts_empty(configure):
     watch = watched(configure).diagnostics
     watch.states = np.array([0])

@@ -141,7 +141,8 @@ def test_a_flag_may_be_any_true_or_false_number(true):
 ], ids=str)  # fmt: skip
 def test_values_that_convert_to_the_space_are_accepted(space, obs):
     *_, (seen, reward, terminated, truncated, _) = play(Checked(Scripted(space, obs)), 4)
-    np.testing.assert_array_equal(seen, np.array(obs))
+    np.testing.assert_array_equal(seen, np.array(obs).astype(space.dtype))
+    assert seen.dtype == space.dtype  # a network that sees pixels as uint8 divides them by 255
     assert (seen.shape, reward, terminated, truncated) == (space.shape or (), 1.0, False, False)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dqn_lab import registry
 from dqn_lab.build import build
 from dqn_lab.evaluate import evaluate
 from dqn_lab.schedule import NEVER
@@ -218,9 +219,24 @@ def test_an_observation_outside_its_space_is_refused(configure, name):
         play(rolling, 100, 100)
 
 
+def test_an_interval_beyond_64_bits_is_one_beyond_the_run(configure):
+    words = ("logger=csv", "rollout=compiled", "target.interval=1e20", "train.learning_starts=1e20")
+    rolling = build(configure(*words)).rollout
+    play(rolling, 100, 100)
+    assert rolling.progress.step >= 100
+    assert rolling.progress.updates == 0
+
+
 def test_a_compiled_environment_that_overrides_step_is_refused(configure):
     with pytest.raises(ValueError, match=r"Own overrides step or reset, which its kernels do not know; rollout=python"):
         configure("rollout=compiled", "logger=csv", "env.id=tests.env.faulty:Own-v0")
+
+
+class Cautious(registry.lookup("exploration", "linear")):
+    """Tells the bootstrap another ε than the one it acts with."""
+
+    def policy_epsilon(self, progress):
+        return 0.0
 
 
 REASONS = [
@@ -228,6 +244,10 @@ REASONS = [
     (("env.implementation=gymnasium",), "env=gymnasium: CartPoleEnv is stepped from Python"),
     (("experiment=rainbow", "engine=torch", COMPILED), "engine=torch"),
     (("buffer=prioritized", f"buffer.name={BUFFERS}:Forgetful"), f"buffer={BUFFERS}:Forgetful: its own _put is not"),
+    (
+        ("exploration=linear", f"exploration.name={__name__}:Cautious"),
+        f"exploration={__name__}:Cautious: its own policy_epsilon is not what its kernel does",
+    ),
     ((f"buffer.name={BUFFERS}:Weighted",), f"buffer={BUFFERS}:Weighted: its own sample is not what its kernel does"),
 ]
 
