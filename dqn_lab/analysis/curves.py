@@ -178,7 +178,7 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
     seeds = here.sum(axis=0)
     values = np.where(here, at, 0.0)
     least, greatest = bounds or (-np.inf, np.inf)
-    with np.errstate(invalid="ignore", divide="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         lowest, highest = np.where(here, at, np.inf).min(axis=0), np.where(here, at, -np.inf).max(axis=0)
         mean = np.clip(values.sum(axis=0) / seeds, lowest, highest)  # rounding may leave the range of equal values
         spread = np.sqrt((np.where(here, at - mean, 0.0) ** 2).sum(axis=0) / (seeds - 1))
@@ -191,7 +191,8 @@ def _band(at: Floats, bounds: Bounds | None, level: float) -> dict[str, Any]:
         half = np.nan_to_num(student(spread, seeds, level))  # zero for a single run
         tail = (1 - level) / 2
         below, above = np.clip(np.quantile(draws, [tail, 1 - tail], axis=0), low, high)
-    low, high = np.maximum(np.minimum(below, mean - half), least), np.minimum(np.maximum(above, mean + half), greatest)
+        low = np.maximum(np.minimum(below, mean - half), least)
+        high = np.minimum(np.maximum(above, mean + half), greatest)
     low, high = (np.where(seeds > 1, end, np.nan) for end in (low, high))
     return {"seeds": seeds, "mean": mean, "low": low, "high": high}
 

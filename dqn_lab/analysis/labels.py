@@ -11,12 +11,22 @@ from typing import Any
 
 from dqn_lab import records as disk
 
-UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *disk.LATER_KEYS)  # keys that do not change the experiment
+LATER = {"evaluation.max_steps": disk.LATER_KEYS["evaluation.max_steps"]}  # it may change the results
+UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *(key for key in disk.LATER_KEYS if key not in LATER))
 MANY_KEYS = 3  # the most keys in a label
 TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
 DATE = re.compile(r"/\d{4}-\d\d-\d\d(_\d\d-\d\d-\d\d)?$")  # a directory named after a date
 MISSING = object()  # the value of a key that a configuration lacks
 Config = Mapping[str, Any]  # dotted keys, without the uninteresting ones; lists as text
+
+
+def with_later_keys(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a configuration with the keys that it may lack because they were added later, at their defaults."""
+    for key, value in LATER.items():
+        group, _, name = key.partition(".")
+        if isinstance(config.get(group), dict) and name not in config[group]:
+            config = {**config, group: {**config[group], name: value}}
+    return config
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

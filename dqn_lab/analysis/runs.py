@@ -13,7 +13,15 @@ from typing import Any
 from dqn_lab import records as disk
 from dqn_lab._damage import MAX_RECORD, read_regular
 from dqn_lab.analysis._errors import AnalysisError, unknown
-from dqn_lab.analysis.labels import UNINTERESTING, Config, flatten, make_labels, short_names, swept_keys
+from dqn_lab.analysis.labels import (
+    UNINTERESTING,
+    Config,
+    flatten,
+    make_labels,
+    short_names,
+    swept_keys,
+    with_later_keys,
+)
 from dqn_lab.analysis.places import Source, places_of
 
 KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "resumed", "git",
@@ -111,7 +119,7 @@ def find_runs(paths: Iterable[Source]) -> Found:
     records, identities = {}, {}
     known: dict[str, str] = {}
     for path, record in _records(given, skipped):
-        identity = disk.text_without(record["config"], UNINTERESTING)
+        identity = disk.text_without(with_later_keys(record["config"]), UNINTERESTING)
         identities[path] = known.setdefault(identity, identity)
         records[path] = _keep_needed(record)
     sweeps = {parent: _sweep_of(parent, skipped) for parent in dict.fromkeys(map(os.path.dirname, records))}
@@ -143,16 +151,11 @@ def find_runs(paths: Iterable[Source]) -> Found:
 def _keep_needed(record: Mapping[str, Any]) -> dict[str, Any]:
     """Keeps only the necessary part of a record, because thousands of configurations would fill the memory."""
     config = record["config"]
-    env, diagnostics = (
-        (config[group] if isinstance(config.get(group), dict) else {}) for group in ("env", "diagnostics")
-    )
-    stated = env.get("return_bounds")
-    return {
-        **{key: record[key] for key in KEPT if key in record},
-        "seed": config["seed"],
-        "return_bounds": None if stated is None else json.dumps(stated),
-        "measured": diagnostics.get("name", "none") != "none",
-    }
+    env, watch = (part if isinstance(part := config.get(name), dict) else {} for name in ("env", "diagnostics"))
+    kept = {key: record[key] for key in KEPT if key in record}
+    bounds = None if (stated := env.get("return_bounds")) is None else json.dumps(stated)
+    measured = watch.get("name", "none") != "none"
+    return {**kept, "seed": config["seed"], "return_bounds": bounds, "measured": measured}
 
 
 def _sweep_of(parent: str, skipped: dict[str, str]) -> Sweep | None:
@@ -282,8 +285,8 @@ def _drop_repeated(records: dict[str, dict[str, Any]], identities: Mapping[str, 
                 del records[path]
 
 
-def _how_far(record: Mapping[str, Any]) -> tuple[bool, int]:
-    return record["status"] == "completed", (record.get("progress") or {}).get("step", 0)
+def _how_far(record: Mapping[str, Any]) -> tuple[bool, int, bool]:
+    return record["status"] == "completed", (record.get("progress") or {}).get("step", 0), record["measured"]
 
 
 def _labels(configs: Mapping[str, Config], sweeps: Mapping[str, Sweep | None]) -> list[tuple[str, str]]:

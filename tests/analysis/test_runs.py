@@ -234,3 +234,22 @@ def test_a_row_holds_the_fields_of_its_record(make_run, tmp_path):
     assert configs.loc["a", "network.hidden"] == "[24, 24]"
     assert configs.loc["a", "versions.torch"] == "2"
     assert configs["seed"].dtype == "int64"
+
+
+def test_a_limit_of_evaluation_episodes_tells_runs_apart_but_not_from_older_runs_without_the_key(make_run, tmp_path):
+    for number, seed in enumerate((0, 1)):
+        make_run(f"g/old-{number}", seed=seed, evaluation={"interval": 50})
+        make_run(f"g/default-{number}", seed=seed + 2, evaluation={"interval": 50, "max_steps": 100_000})
+        make_run(f"g/short-{number}", seed=seed, evaluation={"interval": 50, "max_steps": 100})
+    frame = load_configs(tmp_path / "g")
+    assert frame.attrs["skipped"] == {}
+    assert frame.groupby("variant", observed=True)["seed"].agg(list).to_dict() == {
+        "evaluation.max_steps=100000": [2, 3, 0, 1], "evaluation.max_steps=100": [0, 1],
+    }  # fmt: skip
+
+
+def test_of_the_same_run_with_and_without_diagnostics_the_one_with_them_is_kept(make_run, tmp_path):
+    make_run("g/default-00000000", diagnostics={"name": "none"})
+    make_run("g/diagnostics=probe-00000001", diagnostics={"name": "probe"})
+    with pytest.warns(SkippedRuns, match="the same run as diagnostics=probe"):
+        assert list(load_configs(tmp_path / "g")["run"]) == ["diagnostics=probe-00000001"]

@@ -109,17 +109,9 @@ def _curves(evaluations: pd.DataFrame) -> pd.DataFrame:
     return data[size > 1].reset_index(drop=True)
 
 
-def best_of(found: Evidence, most: int) -> list[str]:
-    """Picks at most `most` variants, in their original order: the control and those with the best means."""
-    return _best(list(found.looks), found.summary, found.control, found.material.metric.higher_is_better, most)
-
-
-def left_out(found: Evidence, shown: int) -> str:
-    """Returns a sentence on which variants a figure that shows so many leaves out; empty if none."""
-    if shown == len(found.looks):
-        return ""
-    number_of = len(found.looks)
-    return f" Of {number_of} variants, only the control and those with the best means are shown; the tables list all."
+def best_of(found: Evidence, variants: list[str], most: int) -> list[str]:
+    """Picks at most `most` of the variants, in their order: the control and those with the best means."""
+    return _best(variants, found.summary, found.control, found.material.metric.higher_is_better, most)
 
 
 def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwards: bool, most: int) -> list[str]:
@@ -127,7 +119,7 @@ def _best(variants: list[str], summary: pd.DataFrame, control: str | None, upwar
         return variants
     means = summary.set_index(summary["variant"].astype(str))["mean"] if len(summary) else pd.Series(dtype=float)
     ranked = sorted(variants, key=lambda name: means.get(name, -math.inf if upwards else math.inf), reverse=upwards)
-    best = {control, *[name for name in ranked if name != control][: most - 1]}
+    best = sorted(ranked, key=lambda name: name != control)[:most]
     return [name for name in variants if name in best]
 
 

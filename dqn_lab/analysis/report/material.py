@@ -118,6 +118,8 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     if measured is not None:
         measured = _relabelled(measured, scores, order)
     metric = find_metric(options.metric or _declared(sweeps) or "final_return", scores)
+    if options.threshold is not None and not metric.is_return:
+        raise AnalysisError(f"--threshold={options.threshold:g}: is a return, but the metric is {metric.name}")
     if metric.name not in scores:  # mean_return, if no run has two evaluations
         scores[metric.name] = float("nan")
     if options.against:
@@ -128,6 +130,7 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
         if evaluations is not None:
             pairs = zip(evaluations["run"], evaluations["variant"], strict=True)
             evaluations = evaluations[[pair in kept for pair in pairs]]
+    _refuse_repeated(scores)
     control, reason = choose_control(scores, sweeps, options)
     return Material(
         name=", ".join(dict.fromkeys(scores.loc[~scores["is_reference"], "run" if len(scores) == 1 else "sweep"])),
@@ -247,6 +250,19 @@ def _relabelled(evaluations: pd.DataFrame, scores: pd.DataFrame, order: Sequence
     found.insert(1, "variant", found.pop("variant"))
     found["variant"] = pd.Categorical(found["variant"], categories=list(order), ordered=True)
     return found
+
+
+def _refuse_repeated(scores: pd.DataFrame) -> None:
+    """Refuses a seed that a variant has twice, as after a commit, because its runs would count twice.
+
+    Raises:
+        AnalysisError: there is one.
+    """
+    for _, same in scores[~scores["is_reference"]].groupby(["task", "variant", "seed"], observed=True, sort=False):
+        if len(same) > 1:
+            found = [f"{row['directory']} (commit {str(row['git.commit'])[:7]})" for _, row in same.iterrows()]
+            what = "are the same variant with the same seed, run by different code: name the runs to compare"
+            raise AnalysisError(f"{found[0]} and {found[1]} {what}")
 
 
 def _with_area(scores: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:

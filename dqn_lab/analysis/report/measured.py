@@ -11,12 +11,12 @@ import pandas as pd
 from dqn_lab.analysis import NoCurve, learning_curves
 from dqn_lab.analysis.figures import measures
 from dqn_lab.analysis.figures.curves import MAX_LINES
-from dqn_lab.analysis.report.evidence import Evidence, best_of, left_out
-from dqn_lab.analysis.report.metrics import count_seeds, number
+from dqn_lab.analysis.report.evidence import Evidence, best_of
+from dqn_lab.analysis.report.metrics import number, seeds_between
 from dqn_lab.analysis.report.plan import Plan
 from dqn_lab.analysis.sentence import listed, quoted
 
-ALWAYS = {"episode", "step", "return", "length", "epsilon", "temperature", "updates", "loss", "q_value"}
+ALWAYS = "step", "return", "length", "updates", "loss", "q_value"  # the columns that every run has
 PREDICTED, OBTAINED = "q_start", "return_discounted"
 EXCESS = f"{PREDICTED} − {OBTAINED}"
 MEANINGS = {
@@ -27,38 +27,40 @@ MEANINGS = {
     "q_probe": "mean max Q",
     EXCESS: "predicted − obtained return",
 }
-NOT_NEGATIVE = "grad_norm", "td_error", "target_gap", "churn"
 PROBED = "target_gap", "churn", "q_probe"
 NUM_PARTS = 25  # of the steps; a run counts with its mean in each
 MOST_LINES = 6  # more would hide each other
+CURVES = ["measure", "variant", "step", "seeds", "mean", "low", "high"]
 
 
 def measured(found: Evidence) -> Iterator[Plan]:
     """Yields the figure of the means of what was measured, over environment steps, if anything was."""
-    shown = best_of(found, MOST_LINES)
-    curves = _curves(_episodes(found, shown))
+    episodes = _episodes(found)
+    curves = _curves(episodes)
     if curves.empty:
         return
-    names = list(dict.fromkeys(curves["measure"]))
+    there = set(curves["variant"])
+    shown = best_of(found, [name for name in found.looks if name in there], MOST_LINES)
+    drawn = curves[curves["variant"].isin(shown)]
     yield Plan(
         name="diagnostics",
-        title="Diagnostics",
-        caption=_caption(curves, names) + left_out(found, len(shown)),
-        alt=f"Small line charts over environment steps. {_ends(curves, names)}",
-        draw=lambda layout: measures.measures(curves, MEANINGS, {name: found.shown[name] for name in shown}, layout),
+        title="Measured while learning",
+        caption=" ".join([*_caption(drawn, float(episodes["step"].max())), *_left_out(found, there, shown)]),
+        alt=f"Small line charts over environment steps. {_ends(drawn)}",
+        draw=lambda layout: measures.measures(
+            drawn, MEANINGS, {name: found.looks[name] for name in shown}, layout, named=len(found.looks) > 1
+        ),
         data=curves,
     )
 
 
-def _episodes(found: Evidence, shown: Sequence[str]) -> pd.DataFrame:
-    """Returns the measured training episodes of completed runs, with columns of finite numbers only."""
+def _episodes(found: Evidence) -> pd.DataFrame:
+    """Returns the training episodes of completed runs with diagnostics, with finite numbers only."""
     episodes = found.material.measured
     if episodes is None:
         return pd.DataFrame()
     completed = found.scores.loc[found.scores["status"] == "completed", "run"]
-    kept = episodes[
-        (episodes["task"] == found.task) & episodes["run"].isin(completed) & episodes["variant"].isin(shown)
-    ]
+    kept = episodes[(episodes["task"] == found.task) & episodes["run"].isin(completed)]
     kept = kept.assign(variant=kept["variant"].cat.remove_unused_categories())
     if {PREDICTED, OBTAINED} <= {*kept}:
         kept[EXCESS] = kept[PREDICTED] - kept[OBTAINED]
@@ -70,51 +72,64 @@ def _curves(episodes: pd.DataFrame) -> pd.DataFrame:
     """Averages each measure over a variant's runs, at the middle of each part of the steps.
 
     Returns:
-        `measure, variant, step, seeds, mean, low, high`; empty if nothing was measured in two parts.
+        `measure, variant, step, seeds, mean, low, high`, for variants with values in two parts or more.
     """
-    tables = [pd.DataFrame(columns=["measure", "variant", "step", "seeds", "mean", "low", "high"])]
+    tables = []
     if len(episodes):
         size = float(episodes["step"].max()) / NUM_PARTS
         middles = (np.arange(NUM_PARTS) + 0.5) * size
         parts = np.minimum(np.ceil(episodes["step"].to_numpy(float) / size), NUM_PARTS).astype(int) - 1
         placed = episodes.assign(step=middles[parts])
-        tables += [_curve(placed, name, middles.tolist()) for name in _measures(episodes)]
-    return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
-
-
-def _measures(episodes: pd.DataFrame) -> list[str]:
-    columns = list(episodes.columns)
-    return [name for name in columns[columns.index("step") :] if name not in ALWAYS]
+        columns = list(episodes.columns)
+        own = columns[max(columns.index(name) for name in ALWAYS if name in columns) + 1 :]
+        tables = [curve for name in own if len(curve := _curve(placed, name, middles.tolist()))]
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CURVES)
 
 
 def _curve(placed: pd.DataFrame, name: str, steps: list[float]) -> pd.DataFrame:
     means = placed.groupby(["run", "variant", "seed", "step"], observed=True)[name].mean().dropna().reset_index()
-    if means["step"].nunique() < 2:
-        return pd.DataFrame()
-    bounds = (0.0, np.inf) if name in NOT_NEGATIVE else None
+    if means.empty:
+        return means
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NoCurve)  # of runs that end early; a caveat says so
-        curve = learning_curves(means, name, grid=steps, bounds=bounds)
-    curve.insert(0, "measure", name)
-    return curve
+        warnings.simplefilter("ignore", NoCurve)  # the caption names these variants
+        curve = learning_curves(means, name, grid=steps)
+    if (means[name] >= 0).all():
+        curve["low"] = curve["low"].clip(lower=0)
+    curve = curve[curve.groupby("variant", observed=True)["step"].transform("size") > 1]
+    return curve.assign(measure=name)[CURVES]
 
 
-def _caption(curves: pd.DataFrame, names: Sequence[str]) -> str:
-    most, spread = int(curves["seeds"].max()), curves["variant"].nunique() <= MAX_LINES
-    seeds = f" and {count_seeds(most)} per variant" if most > 1 else ""
-    band = ", with its pointwise 95 % band" if most > 1 and spread else ""
-    probed = [name for name in PROBED if name in names]
-    states = f" {listed(probed)}: over the probe states, which stay the same." if probed else ""
-    excess = f" If {EXCESS} stays above 0, values are overestimated or exploring is costly." if EXCESS in names else ""
-    return f"Mean over a {NUM_PARTS}th of the steps{seeds}{band}.{states}{excess}"
+def _caption(curves: pd.DataFrame, last: float) -> Iterator[str]:
+    names, most = set(curves["measure"]), int(curves["seeds"].max())
+    seeds = f" and {seeds_between(int(curves['seeds'].min()), most)} per variant" if most > 1 else ""
+    band = ", with its pointwise 95 % band" if most > 1 and curves["variant"].nunique() <= MAX_LINES else ""
+    yield f"Mean over a {NUM_PARTS}th of the steps{seeds}{band}."
+    if most > 1 and curves.groupby("variant", observed=True)["step"].max().min() < 0.9 * last:
+        yield "A curve ends where fewer than nine in ten of its runs continue."
+    if probed := [name for name in PROBED if name in names]:
+        yield f"{listed(probed)}: over the probe states, which stay the same."
+    if EXCESS in names:
+        yield f"If {EXCESS} stays above 0, values are too high, exploring is costly, or a time limit ends episodes."
 
 
-def _ends(curves: pd.DataFrame, names: Sequence[str]) -> str:
+def _left_out(found: Evidence, there: set[str], shown: Sequence[str]) -> Iterator[str]:
+    """Says of which variants nothing was measured, or only too little, and which are only in the table."""
+    missing = [name for name in found.looks if name not in there]
+    if missing and len(missing) < len(there):
+        yield f"{listed(list(map(quoted, missing)))}: too little was measured, or nothing."
+    elif missing:
+        yield f"Of the other {len(missing)} variants too little was measured, or nothing."
+    if len(shown) < len(there):
+        with_control = "the control and " if found.control in shown else ""
+        yield f"Of {len(there)} variants, {with_control}those with the best means are drawn; the CSV file has all."
+
+
+def _ends(curves: pd.DataFrame) -> str:
     """Lists each measure's last means in words."""
     last = curves.groupby(["measure", "variant"], observed=True, sort=False)["mean"].last()
     return " ".join(
         f"{name}, at the end: "
         + "; ".join(f"{quoted(variant)} {number(value)}" for variant, value in last[name].items())
         + "."
-        for name in names
+        for name in dict.fromkeys(curves["measure"])
     )

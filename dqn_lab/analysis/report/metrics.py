@@ -62,6 +62,11 @@ def count_seeds(count: int) -> str:
     return "1 seed" if count == 1 else f"{count:,} seeds"
 
 
+def seeds_between(few: int, most: int) -> str:
+    """Returns `30 seeds`, or `2 to 30 seeds` if variants differ."""
+    return count_seeds(most) if few == most else f"{few} to {most} seeds"
+
+
 def number(value: float, signed: bool = False, largest: float = 0.0) -> str:
     """Formats a number for readers: about four digits, and a real minus sign.
 

@@ -14,15 +14,15 @@ from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import render
 from dqn_lab.analysis.report.dependence import dependence
-from dqn_lab.analysis.report.evidence import Evidence, left_out
+from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.measured import measured
-from dqn_lab.analysis.report.metrics import ENOUGH, count_seeds, largest_in, number, percent, plain
+from dqn_lab.analysis.report.metrics import ENOUGH, largest_in, number, percent, plain, seeds_between
 from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import find_task
 
 OF_ONE_RUN = "learning_curves", "diagnostics"
-COMPLETE = "sensitivity", "interaction", "heat_map", "diagnostics"  # what they leave out, if anything, is said already
+COMPLETE = "sensitivity", "interaction", "heat_map", "diagnostics"
 LEAST_SHARE = 0.25  # of the figure's height that the learning curves must keep if the threshold is drawn
 
 
@@ -36,9 +36,18 @@ def draw_all(found: Evidence) -> list[Picture]:
     drawn = do_all([partial(render, plan.draw, f"{prefix}-{plan.name}") for plan in plans])
     return [
         Picture(name=plan.name, title=plan.title, alt=plan.alt, data=plan.data, rendered=rendered,
-                caption=plan.caption if plan.name in COMPLETE else plan.caption + left_out(found, len(found.shown)))
+                caption=plan.caption + _left_out(found, plan))
         for plan, rendered in zip(plans, drawn, strict=True)
     ]  # fmt: skip
+
+
+def _left_out(found: Evidence, plan: Plan) -> str:
+    """Returns a sentence on which variants a figure leaves out; empty if none, or if the figure has its own."""
+    if len(found.shown) == len(found.looks) or plan.name in COMPLETE:
+        return ""
+    number_of = len(found.looks)
+    with_control = "only the control and those" if found.control in found.shown else "only those"
+    return f" Of {number_of} variants, {with_control} with the best means are shown; the tables list all."
 
 
 def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
@@ -49,7 +58,7 @@ def learning_curve_plans(found: Evidence) -> Iterator[Plan]:
     last = data.groupby("variant", observed=True, sort=False).last()
     ends = "; ".join(f"{quoted(name)} {number(row['mean'])}" for name, row in last.iterrows() if name in found.shown)
     few, most = int(data["seeds"].min()), int(data["seeds"].max())
-    seeds_of = count_seeds(most) if few == most else f"{few} to {most} seeds"
+    seeds_of = seeds_between(few, most)
     what = "Greedy return of one run" if len(found.scores) == 1 else f"Mean greedy return over {seeds_of} per variant"
     more = ", with its pointwise 95 % band." if most > 1 else "."
     if len(last) > curves.MAX_LINES and found.control in found.shown:

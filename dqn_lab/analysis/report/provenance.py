@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -46,9 +48,14 @@ def _planned(material: Material) -> int:
         for job in sweep.jobs
         if job["variant"] in variants or not material.narrowed
     }
-    listed = {sweep.directory.name for sweep in material.sweeps}
-    plain = material.runs[~material.runs["sweep"].isin(listed)].drop_duplicates("directory")
+    listed = {sweep.directory for sweep in material.sweeps}
+    plain = material.runs[~_is_in(material.runs, listed)].drop_duplicates("directory")
     return len(jobs) + len(plain)
+
+
+def _is_in(runs: pd.DataFrame, sweeps: Collection[Path]) -> pd.Series[bool]:
+    """Returns which runs lie in the sweeps' directories."""
+    return runs["directory"].map(lambda directory: Path(directory).parent in sweeps)
 
 
 def commands(material: Material) -> list[str]:
@@ -59,9 +66,9 @@ def commands(material: Material) -> list[str]:
     if material.selected_from:
         return []
     sweeps = [sweep.command for sweep in material.sweeps if sweep.command]
-    listed = {sweep.directory.name for sweep in material.sweeps if sweep.command}
+    listed = {sweep.directory for sweep in material.sweeps if sweep.command}
     runs = material.runs
-    plain = list(runs.loc[~runs["sweep"].isin(listed), "command"]) if "command" in runs else []
+    plain = list(runs.loc[~_is_in(runs, listed), "command"]) if "command" in runs else []
     return list(dict.fromkeys([*sweeps, *(command for command in plain if isinstance(command, str))]))
 
 

@@ -12,7 +12,7 @@ from dqn_lab.analysis.report.cautions import of_curves, of_experience, of_reach,
 from dqn_lab.analysis.report.clips import Clip, Shoot, make_clips
 from dqn_lab.analysis.report.evidence import Evidence, examine
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import count_seeds
+from dqn_lab.analysis.report.metrics import seeds_between
 from dqn_lab.analysis.report.plan import Picture
 from dqn_lab.analysis.report.tables import Table
 from dqn_lab.analysis.sentence import quoted
@@ -60,7 +60,7 @@ def _about(found: Evidence) -> str:
     """Describes how to read the answer: metric, seeds, intervals, control."""
     metric, counts = found.material.metric, list(found.summary["seeds"]) if len(found.summary) else [0]
     few, many = min(counts), max(counts)
-    seeds = count_seeds(few) if few == many else f"{few} to {many} seeds"
+    seeds = seeds_between(few, many)
     text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} per variant."
     if many > 1:
         text += f" 95 % intervals of means: the wider of a Bayesian bootstrap's and Student's{_bounds(found)}."

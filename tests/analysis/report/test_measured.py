@@ -1,9 +1,11 @@
 """A report shows what diagnostics measured: means over parts of the steps, then over seeds."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from dqn_lab.analysis.figures import measures
+from dqn_lab.analysis.figures.plots import short_number
 from dqn_lab.analysis.figures.style import NARROW, WIDE, looks
 
 EPISODES = "episode,step,return,length,epsilon,updates,loss,q_value,td_error,q_start,return_discounted\n"
@@ -47,13 +49,14 @@ def test_a_measure_is_averaged_over_a_part_of_the_steps_then_over_seeds(cli, no_
     assert 0 <= last["low"] < 1.0 < last["high"]
     assert one.loc[("q_start − return_discounted", 2.0), "mean"] == 3.5
     text = read(directory / "report")
-    assert "Diagnostics Mean over a 25th of the steps and 3 seeds per variant" in text
-    assert "values are overestimated or exploring is costly" in text
+    assert "Measured while learning Mean over a 25th of the steps and 3 seeds per variant" in text
+    assert "values are too high, exploring is costly, or a time limit ends episodes" in text
+    assert "A curve ends" not in text
 
 
 def test_without_diagnostics_there_is_no_such_figure(cli, no_figures, sweep, read):
     cli(sweep)
-    assert "Diagnostics Mean over" not in read(sweep / "report")
+    assert "Measured while learning" not in read(sweep / "report")
     assert not (sweep / "report" / "tables" / "diagnostics.csv").exists()
 
 
@@ -82,36 +85,68 @@ def test_diagnostics_that_cannot_be_read_are_named(cli, no_figures, measured, re
     assert "td_error contains something other than numbers" in read(directory / "report")
 
 
-def test_runs_of_which_only_some_were_measured(cli, no_figures, measured, make):
-    directory = measured(lambda seed: [(10, 1.0, 2, 1), (100, 2.0, 2, 1)])
-    make.sweep(directory, [{"target.interval": 100}], range(3), make.noisy)
+def test_variants_without_measurements_are_named_and_the_others_drawn(cli, no_figures, make, measured, read):
+    """Of eight variants only one was measured; by its mean, the control included, it would not be drawn."""
+    directory = measured(lambda seed: [(10, 1.0, 2, 1), (100, 2.0, 2, 1)], variants=[2])
+    make.sweep(directory, [{"target.interval": value} for value in range(3, 10)], range(3), lambda *_: 490.0)
+    assert cli(directory, "--control", "target.interval=3").code == 0
+    assert set(table_of(directory)["variant"]) == {"target.interval=2"}
+    assert "Of the other 7 variants too little was measured, or nothing." in read(directory / "report")
+
+
+def test_a_variant_measured_in_one_part_is_named_and_has_no_curve(cli, no_figures, measured, read):
+    directory = measured(lambda seed: [(10, 1.0, 2, 1), (100, 2.0, 2, 1)], variants=(1, 10, 100))
+    for run in directory.glob("target.interval=10,*"):
+        write_episodes(run, [(2, 1.0, 2, 1), (3, 1.0, 2, 1)])
+    cli(directory)
+    assert set(table_of(directory)["variant"]) == {"target.interval=1", "target.interval=100"}
+    assert "“target.interval=10”: too little was measured, or nothing." in read(directory / "report")
+
+
+def test_a_curve_that_ends_early_is_explained(cli, no_figures, measured, read):
+    directory = measured(lambda seed: [(10, 1.0, 2, 1), (50 + 25 * seed, 2.0, 2, 1)])
+    cli(directory)
+    assert table_of(directory)["step"].max() == 50  # of the third run's parts of 4 steps, that with step 50
+    assert "A curve ends where fewer than nine in ten of its runs continue." in read(directory / "report")
+
+
+def test_signed_measures_have_bands_on_both_sides_of_zero(cli, no_figures, measured):
+    directory = measured(lambda seed: [(10, seed - 1, 2, 1), (100, seed - 1, 2, 1)])
     assert cli(directory).code == 0
-    assert set(table_of(directory)["variant"]) == {"target.interval=1", "target.interval=10"}
+    errors = table_of(directory).query("measure == 'td_error'")
+    assert ((errors["low"] < -0.5) & (errors["high"] > 0.5)).all()
+
+
+def test_a_band_is_as_wide_as_the_seeds_differ(cli, no_figures, measured):
+    directory = measured(lambda seed: [(10, 1.45 + seed / 100, 2, 1), (100, 1.45 + seed / 100, 2, 1)])
+    cli(directory)
+    errors = table_of(directory).query("measure == 'td_error'")
+    assert (errors["low"] > 1.4).all()
+    assert (errors["high"] < 1.52).all()
 
 
 def test_nothing_measured_in_two_parts_leaves_no_figure(cli, no_figures, measured, read):
     directory = measured(lambda seed: [(10, "", "", ""), (100, 2.0, 2, 1)])
     assert cli(directory).code == 0
-    assert "Diagnostics Mean over" not in read(directory / "report")
+    assert "Measured while learning" not in read(directory / "report")
 
 
 def test_at_most_six_variants_are_drawn_the_control_among_them(cli, no_figures, measured, read):
     directory = measured(lambda seed: [(10, 1.0, 2, 1), (100, 2.0, 2, 1)], variants=range(1, 9))
     cli(directory, "--control", "target.interval=8")
-    there = set(table_of(directory)["variant"])
-    assert len(there) == 6
-    assert "target.interval=8" in there
-    assert "Of 8 variants, only the control and those with the best means are shown" in read(directory / "report")
+    assert len(set(table_of(directory)["variant"])) == 8
+    text = read(directory / "report")
+    assert "Of 8 variants, the control and those with the best means are drawn; the CSV file has all." in text
 
 
 @pytest.mark.parametrize("layout", [NARROW, WIDE], ids=["narrow", "wide"])
 @pytest.mark.parametrize("number", [1, 2, 4])
 def test_each_measure_has_a_plot_with_a_line_per_variant(layout, number):
     names = [f"variant {place}" for place in range(number)]
-    rows = [{"measure": measure, "variant": name, "step": step, "mean": 10.0 * step, "low": step, "high": 20.0 * step}
+    rows = [{"measure": measure, "variant": name, "step": step, "mean": 10.0 * step, "low": step, "high": 12.0 * step}
             for measure in ("td_error", "churn", "own") for name in names for step in (1.0, 2.0)]  # fmt: skip
     shown = looks(names, None)
-    figure = measures.measures(pd.DataFrame(rows), {"churn": "changed actions"}, shown, layout)
+    figure = measures.measures(pd.DataFrame(rows), {"churn": "changed actions"}, shown, layout, named=number > 1)
     plots = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title("left") for axes in plots] == ["td_error", "churn", "own"]
     assert [text.get_text() for text in plots[1].texts] == ["changed actions"]
@@ -119,5 +154,28 @@ def test_each_measure_has_a_plot_with_a_line_per_variant(layout, number):
         [look.colour for look in shown.values()]
     ]
     top = plots[0].get_ylim()[1]
-    assert top >= 40 if number <= 2 else top < 40  # with more than two variants there are no bands
+    assert top >= 24 if number <= 2 else top < 24  # with more than two variants there are no bands
     assert (plots[0].get_legend() is None) == (number == 1)
+
+
+def test_a_few_huge_values_do_not_flatten_the_others():
+    rows = [{"measure": name, "variant": "a", "step": step, "mean": sign * 10.0 ** power, "low": 0, "high": 1e13}
+            for name, sign in (("up", 1), ("down", -1)) for step, power in enumerate((0, 0, 0, 12))]  # fmt: skip
+    figure = measures.measures(pd.DataFrame(rows), {}, looks(["a"], None), WIDE)
+    assert [axes.get_yscale() for axes in figure.axes[:2]] == ["log", "symlog"]
+
+
+def test_a_wide_band_does_not_flatten_the_lines():
+    rows = [{"measure": "x", "variant": "a", "step": step, "mean": 1.0 + step, "low": -1e6, "high": np.inf}
+            for step in range(3)]  # fmt: skip
+    low, high = measures.measures(pd.DataFrame(rows), {}, looks(["a"], None), WIDE).axes[0].get_ylim()
+    assert -5 < low < 1
+    assert 3 < high < 8
+
+
+@pytest.mark.parametrize(("value", "text"), [
+    (0, "0"), (0.5, "0.5"), (0.001, "0.001"), (0.0005, "5e−4"), (-25, "−25"), (2500, "2.5k"), (2e6, "2M"),
+    (1e9, "1e9"), (-1.5e12, "−1.5e12"),
+])  # fmt: skip
+def test_numbers_on_axes_are_short(value, text):
+    assert short_number(value) == text

@@ -57,3 +57,28 @@ def test_chosen_rows_of_one_variant_are_described(make, sweep):
     report = write_report(runs[runs["variant"] == "every 10"])
     assert report.question == "How well does “every 10” do?"
     assert "“every 10” has a mean final return of" in next(iter(report.answers.values()))
+
+
+def test_two_sweeps_with_the_same_directory_name_are_complete(cli, make, tmp_path):
+    for day in ("mon", "tue"):
+        directory = make.sweep(tmp_path / day / "interval", [{"target.interval": 1}], range(3), make.noisy)
+        make.declare(directory, {"one": "target.interval=1"}, question="Why?", control="one", seeds=range(3))
+    outcome = cli(tmp_path / "mon", tmp_path / "tue")
+    assert "runs      6 of 6 runs completed" in outcome.out
+
+
+def test_a_seed_that_two_commits_ran_is_refused_with_both_directories(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(3), make.noisy)
+    again = {"commit": "fed456", "changed": False}
+    make.run(tmp_path / "s" / "plain,seed=0-again", make.configure(seed=0), 100.0, git=again)
+    outcome = cli(tmp_path / "s")
+    assert outcome.code == 2
+    assert "plain,seed=0-00 (commit abc123) and " in outcome.err
+    assert "are the same variant with the same seed, run by different code: name the runs to compare" in outcome.err
+    assert not (tmp_path / "s" / "report").exists()
+
+
+def test_a_threshold_is_a_return(cli, sweep):
+    outcome = cli(sweep, "--metric", "wall_seconds", "--threshold", "15")
+    assert outcome.code == 2
+    assert "--threshold=15: is a return, but the metric is wall_seconds" in outcome.err
