@@ -46,14 +46,13 @@ def measures(
     figure, plots = small_plots(
         len(names), layout, columns, lines, top=top, left=NUMBERS, gap=NUMBERS + 0.05, alike=False
     )
+    if len(looks) > MAX_LINES:
+        curves = curves.assign(low=curves["mean"], high=curves["mean"])
     for name, axes in zip(names, plots, strict=True):
         own = curves[curves["measure"] == name]
-        _set_values(axes, own if len(looks) <= MAX_LINES else own.assign(low=own["mean"], high=own["mean"]))
+        _set_values(axes, own)
         for variant, look in looks.items():
-            curve = own[own["variant"] == variant]
-            draw_curve(
-                axes, curve if len(looks) <= MAX_LINES else curve.assign(low=curve["mean"], high=curve["mean"]), look
-            )
+            draw_curve(axes, own[own["variant"] == variant], look)
         _name(axes, titles[name], notes[name])
     set_steps(plots[0], float(curves["step"].max()), 2)
     if named:

@@ -101,11 +101,8 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     evaluations, no_curve = _tabulate(found, "evaluations", "learning curve")
     only_measured = replace(found, runs=[run for run in found.runs if run.record["measured"]], skipped={})
     measured, no_diagnostics = _tabulate(only_measured, "episodes", "diagnostic")
-    skipped, swept, sweeps = (
-        {**no_diagnostics, **no_curve, **found.skipped},
-        list(found.swept),
-        [_visible(each) for each in found.sweeps],
-    )
+    skipped = {**no_diagnostics, **no_curve, **found.skipped}
+    swept, sweeps = list(found.swept), [_visible(each) for each in found.sweeps]
     scores["is_reference"] = False
     if scores["task"].nunique() > 1:
         sweeps = [_without_tasks(sweep) for sweep in sweeps]

@@ -60,7 +60,8 @@ def _episodes(found: Evidence) -> pd.DataFrame:
     if episodes is None:
         return pd.DataFrame()
     completed = found.scores.loc[found.scores["status"] == "completed", "run"]
-    kept = episodes[(episodes["task"] == found.task) & episodes["run"].isin(completed)]
+    here = (episodes["task"] == found.task) & episodes["variant"].isin(list(found.looks))
+    kept = episodes[here & episodes["run"].isin(completed)]
     kept = kept.assign(variant=kept["variant"].cat.remove_unused_categories())
     if {PREDICTED, OBTAINED} <= {*kept}:
         kept[EXCESS] = kept[PREDICTED] - kept[OBTAINED]
