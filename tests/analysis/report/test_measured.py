@@ -1,5 +1,7 @@
 """A report shows what diagnostics measured: means over parts of the steps, then over seeds."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -106,7 +108,7 @@ def test_a_variant_measured_in_one_part_is_named_and_has_no_curve(cli, no_figure
 def test_a_curve_that_ends_early_is_explained(cli, no_figures, measured, read):
     directory = measured(lambda seed: [(10, 1.0, 2, 1), (50 + 25 * seed, 2.0, 2, 1)])
     cli(directory)
-    assert table_of(directory)["step"].max() == 50  # of the third run's parts of 4 steps, that with step 50
+    assert table_of(directory)["step"].max() == 50  # where the first run ends: nine in ten of three are three
     assert "A curve ends where fewer than nine in ten of its runs continue." in read(directory / "report")
 
 
@@ -135,6 +137,10 @@ def test_at_most_six_variants_are_drawn_the_control_among_them(cli, no_figures, 
     directory = measured(lambda seed: [(10, 1.0, 2, 1), (100, 2.0, 2, 1)], variants=range(1, 9))
     cli(directory, "--control", "target.interval=8")
     assert len(set(table_of(directory)["variant"])) == 8
+    page = (directory / "report" / "index.html").read_text(encoding="utf-8")
+    drawn = set(re.findall(r"target\.interval=\d", page.partition("td_error, at the end: ")[2].partition('"')[0]))
+    assert len(drawn) == 6
+    assert "target.interval=8" in drawn
     text = read(directory / "report")
     assert "Of 8 variants, the control and those with the best means are drawn; the CSV file has all." in text
 
