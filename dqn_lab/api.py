@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._arguments import to_write, whole
-from dqn_lab.cli import _interrupt, _jobs, _overrides
+from dqn_lab.cli import _interrupt, _jobs, _overrides, say
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._continue import begin_again, imports_of, prepare
 from dqn_lab.cli._display import make_display
-from dqn_lab.cli._plain import say
 from dqn_lab.cli._policy import open_policy, play
 from dqn_lab.cli._runs import make_directory, names_a_directory
 from dqn_lab.cli._summary import early_end, engine_note
@@ -73,7 +72,7 @@ def train(
         if note := engine_note(experiment):
             say(note)
         path = make_directory(place or Path(config.hydra.run.dir), bump=place is None and not names_a_directory(words))
-        with log_file(path / "train.log", terminal=True), ends_explained(experiment, path):
+        with log_file(path / "train.log"), ends_explained(experiment, path):
             show = functools.partial(make_display, config.display)
             _jobs.as_hydras_job(config, path, lambda: _jobs.carry_out(experiment, path, show), own_logging=False)
     run = Run(path, trust=True)
@@ -125,7 +124,7 @@ def resume(
             experiment = prepare(run.directory, words, trust)
         for warning in [*experiment.warnings, *begin_again(run.directory)]:
             warnings.warn(warning, UserWarning, stacklevel=2)
-        with log_file(run.directory / "train.log", terminal=True), ends_explained(experiment, run.directory):
+        with log_file(run.directory / "train.log"), ends_explained(experiment, run.directory):
             show = functools.partial(make_display, experiment.config["display"])
             _jobs.carry_out(experiment, run.directory, show)
     return Run(run.directory, trust)

@@ -185,7 +185,8 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
     if "draw" not in said["buffer"] or "store" in said["buffer"]:
         yield 2, line("buffer", "store")
     often = "after every step" if train["interval"] == 1 else f"after every {train['interval']:,} steps"
-    times = "" if train["num_updates"] == 1 else f", {train['num_updates']:,} times"
+    alone = config["buffer"]["name"] == "none"  # a batch is one transition
+    times = "" if train["num_updates"] == 1 or alone else f", {train['num_updates']:,} times"
     yield 2, f"{often}, from step {train['learning_starts']:,} on{times}:"
     yield 3, said["buffer"].get("draw") or f"draw {train['batch_size']} transitions (s, a, r, s′, γ′)"
     if "bonus" in said["bootstrap"]:
@@ -197,7 +198,8 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
         f"{line('value', 'target')}; γ′ = {config['discount']:g}{'' if steps == 1 else f'^{steps}'}, 0 at termination",
     )
     size = train["minibatch_size"]
-    parts = "" if size is None or size >= train["batch_size"] else f", over shuffled minibatches of {size} in turn"
+    whole = size is None or size >= train["batch_size"] or alone
+    parts = "" if whole else f", over shuffled minibatches of {size} in turn"
     yield 3, f"{line('value', 'loss')}{parts}"
     if "rank" in said["buffer"]:
         yield 3, f"{said['buffer']['rank']} ← {said['value'].get('priority', 'as the value ranks it')}"

@@ -53,7 +53,7 @@ def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rg
         mode: `rgb_array` for pictures, `ansi` for text.
 
     Raises:
-        RenderError: it does not support the mode, or a package for drawing is not installed.
+        RenderError: it does not support the mode, draws no picture, or a package for drawing is not installed.
     """
     modes = render_modes(make_env)
     if mode not in modes:
@@ -65,9 +65,14 @@ def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rg
     try:
         env = make_env(mode)
         env.reset(seed=0)
-        env.render()
+        if mode == "rgb_array":
+            _picture(env)
+        else:
+            env.render()
     except (gymnasium.error.DependencyNotInstalled, ImportError) as error:
         raise RenderError(f"drawing this environment needs an extra: {EXTRA} ({error})") from error
+    except RenderError:
+        raise
     except Exception as error:
         raise RenderError(f"this environment cannot be drawn: {located(error)}") from error
     return env
@@ -102,9 +107,13 @@ def shoot(q_values: Callable[[Array], Array], env: gymnasium.Env[Any, Any], seed
 def _picture(env: gymnasium.Env[Any, Any]) -> Picture:
     drawn: Any = env.render()
     picture = np.asarray(drawn[-1] if isinstance(drawn, list) else drawn)
-    if picture.dtype != np.uint8:
-        picture = (picture.clip(0, 1) * 255).astype(np.uint8)
-    return picture[..., :3] if picture.ndim == 3 else np.repeat(picture[..., None], 3, 2)
+    if picture.ndim == 2:  # shades of grey
+        picture = picture[..., None]
+    if picture.dtype.kind not in "buif" or picture.ndim != 3 or picture.shape[2] not in (1, 3, 4):
+        raise RenderError(f"render returned {picture.dtype} {picture.shape}; must be a picture, [height, width, 3]")
+    if picture.dtype.kind == "b" or (picture.dtype.kind == "f" and picture.max(initial=0) <= 1):
+        picture = picture * 255.0
+    return np.broadcast_to(picture.clip(0, 255)[..., :3], (*picture.shape[:2], 3)).astype(np.uint8)
 
 
 def labelled(shot: Shot, label: str = "") -> Picture:
@@ -146,19 +155,18 @@ def _fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
     return text
 
 
-def side_by_side(films: Sequence[Iterator[Shot]], labels: Sequence[str], width: int = 1200) -> Iterator[Picture]:
+def side_by_side(films: Sequence[Iterator[Shot]], labels: Sequence[str]) -> Iterator[Picture]:
     """Shows several episodes at once until the longest has ended; the others stop at their last picture.
 
     Args:
         films: the films, whose pictures all have the same size.
         labels: one for each film.
-        width: the greatest width of the whole, in pixels.
     """
     columns = math.ceil(math.sqrt(len(films))) if len(films) > 3 else len(films)
     current = [next(film) for film in films]
     tiles = [labelled(shot, label) for shot, label in zip(current, labels, strict=True)]
     while True:
-        yield _tiled(tiles, columns, width)
+        yield _tiled(tiles, columns)
         if all(shot.ended for shot in current):
             return
         for i, film in enumerate(films):
@@ -167,12 +175,10 @@ def side_by_side(films: Sequence[Iterator[Shot]], labels: Sequence[str], width: 
                 tiles[i] = labelled(current[i], labels[i])
 
 
-def _tiled(tiles: Sequence[Picture], columns: int, width: int) -> Picture:
+def _tiled(tiles: Sequence[Picture], columns: int) -> Picture:
     rows = -(-len(tiles) // columns)
     high, wide = (max(tile.shape[axis] for tile in tiles) for axis in (0, 1))
     whole = Image.new("RGB", (columns * (wide + GAP) - GAP, rows * (high + GAP) - GAP), PAPER)
     for i, tile in enumerate(tiles):
         whole.paste(Image.fromarray(tile), (i % columns * (wide + GAP), i // columns * (high + GAP)))
-    if whole.width > width:
-        whole = whole.resize((width, round(whole.height * width / whole.width)), Image.Resampling.LANCZOS)
     return np.asarray(whole)

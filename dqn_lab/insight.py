@@ -72,6 +72,11 @@ class _Look:
         )
 
 
+def observation_space(experiment: Experiment) -> gymnasium.Space[Any]:
+    """Returns the space of an experiment's observations."""
+    return _Look(experiment).space
+
+
 def find_region(experiment: Experiment, walks: Sequence[Walk], seed: int) -> Region | None:
     """Returns the range of visited states, 1st to 99th percentile, plus a margin within the space's bounds.
 
@@ -109,10 +114,9 @@ def look_into(
     task: str,
     policy: str,
     step: int,
-    seeds: Sequence[int],
+    walks: Sequence[Walk],
     pairs: Sequence[tuple[int, int]] = (),
     region: Region | None = None,
-    walks: Sequence[Walk] | None = None,
 ) -> Insight:
     """Computes everything that a page shows of a policy.
 
@@ -122,13 +126,11 @@ def look_into(
         task: its environment.
         policy: its name.
         step: the step at which it was saved.
-        seeds: the seeds of the greedy episodes; the first episode is drawn.
+        walks: greedy episodes, as `play_walks` returns them; the first is drawn.
         pairs: the pairs of dimensions over which Q-values are shown.
         region: the planes' range, as `find_region` returns it.
-        walks: the greedy episodes, if they have been played already.
     """
     look = _Look(experiment)
-    walks = walks or [look.walk(seed) for seed in seeds]
     states = np.concatenate([walk.obs for walk in walks])
     states = states[:: -(-len(states) // MOST_STATES)]
     count = len(look.names.actions)

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._arguments import to_write
-from dqn_lab.cli import _interrupt, _overrides
-from dqn_lab.cli._plain import say
+from dqn_lab.cli import _interrupt, _overrides, say
 from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import columns, number_of, padded, shown, wrapped
 from dqn_lab.cli._workplace import as_variants, in_pythons_words, workplace

@@ -176,6 +176,10 @@ class Counted(Protocol):
     unit: Unit
 
 
+class UncountedError(TypeError):
+    """Nobody knows how often a schedule changes, so it cannot become a table."""
+
+
 REACH = 4095  # units between the first and the last value of a `Curve`'s table
 
 
@@ -184,11 +188,16 @@ class Curve:
 
     Args:
         schedule: a `Constant`, or `Counted`.
+
+    Raises:
+        UncountedError: it is neither.
     """
 
     def __init__(self, schedule: Callable[[Progress], float]) -> None:
         import numpy as np  # imported late, because a mistyped command does not need it
 
+        if not isinstance(schedule, (Constant, Counted)):
+            raise UncountedError("its schedule does not say its unit")
         self.schedule = schedule
         component: object = schedule
         self.position = _POSITION[component.unit] if isinstance(component, Counted) else None

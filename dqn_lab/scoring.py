@@ -38,8 +38,8 @@ class Scoring:
         experiment: Experiment,
         directory: Path,
         tell: Callable[[Row, str], None],
-        show: Callable[[Path, int], None] = lambda path, step: None,
-        count: Callable[[int, int], None] = lambda played, total: None,
+        show: Callable[[Path, int], None],
+        count: Callable[[int, int], None],
     ) -> None:
         self.experiment, self.directory = experiment, directory
         self.tell, self.show, self.count = tell, show, count

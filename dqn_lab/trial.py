@@ -25,6 +25,7 @@ from dqn_lab.agent import Agent, action_problem
 from dqn_lab.build import build
 from dqn_lab.engine.torch import TorchEngine
 from dqn_lab.hooks import Reports
+from dqn_lab.rollout._episode import plain_numbers
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.train import Experiment
 from dqn_lab.types import (
@@ -142,8 +143,9 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
         while not rollout.progress.updates and rollout.progress.step < limit:
             rollout.advance(NEVER._replace(step=rollout.progress.step + 1))
         agent.target.follow(*agent.engine.parameters, Progress(), Progress(1, 1, 1))
-        if isinstance(agent.buffer, Reports):
-            _check_report(agent.buffer)
+        for part in (*_components(agent).values(), agent.engine, *agent.engine.online.modules(), agent.diagnostics):
+            if isinstance(part, Reports):
+                _check_report(part)
     with contextlib.closing(fresh.rollout):
         return [*passed_on.warnings(), *dict.fromkeys(lines), *_forgotten_parameters(agent, config, outside),
                 *_unsaved_attributes(rollout, fresh.rollout, outside)]  # fmt: skip
@@ -284,6 +286,7 @@ def _check_report(part: Any) -> None:
             f"a value for each of its columns, {', '.join(part.columns)}" if part.columns else "{}: it has no columns"
         )
         raise TypeError(f"report returned {', '.join(row) or 'nothing'}; must return {must}")
+    plain_numbers(row)
 
 
 def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -61,7 +61,7 @@ RECORDED = json.loads(FILE.read_text(encoding="utf-8")) if FILE.exists() else {}
 @pytest.mark.parametrize("name", COMPOSITIONS)
 def test_a_run_writes_the_bytes_that_were_recorded(configure, tmp_path, name):
     from dqn_lab.build import build
-    from dqn_lab.cli._plain import Quiet
+    from dqn_lab.cli._quiet import Quiet
     from dqn_lab.run import Run
 
     if name not in RECORDED[arithmetic()]:

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 from dqn_lab import statefile
 from dqn_lab.build import build
 from dqn_lab.checkpoint import POLICY, REPLAY, STATE
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.interrupt import Interrupted
 from dqn_lab.records import read_record, saved_states
 from dqn_lab.run import Run

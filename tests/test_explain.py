@@ -88,6 +88,13 @@ def test_the_number_of_updates_is_exact(configure, overrides):
     assert explain(config, {}).numbers["gradient steps"] == f"{rollout.progress.updates:,}"
 
 
+def test_without_replay_there_are_no_minibatches_and_one_update_at_a_time(configure):
+    config = configure("buffer=none", "train.minibatch_size=16", "train.num_updates=3")
+    said = "\n".join(line for _, line in explain(config, {}).steps)
+    assert "minibatch" not in said
+    assert "3 times" not in said
+
+
 def test_a_custom_component_explains_itself(configure, monkeypatch):
     """It is explained by its docstring and its values, or by its `explain`."""
     from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy

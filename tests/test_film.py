@@ -110,6 +110,25 @@ def test_episodes_side_by_side_stand_still_when_they_have_ended():
     assert [int(picture[-1, -1, 0]) for picture in pictures] == [1, 11, 21, 31, 41]
 
 
+@pytest.mark.parametrize("drawn", [
+    np.full((84, 80, 3), 128, np.uint8), np.full((84, 80, 4), 128), np.full((84, 80, 1), 128, np.uint8),
+    np.full((84, 80), 128), np.full((84, 80, 3), 128.4), np.full((84, 80, 3), 128 / 255, np.float32),
+])  # fmt: skip
+def test_pictures_of_any_kind_become_bytes(drawn):
+    env = gymnasium.make("CartPole-v1")
+    env.render = lambda: drawn
+    picture = film._picture(env)
+    assert (picture.shape, picture.dtype, {*picture.flat}) == ((84, 80, 3), np.uint8, {128})
+
+
+@pytest.mark.parametrize("drawn", [None, np.zeros(3), np.zeros((4, 5, 2)), np.array([["a"]])])
+def test_what_is_no_picture_is_refused_in_one_line(drawn):
+    env = gymnasium.make("CartPole-v1", render_mode="rgb_array", disable_env_checker=True)
+    env.unwrapped.render = lambda: drawn
+    with pytest.raises(film.RenderError, match=r"^render returned .*; must be a picture, \[height, width, 3\]$"):
+        film.open_stage(lambda mode=None: env)
+
+
 def test_small_pictures_are_enlarged_and_grey_ones_have_colours():
     env = gymnasium.make("CartPole-v1")
     env.render = lambda: np.ones((84, 80), np.float32)

@@ -40,11 +40,16 @@ gymnasium.register("Chain-v0", Chain)
 TABLE = ("env.id=Chain-v0", "network=table", "buffer=none", "target=none", "optimizer=sgd", "discount=0.5")
 
 
+def see(experiment, seeds, *, label="", task="", policy=""):
+    walks = insight.play_walks(experiment, seeds)
+    return insight.look_into(experiment, label=label, task=task, policy=policy, step=0, walks=walks)
+
+
 def look(configure, weights, *overrides):
     experiment = build(configure(*TABLE, *overrides))
     with torch.no_grad():
         experiment.agent.engine.online.weight[:] = torch.tensor(weights)
-    return insight.look_into(experiment, label="chain", task="Chain-v0", policy="final", step=0, seeds=[0, 1])
+    return see(experiment, [0, 1], label="chain", task="Chain-v0", policy="final")
 
 
 def test_a_chain_of_three_states(configure):
@@ -103,7 +108,7 @@ def test_features_are_what_the_last_linear_layer_is_given():
 @pytest.mark.parametrize("value", ["categorical", "quantile", "implicit_quantile"])
 def test_a_distributions_mean_is_the_q_value(configure, value):
     experiment = build(configure(f"value={value}"))
-    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[3])
+    found = see(experiment, [3])
     assert len(found.distributions) == 3
     for one in found.distributions:
         assert np.allclose(one.masses.sum(1), 1, atol=1e-5)
@@ -117,8 +122,8 @@ def test_a_plane_holds_the_other_dimensions_and_has_the_networks_values(configur
     experiment = build(configure())
     walks = insight.play_walks(experiment, [1])
     region = insight.find_region(experiment, walks, 0)
-    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[1], pairs=[(2, 3)],
-                              region=region, walks=walks)  # fmt: skip
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, walks=walks,
+                              pairs=[(2, 3)], region=region)  # fmt: skip
     (plane,) = found.planes
     point = plane.held.copy()
     point[2], point[3] = plane.x[7], plane.y[50]
@@ -143,7 +148,7 @@ def test_tables_have_the_environments_own_map(configure, env, charts, states):
     experiment = build(configure(f"env={env}", "network=table"))
     with torch.no_grad():
         experiment.agent.engine.online.weight[:, 1] = 1.0
-    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[0])
+    found = see(experiment, [0])
     assert len(found.charts) == charts
     for chart in found.charts:
         assert chart.actions.tolist() == [1] * states
@@ -173,7 +178,7 @@ gymnasium.register("OwnTaxi-v0", TaxiEnv, max_episode_steps=9)
 
 def test_an_environment_with_the_name_of_gymnasiums_has_neither_its_map_nor_its_names(configure):
     experiment = build(configure(*TABLE, "env.id=OwnTaxi-v0"))
-    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[0])
+    found = see(experiment, [0])
     assert (list(found.charts), found.action_names) == ([], tuple(f"action {i}" for i in range(6)))
 
 
@@ -238,8 +243,8 @@ def test_planes_are_over_continuous_numbers_alone_and_hold_a_state_that_exists(c
         insight.choose_pairs(experiment, ["mode[0]", "temp[0]"])
     walks = insight.play_walks(experiment, [1])
     region = insight.find_region(experiment, walks, 0)
-    found = insight.look_into(experiment, label="", task="", policy="", step=0, seeds=[1], pairs=[(3, 4)],
-                              region=region, walks=walks)  # fmt: skip
+    found = insight.look_into(experiment, label="", task="", policy="", step=0, walks=walks,
+                              pairs=[(3, 4)], region=region)  # fmt: skip
     assert found.planes[0].held.tolist() == [0, 0, 1, 0, 0]  # modes 2, 1, 2, 0, 1: one of the most frequent
 
 
@@ -248,7 +253,7 @@ def test_all_states_are_listed_if_there_are_few(configure):
     assert listed.names == ("state",)
     assert listed.states.tolist() == [[0], [1], [2]]
     assert listed.q_values.tolist() == [[0, 0.5], [1, 2], [0, 3]]
-    assert insight.look_into(build(configure()), label="", task="", policy="", step=0, seeds=[0]).states is None
+    assert see(build(configure()), [0]).states is None
 
 
 def test_lines_of_equal_values_are_told_apart(configure):

@@ -10,7 +10,7 @@ import pytest
 from gymnasium.envs.classic_control import CartPoleEnv
 
 from dqn_lab.build import build
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.interrupt import Interrupted
 from dqn_lab.records import read_record
 from dqn_lab.run import Run

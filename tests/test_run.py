@@ -12,7 +12,7 @@ from gymnasium.envs.classic_control import CartPoleEnv
 
 from dqn_lab.build import build
 from dqn_lab.checkpoint import load_policy
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.records import read_record
 from dqn_lab.run import Run
 from dqn_lab.types import ConfigError, TrainingError

@@ -14,7 +14,7 @@ from dqn_lab import interrupt
 from dqn_lab._paths import policy_path
 from dqn_lab.build import build
 from dqn_lab.cli import _interrupt
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.interrupt import Interrupted, asked, check, listening, shut
 from dqn_lab.records import read_record, saved_states
 from dqn_lab.run import Run

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dqn_lab.build import build
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.run import Run
 from dqn_lab.train import train
 

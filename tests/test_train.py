@@ -8,7 +8,7 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 from dqn_lab.build import build, validate
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.run import Run
 from dqn_lab.schedule import Every, Progress
 from dqn_lab.train import Clock, Due, train

@@ -16,7 +16,7 @@ class SkippedRuns(UserWarning):
 
 
 class NoBounds(UserWarning):
-    """The bounds of the scores are unknown, so none are assumed."""
+    """The bounds of the scores are unknown or wrong, so none are assumed."""
 
 
 class NoCurve(UserWarning):

@@ -14,7 +14,7 @@ from dqn_lab.analysis._errors import AnalysisError, NoCurve
 from dqn_lab.analysis.intervals import VARIANT, Bounds, Floats, margin, student, weights
 from dqn_lab.analysis.scores import Keys, as_list, check_columns, check_scores, each_variant, find_bounds, present
 
-ENOUGH = 0.9  # share of a variant's runs that must have a value; fewer are not a fair sample
+NEARLY_ALL = 0.9  # share of a variant's runs that must have a value; fewer are not a fair sample
 NUM_POINTS = 101
 FEW_POINTS = 10  # of a variant's curve
 NUM_DRAWS = 1_999
@@ -66,7 +66,7 @@ def learning_curves(
     for variant, part in each_variant(evaluations, keys):
         at = curve_matrix(part, value, steps, keys)
         curve = _band(at, find_bounds(part, value, bounds), level)
-        enough = curve["seeds"] >= ENOUGH * len(at)
+        enough = curve["seeds"] >= NEARLY_ALL * len(at)
         tables.append(pd.DataFrame({**variant, "step": steps, **curve})[enough])
         if not enough.any():
             warnings.warn(_why_no_curve(variant, len(at)), NoCurve, stacklevel=2)
@@ -150,14 +150,14 @@ def common_steps(evaluations: pd.DataFrame, by: Sequence[str]) -> Floats:
     """
     part, names = _unique_steps(evaluations, by)
     counts = part["step"].value_counts().sort_index()
-    shared = counts.index[counts >= ENOUGH * part.groupby(names, observed=True, dropna=False).ngroups]
+    shared = counts.index[counts >= NEARLY_ALL * part.groupby(names, observed=True, dropna=False).ngroups]
     if len(shared) > 1:
         return np.asarray(shared, float)
     steps = np.linspace(float(counts.index[0]), float(counts.index[-1]), NUM_POINTS)
     for _, rows in part.groupby(list(by), observed=True, sort=False, dropna=False):
         ends = rows.groupby(names, observed=True, dropna=False)["step"].agg(["min", "max"])
-        first = float(ends["min"].quantile(ENOUGH, interpolation="higher"))
-        last = float(ends["max"].quantile(1 - ENOUGH, interpolation="lower"))
+        first = float(ends["min"].quantile(NEARLY_ALL, interpolation="higher"))
+        last = float(ends["max"].quantile(1 - NEARLY_ALL, interpolation="lower"))
         if first <= last and ((steps >= first) & (steps <= last)).sum() < FEW_POINTS:
             steps = np.concatenate([steps, np.linspace(first, last, NUM_POINTS)])
     return np.unique(steps)
@@ -223,8 +223,8 @@ def area_under_curve(
     ends = [(run.steps[0], run.steps[-1]) for run in runs]
     about = about.assign(_first=[first for first, _ in ends], _last=[last for _, last in ends])
     spans = about.groupby(next(name for name in ("variant", "run", "seed") if name in about), observed=True)
-    first = float(spans["_first"].quantile(ENOUGH, interpolation="higher").max()) if start is None else start
-    last = float(spans["_last"].quantile(1 - ENOUGH, interpolation="lower").min()) if stop is None else stop
+    first = float(spans["_first"].quantile(NEARLY_ALL, interpolation="higher").max()) if start is None else start
+    last = float(spans["_last"].quantile(1 - NEARLY_ALL, interpolation="lower").min()) if stop is None else stop
     if not first < last:
         raise AnalysisError(f"start={first:g}, stop={last:g}: the runs share no steps to integrate over")
     if not any(begin <= first and last <= end for begin, end in ends):

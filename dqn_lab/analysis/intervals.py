@@ -185,9 +185,9 @@ def wilson(successes: int, number: int, level: float) -> Bounds:
     return max(centre - half, 0.0), min(centre + half, 1.0)
 
 
-def unseen_rate(number: int, level: float = 0.95) -> float:
+def unseen_rate(number: int) -> float:
     """Computes the largest rate of an outcome that n seeds may all have missed: 1 − 0.05^(1/n), about 3 / n."""
-    return float(1 - (1 - level) ** (1 / number))
+    return float(1 - 0.05 ** (1 / number))
 
 
 def interval(draws: Floats, level: float) -> Bounds:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from dqn_lab._paths import to_read
 from dqn_lab.analysis._errors import AnalysisError
 
 
@@ -46,7 +47,7 @@ def places_of(given: Iterable[Any]) -> list[Place]:
         if isinstance(each, Place):
             places.append(each)
         elif isinstance(each, (str, os.PathLike)):
-            places.append(Place(os.path.expanduser(each)))  # noqa: PTH111 (leaves what it cannot expand as it is)
+            places.append(Place(str(to_read(each))))
         elif isinstance(each, pd.DataFrame):
             places.append(_of_frame(each))
         elif isinstance(each, pd.Series) and "directory" in each.index:

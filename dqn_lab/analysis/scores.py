@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,13 +12,14 @@ import pandas as pd
 
 from dqn_lab._nearest import nearest
 from dqn_lab.analysis._arguments import SCORES, check_bounds, check_frame
-from dqn_lab.analysis._errors import AnalysisError, unknown
+from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
 from dqn_lab.analysis.sentence import listed
 from dqn_lab.analysis.tasks import known, stated_bounds
 
 Keys = str | Sequence[str]
 MOST_KEYS = 3  # in a hint
+ROUNDING = 1e-9  # by which a sum of rewards may be beyond the bounds, relative to them
 SWEEPS = "by=['sweep', 'variant']"
 
 
@@ -145,19 +148,35 @@ def present(part: pd.DataFrame, metric: str) -> Floats:
 def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:
     """Returns the bounds of scores: the given ones, else those in the runs' configuration, else the task's.
 
-    Bounds that the caller did not pass are dropped if a score lies outside them.
+    Bounds that the caller did not pass are dropped if a score lies outside them. A score that is outside by rounding
+    alone, as a sum of rewards may be, widens them.
 
     Returns:
         the smallest and the largest possible score, infinite if unknown; None if both are unknown.
 
     Raises:
         AnalysisError: the given bounds are not two numbers, or a score lies outside them.
+
+    Warns:
+        NoBounds: a score lies outside the bounds in the runs' configuration.
     """
     values = present(frame, metric)
     task = known(frame, metric)
     given = None if bounds is None else check_bounds(bounds)
-    low, high = given or stated_bounds(frame, metric) or (task.bounds if task else (-np.inf, np.inf))
-    outside = values[(values < low) | (values > high)]
+    stated = None if given else stated_bounds(frame, metric)
+    low, high = given or stated or (task.bounds if task else (-np.inf, np.inf))
+    slack = ROUNDING * max((abs(end) for end in (low, high) if math.isfinite(end)), default=0.0)
+    outside = values[(values < low - slack) | (values > high + slack)]
     if given and len(outside):
         raise AnalysisError(f"bounds=({low:g}, {high:g}): {metric}={outside[0]:g} lies outside")
-    return None if len(outside) or not np.isfinite([low, high]).any() else (low, high)
+    if stated and len(outside):
+        warnings.warn(outside_stated(stated, metric), NoBounds, stacklevel=3)
+    if len(outside) or not np.isfinite([low, high]).any():
+        return None
+    return float(min([low, *values[:1]])), float(max([high, *values[-1:]]))
+
+
+def outside_stated(bounds: Bounds, metric: str) -> str:
+    """Says that the bounds in the runs' configuration are not used."""
+    low, high = bounds
+    return f"env.return_bounds=[{low:g},{high:g}]: a {metric} lies outside, so no bounds are assumed"

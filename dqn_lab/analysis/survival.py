@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dqn_lab.analysis._arguments import check_frame, check_level, check_number
 from dqn_lab.analysis._errors import AnalysisError
-from dqn_lab.analysis.curves import ENOUGH, Curve, check_evaluations, each_run
+from dqn_lab.analysis.curves import NEARLY_ALL, Curve, check_evaluations, each_run
 from dqn_lab.analysis.intervals import VARIANT, Floats, weights
 from dqn_lab.analysis.scores import Keys, as_list, check_scores, each_variant
 from dqn_lab.analysis.tasks import known
@@ -102,7 +102,7 @@ def reached_curves(times: pd.DataFrame, *, by: Keys = "variant", level: float = 
         at_risk = [int(((until >= end) & (seen | (after >= end))).sum()) for end in ends]
         watched = [((until <= end) | (after >= end)).mean() for end in ends]
         columns = {"step": ends, **_estimate(after, until, ends, level), "at_risk": at_risk}
-        tables.append(pd.DataFrame({**variant, **columns})[(np.array(watched) >= ENOUGH) & (ends >= 0)])
+        tables.append(pd.DataFrame({**variant, **columns})[(np.array(watched) >= NEARLY_ALL) & (ends >= 0)])
     return pd.concat(tables, ignore_index=True)
 
 

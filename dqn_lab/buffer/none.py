@@ -32,7 +32,7 @@ class NoReplay:
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
         """Other batch settings than the defaults have no effect."""
-        for key, default in {"batch_size": 64, "num_updates": 1}.items():
+        for key, default in {"batch_size": 64, "minibatch_size": None, "num_updates": 1}.items():
             value = config["train"][key]
             if value not in (1, default):
                 yield f"buffer=none, train.{key}={value}: has no effect; a batch is the transition just stored"

@@ -84,6 +84,15 @@ def status(text: str = "") -> None:
         _status = text
 
 
+def say(text: str) -> None:
+    """Prints a line; if its reader has gone, discards this and all further output."""
+    status()
+    try:
+        print(text, flush=True)
+    except OSError:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
+
+
 def fail(*problems: str, code: int = 2) -> int:
     """Prints each problem on one line of stderr and returns the exit code."""
     status()

@@ -45,7 +45,7 @@ class _SearchPath(SearchPathPlugin):
             search_path.append(provider="dqn_lab", path=directory.as_uri())
 
 
-class Checked(CachingConfigRepository):
+class CheckedFiles(CachingConfigRepository):
     """Hydra's configuration files; those from outside the package are checked before Hydra reads them."""
 
     def load_config(self, config_path: str) -> ConfigResult | None:
@@ -86,7 +86,7 @@ def composer() -> Iterator[None]:
     Plugins.instance().register(_SearchPath)
     with initialize_config_dir(str(config_directory()), job_name="train", version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
-        loader.repository = Checked(ConfigRepository(loader.get_search_path()))
+        loader.repository = CheckedFiles(ConfigRepository(loader.get_search_path()))
         yield
 
 
@@ -241,22 +241,43 @@ def plain(config: DictConfig, hydra: Any = None) -> dict[str, Any]:
     assert isinstance(container, dict)
     found = {str(key): value for key, value in container.items()}
     hydra = hydra or config.hydra
+    check_composed(found, hydra.overrides.task)  # first, because what follows may import components
     _drop_what_the_recipe_set_for_another_option(found, hydra)
-    check_composed(found, hydra.overrides.task)
     return found
 
 
+def as_yaml(config: DictConfig, resolve: bool) -> str:
+    """Writes a composed configuration without Hydra's own part, as `--cfg job` prints it.
+
+    Args:
+        config: the configuration.
+        resolve: whether to replace interpolations by their values.
+    """
+    values = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+    found: Any = OmegaConf.to_container(values, resolve=resolve)
+    _drop_what_the_recipe_set_for_another_option(found, config.hydra)
+    return OmegaConf.to_yaml(OmegaConf.create(found))
+
+
 def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
-    """Makes `experiment=cartpole target=periodic` work, by dropping the recipe's `target.tau`."""
-    typed = [override_key(override) for override in hydra.overrides.task]
-    for recipe in _options.recipes(hydra.runtime.choices.get("experiment")):
+    """Makes `experiment=cartpole target=periodic` work, by dropping the recipe's `target.tau`.
+
+    A key that the option has not that the recipe itself chooses is a mistake, and stays to be reported.
+    """
+    typed = {override_key(override): override.partition("=")[2] for override in hydra.overrides.task}
+    recipes = [*_options.recipes(hydra.runtime.choices.get("experiment"))]
+    for number, recipe in enumerate(recipes):
         for group in registry.GROUPS:
             part, set_by_recipe = config.get(group), recipe.get(group)
             if not isinstance(part, dict) or not isinstance(set_by_recipe, dict):
                 continue
             for key in map(str, set_by_recipe):
                 is_typed = any(f"{name}.".startswith(f"{group}.{key}.") for name in typed)
-                if key in part and not is_typed and not _belongs(group, part, key):
+                if key not in part or is_typed or _belongs(group, part, key):
+                    continue
+                chosen = typed.get(f"{group}.name", typed.get(group))
+                options = _options.chosen_by(recipes)[group] if chosen is None else chosen.strip("[]").split(",")
+                if options != _options.chosen_by(recipes[number:])[group]:
                     del part[key]
 
 
@@ -265,4 +286,9 @@ def _belongs(group: str, part: dict[str, Any], key: str) -> bool:
     if group == "logger":
         return not isinstance(part[key], dict) or "name" in part[key]
     name = str(part.get("name"))
-    return ":" in name or key in _index.model(group, name).model_fields
+    if ":" not in name:
+        return key in _index.model(group, name).model_fields
+    try:
+        return key in registry.model(group, name).model_fields
+    except ConfigError:  # reported later
+        return True

@@ -42,7 +42,7 @@ def continue_run(directory: Path, overrides: Sequence[str], trust: bool) -> int:
         with _interrupt.before("the run continued"):
             experiment = prepare(directory, overrides, trust)
         warn(*experiment.warnings, *begin_again(directory))
-        with log_file(directory / "train.log", terminal=True):
+        with log_file(directory / "train.log"):
             return int(math.isnan(carry_out_visibly(experiment, directory)))
 
 

@@ -7,8 +7,8 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from dqn_lab._compiling import compiling
-from dqn_lab.cli import COMPILING, status
-from dqn_lab.cli._plain import Notebook, Quiet, say
+from dqn_lab.cli import COMPILING, say, status
+from dqn_lab.cli._quiet import Notebook, Quiet
 from dqn_lab.cli._text import clock, returns_text
 from dqn_lab.schedule import Progress
 

@@ -13,9 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from dqn_lab._memory import shared_by
-from dqn_lab.cli import _hydra, _interrupt, _overrides, _worker, warn
+from dqn_lab.cli import _hydra, _interrupt, _overrides, _worker, say, warn
 from dqn_lab.cli._about import about
-from dqn_lab.cli._plain import say
 from dqn_lab.cli._problems import Problems
 from dqn_lab.cli._runs import make_directory, names_a_directory
 from dqn_lab.cli._text import shown, to_copy

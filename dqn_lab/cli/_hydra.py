@@ -21,7 +21,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from dqn_lab._paths import config_directory
 from dqn_lab.cli import _index, _overrides
-from dqn_lab.cli._compose import ERRORS, Checked, plain
+from dqn_lab.cli._compose import ERRORS, CheckedFiles, plain
 from dqn_lab.cli._explain import together
 from dqn_lab.cli._parser import Parser
 from dqn_lab.errors import ConfigError
@@ -38,6 +38,8 @@ def parse_flags(argv: list[str]) -> argparse.Namespace:
         parser.error("--experimental-rerun: not supported, because it reads a pickle")
     if args.config_path is not None or args.config_name is not None:
         parser.error("--config-path, --config-name: not supported; use --config-dir, experiment=…")
+    if args.multirun and args.cfg:
+        parser.error("--multirun, --cfg: a grid has several configurations; leave out -m and choose one")
     # no yaml lists an environment's own keyword arguments, so each is added
     args.overrides = [_overrides.adding(text) for text in together(args.overrides)]
     args.multirun = args.multirun or any(text.lstrip("+") == "hydra.mode=MULTIRUN" for text in args.overrides)
@@ -68,7 +70,7 @@ class Loader(ConfigLoaderImpl):
 
     def __init__(self, config_search_path: ConfigSearchPath) -> None:
         super().__init__(config_search_path)
-        self.repository: Any = Checked(self.repository)
+        self.repository: Any = CheckedFiles(self.repository)
 
     def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
         """Composes a trial."""
@@ -133,7 +135,8 @@ def about_hydra(overrides: list[str]) -> list[str]:
     except ERRORS as error:
         raise ConfigError(str(error)) from error
     single = [text for text, override in zip(overrides, parsed, strict=True) if not override.is_sweep_override()]
-    return [text for text in single if _is_hydras(text) or text.lstrip("+~").startswith("experiment=")]
+    keys = map(override_key, single)
+    return [text for text, key in zip(single, keys, strict=True) if _overrides.is_hydras(key) or key == "experiment"]
 
 
 def _refuse_search(override: str) -> NoReturn:
@@ -143,8 +146,4 @@ def _refuse_search(override: str) -> NoReturn:
 
 def about_jobs(overrides: Iterable[str]) -> tuple[str, ...]:
     """Returns the overrides that decide what jobs do."""
-    return tuple(text for text in overrides if not _is_hydras(text))
-
-
-def _is_hydras(override: str) -> bool:
-    return override.lstrip("+~").startswith(("hydra.", "hydra/"))
+    return tuple(text for text in overrides if not _overrides.is_hydras(override_key(text)))

@@ -16,11 +16,11 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from dqn_lab._compiling import compiling
 from dqn_lab._outside import located, sources, untracked
-from dqn_lab.cli import _hydra, _interrupt, _overrides, fail, status
+from dqn_lab.cli import _hydra, _interrupt, _overrides, fail, say, status
 from dqn_lab.cli._about import about
 from dqn_lab.cli._compose import plain
 from dqn_lab.cli._display import make_display
-from dqn_lab.cli._plain import Quiet, say
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.cli._summary import engine_note, show_summary
 from dqn_lab.cli._text import shown
 from dqn_lab.errors import ConfigError, StateError

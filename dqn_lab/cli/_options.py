@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -53,12 +53,20 @@ def choices(typed: Mapping[str, str]) -> dict[str, list[str]]:
     Args:
         typed: keys and values as typed, including `experiment`.
     """
-    found = _chosen(_default())
-    chosen_by_recipe: dict[str, list[str]] = {}
-    for recipe in recipes(typed.get("experiment")):
-        chosen_by_recipe = _chosen(recipe) | chosen_by_recipe
-    found |= chosen_by_recipe
-    found |= {key: value.strip("[]").split(",") for key, value in typed.items()}
+    found = chosen_by(recipes(typed.get("experiment")))
+    return found | {key: value.strip("[]").split(",") for key, value in typed.items() if key in found}
+
+
+def chosen_by(recipes: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Returns the options of each group that a recipe chooses; the default ones where it chooses none.
+
+    Args:
+        recipes: what the recipe's file contains, then those of the recipes that it builds on.
+    """
+    found: dict[str, list[str]] = {}
+    for recipe in recipes:
+        found = _chosen(recipe) | found
+    found = _chosen(_default()) | found
     return {group: found.get(group, []) for group in GROUPS}
 
 

@@ -51,6 +51,11 @@ def repeated(overrides: Sequence[str]) -> list[str]:
             if override_key(override) in map(override_key, overrides[number + 1 :])]  # fmt: skip
 
 
+def is_hydras(key: str) -> bool:
+    """Returns whether a key sets how jobs are launched, not what they do."""
+    return key.startswith(("hydra.", "hydra/"))
+
+
 def quote(value: str) -> str:
     """Quotes a string for Hydra's override grammar, in which backslashes are doubled before a quote, and only there."""
     escaped = BACKSLASHES.sub(lambda found: 2 * found[1] + (r"\'" if found[2] else ""), value)

@@ -11,11 +11,10 @@ from typing import Any
 from omegaconf import DictConfig
 
 from dqn_lab._memory import shared_by
-from dqn_lab.cli import _interrupt, _overrides, _worker, fail, warn
+from dqn_lab.cli import _interrupt, _overrides, _worker, fail, say, warn
 from dqn_lab.cli._about import command
 from dqn_lab.cli._compose import as_config_error
 from dqn_lab.cli._grid import follow, plan_grid
-from dqn_lab.cli._plain import say
 from dqn_lab.cli._trust import check_launching, config_dir, launching
 from dqn_lab.cli._workplace import workplace
 from dqn_lab.cli.sweep.jobs import Draft, Job, Plan
@@ -108,4 +107,4 @@ def _words(job: Job, grid: Mapping[str, Any]) -> list[str]:
     words = [*grid["base"], *grid["variants"][job.variant]]
     keys = map(override_key, words)
     return [text for text, key in zip(words, keys, strict=True)
-            if key not in ("seed", "display") and not key.startswith(("hydra.", "hydra/"))]  # fmt: skip
+            if key not in ("seed", "display") and not _overrides.is_hydras(key)]  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab.cli._plain import say
+from dqn_lab.cli import say
 from dqn_lab.cli._text import fitting, number_of, returns_text, score_text, to_copy
 from dqn_lab.cli._trust import trusting
 

@@ -146,15 +146,13 @@ def _in_pythons_words(text: str) -> str:
 
 
 @contextlib.contextmanager
-def log_file(path: Path, terminal: bool = False) -> Iterator[None]:
-    """Writes the package's log to a file, and its warnings to the terminal if asked to."""
+def log_file(path: Path) -> Iterator[None]:
+    """Writes the package's log to a file, and its warnings to the terminal too."""
     log = logging.getLogger("dqn_lab")
-    handlers: list[logging.Handler] = [logging.FileHandler(path, encoding="utf-8")]
+    handlers = logging.FileHandler(path, encoding="utf-8"), logging.StreamHandler()
     handlers[0].setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    if terminal:
-        handlers.append(logging.StreamHandler())
-        handlers[1].setFormatter(logging.Formatter("warning: %(message)s"))
-        handlers[1].setLevel(logging.WARNING)
+    handlers[1].setFormatter(logging.Formatter("warning: %(message)s"))
+    handlers[1].setLevel(logging.WARNING)
     level = log.level
     for handler in handlers:
         log.addHandler(handler)

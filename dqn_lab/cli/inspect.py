@@ -71,6 +71,10 @@ def _inspect(args: argparse.Namespace) -> Path:
     from dqn_lab.analysis.inspect.page import write_inspection
 
     experiments = [policy.experiment for policy in policies]
+    spaces = [insight.observation_space(one) for one in experiments]
+    if any(space != spaces[0] for space in spaces):
+        names = ", ".join(map(str, runs))
+        raise ValueError(f"{names}: have different observations; name runs with the same settings of env")
     pairs = insight.choose_pairs(experiments[0], args.dims)
     numbers = [seeds(policy, args.episodes, args.seed) for policy in policies]
     walks = [insight.play_walks(*each) for each in zip(experiments, numbers, strict=True)]
@@ -82,9 +86,9 @@ def _inspect(args: argparse.Namespace) -> Path:
     named = labels(configs, runs) if len(runs) > 1 else [f"{args.policy} policy"]
     insights = [
         insight.look_into(
-            policy.experiment, label=label, task=env, policy=args.policy, step=policy.step, seeds=own,
-            pairs=pairs, region=region, walks=played,
+            policy.experiment, label=label, task=env, policy=args.policy, step=policy.step, walks=played,
+            pairs=pairs, region=region,
         )
-        for policy, label, own, played in zip(policies, named, numbers, walks, strict=True)
+        for policy, label, played in zip(policies, named, walks, strict=True)
     ]  # fmt: skip
     return write_inspection(insights, args.out or runs[0] / "inspect", command())

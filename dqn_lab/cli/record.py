@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOST = 16  # episodes shown side by side
 TILES = 3  # policies of one run shown side by side
+GRID_WIDTH = 1200  # pixels
 
 
 @one_line_errors
@@ -48,7 +49,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--gif", action="store_true", help="write a GIF")
     parser.add_argument("--fps", type=positive, metavar="N", help="frames per second (default: the environment's own)")
-    parser.add_argument("--width", type=positive, metavar="N", help="maximum width of the video, in pixels")
+    parser.add_argument(
+        "--width",
+        type=positive,
+        metavar="N",
+        help=f"maximum width in pixels (of a grid: {GRID_WIDTH} by default)",
+    )
     parser.add_argument(
         "--out", type=Path, metavar="FILE",
         help="a new .mp4 or .gif file (default: a file in RUN/videos/, replacing an older one)",
@@ -84,7 +90,7 @@ def _record(args: argparse.Namespace) -> None:
         raise ValueError(f"{out}: exists already; name another with --out")
     reached: dict[int, Shot] = {}
     pictures, fps = _pictures(args, tiles, reached)
-    count = write_video(out, pictures, args.fps or fps, args.width)
+    count = write_video(out, pictures, args.fps or fps, args.width or (GRID_WIDTH if args.grid else None))
     status()
     for number, tile in enumerate(tiles):
         end = reached[number]

@@ -8,9 +8,9 @@ import os
 from argparse import Namespace
 from pathlib import Path
 
-from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, status, warn
+from dqn_lab.cli import WARNED, _directories, _hydra, _index, _interrupt, _jobs, say, status, warn
 from dqn_lab.cli._about import COMMAND, command
-from dqn_lab.cli._compose import as_config_error, compose_config, composer
+from dqn_lab.cli._compose import as_config_error, as_yaml, compose_config, composer
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._runs import make_directory, names_a_directory
 
@@ -33,7 +33,10 @@ def _run(args: Namespace) -> int:
     if args.hydra_help or args.info or args.shell_completion or args.cfg:
         if args.cfg:
             with composer():
-                compose_config(args.overrides)  # for its error messages, which are clearer than Hydra's
+                config = compose_config(args.overrides)  # for its error messages, which are clearer than Hydra's
+                if args.cfg == "job" and not args.package:
+                    say(as_yaml(config, args.resolve).rstrip("\n"))
+                    return 0
         status()
         _hydra.show(args)
         return 0

@@ -163,8 +163,7 @@ class Gymnasium:
                 _compiled_spec(self.id) if self.is_compiled and render_mode is None else self.id,
                 max_episode_steps=self.max_episode_steps,
                 disable_env_checker=True,  # it would check every step of a training run
-                **rendering,
-                **self.kwargs,
+                **(self.kwargs | rendering),
             )
         except gymnasium.error.UnregisteredEnv as error:
             raise ValueError(f"id={self.id}: {_mistakes.unregistered(self.id)}") from error

@@ -6,9 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+import torch
+
 from dqn_lab.hooks import Reports
 from dqn_lab.schedule import Progress
 from dqn_lab.types import Row, Update
+
+PLAIN = float, int, type(None)
 
 
 @dataclass(slots=True)
@@ -57,11 +62,30 @@ def episode_row(
         "step": end.step,
         "return": tally.score,
         "length": tally.length,
-        **reported,
+        **plain_numbers(reported),
         "updates": end.updates,
         "loss": tally.loss / tally.num_batches if tally.num_batches else None,
         "q_value": tally.q_value / tally.num_batches if tally.num_batches else None,
     }
     for reporter in reporters:
-        row.update(reporter.report(end))
+        row.update(plain_numbers(reporter.report(end)))
     return row
+
+
+def plain_numbers(reported: Mapping[str, Any]) -> dict[str, float | int | None]:
+    """Converts what a part reports: a truth value to 0 or 1, an array or tensor of one element to its element.
+
+    Raises:
+        TypeError: a value is not a number.
+    """
+    return {name: value if type(value) in PLAIN else _plain(name, value) for name, value in reported.items()}
+
+
+def _plain(name: str, value: Any) -> float | int:
+    if isinstance(value, (np.ndarray, torch.Tensor)) and len(found := value.reshape(-1)) == 1:
+        value = found[0].item()
+    if isinstance(value, (bool, np.bool_)):
+        return int(value)
+    if not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"report returned {name}={value!r}; must be a number, or None for an empty cell")
+    return value  # type: ignore[return-value]

@@ -9,7 +9,7 @@ from typing import Any
 from dqn_lab import registry
 from dqn_lab.hooks import Chooses, HasKernel, HasUpdateKernel, MeasuresSome
 from dqn_lab.rollout._wrappers import take_apart
-from dqn_lab.schedule import Constant, Counted
+from dqn_lab.schedule import UncountedError
 from dqn_lab.types import ConfigError
 
 CONTRACT = {  # what a kernel stands for, by group
@@ -78,8 +78,13 @@ def _depth(component: type, member: str) -> int:
 
 
 def _schedule_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
-    exploration = registry.create("exploration", config["exploration"], 2)
-    own = [value for value in vars(exploration).values() if callable(value)]
-    for schedule in own:
-        if not isinstance(schedule, (Constant, Counted)):
-            yield f"exploration={config['exploration']['name']}: its schedule does not say its unit"
+    name = config["exploration"]["name"]
+    if not registry.is_outside("exploration", name):  # the package's own schedules all say it
+        return
+    with registry.blame("exploration", config["exploration"]):
+        exploration = registry.create("exploration", config["exploration"], 2)
+        try:
+            if isinstance(exploration, HasKernel):
+                exploration.kernel()
+        except UncountedError as error:
+            yield f"exploration={name}: {error}"

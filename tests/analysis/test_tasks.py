@@ -4,11 +4,12 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from omegaconf import OmegaConf
 
 from dqn_lab import records
-from dqn_lab.analysis import compare, learning_curves, load_configs, load_runs, summarize
+from dqn_lab.analysis import NoBounds, compare, learning_curves, load_configs, load_runs, summarize
 from dqn_lab.analysis.runs import flatten
 from dqn_lab.analysis.scores import find_bounds
 from dqn_lab.tasks import apart, find_task, task_name, telling_keys
@@ -87,8 +88,10 @@ def test_runs_state_the_bounds_of_their_returns(make_run, tmp_path):
     assert configs["task"].unique().tolist() == ["Mine-v0"]
     assert summarize(configs)["mean_low"].item() < 8 < 9 < summarize(configs)["mean_high"].item() <= 10
     assert "env.return_bounds" not in configs.attrs["swept"]
-    assert find_bounds(runs, "return_mean", None) is None  # the values, 20 and 500, contradict it
-    assert len(learning_curves(runs)) == 2
+    with pytest.warns(NoBounds):  # the values, 20 and 500, contradict them
+        assert find_bounds(runs, "return_mean", None) is None
+    with pytest.warns(NoBounds):
+        assert len(learning_curves(runs)) == 2
     assert find_bounds(configs, "wall_seconds", None) is None
 
 
@@ -101,6 +104,23 @@ def test_configured_bounds_take_precedence_and_do_not_change_the_variant(make_ru
     assert find_bounds(configs, "final_return", None) == (0.0, 500.0)  # the runs state different bounds
     assert find_bounds(configs[configs["seed"] == 2], "final_return", None) == (0.0, 600.0)
     assert find_bounds(configs, "final_return", (0, 700)) == (0, 700)
+
+
+def test_rounding_does_not_take_a_score_out_of_its_bounds(make_run, tmp_path):
+    for seed, final in enumerate([-2.000000000000001, -1.0, 0.5]):
+        make_run(f"s/{seed}", seed=seed, final=final, **OWN, **{"env.return_bounds": [-2.0, 1.0]})
+    configs = load_configs(tmp_path)
+    row = summarize(configs).iloc[0]
+    assert row["mean_low"] >= -2.0001
+    pd.testing.assert_frame_equal(summarize(configs, bounds=(-2, 1)), summarize(configs))
+
+
+def test_bounds_in_the_configuration_that_a_score_contradicts_are_dropped_with_a_warning(make_run, tmp_path):
+    for seed, final in enumerate([-2.1, -1.0, 0.5]):
+        make_run(f"s/{seed}", seed=seed, final=final, **OWN, **{"env.return_bounds": [-2.0, 1.0]})
+    with pytest.warns(NoBounds, match=r"^env.return_bounds=\[-2,1\]: a final_return lies outside, so no bounds are"):
+        row = summarize(load_configs(tmp_path)).iloc[0]
+    assert row["mean_low"] < -2.1
 
 
 def test_return_bounds_are_not_part_of_a_jobs_identity(configure):

@@ -95,7 +95,7 @@ class Faults:
                 number, how, error = fault
                 library = ctypes.CDLL(None)
                 library.faults_arm(f"{directory}/".encode(), ctypes.c_long(number), how, error, -1)
-            with log_file(directory / "train.log", terminal=True):
+            with log_file(directory / "train.log"):
                 carried = carry_out_visibly(self.experiment, directory)
             return int(carried != carried)
         except (ConfigError, StateError) as error:

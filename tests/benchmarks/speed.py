@@ -67,7 +67,7 @@ def measure(engine, steps, parts=False, **others):
     import torch
 
     from dqn_lab.build import build, validate
-    from dqn_lab.cli._plain import Quiet
+    from dqn_lab.cli._quiet import Quiet
     from dqn_lab.run import Run
     from dqn_lab.schedule import NEVER
     from dqn_lab.train import train

@@ -31,7 +31,7 @@ from pathlib import Path
 
 from dqn_lab.build import build, validate
 from dqn_lab.cli import _compose
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.records import RUN, read_record, saved_states
 from dqn_lab.run import Run
 from dqn_lab.types import ConfigError

@@ -47,6 +47,8 @@ def test_several_runs_stand_side_by_side(cli, tmp_path):
 def test_what_cannot_be_inspected_is_refused_in_one_line(cli, tmp_path):
     cli("train", *QUICK, "hydra.run.dir=run")
     cli("train", *QUICK, "env=acrobot", "hydra.run.dir=other")
+    cli("train", *QUICK, "env=mountain_car", "hydra.run.dir=car")
+    cli("train", *QUICK, "env=mountain_car", "env.rescale=true", "hydra.run.dir=rescaled")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter").touch()
     (tmp_path / "file").touch()
@@ -57,6 +59,7 @@ def test_what_cannot_be_inspected_is_refused_in_one_line(cli, tmp_path):
     for words, problem in {
         ("nothing",): "nothing: no such directory",
         ("run", "other"): "different tasks: CartPole-v1, Acrobot-v1; name runs of one task",
+        ("car", "rescaled"): "car, rescaled: have different observations; name runs with the same settings of env",
         ("run", "--dims", "9", "0"): "--dims 9: no such dimension; choices: 0 or cart_position",
         ("run", "--dims", "0"): "--dims 0: must be two different dimensions, or all",
         (

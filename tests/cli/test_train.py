@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas
 import pytest
+import yaml
 
 from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
@@ -307,6 +308,45 @@ def test_an_option_of_a_recipe_may_be_replaced(cli, quick, tmp_path):
     assert record["config"]["buffer"]["n_step"] == 5
     refused = cli("train", "experiment=cartpole", "target=periodic", "target.tau=0.5", *quick)
     assert refused.err.startswith("error: target.tau=0.5: no such key here; did you mean target=polyak target.tau")
+
+
+def test_an_option_of_a_recipe_may_be_replaced_by_a_custom_one(cli, tmp_path):
+    lab = tmp_path / "lab"
+    (lab / "exploration").mkdir(parents=True)
+    (lab / "experiment").mkdir()
+    (lab / "exploration" / "rare.yaml").write_text("name: rare_of_lab:Rare\n")
+    (lab / "rare_of_lab.py").write_text(
+        "from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy\nfrom dqn_lab.schedule import Constant\n\n\n"
+        "class Rare(EpsilonGreedy):\n    def __init__(self, num_actions, *, often: float = 0.1):\n"
+        "        super().__init__(num_actions, Constant(often))\n"
+    )
+    words = "train", "--config-dir", "lab", "experiment=dqn", "exploration=rare"
+    shown = yaml.safe_load(cli(*words, "--cfg", "job").out)
+    assert shown["exploration"] == {"name": "rare_of_lab:Rare", "often": 0.1}
+    refused = cli(*words, "exploration.end=0.1", "--cfg", "job")
+    assert refused.err == "error: exploration.end=0.1: no such key; choices: often\n"
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    ("target: {tauu: 0.1}", "target.tauu=0.1: no such key; did you mean tau?"),
+    ("logger: {wandbb: {mode: offline}}", "logger.wandbb.name=None: must be a component's name"),
+])  # fmt: skip
+def test_a_mistake_in_a_recipe_is_not_taken_for_a_setting_of_another_option(cli, tmp_path, settings, said):
+    (tmp_path / "lab" / "experiment").mkdir(parents=True)
+    head = "# @package _global_\ndefaults:\n  - /experiment/dqn\n  - _self_\n"
+    (tmp_path / "lab" / "experiment" / "own.yaml").write_text(f"{head}{settings}\n")
+    outcome = cli("train", "--config-dir", "lab", "experiment=own", "exploration=none")
+    assert outcome.code == 2
+    assert outcome.err.startswith(f"error: {said}")
+
+
+def test_the_configuration_is_shown_as_it_is_run(cli):
+    shown = yaml.safe_load(cli("train", "experiment=cartpole", "target=periodic", "logger=csv", "--cfg", "job").out)
+    assert shown["target"] == {"name": "periodic", "interval": 10, "unit": "episodes"}
+    assert shown["logger"] == {"csv": {"name": "csv"}}
+    outcome = cli("train", "-m", "seed=0,1", "--cfg", "job")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: --multirun, --cfg: a grid has several configurations")
 
 
 def test_a_run_stays_in_its_directory_if_hydra_changes_into_it(cli, quick, tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 from dqn_lab import registry
 from dqn_lab.build import build, validate
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.engine._graph import obstacle
 from dqn_lab.records import identity
 from dqn_lab.run import Run

@@ -17,7 +17,7 @@ from gymnasium.spaces import Box
 
 from dqn_lab import registry
 from dqn_lab.build import build
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.engine import compiled
 from dqn_lab.engine._graph import GraphError, graph, obstacle
 from dqn_lab.run import Run

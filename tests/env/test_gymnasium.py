@@ -167,6 +167,11 @@ def test_minatar_is_registered_if_it_is_installed():
         assert (obs.shape, obs.dtype, env.action_space) == ((10, 10, 4), bool, Discrete(3))
 
 
+def test_pictures_are_drawn_whatever_render_mode_the_run_had():
+    with Gymnasium(kwargs={"render_mode": "human"}, implementation="gymnasium").make("rgb_array") as env:
+        assert env.render_mode == "rgb_array"
+
+
 def endless_with(**kwargs):
     return {"id": "Endless-v0", "kwargs": kwargs}
 

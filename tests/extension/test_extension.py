@@ -690,6 +690,12 @@ def test_a_file_edited_between_two_calls_is_reloaded_and_its_error_located(tmp_p
     ("buffer", "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform):\n    columns = ('fill',)\n"
                "    def report(self, progress):\n        return {'full': 1.0}\n",
      "buffer=my_part:Mine: failed in a trial before the run: TypeError: report returned full; must return a value "),
+    ("buffer", "from dqn_lab.buffer.uniform import Uniform\nclass Mine(Uniform):\n    columns = ('fill',)\n"
+               "    def report(self, progress):\n        return {'fill': 'half'}\n",
+     "TypeError: report returned fill='half'; must be a number, or None for an empty cell"),
+    ("target", "from dqn_lab.target.periodic import Periodic\nclass Mine(Periodic):\n    columns = ('age',)\n"
+               "    def report(self, progress):\n        return {'age': [1.0]}\n",
+     "target=my_part:Mine: failed in a trial before the run: TypeError: report returned age=[1.0]; must be a number"),
 ])  # fmt: skip
 def test_an_error_in_a_component_is_reported_before_anything_is_written(tmp_path, group, body, said):
     write_component(tmp_path, group, body)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dqn_lab.build import build
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.network._cnn import Convolution
 from dqn_lab.network._linear import NoisyLinear
 from dqn_lab.run import Run

@@ -9,6 +9,7 @@ import torch
 from dqn_lab import registry
 from dqn_lab.build import build
 from dqn_lab.evaluate import evaluate
+from dqn_lab.exploration._epsilon_greedy import EpsilonGreedy
 from dqn_lab.schedule import NEVER
 from dqn_lab.statefile import Rows
 from dqn_lab.types import StateError, TrainingError
@@ -239,6 +240,22 @@ class Cautious(registry.lookup("exploration", "linear")):
         return 0.0
 
 
+class ByMethod(EpsilonGreedy):
+    """Defines ε as a method, so that nobody can tell how often it changes."""
+
+    def __init__(self, num_actions):
+        self.num_actions = num_actions
+
+    def epsilon(self, progress):
+        return max(0.05, 1 - progress.step / 300)
+
+
+class OfTheClass(registry.lookup("exploration", "boltzmann")):
+    """Has a temperature in the class that hides the schedule it is given."""
+
+    temperature = property(lambda self: lambda progress: 1.0 + progress.step, lambda self, value: None)
+
+
 REASONS = [
     (("engine=torch", COMPILED), "engine=torch: its updates are called from Python"),
     (("env.implementation=gymnasium",), "env=gymnasium: CartPoleEnv is stepped from Python"),
@@ -248,6 +265,13 @@ REASONS = [
         ("exploration=linear", f"exploration.name={__name__}:Cautious"),
         f"exploration={__name__}:Cautious: its own policy_epsilon is not what its kernel does",
     ),
+    *[
+        (
+            (f"exploration={option}", f"exploration.name={__name__}:{name}"),
+            f"exploration={__name__}:{name}: its schedule does not say its unit",
+        )
+        for option, name in {"none": "ByMethod", "boltzmann": "OfTheClass"}.items()
+    ],
     ((f"buffer.name={BUFFERS}:Weighted",), f"buffer={BUFFERS}:Weighted: its own sample is not what its kernel does"),
 ]
 

@@ -12,7 +12,7 @@ from torch import nn, tensor
 
 from dqn_lab.build import build
 from dqn_lab.checkpoint import load_policy, save_policy
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.run import Run
 from dqn_lab.seeding import torch_generator
 from dqn_lab.types import Bootstrapped, ConfigError, NetworkNoise, Transition

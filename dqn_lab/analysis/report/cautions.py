@@ -7,16 +7,17 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from dqn_lab.analysis.intervals import unseen_rate
+from dqn_lab.analysis.intervals import ENOUGH, unseen_rate
 from dqn_lab.analysis.load import THEN
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds, percent
 from dqn_lab.analysis.report.provenance import progress
+from dqn_lab.analysis.scores import outside_stated
 from dqn_lab.analysis.sentence import listed, quoted
+from dqn_lab.analysis.tasks import stated_bounds
 from dqn_lab.tasks import apart
 
-FEW = 30  # seeds; with fewer, a caveat is printed
 MOST_NAMED = 10  # variants in a caveat
 BUILDS = {
     "git.commit": "commits",
@@ -152,7 +153,7 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
     miss = "misses" if seeds == 1 else "all miss"
     missed = f"there is a 5 % chance that {count_seeds(seeds)} {miss} an outcome that {rate} of runs have"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
-    if seeds < FEW:
+    if seeds < ENOUGH:
         allowed = (
             "The intervals of the means allow for such unseen outcomes"
             if known
@@ -164,7 +165,10 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
             "The bounds of the return are not all known, so the intervals of the means do not allow for unseen "
             f"outcomes: {missed}."
         )
-    if not known and found.material.metric.is_return:
+    stated = stated_bounds(found.scores, found.material.metric.name)
+    if stated and found.bounds is None:
+        yield f"{outside_stated(stated, found.material.metric.title)}."
+    elif not known and found.material.metric.is_return:
         yield (
             "Set env.return_bounds=[low,high], the smallest and the largest possible return: then the intervals allow "
             "for rare failures, and verdicts need fewer seeds."

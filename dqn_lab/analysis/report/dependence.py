@@ -11,7 +11,7 @@ from dqn_lab.analysis import summarize
 from dqn_lab.analysis.figures import keys
 from dqn_lab.analysis.figures.style import looks
 from dqn_lab.analysis.report.evidence import Evidence
-from dqn_lab.analysis.report.metrics import ENOUGH, number
+from dqn_lab.analysis.report.metrics import FOR_QUARTILES, number
 from dqn_lab.analysis.report.plan import Plan
 
 
@@ -37,7 +37,7 @@ def dependence(found: Evidence) -> Iterator[Plan]:
 def _sensitivity(found: Evidence, table: pd.DataFrame, key: str) -> Plan:
     metric = found.material.metric
     described = "; ".join(f"{row[key]:g}: {number(row['mean'])}" for row in table.to_dict("records"))
-    enough = found.most_seeds >= ENOUGH
+    enough = found.most_seeds >= FOR_QUARTILES
     tenth = ", and the 10th percentile, below which one run in ten lies" if enough else ""
     return Plan(
         name="sensitivity",

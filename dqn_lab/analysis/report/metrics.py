@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from dqn_lab.analysis._errors import AnalysisError
+from dqn_lab.analysis._errors import unknown
 
-ENOUGH = 5  # seeds; with fewer, quartiles, percentiles and distributions mean nothing
+FOR_QUARTILES = 5  # seeds; with fewer, quartiles, percentiles and distributions mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,11 @@ def find_metric(name: str, scores: pd.DataFrame) -> Metric:
     """Looks a metric up.
 
     Raises:
-        AnalysisError: no such metric, or no run has a value of it.
+        AnalysisError: there is no such metric; the error names those that some run has a value of.
     """
     there = [known for known in METRICS if known in scores and scores[known].notna().any()]
     if name not in METRICS:
-        from dqn_lab._nearest import nearest
-
-        raise AnalysisError(f"metric={name}: no such metric; {nearest(name, there)}")
+        raise unknown("metric", name, there, "metric")
     return METRICS[name]
 
 

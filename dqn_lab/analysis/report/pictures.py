@@ -16,7 +16,7 @@ from dqn_lab.analysis.figures.style import render
 from dqn_lab.analysis.report.dependence import dependence
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.measured import measured
-from dqn_lab.analysis.report.metrics import ENOUGH, largest_in, number, percent, plain, seeds_between
+from dqn_lab.analysis.report.metrics import FOR_QUARTILES, largest_in, number, percent, plain, seeds_between
 from dqn_lab.analysis.report.plan import Picture, Plan
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.tasks import find_task
@@ -166,7 +166,7 @@ def _outcomes(found: Evidence) -> Iterator[Plan]:
 
 def _distribution(found: Evidence) -> Iterator[Plan]:
     metric = found.material.metric
-    if found.most_seeds < ENOUGH:
+    if found.most_seeds < FOR_QUARTILES:
         return
     data = distribution(found.counted, metric.name)
     medians = "; ".join(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from dqn_lab.analysis.report.metrics import ENOUGH, METRICS, Metric, largest_in, number, percent, plain
+from dqn_lab.analysis.report.metrics import FOR_QUARTILES, METRICS, Metric, largest_in, number, percent, plain
 from dqn_lab.analysis.report.neutral import csv, markdown
 from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
@@ -74,11 +74,11 @@ def interval(row: Row, low: str, high: str, write: Callable[[float], str]) -> st
 
 def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> Table:
     """Returns the table of each variant's summary, as computed by `summarize`."""
-    several, enough = bool((summary["seeds"] > 1).any()), bool((summary["seeds"] >= ENOUGH).any())
+    several, enough = bool((summary["seeds"] > 1).any()), bool((summary["seeds"] >= FOR_QUARTILES).any())
     write = partial(number, largest=largest_in(summary, "mean", "mean_low", "mean_high"))
 
     def if_enough(name: str, row: Row) -> str:
-        return write(row[name]) if row["seeds"] >= ENOUGH else "–"
+        return write(row[name]) if row["seeds"] >= FOR_QUARTILES else "–"
 
     columns: dict[str, Callable[[Row], str]] = {
         "variant": lambda row: str(row["variant"]),

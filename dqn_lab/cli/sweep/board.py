@@ -19,8 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from dqn_lab.cli import say
 from dqn_lab.cli._display import LINES, WHOLE
-from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.jobs import Job
 from dqn_lab.records import RUN, final_return, read_record

@@ -19,10 +19,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig, OmegaConf
 
-from dqn_lab.cli import _hydra, _interrupt, _jobs, _worker
+from dqn_lab.cli import _hydra, _interrupt, _jobs, _worker, say
 from dqn_lab.cli._compose import compose_config, with_seed
 from dqn_lab.cli._overrides import split_seed
-from dqn_lab.cli._plain import say
 from dqn_lab.cli.sweep.jobs import Job, Plan
 from dqn_lab.cli.sweep.ledger import state
 from dqn_lab.errors import one_line

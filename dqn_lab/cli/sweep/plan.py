@@ -104,6 +104,6 @@ def _share_directories(jobs: list[Job]) -> list[Job]:
 
 
 def names_by_identity(directory: Path | None) -> dict[str, str]:
-    """Returns the name of each run's directory by its identity; older versions may have named it differently."""
+    """Returns the name of each run's directory by its identity, whatever the rest of its name is."""
     names = [path.name for path in directory.iterdir()] if directory is not None and directory.is_dir() else []
     return {match[1]: name for name in names if (match := re.fullmatch(r".+-([0-9a-f]{8})", name))}

@@ -196,7 +196,7 @@ def _misplaced(values: Mapping[str, Any]) -> Iterator[str]:
             key = override_key(text)
             if key == "seed":
                 yield f"{where}: {text}: set it under seeds:"
-            elif key.startswith(("hydra.", "hydra/")):
+            elif _overrides.is_hydras(key):
                 yield f"{where}: {text}: write it after the sweep's name on the command line"
 
 

@@ -16,9 +16,8 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from dqn_lab._memory import shared_by
-from dqn_lab.cli import _interrupt, _overrides, _worker, report, warn
+from dqn_lab.cli import _interrupt, _overrides, _worker, report, say, warn
 from dqn_lab.cli._about import about
-from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.jobs import Job, Plan, once

@@ -15,10 +15,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
-from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail
+from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail, say
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._extras import missing_extra
-from dqn_lab.cli._plain import say
 from dqn_lab.cli._text import number_of, score_text
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger

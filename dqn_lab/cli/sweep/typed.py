@@ -49,7 +49,7 @@ def read_typed(overrides: list[str]) -> Typed:
                 problems.append(f"{text}: {of_a_question(key, text.partition('=')[2])}")
             elif key == "hydra.sweep.dir":
                 problems.append(f"{text}: a sweep's directory is set with --dir")
-            elif key.startswith(("hydra.", "hydra/")):
+            elif _overrides.is_hydras(key):
                 _overrides.is_sweep(text)
                 launch.append(text)
             else:

@@ -596,6 +596,17 @@ def test_stated_bounds_are_used(cli, make, tmp_path):
     assert "allowing for rare failures within the bounds of the return (it lies between −10 and 600)" in text
 
 
+@only_words
+@pytest.mark.filterwarnings("ignore::dqn_lab.analysis.NoBounds")
+def test_stated_bounds_that_a_return_contradicts_are_named(cli, make, tmp_path):
+    changes = {"env.id": "Mine-v0", "env.return_bounds": [-10, 60]}
+    make.sweep(tmp_path / "s", [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
+    cli(tmp_path / "s")
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "env.return_bounds=[-10,60]: a final return lies outside, so no bounds are assumed." in text
+    assert "Set env.return_bounds" not in text
+
+
 def test_malicious_labels_are_shown_as_plain_text(cli, make, tmp_path, caplog):
     labels = ["=cmd|' /C calc'!A0", "<script>alert(1)</script>|x", "목표\x07", "\u202e\t"]
     variants = [{"target.interval": value} for value in range(1, len(labels) + 1)]

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 
 from dqn_lab.build import build
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.run import Run
 from dqn_lab.types import Noise
 from tests.engine.fused.compositions import Composition, compositions, distance, few, flat

@@ -8,7 +8,7 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 from dqn_lab.build import build
-from dqn_lab.cli._plain import Quiet
+from dqn_lab.cli._quiet import Quiet
 from dqn_lab.run import Run
 from dqn_lab.types import Batch, Noise, Transition
 from tests.engine.fused import buffers

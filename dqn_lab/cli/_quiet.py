@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dqn_lab.cli import status
+from dqn_lab.cli import say
 from dqn_lab.schedule import Progress
 
 if TYPE_CHECKING:
@@ -49,12 +46,3 @@ class Notebook(Quiet):
             end = Progress(int(row["step"] or 0), int(row["episode"] or 0) + 1, int(row["updates"] or 0))
             value = next(iter(self.parameter(end).values()), 0.0)
             say(f"Episode: {row['episode']}, Total Reward: {row['return']}, Epsilon: {value:.2f}")
-
-
-def say(text: str) -> None:
-    """Prints a line; if its reader has gone, discards this and all further output."""
-    status()
-    try:
-        print(text, flush=True)
-    except OSError:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 (open until the process ends)
