@@ -24,6 +24,17 @@ def whole(name: str, value: object, least: int) -> int:
     return number
 
 
+def flag(name: str, value: object) -> bool:
+    """Returns a truth value, of Python's or numpy's type; a text such as "no" would otherwise count as true.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(value, bool) and type(value).__name__ != "bool":  # numpy's, without importing it
+        raise ConfigError(f"{name}={value!r}: must be True or False")
+    return bool(value)
+
+
 def to_write(name: str, value: str | os.PathLike[str]) -> Path:
     """Returns the path of a directory to write to; a `~` at its beginning stands for the user's own directory.
 

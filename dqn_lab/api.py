@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab._arguments import to_write, whole
+from dqn_lab._arguments import flag, to_write, whole
 from dqn_lab.cli import _interrupt, _jobs, _overrides, say
 from dqn_lab.cli import verify as verifying
 from dqn_lab.cli._compose import compose_config
@@ -118,7 +118,7 @@ def resume(
     run = run if isinstance(run, Run) else load(run, trust)
     words = _overrides.spell(overrides, keys)
     called = [repr(str(run.directory)), *map(repr, words)]
-    trust = trust or run.trust
+    trust = flag("trust", trust) or run.trust
     with in_pythons_words(), workplace(f"dqn_lab.resume({', '.join(called)})", imports_of(run.directory, trust)):
         with _interrupt.before("the run continued"):
             experiment = prepare(run.directory, words, trust)
@@ -180,7 +180,7 @@ def evaluate(
     run = run if isinstance(run, Run) else load(run, trust)
     with in_pythons_words(), _interrupt.before("the episodes were played"):
         tell = functools.partial(warnings.warn, category=UserWarning, stacklevel=3)
-        loaded = open_policy(run.directory, str(policy), run.trust or trust, tell)
+        loaded = open_policy(run.directory, str(policy), flag("trust", trust) or run.trust, tell)
         rows = [(number, *row) for number, row in enumerate(play(loaded, episodes, seed))]
     return pd.DataFrame(rows, columns=["episode", "seed", "return", "length"])
 
@@ -206,6 +206,6 @@ def verify(
     verified: 2 rows of episodes.csv and 1 row of evaluations.csv are the same, byte for byte
     """
     run = run if isinstance(run, Run) else load(run, trust)
-    trust = trust or run.trust
+    trust, evaluate = flag("trust", trust) or run.trust, flag("evaluate", evaluate)
     with in_pythons_words(), workplace(f"dqn_lab.verify({str(run.directory)!r})", imports_of(run.directory, trust)):
         return verifying.verify(run.directory, evaluate=evaluate, trust=trust, display=display)

@@ -7,6 +7,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._arguments import flag
 from dqn_lab._paths import policy_path, to_read
 from dqn_lab.cli._policy import Policy, open_policy
 from dqn_lab.cli._runs import check_run
@@ -36,7 +37,7 @@ class Run(os.PathLike[str]):
         if isinstance(directory, str) and directory.startswith("Run("):
             raise ConfigError("directory: is a run that was turned into text; give the run itself, or run.directory")
         place = to_read(directory)
-        self.directory, self.trust = place.absolute(), trust
+        self.directory, self.trust = place.absolute(), flag("trust", trust)
         self._policies: dict[str, tuple[int | None, Policy]] = {}  # those opened, and when their files were written
         with in_pythons_words():
             check_run(place)

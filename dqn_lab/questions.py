@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dqn_lab._arguments import to_write
+from dqn_lab._arguments import flag, to_write
 from dqn_lab.cli import _interrupt, _overrides, say
 from dqn_lab.cli._runs import check_results
 from dqn_lab.cli._text import columns, number_of, padded, shown, wrapped
@@ -65,7 +65,7 @@ def sweep(
     from dqn_lab.cli.sweep.run import run_sweep
     from dqn_lab.cli.sweep.typed import read_typed
 
-    words = _words(overrides, keys)
+    words, quick = _words(overrides, keys), flag("quick", quick)
     place = None if directory is None else to_write("directory", directory)
     args = Namespace(overrides=words, quick=quick, dry_run=False, report=False, dir=place)
     called = [repr(str(name)), *map(repr, words), *(["quick=True"] if quick else [])]
@@ -190,8 +190,9 @@ def report(
 
     stored, target = None if against is None else Path(against), None if out is None else to_write("out", out)
     changed = list[str]()
+    shoot = shooter(flag("trust", trust), changed.append) if flag("videos", videos) else None
     found = _write(
-        paths, target, shooter(trust, changed.append) if videos else None, metric=metric, control=control,
+        paths, target, shoot, metric=metric, control=control,
         threshold=threshold, compare=_pair(compare), against=stored,
     )  # fmt: skip
     for line in dict.fromkeys(changed):

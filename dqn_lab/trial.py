@@ -295,6 +295,7 @@ def _engine(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _culprits(error: BaseException, outside: Mapping[str, str]) -> list[str]:
-    """Lists the outside components whose code appears in an error's traceback, or all of them if none does."""
+    """Lists the outside components that an error names or whose code it comes from, or all of them if none is."""
     frames = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return [part for part, module in outside.items() if module in frames] or list(outside)
+    named = [part for part in outside if str(error).startswith(f"{part.rpartition(':')[2]}.")]
+    return named or [part for part, module in outside.items() if module in frames] or list(outside)

@@ -56,6 +56,22 @@ def test_an_evaluations_arguments_are_checked(run, keys, said):
     assert len(dqn_lab.evaluate(run, episodes=np.int64(1))) == 1
 
 
+@pytest.mark.parametrize("value", ["no", "False", 0, None])
+def test_a_flag_is_true_or_false(run, value):
+    said = re.escape(f"={value!r}: must be True or False")
+    for call in (
+        lambda: dqn_lab.load(run.directory, trust=value),
+        lambda: dqn_lab.evaluate(run, trust=value),
+        lambda: dqn_lab.resume(run, trust=value, episodes=9),
+        lambda: dqn_lab.verify(run, evaluate=value),
+        lambda: dqn_lab.report(run, videos=value),
+        lambda: dqn_lab.sweep("target_network", quick=value),
+    ):
+        with pytest.raises(dqn_lab.ConfigError, match=rf"^\w+{said}$"):
+            call()
+    assert dqn_lab.load(run.directory, trust=np.bool_(True)).trust is True
+
+
 @pytest.mark.parametrize("directory", ["", b"x", 3, "w ${z}"])
 def test_a_directory_to_write_to_is_a_path(directory, tmp_path):
     for call in (dqn_lab.train, lambda directory: dqn_lab.sweep("target_network", directory=directory)):

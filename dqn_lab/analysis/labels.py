@@ -11,8 +11,7 @@ from typing import Any
 
 from dqn_lab import records as disk
 
-LATER = {"evaluation.max_steps": disk.LATER_KEYS["evaluation.max_steps"]}  # it may change the results
-UNINTERESTING = ("seed", "logger", *disk.NOT_THE_RUN, *(key for key in disk.LATER_KEYS if key not in LATER))
+LATER = {"evaluation.max_steps": disk.LATER_KEYS["evaluation.max_steps"]}
 MANY_KEYS = 3  # the most keys in a label
 TYPED = re.compile(r"(?:\d\d-\d\d-\d\d_)?(?P<overrides>.+)-[0-9a-f]{8}")  # the directory of a run that `train` names
 DATE = re.compile(r"/\d{4}-\d\d-\d\d(_\d\d-\d\d-\d\d)?$")  # a directory named after a date
@@ -79,7 +78,7 @@ def _typed_labels(configs: Mapping[str, Config]) -> dict[str, str] | None:
         if name is None or len(name["overrides"]) >= disk.SLUG:  # a directory of another kind, or a shortened name
             return None
         words = name["overrides"].split(",")
-        parts[path] = [word for word in words if word.partition("=")[0] not in (*UNINTERESTING, "default")]
+        parts[path] = [word for word in words if word.partition("=")[0] not in (*disk.UNINTERESTING, "default")]
     common = set.intersection(*map(set, parts.values())) if len({*map(id, configs.values())}) > 1 else set()
     labels: dict[int, set[str]] = {}
     for path, words in parts.items():

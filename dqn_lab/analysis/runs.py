@@ -14,7 +14,6 @@ from dqn_lab import records as disk
 from dqn_lab._damage import MAX_RECORD, read_regular
 from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.labels import (
-    UNINTERESTING,
     Config,
     flatten,
     make_labels,
@@ -22,7 +21,7 @@ from dqn_lab.analysis.labels import (
     swept_keys,
     with_later_keys,
 )
-from dqn_lab.analysis.places import Source, places_of
+from dqn_lab.analysis.places import ACCEPTED, Source, places_of
 
 KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "resumed", "git",
         "started", "command", "host")  # fmt: skip
@@ -100,7 +99,8 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
 
 def _check_directory(path: Any) -> None:
     if not isinstance(path, (str, os.PathLike)) or not os.path.isdir(path):
-        raise AnalysisError(f"{path}: no such directory")
+        what = "is a file; name the directory that holds it" if os.path.isfile(str(path)) else "no such directory"
+        raise AnalysisError(f"{path}: {what}")
 
 
 def find_runs(paths: Iterable[Source]) -> Found:
@@ -119,7 +119,7 @@ def find_runs(paths: Iterable[Source]) -> Found:
     records, identities = {}, {}
     known: dict[str, str] = {}
     for path, record in _records(given, skipped):
-        identity = disk.text_without(with_later_keys(record["config"]), UNINTERESTING)
+        identity = disk.text_without(with_later_keys(record["config"]), disk.UNINTERESTING)
         identities[path] = known.setdefault(identity, identity)
         records[path] = _keep_needed(record)
     sweeps = {parent: _sweep_of(parent, skipped) for parent in dict.fromkeys(map(os.path.dirname, records))}
@@ -131,7 +131,9 @@ def find_runs(paths: Iterable[Source]) -> Found:
     _drop_repeated(records, identities, skipped)
     if not records:
         reasons = [f"; {path}: {reason}" for path, reason in skipped.items()][:1]
-        raise AnalysisError(f"{', '.join(place.path for place in places) or 'no path'}: no runs here{''.join(reasons)}")
+        if not places:
+            raise AnalysisError(f"no path is given; name {ACCEPTED}")
+        raise AnalysisError(f"{', '.join(place.path for place in places)}: no runs here{''.join(reasons)}")
     distinct = {text: dict(flatten(json.loads(text))) for text in {identities[path]: None for path in records}}
     configs = {path: distinct[identities[path]] for path in records}
     names, sweep_names = short_names(records), short_names(narrowed)

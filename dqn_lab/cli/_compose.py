@@ -63,17 +63,18 @@ class CheckedFiles(CachingConfigRepository):
             read_yaml(path)
         found = super().load_config(config_path)
         if path is not None and found is not None and len(found.defaults_list or ()) <= 1:
-            _add_defaults(config_path.partition("/")[0], found.config)
+            is_shipped = path.is_relative_to(config_directory())
+            _add_defaults(config_path.partition("/")[0], found.config, is_shipped)
         return found
 
 
-def _add_defaults(group: str, part: Any) -> None:
+def _add_defaults(group: str, part: Any, is_shipped: bool) -> None:
     """Adds the defaults of a component's constructor, so that Hydra knows its keys; a wrong one is reported later."""
     name = part.get("name") if isinstance(part, DictConfig) and group in registry.GROUPS else None
-    if not isinstance(name, str) or ":" not in name:
+    if not isinstance(name, str) or (is_shipped and ":" not in name):  # a shipped file lists all keys
         return
     with contextlib.suppress(ConfigError):
-        for key, field in registry.model(group, name).model_fields.items():
+        for key, field in (registry.model if ":" in name else _index.model)(group, name).model_fields.items():
             if key not in part and isinstance(field.default, (*PLAIN, list, tuple, dict)):
                 with contextlib.suppress(OmegaConfBaseException):  # no yaml can hold it
                     part[key] = copy.deepcopy(field.default)

@@ -97,7 +97,8 @@ def _unreadable(text: str) -> str | None:
         return f"{text}: a run has one seed; several need `train -m seed=0,1,2`"
     if override.is_sweep_override():
         as_list = f"; a list is written {key}=[{value}]" if takes_a_list(key) else ""
-        return f"{text}: several values need `train -m`{as_list}"
+        decimal = f"; a decimal has a point: {value.replace(',', '.')}" if re.fullmatch(r"\d+,\d+", value) else ""
+        return f"{text}: several values need `train -m`{as_list}{decimal}"
     if not key.strip("+~"):
         return f"{text}: has no key; write KEY=VALUE, as in seed=3"
     return None
@@ -228,6 +229,8 @@ def _no_option(error: MissingConfigException, key: str, value: str) -> str:
     custom = f"; {in_a_yaml(group)}" if ":" in name else ""
     empty = _no_logger(group, name)
     meant = OPTIONS.get(group, {}).get(name.lower(), name)
+    turned = "/".join(reversed(name.split("/")))
+    meant = turned if turned in choices else meant
     meant = next((each for each in choices if name.lower() in (each.lower(), each.rpartition("/")[2])), meant)
     near = did_you_mean(meant, choices)
     elsewhere = "" if near else suggest_elsewhere(name, group)

@@ -23,7 +23,7 @@ from dqn_lab.cli.sweep.board import Board, show_results
 from dqn_lab.cli.sweep.jobs import Draft, Job, Plan, plan_jobs
 from dqn_lab.cli.sweep.launch import master, num_workers
 from dqn_lab.cli.sweep.run import run_jobs
-from dqn_lab.records import RUN, SWEEP, override_key, read_sweep, saved_states, write_sweep
+from dqn_lab.records import RUN, SWEEP, UNINTERESTING, override_key, read_sweep, saved_states, write_sweep
 
 LISTED = 3  # jobs that an interruption names
 
@@ -47,7 +47,7 @@ def run_grid(overrides: list[str]) -> int:
         warn(*plan.warnings)
         for note in plan.notes:
             say(note)
-    directory = make_directory(directory, bump=not given)
+    directory = make_directory(directory, bump=not given, alone=False)
     for each in (config, *plan.composed.values()):
         with read_write(each.hydra):
             each.hydra.sweep.dir = str(directory)
@@ -110,11 +110,11 @@ def _refuse_existing(drafts: Sequence[Draft], plan: Plan, directory: Path) -> No
 def _labels(jobs: Sequence[Sequence[str]]) -> list[str]:
     """Returns the label of each job's variant: the overrides that not all jobs share, without the seed, as typed.
 
-    If all jobs belong to one variant, its label consists of the overrides that they share.
+    If all jobs belong to one variant, its label consists of the overrides that they share and that may matter.
     """
     labels = [_label(own) for own in _distinct_overrides(jobs)]
     if set(labels) == {""}:
-        labels = [_label(text for text in _hydra.about_jobs(job) if override_key(text) != "seed") for job in jobs]
+        labels = [_label(filter(_may_matter, _hydra.about_jobs(job))) for job in jobs]
     return [label or "default" for label in labels]
 
 
@@ -124,6 +124,11 @@ def _distinct_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[text for text in job if text not in common and override_key(text) != "seed"] for job in jobs]
 
 
+def _may_matter(override: str) -> bool:
+    key = override_key(override)
+    return key not in UNINTERESTING and not key.startswith(("evaluation.", "checkpoint."))
+
+
 def _label(overrides: Iterable[str]) -> str:
     return ", ".join(text.lstrip("+~") for text in overrides)
 
@@ -131,8 +136,8 @@ def _label(overrides: Iterable[str]) -> str:
 def record(drafts: Sequence[Draft], plan: Plan, directory: Path, is_first: bool) -> None:
     """Writes a grid's `sweep.json`, in which variants are labelled and ordered as typed.
 
-    Writes none if there is only one variant, or if the directory contains other runs: then it removes the `sweep.json`
-    of an earlier grid, which does not list the new runs.
+    Writes none if the directory contains other runs: then it removes the `sweep.json` of an earlier grid, which does
+    not list the new runs.
 
     Args:
         drafts: the jobs, as typed.
@@ -145,14 +150,14 @@ def record(drafts: Sequence[Draft], plan: Plan, directory: Path, is_first: bool)
     variants = dict(zip((draft.variant for draft in drafts), _distinct_overrides(jobs), strict=True))
     if not is_first:
         _remove_record(directory)
-    elif len(variants) > 1:
-        here = about()
-        write_sweep(directory, {
-            "name": directory.name, "question": None, "command": here["command"], "started": here["started"],
-            "control": None, "metric": None, "base": [text for text in jobs[0] if text in common],
-            "variants": variants, "seeds": sorted({job.seed for job in plan.jobs}), "versions": here["versions"],
-            "git": here["git"], "jobs": [job.row() for job in plan.jobs],
-        })  # fmt: skip
+        return
+    here = about()
+    write_sweep(directory, {
+        "name": directory.name, "question": None, "command": here["command"], "started": here["started"],
+        "control": None, "metric": None, "base": [text for text in jobs[0] if text in common],
+        "variants": variants, "seeds": sorted({job.seed for job in plan.jobs}), "versions": here["versions"],
+        "git": here["git"], "jobs": [job.row() for job in plan.jobs],
+    })  # fmt: skip
 
 
 def _remove_record(directory: Path) -> None:

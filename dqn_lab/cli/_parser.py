@@ -49,7 +49,11 @@ class Parser(argparse.ArgumentParser):
         name = flag.lstrip("-")
         if name == "resume":
             return "; `python -m dqn_lab resume RUN` continues a run"
-        if self.prog.endswith((" train", " sweep")) and name.replace("-", "_").isidentifier() and words[0] not in flags:
+        if (
+            self.prog.endswith((" train", " sweep", " resume"))
+            and name.replace("-", "_").isidentifier()
+            and words[0] not in flags
+        ):
             unknown = [word for word in words if word.startswith("--")]
             pairs = [(name.lstrip("-").replace("-", "_"), value) for name, value in self._pairs(unknown)]
             if self.prog.endswith(" sweep") and (of_it := [pair for pair in pairs if pair[0] in OF_A_QUESTION]):

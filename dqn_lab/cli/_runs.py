@@ -19,8 +19,20 @@ def names_a_directory(overrides: Iterable[str], key: str = "hydra.run.dir") -> b
     return any(override_key(text) == key for text in overrides)
 
 
-def make_directory(path: Path, bump: bool) -> Path:
-    """Creates a run's directory; with `bump`, adds a number to a name that is taken. Returns an absolute path."""
+def make_directory(path: Path, bump: bool, alone: bool = True) -> Path:
+    """Creates the directory of a run or a grid.
+
+    Args:
+        path: its path.
+        bump: adds a number to a name that is taken.
+        alone: refuses a directory that holds other runs, as a run's may not, and a grid's may.
+
+    Returns:
+        an absolute path.
+
+    Raises:
+        ConfigError: the directory cannot be created or used.
+    """
     if not path.name and not path.is_absolute():
         raise ConfigError("hydra.run.dir, hydra.sweep.dir: must name a directory, not the current one")
     for number in range(1, 1_000):
@@ -38,6 +50,8 @@ def make_directory(path: Path, bump: bool) -> Path:
             raise ConfigError(f"{candidate}: cannot be written: {reason}") from error
         if (candidate / RUN).exists():
             raise ConfigError(f"{candidate}: holds a run already; choose another directory, or remove this one")
+        if alone and (inside := next(candidate.glob(f"*/{RUN}"), None)):
+            raise ConfigError(f"{candidate}: holds other runs, such as {inside.parent.name}; choose another directory")
         return candidate.absolute()
     raise ConfigError(f"{path}: exists already, as do the next 998 names")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -13,16 +14,22 @@ from dqn_lab._validation import as_schedule
 from dqn_lab.cli import _index
 from dqn_lab.cli._options import keys, options
 from dqn_lab.cli._translations import HINTS, SYNONYMS, written
+from dqn_lab.errors import ConfigError
 from dqn_lab.registry import unaccepted
 
 MOST_HOLDERS = 3
 
 
 def exists(key: str, config: DictConfig) -> bool:
-    """Returns whether a composition has a key that its option's yaml leaves out: a custom constructor's."""
+    """Returns whether a composition has a key that its option's yaml leaves out."""
     group, _, leaf = key.rpartition(".")
     part = OmegaConf.select(config, group) if group else None
-    return isinstance(part, DictConfig) and ":" in str(part.get("name")) and leaf in part
+    if not isinstance(part, DictConfig) or leaf not in part:
+        return False
+    name = str(part.get("name"))
+    with contextlib.suppress(ConfigError):  # there is no such component, which is reported elsewhere
+        return ":" in name or leaf in _index.model(group, name).model_fields
+    return False
 
 
 def explain_part(group: str, culprit: str, config: DictConfig) -> str | None:

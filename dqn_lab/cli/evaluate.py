@@ -16,6 +16,7 @@ from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser, natural, positive
 from dqn_lab.cli._policy import add_policy, open_policy, play
 from dqn_lab.cli._text import fitting, returns_text
+from dqn_lab.records import read_record
 
 
 @one_line_errors
@@ -62,7 +63,8 @@ def _evaluate(args: argparse.Namespace) -> None:
         f"(step {policy.step:,}), greedy: {returns_text(score)}, "
         f"from {score['return_min']:g} to {score['return_max']:g}"
     )
-    print(fitting(line, 2))
+    status = read_record(args.run)["status"]
+    print(fitting(line if status == "completed" else f"{line}; the run is not completed ({status})", 2))
 
 
 def _check_file(path: Path) -> None:

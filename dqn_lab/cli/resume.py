@@ -26,8 +26,8 @@ def _resume(args: argparse.Namespace) -> int:
     if (args.run / SWEEP).is_file():
         return _resume_sweep(args)
     if (args.run / "multirun.yaml").is_file():
-        why = "it has only one variant, or shares its directory with another grid"
-        hint = "resume its runs one by one, and run the missing jobs again"
+        why = "its directory held other runs before"
+        hint = "resume its runs one by one, and run the missing jobs in another directory"
         return fail(f"{args.run}: is a grid without a record of its jobs, because {why}; {hint}")
     from dqn_lab.cli._continue import continue_run
 

@@ -168,3 +168,21 @@ def test_a_recorded_setting_of_a_launcher_that_may_run_code_needs_trust(cli, qui
     words = "hydra/launcher=slurm hydra.launcher.setup=[id]"
     said = f"{words}: may run code from outside dqn_lab; if you trust it, add --trust"
     assert cli("resume", "grid").problems == [f"error: {said}"]
+
+
+def test_a_grid_of_seeds_is_resumed_as_a_whole(cli, quick):
+    cli("train", "-m", "seed=0,1", *quick, "hydra.sweep.dir=grid")
+    shutil.rmtree(next(Path("grid").glob("seed=1*")))
+    outcome = cli("resume", "grid")
+    assert outcome.code == 0, outcome.err
+    assert "1 of 2 jobs to run, 1 completed already" in outcome.out
+    assert "2 of 2 jobs completed" in outcome.out
+
+
+def test_a_run_does_not_take_the_place_of_a_grid(cli, quick):
+    cli("train", "-m", "seed=0,1", *quick, "hydra.sweep.dir=grid")
+    before = sorted(Path("grid").rglob("*"))
+    outcome = cli("train", *quick, "hydra.run.dir=grid")
+    assert outcome.code == 2
+    assert outcome.err.startswith("error: grid: holds other runs, such as seed=")
+    assert sorted(Path("grid").rglob("*")) == before

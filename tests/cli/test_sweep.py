@@ -342,7 +342,7 @@ def test_a_sweep_is_listed_and_explained_without_hydra():
 
 MISTAKES = [
     (("target.intervall=3",), {}, "every variant: target.intervall=3: no such key; did you mean interval?"),
-    (("target.interval=3",), {}, "target.interval=3: is what works compares"),
+    (("target.interval=3",), {}, "target.interval=3: is what works compares; leave it out"),
     (("discount=0.9,0.8",), {}, "discount=0.9,0.8: several values belong in the question's file"),
     (("seed=0,0",), {}, "seed=0,0: 0 occurs twice"),
     (("seed=-1",), {}, "seed=-1: must be whole numbers of at least 0"),

@@ -252,7 +252,8 @@ def test_the_report_of_a_grid_of_seeds_names_what_was_run(cli, quick):
     )
     cli("train", "-m", "seed=0,1", "hydra.sweep.dir=nn", *(word for word in quick if not word.startswith("episodes")),
         "steps=300", "episodes=null")  # fmt: skip
-    assert list(gather(["mm", "nn"], Options()).scores["variant"].cat.categories) == ["mm", "nn"]
+    labels = ["network.hidden=[4], buffer.capacity=500, episodes=6", "steps=300, episodes=null"]
+    assert list(gather(["mm", "nn"], Options()).scores["variant"].cat.categories) == labels
 
 
 def test_jobs_that_differ_only_in_their_seed_are_composed_once(cli, quick, monkeypatch):
@@ -325,6 +326,16 @@ def test_an_option_of_a_recipe_may_be_replaced_by_a_custom_one(cli, tmp_path):
     assert shown["exploration"] == {"name": "rare_of_lab:Rare", "often": 0.1}
     refused = cli(*words, "exploration.end=0.1", "--cfg", "job")
     assert refused.err == "error: exploration.end=0.1: no such key; choices: often\n"
+
+
+def test_an_own_file_of_a_shipped_component_has_the_keys_that_it_leaves_out(cli, tmp_path):
+    (tmp_path / "lab" / "env").mkdir(parents=True)
+    (tmp_path / "lab" / "env" / "hill.yaml").write_text("name: gymnasium\nid: MountainCar-v0\n")
+    shown = yaml.safe_load(cli("train", "--config-dir", "lab", "env=hill", "env.rescale=true", "--cfg", "job").out)
+    assert shown["env"]["rescale"] is True
+    assert shown["env"]["max_episode_steps"] is None
+    outcome = cli("train", "--config-dir", "lab", "env=hill", "env.rescal=true")
+    assert outcome.err.startswith("error: env.rescal=true: no such key; did you mean rescale?")
 
 
 @pytest.mark.parametrize(("settings", "said"), [

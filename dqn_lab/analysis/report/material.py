@@ -14,7 +14,6 @@ import pandas as pd
 
 from dqn_lab._damage import MAX_STEP
 from dqn_lab.analysis import AnalysisError, Sweep, area_under_curve
-from dqn_lab.analysis.labels import UNINTERESTING
 from dqn_lab.analysis.load import tabulate_configs, tabulate_runs
 from dqn_lab.analysis.places import Source
 from dqn_lab.analysis.report.metrics import Metric, find_metric
@@ -29,7 +28,7 @@ from dqn_lab.analysis.report.question import (
 )
 from dqn_lab.analysis.report.reference import read_reference
 from dqn_lab.analysis.runs import Found, find_runs
-from dqn_lab.records import override_key
+from dqn_lab.records import UNINTERESTING, override_key
 from dqn_lab.tasks import telling_keys
 from dqn_lab.types import Table
 

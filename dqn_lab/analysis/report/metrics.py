@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,8 +77,9 @@ def number(value: float, signed: bool = False, largest: float = 0.0) -> str:
     if math.isnan(value):
         return "–"
     size = max(abs(value), largest)
-    places = 0 if size >= 10_000 or size == 0 else 1 if size >= 1 else 3
-    return f"{value:{'+' if signed else ''},.{places}f}".replace("-", "−")
+    places = 0 if size >= 10_000 or size == 0 else 1 if size >= 10 else 2 if size >= 1 else 3
+    text = f"{value:{'+' if signed else ''},.{places}f}"
+    return (text if re.search("[1-9]", text) else text.lstrip("+-")).replace("-", "−")
 
 
 def largest_in(frame: pd.DataFrame, *columns: str) -> float:

@@ -63,7 +63,7 @@ def _refuse_what_is_compared(question: Question, typed: list[str]) -> None:
     compared = {override_key(text) for own in question.variants.values() for text in own}
     found = [text for text in typed if override_key(text) in compared]
     if found:
-        raise ConfigError(*(f"{text}: is what {question.name} compares" for text in found))
+        raise ConfigError(*(f"{text}: is what {question.name} compares; leave it out" for text in found))
 
 
 def _identical_variants(jobs: list[Job], typed: list[str]) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 import math
+import os
+import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -16,9 +18,10 @@ from hydra.core.plugins import Plugins
 from omegaconf import DictConfig
 
 from dqn_lab.cli import _hydra, _jobs, _overrides, _worker, fail, say
+from dqn_lab.cli._about import CONFIG_DIR
 from dqn_lab.cli._compose import compose_config
 from dqn_lab.cli._extras import missing_extra
-from dqn_lab.cli._text import number_of, score_text
+from dqn_lab.cli._text import number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.launch import master
 from dqn_lab.cli.sweep.ledger import read_ledger
 from dqn_lab.cli.sweep.plan import names_by_identity
@@ -129,7 +132,7 @@ def run_search(
     finally:  # record what has run, however the search ends
         found = collect(directory, keys)
         write_sweep(directory, {**ledger, **found})
-    return _show(found, directory), len(found["jobs"])
+    return _show(found, directory, shared, max(question.seeds) + 1), len(found["jobs"])
 
 
 def _trials(ledger: dict[str, Any] | None) -> dict[str, Any]:
@@ -225,8 +228,18 @@ def _value(config: Any, key: str) -> Any:
     return config
 
 
-def _show(found: dict[str, Any], directory: Path) -> int:
-    """Prints the best trials; returns the number of completed ones."""
+def _show(found: dict[str, Any], directory: Path, shared: Iterable[str], unused: int) -> int:
+    """Prints the best trials, and a command that tests the best one.
+
+    Args:
+        found: the variants and jobs of `sweep.json`.
+        directory: the search's directory.
+        shared: the overrides of every run.
+        unused: the first seed that no trial used, nor any after it.
+
+    Returns:
+        the number of completed trials.
+    """
     scores: dict[str, list[float]] = {}
     for job in found["jobs"]:
         record = read_record(directory / job["directory"])
@@ -237,4 +250,10 @@ def _show(found: dict[str, Any], directory: Path) -> int:
     say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
     for label in best:
         say(f"{label}  mean final return {score_text(means[label])} over {number_of(len(scores[label]), 'run')}")
+    say(to_copy("files", shlex.quote(shown(directory))))
+    if best:
+        own = [f"--config-dir={os.environ[CONFIG_DIR]}"] if CONFIG_DIR in os.environ else []
+        own += [text for text in shared if override_key(text) != "display"]
+        words = shlex.join([*own, *found["variants"][best[0]], f"seed=range({unused},{unused + 30})"])
+        say(to_copy("next", words, "python -m dqn_lab train -m"))
     return len(scores)
