@@ -114,10 +114,14 @@ def test_more_seeds_are_added_to_those_that_are_shipped(make_run, tmp_path, monk
     monkeypatch.setattr(ship, "ANSWERS", tmp_path / "answers")
     monkeypatch.setattr(ship, "read_sweep", lambda path: SimpleNamespace(name="mine"))
     files = {}
-    for directory, seeds, options in (("all", range(4), []), ("first", range(2), []), ("more", range(1, 4), ["--add"])):
-        for seed, interval in itertools.product(seeds, (1, 10)):
+    both, one = (1, 10), (10,)
+    for directory, seeds, intervals, options in (
+        ("all", range(4), both, []), ("first", range(2), both, []), ("more", range(1, 4), both, ["--add"]),
+        ("target.interval=10", range(4), one, ["--add", "--question", "mine"]),
+    ):  # fmt: skip
+        for seed, interval in itertools.product(seeds, intervals):
             make_run(f"{directory}/{interval}-{seed}", seed=seed, final=seed, **{"target.interval": interval})
         monkeypatch.setattr("sys.argv", ["ship.py", *options, str(tmp_path / directory)])
         ship.main()
         files[directory] = {path.name: path.read_bytes() for path in (tmp_path / "answers").iterdir()}
-    assert files["more"] == files["all"] != files["first"]
+    assert files["target.interval=10"] == files["more"] == files["all"] != files["first"]

@@ -2,6 +2,7 @@
 
 python tests/benchmarks/ship.py outputs/sweeps/replay outputs/sweeps/target_network
 python tests/benchmarks/ship.py --add outputs/more_seeds_of_rainbow
+python tests/benchmarks/ship.py --add --question recipes_acrobot outputs/sweeps/iqn_again
 """
 
 import argparse
@@ -20,11 +21,11 @@ def with_shipped(new, shipped):
     """Returns the new rows and the shipped ones of the jobs that are not among them.
 
     Raises:
-        SystemExit: the two do not have the same variants.
+        SystemExit: a new row's variant is not among the shipped ones.
     """
-    variants = list(new["variant"].cat.categories)
-    if set(variants) != set(shipped["variant"].cat.categories):
-        raise SystemExit(f"--add: the shipped variants are {', '.join(shipped['variant'].cat.categories)}")
+    variants = list(shipped["variant"].cat.categories)
+    if not set(new["variant"].cat.categories) <= set(variants):
+        raise SystemExit(f"--add: the shipped variants are {', '.join(variants)}")
     again = pd.MultiIndex.from_frame(shipped[JOB]).isin(pd.MultiIndex.from_frame(new[JOB]))
     both = pd.concat([shipped[~again], new[list(shipped.columns)]], ignore_index=True)
     return both.assign(variant=pd.Categorical(both["variant"], variants))
@@ -33,10 +34,13 @@ def with_shipped(new, shipped):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sweeps", type=Path, nargs="+")
-    parser.add_argument("--add", action="store_true", help="keep what is shipped of the seeds that a sweep did not run")
+    parser.add_argument("--question", help="what they answer, if it is not what they are named after")
+    parser.add_argument(
+        "--add", action="store_true", help="keep what is shipped of the variants and seeds that a sweep did not run"
+    )
     args = parser.parse_args()
     for path in args.sweeps:
-        question = read_sweep(path).name
+        question = args.question or read_sweep(path).name
         frames = [load_configs(path), load_runs(path, table="evaluations")]
         if args.add:
             tables = "runs", "evaluations"
