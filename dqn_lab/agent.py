@@ -194,12 +194,11 @@ class Agent:
 
     def _parts(self) -> dict[str, Any]:
         choices = {"value": self.engine.value, "bootstrap": self.engine.bootstrap, "optimizer": self.optimizer}
-        others = {**choices, "target": self.target}  # which need no state; a custom one may have some
+        others = {**choices, "target": self.target, "exploration": self.exploration}  # few of which have a state
         return {
             **{name: part for name, part in others.items() if isinstance(part, Stateful)},
             "engine": self.engine,
             "buffer": self.buffer,
-            "exploration": self.exploration,
             "uniforms": self.uniforms,
             "streams": self.streams,
             **({} if self.diagnostics is None else {"diagnostics": self.diagnostics}),

@@ -30,8 +30,7 @@ LATER_KEYS: Mapping[str, Any] = {  # keys added later, with the values for which
     "evaluation.video": False,
     "evaluation.keep_policies": False,
 }
-# keys that do not tell variants apart; `evaluation.max_steps` does, because it may change the results
-UNINTERESTING = ("seed", "logger", *NOT_THE_RUN, *(key for key in LATER_KEYS if key != "evaluation.max_steps"))
+UNINTERESTING = ("seed", "logger", *NOT_THE_RUN, *(LATER_KEYS.keys() - {"evaluation.max_steps"}))  # to tell runs apart
 DEAD = "its process died"
 REQUIRED_COLUMNS: Mapping[Table, tuple[str, ...]] = {  # that readers need; the others may be missing
     "episodes": ("episode", "step", "return", "length"),

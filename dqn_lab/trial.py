@@ -28,14 +28,7 @@ from dqn_lab.hooks import Reports
 from dqn_lab.rollout._episode import plain_numbers
 from dqn_lab.schedule import NEVER, Progress
 from dqn_lab.train import Experiment
-from dqn_lab.types import (
-    ConfigError,
-    Exploration,
-    Logger,
-    StateError,
-    Stateful,
-    TrainingError,
-)
+from dqn_lab.types import ConfigError, Exploration, Logger, StateError, Stateful, TrainingError
 
 LONGEST = 10_000  # environment steps of a trial
 PLAIN = (bool, int, float, str, bytes, set, np.generic)
@@ -126,7 +119,7 @@ def _play(config: Mapping[str, Any], draws: GlobalDraws, outside: Iterable[str])
     rollout, agent = scratch.rollout, scratch.agent
     for logger in scratch.loggers:
         _check_methods(logger, Logger)
-    _check_methods(agent.exploration, Exploration, Stateful)
+    _check_methods(agent.exploration, Exploration)
     for part in _components(agent).values():
         if {"state_dict", "load_state_dict"} & set(dir(part)):  # each needs the other
             _check_methods(part, Stateful)

@@ -224,7 +224,7 @@ class Target(Protocol):
     def follow(self, online: Sequence[Tensor], target: Sequence[Tensor], before: Progress, after: Progress) -> None: ...
 
 
-class Exploration(Stateful, Protocol):
+class Exploration(Protocol):
     """How the agent explores. Its columns are part of every episode's row."""
 
     columns: tuple[str, ...]  # what `report` returns

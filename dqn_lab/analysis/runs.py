@@ -13,14 +13,7 @@ from typing import Any
 from dqn_lab import records as disk
 from dqn_lab._damage import MAX_RECORD, read_regular
 from dqn_lab.analysis._errors import AnalysisError, unknown
-from dqn_lab.analysis.labels import (
-    Config,
-    flatten,
-    make_labels,
-    short_names,
-    swept_keys,
-    with_later_keys,
-)
+from dqn_lab.analysis.labels import Config, flatten, make_labels, short_names, swept_keys, with_later_keys
 from dqn_lab.analysis.places import ACCEPTED, Source, places_of
 
 KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "resumed", "git",

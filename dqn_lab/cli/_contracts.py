@@ -20,7 +20,8 @@ OTHERS = {  # groups without a protocol in `types.py`
     "env": ["make(render_mode: str | None = None) -> gymnasium.Env"],
     "network": ["is a torch.nn.Module", "forward(obs: Tensor) -> Tensor  # [B, *O] to [B, A, K]"],
 }
-STATELESS = ("value", "bootstrap", "optimizer", "target")  # need a saved state only if they change during a run
+# these need a saved state only if they change during a run
+STATELESS = ("value", "bootstrap", "optimizer", "target", "exploration")
 LETTERS = {"B": "batch", "A": "actions", "K": "outputs per action", "O": "an observation's shape"}
 DATA: dict[str, type] = {  # the types whose values components create or read
     **{owner.__name__: owner for owner in (types.Batch, types.QValues, schedule.Progress)},

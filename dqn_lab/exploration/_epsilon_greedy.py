@@ -63,10 +63,3 @@ class EpsilonGreedy:
     def kernel(self) -> Kernel:
         """Returns its equivalent in compiled code."""
         return make_kernel("select_epsilon_greedy", self.epsilon)
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns nothing: ε is a function of progress."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Has nothing to restore."""

@@ -71,10 +71,3 @@ class Boltzmann:
     def kernel(self) -> Kernel:
         """Returns its equivalent in compiled code."""
         return make_kernel("select_boltzmann", self.temperature, np.zeros(self.num_actions))
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns nothing: the temperature is a function of progress."""
-        return {}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Has nothing to restore."""

@@ -177,7 +177,7 @@ BROKEN = {
     "exploration": (
         "class Mine:\n    columns = ()\n    def __init__(self, num_actions): ...\n"
         "    def select(self, q_values): return 0\n",
-        "TypeError: Mine has no end_episode, report, state_dict, load_state_dict",
+        "TypeError: Mine has no end_episode, report",
     ),
     "optimizer": ("class Mine:\n    max_grad_value = max_grad_norm = None\n    lr = 3\n", ""),
     "target": ("class Mine:\n    has_network = True\n    def follow(self, online): ...\n", "TypeError: "),
