@@ -19,6 +19,7 @@ POINTS = 90  # per inch of a curve
 MAX_CURVES = 200  # in all variants together
 LEAST, MOST = 0.44, 0.9  # inches: limits of the height of a curve with its seed
 LINE = 0.15  # inches: the height of a line of a variant's name
+ROOMY = 0.7  # inches: the width from which a seed's number is called one
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def seeds(
             elif len(line):
                 lines.append(line)
                 areas.append(np.vstack([line, (line[-1, 0], y), (line[0, 0], y)]))
-            axes.text(x + 0.43, y + 0.08, run.seed, fontsize=6, color=SOFT, ha="center", va="center")
+            label = f"seed {run.seed}" if width >= ROOMY else run.seed
+            axes.text(x + 0.43, y + 0.08, label, fontsize=7, color=SOFT, ha="center", va="center")
         axes.add_collection(LineCollection(floors, colors=GRID, linewidths=0.8))
         axes.add_collection(PolyCollection(areas, facecolors=looks[name].colour, alpha=0.22, linewidths=0))
         axes.add_collection(LineCollection(lines, colors=looks[name].colour, linewidths=1))
