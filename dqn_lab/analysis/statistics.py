@@ -31,6 +31,7 @@ from dqn_lab.analysis.scores import (
     one_column,
     present,
 )
+from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.analysis.tasks import known
 from dqn_lab.analysis.verdicts import Judgement, holm, judge
 
@@ -180,7 +181,12 @@ def compare(
 def _own_control(scores: pd.DataFrame, by: str) -> Any:
     """Returns the control that a frame's question names, else the first variant."""
     named = scores.attrs.get("control") if by == "variant" else None
-    return scores[by].iloc[0] if named is None else named
+    if named is None:
+        return scores[by].iloc[0]
+    if str(named) not in map(str, scores[by].unique()):
+        gone, there = quoted(str(named)), listed([quoted(str(name)) for name in scores[by].unique()])
+        raise AnalysisError(f"{gone}, the sweep's control, has no rows here; pass control=, one of {there}")
+    return named
 
 
 def _variants(

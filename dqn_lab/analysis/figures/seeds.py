@@ -85,22 +85,21 @@ def seeds(
     axes = figure.add_axes((0.01, 0, 0.98, 1))
     axes.set(xlim=(0, columns), ylim=(total, 0))  # inches, downwards
     axes.set_axis_off()
-    longest = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0
-    top = 0.0
+    longest, top = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0, 0.0
     for name, runs in curves.items():
         axes.text(0, top + header - 0.06, names[name], color=looks[name].colour, fontweight="bold", va="bottom")
         top += header
         lines, areas, floors, dots = [], [], [], []
         for number, run in enumerate(runs):
             x, y = number % columns + 0.06, top + (number // columns + 1) * height - 0.15
-            line = _place(run, longest, low, high, int(POINTS * width)) * (0.86, 0.19 - height) + (x, y)
             floors.append([(x, y), (x + 0.86, y)])
+            line = _place(run, longest, low, high, int(POINTS * width)) * (0.86, 0.19 - height) + (x, y)
             if len(line) == 1:
                 dots.append(line[0])
             elif len(line):
                 lines.append(line)
                 areas.append(np.vstack([line, (line[-1, 0], y), (line[0, 0], y)]))
-            label = f"seed {run.seed}" if width >= ROOMY else run.seed
+            label = f"{'seed ' * (width >= ROOMY)}{run.seed}"
             axes.text(x + 0.43, y + 0.08, label, fontsize=7, color=SOFT, ha="center", va="center")
         axes.add_collection(LineCollection(floors, colors=GRID, linewidths=0.8))
         axes.add_collection(PolyCollection(areas, facecolors=looks[name].colour, alpha=0.22, linewidths=0))
