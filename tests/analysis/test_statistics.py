@@ -68,9 +68,7 @@ def test_the_control_is_the_questions_or_else_the_first_variant():
     assert compare(scores)["control"].tolist() == ["b"]
     assert compare(scores.assign(size=scores["variant"].map({"a": 1, "b": 2})), by="size")["control"].tolist() == [1]
     scores.attrs["control"] = "c"
-    with pytest.raises(
-        AnalysisError, match="^“c”, the sweep's control, has no rows here; pass control=, one of “a” and “b”$"
-    ):
+    with pytest.raises(AnalysisError, match=r"^“c”, the sweep's control, has no rows here; pass control=, one of “a” "):
         compare(scores)
 
 
