@@ -46,7 +46,8 @@ def add_directories(config_dir: str | None) -> None:
     except (OSError, ValueError):  # a name that is too long, or with a NUL
         is_there, what = False, "no such directory"
     if not is_there:
-        raise ConfigError(f"--config-dir={config_dir}: {what}")
+        hint = "" if Path(config_dir).is_absolute() else f" in {Path.cwd()}"
+        raise ConfigError(f"--config-dir={config_dir}: {what}{hint}")
     sys.path.insert(0, str(directory))
     os.environ[CONFIG_DIR] = str(directory)
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
