@@ -138,12 +138,6 @@ def _screen(it: Explanation, width: int) -> Iterator[str]:
 
 
 def _page(name: str, it: Explanation) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from dqn_lab.analysis.pages import render
 
-    from dqn_lab import analysis
-    from dqn_lab.analysis.figures.style import COLOURS
-
-    loader = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined)
-    css = (Path(str(analysis.__file__)).parent / "report" / "page.css").read_text(encoding="utf-8")
-    light, dark = ("".join(f"--{key}:{pair[which]};" for key, pair in COLOURS.items()) for which in (0, 1))
-    return loader.get_template("explain.html.jinja").render(it=it, name=name, css=css, light=light, dark=dark)
+    return render(Path(__file__).with_name("explain.html.jinja"), it=it, name=name)

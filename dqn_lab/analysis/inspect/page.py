@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from dqn_lab.analysis import AnalysisError
-from dqn_lab.analysis.figures.style import COLOURS, Layout, Rendered, render
+from dqn_lab.analysis.figures.style import Layout, Rendered, render
 from dqn_lab.analysis.inspect import figures
 from dqn_lab.analysis.inspect.material import Insight
+from dqn_lab.analysis.pages import refuse_other_things, write_directory
+from dqn_lab.analysis.pages import render as render_page
 
-HERE = Path(__file__).parent
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 MARK = '<meta name="generator" content="dqn_lab inspect">'
 Draw = Callable[[Insight, Layout], Figure]
 
@@ -57,23 +56,9 @@ def write_inspection(insights: Sequence[Insight], out: Path, command: str) -> Pa
         AnalysisError: `out` contains something else.
         OSError: the page cannot be written; an earlier page is kept.
     """
-    if out.exists() and not _is_ours(out):
-        raise AnalysisError(f"{out}: exists already and is not an inspection; choose another directory with --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        fresh = Path(scratch) / "new"
-        _fill(fresh, insights, command)
-        if out.exists():
-            out.rename(Path(scratch) / "old")
-        fresh.rename(out)
+    refuse_other_things(out, MARK, "an inspection")
+    write_directory(out, lambda fresh: _fill(fresh, insights, command))
     return out / "index.html"
-
-
-def _is_ours(out: Path) -> bool:
-    try:
-        return MARK in (out / "index.html").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return out.is_dir() and not any(out.iterdir())
 
 
 def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
@@ -89,15 +74,10 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
         for name, table in _tables(insight):
             text = table.to_csv(index=False, lineterminator="\n")
             (directory / "tables" / f"{name}{_suffix(number, insights)}.csv").write_text(text, encoding="utf-8")
-    loader = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
     headings, rows = _summary(insights)
-    light, dark = ("".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items()) for which in (0, 1))
-    css = (HERE.parent / "report" / "page.css").read_text(encoding="utf-8")
-    page = loader.get_template("page.html.jinja").render(
-        insights=insights, figures=blocks, headings=headings, rows=rows, sentences=[_sentence(one) for one in insights],
-        states=[_listing(one) for one in insights], command=command, light=light, dark=dark, css=css,
+    page = render_page(
+        TEMPLATE, insights=insights, figures=blocks, headings=headings, rows=rows,
+        sentences=[_sentence(one) for one in insights], states=[_listing(one) for one in insights], command=command,
     )  # fmt: skip
     (directory / "index.html").write_text(page, encoding="utf-8")
 

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from dqn_lab.analysis.figures.style import COLOURS
 from dqn_lab.analysis.figures.text import PART
+from dqn_lab.analysis.pages import render
 from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.sections import Section
 
-HERE = Path(__file__).parent
+TEMPLATE = Path(__file__).with_name("page.html.jinja")
 NAME = re.compile(r"[=/]|^\W?--\w|\w[._]\w")  # an override, a path, an option, a key
 MOST_ROWS = 500  # in a table, and in the list of what was left out
 
@@ -53,19 +52,10 @@ class Page:
 
 def write_page(page: Page) -> str:
     """Renders the template."""
-    loader = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    return render(
+        TEMPLATE, filters={"slug": slug, "wrap": _wrap}, page=page, most_rows=MOST_ROWS,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )  # fmt: skip
-    loader.filters.update(slug=slug, wrap=_wrap)
-    css = (HERE / "page.css").read_text(encoding="utf-8")
-    return loader.get_template("page.html.jinja").render(
-        page=page, css=css, light=_theme(0), dark=_theme(1), most_rows=MOST_ROWS
-    )
-
-
-def _theme(which: int) -> str:
-    return "".join(f"--{name}:{pair[which]};" for name, pair in COLOURS.items())
 
 
 def slug(text: str) -> str:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import shutil
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dqn_lab.analysis import AnalysisError
+from dqn_lab.analysis.pages import refuse_other_things, write_directory
 from dqn_lab.analysis.places import Source, places_of
 from dqn_lab.analysis.report.cautions import of_code, of_page
 from dqn_lab.analysis.report.clips import Shoot
@@ -85,16 +83,9 @@ def write_report(
     first = places_of([*paths, *(name for name in options.compare or () if Path(name).is_dir())])[0].path
     name = "report-selection" if material.selected_from else "report"
     target = Path(out) if out is not None else Path(first) / name
-    _refuse_other_things(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    _clean_up(target)
+    refuse_other_things(target, MARK, "a report")
     sections = [make_section(material, task, shoot) for task in material.tasks]
-    fresh = target.with_name(f".{target.name}-new-{os.getpid()}")
-    try:
-        _fill(fresh, material, sections)
-        _replace(target, fresh)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    write_directory(target, lambda fresh: _fill(fresh, material, sections))
     apart_if_several = [apart(material.telling_keys)] if len(sections) > 1 else []
     return Report(
         index=target / "index.html", question=material.question, progress=progress(material)[0],
@@ -107,50 +98,6 @@ def _notes(sections: Sequence[Section]) -> list[str]:
     """Lists the sections' notes, with their tasks if there are several."""
     several = len(sections) > 1
     return [f"{section.task}: {section.note}" if several else section.note for section in sections if section.note]
-
-
-def _replace(target: Path, fresh: Path) -> None:
-    """Replaces a directory; if the process is killed in between, the next report restores the old one."""
-    if target.exists():
-        old = target.with_name(f".{target.name}-old-{os.getpid()}")
-        target.rename(old)
-        fresh.rename(target)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        fresh.rename(target)
-
-
-def _clean_up(target: Path) -> None:
-    """Removes what killed processes left next to a report; restores an old report if there is no other."""
-    for left in sorted(target.parent.glob(f".{glob.escape(target.name)}-*-*")):
-        _, kind, process = left.name.rsplit("-", 2)
-        if kind not in ("new", "old") or not process.isdigit() or _runs(int(process)):
-            continue
-        if kind == "old" and not target.exists():
-            left.rename(target)
-        else:
-            shutil.rmtree(left, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return process != os.getpid()
-
-
-def _refuse_other_things(target: Path) -> None:
-    if not target.exists():
-        return
-    try:
-        ours = MARK in (target / "index.html").read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        ours = target.is_dir() and not any(target.iterdir())
-    if not ours:
-        raise AnalysisError(f"{target}: exists and is not a report; choose another directory with --out")
 
 
 def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> None:

@@ -464,7 +464,7 @@ def test_labels_of_several_overrides_are_told_apart_and_a_missing_space_does_not
         (["interval", "--against", "nameless.csv"], "--against nameless.csv: row 2 names no variant"),
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
         (["interval", "--threshold", "abc"], "abc: must be a finite number"),
-        (["interval", "--out", "precious"], "precious: exists and is not a report"),
+        (["interval", "--out", "precious"], "precious: exists already and is not a report"),
         (["--metric", "final_return"], "PATH: missing"),
     ],
 )
