@@ -28,7 +28,13 @@ def test_the_wheel_holds_the_configuration_and_the_type_marker(wheel):
     assert {f"dqn_lab/{name}" for name in conf} <= names
     assert {f"dqn_lab/sweeps/{path.name}" for path in (ROOT / "sweeps").glob("*.yaml")} <= names
     assert "dqn_lab/py.typed" in names
-    assert {f"dqn_lab/analysis/report/page.{suffix}" for suffix in ("html.jinja", "css")} <= names
+    pages = (
+        "analysis/page.css",
+        "analysis/report/page.html.jinja",
+        "analysis/inspect/page.html.jinja",
+        "cli/explain.html.jinja",
+    )
+    assert {f"dqn_lab/{name}" for name in pages} <= names
     assert not any(name.startswith(("tests/", "conf/")) for name in names)
 
 
