@@ -125,7 +125,8 @@ def _summary(documented: str, values: Mapping[str, str]) -> str:
     """Returns the first paragraph, with values in place of the names of parameters in backquotes."""
     text = " ".join(documented.partition("\n\n")[0].split()) or "has no documentation"
     text = re.sub(r" \([^()]*https?://[^()]*\)", "", text)  # listed among the citations
-    return re.sub(r"`(\w+)`", lambda name: values.get(name[1], name[1]), text)
+    text = re.sub(r"`(\w+)`", lambda name: values.get(name[1], name[1]), text)
+    return re.sub(r"\bevery 1 (\w+)s\b", r"every \1", text)
 
 
 def _citations(documented: str) -> Iterator[str]:
