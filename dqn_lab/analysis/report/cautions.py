@@ -127,9 +127,10 @@ def of_reach(found: Evidence) -> Iterator[str]:
         what = "intervals of means are"
     if not (abs(ends) > beyond + 1e-9 * max(1.0, abs(values).max())).any():
         return
+    fewest = int(found.summary["seeds"].min())
     yield (
         f"Where {what} far wider than the spread of these runs, they allow for rare successes or failures that "
-        f"{count_seeds(int(found.summary['seeds'].min()))} may all have missed (dqn_lab/analysis/README.md, “What the "
+        f"{count_seeds(fewest)} may {'' if fewest == 1 else 'all '}have missed (dqn_lab/analysis/README.md, “What the "
         "intervals are”)."
     )
 
