@@ -67,7 +67,7 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
     """Reads a sweep's `sweep.json`.
 
     Returns:
-        the sweep; None if the directory has no `sweep.json`, as for a plain multirun or single runs.
+        the sweep; None if the directory has no `sweep.json`, as for single runs.
 
     Raises:
         AnalysisError: there is no such directory, or the file is damaged.

@@ -32,7 +32,7 @@ from dqn_lab.analysis.scores import (
     present,
 )
 from dqn_lab.analysis.sentence import listed, quoted
-from dqn_lab.analysis.tasks import known
+from dqn_lab.analysis.tasks import known, stated_bounds
 from dqn_lab.analysis.verdicts import Judgement, holm, judge
 
 SUCCESS = ("successes", "success_rate", "success_low", "success_high")
@@ -164,13 +164,13 @@ def compare(
         AnalysisError: no such control, no other variant, no score, too high a level, or as for `summarize`.
 
     Warns:
-        NoBounds: there is no column `task`, and `bounds` is None.
+        NoBounds: there is no column `task`, and no bounds are given or in the runs' configuration.
     """
     by = one_column(by)
     check_level(level, NUM_DRAWS)
     check_scores(scores, metric, [by], lists=False)
     check_one_task(scores)
-    if bounds is None and "task" not in scores:
+    if bounds is None and "task" not in scores and stated_bounds(scores, metric) is None:
         message = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
         warnings.warn(message, NoBounds, stacklevel=2)
     limits, control = find_bounds(scores, metric, bounds), _own_control(scores, by) if control is None else control

@@ -72,7 +72,7 @@ def check_run(path: Path) -> None:
             hint = f": {path.parent}" if inside else _listed(Path("outputs"), "; runs here: ")
             raise ConfigError(f"{path}: is a file; name a run's directory{hint}")
         if below := _listed(path, "; runs below it: "):
-            what = "is a sweep, not a run" if (path / SWEEP).is_file() else "is not a run"
+            what = "is a sweep or a grid, not a run" if (path / SWEEP).is_file() else "is not a run"
             raise ConfigError(f"{path}: {what}{below}")
     except (OSError, ValueError) as error:
         if isinstance(error, ConfigError):

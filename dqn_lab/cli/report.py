@@ -111,9 +111,10 @@ def _parser() -> argparse.ArgumentParser:
         "--against",
         type=Path,
         metavar="REFERENCE",
-        help="compare with stored results: another report's tables/runs.csv",
+        help="compare with stored results: another report's tables/runs.csv, or a CSV or JSON file with a seed and the "
+        "metric per run",
     )
-    add("--videos", action="store_true", help="show an episode of each variant's median run")
+    add("--videos", action="store_true", help="show ten seconds of each variant's median run")
     add("--trust", action="store_true", help="with --videos: allow importing the runs' code from outside dqn_lab")
     add("--open", action="store_true", help="open the page in the browser")
     return parser

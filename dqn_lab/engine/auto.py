@@ -27,10 +27,11 @@ SMALL_NETWORKS = ("mlp",)  # networks for which Python takes most of the time
 class Auto:
     """Chooses the fastest engine that supports the composition: `fused`, `compiled` or `torch`, in this order.
 
-    `fused` is not chosen for networks with more than 2,500,000 weights between hidden layers, which torch computes
-    faster. `compiled` is chosen for multilayer perceptrons on the CPU, with the package's own components, in runs with
-    a declared length of at least 10,000 gradient steps, if there is a C++ compiler. The choice depends only on the
-    configuration and on what is installed. `run.json` records it with the reason, and why faster engines were rejected.
+    `fused` is not chosen for networks with more than 2,500,000 weights between hidden layers, which torch computes as
+    fast. `compiled` is chosen for perceptrons that `fused` does not support, on the CPU, with the package's own
+    components, in runs with a declared length of at least 10,000 gradient steps, if there is a C++ compiler. The choice
+    depends only on the configuration and on what is installed. `run.json` records it with the reason, and why faster
+    engines were rejected.
     """
 
     @staticmethod

@@ -87,7 +87,7 @@ class MLP(TrunkAndHead):
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """A layer norm over one feature yields a constant, and over two only their order: the network hardly learns."""
+        """Noise in all layers adds to any exploration; a norm over one or two features leaves little to learn from."""
         yield from TrunkAndHead.warn(config)
         network = config["network"]
         if network.get("layer_norm") and min(network["hidden"]) <= 2:
