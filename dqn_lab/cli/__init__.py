@@ -152,6 +152,8 @@ def _dispatch(arguments: list[str]) -> int:
     command, *rest = arguments or [""]
     if unreadable := [text for text in arguments if any("\ud800" <= letter <= "\udfff" for letter in text)]:
         return fail(*(f"{text}: has letters that this locale cannot read; set PYTHONUTF8=1" for text in unreadable))
+    if command == "help" and rest and rest[0] in COMMANDS:
+        command, rest = rest[0], ["--help"]
     if command in ("-h", "--help", "help"):
         print(_overview())
         return 0

@@ -113,6 +113,11 @@ def test_the_version_is_printed(cli):
     assert cli("--version").out.startswith("dqn_lab 0.")
 
 
+def test_help_of_a_command_may_be_asked_for_in_either_order(cli):
+    assert cli("help", "evaluate").out == cli("evaluate", "--help").out
+    assert "commands:" in cli("help", "nonsense").out
+
+
 def test_no_command_shows_the_help_and_fails(cli):
     outcome = cli()
     assert outcome.code == 2
