@@ -2,8 +2,9 @@
 
     git clone https://github.com/DLR-RM/rl-trained-agents
     python tests/benchmarks/zoo_agents.py rl-trained-agents
+    python tests/benchmarks/zoo_agents.py rl-trained-agents --epsilon 0.1
 
-Prints the mean return of 100 greedy episodes of each policy, and the mean return of the last 100 episodes of the run
+Prints the mean return of 100 episodes of each policy, greedy or with some random actions, and the mean return of the last 100 episodes of the run
 that trained it. A policy that scores what was published shows that the task has not changed since. The files were read
 at commit cd35bde; `published.py` compares the second number with the lab's runs.
 """
@@ -15,6 +16,8 @@ import zipfile
 from pathlib import Path
 
 import _peers
+import gymnasium
+import numpy as np
 import torch
 
 NETWORKS = {"dqn": "q_net", "qrdqn": "quantile_net"}  # their names in the files
@@ -38,6 +41,17 @@ def read_policy(path, network, num_quantiles):
     return greedy
 
 
+def with_random_actions(policy, num_actions, epsilon, seed):
+    """Returns a policy that takes a uniformly random action with probability ε."""
+    rng = np.random.default_rng(seed)
+
+    def act(obs):
+        actions = policy(obs)
+        return np.where(rng.random(len(actions)) < epsilon, rng.integers(num_actions, size=len(actions)), actions)
+
+    return act
+
+
 def read_returns(path):
     """Returns the training episodes' returns from a monitor file."""
     with path.open(newline="", encoding="utf-8") as file:
@@ -49,13 +63,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path, help="a clone of rl-trained-agents")
     parser.add_argument("--seed", type=int, default=0, help="of the episodes")
+    parser.add_argument("--epsilon", type=float, default=0.0, help="the share of random actions")
     args = parser.parse_args()
-    print("| run | policy, 100 greedy episodes | last 100 training episodes |\n|---|---|---|")
+    print("| run | policy, 100 episodes | last 100 training episodes |\n|---|---|---|")
     for algorithm, network in NETWORKS.items():
         for name, task in _peers.TASKS.items():
             folder = args.directory / algorithm / f"{task}_1"
             num_quantiles = NUM_QUANTILES[name] if algorithm == "qrdqn" else 1
-            score = _peers.play(read_policy(folder / f"{task}.zip", network, num_quantiles), task, args.seed)
+            policy = read_policy(folder / f"{task}.zip", network, num_quantiles)
+            policy = with_random_actions(policy, gymnasium.make(task).action_space.n, args.epsilon, args.seed)
+            score = _peers.play(policy, task, args.seed)
             last = read_returns(folder / "0.monitor.csv")[-100:]
             print(f"| zoo_{algorithm}/{name} | {score:.2f} | {sum(last) / len(last):.2f} |")
 
