@@ -4,9 +4,9 @@
     python tests/benchmarks/zoo_agents.py rl-trained-agents
     python tests/benchmarks/zoo_agents.py rl-trained-agents --epsilon 0.1
 
-Prints the mean return of 100 episodes of each policy, greedy or with some random actions, and the mean return of the last 100 episodes of the run
-that trained it. A policy that scores what was published shows that the task has not changed since. The files were read
-at commit cd35bde; `published.py` compares the second number with the lab's runs.
+Prints the mean return of 100 episodes of each policy, greedy or with some random actions, and the mean return of the
+last 100 episodes of the run that trained it. A policy that scores what was published shows that the task has not
+changed since. The files were read at commit cd35bde; `published.py` compares the second number with the lab's runs.
 """
 
 import argparse
