@@ -74,7 +74,7 @@ def _add_defaults(group: str, part: Any, is_shipped: bool) -> None:
     if not isinstance(name, str) or (is_shipped and ":" not in name):  # a shipped file lists all keys
         return
     with contextlib.suppress(ConfigError):
-        for key, field in (registry.model if ":" in name else _index.model)(group, name).model_fields.items():
+        for key, field in _index.model(group, name).model_fields.items():
             if key not in part and isinstance(field.default, (*PLAIN, list, tuple, dict)):
                 with contextlib.suppress(OmegaConfBaseException):  # no yaml can hold it
                     part[key] = copy.deepcopy(field.default)
@@ -263,7 +263,7 @@ def as_yaml(config: DictConfig, resolve: bool) -> str:
 def _drop_what_the_recipe_set_for_another_option(config: dict[str, Any], hydra: DictConfig) -> None:
     """Makes `experiment=cartpole target=periodic` work, by dropping the recipe's `target.tau`.
 
-    A key that the option has not that the recipe itself chooses is a mistake, and stays to be reported.
+    If the recipe chose the option itself, a key that the option lacks is a mistake, and stays, to be reported.
     """
     typed = {override_key(override): override.partition("=")[2] for override in hydra.overrides.task}
     recipes = [*_options.recipes(hydra.runtime.choices.get("experiment"))]
@@ -286,10 +286,7 @@ def _belongs(group: str, part: dict[str, Any], key: str) -> bool:
     """Returns whether the chosen option has this key, or, for loggers, whether this one is chosen."""
     if group == "logger":
         return not isinstance(part[key], dict) or "name" in part[key]
-    name = str(part.get("name"))
-    if ":" not in name:
-        return key in _index.model(group, name).model_fields
     try:
-        return key in registry.model(group, name).model_fields
+        return key in _index.model(group, str(part.get("name"))).model_fields
     except ConfigError:  # reported later
         return True

@@ -76,7 +76,7 @@ def seeds(
     """
     columns = _count_columns(max(map(len, curves.values())), 10 if layout.narrow else 20)
     width = 0.98 * layout.width / columns
-    height = min(max(LEAST, 0.55 * width), MOST)
+    height, seed = min(max(LEAST, 0.55 * width), MOST), "seed " if width >= ROOMY else ""
     names = tell_apart(curves, lambda name: wrap(name, layout.width - 0.1, 2))
     header = 0.18 + LINE * (1 + max(text.count("\n") for text in names.values()))
     blocks = {name: -(-len(runs) // columns) for name, runs in curves.items()}
@@ -85,22 +85,22 @@ def seeds(
     axes = figure.add_axes((0.01, 0, 0.98, 1))
     axes.set(xlim=(0, columns), ylim=(total, 0))  # inches, downwards
     axes.set_axis_off()
-    longest, top = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0, 0.0
+    longest = max(float(run.curve.steps[-1]) for runs in curves.values() for run in runs) or 1.0
+    top = 0.0
     for name, runs in curves.items():
         axes.text(0, top + header - 0.06, names[name], color=looks[name].colour, fontweight="bold", va="bottom")
         top += header
         lines, areas, floors, dots = [], [], [], []
         for number, run in enumerate(runs):
             x, y = number % columns + 0.06, top + (number // columns + 1) * height - 0.15
-            floors.append([(x, y), (x + 0.86, y)])
             line = _place(run, longest, low, high, int(POINTS * width)) * (0.86, 0.19 - height) + (x, y)
+            floors.append([(x, y), (x + 0.86, y)])
             if len(line) == 1:
                 dots.append(line[0])
             elif len(line):
                 lines.append(line)
                 areas.append(np.vstack([line, (line[-1, 0], y), (line[0, 0], y)]))
-            label = f"{'seed ' * (width >= ROOMY)}{run.seed}"
-            axes.text(x + 0.43, y + 0.08, label, fontsize=7, color=SOFT, ha="center", va="center")
+            axes.text(x + 0.43, y + 0.08, f"{seed}{run.seed}", fontsize=7, color=SOFT, ha="center", va="center")
         axes.add_collection(LineCollection(floors, colors=GRID, linewidths=0.8))
         axes.add_collection(PolyCollection(areas, facecolors=looks[name].colour, alpha=0.22, linewidths=0))
         axes.add_collection(LineCollection(lines, colors=looks[name].colour, linewidths=1))

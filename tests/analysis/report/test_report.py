@@ -587,23 +587,18 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
 
 
 @only_words
-def test_stated_bounds_are_used(cli, make, tmp_path):
-    changes = {"env.id": "Mine-v0", "env.return_bounds": [-10, 600]}
+@pytest.mark.filterwarnings("ignore::dqn_lab.analysis.NoBounds")
+@pytest.mark.parametrize(("high", "said"), [
+    (600, "allowing for rare failures within the bounds of the return (it lies between −10 and 600)"),
+    (60, "env.return_bounds=[-10,60]: a final return lies outside, so no bounds are assumed."),
+])  # fmt: skip
+def test_stated_bounds_are_used_unless_a_return_contradicts_them(cli, make, tmp_path, high, said):
+    changes = {"env.id": "Mine-v0", "env.return_bounds": [-10, high]}
     make.sweep(tmp_path / "s", [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Mine-v0; final return" in text
-    assert "allowing for rare failures within the bounds of the return (it lies between −10 and 600)" in text
-
-
-@only_words
-@pytest.mark.filterwarnings("ignore::dqn_lab.analysis.NoBounds")
-def test_stated_bounds_that_a_return_contradicts_are_named(cli, make, tmp_path):
-    changes = {"env.id": "Mine-v0", "env.return_bounds": [-10, 60]}
-    make.sweep(tmp_path / "s", [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
-    cli(tmp_path / "s")
-    text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "env.return_bounds=[-10,60]: a final return lies outside, so no bounds are assumed." in text
+    assert said in text
     assert "Set env.return_bounds" not in text
 
 
