@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from dqn_lab import statefile
+from dqn_lab._atomic import remove_parts
 from dqn_lab._outside import located
-from dqn_lab.records import CHECKPOINT, remove_parts, saved_states
+from dqn_lab.records import CHECKPOINT, saved_states
 from dqn_lab.statefile import Rows, SavedRows, rows_of
 from dqn_lab.types import StateError
 

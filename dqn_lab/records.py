@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import hashlib
 import json
 import math
-import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from dqn_lab._atomic import overwrite, write_atomically
 from dqn_lab._damage import MAX_RECORD, check_sweep, is_record, read_json, read_regular
 from dqn_lab.locks import is_claimed
 
@@ -67,6 +65,12 @@ def value_text(value: Any) -> str:
 def override_key(override: str) -> str:
     """Returns an override's key."""
     return override.lstrip("+~").partition("=")[0]
+
+
+def may_matter(override: str) -> bool:
+    """Returns whether an override may change a run's results, for labels that tell variants apart."""
+    key = override_key(override)
+    return key not in UNINTERESTING and not key.startswith(("evaluation.", "checkpoint."))
 
 
 def identity(config: Mapping[str, Any]) -> str:
@@ -125,44 +129,6 @@ def safe_name(name: str) -> str:
     return re.sub(r"[^\w.=,+-]+", "-", name, flags=re.ASCII).strip("-.")
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Replaces `path` with what `write` writes, or leaves it unchanged if that fails.
-
-    Args:
-        path: the file to create or replace; its directory is created if missing.
-        write: called with an open binary file.
-    """
-    with replacing(path) as part, part.open("wb") as file:
-        write(file)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yields the path of a file to write; then flushes it to the disk and renames it to `path`.
-
-    Args:
-        path: the file to create or replace; unchanged if writing fails. Its directory is created if missing.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        _flush(part)
-        part.replace(path)
-        with contextlib.suppress(OSError):  # systems that cannot open a directory write the name a moment later
-            _flush(path.parent)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    number = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(number)
-    finally:
-        os.close(number)
-
-
 def _json_bytes(value: Any) -> bytes:
     return json.dumps(_finite(value), indent=2, ensure_ascii=False).encode() + b"\n"
 
@@ -188,31 +154,7 @@ def write_record(directory: Path, record: Mapping[str, Any]) -> None:
     except OSError:
         if not path.is_file():
             raise
-        _overwrite(path, text)  # a full disk has no room for a second file, but the existing file can be overwritten
-
-
-def _overwrite(path: Path, text: bytes) -> None:
-    """Overwrites an existing file in one write; restores its content if that fails."""
-    before = path.read_bytes()
-    padded = text.ljust(len(before))  # with spaces, so that the file is valid even before it is truncated
-    number = os.open(path, os.O_WRONLY)
-    try:
-        if os.write(number, padded) < len(padded):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
-        os.truncate(number, len(text))
-        os.fsync(number)
-    except OSError:
-        os.pwrite(number, before, 0)
-        os.truncate(number, len(before))
-        raise
-    finally:
-        os.close(number)
-
-
-def remove_parts(directory: Path) -> None:
-    """Removes partial files left behind by a process that died."""
-    for part in (*directory.glob(".*.part"), *directory.glob(".tmp*")):  # `.tmp…` are safetensors' own
-        part.unlink(missing_ok=True)
+        overwrite(path, text)  # a full disk has no room for a second file, but the existing file can be overwritten
 
 
 def read_record(directory: Path) -> dict[str, Any]:

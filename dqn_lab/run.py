@@ -13,14 +13,14 @@ from typing import Any, Protocol
 import torch
 
 from dqn_lab import interrupt
+from dqn_lab._atomic import remove_parts
 from dqn_lab._outside import located
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.errors import budget_exceeded
 from dqn_lab.hooks import FallsBack
-from dqn_lab.interrupt import Interrupted
 from dqn_lab.locks import Claim
 from dqn_lab.logs import Logs
-from dqn_lab.records import RUN, read_record, remove_parts, unchangeable, write_record
+from dqn_lab.records import RUN, read_record, unchangeable, write_record
 from dqn_lab.schedule import Progress, progress_of
 from dqn_lab.scoring import Scoring
 from dqn_lab.train import Experiment, train
@@ -144,7 +144,7 @@ class Run:
             status = "completed"
         except KeyboardInterrupt as error:
             status = "interrupted"
-            self._leave(safely=isinstance(error, Interrupted) and error.safe)
+            self._leave(safely=isinstance(error, interrupt.Interrupted) and error.safe)
             raise
         except (Exception, SystemExit) as error:
             end = TrainingError(f"code in the run called exit({error.code})") if isinstance(error, SystemExit) else None

@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from dqn_lab.records import replacing
+from dqn_lab._atomic import replacing
 from dqn_lab.types import Array, StateError
 
 ARRAY, TENSOR, ROWS, PAIRS = "$array", "$tensor", "$rows", "$pairs"

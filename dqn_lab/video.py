@@ -12,8 +12,8 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from dqn_lab._atomic import write_atomically
 from dqn_lab.film import EXTRA, Picture, RenderError
-from dqn_lab.records import write_atomically
 
 SUFFIXES = (".mp4", ".gif")
 GIF_FPS = 25  # at most; every second picture of a faster film is left out

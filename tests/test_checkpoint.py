@@ -12,9 +12,9 @@ from safetensors.numpy import save_file
 from torch import nn
 
 from dqn_lab import statefile
+from dqn_lab._atomic import write_atomically
 from dqn_lab.buffer._ring import Ring
 from dqn_lab.checkpoint import POLICY, Checkpoints, load_policy, save_policy
-from dqn_lab.records import write_atomically
 
 ABOUT = {"policy": "best", "step": 120, "episode": 3, "return_mean": 9.5, "nothing": None}
 

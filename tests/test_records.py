@@ -111,7 +111,7 @@ def test_a_first_record_on_a_full_disk_raises_and_leaves_no_file(tmp_path, monke
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("dqn_lab.records._flush", full)
+    monkeypatch.setattr("dqn_lab._atomic._flush", full)
     with pytest.raises(OSError, match="No space left"):
         records.write_record(tmp_path, {"status": "running"})
     assert list(tmp_path.iterdir()) == []

@@ -23,7 +23,7 @@ from dqn_lab.cli.sweep.board import Board, show_results
 from dqn_lab.cli.sweep.jobs import Draft, Job, Plan, plan_jobs
 from dqn_lab.cli.sweep.launch import master, num_workers
 from dqn_lab.cli.sweep.run import run_jobs
-from dqn_lab.records import RUN, SWEEP, UNINTERESTING, override_key, read_sweep, saved_states, write_sweep
+from dqn_lab.records import RUN, SWEEP, may_matter, override_key, read_sweep, saved_states, write_sweep
 
 LISTED = 3  # jobs that an interruption names
 
@@ -114,7 +114,7 @@ def _labels(jobs: Sequence[Sequence[str]]) -> list[str]:
     """
     labels = [_label(own) for own in _distinct_overrides(jobs)]
     if set(labels) == {""}:
-        labels = [_label(filter(_may_matter, _hydra.about_jobs(job))) for job in jobs]
+        labels = [_label(filter(may_matter, _hydra.about_jobs(job))) for job in jobs]
     return [label or "default" for label in labels]
 
 
@@ -122,11 +122,6 @@ def _distinct_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
     """Returns the overrides of each job that not all jobs share, without the seed."""
     common = set.intersection(*map(set, jobs))
     return [[text for text in job if text not in common and override_key(text) != "seed"] for job in jobs]
-
-
-def _may_matter(override: str) -> bool:
-    key = override_key(override)
-    return key not in UNINTERESTING and not key.startswith(("evaluation.", "checkpoint."))
 
 
 def _label(overrides: Iterable[str]) -> str:

@@ -21,12 +21,12 @@ import platformdirs
 from pydantic import VERSION, BaseModel
 
 from dqn_lab import __version__, registry
+from dqn_lab._atomic import write_atomically
 from dqn_lab._paths import PACKAGE
 from dqn_lab._plugins import plugin_places, plugins
 from dqn_lab.cli import status
 from dqn_lab.cli._catalogue import Index
 from dqn_lab.cli._models import model_of
-from dqn_lab.records import write_atomically
 
 LARGEST = 10_000_000  # bytes that the cache file may have
 KEPT = 16  # cache files: several installations share the directory

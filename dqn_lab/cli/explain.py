@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dqn_lab._atomic import write_atomically
 from dqn_lab.cli._outcome import one_line_errors, writing
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._runs import check_run
 from dqn_lab.cli._text import to_copy
 from dqn_lab.cli._trust import add_trust, check_trust
 from dqn_lab.errors import ConfigError
-from dqn_lab.records import read_record, write_atomically
+from dqn_lab.records import read_record
 
 if TYPE_CHECKING:
     from dqn_lab.explain import Explanation

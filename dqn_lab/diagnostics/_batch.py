@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dqn_lab.engine.torch import BatchQValues, forward, judge, of_rows
+from dqn_lab.engine.torch import BatchQValues, forward, judge, of_rows, put, put_noise
 from dqn_lab.hooks import EvaluatesTarget
-from dqn_lab.types import Array, Batch, Engine, NetworkNoise, Noise, Transition
+from dqn_lab.types import Array, Batch, Engine, Noise, Transition
 from dqn_lab.value.expected import q_learning_target
 
 
@@ -26,20 +26,15 @@ def gradient_and_error(engine: Engine, batch: Batch, noise: Noise, epsilon: floa
     """
     parameters = [*engine.online.parameters()]
     device = parameters[0].device
-
-    def put(array: Array) -> Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor if device.type == "cpu" else tensor.to(device)
-
-    transition = Transition(*map(put, batch.transition))
-    noise = Noise(noise.minibatches, *(_tensors(each, device) for each in noise[1:]))
-    rows: Tensor | slice = slice(None) if noise.minibatches is None else put(noise.minibatches[0])
+    transition = Transition(*(put(part, device) for part in batch.transition))
+    noise = Noise(noise.minibatches, *(put_noise(each, device) for each in noise[1:]))
+    rows: Tensor | slice = slice(None) if noise.minibatches is None else put(noise.minibatches[0], device)
     with torch.no_grad():
         q_values = BatchQValues(engine, transition, noise, epsilon)
         target, next_value = q_values.targets, q_values.bootstrapped
         expected = q_learning_target(transition.reward, transition.discount, q_values.target_next, next_value)
     own = noise.online if noise.minibatches is None else of_rows(noise.online, rows)
-    weights = None if batch.weights is None else put(batch.weights)[rows]
+    weights = None if batch.weights is None else put(batch.weights, device)[rows]
     judged = judge(engine, transition.obs[rows], transition.action[rows], target[rows], weights, own)
     gradient = torch.autograd.grad(judged.loss.mean(), parameters, allow_unused=True)
     norm = nn.utils.get_total_norm([part for part in gradient if part is not None])
@@ -52,9 +47,5 @@ def target_q_values(engine: Engine, obs: Array) -> Array:
     if isinstance(engine, EvaluatesTarget):
         return engine.target_q_values(obs)
     device = next(engine.target.parameters()).device
-    values: Array = engine.value.q_values(forward(engine.target, torch.from_numpy(obs).to(device), None)).cpu().numpy()
+    values: Array = engine.value.q_values(forward(engine.target, put(obs, device), None)).cpu().numpy()
     return values
-
-
-def _tensors(noise: NetworkNoise[Array] | None, device: torch.device) -> NetworkNoise[Tensor] | None:
-    return noise and NetworkNoise(*(None if part is None else torch.from_numpy(part).to(device) for part in noise))

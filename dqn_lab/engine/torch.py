@@ -143,11 +143,10 @@ class TorchEngine:
         return judged._replace(loss=judged.loss.detach())
 
     def _tensor(self, array: Array) -> Tensor:
-        tensor = torch.from_numpy(array)
-        return tensor if self.device.type == "cpu" else tensor.to(self.device)
+        return put(array, self.device)
 
     def _noise_tensors(self, noise: NetworkNoise[Array] | None) -> NetworkNoise[Tensor] | None:
-        return noise and NetworkNoise(*(None if part is None else self._tensor(part) for part in noise))
+        return put_noise(noise, self.device)
 
     def state_dict(self) -> dict[str, Any]:
         """Returns both networks' parameters and the optimiser's state."""
@@ -162,6 +161,17 @@ class TorchEngine:
         self.online.load_state_dict(state["online"])
         self.target.load_state_dict(state["target"])
         self.optimizer.load_state_dict(state["optimizer"])
+
+
+def put(array: Array, device: torch.device) -> Tensor:
+    """Returns the array as a tensor on the device; on the CPU the two share their memory."""
+    tensor = torch.from_numpy(array)
+    return tensor if device.type == "cpu" else tensor.to(device)
+
+
+def put_noise(noise: NetworkNoise[Array] | None, device: torch.device) -> NetworkNoise[Tensor] | None:
+    """Returns a network's noise, if there is any, as tensors on the device."""
+    return noise and NetworkNoise(*(None if part is None else put(part, device) for part in noise))
 
 
 def forward(network: nn.Module, obs: Tensor, noise: NetworkNoise[Tensor] | None) -> Tensor:

@@ -28,7 +28,7 @@ from dqn_lab.analysis.report.question import (
 )
 from dqn_lab.analysis.report.reference import read_reference
 from dqn_lab.analysis.runs import Found, find_runs
-from dqn_lab.records import UNINTERESTING, override_key
+from dqn_lab.records import may_matter, override_key
 from dqn_lab.tasks import telling_keys
 from dqn_lab.types import Table
 
@@ -200,10 +200,10 @@ def _typed_overrides(scores: pd.DataFrame) -> str | None:
     if len(commands) != 1 or not isinstance(command := commands.pop(), str):
         return None
     try:
-        words = [word for word in shlex.split(command) if "=" in word and override_key(word) not in UNINTERESTING]
+        words = [word for word in shlex.split(command) if "=" in word and may_matter(word)]
     except ValueError:  # not a shell command
         return None
-    shown = [word for word in words if not override_key(word).startswith(("hydra", "evaluation.", "checkpoint."))]
+    shown = [word for word in words if not override_key(word).startswith("hydra")]
     if any(SEVERAL.search(word) for word in shown):
         return None
     return ", ".join(shown) or "default"
