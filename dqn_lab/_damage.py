@@ -110,6 +110,8 @@ def check_sweep(sweep: Any) -> None:
     for key in ("name", "question", "command", "control", "metric"):
         if not isinstance(sweep.get(key), str | None):
             raise ValueError(f"{key} must be text")
+    if not isinstance(sweep.get("is_search", False), bool):
+        raise ValueError("is_search must be true or false")
     variants, seeds, jobs = (sweep.get(key) for key in ("variants", "seeds", "jobs"))
     if not isinstance(variants, dict) or not all(map(_is_list_of_text, variants.values())):
         raise ValueError("variants must map each label to its overrides")

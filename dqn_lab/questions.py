@@ -117,10 +117,10 @@ def _results(place: Path, problems: Sequence[str], num_jobs: int, describe: bool
 
 def _described(directory: Path) -> str:
     """Returns a sweep's question, the table of its variants, and the answers."""
+    from dqn_lab.analysis._numbers import largest_in, number
     from dqn_lab.analysis.report.answers import answer_of
     from dqn_lab.analysis.report.evidence import examine
     from dqn_lab.analysis.report.material import gather
-    from dqn_lab.analysis.report.metrics import largest_in, number
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.tasks import apart
 
@@ -141,7 +141,7 @@ def _described(directory: Path) -> str:
 
 def _cells(row: dict[Any, Any], threshold: float | None, write: Callable[[float], str]) -> list[str]:
     """Writes a variant's row of the table."""
-    from dqn_lab.analysis.report.metrics import plain
+    from dqn_lab.analysis._numbers import plain
     from dqn_lab.analysis.report.tables import interval
 
     wins = "–" if threshold is None else f"{row['successes']} of {row['seeds']} at {plain(threshold)} or more"

@@ -60,9 +60,9 @@ def best_in_words(scores: pd.DataFrame, metric: str, *, higher_is_better: bool =
     if count < LEAST:
         return ""
     first, *others = map(str, best_variants(scores, metric, higher_is_better=higher_is_better))
-    text = f"Of the {count} variants, {quoted(first)} has the {'largest' if higher_is_better else 'smallest'} mean"
+    text = f"Of the {count} variants, {quoted(first)} has the {'highest' if higher_is_better else 'lowest'} mean"
     if len(others) == count - 1:
-        return f"{text}, but none of the others is distinguishable from it."
+        return f"{text}, but no other can be told apart from it."
     chosen = "allowing for the choice after seeing the results"
     if not others:
         return f"{text}, and with 95 % confidence it is the best ({chosen})."

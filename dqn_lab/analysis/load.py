@@ -18,7 +18,8 @@ from dqn_lab.tasks import task_name
 from dqn_lab.types import Table
 
 THEN = ", then "  # between the digests of a file that changed while a run was stopped
-OWN = ("run", "directory", "sweep", "variant", "task", "status", "engine", "started", "command", "host")  # columns
+OWN = ("run", "directory", "sweep", "variant", "task", "status", "error", "engine", "started", "command",
+       "host")  # columns  # fmt: skip
 
 
 def load_configs(*paths: Source) -> pd.DataFrame:
@@ -29,16 +30,16 @@ def load_configs(*paths: Source) -> pd.DataFrame:
 
     Returns:
         `run` (the directory's name), `directory`, `sweep`, `variant`, `seed`, `task` (the environment's id and the
-        settings that change its returns), `status`; the scores `final_return` (the final policy's mean greedy return,
-        the primary result), `best_return` (the same for the policy with the best evaluation, which may be the final
-        one, from new episodes) and `last_100` (the mean of the last 100 training episodes), missing until they are
-        known; `best_step`, the step of the policy with the best evaluation: if it is `final_step`, that policy is the
-        final one, scored twice; `final_step` and `final_episode`, how far the run got; `wall_seconds`; `engine`, the
-        one used; every key of the configuration, dotted; `versions.*`; `sources.*`, digests of the user's own files
-        (several, if a file changed while the run was stopped); `git.commit`, `started`, `command`, `host`.
-        `.attrs["skipped"]` maps each run that was left out to the reason; `.attrs["swept"]` lists the keys that differ;
-        `.attrs["control"]` is the variant that the sweep's question compares with, None without a sweep or if several
-        sweeps differ in it.
+        settings that change its returns), `status`, `error` (why the run stopped early); the scores `final_return` (the
+        final policy's mean greedy return, the primary result), `best_return` (the same for the policy with the best
+        evaluation, which may be the final one, from new episodes) and `last_100` (the mean of the last 100 training
+        episodes), missing until they are known; `best_step`, the step of the policy with the best evaluation: if it is
+        `final_step`, that policy is the final one, scored twice; `final_step` and `final_episode`, how far the run got;
+        `wall_seconds`; `engine`, the one used; every key of the configuration, dotted; `versions.*`; `sources.*`,
+        digests of the user's own files (several, if a file changed while the run was stopped); `git.commit`, `started`,
+        `command`, `host`. `.attrs["skipped"]` maps each run that was left out to the reason; `.attrs["swept"]` lists
+        the keys that differ; `.attrs["control"]` is the variant that the sweep's question compares with, None without a
+        sweep or if several sweeps differ in it.
 
     Raises:
         AnalysisError: there is no run.
@@ -73,6 +74,7 @@ def _row(run: Run) -> dict[str, Any]:
         "seed": run.seed,
         "task": task_name(run.config),
         "status": record["status"],
+        "error": record.get("error"),
         "final_return": _float((scores.get("final") or {}).get("return_mean")),
         "best_return": _float((scores.get("selected") or {}).get("return_mean")),
         "last_100": _float(scores.get("last_100")),

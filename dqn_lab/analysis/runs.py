@@ -16,7 +16,7 @@ from dqn_lab.analysis._errors import AnalysisError, unknown
 from dqn_lab.analysis.labels import Config, flatten, make_labels, short_names, swept_keys, with_later_keys
 from dqn_lab.analysis.places import ACCEPTED, Source, places_of
 
-KEPT = ("status", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "resumed", "git",
+KEPT = ("status", "error", "scores", "progress", "wall_seconds", "engine", "versions", "sources", "resumed", "git",
         "started", "command", "host")  # fmt: skip
 
 
@@ -33,6 +33,7 @@ class Sweep:
     variants: Mapping[str, Sequence[str]]  # each label's overrides
     seeds: Sequence[int]
     jobs: Sequence[Mapping[str, Any]]  # variant, seed, hash, directory
+    is_search: bool = False  # whether its variants are trials, the best first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +85,7 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
             variants=dict(content["variants"]),
             seeds=list(content["seeds"]),
             jobs=[{**job, "directory": Path(job["directory"]).name} for job in content["jobs"]],
+            is_search=content.get("is_search", False),
             **{key: content.get(key) for key in ("question", "command", "control", "metric")},
         )
     except (ValueError, OSError) as error:

@@ -11,7 +11,8 @@ from dqn_lab.analysis._errors import AnalysisError
 
 Row = dict[str, Any]
 FEW = 4  # variants that fit into a sentence with their numbers
-NEEDED = {"control", "metric", "seeds", "control_seeds", "missing", "difference", "low", "high", "level", "verdict"}
+NEEDED = {"control", "metric", "seeds", "control_seeds", "missing", "control_missing", "difference", "low", "high",
+          "level", "verdict"}  # fmt: skip
 IN_WORDS = {"by": "number of steps to the threshold", "after": "number of steps below the threshold"}
 MANY = 10_000  # seeds; a larger estimate is of no use
 
@@ -84,7 +85,7 @@ def _too_few(rows: list[Row], by: str | None) -> list[str]:
     few = f"{number} seeds are too few for a verdict" + (
         f" on {listed([quoted(row[by]) for row in rows])}" if by else ""
     )
-    return [f"{few}: failures too rare to show up in them could cancel the difference."]
+    return [f"{few}: failures too rare to have shown up so far could cancel the difference."]
 
 
 def quoted(label: object) -> str:
@@ -92,9 +93,9 @@ def quoted(label: object) -> str:
     return f"“{label}”"
 
 
-def listed(names: list[str]) -> str:
-    """Joins names with commas, and with “and” before the last."""
-    return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else names[0]
+def listed(names: list[str], word: str = "and") -> str:
+    """Joins names with commas, and with a word before the last."""
+    return f"{', '.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def _estimate(rows: list[Row]) -> list[str]:
@@ -106,8 +107,9 @@ def _estimate(rows: list[Row]) -> list[str]:
     few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
     if numbers[many] > MANY:
         return [f"At least about {few.removesuffix(' or more')} seeds per variant would be needed to decide."]
-    text = few if few == many else f"{few} to {many}"
-    return [f"About {text} seeds per variant would probably decide."]
+    if few == many:
+        return [f"About {few} seeds per variant would probably decide."]
+    return [f"About {few} to {many} seeds per variant, depending on the variant, would probably decide."]
 
 
 def seeds_to_decide(row: Row) -> str:
@@ -125,7 +127,7 @@ def _seeds(rows: list[Row]) -> str:
     numbers = sorted({int(number) for row in rows for number in (row["seeds"], row["control_seeds"])})
     each = f"{numbers[0]} seed{'' if numbers[0] == 1 else 's'} each"
     text = each if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]} seeds"
-    missing = max(int(row["missing"]) for row in rows)
+    missing = int(rows[0]["control_missing"]) + sum(int(row["missing"]) for row in rows)
     return text + (f", {missing} run{'s' if missing > 1 else ''} without a score left out" if missing else "")
 
 

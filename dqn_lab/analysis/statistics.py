@@ -152,12 +152,12 @@ def compare(
 
     Returns:
         one row per variant except the control, in order of appearance: the column `by`; `control`; `metric`; `seeds`,
-        `control_seeds`; `missing`, the runs of both without a score; `mean`, `control_mean`; `difference` of the means
-        with `low, high`, its interval, which excludes zero if there is a verdict, and covers unseen scores if nothing
-        shows a difference, and `level`, its corrected level; `p_seen` and `p_unseen`, of which `p_value` is the larger;
-        `p_holm`; `improvement`, the probability that a run of the variant is better than one of the control, counting
-        ties as ½, with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or `undecided`;
-        `reason`, if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`;
+        `control_seeds`; `missing`, `control_missing`, the runs without a score; `mean`, `control_mean`; `difference` of
+        the means with `low, high`, its interval, which excludes zero if there is a verdict, and covers unseen scores if
+        nothing shows a difference, and `level`, its corrected level; `p_seen` and `p_unseen`, of which `p_value` is the
+        larger; `p_holm`; `improvement`, the probability that a run of the variant is better than one of the control,
+        counting ties as ½, with `improvement_low, improvement_high`, not corrected; `verdict`: `better`, `worse` or
+        `undecided`; `reason`, if undecided: `rare failures` if only unseen failures prevent a verdict, else `spread`;
         `seeds_needed`, if undecided: the estimated seeds per variant that would decide such a difference, NaN for one.
 
     Raises:
@@ -239,7 +239,7 @@ class _Variant:
         good = (found.difference > 0) == self.upwards
         return {
             "seeds": len(self.values), "control_seeds": len(control.values),
-            "missing": self.missing + control.missing,
+            "missing": self.missing, "control_missing": control.missing,
             "mean": float(self.values.mean()), "control_mean": float(control.values.mean()),
             "difference": found.difference, "low": found.low, "high": found.high, "level": found.level,
             "p_seen": found.p_seen, "p_unseen": found.p_unseen, "p_value": found.p_value, "p_holm": np.nan,

@@ -136,5 +136,5 @@ def turnbull(weight: Floats, may: NDArray[np.bool_]) -> Floats:
     mass = np.full((len(weight), allowed.shape[1]), 1 / allowed.shape[1])
     for _ in range(NUM_ITERATIONS):
         mass = mass * ((weight / (mass @ allowed.T)) @ allowed)
-    reached: Floats = np.cumsum(mass, axis=1) - mass
+    reached: Floats = np.round(np.cumsum(mass, axis=1) - mass, 12)  # so that all runs are exactly 1
     return reached

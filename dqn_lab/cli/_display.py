@@ -103,9 +103,9 @@ class _Live(Quiet):
         at, short = self.progress, width is not None
         parts = [(f"ep {at.episode:,}" if short else f"episode {at.episode:,}", 2), (f"step {at.step:,}", 4)]
         if self.returns:
-            mean = sum(self.returns) / len(self.returns)
-            last = f"return {_four_digits(self.returns[-1])} (last {len(self.returns)}: {_four_digits(mean)})"
-            parts.append((f"return {_four_digits(mean)}" if short else last, 5))
+            last, count = f"return {_four_digits(self.returns[-1])}", len(self.returns)
+            mean = f"last {count}: {_four_digits(sum(self.returns) / count)}"
+            parts.append(((mean if count > 1 else last) if short else f"{last} ({mean})", 5))
         for name, value in self.explored.items():
             parts.append((f"{'ε' if name == 'epsilon' else name} {value:.2f}", 1))
         parts.append((f"{rate:,.0f}/s" if short else f"{rate:,.0f} steps/s", 3))
@@ -240,8 +240,8 @@ class Lines(_Live):
 
 
 def _four_digits(value: float) -> str:
-    """Formats a number with four digits; a residue of rounding becomes 0."""
-    return f"{round(value, 9):z.4g}"
+    """Formats a number with four digits, or without decimals if it is large; a residue of rounding becomes 0."""
+    return f"{value:,.0f}" if abs(value) >= 9_999.5 else f"{round(value, 9):z.4g}"
 
 
 def _evaluation_line(row: Row, label: str) -> str:

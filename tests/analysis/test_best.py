@@ -23,23 +23,23 @@ def test_only_variants_that_are_shown_to_be_worse_are_excluded():
     assert best_variants(scores) in (["b", "c"], ["c", "b"])
     first, other = best_variants(scores)
     assert best_in_words(scores, "final_return") == (
-        f"Of the 3 variants, “{first}” has the largest mean; “{other}” cannot be told apart from it. With 95 % "
+        f"Of the 3 variants, “{first}” has the highest mean; “{other}” cannot be told apart from it. With 95 % "
         "confidence the best is one of these (allowing for the choice after seeing the results)."
     )
 
 
 def test_a_best_variant_or_none_is_named():
     clear = best_in_words(frame({"a": 100.0, "b": 250.0, "c": 130.0}), "final_return")
-    assert "“b” has the largest mean, and with 95 % confidence it is the best" in clear
+    assert "“b” has the highest mean, and with 95 % confidence it is the best" in clear
     open_ = best_in_words(frame({"a": 250.0, "b": 250.0, "c": 250.0}), "final_return")
-    assert open_.endswith("has the largest mean, but none of the others is distinguishable from it.")
+    assert open_.endswith("has the highest mean, but no other can be told apart from it.")
     assert best_in_words(frame({"a": 100.0, "b": 250.0}), "final_return") == ""
 
 
 def test_less_may_be_better():
     scores = frame({"a": 100.0, "b": 250.0, "c": 130.0})
     assert best_variants(scores, higher_is_better=False) == ["a"]
-    assert "smallest mean" in best_in_words(scores, "final_return", higher_is_better=False)
+    assert "lowest mean" in best_in_words(scores, "final_return", higher_is_better=False)
 
 
 def test_every_exclusion_is_corrected_for_all_variants():

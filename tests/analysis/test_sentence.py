@@ -7,7 +7,8 @@ from dqn_lab.analysis import answer, compare
 
 
 def comparison(*rows):
-    plain = {"control": "slow", "metric": "final_return", "seeds": 30, "control_seeds": 30, "missing": 0, "level": 0.95}
+    seeds = {"seeds": 30, "control_seeds": 30, "missing": 0, "control_missing": 0}
+    plain = {"control": "slow", "metric": "final_return", **seeds, "level": 0.95}
     return pandas.DataFrame([{"variant": name, **plain, **row} for name, row in rows])
 
 
@@ -82,7 +83,8 @@ def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, expec
 def test_several_undecided_variants_share_an_estimate(needed, expected):
     rows = [(name, {**OPEN[1], "seeds_needed": number}) for name, number in zip("abc", needed, strict=True)]
     for many in (rows, [*rows, BETTER, WORSE], [*rows, *rows]):
-        assert answer(comparison(*many)).endswith(f". {expected} per variant would {verb(expected)} decide.")
+        depending = ", depending on the variant," if " to " in expected else ""
+        assert answer(comparison(*many)).endswith(f". {expected} per variant{depending} would {verb(expected)} decide.")
 
 
 def test_no_estimate_is_given_if_no_number_of_seeds_would_decide():
@@ -95,13 +97,13 @@ def test_rare_failures_are_given_as_the_reason():
     few = {"seeds": 10, "control_seeds": 10, "seeds_needed": 38.2}
     assert answer(comparison(("a", {**row, **few}))) == (
         "Undecided: in these runs, the mean final return of “a” is 30 higher than that of “slow” (95 % interval +22 to "
-        "+38; 10 seeds each). 10 seeds are too few for a verdict: failures too rare to show up in them could cancel "
-        "the difference. About 39 seeds per variant would probably decide."
+        "+38; 10 seeds each). 10 seeds are too few for a verdict: failures too rare to have shown up so far could "
+        "cancel the difference. About 39 seeds per variant would probably decide."
     )
     rows = [(name, row) for name in "ab"] + [(name, OPEN[1]) for name in ("c", "d")] + [BETTER]
     assert answer(comparison(*rows)).endswith(
         "Undecided: “a”, “b”, “c” and “d”. 30 seeds are too few for a verdict on “a” and “b”: failures too rare to "
-        "show up in them could cancel the difference."
+        "have shown up so far could cancel the difference."
     )
 
 
@@ -111,6 +113,11 @@ def test_seeds_and_runs_left_out_are_stated():
     row = ("other", {**OPEN[1], "control_seeds": 3, "missing": 1})
     assert "(95 % interval; 3 to 30 seeds, " in answer(comparison(row))
     assert "1 run without a score left out" in answer(comparison(row))
+    rows = [
+        (name, {**OPEN[1], "missing": number, "control_missing": 1})
+        for name, number in zip("abc", (1, 0, 2), strict=True)
+    ]
+    assert "4 runs without a score left out" in answer(comparison(*rows))  # the control's counts once
 
 
 def test_only_equal_means_are_the_same():

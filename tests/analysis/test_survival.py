@@ -55,6 +55,13 @@ def test_with_shared_evaluations_it_is_the_kaplan_meier_estimate():
     assert curves["at_risk"].tolist() == [13, 13, 11, 8, 6]
 
 
+def test_runs_that_have_all_reached_it_are_exactly_all():
+    """The share is a sum of rounded parts."""
+    for number in range(1, 60):
+        table = times(*[(10 * (i % 7), 10 * (i % 7) + 10) for i in range(number)])
+        assert reached_curves(table)["fraction"].iloc[-1] == 1
+
+
 def test_with_all_runs_observed_to_the_end_the_band_is_jeffreys():
     table = times(*[(0, 10)] * 6, *[(10, np.inf)] * 24)
     row = reached_curves(table).iloc[-1]

@@ -23,8 +23,8 @@ def test_a_page_is_written_beside_its_figures_and_numbers(cli, tmp_path):
     assert "<b>two dimensions</b>" in page
     assert "<b>Actual return</b>" in page
     assert ">actual return</text>" in page  # the figure's legend has the same name
-    assert not re.search(r'(?:src|href)="(?!data:|figures/|#)', page)
-    for link in re.findall(r'href="(figures/[^"]+)"', page):
+    assert not re.search(r'(?:src|href)="(?!data:|figures/|tables/|#)', page)
+    for link in re.findall(r'href="((?:figures|tables)/[^"]+)"', page):
         assert (tmp_path / "run" / "inspect" / link).is_file()
     with (tmp_path / "run" / "inspect" / "tables" / "episode.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -74,16 +74,16 @@ def learning_curves(
             curves, names, looks, layout, draw_curve, f"{metric}, over environment steps", control
         )
         set_steps(plots[0], last, 2)
-        _from_zero(plots[0])
         if threshold is not None:
             for place, axes in enumerate(plots):
                 _draw_threshold(axes, threshold, named=place == 0)
+        _from_zero(plots[0])
         return figure
     figure, axes = _together(curves, names, looks, layout, metric)
     set_steps(axes, last, 5)
-    _from_zero(axes)
     if threshold is not None:
         _draw_threshold(axes, threshold)
+    _from_zero(axes)
     if len(names) > 1 and layout.narrow:
         legend(axes, {name: looks[name] for name in names}, layout)
     elif len(names) > 1:
@@ -179,7 +179,7 @@ def _small_multiples(
         if control in names and name != control:
             draw(axes, data[data["variant"] == control], Look(CONTROL, "-"), True)
         draw(axes, data[data["variant"] == name], looks[name], False)
-        axes.set_title(titles[name], loc="left", fontsize=TITLE, color=looks[name].colour, fontweight="bold")
+        axes.set_title(titles[name], loc="left", fontsize=TITLE, color=looks[name].colour, fontweight="bold", pad=9)
         axes.tick_params(labelbottom=True)
         axes.grid(axis="x", visible=False)
     figure.text((0.08 if layout.narrow else 0.45) / layout.width, 0.012, label, color=SOFT, va="bottom")
@@ -251,7 +251,7 @@ def _stairs(
         axes.set_xlabel(label, loc="right")
         legend(axes, {name: looks[name] for name in names}, layout)
         plots = [axes]
-    plots[0].set_ylim(-0.02, 1.02)
+    plots[0].set_ylim(0, 1.02)
     plots[0].yaxis.set_major_formatter(in_percent())
     return figure, plots
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from dqn_lab.analysis.figures.style import INK, PAPER, SOFT, Layout, Looks, canvas, even_places, in_percent, round_ticks
 from dqn_lab.analysis.figures.text import fit, inches, tell_apart, wrap
 
-MAX_DOTS = 1_000  # per figure
+MAX_DOTS = 2_000  # per figure
 BESIDE = 2.3  # inches: longer names go above their rows
 NAME_LINES = 3  # the most lines of a name above its row
 LINE = 0.15  # inches: the height of a line of a name
@@ -127,7 +127,7 @@ def outcomes(
     for place, row in enumerate(means):
         values, colour = dots[row.variant], looks[row.variant].colour
         offsets = _swarm(values * scale, size / 72) - 0.1  # inches, above the interval
-        drawn.axes.plot(values, place + offsets / drawn.height, "o", ms=size, color=colour, mew=0)
+        drawn.axes.plot(values, place + offsets / drawn.height, "o", ms=size, color=colour, mew=0, clip_on=False)
         if len(values) > 1:
             below = place + 0.17 / drawn.height
             drawn.axes.plot([row.low, row.high], [below, below], color=INK, lw=1.6)

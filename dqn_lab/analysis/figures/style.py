@@ -32,7 +32,7 @@ COLOURS = {
     "hue3": ("#98408b", "#e292d8"),
     "hue4": ("#8a6a00", "#e0c14a"),
     "hue5": ("#c93a72", "#ff8cb5"),
-    "hue6": ("#2386ad", "#86d8f6"),
+    "hue6": ("#1b7799", "#86d8f6"),
 }
 PAPER, INK, SOFT, GRID, CONTROL = (COLOURS[name][0] for name in ("paper", "ink", "soft", "grid", "control"))
 HUES = [light for name, (light, _) in COLOURS.items() if name.startswith("hue")]

@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from dqn_lab.analysis.figures.style import CONTROL, HUES, INK, PAPER, SOFT, Layout, canvas, round_ticks
+from dqn_lab.analysis._numbers import number, percent
+from dqn_lab.analysis.figures.style import CONTROL, HUES, INK, PAPER, SOFT, Layout, canvas, in_percent, round_ticks
 from dqn_lab.analysis.inspect.material import Chart, Distribution, Insight, Plane, Walk
 
+TINT = 0.55  # of a colour, the rest white
+WHITE = "#fffffe"  # unlike PAPER, it stays white on a dark page
 _ARROWS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
 Limits = tuple[float, float]
 
@@ -78,16 +81,22 @@ def policy(insight: Insight, plane: Plane, layout: Layout) -> Figure:
     """Draws the greedy action over two dimensions, with the episode's path."""
     figure, axes = _plane_axes(insight, plane, layout)
     count = len(insight.action_names)
-    shades = ListedColormap(colours(count))
-    axes.imshow(plane.q_values.argmax(-1), origin="lower", extent=_extent(plane), aspect="auto", cmap=shades,
-                vmin=-0.5, vmax=count - 0.5, interpolation="nearest", alpha=0.55)  # fmt: skip
+    shades = [_tint(colour) for colour in colours(count)]
+    axes.imshow(plane.q_values.argmax(-1), origin="lower", extent=_extent(plane), aspect="auto",
+                cmap=ListedColormap(shades), vmin=-0.5, vmax=count - 0.5, interpolation="nearest")  # fmt: skip
     _draw_path(axes, insight.walk, plane)
-    marks = [Patch(color=colour, alpha=0.55) for colour in colours(count)]
+    marks = [Patch(color=shade) for shade in shades]
     columns = 2 if layout.narrow else 4
     axes.legend(marks, list(insight.action_names), loc="lower left", bbox_to_anchor=(0, 1.01), ncols=columns,
                 frameon=False, borderaxespad=0, handlelength=1, columnspacing=1.2, labelcolor=SOFT,
                 fontsize=8)  # fmt: skip
     return figure
+
+
+def _tint(colour: str) -> str:
+    """Returns the colour mixed with white, the same on a light page and on a dark one."""
+    red, green, blue = (1 - TINT * (1 - part) for part in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def distributions(insight: Insight, layout: Layout) -> Figure:
@@ -120,11 +129,11 @@ def actions(insight: Insight, layout: Layout) -> Figure:
     places = np.arange(len(names))
     axes.barh(places, shares, color=colours(len(names)), height=0.62)
     for place, share in enumerate(shares.tolist()):
-        axes.text(share + 0.01, place, f"{share:.0%}", va="center", color=SOFT, fontsize=8)
+        axes.text(share + 0.01, place, percent(share), va="center", color=SOFT, fontsize=8)
     axes.set_yticks(places, names)
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.xaxis.set_major_formatter(in_percent())
     axes.grid(axis="y", visible=False)
     return figure
 
@@ -140,18 +149,34 @@ def chart(insight: Insight, charts: Sequence[Chart], layout: Layout) -> Figure:
     )
     low, high = min(each.values.min() for each in charts), max(each.values.max() for each in charts)
     for axes, one in zip(figure.subplots(rows, columns, squeeze=False).ravel(), charts, strict=False):
-        axes.imshow(one.picture, alpha=0.75)
+        axes.imshow((255 - 0.75 * (255.0 - one.picture)).astype(np.uint8))  # paler, so that the marks stand out
         axes.set_axis_off()
         if len(charts) > 1:
             axes.set_title(one.title, loc="left", fontsize=8, color=SOFT)
-        size = width / np.sqrt(len(one.places)) * 0.3
+        size = 0.27 * _spacing(one.places)
         for (x, y), action, value in zip(one.places, one.actions, one.values, strict=True):
             if action >= 0:
                 _mark(axes, (x, y), insight.action_names[action], size)
             if len(charts) == 1:
-                axes.text(x, y + size * 1.25, f"{value:.3g}", ha="center", va="center", fontsize=7, color="#20242a")
-    figure.supxlabel(f"max Q from {low:.4g} to {high:.4g}", fontsize=8, color=SOFT)
+                axes.text(x, y + size * 1.25, number(value), ha="center", va="center", fontsize=7, color="#20242a")
+    figure.supxlabel(f"max Q from {number(low)} to {number(high)}", fontsize=8, color=SOFT)
     return figure
+
+
+def legend_of(insights: Sequence[Insight]) -> str:
+    """Returns a caption that explains what `chart` draws."""
+    letters = [f"{name[:1].upper()}: {name}" for name in insights[0].action_names if name not in _ARROWS]
+    marks = f"Arrows: the greedy action ({', '.join(letters)})." if letters else "Arrows: the greedy action."
+    charts = [one for insight in insights for one in insight.charts]
+    if any((one.actions < 0).any() for one in charts):
+        marks += " No mark: all actions have the same value."
+    return marks if any(len(insight.charts) > 1 for insight in insights) else f"{marks} Numbers: max Q."
+
+
+def _spacing(places: NDArray[np.float64]) -> float:
+    """Returns the smallest distance between two of the places [S, 2]; 0 if there is only one."""
+    distances = np.abs(places[:, None] - places).max(-1)
+    return float(distances[distances > 0].min(initial=np.inf)) if len(places) > 1 else 0.0
 
 
 def _mark(axes: Axes, place: tuple[float, float], name: str, size: float) -> None:
@@ -180,10 +205,10 @@ def _extent(plane: Plane) -> tuple[float, float, float, float]:
 
 def _draw_path(axes: Axes, walk: Walk, plane: Plane) -> None:
     x, y = (walk.obs[:, dimension] for dimension in plane.dimensions)
-    axes.plot(x, y, color="#ffffff", lw=2.6, alpha=0.7)
+    axes.plot(x, y, color=WHITE, lw=2.6)
     axes.plot(x, y, color="#d0312d", lw=1.1)
-    axes.plot(x[:1], y[:1], "o", color="#d0312d", mec="#ffffff", ms=6)
-    axes.plot(x[-1:], y[-1:], "s", color="#d0312d", mec="#ffffff", ms=6)
+    axes.plot(x[:1], y[:1], "o", color="#d0312d", mec=WHITE, ms=6)
+    axes.plot(x[-1:], y[-1:], "s", color="#d0312d", mec=WHITE, ms=6)
     axes.set_xlim(_extent(plane)[:2])
     axes.set_ylim(_extent(plane)[2:])
 

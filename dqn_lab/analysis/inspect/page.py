@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from dqn_lab.analysis import _numbers
 from dqn_lab.analysis.figures.style import Layout, Rendered, render
 from dqn_lab.analysis.inspect import figures
 from dqn_lab.analysis.inspect.material import Insight
@@ -23,11 +24,12 @@ Draw = Callable[[Insight, Layout], Figure]
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One policy's drawing of a figure."""
+    """One policy's drawing of a figure; `table` names the CSV file with its numbers, and is empty if there is none."""
 
     label: str
     file: str
     alt: str
+    table: str
     rendered: Rendered
 
 
@@ -94,31 +96,32 @@ def over_estimation(insight: Insight) -> float:
 
 def _sentence(insight: Insight) -> str:
     walk, over = insight.walk, over_estimation(insight)
-    scale = float(np.abs(walk.bootstrapped_return[:-1]).mean())
+    actual = walk.bootstrapped_return[:-1]
+    scale, one_sign = abs(float(actual.mean())), (actual > 0).all()
     clipped = "" if walk.clipped is None else f" Rewards are clipped to ±{walk.clipped:g}, as in training."
     if abs(over) < 1e-6:
         steps = f"{len(walk.actions):,} steps"
         return f"{insight.label}: in a greedy episode of {steps}, max Q equals the actual discounted return.{clipped}"
     how = "higher" if over > 0 else "lower"
-    share = f" ({100 * abs(over) / scale:.0f} % of it)" if scale else ""
+    share = f", by {100 * abs(over) / scale:.0f} % of that return" if scale and one_sign else ""
     cut_off = " The time limit cut the episode off, so this return includes max Q of its last state."
     rest = cut_off if walk.truncated else ""
     return (
-        f"{insight.label}: in a greedy episode of {len(walk.actions):,} steps, max Q is on average {abs(over):.3g} "
-        f"{how} than the actual discounted return{share}.{rest}{clipped}"
+        f"{insight.label}: in a greedy episode of {len(walk.actions):,} steps, max Q is on average "
+        f"{_numbers.number(abs(over))} {how} than the actual discounted return{share}.{rest}{clipped}"
     )
 
 
 def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
-    greedy = "greedy return ± standard deviation over episodes"
-    headings = ["policy", "step", greedy, "over-estimation", "effective rank", "dormant units"]
+    headings = ["policy", "step", "greedy return ± SD", "over-estimation", "effective rank", "dormant units"]
     rows = []
     for insight in insights:
         features = insight.features
         rank = "–" if features is None else f"{features.effective_rank()} of {features.values.shape[1]}"
         dormant = "–" if features is None else f"{100 * features.dormant():.0f} %"
-        returns = f"{insight.returns.mean():.4g} ± {insight.returns.std():.3g}".replace("-", "−")
-        over = f"{over_estimation(insight):+.3g}".replace("-", "−")
+        mean, spread = float(insight.returns.mean()), float(insight.returns.std())
+        returns = f"{_numbers.number(mean)} ± {_numbers.number(spread, largest=abs(mean))}"
+        over = _numbers.number(over_estimation(insight), signed=True)
         rows.append([insight.label, f"{insight.step:,}", returns, over, rank, dormant])
     return headings, rows
 
@@ -145,7 +148,7 @@ def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
         insights, "q_values", "Q-values along an episode",
         "Each action's Q-value in the states of one greedy episode, and the actual return: the discounted sum of the "
         "rewards from that state on. A line that nearly coincides with another is dashed.",
-        lambda one, layout: figures.q_values(one, layout, limits),
+        lambda one, layout: figures.q_values(one, layout, limits), "episode",
     )  # fmt: skip
     for number, first in enumerate(insights[0].planes):
         yield from _planes(
@@ -153,8 +156,7 @@ def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
         )
     if any(insight.charts for insight in insights):
         yield _block(
-            [one for one in insights if one.charts], "map", "The greedy policy on the map",
-            "Arrows: the greedy action (P: pick up, D: drop off). Numbers: max Q.",
+            [one for one in insights if one.charts], "map", "The greedy policy on the map", figures.legend_of(insights),
             lambda one, layout: figures.chart(one, one.charts, layout),
         )  # fmt: skip
     if any(insight.distributions for insight in insights):
@@ -172,18 +174,19 @@ def _blocks(insights: Sequence[Insight]) -> Iterator[Block]:
 def _planes(insights: Sequence[Insight], number: int, names: str) -> Iterator[Block]:
     values = [insight.planes[number].q_values.max(-1) for insight in insights]
     limits = float(min(each.min() for each in values)), float(max(each.max() for each in values))
-    suffix = f"_{number + 1}" if len(insights[0].planes) > 1 else ""
+    several = len(insights[0].planes) > 1
+    suffix, table = (f"_{number + 1}", f"plane{number + 1}") if several else ("", "plane")
     yield _block(
         insights, f"value{suffix}", f"Value over {names}", "The largest Q-value, max Q, with contour lines.",
-        lambda one, layout: figures.value_surface(one, one.planes[number], layout, limits),
+        lambda one, layout: figures.value_surface(one, one.planes[number], layout, limits), table,
     )  # fmt: skip
     yield _block(
         insights, f"policy{suffix}", f"Greedy policy over {names}", "The action with the largest Q-value.",
-        lambda one, layout: figures.policy(one, one.planes[number], layout),
+        lambda one, layout: figures.policy(one, one.planes[number], layout), table,
     )  # fmt: skip
 
 
-def _block(insights: Sequence[Insight], name: str, title: str, caption: str, draw: Draw) -> Block:
+def _block(insights: Sequence[Insight], name: str, title: str, caption: str, draw: Draw, table: str = "") -> Block:
     pictures = []
     for number, insight in enumerate(insights):
         file = f"{name}{_suffix(number, insights)}"
@@ -191,9 +194,19 @@ def _block(insights: Sequence[Insight], name: str, title: str, caption: str, dra
         def drawn(layout: Layout, insight: Insight = insight) -> Figure:
             return draw(insight, layout)
 
-        alt = f"{title}: {insight.label}. {_sentence(insight) if name == 'q_values' else caption}"
-        pictures.append(Picture(label=insight.label, file=file, alt=alt, rendered=render(drawn, f"inspect-{file}")))
+        alt = f"{title}. {_sentence(insight)}" if name == "q_values" else f"{title}: {insight.label}. {caption}"
+        if name == "actions":
+            alt = f"{alt} {_shares(insight)}."
+        drawing = render(drawn, f"inspect-{file}")
+        own = table and f"{table}{_suffix(number, insights)}"
+        pictures.append(Picture(label=insight.label, file=file, alt=alt, table=own, rendered=drawing))
     return Block(name=name, title=title, caption=caption, pictures=pictures)
+
+
+def _shares(insight: Insight) -> str:
+    shares = (insight.counts / max(1, insight.counts.sum())).tolist()
+    pairs = zip(insight.action_names, shares, strict=True)
+    return ", ".join(f"{name} {_numbers.percent(share)}" for name, share in pairs)
 
 
 def _tables(insight: Insight) -> Iterator[tuple[str, pd.DataFrame]]:

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 
 from dqn_lab.analysis import answer
-from dqn_lab.analysis.best import best_in_words
+from dqn_lab.analysis._numbers import largest_in, number, percent, plain
+from dqn_lab.analysis.best import LEAST, best_in_words
 from dqn_lab.analysis.report.evidence import Evidence
-from dqn_lab.analysis.report.metrics import count_seeds, largest_in, number, percent, plain
+from dqn_lab.analysis.report.metrics import count_seeds
 from dqn_lab.analysis.report.tables import interval
 from dqn_lab.analysis.sentence import FEW, quoted
 
@@ -24,6 +25,8 @@ def answer_of(found: Evidence) -> str:
         runs = "the run has" if len(found.scores) == 1 else f"none of {len(found.scores)} runs has"
         return f"No answer yet: {runs} {'no' if len(found.scores) == 1 else 'a'} {metric.title}."
     several = len(found.looks) > 1 or (len(found.material.tasks) == 1 and len(found.material.planned) > 1)
+    if several and found.material.is_search:
+        return _best_trial(found)
     if several and found.control is None and found.material.control is not None:
         return f"No answer: {quoted(found.material.control)}, the control, has no runs here."
     if several:
@@ -43,6 +46,18 @@ def _best(found: Evidence) -> list[str]:
     return [text] if text else []
 
 
+def _best_trial(found: Evidence) -> str:
+    """Names the trial with the best mean, and those that may be better, if there are enough seeds to tell."""
+    metric, best = found.material.metric, max(found.summary.to_dict("records"), key=lambda row: row["mean"])
+    name, mean = quoted(best["variant"]), f"{number(best['mean'])} ({count_seeds(best['seeds'])})"
+    enough = found.summary.loc[found.summary["seeds"] >= 2, "variant"].astype(str)
+    if best["seeds"] < 2 or len(enough) < LEAST:
+        return f"Of {len(found.summary)} trials, {name} has the highest mean {metric.title}: {mean}."
+    scores = found.counted[found.counted["variant"].astype(str).isin(enough)]
+    chosen = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better)
+    return f"{chosen} Mean {metric.title} of {name}: {mean}."
+
+
 def _so_far(found: Evidence) -> list[str]:
     """Lists the means of a few variants that cannot be compared yet."""
     rows = found.summary.to_dict("records")
@@ -53,6 +68,15 @@ def _so_far(found: Evidence) -> list[str]:
     return [f"So far, {found.material.metric.title}: {', '.join(means)}."]
 
 
+def _selected(found: Evidence) -> list[str]:
+    """Returns how the selected policy of the only run does, if it is another than the final one."""
+    run = found.counted.iloc[0]
+    step, score = run.get("best_step"), run.get("best_return")
+    if found.material.metric.name != "final_return" or pd.isna(step) or pd.isna(score) or step == run["final_step"]:
+        return []
+    return [f"The selected policy, of step {step:,}, has {number(score)}."]
+
+
 def _describe(found: Evidence, row: dict[Any, Any]) -> str:
     """Describes the only variant."""
     metric, name = found.material.metric, quoted(row["variant"])
@@ -60,7 +84,8 @@ def _describe(found: Evidence, row: dict[Any, Any]) -> str:
         text = f"{name} has a {metric.title} of {number(row['mean'])}, with one seed"
         if found.threshold is None:
             return f"{text}."
-        return f"{text}; it {'reaches' if row['successes'] else 'does not reach'} {plain(found.threshold)}."
+        text = f"{text}: {'at least' if row['successes'] else 'less than'} {plain(found.threshold)}."
+        return " ".join([text, *_selected(found)])
     write = partial(number, largest=largest_in(found.summary, "mean", "mean_low", "mean_high"))
     low, high = row["mean_low"], row["mean_high"]
     spread = "" if pd.isna(low) else f", 95 % interval {write(low)} to {write(high)}"

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from dqn_lab.analysis._numbers import percent
 from dqn_lab.analysis.intervals import ENOUGH, unseen_rate
 from dqn_lab.analysis.load import THEN
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import count_seeds, percent
+from dqn_lab.analysis.report.metrics import count_seeds
 from dqn_lab.analysis.report.provenance import progress
 from dqn_lab.analysis.scores import outside_stated
 from dqn_lab.analysis.sentence import listed, quoted
@@ -40,9 +41,14 @@ def of_page(material: Material) -> Iterator[str]:
             "The runs were chosen by hand, and the table of runs lists them. If they were chosen by their results, "
             "means, intervals and verdicts are misleading."
         )
+    if any(sweep.is_search for sweep in material.sweeps):
+        yield (
+            "The variants are the trials of a search. The best one was chosen by the scores shown here, which are "
+            "therefore optimistic: test it on other seeds (`sweep` prints a command)."
+        )
     if material.skipped:
         directories = "directory was" if len(material.skipped) == 1 else "directories were"
-        yield f"{len(material.skipped)} {directories} left out; the end of the page says why."
+        yield f"{len(material.skipped)} {directories} left out, entirely or in part; the end of the page says why."
     if len(material.tasks) > 1:
         yield f"{apart(material.telling_keys)} Each task has its own answer, figures and tables."
     yield from _of_builds(material)
@@ -55,7 +61,7 @@ def _of_builds(material: Material) -> Iterator[str]:
             found = runs.dropna(subset=column).groupby("variant", observed=True)[column]
             differ = found.agg(lambda values: ", ".join(sorted(set(values)))).nunique() > 1
             where = "which differ between variants" if differ else "the same ones in every variant"
-            yield f"The runs come from {runs[column].nunique()} {words}, {where}; see Versions."
+            yield f"The runs come from {runs[column].nunique()} {words}, {where}; see “Versions and times”."
     yield from of_code(runs)
 
 
@@ -66,7 +72,7 @@ def of_code(runs: pd.DataFrame) -> Iterator[str]:
         between, within = digests.nunique() > 1, digests.str.contains(THEN, regex=False).any()
         if between or within:
             when = "between these runs, which mix" if between else "while a run was stopped, which mixes"
-            yield f"{name.removeprefix('sources.')} has changed {when} old and new code; see Versions."
+            yield f"{name.removeprefix('sources.')} has changed {when} old and new code; see “Versions and times”."
 
 
 def of_section(found: Evidence) -> Iterator[str]:
@@ -151,8 +157,8 @@ def _of_seeds(found: Evidence) -> Iterator[str]:
         yield "One seed says little: another may do much better or worse. Train several, such as seed='range(10)'."
         return
     rate = percent(unseen_rate(seeds))
-    miss = "misses" if seeds == 1 else "all miss"
-    missed = f"there is a 5 % chance that {count_seeds(seeds)} {miss} an outcome that {rate} of runs have"
+    miss = "would miss it" if seeds == 1 else "would all miss it"
+    missed = f"if {rate} of runs had some outcome, {count_seeds(seeds)} {miss} 5 % of the time"
     known = found.bounds is not None and all(map(math.isfinite, found.bounds))
     if seeds < ENOUGH:
         allowed = (

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from dqn_lab.analysis._numbers import number
 from dqn_lab.analysis.report.material import Material
-from dqn_lab.analysis.report.metrics import number
 
 Shoot = Callable[[Path], bytes]  # records the final policy of a run's directory; returns an mp4
 

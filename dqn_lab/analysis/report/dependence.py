@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pandas as pd
 
 from dqn_lab.analysis import summarize
+from dqn_lab.analysis._numbers import number
 from dqn_lab.analysis.figures import keys
 from dqn_lab.analysis.figures.style import looks
 from dqn_lab.analysis.report.evidence import Evidence
-from dqn_lab.analysis.report.metrics import FOR_QUARTILES, number
+from dqn_lab.analysis.report.metrics import FOR_QUARTILES
 from dqn_lab.analysis.report.plan import Plan
 
 

@@ -84,6 +84,11 @@ class Material:
         return list(dict.fromkeys(self.scores["task"]))
 
     @property
+    def is_search(self) -> bool:
+        """Whether the variants are the trials of a search, which has no control."""
+        return self.control is None and any(sweep.is_search for sweep in self.sweeps)
+
+    @property
     def planned(self) -> list[str]:
         """The variants, including those that have not begun unless only two were requested."""
         return planned_variants(self.scores, () if self.narrowed else self.sweeps)
@@ -100,7 +105,9 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     evaluations, no_curve = _tabulate(found, "evaluations", "learning curve")
     only_measured = replace(found, runs=[run for run in found.runs if run.record["measured"]], skipped={})
     measured, no_diagnostics = _tabulate(only_measured, "episodes", "diagnostic")
-    skipped = {**no_diagnostics, **no_curve, **found.skipped}
+    stopped = set(scores.loc[scores["status"] != "completed", "directory"])  # the report says why; no need for more
+    partly = {run: why for run, why in {**no_diagnostics, **no_curve}.items() if run not in stopped}
+    skipped = {**partly, **found.skipped}
     swept, sweeps = list(found.swept), [_visible(each) for each in found.sweeps]
     scores["is_reference"] = False
     if scores["task"].nunique() > 1:

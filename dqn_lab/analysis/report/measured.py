@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis import NoCurve, learning_curves
+from dqn_lab.analysis._numbers import number
 from dqn_lab.analysis.figures import measures
 from dqn_lab.analysis.figures.curves import MAX_LINES
 from dqn_lab.analysis.report.evidence import Evidence, best_of
-from dqn_lab.analysis.report.metrics import number, seeds_between
+from dqn_lab.analysis.report.metrics import seeds_between
 from dqn_lab.analysis.report.plan import Plan
 from dqn_lab.analysis.sentence import listed, quoted
 

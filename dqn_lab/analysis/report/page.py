@@ -16,6 +16,7 @@ from dqn_lab.analysis.report.sections import Section
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 NAME = re.compile(r"[=/]|^\W?--\w|\w[._]\w")  # an override, a path, an option, a key
+MOST_PRINTED = 40  # rows of a table on paper
 MOST_ROWS = 500  # in a table, and in the list of what was left out
 
 
@@ -34,6 +35,7 @@ class Page:
         commands: the commands that made the runs.
         versions: the versions of the software that made the runs.
         shared: the configuration that all runs share.
+        stopped: runs that stopped early, and why.
         skipped: runs left out, and why.
     """
 
@@ -47,13 +49,14 @@ class Page:
     commands: Sequence[str]
     versions: Mapping[str, str]
     shared: Mapping[str, str]
+    stopped: Mapping[str, str]
     skipped: Mapping[str, str]
 
 
 def write_page(page: Page) -> str:
     """Renders the template."""
     return render(
-        TEMPLATE, filters={"slug": slug, "wrap": _wrap}, page=page, most_rows=MOST_ROWS,
+        TEMPLATE, filters={"slug": slug, "wrap": _wrap}, page=page, most_rows=MOST_ROWS, most_printed=MOST_PRINTED,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )  # fmt: skip
 

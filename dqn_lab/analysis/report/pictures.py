@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from dqn_lab.analysis import distribution, reached_curves, steps_to_threshold
+from dqn_lab.analysis._numbers import largest_in, number, percent, plain
 from dqn_lab.analysis._processes import do_all
 from dqn_lab.analysis.figures import curves, rows, seeds
 from dqn_lab.analysis.figures.rows import Estimate
@@ -16,9 +17,9 @@ from dqn_lab.analysis.figures.style import render
 from dqn_lab.analysis.report.dependence import dependence
 from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.measured import measured
-from dqn_lab.analysis.report.metrics import FOR_QUARTILES, largest_in, number, percent, plain, seeds_between
+from dqn_lab.analysis.report.metrics import FOR_QUARTILES, seeds_between
 from dqn_lab.analysis.report.plan import Picture, Plan
-from dqn_lab.analysis.sentence import listed, quoted
+from dqn_lab.analysis.sentence import FEW, listed, quoted
 from dqn_lab.tasks import find_task
 
 OF_ONE_RUN = "learning_curves", "diagnostics"
@@ -118,7 +119,8 @@ def _differences(found: Evidence) -> Iterator[Plan]:
         return
     control, number_of = quoted(found.control), len(found.compared)
     described = "; ".join(
-        f"{quoted(row.variant)} {row.text} ({write(row.low)} to {write(row.high)})" for row in estimates
+        f"{quoted(row.variant)} {' '.join(row.text.split())} ({write(row.low)} to {write(row.high)})"
+        for row in estimates
     )
     good = "right of the line is better" if metric.higher_is_better else "left of the line is better"
     corrected = f", corrected for {number_of} comparisons" if number_of > 1 else ""
@@ -216,12 +218,16 @@ def _reached(found: Evidence) -> Iterator[Plan]:
     if not times["reached"].any():
         return
     data = reached_curves(times)
+    several = found.most_seeds > 1
+    if not several:  # one run has no spread
+        data[["low", "high"]] = np.nan
     highest = data.groupby("variant", observed=True, sort=False)["fraction"].max()
-    never = [str(name) for name in highest.index[highest == 0] if name in found.shown]
-    some = {name: look for name, look in found.shown.items() if name not in never}
+    never = [quoted(name) for name in highest.index[highest == 0] if name in found.shown]
+    some = {name: look for name, look in found.shown.items() if quoted(name) not in never}
     if not some:
         return
-    without = f" No run of {listed(list(map(quoted, never)))} reaches it." if never else ""
+    which = f"the other {len(never)} variants" if len(never) > FEW else listed(never, "or")
+    without = f" No run of {which} reaches it." if never else ""
     last = data.groupby("variant", observed=True, sort=False).last()
     shares = "; ".join(
         f"{quoted(name)} {percent(row['fraction'])}" for name, row in last.iterrows() if name in found.shown
@@ -230,8 +236,8 @@ def _reached(found: Evidence) -> Iterator[Plan]:
         name="steps_to_threshold",
         title=f"How soon an evaluation reaches {plain(found.threshold)}",
         caption="The share of runs that, by each step, have had at least one evaluation at or above the threshold "
-        "(Turnbull's estimate, 95 % band; a run that stops early counts up to its end, and a line ends where few runs "
-        f"continue). Reaching it once is easier than ending there.{without}",
+        f"(Turnbull's estimate{', 95 % band' if several else ''}; a run that stops early counts up to its end, and a "
+        f"line ends where few runs continue). Reaching it once is easier than ending there.{without}",
         alt=f"Share of runs that have reached {plain(found.threshold)} over environment steps; in the end: {shares}.",
         draw=lambda layout: curves.reached(data, some, layout, control=found.control),
         data=data,
@@ -253,10 +259,10 @@ def _seeds(found: Evidence) -> Iterator[Plan]:
     dots = " A dot is a run's only evaluation." if single else ""
     yield Plan(
         name="seeds",
-        title="Every seed",
+        title="Every seed" if kept == there else "Seeds, from the best to the worst",
         caption=f"Greedy return over steps, all runs on the same scale, from {number(low, largest=high)} "
         f"at the bottom to {number(high)} at the top; ordered by {metric.title}, the best first.{some}{dots} "
         "The number is the seed.",
-        alt=f"Small learning curves of {kept} runs.",
+        alt=f"Small learning curves of {kept} runs, with greedy returns from {number(low)} to {number(high)}.",
         draw=lambda layout: seeds.seeds(runs, found.shown, layout, low=low, high=high),
     )

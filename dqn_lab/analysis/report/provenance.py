@@ -12,9 +12,9 @@ from dqn_lab.analysis.report.material import Material
 from dqn_lab.records import value_text
 
 UNSHARED = ("versions.", "sources.", "logger.")
-BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "final_return", "best_return", "last_100",
-               "mean_return", "best_step", "final_step", "final_episode", "wall_seconds", "engine", "started",
-               "command", "host", "task", "is_reference", "git.commit", "display")  # fmt: skip
+BOOKKEEPING = ("run", "directory", "sweep", "variant", "seed", "status", "error", "final_return", "best_return",
+               "last_100", "mean_return", "best_step", "final_step", "final_episode", "wall_seconds", "engine",
+               "started", "command", "host", "task", "is_reference", "git.commit", "display")  # fmt: skip
 
 
 def progress(material: Material) -> tuple[str, bool]:
@@ -37,6 +37,16 @@ def progress(material: Material) -> tuple[str, bool]:
         return "1 run, completed", False
     line = f"{done:,} of {planned:,} runs" + (f"; {', '.join(others)}" if others else " completed")
     return line, done < planned
+
+
+def stopped(material: Material) -> dict[str, str]:
+    """Returns why runs stopped before their end, by variant and seed."""
+    early = material.runs.drop_duplicates("directory")
+    early = early[early["status"].isin(["failed", "interrupted"])]
+    return {
+        f"{row['variant']}, seed {row['seed']}": f"{row['status']}: {row['error'] or 'unknown reason'}"
+        for row in early.to_dict("records")
+    }
 
 
 def _planned(material: Material) -> int:
@@ -109,7 +119,7 @@ def versions(material: Material) -> dict[str, str]:
     if len(started):
         found["started"] = started.min() if started.min() == started.max() else f"{started.min()} to {started.max()}"
     if "wall_seconds" in runs and (seconds := runs["wall_seconds"].sum()) > 0:
-        found["time of all runs"] = _duration(seconds)
+        found["total time of the runs"] = _duration(seconds)
     return found
 
 

@@ -90,6 +90,8 @@ def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Optio
         own = declared.pop()  # it has no runs yet; the report says so
     if own is not None:
         return own, DECLARED
+    if any(sweep.is_search for sweep in sweeps):
+        return None, ""
     return (variants[0], "the first; --control names another") if len(variants) > 1 else (None, "")
 
 

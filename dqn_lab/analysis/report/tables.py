@@ -10,18 +10,21 @@ from typing import Any
 
 import pandas as pd
 
-from dqn_lab.analysis.report.metrics import FOR_QUARTILES, METRICS, Metric, largest_in, number, percent, plain
+from dqn_lab.analysis._numbers import largest_in, number, percent, plain
+from dqn_lab.analysis.report.metrics import FOR_QUARTILES, METRICS, Metric
 from dqn_lab.analysis.report.neutral import csv, markdown
 from dqn_lab.analysis.sentence import quoted, seeds_to_decide
 
 Row = dict[str, Any]
 COMPARISON = (
-    "p is the larger of two probabilities, corrected for the number of comparisons (Holm): that chance alone makes "
-    "such a difference, and that these seeds all missed failures or successes that would cancel it. A verdict needs "
-    "0.05 or less. P(better) is the share of pairs of runs, one of the variant and one of the control, in which the "
-    "variant's is better. It counts only what was seen: with few seeds it can be 100 % while p is 1. The CSV file has "
-    "its 95 % interval."
+    "p is the larger of two probabilities{corrected}: that chance alone makes such a difference, and that these seeds "
+    "all missed failures or successes that would cancel it. A verdict needs 0.05 or less. P(better) is the share of "
+    "pairs of runs, one of the variant and one of the control, in which the variant's is better; ties count half, so "
+    "50 % means no difference. It counts only what was seen: with few seeds it can be 100 % while p is 1. The CSV file "
+    "has its 95 % interval."
 )
+STEPS = {"best_step": "selected at step", "final_step": "steps"}  # headings
+CORRECTED = ", corrected for the number of comparisons (Holm)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +88,13 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
         "seeds": lambda row: f"{row['seeds']}" + (f" ({row['missing']} missing)" if row["missing"] else ""),
         "mean": lambda row: write(row["mean"]),
         **({"95 % interval": lambda row: interval(row, "mean_low", "mean_high", write)} if several else {}),
-        "median": partial(if_enough, "median") if enough else lambda row: write(row["median"]),
+        **({"median": partial(if_enough, "median") if enough else lambda row: write(row["median"])} if several else {}),
         **({"10th percentile": partial(if_enough, "p10"), "IQM": partial(if_enough, "iqm")} if enough else {}),
     }
     if threshold is not None:
         columns[f"runs at {plain(threshold)} or above"] = lambda row: (
-            f"{row['successes']} of {row['seeds']} ({interval(row, 'success_low', 'success_high', percent)})"
+            f"{row['successes']} of {row['seeds']}"
+            + (f" ({interval(row, 'success_low', 'success_high', percent)})" if several else "")
         )
     return Table(name="results", title=f"Results: {metric.title}", frame=summary, columns=columns)
 
@@ -107,12 +111,12 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
             "verdict": explained,
             "difference": lambda row: write(row["difference"]),
             "95 % interval": lambda row: interval(row, "low", "high", write),
-            "p, Holm": lambda row: p_value(row["p_holm"]),
+            "p, Holm" if len(compared) > 1 else "p": lambda row: p_value(row["p_holm"]),
             "P(better)": lambda row: percent(row["improvement"]),
             "seeds": _both_seeds,
             "seeds to decide": lambda row: seeds_to_decide(row).replace(" or more", "+") or "–",
         },
-        note=COMPARISON,
+        note=COMPARISON.format(corrected=CORRECTED if len(compared) > 1 else ""),
     )
 
 
@@ -144,12 +148,17 @@ def runs(scores: pd.DataFrame, metric: Metric) -> Table:
     writes: dict[str, Callable[[float], str]] = {"variant": str, "seed": "{:.0f}".format, "status": str}
     writes |= {name: partial(number, largest=largest_in(frame, name)) for name in numbers}
     writes |= {name: "{:,.0f}".format for name in ("best_step", "final_step") if name in numbers}
-    meanings = [f"{name} is the {METRICS[name].meaning}" for name in ("best_return", "last_100") if name in writes]
-    columns = {name: partial(_cell, name, write) for name, write in writes.items()}
-    note = f"{'; '.join(meanings)}." if meanings else ""
+    meanings = [
+        f"The {METRICS[name].title} ({name} in the CSV file) is the {METRICS[name].meaning}."
+        for name in ("best_return", "last_100")
+        if name in writes
+    ]
+    titles = {name: known.title for name, known in METRICS.items()} | STEPS
+    columns = {titles.get(name, name): partial(_cell, name, write) for name, write in writes.items()}
+    note = " ".join(meanings)
     note += _of_twice_scored(scores)
     if "best_return" in writes and scores.loc[scores["status"] == "completed", "best_return"].isna().any():
-        note += " best_return is – if the run was evaluated only at its end, so that there was no policy to select."
+        note += " The selected return is – if the run was evaluated only at its end: there was no policy to select."
     return Table(name="runs", title="Every run", frame=frame, columns=columns, note=note)
 
 
@@ -160,8 +169,8 @@ def _of_twice_scored(scores: pd.DataFrame) -> str:
     number_of, total = int(same.fillna(False).sum()), int(scores["best_step"].notna().sum())
     which = "each run" if number_of == total else f"{number_of} of {total} runs"
     return (
-        f" In {which}, best_step is final_step: the selected policy is the final one, which was scored twice, on "
-        "different episodes. Then best_return and final_return differ by chance only, and either may be lower."
+        f" In {which}, the selected policy is the final one, which was scored twice, on different episodes: the two "
+        "returns differ by chance only, and either may be lower."
     )
 
 

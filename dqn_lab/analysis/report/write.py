@@ -16,7 +16,7 @@ from dqn_lab.analysis.report.material import Material, gather
 from dqn_lab.analysis.report.neutral import csv
 from dqn_lab.analysis.report.notebook import report_html
 from dqn_lab.analysis.report.page import Page, slug, write_page
-from dqn_lab.analysis.report.provenance import commands, progress, shared, variants, versions
+from dqn_lab.analysis.report.provenance import commands, progress, shared, stopped, variants, versions
 from dqn_lab.analysis.report.question import Options
 from dqn_lab.analysis.report.sections import Section, make_section
 from dqn_lab.tasks import apart
@@ -122,6 +122,6 @@ def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> N
     page = Page(
         name=material.name, question=material.question, progress=status, unfinished=unfinished,
         cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
-        versions=versions(material), shared=shared(material), skipped=skipped,
+        versions=versions(material), shared=shared(material), stopped=stopped(material), skipped=skipped,
     )  # fmt: skip
     (directory / "index.html").write_text(write_page(page), encoding="utf-8")

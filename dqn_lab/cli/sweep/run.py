@@ -129,6 +129,7 @@ def _describe(question: Question, plan: Plan, typed: list[str]) -> dict[str, Any
         "started": here["started"],
         "control": question.control,
         "metric": question.metric,
+        "is_search": question.search is not None,
         "base": _overrides.merge(question.base, typed),
         "variants": question.variants,
         "seeds": question.seeds,

@@ -192,7 +192,7 @@ def _completed(path: Path) -> dict[str, Any] | None:
 
 
 def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
-    """Lists a directory's trials as the variants and jobs of `sweep.json`."""
+    """Lists a directory's trials as the variants, the best first, and jobs of `sweep.json`."""
     runs = []
     for path in sorted(directory.glob(f"*/{RUN}")):
         if is_attempt(path.parent.name):
@@ -206,12 +206,16 @@ def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
     for _, _, values in runs:
         exact.setdefault(_label(values, _rounded), set()).add(_label(values, value_text))
     variants, jobs = {}, []
+    scores: dict[str, list[float]] = {}
     for name, record, values in runs:
         label = _label(values, _rounded)
         label = label if len(exact[label]) == 1 else _label(values, value_text)
         variants[label] = [f"{key}={value_text(value)}" for key, value in values.items()]
+        scores.setdefault(label, []).append(final_return(record))
         jobs.append({"variant": label, "seed": record["seed"], "hash": identity(record["config"]), "directory": name})
-    return {"variants": variants, "jobs": jobs}
+    means = {label: fmean(each) for label, each in scores.items()}  # NaN if a run has not completed
+    ranked = sorted(variants, key=lambda label: (math.isnan(means[label]), -means[label]))
+    return {"variants": {label: variants[label] for label in ranked}, "jobs": jobs}
 
 
 def _label(values: Mapping[str, Any], text: Callable[[Any], str]) -> str:

@@ -84,7 +84,7 @@ def write_sweep(directory, variants, seeds=range(4), level=lambda variant, seed:
     return directory
 
 
-def declare(directory, variants, *, question, control, seeds, metric="final_return"):
+def declare(directory, variants, *, question, control, seeds, metric="final_return", **others):
     """Writes the `sweep.json` of existing and planned runs."""
     jobs = []
     for label, prefix in variants.items():
@@ -96,7 +96,7 @@ def declare(directory, variants, *, question, control, seeds, metric="final_retu
         json.dumps(
             {"name": directory.name, "question": question, "command": f"python -m dqn_lab sweep {directory.name}",
              "control": control, "metric": metric, "base": [], "seeds": list(seeds), "jobs": jobs,
-             "variants": {label: [prefix] for label, prefix in variants.items()}}
+             "variants": {label: [prefix] for label, prefix in variants.items()}, **others}
         )
     )  # fmt: skip
     return directory

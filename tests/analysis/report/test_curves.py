@@ -64,7 +64,7 @@ def test_a_missing_selected_return_is_explained(cli, make, read, tmp_path):
     directory = make.sweep(tmp_path / "s", [{}, {"target.interval": 1}], range(2), make.noisy, num_evaluations=1,
                            scores=scores)  # fmt: skip
     cli(directory)
-    assert "best_return is – if the run was evaluated only at its end" in read(directory / "report")
+    assert "The selected return is – if the run was evaluated only at its end" in read(directory / "report")
 
 
 def test_without_two_evaluations_there_is_no_return_over_the_whole_run(cli, make, tmp_path):
@@ -88,7 +88,7 @@ def test_the_report_says_that_a_selected_final_policy_was_scored_twice(cli, make
         make.run(tmp_path / "s" / f"plain,seed={seed}-x", make.configure(seed=seed), 9.0, scores=scores)
     cli(tmp_path / "s")
     text = read(tmp_path / "s" / "report")
-    assert "In 2 of 3 runs, best_step is final_step: the selected policy is the final one, which was scored" in text
+    assert "In 2 of 3 runs, the selected policy is the final one, which was scored" in text
     assert list(pd.read_csv(tmp_path / "s" / "report" / "tables" / "runs.csv")["best_step"]) == [8000, 7000, 8000]
 
 

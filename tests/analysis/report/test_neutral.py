@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from dqn_lab.analysis._numbers import plain
 from dqn_lab.analysis.figures import rows
 from dqn_lab.analysis.figures.rows import Estimate
 from dqn_lab.analysis.figures.style import looks, render
 from dqn_lab.analysis.figures.text import fit, inches, shorten, width, wrap
-from dqn_lab.analysis.report.metrics import plain
 from dqn_lab.analysis.report.neutral import csv, markdown, unquoted, visible
 from dqn_lab.analysis.report.page import _wrap
 from dqn_lab.analysis.report.provenance import shared, versions
@@ -73,7 +73,7 @@ def test_a_name_breaks_only_between_its_parts_and_first_between_words():
 ])  # fmt: skip
 def test_a_time_has_a_unit_in_which_it_is_not_zero(seconds, text):
     runs = pd.DataFrame({"directory": ["a"], "wall_seconds": [seconds]})
-    assert versions(SimpleNamespace(runs=runs))["time of all runs"] == text
+    assert versions(SimpleNamespace(runs=runs))["total time of the runs"] == text
 
 
 def test_a_negative_threshold_has_a_minus_sign():

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from dqn_lab.analysis import SkippedRuns, load_configs
-from dqn_lab.analysis.report.metrics import largest_in, number
+from dqn_lab.analysis._numbers import largest_in, number
 from dqn_lab.analysis.report.tables import interval
 from dqn_lab.analysis.report.write import write_report
 
@@ -118,7 +118,7 @@ def test_an_unfinished_sweep_is_labelled(cli, make, tmp_path):
     assert "runs      6 of 20 runs; 1 failed, 13 not begun" in outcome.out
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "Only completed runs count" in text
-    assert "Few seeds: there is a 5 % chance that 3 seeds all miss an outcome that 63 % of runs have." in text
+    assert "Few seeds: if 63 % of runs had some outcome, 3 seeds would all miss it 5 % of the time." in text
     assert "differences from “seldom” (the sweep's control)" in text
 
 
@@ -131,6 +131,41 @@ def test_a_variant_without_a_finished_run_is_named(cli, make, tmp_path):
     assert (
         "a comparison needs two finished runs: “never” (0 finished)."
         in Page(tmp_path / "s" / "report" / "index.html").text
+    )
+
+
+@only_words
+def test_the_page_says_why_runs_failed(cli, make, tmp_path):
+    make.sweep(tmp_path / "s", [{"target.interval": 1}, {"target.interval": 10}], range(3), make.noisy)
+    failed, why = make.configure(seed=3, **{"target.interval": 10}), "the loss became nan in episode 2"
+    make.run(tmp_path / "s" / "target.interval=10,seed=3-x", failed, 0, status="failed", error=why)
+    with (tmp_path / "s" / "target.interval=10,seed=3-x" / "evaluations.csv").open("r+") as file:
+        file.readline()
+        file.truncate(file.tell())
+    assert cli(tmp_path / "s").code == 0
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert f"target.interval=10, seed 3 failed: {why}" in text
+    assert "learning curve only" not in text  # its empty evaluations.csv is no news
+
+
+@only_words
+def test_the_trials_of_a_search_are_ranked_and_not_compared_with_one_of_them(cli, make, tmp_path):
+    def level(variant, seed):
+        return 100.0 + 90 * (variant["target.interval"] == 10) + seed
+
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 10, 100)], range(5), level)
+    trials = {f"interval={value}": f"target.interval={value}" for value in (10, 1, 100)}
+    make.declare(tmp_path / "s", trials, question=None, control=None, seeds=range(5), is_search=True)
+    outcome = cli(tmp_path / "s")
+    assert "Of the 3 variants, “interval=10” has the highest mean" in outcome.out
+    assert "Mean final return of “interval=10”: 192.0 (5 seeds)." in " ".join(outcome.out.split())
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "The variants are the trials of a search." in text
+    assert "Against" not in text
+    make.sweep(tmp_path / "one", [{"target.interval": value} for value in (1, 10, 100)], [0], level)
+    make.declare(tmp_path / "one", trials, question=None, control=None, seeds=[0], is_search=True)
+    assert "Of 3 trials, “interval=10” has the highest mean final return: 190.0 (1 seed)." in " ".join(
+        cli(tmp_path / "one").out.split()
     )
 
 
@@ -239,7 +274,7 @@ def test_the_caveat_about_few_seeds_has_a_singular_for_one_seed(cli, make, tmp_p
     make.sweep(tmp_path / "s", [{"target.interval": 10}], range(1), make.noisy)
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "there is a 5 % chance that 1 seed misses an outcome that 95 % of runs have" in text
+    assert "if 95 % of runs had some outcome, 1 seed would miss it 5 % of the time" in text
 
 
 def test_an_incomplete_grid_has_no_interaction_figure(cli, make, tmp_path):
@@ -564,7 +599,7 @@ def test_the_caveat_about_few_seeds_says_what_the_intervals_allow_for(cli, make,
         make.sweep(tmp_path / name, [{"target.interval": value, **changes} for value in (1, 10)], range(5), make.noisy)
         cli(tmp_path / name)
         text = Page(tmp_path / name / "report" / "index.html").text
-        assert f"there is a 5 % chance that 5 seeds all miss an outcome that 45 % of runs have. {allowed}" in text
+        assert f"if 45 % of runs had some outcome, 5 seeds would all miss it 5 % of the time. {allowed}" in text
         assert ("Set env.return_bounds=[low,high]" in text) == (name == "unknown")
         bounds = "allowing for rare failures within the bounds of the return (it lies between 0 and 500)"
         assert (bounds in text) == (name == "known")
@@ -579,7 +614,7 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
     cli(tmp_path / "s")
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "undecided: too few seeds to rule out rare failures" in text
-    assert "10 seeds are too few for a verdict: failures too rare to show up in them could cancel the" in text
+    assert "10 seeds are too few for a verdict: failures too rare to have shown up so far could cancel the" in text
     assert "About 29 seeds per variant would probably decide." in text
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
     assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
@@ -637,7 +672,7 @@ def test_a_single_run_has_a_name_and_a_curve_and_no_interval(cli, make, tmp_path
     make.run(run, make.configure(seed=0), 138.4)
     outcome = cli(run)
     assert "question  How well does “network=mlp24” do?" in outcome.out
-    assert "“network=mlp24” has a final return of 138.4, with one seed; it does not reach 475." in outcome.out
+    assert "“network=mlp24” has a final return of 138.4, with one seed: less than 475." in outcome.out
     text = Page(run / "report" / "index.html").text
     assert "1 run, completed" in text
     assert "Greedy return of one run." in text
@@ -668,8 +703,14 @@ def test_with_very_many_runs_the_page_shows_some_and_the_tables_all(cli, make, t
 def test_the_table_of_runs_says_what_its_scores_are(cli, sweep):
     cli(sweep)
     text = Page(sweep / "report" / "index.html").text
-    assert "last_100 is the mean return of the last 100 training episodes, while exploring." in text
-    assert "best_return is the mean greedy return, over fresh episodes, of the policy with the best evaluation" in text
+    assert (
+        "The training return (last_100 in the CSV file) is the mean return of the last 100 training episodes, while"
+        in text
+    )
+    assert (
+        "The selected return (best_return in the CSV file) is the mean greedy return, over fresh episodes, of the"
+        in text
+    )
 
 
 def test_the_numbers_of_a_table_have_the_same_decimals():
