@@ -44,6 +44,7 @@ _SOURCES = (
     "engine/fused/*.py",
     "env/compiled/*.py",
 )
+PATIENCE = 20.0  # seconds until a wait for another process is announced
 CHECK_BOUNDS = os.environ.get("DQN_LAB_CHECK_BOUNDS") == "1"  # for debugging: kernels take several times as long
 # No "fastmath": it lets the compiler reorder sums in one compilation and not in another, so that a kernel just compiled
 # and one read from disk could differ in the last bit. Kernels state explicitly what may be fused or reordered.
@@ -212,5 +213,14 @@ def _cache_lock() -> Iterator[Path | None]:
     with contextlib.ExitStack() as stack:
         if directory is not None:
             with contextlib.suppress(OSError, NotImplementedError):  # a file system without locks
-                stack.enter_context(filelock.FileLock(directory / "lock"))
+                stack.enter_context(_acquired(filelock.FileLock(directory / "lock")))
         yield directory
+
+
+def _acquired(lock: filelock.BaseFileLock) -> contextlib.AbstractContextManager[Any]:
+    """Acquires a lock, and says so if that takes long: its owner may have been stopped."""
+    try:
+        return lock.acquire(timeout=PATIENCE)
+    except filelock.Timeout:
+        _log.warning("waiting for another process, which is compiling; it holds %s", lock.lock_file)
+        return lock.acquire()

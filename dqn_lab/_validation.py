@@ -110,7 +110,7 @@ def _line(prefix: str, model: type[BaseModel], values: Mapping[str, Any], detail
     if isinstance(value, str) and (value.startswith("[") or not is_list) and (spelt := _spelt(value)):
         return f"{key}='{value}': is text, in quotes; without them: {key}={spelt}"
     if is_list:
-        return f"{key}={shown}: must be a list, as in {key}=[{shown}]"
+        return f"{key}={shown}: must be a list" + ("" if value is None else f", as in {key}=[{shown}]")
     if detail["type"] == "dict_type":
         return f"{key}={shown}: must be a mapping, as in {key}={{name: 1}}"
     if detail["type"] in ("model_type", "model_attributes_type") and (names := _fields(model, path)):

@@ -223,16 +223,18 @@ def loss_error(loss: float, before: Progress, batch: Batch, outside: Sequence[st
         outside: the components from outside the package.
     """
     where = f"in episode {before.episode}, step {before.step + 1}"
-    return TrainingError(f"the loss became {loss} {where}: {_reason(batch, outside)}")
+    return TrainingError(f"the loss became {loss} {where}: {_reason(batch, outside, before.updates)}")
 
 
-def _reason(batch: Batch, outside: Sequence[str]) -> str:
+def _reason(batch: Batch, outside: Sequence[str], updates: int) -> str:
     """Returns the likely reason why a batch's loss is not finite, or else what to try."""
     obs, _, reward, next_obs, _ = batch.transition
     for name, field in (("an observation", obs), ("an observation", next_obs), ("a reward", reward)):
         if np.issubdtype(field.dtype, np.floating) and not np.isfinite(field).all():
             return f"{name} that the environment returned is not a finite number"
     cure = "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
+    if not updates:  # no step has been taken yet, so none was too large
+        cure = "this is the first update, so a setting is too large or too small for single-precision numbers"
     if not outside:
         return cure
     return f"{', '.join(outside)} may have returned NaN or too large numbers; if not, {cure}"

@@ -183,6 +183,12 @@ def test_a_loss_that_is_not_finite_ends_training(loss):
     assert (events, agent.buffer.priorities) == (["update"], [])
 
 
+def test_a_loss_that_is_not_finite_before_any_update_is_not_blamed_on_the_learning_rate():
+    agent, _ = fake(loss=math.nan)
+    with pytest.raises(TrainingError, match=r"step 70: this is the first update, so a setting is too large or too"):
+        agent.learn(Progress(69, 3), Progress(70, 3))
+
+
 @pytest.mark.parametrize(
     ("field", "name"), [("obs", "an observation"), ("next_obs", "an observation"), ("reward", "a reward")]
 )

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import filelock
 import pytest
 
 import dqn_lab
@@ -103,6 +104,16 @@ def test_kernels_are_cached_and_read_again(where, kept):
     assert answer["x"] == RIGHT
     assert answer["hits"] == 3
     assert Path(answer["directory"]).parent == kept
+
+
+def test_a_long_wait_for_another_process_is_announced(where, kept):
+    """A process that was stopped while it compiled holds the lock."""
+    lock = kept / next(path.name for path in kept.glob("kernels-*")) / "lock"
+    with filelock.FileLock(lock):
+        process = start(f"from dqn_lab import _numba; _numba.PATIENCE = 0.1\n{USE}", kept, where)
+        line = process.stderr.readline()
+    assert line == f"waiting for another process, which is compiling; it holds {lock}\n"
+    assert finish(process)["hits"] > 0
 
 
 def test_without_a_writable_cache_every_process_compiles(where):

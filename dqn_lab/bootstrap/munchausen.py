@@ -67,7 +67,7 @@ class Munchausen:
         self,
         *,
         scale: Annotated[float, Ge(0), Le(1)] = 0.9,
-        temperature: Annotated[float, Gt(0)] = 0.03,
+        temperature: Annotated[float, Gt(0), Le(1e30)] = 0.03,
         clip: Annotated[float, Le(0)] = -1.0,
     ) -> None:
         self.scale, self.temperature, self.clip = scale, temperature, clip

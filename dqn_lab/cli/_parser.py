@@ -82,7 +82,8 @@ def natural(text: str) -> int:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 2**53 or not value.is_integer():
-        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0")
+        most = ", at most 2^53" if value > 2**53 else ""
+        raise argparse.ArgumentTypeError(f"{text}: must be a whole number, at least 0{most}")
     return int(value)
 
 

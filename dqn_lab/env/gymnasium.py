@@ -180,16 +180,20 @@ class Gymnasium:
                 raise ValueError(f"kwargs={self.kwargs}: {self.id} has no argument {unknown[1]}; {hint}") from error
             if absent := re.search(r"missing \d+ required .*arguments?: '(\w+)'", str(error)):
                 raise ValueError(f"id={self.id}: needs an argument; set env.kwargs.{absent[1]}=…") from error
-            culprit = f"kwargs={self.kwargs}" if self.kwargs and isinstance(error, TypeError) else f"id={self.id}"
-            raise ValueError(f"{culprit}: {' '.join(str(error).split())}{place(error)}") from error
+            raise ValueError(f"{self._culprit(error)}: {' '.join(str(error).split())}{place(error)}") from error
         except SystemExit as error:
             raise ValueError(f"id={self.id}: making the environment called exit({error.code}){place(error)}") from error
         except Exception as error:
-            raise ValueError(f"id={self.id}: making the environment raised {located(error)}") from error
+            raise ValueError(f"{self._culprit(error)}: making the environment raised {located(error)}") from error
         env = _with_fast_actions(self._checked(_without_order_check(env)))
         if self.rescale:
             env = _rescaled(env)
         return TruncationTerminates(env) if self.truncation_terminates else env
+
+    def _culprit(self, error: Exception) -> str:
+        """Returns the key to blame for an error while the environment was made."""
+        from_gymnasium = isinstance(error, (gymnasium.error.Error, ImportError))
+        return f"kwargs={self.kwargs}" if self.kwargs and not from_gymnasium else f"id={self.id}"
 
     def _checked(self, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
         """Checks that an agent can act in the environment, and that observations are one array."""
@@ -253,7 +257,7 @@ def _rescaled(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """
     space = env.observation_space
     if not isinstance(space, Box) or not np.issubdtype(space.dtype, np.floating) or not space.is_bounded():
-        raise ValueError(f"rescale=true: needs a Box of numbers with finite bounds, got {space}")
+        raise ValueError(f"rescale=true: needs a Box of floating-point numbers with finite bounds, got {space}")
     return RescaleObservation(env, np.full(space.shape, -1, space.dtype), np.full(space.shape, 1, space.dtype))
 
 

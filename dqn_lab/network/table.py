@@ -65,6 +65,7 @@ class Table(nn.Module):
         initial: float = 0.0,
     ) -> None:
         super().__init__()
+        self.grid: Tensor
         self.num_actions, self.num_outputs = num_actions, num_outputs
         if len(observation_space.shape or ()) > 1:
             raise ValueError(f"needs states or a vector of numbers as observations; got {observation_space}")
@@ -77,9 +78,16 @@ class Table(nn.Module):
             culprit = f"bins={bins}: " if isinstance(observation_space, Box) else ""
             raise ValueError(f"{culprit}a table of about 10^{math.log10(num_rows * row):.0f} numbers is too large")
         strides = [math.prod(sizes[i + 1 :]) for i in range(len(sizes))]
-        # always in double precision, so that large integers stay exact; not a buffer, which `to` would convert
-        self.grid = torch.from_numpy(np.stack([start, width, np.subtract(sizes, 1), strides]))  # [4, dimensions]
+        grid = torch.from_numpy(np.stack([start, width, np.subtract(sizes, 1), strides]))  # [4, dimensions]
+        self.register_buffer("grid", grid, persistent=False)
         self.weight = nn.Parameter(torch.full((num_rows, row), initial))
+
+    def _apply(self, *arguments: Any, **options: Any) -> Table:
+        """Moves or converts the table, but keeps its bins in double precision, so that large integers stay exact."""
+        grid = self.grid
+        super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
+        self.grid = grid.to(self.weight.device)
+        return self
 
     def forward(self, obs: Tensor) -> Tensor:
         """Maps observations [B, *O] to outputs [B, A, K]."""
@@ -87,7 +95,7 @@ class Table(nn.Module):
 
     def rows(self, obs: Tensor) -> Tensor:
         """Returns the rows [B] of observations [B, *O]."""
-        start, width, last, strides = self.grid.to(obs.device)
+        start, width, last, strides = self.grid
         bins = ((obs.reshape(len(obs), -1).double() - start) / width).floor().clamp(min=0)  # [B, dimensions]
         rows: Tensor = (bins.minimum(last) @ strides).long()
         return rows

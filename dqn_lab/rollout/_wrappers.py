@@ -54,7 +54,7 @@ def take_apart(env: gymnasium.Env[Any, Any]) -> Wrapped:
     found = Wrapped(inner, None, checked, sys.maxsize, False, none, none, _bounds(env.observation_space))
     while isinstance(env, gymnasium.Wrapper):
         if type(env) is TimeLimit and found.time_limit is None:
-            found = found._replace(time_limit=env, limit=env._max_episode_steps)
+            found = found._replace(time_limit=env, limit=min(env._max_episode_steps, sys.maxsize))
         elif type(env) is TruncationTerminates:
             found = found._replace(limit_terminates=True)
         elif type(env) is RescaleObservation and not len(found.factors):

@@ -14,6 +14,8 @@ from torch import Tensor
 from dqn_lab.registry import register
 from dqn_lab.types import Bootstrapped, Loss, NetworkNoise, Transition
 
+Bound = Annotated[float, Ge(-1e30), Le(1e30)]  # sums over the support must not exceed single precision
+
 
 def project(atoms: Tensor, masses: Tensor, support: Tensor) -> Tensor:
     """Divides each atom's mass between its two neighbours on the support; the nearer one gets more.
@@ -100,7 +102,7 @@ class Categorical:
                 )
 
     def __init__(
-        self, *, num_atoms: Annotated[int, Ge(2), Le(1_000)] = 51, v_min: float = 0.0, v_max: float = 100.0
+        self, *, num_atoms: Annotated[int, Ge(2), Le(1_000)] = 51, v_min: Bound = 0.0, v_max: Bound = 100.0
     ) -> None:
         if v_min >= v_max:
             raise ValueError(f"v_min={v_min}: must be less than v_max={v_max}")

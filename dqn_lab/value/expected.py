@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Gt
+from annotated_types import Gt, Le
 from torch import Tensor
 
 from dqn_lab.registry import register
@@ -60,7 +60,7 @@ class Expected:
         self,
         *,
         loss: Literal["squared", "huber"] = "squared",
-        kappa: Annotated[float, Gt(0)] = 1.0,
+        kappa: Annotated[float, Gt(0), Le(1e30)] = 1.0,
         all_actions: bool = False,
     ) -> None:
         self.kappa = kappa if loss == "huber" else None

@@ -47,7 +47,7 @@ class ImplicitQuantile:
         num_target_quantiles: Count = 8,
         num_policy_quantiles: Count = 32,
         num_cosines: Count = 64,
-        kappa: Annotated[float, Gt(0)] = 1.0,
+        kappa: Annotated[float, Gt(0), Le(1e30)] = 1.0,
     ) -> None:
         self.counts: dict[Purpose, int] = {
             "acting": num_policy_quantiles,

@@ -110,7 +110,7 @@ class Quantile:
     """
 
     def __init__(
-        self, *, num_quantiles: Annotated[int, Gt(0), Le(1_000)] = 51, kappa: Annotated[float, Gt(0)] = 1.0
+        self, *, num_quantiles: Annotated[int, Gt(0), Le(1_000)] = 51, kappa: Annotated[float, Gt(0), Le(1e30)] = 1.0
     ) -> None:
         self.num_outputs = num_quantiles
         self.kappa = kappa

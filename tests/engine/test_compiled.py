@@ -114,6 +114,13 @@ def test_minibatches_weights_clipping_and_optimizer_counts_equal_torchs(check_gl
 
 
 @needs_compiler
+def test_tables_are_compiled_too():
+    """Their bins are neither parameters nor saved buffers."""
+    table = {"name": "table", "low": [-1] * 4, "high": [1] * 4, "bins": 3}
+    compare_with_torch(Composition(network=table), number=5)
+
+
+@needs_compiler
 def test_acting_with_network_noise_equals_torchs():
     """It stays equal as the network learns: the compiled code reads the parameters, not a copy."""
     composition = Composition(network={"name": "mlp", "hidden": [8], "noisy": True}, bootstrap="double")

@@ -145,6 +145,18 @@ def test_a_stride_stops_at_the_requested_progress(configure, field, value):
     assert stride.after._asdict()[field] == value
 
 
+def test_a_time_limit_beyond_the_largest_integer_is_no_limit(configure):
+    parts = "env.max_episode_steps=99999999999999999999", "evaluation.max_steps=null", COMPILED, "logger=csv"
+    experiments = [build(configure(f"rollout={name}", *parts, "steps=90")) for name in ("python", "compiled")]
+    assert repr(play(experiments[0].rollout, 90, 100)) == repr(play(experiments[1].rollout, 90, 100))
+    engine, draws = experiments[1].agent.engine, [np.random.default_rng(0) for _ in range(2)]
+    slow, fast = (
+        list(evaluate(experiments[1].agent.greedy, experiments[1].make_env, each, 2, own))
+        for each, own in zip(draws, (None, engine), strict=True)
+    )
+    assert slow == fast
+
+
 def test_a_loss_that_is_not_finite_is_the_same_error_at_the_same_step(configure):
     errors, rows = [], []
     for name in ("python", "compiled"):
