@@ -164,7 +164,8 @@ def report(
 
     Args:
         paths: sweeps' directories, or any directories with runs below them; frames that `sweep` or `load_configs`
-            returned, or some of their rows, of which only these runs count; or lists of these.
+            returned, or some of their rows, of which only these runs count; lists of these; or the name of a question
+            whose results are included.
         out: where to write; by default `report/` in the first path, or `report-selection/` if the rows of a frame leave
             out some runs of their sweep.
         metric: what to compare; by default the sweep's own, else `final_return`.
@@ -215,11 +216,13 @@ def _write(paths: Sequence[Source], out: Path | None, shoot: Callable[[Path], by
     from dqn_lab.analysis.places import places_of
     from dqn_lab.analysis.report.question import Options
     from dqn_lab.analysis.report.write import write_report
+    from dqn_lab.analysis.shipped import shipped_question
 
     with in_pythons_words():
         try:
             chosen, places = Options(**options), places_of(paths)
-            check_results(*(Path(place.path) for place in places))
+            if shipped_question(places) is None:
+                check_results(*(Path(place.path) for place in places))
             return write_report(*places, out=out, options=chosen, shoot=shoot)
         except AnalysisError as error:
             raise ConfigError(str(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,6 +12,8 @@ import yaml
 
 from dqn_lab._paths import sweeps_directory
 from dqn_lab.analysis._errors import unknown
+from dqn_lab.analysis.places import Source, places_of
+from dqn_lab.analysis.runs import Sweep
 
 Shipped = Literal["runs", "evaluations"]
 _load: Any = yaml.load  # untyped
@@ -47,15 +50,38 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
     path = found[question] if table == "runs" else found[question].with_name(f"{question}.evaluations.csv.gz")
     frame = pd.read_csv(path)
     frame["variant"] = pd.Categorical(frame["variant"], list(dict.fromkeys(frame["variant"])))
-    frame.attrs["control"] = _control(question)
+    frame.attrs["control"] = _question(question).get("control")
     return frame
 
 
-def _control(name: str) -> Any:
-    """Returns the variant that a question compares with; None if the question is not there."""
+def shipped_question(paths: Iterable[Source]) -> str | None:
+    """Returns the question that the only path names if its results are included and there is no such directory."""
+    places = places_of(paths)
+    if len(places) != 1 or places[0].rows is not None or Path(places[0].path).exists():
+        return None
+    name = places[0].path
+    return name if (_directory() / f"{name}.runs.csv").is_file() and Path(name).name == name else None
+
+
+def shipped_sweep(question: str) -> Sweep:
+    """Returns the sweep that made a question's results, as its `sweep.json` described it."""
+    runs, asked = load_shipped(question), _question(question)
+    seeds = sorted(runs["seed"].unique().tolist())
+    directory, variants = Path(question), asked.get("variants") or {}
+    jobs = [{"variant": row["variant"], "seed": row["seed"], "directory": row["run"]} for _, row in runs.iterrows()]
+    return Sweep(
+        directory=directory, name=question, question=asked.get("question"), control=asked.get("control"),
+        metric=asked.get("metric"), jobs=jobs, seeds=seeds,
+        command=f"python -m dqn_lab sweep {question} seed='range({seeds[0]},{seeds[-1] + 1})'",
+        variants={str(label): variants.get(label, [str(label)]) for label in runs["variant"].cat.categories},
+    )  # fmt: skip
+
+
+def _question(name: str) -> dict[str, Any]:
+    """Reads a question's yaml; returns nothing if it is not there."""
     path = sweeps_directory() / f"{name}.yaml"
-    question = _load(path.read_text(encoding="utf-8"), yaml.SafeLoader) if path.is_file() else {}
-    return question.get("control")
+    content: Any = _load(path.read_text(encoding="utf-8"), yaml.SafeLoader) if path.is_file() else {}
+    return dict(content)
 
 
 def pack(runs: pd.DataFrame, evaluations: pd.DataFrame, question: str, directory: Path) -> None:

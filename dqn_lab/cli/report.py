@@ -46,8 +46,10 @@ def write(
     status("reading results, drawing figures")
     from dqn_lab.analysis.report.question import Options  # pandas is slow to import, and --help should be fast
     from dqn_lab.analysis.report.write import write_report
+    from dqn_lab.analysis.shipped import shipped_question
 
-    check_results(*paths)
+    if shipped_question(paths) is None:
+        check_results(*paths)
     report = write_report(*paths, out=out, options=Options(**options), shoot=shoot)
     status()
     for label, text in report.lines():
@@ -96,8 +98,19 @@ def _parser() -> argparse.ArgumentParser:
         "its figures and tables as files. Several paths are compared with one another.",
     )
     add = parser.add_argument
-    add("paths", metavar="PATH", nargs="*", type=Path, help="a sweep's directory, or any directory with runs below it")
-    add("--out", type=directory, metavar="DIR", help="where to write (default: report/ in the first PATH)")
+    add(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        type=Path,
+        help="a sweep's directory, any directory with runs below it, or a question whose results are included",
+    )
+    add(
+        "--out",
+        type=directory,
+        metavar="DIR",
+        help="where to write (default: report/ in the first PATH; of a question, outputs/answers/NAME)",
+    )
     add("--metric", metavar="M", help="what to compare (default: the sweep's own, else final_return)")
     add("--control", metavar="V", help="the variant to compare the others with (default: the sweep's own)")
     add(

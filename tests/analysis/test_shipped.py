@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import dqn_lab
 from dqn_lab.analysis import (
     AnalysisError,
     learning_curves,
@@ -17,8 +18,10 @@ from dqn_lab.analysis import (
     load_shipped,
     shipped,
 )
+from dqn_lab.cli import main
 from dqn_lab.cli.sweep import find_question
 from dqn_lab.tasks import TASKS
+from tests.analysis.report.conftest import BLANK
 from tests.benchmarks import ship
 
 ROOT = Path(__file__).parents[2]
@@ -43,6 +46,33 @@ def test_every_variant_has_its_seeds_and_its_curves(question):
     assert set(evaluations["run"]) == set(runs["run"])
     curves = learning_curves(evaluations)
     assert set(curves["variant"]) == set(runs["variant"])
+
+
+@pytest.mark.parametrize("question", ["target_network", "buffer_capacity"])  # variants by name, and of a grid
+def test_an_included_answer_has_a_report_of_its_own(question, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("dqn_lab.analysis.report.pictures.render", lambda draw, name: BLANK)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_:
+        main(["report", question])
+    assert exit_.value.code == 0
+    assert f"report    outputs/answers/{question}/index.html" in capsys.readouterr().out
+    page = (tmp_path / "outputs/answers" / question / "index.html").read_text(encoding="utf-8")
+    assert f"python -m dqn_lab sweep {question} seed=&#39;range(1000,1100)&#39;" in page
+    assert "Versions and times" not in page  # nobody recorded them
+    text = " ".join(re.sub(r"<[^>]*>", "", page).split())
+    (answered,) = re.findall(rf"<!-- answer: {question} -->\n\n(.*?)\n\n", ANSWERS, re.DOTALL)
+    assert " ".join(answered.replace("> ", "").split()) in text.replace("\u00a0", " ")
+    assert dqn_lab.report(question, out=tmp_path / "again").index.is_file()
+
+
+def test_a_directory_named_like_an_included_answer_comes_first(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "replay").mkdir()
+    with pytest.raises(dqn_lab.ConfigError, match="replay: "):
+        dqn_lab.report("replay")
+    for name in ("../replay", "nothing", str(tmp_path / "target_network")):
+        with pytest.raises(dqn_lab.ConfigError, match="no such"):
+            dqn_lab.report(name)
 
 
 def test_every_answer_is_in_the_readme():

@@ -203,6 +203,8 @@ def distributions(bands: pd.DataFrame, looks: Looks, layout: Layout, *, label: s
     data, title = bands.rename(columns={"score": "at"}), "runs at this value or above"
     figure, plots = _stairs(data, looks, layout, "pre", title, label, control)
     plots[0].xaxis.set_major_locator(round_ticks(5 if len(plots) == 1 else 3))
+    if bands.loc[bands["variant"].isin(list(looks)), "low"].min() > 0.5:
+        plots[0].set_ylim(0.5, 1.01)
     return figure
 
 

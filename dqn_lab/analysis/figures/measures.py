@@ -37,7 +37,7 @@ def measures(
         the figure.
     """
     names = list(dict.fromkeys(curves["measure"]))
-    columns = min(len(names), 2 if layout.narrow else 3)
+    columns = min(len(names), 2 if layout.narrow or len(names) == 4 else 3)
     room = layout.width / columns - NUMBERS
     titles = {name: wrap(name, room * SIZE / TITLE, 2) for name in names}
     notes = {name: wrap(meanings.get(name, ""), room * SIZE / NOTE, 2) for name in names}

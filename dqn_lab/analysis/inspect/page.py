@@ -77,9 +77,10 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
             text = table.to_csv(index=False, lineterminator="\n")
             (directory / "tables" / f"{name}{_suffix(number, insights)}.csv").write_text(text, encoding="utf-8")
     headings, rows = _summary(insights)
+    say = _alone if len(insights) == 1 else _sentence
     page = render_page(
-        TEMPLATE, insights=insights, figures=blocks, headings=headings, rows=rows,
-        sentences=[_sentence(one) for one in insights], states=[_listing(one) for one in insights], command=command,
+        TEMPLATE, insights=insights, figures=blocks, headings=headings, rows=rows, sentences=list(map(say, insights)),
+        states=[_listing(one) for one in insights], command=command,
     )  # fmt: skip
     (directory / "index.html").write_text(page, encoding="utf-8")
 
@@ -103,13 +104,19 @@ def _sentence(insight: Insight) -> str:
         steps = f"{len(walk.actions):,} steps"
         return f"{insight.label}: in a greedy episode of {steps}, max Q equals the actual discounted return.{clipped}"
     how = "higher" if over > 0 else "lower"
-    share = f", by {100 * abs(over) / scale:.0f} % of that return" if scale and one_sign else ""
+    share = f", by {100 * abs(over) / scale:.0f}\u00a0% of that return" if scale and one_sign else ""
     cut_off = " The time limit cut the episode off, so this return includes max Q of its last state."
     rest = cut_off if walk.truncated else ""
     return (
         f"{insight.label}: in a greedy episode of {len(walk.actions):,} steps, max Q is on average "
         f"{_numbers.number(abs(over))} {how} than the actual discounted return{share}.{rest}{clipped}"
     )
+
+
+def _alone(insight: Insight) -> str:
+    """Returns the sentence without the label, for a page on one policy."""
+    text = _sentence(insight).removeprefix(f"{insight.label}: ")
+    return text[:1].upper() + text[1:]
 
 
 def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:

@@ -7,15 +7,14 @@ import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from dqn_lab._damage import MAX_STEP
 from dqn_lab.analysis import AnalysisError, Sweep, area_under_curve
-from dqn_lab.analysis.load import tabulate_configs, tabulate_runs
 from dqn_lab.analysis.places import Source
+from dqn_lab.analysis.report.loaded import load
 from dqn_lab.analysis.report.metrics import Metric, find_metric
 from dqn_lab.analysis.report.neutral import visible
 from dqn_lab.analysis.report.question import (
@@ -27,10 +26,7 @@ from dqn_lab.analysis.report.question import (
     write_question,
 )
 from dqn_lab.analysis.report.reference import read_reference
-from dqn_lab.analysis.runs import Found, find_runs
 from dqn_lab.records import may_matter, override_key
-from dqn_lab.tasks import telling_keys
-from dqn_lab.types import Table
 
 SEVERAL = re.compile(r"=[^\[{'\"]*[,(]")  # values of a grid
 
@@ -47,7 +43,8 @@ class Material:
         control_reason: why that variant is the control.
         scores: one row per run, including the reference's; `task` names the environment.
         evaluations: one row per greedy evaluation, `task` and `variant` as in `scores`; None if there are none.
-        measured: one row per training episode of the runs with diagnostics, `task`, `variant` as in `scores`; or None.
+        measured: one row per training episode of runs with diagnostics, or of a single run; `task`, `variant` as in
+            `scores`; None if there are none.
         swept: the keys that differ.
         sweeps: each sweep's record.
         skipped: the runs left out, and why.
@@ -100,15 +97,9 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
     Raises:
         AnalysisError: there are no runs, or there is no such metric, variant or reference.
     """
-    found = find_runs([*paths, *(name for name in options.compare or () if Path(name).is_dir())])
-    scores = tabulate_configs(found)
-    evaluations, no_curve = _tabulate(found, "evaluations", "learning curve")
-    only_measured = replace(found, runs=[run for run in found.runs if run.record["measured"]], skipped={})
-    measured, no_diagnostics = _tabulate(only_measured, "episodes", "diagnostic")
-    stopped = set(scores.loc[scores["status"] != "completed", "directory"])  # the report says why; no need for more
-    partly = {run: why for run, why in {**no_diagnostics, **no_curve}.items() if run not in stopped}
-    skipped = {**partly, **found.skipped}
-    swept, sweeps = list(found.swept), [_visible(each) for each in found.sweeps]
+    loaded = load(paths, options)
+    scores, evaluations, measured = loaded.scores, loaded.evaluations, loaded.measured
+    swept, sweeps = loaded.swept, [_visible(each) for each in loaded.sweeps]
     scores["is_reference"] = False
     if scores["task"].nunique() > 1:
         sweeps = [_without_tasks(sweep) for sweep in sweeps]
@@ -139,25 +130,9 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
         name=", ".join(dict.fromkeys(scores.loc[~scores["is_reference"], "run" if len(scores) == 1 else "sweep"])),
         question=write_question(scores, sweeps, swept, options),
         metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations,
-        measured=measured, swept=swept, sweeps=sweeps, skipped=skipped, threshold=options.threshold,
-        narrowed=options.compare is not None, telling_keys=telling_keys(run.config for run in found.runs),
-        selected_from=found.selected_from,
+        measured=measured, swept=swept, sweeps=sweeps, skipped=loaded.skipped, threshold=options.threshold,
+        narrowed=options.compare is not None, telling_keys=loaded.telling_keys, selected_from=loaded.selected_from,
     )  # fmt: skip
-
-
-def _tabulate(found: Found, table: Table, what: str) -> tuple[pd.DataFrame | None, dict[str, str]]:
-    """Loads a table of the runs that have it; runs without one still have results in their records.
-
-    Returns:
-        the rows, and for each run whose table cannot be read, the reason.
-    """
-    none = f"has no {table}.csv"
-    try:
-        rows = tabulate_runs(found, table) if found.runs else None
-    except AnalysisError as error:
-        return None, {} if none in str(error) else {f"{what}s": str(error)}
-    unread = {} if rows is None else {run: why for run, why in rows.attrs["skipped"].items() if why != none}
-    return rows, {run: f"its {what} only: {why}" for run, why in unread.items()}
 
 
 def _visible(sweep: Sweep) -> Sweep:

@@ -21,6 +21,9 @@ ALWAYS = "step", "return", "length", "updates", "loss", "q_value"  # the columns
 PREDICTED, OBTAINED = "q_start", "return_discounted"
 EXCESS = f"{PREDICTED} − {OBTAINED}"
 MEANINGS = {
+    "return": "of training episodes, while exploring",
+    "loss": "mean of an episode's updates",
+    "q_value": "mean Q(s, a) of an episode's updates",
     "grad_norm": "norm of a batch's gradient",
     "td_error": "mean |TD error| of a batch",
     "target_gap": "mean |Q − target network's Q|",
@@ -56,7 +59,7 @@ def measured(found: Evidence) -> Iterator[Plan]:
 
 
 def _episodes(found: Evidence) -> pd.DataFrame:
-    """Returns the training episodes of completed runs with diagnostics, with finite numbers only."""
+    """Returns the training episodes of completed runs, with finite numbers only: of all runs that were loaded."""
     episodes = found.material.measured
     if episodes is None:
         return pd.DataFrame()
@@ -82,10 +85,16 @@ def _curves(episodes: pd.DataFrame) -> pd.DataFrame:
         middles = (np.arange(NUM_PARTS) + 0.5) * size
         parts = np.minimum(np.ceil(episodes["step"].to_numpy(float) / size), NUM_PARTS).astype(int) - 1
         placed = episodes.assign(step=middles[parts])
-        columns = list(episodes.columns)
-        own = columns[max(columns.index(name) for name in ALWAYS if name in columns) + 1 :]
+        own = _measures(list(episodes.columns), alone=episodes["run"].nunique() == 1)
         tables = [curve for name in own if len(curve := _curve(placed, name, middles.tolist()))]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CURVES)
+
+
+def _measures(columns: list[str], alone: bool) -> list[str]:
+    """Returns the columns to draw: those of `diagnostics`, and of a single run also those that every run has."""
+    if alone:
+        return [name for name in columns[columns.index("return") :] if name not in ("length", "updates")]
+    return columns[max(columns.index(name) for name in ALWAYS if name in columns) + 1 :]
 
 
 def _curve(placed: pd.DataFrame, name: str, steps: list[float]) -> pd.DataFrame:

@@ -97,7 +97,8 @@ def _solved(found: Evidence, data: pd.DataFrame) -> curves.Threshold | None:
     else:
         return None
     shown = data[data["variant"].isin(list(found.shown))]
-    low, high = min(shown["low"].min(), shown["mean"].min()), max(shown["high"].max(), shown["mean"].max())
+    drawn = shown[["low", "mean", "high"]].to_numpy(float)  # a single run has no band
+    low, high = float(np.nanmin(drawn)), float(np.nanmax(drawn))
     low = min(low, 0.0) if low < high / 2 else low  # as the figure's axis does
     share = (high - low) / ((max(high, value) - min(low, value)) or 1.0)
     return curves.Threshold(value, label) if share >= LEAST_SHARE else None

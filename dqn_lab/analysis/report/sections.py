@@ -60,8 +60,8 @@ def _about(found: Evidence) -> str:
     """Describes how to read the answer: metric, seeds, intervals, control."""
     metric, counts = found.material.metric, list(found.summary["seeds"]) if len(found.summary) else [0]
     few, many = min(counts), max(counts)
-    seeds = seeds_between(few, many)
-    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds} per variant."
+    seeds = seeds_between(few, many) + (" per variant" if len(found.looks) > 1 else "")
+    text = f"{found.task}; {metric.title}: {metric.meaning}; {seeds}."
     if many > 1:
         text += f" 95 % intervals of means: the wider of a Bayesian bootstrap's and Student's{_bounds(found)}."
     if found.compared is None:

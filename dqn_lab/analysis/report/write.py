@@ -19,8 +19,10 @@ from dqn_lab.analysis.report.page import Page, slug, write_page
 from dqn_lab.analysis.report.provenance import commands, progress, shared, stopped, variants, versions
 from dqn_lab.analysis.report.question import Options
 from dqn_lab.analysis.report.sections import Section, make_section
+from dqn_lab.analysis.shipped import shipped_question
 from dqn_lab.tasks import apart
 
+ANSWERS = Path("outputs/answers")  # for reports on included results
 WIDTH = 110  # columns of a report's lines when it is printed from Python
 MARK = '<meta name="generator" content="dqn_lab report">'
 
@@ -82,7 +84,8 @@ def write_report(
     material = gather(paths, options)
     first = places_of([*paths, *(name for name in options.compare or () if Path(name).is_dir())])[0].path
     name = "report-selection" if material.selected_from else "report"
-    target = Path(out) if out is not None else Path(first) / name
+    place = Path(first) / name if shipped_question(paths) is None else ANSWERS / first
+    target = Path(out) if out is not None else place
     refuse_other_things(target, MARK, "a report")
     sections = [make_section(material, task, shoot) for task in material.tasks]
     write_directory(target, lambda fresh: _fill(fresh, material, sections))
