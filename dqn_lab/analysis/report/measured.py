@@ -22,6 +22,7 @@ PREDICTED, OBTAINED = "q_start", "return_discounted"
 EXCESS = f"{PREDICTED} − {OBTAINED}"
 MEANINGS = {
     "return": "of training episodes, while exploring",
+    "epsilon": "at an episode's start",
     "loss": "mean of an episode's updates",
     "q_value": "mean Q(s, a) of an episode's updates",
     "grad_norm": "norm of a batch's gradient",

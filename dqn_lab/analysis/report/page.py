@@ -29,6 +29,7 @@ class Page:
         question: the headline.
         progress: how many runs are completed.
         unfinished: whether some runs are missing.
+        alone: whether there is only one run.
         cautions: the caveats on the data.
         sections: one for each environment.
         variants: each variant's overrides, or the keys that tell it apart.
@@ -43,6 +44,7 @@ class Page:
     question: str
     progress: str
     unfinished: bool
+    alone: bool
     cautions: Sequence[str]
     sections: Sequence[Section]
     variants: Mapping[str, str]

@@ -117,7 +117,10 @@ def versions(material: Material) -> dict[str, str]:
             found[name] = _values_text(runs[column])
     started = runs["started"].dropna().astype(str) if "started" in runs else pd.Series(dtype=str)
     if len(started):
-        found["started"] = started.min() if started.min() == started.max() else f"{started.min()} to {started.max()}"
+        first, last = (
+            each[:16].replace("T", " ") + " UTC" * each.endswith("+00:00") for each in (started.min(), started.max())
+        )
+        found["started"] = first if first == last else f"{first} to {last}"
     if "wall_seconds" in runs and (seconds := runs["wall_seconds"].sum()) > 0:
         found["total time of the runs"] = _duration(seconds)
     return found

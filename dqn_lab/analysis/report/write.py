@@ -124,6 +124,7 @@ def _fill(directory: Path, material: Material, sections: Sequence[Section]) -> N
     skipped = {**material.skipped, **({"PNG files": f"no installed font has {missing[:40]}"} if missing else {})}
     page = Page(
         name=material.name, question=material.question, progress=status, unfinished=unfinished,
+        alone=len(material.scores) == 1,
         cautions=list(of_page(material)), sections=sections, variants=variants(material), commands=commands(material),
         versions=versions(material), shared=shared(material), stopped=stopped(material), skipped=skipped,
     )  # fmt: skip
