@@ -31,7 +31,7 @@ def small_plots(
         the figure and its plots.
     """
     rows = -(-number // columns)
-    plot, title, ticks = 1.05 if layout.narrow or columns > 3 else 1.4, 0.14 + 0.13 * title_lines, 0.25
+    plot, title, ticks = 1.05 if layout.narrow or columns > 3 else 1.4, 0.2 + 0.13 * title_lines, 0.25
     height = top + rows * (title + plot) + (rows - 1) * ticks + 0.5
     across = (layout.width - left - RIGHT - (columns - 1) * gap) / columns
     figure = Figure(figsize=(layout.width, height))
