@@ -232,9 +232,9 @@ def _reason(batch: Batch, outside: Sequence[str], updates: int) -> str:
     for name, field in (("an observation", obs), ("an observation", next_obs), ("a reward", reward)):
         if np.issubdtype(field.dtype, np.floating) and not np.isfinite(field).all():
             return f"{name} that the environment returned is not a finite number"
-    cure = "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
+    hint = "lower optimizer.lr, or set optimizer.max_grad_norm (10, say)"
     if not updates:  # no step has been taken yet, so none was too large
-        cure = "this is the first update, so a setting is too large or too small for single-precision numbers"
+        hint = "in the first update, a setting, observation or reward is too large or too small for single precision"
     if not outside:
-        return cure
-    return f"{', '.join(outside)} may have returned NaN or too large numbers; if not, {cure}"
+        return hint
+    return f"{', '.join(outside)} may have returned NaN or too large numbers; if not, {hint}"

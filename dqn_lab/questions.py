@@ -167,7 +167,7 @@ def report(
             returned, or some of their rows, of which only these runs count; lists of these; or the name of a question
             whose results are included.
         out: where to write; by default `report/` in the first path, or `report-selection/` if the rows of a frame leave
-            out some runs of their sweep.
+            out some runs of their sweep; of a question, `outputs/answers/NAME`.
         metric: what to compare; by default the sweep's own, else `final_return`.
         control: the variant that others are compared with; by default the sweep's own, else the first.
         threshold: a run succeeds at this return or above; by default the environment's.

@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_ends_training(loss):
 
 def test_a_loss_that_is_not_finite_before_any_update_is_not_blamed_on_the_learning_rate():
     agent, _ = fake(loss=math.nan)
-    with pytest.raises(TrainingError, match=r"step 70: this is the first update, so a setting is too large or too"):
+    with pytest.raises(TrainingError, match=r"step 70: in the first update, a setting, observation or reward is"):
         agent.learn(Progress(69, 3), Progress(70, 3))
 
 

@@ -54,13 +54,13 @@ def best_variants(
     return [order[0], *(name for name in order[1:] if not p_values[name] <= 1 - level + 1e-9)]
 
 
-def best_in_words(scores: pd.DataFrame, metric: str, *, higher_is_better: bool = True) -> str:
+def best_in_words(scores: pd.DataFrame, metric: str, *, higher_is_better: bool = True, what: str = "variants") -> str:
     """Returns a sentence on which variant is the best; empty for fewer than three variants."""
     count = scores["variant"].astype(str).nunique()
     if count < LEAST:
         return ""
     first, *others = map(str, best_variants(scores, metric, higher_is_better=higher_is_better))
-    text = f"Of the {count} variants, {quoted(first)} has the {'highest' if higher_is_better else 'lowest'} mean"
+    text = f"Of the {count} {what}, {quoted(first)} has the {'highest' if higher_is_better else 'lowest'} mean"
     if len(others) == count - 1:
         return f"{text}, but no other can be told apart from it."
     chosen = "allowing for the choice after seeing the results"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Iterable
+import itertools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,8 +12,8 @@ import pandas as pd
 import yaml
 
 from dqn_lab._paths import sweeps_directory
-from dqn_lab.analysis._errors import unknown
-from dqn_lab.analysis.places import Source, places_of
+from dqn_lab.analysis._errors import AnalysisError, unknown
+from dqn_lab.analysis.places import Place
 from dqn_lab.analysis.runs import Sweep
 
 Shipped = Literal["runs", "evaluations"]
@@ -54,27 +55,41 @@ def load_shipped(question: str | None = None, table: Shipped = "runs") -> pd.Dat
     return frame
 
 
-def shipped_question(paths: Iterable[Source]) -> str | None:
-    """Returns the question that the only path names if its results are included and there is no such directory."""
-    places = places_of(paths)
-    if len(places) != 1 or places[0].rows is not None or Path(places[0].path).exists():
-        return None
-    name = places[0].path
-    return name if (_directory() / f"{name}.runs.csv").is_file() and Path(name).name == name else None
+def shipped_question(places: Sequence[Place]) -> str | None:
+    """Returns the question that the only place names if its results are included and there is no such directory.
+
+    Raises:
+        AnalysisError: it is not the only place.
+    """
+    names = [place.path for place in places if place.rows is None and not Path(place.path).exists()]
+    named = [name for name in names if Path(name).name == name and (_directory() / f"{name}.runs.csv").is_file()]
+    if named and len(places) > 1:
+        raise AnalysisError(f"{named[0]}: no such directory; the answer included with dqn_lab is reported alone")
+    return named[0] if named else None
 
 
 def shipped_sweep(question: str) -> Sweep:
     """Returns the sweep that made a question's results, as its `sweep.json` described it."""
     runs, asked = load_shipped(question), _question(question)
-    seeds = sorted(runs["seed"].unique().tolist())
-    directory, variants = Path(question), asked.get("variants") or {}
+    seeds, grid = sorted(runs["seed"].unique().tolist()), shipped_grid(question)
+    cells = {label: [f"{key}={value}" for key, value in cell.items()] for label, cell in grid.items()}
     jobs = [{"variant": row["variant"], "seed": row["seed"], "directory": row["run"]} for _, row in runs.iterrows()]
     return Sweep(
-        directory=directory, name=question, question=asked.get("question"), control=asked.get("control"),
+        directory=Path(question), name=question, question=asked.get("question"), control=asked.get("control"),
         metric=asked.get("metric"), jobs=jobs, seeds=seeds,
         command=f"python -m dqn_lab sweep {question} seed='range({seeds[0]},{seeds[-1] + 1})'",
-        variants={str(label): variants.get(label, [str(label)]) for label in runs["variant"].cat.categories},
+        variants=asked.get("variants") or cells,
     )  # fmt: skip
+
+
+def shipped_grid(question: str) -> dict[str, dict[str, Any]]:
+    """Returns the keys and values of every variant of a question's grid; nothing if its variants have names."""
+    grid = _question(question).get("grid")
+    if not grid:
+        return {}
+    labels = map(str, load_shipped(question)["variant"].cat.categories)
+    cells = itertools.product(*grid.values())
+    return {label: dict(zip(grid, cell, strict=True)) for label, cell in zip(labels, cells, strict=True)}
 
 
 def _question(name: str) -> dict[str, Any]:

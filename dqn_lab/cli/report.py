@@ -44,11 +44,12 @@ def write(
 ) -> int:
     """Writes a report and prints its answer; returns the exit code."""
     status("reading results, drawing figures")
+    from dqn_lab.analysis.places import places_of
     from dqn_lab.analysis.report.question import Options  # pandas is slow to import, and --help should be fast
     from dqn_lab.analysis.report.write import write_report
     from dqn_lab.analysis.shipped import shipped_question
 
-    if shipped_question(paths) is None:
+    if shipped_question(places_of(paths)) is None:
         check_results(*paths)
     report = write_report(*paths, out=out, options=Options(**options), shoot=shoot)
     status()

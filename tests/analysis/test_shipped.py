@@ -59,6 +59,10 @@ def test_an_included_answer_has_a_report_of_its_own(question, tmp_path, monkeypa
     page = (tmp_path / "outputs/answers" / question / "index.html").read_text(encoding="utf-8")
     assert f"python -m dqn_lab sweep {question} seed=&#39;range(1000,1100)&#39;" in page
     assert "Versions and times" not in page  # nobody recorded them
+    assert ("buffer.capacity=100" in page.replace("<wbr>", "")) == (question == "buffer_capacity")
+    assert ((tmp_path / "outputs/answers" / question / "figures" / "sensitivity.svg").is_file()) == (
+        question == "buffer_capacity"
+    )
     text = " ".join(re.sub(r"<[^>]*>", "", page).split())
     (answered,) = re.findall(rf"<!-- answer: {question} -->\n\n(.*?)\n\n", ANSWERS, re.DOTALL)
     assert " ".join(answered.replace("> ", "").split()) in text.replace("\u00a0", " ")
@@ -73,6 +77,14 @@ def test_a_directory_named_like_an_included_answer_comes_first(tmp_path, monkeyp
     for name in ("../replay", "nothing", str(tmp_path / "target_network")):
         with pytest.raises(dqn_lab.ConfigError, match="no such"):
             dqn_lab.report(name)
+
+
+def test_what_an_included_answer_lacks_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(dqn_lab.ConfigError, match=r"^videos: the results of replay are included without policies; run"):
+        dqn_lab.report("replay", videos=True)
+    with pytest.raises(dqn_lab.ConfigError, match=r"^replay: no such directory; the answer .* is reported alone"):
+        dqn_lab.report("replay", "target_network")
 
 
 def test_every_answer_is_in_the_readme():

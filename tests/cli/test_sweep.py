@@ -23,7 +23,7 @@ from dqn_lab.cli.sweep import board, jobs, run, search
 from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.question import Question, Search
 from dqn_lab.locks import Claim
-from dqn_lab.records import write_record, write_sweep
+from dqn_lab.records import read_record, write_record, write_sweep
 from dqn_lab.tasks import find_task, task_name
 
 SHORT = "episodes=6, evaluation.num_episodes=2, evaluation.final_num_episodes=2, logger=csv"
@@ -687,6 +687,17 @@ def test_a_stopped_search_ends_as_if_it_had_not_been_stopped(ask, tmp_path, monk
     assert written(tmp_path / "stopped") == written(tmp_path / "whole")
     jobs = [read(tmp_path / name)["jobs"] for name in ("stopped", "whole")]
     assert jobs[0] == jobs[1]
+
+
+def test_the_trials_of_a_search_are_ranked_and_those_with_a_failed_run_come_last(cli, tmp_path):
+    assert cli("train", "-m", *SHORT.split(", "), "discount=0.8,0.9,0.7", "hydra.sweep.dir=found").code == 0
+    for job in search.collect(tmp_path / "found", ["discount"])["jobs"]:
+        record = read_record(tmp_path / "found" / job["directory"])
+        record["scores"]["final"]["return_mean"] = 100 * record["config"]["discount"]
+        record["status"] = "failed" if record["config"]["discount"] == 0.9 else "completed"
+        write_record(tmp_path / "found" / job["directory"], record)
+    ranked = list(search.collect(tmp_path / "found", ["discount"])["variants"])
+    assert ranked == ["discount=0.8", "discount=0.7", "discount=0.9"]
 
 
 def test_trials_of_a_search_that_hardly_differ_are_not_merged(cli, tmp_path):

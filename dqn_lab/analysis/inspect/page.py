@@ -77,10 +77,10 @@ def _fill(directory: Path, insights: Sequence[Insight], command: str) -> None:
             text = table.to_csv(index=False, lineterminator="\n")
             (directory / "tables" / f"{name}{_suffix(number, insights)}.csv").write_text(text, encoding="utf-8")
     headings, rows = _summary(insights)
-    say = _alone if len(insights) == 1 else _sentence
+    describe = _sentence_without_label if len(insights) == 1 else _sentence
     page = render_page(
-        TEMPLATE, insights=insights, figures=blocks, headings=headings, rows=rows, sentences=list(map(say, insights)),
-        states=[_listing(one) for one in insights], command=command,
+        TEMPLATE, insights=insights, figures=blocks, headings=headings, rows=rows, command=command,
+        sentences=list(map(describe, insights)), states=[_listing(one) for one in insights],
     )  # fmt: skip
     (directory / "index.html").write_text(page, encoding="utf-8")
 
@@ -98,9 +98,9 @@ def over_estimation(insight: Insight) -> float:
 def _sentence(insight: Insight) -> str:
     walk, over = insight.walk, over_estimation(insight)
     actual = walk.bootstrapped_return[:-1]
-    scale, one_sign = abs(float(actual.mean())), (actual > 0).all()
+    scale, one_sign = abs(float(actual.mean())), (actual > 0).all() or (actual < 0).all()
     clipped = "" if walk.clipped is None else f" Rewards are clipped to ±{walk.clipped:g}, as in training."
-    if abs(over) < 1e-6:
+    if abs(over) < max(0.0005, 1e-6 * scale):  # less than is shown
         steps = f"{len(walk.actions):,} steps"
         return f"{insight.label}: in a greedy episode of {steps}, max Q equals the actual discounted return.{clipped}"
     how = "higher" if over > 0 else "lower"
@@ -113,7 +113,7 @@ def _sentence(insight: Insight) -> str:
     )
 
 
-def _alone(insight: Insight) -> str:
+def _sentence_without_label(insight: Insight) -> str:
     """Returns the sentence without the label, for a page on one policy."""
     text = _sentence(insight).removeprefix(f"{insight.label}: ")
     return text[:1].upper() + text[1:]
@@ -125,7 +125,7 @@ def _summary(insights: Sequence[Insight]) -> tuple[list[str], list[list[str]]]:
     for insight in insights:
         features = insight.features
         rank = "–" if features is None else f"{features.effective_rank()} of {features.values.shape[1]}"
-        dormant = "–" if features is None else f"{100 * features.dormant():.0f} %"
+        dormant = "–" if features is None else _numbers.percent(features.dormant())
         mean, spread = float(insight.returns.mean()), float(insight.returns.std())
         returns = f"{_numbers.number(mean)} ± {_numbers.number(spread, largest=abs(mean))}"
         over = _numbers.number(over_estimation(insight), signed=True)

@@ -47,14 +47,23 @@ def _best(found: Evidence) -> list[str]:
 
 
 def _best_trial(found: Evidence) -> str:
-    """Names the trial with the best mean, and those that may be better, if there are enough seeds to tell."""
-    metric, best = found.material.metric, max(found.summary.to_dict("records"), key=lambda row: row["mean"])
+    """Names the trial with the best mean, and those that may be better, if there are enough seeds to tell.
+
+    A trial of which a run failed is left out, unless all have such a run.
+    """
+    metric = found.material.metric
+    whole = found.summary[found.summary["missing"] == 0]
+    trials = whole if len(whole) else found.summary
+    sign = 1 if metric.higher_is_better else -1
+    best = max(trials.to_dict("records"), key=lambda row: sign * row["mean"])
+    if len(trials) == 1:
+        return _describe(found, best)
     name, mean = quoted(best["variant"]), f"{number(best['mean'])} ({count_seeds(best['seeds'])})"
-    enough = found.summary.loc[found.summary["seeds"] >= 2, "variant"].astype(str)
-    if best["seeds"] < 2 or len(enough) < LEAST:
-        return f"Of {len(found.summary)} trials, {name} has the highest mean {metric.title}: {mean}."
-    scores = found.counted[found.counted["variant"].astype(str).isin(enough)]
-    chosen = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better)
+    extreme = "highest" if metric.higher_is_better else "lowest"
+    if trials["seeds"].min() < 2 or len(trials) < LEAST:
+        return f"Of {len(trials)} trials, {name} has the {extreme} mean {metric.title}: {mean}."
+    scores = found.counted[found.counted["variant"].astype(str).isin(trials["variant"].astype(str))]
+    chosen = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better, what="trials")
     return f"{chosen} Mean {metric.title} of {name}: {mean}."
 
 
@@ -82,10 +91,9 @@ def _describe(found: Evidence, row: dict[Any, Any]) -> str:
     metric, name = found.material.metric, quoted(row["variant"])
     if row["seeds"] == 1:
         text = f"{name} has a {metric.title} of {number(row['mean'])}, with one seed"
-        if found.threshold is None:
-            return f"{text}."
-        text = f"{text}: {'at least' if row['successes'] else 'less than'} {plain(found.threshold)}."
-        return " ".join([text, *_selected(found)])
+        if found.threshold is not None:
+            text = f"{text}: {'at least' if row['successes'] else 'less than'} {plain(found.threshold)}"
+        return " ".join([f"{text}.", *_selected(found)])
     write = partial(number, largest=largest_in(found.summary, "mean", "mean_low", "mean_high"))
     low, high = row["mean_low"], row["mean_high"]
     spread = "" if pd.isna(low) else f", 95 % interval {write(low)} to {write(high)}"

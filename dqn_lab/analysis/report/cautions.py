@@ -14,6 +14,7 @@ from dqn_lab.analysis.report.evidence import Evidence
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds
 from dqn_lab.analysis.report.provenance import progress
+from dqn_lab.analysis.report.question import only_searches
 from dqn_lab.analysis.scores import outside_stated
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.analysis.tasks import stated_bounds
@@ -41,10 +42,11 @@ def of_page(material: Material) -> Iterator[str]:
             "The runs were chosen by hand, and the table of runs lists them. If they were chosen by their results, "
             "means, intervals and verdicts are misleading."
         )
-    if any(sweep.is_search for sweep in material.sweeps):
+    if searches := [sweep for sweep in material.sweeps if sweep.is_search]:
+        whose = "The variants" if only_searches(material.sweeps) else f"The variants of {searches[0].name}"
         yield (
-            "The variants are the trials of a search. The best one was chosen by the scores shown here, which are "
-            "therefore optimistic: test it on other seeds (`sweep` prints a command)."
+            f"{whose} are the trials of a search, and the best one was chosen by its final returns on these seeds, "
+            "which are therefore optimistic: test it on other seeds (`sweep` prints a command)."
         )
     if material.skipped:
         directories = "directory was" if len(material.skipped) == 1 else "directories were"
@@ -86,7 +88,7 @@ def of_section(found: Evidence) -> Iterator[str]:
         yield f"{have} no finite {metric.title} and {are} left out: {names}{more}."
     counts = found.counted["variant"].astype(str).value_counts()
     few = [f"{quoted(name)} ({counts.get(name, 0)} finished)" for name in _planned(found) if counts.get(name, 0) < 2]
-    if few and found.most_seeds > 1:
+    if few and found.most_seeds > 1 and not found.material.is_search:
         more = f" and {len(few) - MOST_NAMED} more" if len(few) > MOST_NAMED else ""
         yield f"Not compared, because a comparison needs two finished runs: {', '.join(few[:MOST_NAMED])}{more}."
     yield from of_curves(found)

@@ -22,6 +22,7 @@ from dqn_lab.analysis.report.question import (
     Options,
     choose_control,
     find_variant,
+    only_searches,
     planned_variants,
     write_question,
 )
@@ -51,6 +52,7 @@ class Material:
         threshold: the requested threshold, if any.
         narrowed: whether only two of the variants were requested.
         telling_keys: the settings in which the runs' tasks differ.
+        included: the question, if its results are those that are included with the lab.
         selected_from: if the runs were chosen by hand, the number of runs of their sweeps, else None.
     """
 
@@ -68,6 +70,7 @@ class Material:
     threshold: float | None = None
     narrowed: bool = False
     telling_keys: Sequence[str] = ()
+    included: str | None = None
     selected_from: int | None = None
 
     @property
@@ -83,7 +86,7 @@ class Material:
     @property
     def is_search(self) -> bool:
         """Whether the variants are the trials of a search, which has no control."""
-        return self.control is None and any(sweep.is_search for sweep in self.sweeps)
+        return self.control is None and only_searches(self.sweeps)
 
     @property
     def planned(self) -> list[str]:
@@ -132,6 +135,7 @@ def gather(paths: Sequence[Source], options: Options) -> Material:
         metric=metric, control=control, control_reason=reason, scores=scores, evaluations=evaluations,
         measured=measured, swept=swept, sweeps=sweeps, skipped=loaded.skipped, threshold=options.threshold,
         narrowed=options.compare is not None, telling_keys=loaded.telling_keys, selected_from=loaded.selected_from,
+        included=loaded.included,
     )  # fmt: skip
 
 

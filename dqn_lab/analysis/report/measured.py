@@ -15,7 +15,7 @@ from dqn_lab.analysis.figures.curves import MAX_LINES
 from dqn_lab.analysis.report.evidence import Evidence, best_of
 from dqn_lab.analysis.report.metrics import seeds_between
 from dqn_lab.analysis.report.plan import Plan
-from dqn_lab.analysis.sentence import listed, quoted
+from dqn_lab.analysis.sentence import FEW, listed, quoted
 
 ALWAYS = "step", "return", "length", "updates", "loss", "q_value"  # the columns that every run has
 PREDICTED, OBTAINED = "q_start", "return_discounted"
@@ -41,7 +41,7 @@ CURVES = ["measure", "variant", "step", "seeds", "mean", "low", "high"]
 def measured(found: Evidence) -> Iterator[Plan]:
     """Yields the figure of the means of what was measured, over environment steps, if anything was."""
     episodes = _episodes(found)
-    curves = _curves(episodes)
+    curves = _curves(episodes, alone=len(found.scores) == 1)
     if curves.empty:
         return
     there = set(curves["variant"])
@@ -74,7 +74,7 @@ def _episodes(found: Evidence) -> pd.DataFrame:
     return kept.replace([np.inf, -np.inf], np.nan)
 
 
-def _curves(episodes: pd.DataFrame) -> pd.DataFrame:
+def _curves(episodes: pd.DataFrame, alone: bool) -> pd.DataFrame:
     """Averages each measure over a variant's runs, at the middle of each part of the steps.
 
     Returns:
@@ -86,7 +86,7 @@ def _curves(episodes: pd.DataFrame) -> pd.DataFrame:
         middles = (np.arange(NUM_PARTS) + 0.5) * size
         parts = np.minimum(np.ceil(episodes["step"].to_numpy(float) / size), NUM_PARTS).astype(int) - 1
         placed = episodes.assign(step=middles[parts])
-        own = _measures(list(episodes.columns), alone=episodes["run"].nunique() == 1)
+        own = _measures(list(episodes.columns), alone)
         tables = [curve for name in own if len(curve := _curve(placed, name, middles.tolist()))]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=CURVES)
 
@@ -127,7 +127,7 @@ def _caption(curves: pd.DataFrame, last: float) -> Iterator[str]:
 def _left_out(found: Evidence, there: set[str], shown: Sequence[str]) -> Iterator[str]:
     """Says of which variants nothing was measured, or only too little, and which are only in the table."""
     missing = [name for name in found.looks if name not in there]
-    if missing and len(missing) < len(there):
+    if missing and len(missing) <= max(len(there), FEW):
         yield f"{listed(list(map(quoted, missing)))}: too little was measured, or nothing."
     elif missing:
         yield f"Of the other {len(missing)} variants too little was measured, or nothing."

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from dqn_lab.analysis.report.loaded import STOPPED
 from dqn_lab.analysis.report.material import Material
 from dqn_lab.records import value_text
 
@@ -22,6 +23,10 @@ def progress(material: Material) -> tuple[str, bool]:
 
     If the runs were chosen by hand, only these are expected.
     """
+    if material.included is not None:
+        own = Path("outputs", "sweeps", material.included)
+        yours = f"; yours are in {own}" if own.is_dir() else ""
+        return f"{len(material.runs):,} runs, included with dqn_lab{yours}", False
     runs = material.runs.drop_duplicates("directory")
     counts = runs["status"].value_counts()
     whole = material.selected_from
@@ -40,11 +45,14 @@ def progress(material: Material) -> tuple[str, bool]:
 
 
 def stopped(material: Material) -> dict[str, str]:
-    """Returns why runs stopped before their end, by variant and seed."""
+    """Returns why runs stopped before their end, by task if there are several, variant and seed."""
     early = material.runs.drop_duplicates("directory")
-    early = early[early["status"].isin(["failed", "interrupted"])]
+    early = early[early["status"].isin(STOPPED)]
+    several = len(material.tasks) > 1
     return {
-        f"{row['variant']}, seed {row['seed']}": f"{row['status']}: {row['error'] or 'unknown reason'}"
+        (f"{row['task']}: " if several else "") + f"{row['variant']}, seed {row['seed']}": row["status"]
+        if pd.isna(row["error"])
+        else f"{row['status']}: {row['error']}"
         for row in early.to_dict("records")
     }
 

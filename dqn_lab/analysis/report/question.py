@@ -90,9 +90,14 @@ def choose_control(scores: pd.DataFrame, sweeps: Sequence[Sweep], options: Optio
         own = declared.pop()  # it has no runs yet; the report says so
     if own is not None:
         return own, DECLARED
-    if any(sweep.is_search for sweep in sweeps):
+    if only_searches(sweeps):
         return None, ""
     return (variants[0], "the first; --control names another") if len(variants) > 1 else (None, "")
+
+
+def only_searches(sweeps: Sequence[Sweep]) -> bool:
+    """Returns whether all sweeps are searches, whose variants are trials."""
+    return bool(sweeps) and all(sweep.is_search for sweep in sweeps)
 
 
 def planned_variants(scores: pd.DataFrame, sweeps: Sequence[Sweep]) -> list[str]:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dqn_lab.analysis._errors import AnalysisError
 from dqn_lab.analysis.pages import refuse_other_things, write_directory
-from dqn_lab.analysis.places import Source, places_of
+from dqn_lab.analysis.places import Place, Source, places_of
 from dqn_lab.analysis.report.cautions import of_code, of_page
 from dqn_lab.analysis.report.clips import Shoot
 from dqn_lab.analysis.report.material import Material, gather
@@ -19,7 +20,6 @@ from dqn_lab.analysis.report.page import Page, slug, write_page
 from dqn_lab.analysis.report.provenance import commands, progress, shared, stopped, variants, versions
 from dqn_lab.analysis.report.question import Options
 from dqn_lab.analysis.report.sections import Section, make_section
-from dqn_lab.analysis.shipped import shipped_question
 from dqn_lab.tasks import apart
 
 ANSWERS = Path("outputs/answers")  # for reports on included results
@@ -67,9 +67,10 @@ def write_report(
     """Writes `index.html`, `figures/` and `tables/` about the runs under some paths.
 
     Args:
-        paths: sweeps, runs, directories above them, or frames with one row per run.
-        out: the report's directory; None: `report` inside the first path, or
-            `report-selection` if the runs were chosen by hand.
+        paths: sweeps, runs, directories above them, or frames with one row per run; or the name of a question whose
+            results are included.
+        out: the report's directory; None: `report` inside the first path, or `report-selection` if the runs were
+            chosen by hand; of a question, `outputs/answers/NAME`.
         options: what to compare, and how.
         shoot: records a run; None for a report without videos.
 
@@ -81,11 +82,14 @@ def write_report(
         OSError: the report cannot be written; an earlier report is kept.
     """
     options = options or Options()
-    material = gather(paths, options)
-    first = places_of([*paths, *(name for name in options.compare or () if Path(name).is_dir())])[0].path
-    name = "report-selection" if material.selected_from else "report"
-    place = Path(first) / name if shipped_question(paths) is None else ANSWERS / first
-    target = Path(out) if out is not None else place
+    places = places_of(paths)
+    material = gather(places, options)
+    if shoot is not None and material.included is not None:
+        raise AnalysisError(
+            f"--videos: the results of {material.included} are included without policies; run "
+            f"`python -m dqn_lab sweep {material.included}` first"
+        )
+    target = Path(out) if out is not None else _default_directory(places, options, material)
     refuse_other_things(target, MARK, "a report")
     sections = [make_section(material, task, shoot) for task in material.tasks]
     write_directory(target, lambda fresh: _fill(fresh, material, sections))
@@ -95,6 +99,13 @@ def write_report(
         answers={section.task: section.answer for section in sections},
         note=" ".join([*apart_if_several, *of_code(material.runs), *_notes(sections)]),
     )  # fmt: skip
+
+
+def _default_directory(places: Sequence[Place], options: Options, material: Material) -> Path:
+    if material.included is not None:
+        return ANSWERS / material.included
+    first = places_of([*places, *(name for name in options.compare or () if Path(name).is_dir())])[0].path
+    return Path(first) / ("report-selection" if material.selected_from else "report")
 
 
 def _notes(sections: Sequence[Section]) -> list[str]:

@@ -206,16 +206,22 @@ def collect(directory: Path, keys: list[str]) -> dict[str, Any]:
     for _, _, values in runs:
         exact.setdefault(_label(values, _rounded), set()).add(_label(values, value_text))
     variants, jobs = {}, []
-    scores: dict[str, list[float]] = {}
     for name, record, values in runs:
         label = _label(values, _rounded)
         label = label if len(exact[label]) == 1 else _label(values, value_text)
         variants[label] = [f"{key}={value_text(value)}" for key, value in values.items()]
-        scores.setdefault(label, []).append(final_return(record))
         jobs.append({"variant": label, "seed": record["seed"], "hash": identity(record["config"]), "directory": name})
-    means = {label: fmean(each) for label, each in scores.items()}  # NaN if a run has not completed
+    means = _means(directory, jobs)
     ranked = sorted(variants, key=lambda label: (math.isnan(means[label]), -means[label]))
     return {"variants": {label: variants[label] for label in ranked}, "jobs": jobs}
+
+
+def _means(directory: Path, jobs: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Returns each trial's mean final return; NaN if one of its runs has not completed."""
+    scores: dict[str, list[float]] = {}
+    for job in jobs:
+        scores.setdefault(job["variant"], []).append(final_return(read_record(directory / job["directory"])))
+    return {label: fmean(each) for label, each in scores.items()}
 
 
 def _label(values: Mapping[str, Any], text: Callable[[Any], str]) -> str:
@@ -244,20 +250,18 @@ def _show(found: dict[str, Any], directory: Path, shared: Iterable[str], unused:
     Returns:
         the number of completed trials.
     """
-    scores: dict[str, list[float]] = {}
-    for job in found["jobs"]:
-        record = read_record(directory / job["directory"])
-        if record["status"] == "completed":
-            scores.setdefault(job["variant"], []).append(final_return(record))
-    means = {label: fmean(values) for label, values in scores.items()}
-    best = sorted(means, key=lambda label: (math.isnan(means[label]), -means[label]))[:BEST]
-    say(f"\n{len(scores)} trials, the best first; the winner's score is optimistic: test it on other seeds")
-    for label in best:
-        say(f"{label}  mean final return {score_text(means[label])} over {number_of(len(scores[label]), 'run')}")
+    means = _means(directory, found["jobs"])
+    ranked = [label for label in found["variants"] if not math.isnan(means[label])]
+    say(
+        f"\n{number_of(len(ranked), 'trial')}, the best first; the winner's score is optimistic: test it on other seeds"
+    )
+    for label in ranked[:BEST]:
+        runs = sum(job["variant"] == label for job in found["jobs"])
+        say(f"{label}  mean final return {score_text(means[label])} over {number_of(runs, 'run')}")
     say(to_copy("files", shlex.quote(shown(directory))))
-    if best:
+    if ranked:
         own = [f"--config-dir={os.environ[CONFIG_DIR]}"] if CONFIG_DIR in os.environ else []
         own += [text for text in shared if override_key(text) != "display"]
-        words = shlex.join([*own, *found["variants"][best[0]], f"seed=range({unused},{unused + 30})"])
+        words = shlex.join([*own, *found["variants"][ranked[0]], f"seed=range({unused},{unused + 30})"])
         say(to_copy("next", words, "python -m dqn_lab train -m"))
-    return len(scores)
+    return len(ranked)

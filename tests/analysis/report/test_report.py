@@ -145,6 +145,12 @@ def test_the_page_says_why_runs_failed(cli, make, tmp_path):
     assert cli(tmp_path / "s").code == 0
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert f"target.interval=10, seed 3 failed: {why}" in text
+    other = make.configure(seed=3, **{"target.interval": 10, "env.id": "Acrobot-v1"})
+    make.run(tmp_path / "s" / "env.id=Acrobot-v1,target.interval=10,seed=3-y", other, 0, status="failed", error="no")
+    assert cli(tmp_path / "s").code == 0
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert f"CartPole-v1: target.interval=10, seed 3 failed: {why}" in text
+    assert "Acrobot-v1: target.interval=10, seed 3 failed: no" in text
     assert "learning curve only" not in text  # its empty evaluations.csv is no news
 
 
@@ -157,16 +163,52 @@ def test_the_trials_of_a_search_are_ranked_and_not_compared_with_one_of_them(cli
     trials = {f"interval={value}": f"target.interval={value}" for value in (10, 1, 100)}
     make.declare(tmp_path / "s", trials, question=None, control=None, seeds=range(5), is_search=True)
     outcome = cli(tmp_path / "s")
-    assert "Of the 3 variants, “interval=10” has the highest mean" in outcome.out
+    assert "Of the 3 trials, “interval=10” has the highest mean" in outcome.out
     assert "Mean final return of “interval=10”: 192.0 (5 seeds)." in " ".join(outcome.out.split())
     text = Page(tmp_path / "s" / "report" / "index.html").text
-    assert "The variants are the trials of a search." in text
+    assert "The variants are the trials of a search, and the best one was chosen by" in text
     assert "Against" not in text
     make.sweep(tmp_path / "one", [{"target.interval": value} for value in (1, 10, 100)], [0], level)
     make.declare(tmp_path / "one", trials, question=None, control=None, seeds=[0], is_search=True)
     assert "Of 3 trials, “interval=10” has the highest mean final return: 190.0 (1 seed)." in " ".join(
         cli(tmp_path / "one").out.split()
     )
+    assert "has the lowest mean wall time in seconds: 12.5" in " ".join(
+        cli(tmp_path / "one", "--metric", "wall_seconds").out.split()
+    )
+
+
+@only_words
+def test_a_trial_with_a_failed_run_is_not_the_best(cli, make, tmp_path):
+    def level(variant, seed):
+        return 100.0 + variant["target.interval"] + seed
+
+    make.sweep(tmp_path / "s", [{"target.interval": value} for value in (1, 10)], range(2), level)
+    make.run(tmp_path / "s" / "target.interval=10,seed=2-x", make.configure(seed=2, **{"target.interval": 10}), 0,
+             status="interrupted")  # fmt: skip
+    make.run(tmp_path / "s" / "target.interval=1,seed=2-x", make.configure(seed=2, **{"target.interval": 1}), 103.0)
+    trials = {"ten": "target.interval=10", "one": "target.interval=1"}
+    make.declare(tmp_path / "s", trials, question=None, control=None, seeds=range(3), is_search=True)
+    said = cli(tmp_path / "s").out
+    assert "“one” has a mean final return of 102.0 (3 seeds" in said
+    text = Page(tmp_path / "s" / "report" / "index.html").text
+    assert "ten, seed 2 interrupted Left" not in text
+    assert "ten, seed 2 interrupted" in text
+    assert "Not compared" not in text
+
+
+def test_a_search_beside_another_sweep_leaves_it_its_control(cli, make, tmp_path):
+    def level(variant, seed):
+        return 100.0 + variant["target.interval"] + seed
+
+    for name in ("searched", "asked"):
+        make.sweep(tmp_path / name, [{"target.interval": value} for value in (1, 10)], range(3), level)
+        trials = {f"{name} {value}": f"target.interval={value}" for value in (1, 10)}
+        make.declare(tmp_path / name, trials, question=None, control=None, seeds=range(3), is_search=name == "searched")
+    assert cli(tmp_path / "searched", tmp_path / "asked").code == 0
+    text = Page(tmp_path / "searched" / "report" / "index.html").text
+    assert "The variants of searched are the trials of a search" in text
+    assert "Against “searched 1”" in text
 
 
 def test_without_a_finished_run_there_is_no_answer(cli, make, tmp_path):
