@@ -83,9 +83,48 @@ def watched_value(value: Any, name: str) -> Any:
         wanted = f"value={name}: loss must return a Loss (loss [B], q_value [B], priority [B])"
         if not isinstance(result, Loss):
             raise ConfigError(f"{wanted}, returned {_kind(result)}")
+        for field, part in result._asdict().items():
+            found = (*part.shape,) if isinstance(part, Tensor) else ()
+            if found != (len(action),):
+                said = _kind(part) if not isinstance(part, Tensor) else f"of shape {found}"
+                raise ConfigError(f"{wanted}; its {field} is {said}, must be of shape {(len(action),)}: not averaged")
+            if part.requires_grad != (field == "loss" and outputs.requires_grad):
+                how = "does not depend on the outputs" if field == "loss" else "must be detached"
+                raise ConfigError(f"{wanted}; its {field} {how}")
         _check_fields(wanted, result, dict.fromkeys(Loss._fields, (len(action),)))
 
     return Watched(value, {"loss": check})
+
+
+class WatchedDiagnostics:
+    """Diagnostics that raise a `ConfigError` if one of their methods changes what they measure.
+
+    Args:
+        diagnostics: the diagnostics.
+        name: their name.
+        engine: the engine whose networks they must leave unchanged.
+    """
+
+    def __init__(self, diagnostics: Any, name: str, engine: Any) -> None:
+        self._diagnostics, self._name, self._engine = diagnostics, name, engine
+
+    def __getattr__(self, name: str) -> Any:
+        member = getattr(self._diagnostics, name)
+        if not callable(member):
+            return member
+
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            before = [each.detach().clone() for each in self._parameters()]
+            result = member(*args, **kwargs)
+            if not all(map(torch.equal, before, self._parameters())):
+                what = "changed the networks' parameters; diagnostics must not change a run"
+                raise ConfigError(f"diagnostics={self._name}: {name} {what}")
+            return result
+
+        return checked
+
+    def _parameters(self) -> list[Tensor]:
+        return [*self._engine.online.parameters(), *self._engine.target.parameters()]
 
 
 def watched_bootstrap(bootstrap: Bootstrap, name: str) -> Bootstrap:

@@ -138,7 +138,10 @@ class Checkpoints:
                 if len(reasons) < len(states):
                     where = "" if str(self.folder) in why else f"{path}: "
                     _log.warning("%s%s; trying the checkpoint before it", where, why)
-        raise StateError(": ".join(["the run has no checkpoint to continue from", *reasons[:1]]))
+        if not reasons:
+            raise StateError("the run has no checkpoint to continue from")
+        hint = "; restore the code that the run began with, or start a new run" if "(raised in" in reasons[0] else ""
+        raise StateError(f"the run has no checkpoint that can be loaded: {reasons[0]}{hint}")
 
     def _read(self, path: Path) -> dict[str, Any]:
         state, _ = statefile.load(path, STATE)

@@ -57,7 +57,8 @@ def open_stage(make_env: Callable[..., gymnasium.Env[Any, Any]], mode: str = "rg
     """
     modes = render_modes(make_env)
     if mode not in modes:
-        offered = f"it offers {', '.join(modes)}" if modes else "it does not draw itself"
+        none = f"it does not draw itself; one that does has {mode} in metadata['render_modes'], and a render method"
+        offered = f"it offers {', '.join(modes)}" if modes else none
         raise RenderError(f"this environment has no render_mode {mode}: {offered}")
     if sys.platform == "linux" and not any(map(os.environ.get, DISPLAYS)):
         os.environ["SDL_VIDEODRIVER"] = "dummy"  # pictures need no display, but SDL complains if there is none

@@ -20,7 +20,7 @@ from dqn_lab._networks import mixing, observations
 from dqn_lab._outside import UNSAVED, located
 from dqn_lab._passed_on import PassedOn
 from dqn_lab._reseeding import global_states_kept
-from dqn_lab._results import watched_bootstrap, watched_buffer, watched_value
+from dqn_lab._results import WatchedDiagnostics, watched_bootstrap, watched_buffer, watched_value
 from dqn_lab.agent import Agent, action_problem
 from dqn_lab.build import build
 from dqn_lab.engine.torch import TorchEngine
@@ -161,19 +161,21 @@ def _results_watched(
 ) -> Iterator[None]:
     """Has the results of the components from outside checked."""
     agent, config = scratch.agent, scratch.config
-    names = {group: config[group]["name"] for group in ("bootstrap", "buffer", "value")}
+    names = {group: config[group]["name"] for group in ("bootstrap", "buffer", "value", "diagnostics")}
     own = {group: name for group, name in names.items() if f"{group}={name}" in outside}
-    before = agent.engine.bootstrap, agent.buffer, agent.engine.value
+    before = agent.engine.bootstrap, agent.buffer, agent.engine.value, agent.diagnostics
     if "bootstrap" in own:
         agent.engine.bootstrap = watched_bootstrap(agent.engine.bootstrap, own["bootstrap"])
     if "buffer" in own:
         agent.buffer = watched_buffer(agent.buffer, own["buffer"], env, config["discount"], warn)
     if "value" in own:
         agent.engine.value = watched_value(agent.engine.value, own["value"])
+    if agent.diagnostics is not None and "diagnostics" in own:
+        agent.diagnostics = WatchedDiagnostics(agent.diagnostics, own["diagnostics"], agent.engine)
     try:
         yield
     finally:
-        agent.engine.bootstrap, agent.buffer, agent.engine.value = before
+        agent.engine.bootstrap, agent.buffer, agent.engine.value, agent.diagnostics = before
 
 
 def _forgotten_parameters(agent: Agent, config: Mapping[str, Any], outside: Iterable[str]) -> list[str]:
@@ -198,8 +200,12 @@ def _unsaved_attributes(rollout: Any, fresh: Any, outside: Iterable[str]) -> lis
         group = part.partition("=")[0]
         before, after = (_attributes(each.agent, group) for each in (rollout, fresh))
         if names := [name for name in before if not _same(before[name], after.get(name), group)]:
-            what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
-            lines.append(f"{part}: {what} {UNSAVED}; a resumed run may continue differently")
+            component = _components(rollout.agent).get(group)
+            if isinstance(component, Stateful) and {*names} <= {*component.state_dict()}:
+                what = f"its load_state_dict does not restore {', '.join(names)}"
+            else:
+                what = f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} {UNSAVED}"
+            lines.append(f"{part}: {what}; a resumed run may continue differently")
     return lines
 
 

@@ -183,7 +183,9 @@ def test_without_a_whole_checkpoint_the_reason_is_reported_and_nothing_changes(c
     for path in (run / "checkpoint").iterdir():
         path.write_bytes(b"")
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with pytest.raises(StateError, match=r"no checkpoint to continue from: .*160\.safetensors: damaged, or not a file"):
+    with pytest.raises(
+        StateError, match=r"no checkpoint that can be loaded: .*160\.safetensors: damaged, or not a file"
+    ):
         Run.resume(build(configure(*SHORT)), run, {})
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert read_record(run)["status"] == "completed"

@@ -63,7 +63,8 @@ def _play(args: argparse.Namespace) -> None:
     if "ansi" in film.render_modes(policy.experiment.make_env):
         _in_terminal(args, policy)
         return
-    window = Window(f"{task(policy.config)}, {args.policy} policy, step {policy.step:,}", args.run)
+    record = f"python -m dqn_lab record {args.run}{' --trust' if args.trust else ''}"
+    window = Window(f"{task(policy.config)}, {args.policy} policy, step {policy.step:,}", record)
     try:
         stage = film.open_stage(policy.experiment.make_env)
         fps = args.fps or film.frames_per_second(stage)
@@ -88,13 +89,13 @@ class Window:
 
     Args:
         title: the window's title.
-        run: the run that the error names if there is no display.
+        record: the command that the error names if there is no display.
 
     Raises:
         ValueError: there is no display, or pygame is missing.
     """
 
-    def __init__(self, title: str, run: Path) -> None:
+    def __init__(self, title: str, record: str) -> None:
         from dqn_lab.film import DISPLAYS, EXTRA
 
         try:
@@ -109,7 +110,7 @@ class Window:
         except pygame.error:
             none = True
         if none:
-            raise ValueError(f"no display for a window; to record a video instead: python -m dqn_lab record {run}")
+            raise ValueError(f"no display for a window; to record a video instead: {record}")
         self.title = title
         self.screen: Any = None
         self.due = time.perf_counter()

@@ -79,7 +79,9 @@ def verify(run: Path, *, evaluate: bool, trust: bool, display: str) -> Verificat
     with _interrupt.before("the run was verified"):
         differences = list(_scores(run, record, trust) if evaluate else _tables(run, record, trust, display))
     if not differences:
-        return Verification(f"verified: {_score(record) if evaluate else _rows(run)}")
+        changed = changed_since(record)
+        despite = f", although {' and '.join(changed)} changed since the run began" if changed else ""
+        return Verification(f"verified: {_score(record) if evaluate else _rows(run)}{despite}")
     lines = [*differences, *_circumstances(record)]
     return Verification("not verified: repeating the run gave different results", lines)
 

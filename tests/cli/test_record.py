@@ -73,7 +73,8 @@ def test_a_run_that_cannot_be_filmed_does_not_begin(cli, tmp_path, monkeypatch):
     outcome = cli("train", *QUICK, "evaluation.video=true", "env.id=Dark-v0", "hydra.run.dir=dark")
     assert outcome.code == 2
     assert outcome.problems == [
-        "error: evaluation.video=true: this environment has no render_mode rgb_array: it does not draw itself"
+        "error: evaluation.video=true: this environment has no render_mode rgb_array: it does not draw itself; "
+        "one that does has rgb_array in metadata['render_modes'], and a render method"
     ]
     monkeypatch.setitem(__import__("sys").modules, "av", None)
     outcome = cli("train", *QUICK, "evaluation.video=true", "hydra.run.dir=dark")

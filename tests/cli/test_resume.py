@@ -362,7 +362,9 @@ def test_a_checkpoint_of_another_run_is_refused(train, cli, stop):
     shutil.copytree("other/checkpoint", "run/checkpoint")
     outcome = cli("resume", "run")
     assert outcome.code == 2
-    assert "has no checkpoint to continue from: the checkpoint belongs to another configuration" in outcome.problems[0]
+    assert (
+        "has no checkpoint that can be loaded: the checkpoint belongs to another configuration" in outcome.problems[0]
+    )
 
 
 @pytest.mark.parametrize("interval", ["null", "100"])

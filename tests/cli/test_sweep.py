@@ -324,7 +324,12 @@ def test_a_directory_holds_one_sweep(ask):
     assert other.code == 2
     assert "/here: holds a sweep over [episodes=6 " in other.err
     changed = ask("seed=0", "--dir", "here", variants="{a: [target.interval=2]}", control="a")
-    assert "/here: variant 'a' is [target.interval=1] there; choose another directory" in changed.err
+    assert "/here: variant 'a' is [target.interval=1] there; give the changed variant another label, or" in changed.err
+    renamed = ask("seed=0", "--dir", "here", variants="{c: [target.interval=2]}", control="c")
+    assert renamed.code == 0
+    said = "variants 'a', 'b': no longer in the question, but runs are here, which the report includes"
+    assert said in " ".join(renamed.err.split())
+    assert "variant 'c': no longer" in " ".join(ask("seed=0", "--dir", "here").err.split())
 
 
 def test_without_a_name_the_questions_are_listed(cli):

@@ -77,6 +77,16 @@ def test_a_bootstrap_an_exploration_and_a_logger_are_used(directory_run):
     assert json.loads((directory_run / "three" / "run.json").read_text())["rows"] == "rows.json"
 
 
+def test_a_value_and_diagnostics_are_used(directory_run):
+    words = ("value=log_cosh", "diagnostics=largest", "hydra.run.dir=measured", *QUICK)
+    done = dqn_lab("train", "--config-dir", "my_lab", *words, cwd=directory_run)
+    assert (done.returncode, done.stderr.count("warning")) == (0, 0), done.stderr
+    with (directory_run / "measured" / "episodes.csv").open(newline="") as file:
+        largest = [float(row["q_largest"]) for row in csv.DictReader(file)]
+    assert largest == sorted(largest)
+    assert largest[-1] > 0
+
+
 def test_the_loggers_rows_are_the_same_when_a_run_is_resumed(directory_run):
     rows = []
     for name, episodes in (("short", 4), ("long", 8)):
@@ -639,6 +649,8 @@ def test_a_file_that_changed_since_a_run_began_is_named(tmp_path):
     assert "helping has changed between these runs, which mix old and new code" in page
     assert "mine has changed" not in page
     (run,) = (tmp_path / "outputs" / "sweeps").glob("ask*/buffer=mine,seed=0-*")
+    verified = dqn_lab("verify", run, "--trust", "display=none", cwd=tmp_path).stdout
+    assert verified.endswith("are the same, byte for byte, although helping changed since the run began\n")
     resumed = dqn_lab("resume", run, "episodes=8", "--trust", cwd=tmp_path)
     said = " ".join(resumed.stderr.split())
     assert "helping has changed since the run began; the run continues with the new code" in said

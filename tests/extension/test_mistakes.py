@@ -1,6 +1,7 @@
 """Mistakes in custom components: each is named in one line, before a run or in its error."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -405,3 +406,98 @@ def test_keys_that_a_constructor_does_not_pass_on_are_named(lab, name, values, l
     assert len(found) == bool(lost)
     assert all(line.startswith(f"buffer=lab_parts:{name}: {lost} did not arrive in the base class") for line in found)
     assert sys.getprofile() is None
+
+
+LOSSES = """
+from dqn_lab.types import Loss
+from dqn_lab.value.expected import Expected
+
+
+class Mine(Expected):
+    def loss(self, outputs, action, target, noise):
+        loss, q_value, priority = super().loss(outputs, action, target, noise)
+        q_live = outputs.squeeze(-1)[:, 0]
+        return Loss({})
+"""
+
+
+@pytest.mark.parametrize(("fields", "said"), [
+    ("loss.mean(), q_value, priority", r"its loss is of shape \(\), must be of shape \(64,\): not averaged"),
+    ("loss, 1.0, priority", r"its q_value is float, must be of shape \(64,\)"),
+    ("loss, q_live, priority", "its q_value must be detached"),
+    ("loss.detach(), q_value, priority", "its loss does not depend on the outputs"),
+])  # fmt: skip
+def test_a_loss_has_one_number_per_transition(lab, fields, said):
+    from dqn_lab.trial import rehearse
+
+    with pytest.raises(ConfigError, match=rf"^value=lab_parts:Mine: loss must return a Loss .*; {said}"):
+        rehearse(lab(LOSSES.format(fields), value="Mine"))
+
+
+def test_a_loss_per_transition_passes(lab):
+    from dqn_lab.trial import rehearse
+
+    assert rehearse(lab(LOSSES.format("loss, q_value, priority"), value="Mine")) == []
+
+
+DIAGNOSTICS = """
+import torch
+from dqn_lab.diagnostics.basic import Basic
+
+
+class Mine(Basic):
+    def {}:
+        with torch.no_grad():
+            next(self.engine.online.parameters()).add_(0.1)
+        return super().{}
+
+
+class Right(Basic):
+    pass
+"""
+
+
+@pytest.mark.parametrize("call", [
+    "before_update(self, batch, noise, epsilon)", "after_update(self)", "observe(self, obs, reward, ended)",
+])  # fmt: skip
+def test_diagnostics_that_change_the_network_are_refused(lab, call):
+    from dqn_lab.trial import rehearse
+
+    code = DIAGNOSTICS.format(call, call.replace("self, ", "").replace("self", ""))
+    said = f"diagnostics=lab_parts:Mine: {call.partition('(')[0]} changed the networks' parameters; diagnostics must n"
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        rehearse(lab(code, diagnostics="Mine"))
+
+
+def test_diagnostics_that_only_measure_pass(lab):
+    from dqn_lab.trial import rehearse
+
+    assert rehearse(lab(DIAGNOSTICS.format("unused(self)", "unused()"), diagnostics="Right")) == []
+
+
+STATES = """
+from dqn_lab.exploration.constant import ConstantEpsilon
+
+
+class Mine(ConstantEpsilon):
+    def __init__(self, num_actions, **shared):
+        super().__init__(num_actions, **shared)
+        self.acted = 0
+
+    def select(self, *args):
+        self.acted += 1
+        return super().select(*args)
+
+    def state_dict(self):
+        return {"acted": self.acted}
+
+    def load_state_dict(self, state):
+        pass
+"""
+
+
+def test_a_state_that_is_saved_but_not_restored_is_named(lab):
+    from dqn_lab.trial import rehearse
+
+    (line,) = rehearse(lab(STATES, exploration="Mine"))
+    assert line.startswith("exploration=lab_parts:Mine: its load_state_dict does not restore acted; a resumed run")

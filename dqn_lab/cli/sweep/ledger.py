@@ -47,7 +47,8 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     for label, overrides in new["variants"].items():
         if old["variants"].get(label, overrides) != overrides:
             there = " ".join(old["variants"][label])
-            raise ConfigError(f"{directory}: variant {label!r} is [{there}] there; {elsewhere}")
+            what = "give the changed variant another label, or choose another directory with --dir"
+            raise ConfigError(f"{directory}: variant {label!r} is [{there}] there; {what}")
     rows = {(row["variant"], row["seed"]): row for row in [*old["jobs"], *new["jobs"]]}
     order = [*new["variants"], *(label for label in old["variants"] if label not in new["variants"])]
     was, now = str(old.get("command")), str(new["command"])
@@ -60,6 +61,15 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
         "jobs": [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))],
     }
     return dict(old) if all(merged[key] == old.get(key) for key in merged if key not in CIRCUMSTANCES) else merged
+
+
+def dropped_variants(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
+    """Returns a line if an existing `sweep.json` has variants that the question no longer has."""
+    labels = [label for label in (old or {}).get("variants", {}) if label not in new["variants"]]
+    if not labels or new["is_search"]:
+        return []
+    named = f"variant{'' if len(labels) == 1 else 's'} {', '.join(map(repr, labels))}"
+    return [f"{named}: no longer in the question, but runs are here, which the report includes"]
 
 
 def _is_resume(command: str) -> bool:

@@ -22,7 +22,7 @@ from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.jobs import Job, Plan, once
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
-from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, read_ledger, state
+from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, dropped_variants, read_ledger, state
 from dqn_lab.cli.sweep.plan import make_plan
 from dqn_lab.cli.sweep.question import Question, read_question
 from dqn_lab.cli.sweep.search import AGAIN, check_search, run_search
@@ -77,7 +77,8 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         old = read_ledger(directory)
         described = _describe(question, plan, typed.base)
         ledger = add_to(old, described, directory)
-        warn(*_overrides.repeated(args.overrides), *plan.warnings, *changed_code(once(plan.jobs), directory))
+        warn(*_overrides.repeated(args.overrides), *plan.warnings, *changed_code(once(plan.jobs), directory),
+             *dropped_variants(old, described))  # fmt: skip
     if args.dry_run:
         return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
