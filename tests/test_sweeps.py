@@ -36,6 +36,7 @@ def test_every_question_composes_and_builds(composer, path):
     assert path.read_text(encoding="utf-8").splitlines()[0] == f"# {question.question}"
     assert question.question.endswith("?")
     if question.search:
+        assert question.control is None  # its report ranks the trials
         with pytest.MonkeyPatch.context() as patch:  # the sweeper itself is an extra
             patch.setattr("dqn_lab.cli.sweep.search.master", lambda launch: None)
             patch.setattr("dqn_lab.cli.sweep.search.missing_extra", lambda override: None)

@@ -139,7 +139,8 @@ def _question(name: str, found: Mapping[str, Any], quick: bool) -> Question:
         seeds = parse_seeds(written)
     except ConfigError as error:
         problems += error.problems
-    control = next(iter(variants), None) if control is None else control
+    if control is None and not is_search:
+        control = next(iter(variants), None)
     later = [] if values["metric"] == DEFAULT_METRIC else list(_wrong_metric(values["metric"], is_search))
     if len(both) == 1 and not is_search and control not in variants:
         later.append(f"control={control}: no such variant; {nearest(str(control), variants)}")
