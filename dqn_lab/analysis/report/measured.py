@@ -60,7 +60,7 @@ def measured(found: Evidence) -> Iterator[Plan]:
 
 
 def _episodes(found: Evidence) -> pd.DataFrame:
-    """Returns the training episodes of completed runs, with finite numbers only: of all runs that were loaded."""
+    """Returns the loaded training episodes of completed runs, with finite numbers only."""
     episodes = found.material.measured
     if episodes is None:
         return pd.DataFrame()
