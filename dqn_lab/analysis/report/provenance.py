@@ -48,13 +48,12 @@ def stopped(material: Material) -> dict[str, str]:
     """Returns why runs stopped before their end, by task if there are several, variant and seed."""
     early = material.runs.drop_duplicates("directory")
     early = early[early["status"].isin(STOPPED)]
-    several = len(material.tasks) > 1
-    return {
-        (f"{row['task']}: " if several else "") + f"{row['variant']}, seed {row['seed']}": row["status"]
-        if pd.isna(row["error"])
-        else f"{row['status']}: {row['error']}"
-        for row in early.to_dict("records")
-    }
+    found = {}
+    for row in early.to_dict("records"):
+        task = f"{row['task']}: " if len(material.tasks) > 1 else ""
+        reason = "" if pd.isna(row["error"]) else f": {row['error']}"
+        found[f"{task}{row['variant']}, seed {row['seed']}"] = f"{row['status']}{reason}"
+    return found
 
 
 def _planned(material: Material) -> int:
