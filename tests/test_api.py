@@ -38,6 +38,7 @@ from dqn_lab.cli.sweep.question import make_question
 from dqn_lab.cli.sweep.typed import read_typed
 from dqn_lab.env.encode import encode
 from dqn_lab.env.gymnasium import Gymnasium
+from dqn_lab.records import write_record
 
 QUICK = {"logger": "csv", "display": "none", "episodes": 6}
 FEW = ("evaluation.num_episodes=2", "evaluation.final_num_episodes=2")
@@ -608,11 +609,21 @@ def test_a_flag_of_the_command_line_is_answered_with_its_keyword(words, expected
      'variants: each needs a label; write {"9": ["steps=9"]}'),
     (lambda: dqn_lab.sweep("mine", variants={"a": []}, quick=True), "quick=True: only a question in a file"),
     (lambda: dqn_lab.train("network=mlp64", network="mlp24"), "network: is given twice"),
+    (lambda: dqn_lab.train(configdir="lab"), "configdir=lab: no such key; write config_dir='lab'"),
 ])  # fmt: skip
 def test_a_call_with_invalid_arguments_is_refused(call, expected):
     with pytest.raises(dqn_lab.ConfigError, match=re.escape(expected)):
         call()
     assert not Path("outputs").exists()
+
+
+def test_a_run_whose_checkpoints_are_damaged_cannot_continue():
+    run = dqn_lab.train(*FEW, directory="run", **QUICK)
+    for path in (run.directory / "checkpoint").iterdir():
+        path.write_bytes(b"no state")
+    write_record(run.directory, {**run.record, "status": "interrupted"})
+    with pytest.raises(dqn_lab.ConfigError, match="has no checkpoint that can be loaded: "):
+        dqn_lab.resume(run)
 
 
 def test_a_sweep_says_that_it_found_earlier_runs_and_its_frame_can_be_reported(capsys):

@@ -48,7 +48,7 @@ HINTS = {  # names of things that are set differently here: what to write
     **dict.fromkeys(("replay_ratio", "train.replay_ratio", "utd_ratio", "updates_per_step"),
                     "updates per environment step: train.interval=1 train.num_updates={value}"),
     "per": "write buffer=prioritized", "verbose": "write display=lines, or display=none",
-    "config_dir": "write --config-dir {value}",
+    **dict.fromkeys(("config_dir", "configdir", "config_path"), "write --config-dir {value}"),
     "hydra.launcher.n_jobs": "several jobs at once: hydra/launcher=joblib hydra.launcher.n_jobs={value}",
 }  # fmt: skip
 OF_A_QUESTION = {  # what is typed after a sweep's name though it is none of the run's keys: what to write

@@ -41,6 +41,7 @@ KEYWORDS = {  # the command line's words, and their equivalents in Python
 PHRASES = {  # what a message says to write or names, and the same in Python
     r"write seed='((?:\[|range\()[^']*)'": r"write seed=\1",
     r"write hydra\.run\.dir='?([^';]*)'?": r"write directory='\1'",
+    r"write config_dir '?([^';]+)'?": r"write config_dir='\1'",
     r"write (hydra[./]\S+=\S+)": r"write '\1'",
     r"--(against|compare) ": r"\1=",
     r"--(against|videos):": r"\1:",
@@ -110,6 +111,8 @@ def in_pythons_words() -> Iterator[None]:
         raise ConfigError(*map(_in_pythons_words, error.problems)) from None
     except TrainingError as error:
         raise TrainingError(_in_pythons_words(str(error))) from None
+    except StateError as error:  # a run that cannot continue
+        raise ConfigError(_in_pythons_words(str(error))) from None
     except OSError as error:  # such as a run's directory that cannot be written
         raise ConfigError(f"{error.filename}: {error.strerror}" if error.filename else one_line(error)) from None
     except KeyboardInterrupt as error:  # a long chain of errors would say nothing
