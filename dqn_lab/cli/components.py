@@ -49,11 +49,13 @@ def _show(group: str | None) -> None:
     if group == "experiment":
         _list_recipes()
     elif group is None:
+        defaults = _options.chosen_by([])
         for each in GROUPS:
             print(wrapped(f"{each:<12} {_index.read().groups[each]}", 13))
-            print(wrapped(" " * 13 + "  ".join(_options.options(each)), 13))
+            options = (f"{option}{'*' if option in defaults[each] else ''}" for option in _options.options(each))
+            print(wrapped(" " * 13 + "  ".join(options), 13))
         more = "python -m dqn_lab components GROUP explains a group; `experiment` lists recipes, `sweep` questions"
-        print(f"\n{wrapped(more, 2)}")
+        print(f"\n* the default; `train GROUP=OPTION` chooses another\n{wrapped(more, 2)}")
     else:
         _describe_group(group)
 

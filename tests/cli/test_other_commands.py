@@ -79,11 +79,11 @@ def test_a_policy_plays_without_the_memory_that_its_training_needed(cli, finishe
     assert cli("evaluate", finished).code == 0
 
 
-def test_components_lists_every_group(cli):
+def test_components_lists_every_group_and_marks_the_defaults(cli):
     outcome = cli("components")
     assert outcome.code == 0
-    for word in ("network", "mlp24", "buffer", "uniform", "keras_adam", "polyak", "tensorboard"):
-        assert word in outcome.out
+    for word in ("network", "mlp24*", "buffer", "uniform*", "keras_adam", "polyak", "tensorboard", "csv*", "wandb*"):
+        assert word in outcome.out.split()
 
 
 def test_components_explains_a_groups_parameters(cli, monkeypatch):
