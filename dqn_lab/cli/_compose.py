@@ -24,7 +24,6 @@ from dqn_lab import registry
 from dqn_lab._paths import config_directory
 from dqn_lab.cli import _explain, _index, _options, _overrides
 from dqn_lab.cli._directories import directories
-from dqn_lab.cli._extras import missing_extra
 from dqn_lab.cli._trust import check_composed
 from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.errors import ConfigError
@@ -121,10 +120,8 @@ def compose_config(overrides: list[str], number: int = 0) -> DictConfig:
         problems.append(_explain.explain(found, culprit, functools.partial(_compose_or_default, tuple(others))))
         if culprit is None:
             raise ConfigError(*_as_typed(problems, overrides)) from found
-        if missing_extra(culprit):  # its own keys cannot be checked
-            part = override_key(culprit).replace("/", ".")
-            others = [item for item in others if not override_key(item).startswith(f"{part}.")]
-        remaining = others
+        part = override_key(culprit).replace("/", ".")  # an option, perhaps, whose own keys cannot be checked
+        remaining = [item for item in others if not override_key(item).startswith(f"{part}.")]
     try:
         _check_launching(found)
         _index.validate(plain(found))

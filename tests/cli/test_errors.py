@@ -204,6 +204,16 @@ MISTAKES = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("words", [
+    "buffer=prioritised buffer.alpha=0.5", "target=polyack target.tau=0.1",
+    "hydra/launcher=jobli hydra.launcher.n_jobs=3",
+])  # fmt: skip
+def test_the_keys_of_an_unknown_option_are_not_judged(cli, words):
+    outcome = cli("train", "-m", *words.split())
+    assert outcome.code == 2
+    assert outcome.err.count("\n") == outcome.err.count(": no such option; did you mean") == 1
+
+
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_is_reported_in_one_line(cli, quick, tmp_path, mistake):
     words = [word for word in quick if not word.startswith(mistake.partition("=")[0] + "=")]
