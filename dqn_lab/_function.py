@@ -196,7 +196,7 @@ def next_uniform(draws):
 
 @inline
 def value_at(values, start, progress):
-    """Returns a `schedule.Curve`'s value at (step, episode, updates)."""
+    """Returns a `schedule.Tabulated`'s value at (step, episode, updates)."""
     return values[min(progress[start[0]] - start[1], len(values) - 1)]
 
 

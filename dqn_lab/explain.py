@@ -193,11 +193,8 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
     if "bonus" in said["bootstrap"]:
         yield 3, said["bootstrap"]["bonus"]
     yield 3, line("bootstrap", "next")
-    steps = config["buffer"].get("n_step", 1)
-    yield (
-        3,
-        f"{line('value', 'target')}; γ′ = {config['discount']:g}{'' if steps == 1 else f'^{steps}'}, 0 at termination",
-    )
+    steps, discount = config["buffer"].get("n_step", 1), f"γ′ = {config['discount']:g}"
+    yield 3, f"{line('value', 'target')}; {discount}{'' if steps == 1 else '^k'}, 0 at termination"
     size = train["minibatch_size"]
     whole = size is None or size >= train["batch_size"] or alone
     parts = "" if whole else f", over shuffled minibatches of {size} in turn"

@@ -180,10 +180,10 @@ class UncountedError(TypeError):
     """Nobody knows how often a schedule changes, so it cannot become a table."""
 
 
-REACH = 4095  # units between the first and the last value of a `Curve`'s table
+REACH = 4095  # units between the first and the last value of a `Tabulated`'s table
 
 
-class Curve:
+class Tabulated:
     """A schedule as a table, for compiled code: its values at consecutive counts of its unit.
 
     Args:

@@ -281,7 +281,7 @@ class Rollout(Stateful, Protocol):
     progress: Progress
 
     def advance(self, until: Progress) -> Stride:
-        """Acts, observes and learns for at least one step, without going beyond `until` in any unit."""
+        """Acts, observes and learns for at least one step, at most until the first that reaches `until` in a unit."""
         ...
 
     def close(self) -> None: ...

@@ -59,7 +59,7 @@ def _one(row: Row, by: str) -> str:
 def _several(rows: list[Row], open_: list[Row], by: str) -> str:
     """Returns the verdicts, then the undecided differences, which are left out if there are many and no verdict."""
     first, decided = rows[0], [row for row in rows if row["verdict"] != "undecided"]
-    measure = f"in mean {_metric(first)} ({_seeds(rows)}; intervals corrected for {len(rows)} comparisons)"
+    measure = f"in mean {_metric(first)} ({_seeds(rows)}; corrected for {len(rows)} comparisons)"
     listed_ = "; ".join(_clause(row, by) for row in open_) if len(rows) <= FEW or len(open_) == 1 else ""
     if not decided:
         nothing = f"Undecided: no variant is shown to be better or worse than {quoted(first['control'])} {measure}"
@@ -106,10 +106,10 @@ def _estimate(rows: list[Row]) -> list[str]:
         return []
     few, many = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)
     if numbers[many] > MANY:
-        return [f"At least about {few.removesuffix(' or more')} seeds per variant would be needed to decide."]
+        return [f"At least about {few.removesuffix(' or more')} fresh seeds per variant would be needed to decide."]
     if few == many:
-        return [f"About {few} seeds per variant would probably decide."]
-    return [f"About {few} to {many} seeds per variant, depending on the variant, would probably decide."]
+        return [f"About {few} fresh seeds per variant would probably decide."]
+    return [f"About {few} to {many} fresh seeds per variant, depending on the variant, would probably decide."]
 
 
 def seeds_to_decide(row: Row) -> str:

@@ -16,7 +16,7 @@ from dqn_lab.buffer._compiled import make_kernel
 from dqn_lab.buffer._sum_tree import SumTree, Tree
 from dqn_lab.buffer.uniform import Uniform, stored
 from dqn_lab.registry import register
-from dqn_lab.schedule import Constant, Curve, Linear, Progress, progress_of
+from dqn_lab.schedule import Constant, Linear, Progress, Tabulated, progress_of
 from dqn_lab.types import Array, Batch, Kernel
 
 TREE_BYTES = 10  # per transition: a double-precision leaf, and its share of the nodes above
@@ -149,7 +149,7 @@ class Prioritized(Uniform):
         """Returns its equivalent in compiled code, for environment 0."""
         from dqn_lab.buffer import _kernels  # imported late, because it loads numba
 
-        curve, largest = Curve(self.importance_exponent), np.zeros(1)
+        curve, largest = Tabulated(self.importance_exponent), np.zeros(1)
         scratch = np.empty(self.ring.capacity), np.empty(self.ring.capacity)
 
         def enter(counts: NDArray[np.int64], before: Progress, after: Progress) -> None:

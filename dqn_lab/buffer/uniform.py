@@ -139,5 +139,9 @@ def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int
 
 def stored(capacity: int, n_step: int) -> str:
     """Describes what a replay buffer stores, for `explain`."""
-    rewards = "r is the reward" if n_step == 1 else f"r is the discounted sum of {n_step} rewards"
+    rewards = (
+        "r is the reward"
+        if n_step == 1
+        else f"r is the discounted sum of k = {n_step} rewards, fewer at an episode's end"
+    )
     return f"store it among the last {capacity:,} transitions; {rewards}"

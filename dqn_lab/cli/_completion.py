@@ -33,7 +33,7 @@ FLAGS = {
     "components": ("--config-dir", "--help"),
     "warm": ("--help",),
 }  # fmt: skip
-METRICS = ("final_return", "best_return", "last_100", "mean_return", "wall_seconds", "final_step")
+METRICS = ("final_return", "best_return", "last_100", "mean_return", "wall_seconds")
 FUNCTION = """_dqn_lab() {
     local IFS=$'\\n'
     COMPREPLY=($(COMP_LINE="${COMP_LINE:0:COMP_POINT}" dqn-lab -sc query=bash 2>/dev/null))

@@ -82,17 +82,23 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     if record["status"] == "completed" and not saved_states(directory):
         raise ConfigError(f"{directory}: has no checkpoint to continue from; train again with the new budget")
     _refuse_spent_budget(directory, record, config)
-    engine = (record.get("engine") or {}).get("name", config["engine"]["name"])  # what `auto` chose then
-    experiment = build(
-        {
-            **config,
-            "engine": config["engine"] if engine == config["engine"]["name"] else {"name": engine},
-            "env": _with_saved_implementation(config["env"], record["config"]["env"]),
-        }
-    )
+    env = _with_saved_implementation(config["env"], record["config"]["env"])
+    experiment = build({**config, "engine": engine_of(record, config), "env": env})
     sources = changed_since(record)
     new = [f"{name} has changed since the run began; the run continues with the new code" for name in sources]
     return dataclasses.replace(experiment, config=config, warnings=[*experiment.warnings, *new])
+
+
+def engine_of(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the configuration of the engine that a run used: with another budget, `auto` might choose another.
+
+    Args:
+        record: the run's `run.json`.
+        config: its configuration, validated.
+    """
+    configured: dict[str, Any] = config["engine"]
+    name = (record.get("engine") or {}).get("name", configured["name"])
+    return configured if name == configured["name"] else {"name": name}
 
 
 def begin_again(directory: Path) -> list[str]:

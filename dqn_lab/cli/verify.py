@@ -14,6 +14,7 @@ from typing import Any, get_args
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import UNSAVED, changed_since, outside_names
 from dqn_lab.cli import _interrupt
+from dqn_lab.cli._continue import engine_of
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._policy import open_policy
@@ -125,7 +126,8 @@ def _tables(run: Path, record: dict[str, Any], trust: bool, display: str) -> Ite
     once_more = {"logger": {"csv": {"name": "csv"}}, "checkpoint": {"interval": None}, "display": display}
     config = {**record["config"], **once_more}
     check_trust(config, record, trust)
-    experiment = build(validate(config))
+    config = validate(config)
+    experiment = build({**config, "engine": engine_of(record, config)})
     with tempfile.TemporaryDirectory(prefix="dqn_lab-verify-") as name:
         again = Path(name)
         made = carry_out(experiment, again, lambda each: make_display(display, each))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dqn_lab.schedule import Curve, Progress
+from dqn_lab.schedule import Progress, Tabulated
 from dqn_lab.types import Kernel
 
 
@@ -30,7 +30,7 @@ def make_kernel(
     """
     from dqn_lab.exploration import _kernels  # imported late, because it loads numba
 
-    curve, under_way = Curve(schedule), np.zeros(3, np.int64)
+    curve, under_way = Tabulated(schedule), np.zeros(3, np.int64)
 
     def bring_up_to_date(before: Progress, after: Progress) -> None:
         curve.cover(before, after)

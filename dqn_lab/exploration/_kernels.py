@@ -2,7 +2,7 @@
 
 The contract: `select(q_values, draws, progress, state)` returns an action; `end_episode(state)`. `q_values` is a
 function and its arguments, of which the first is the array [1, A] that it fills in; it is called only when needed. All
-explorations of the package have a state of the same types: values and start of a `Curve`, further numbers, and the
+explorations of the package have a state of the same types: values and start of a `Tabulated`, further numbers, and the
 repetition under way.
 """
 

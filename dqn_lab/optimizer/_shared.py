@@ -24,10 +24,13 @@ class Shared:
 
     @staticmethod
     def warn(config: Mapping[str, Any]) -> Iterator[str]:
-        """A learning rate that rises stays at its largest value."""
+        """A learning rate that rises stays at its largest value; one that falls to 0 too soon ends learning there."""
         lr = config["optimizer"].get("lr")
         if rises(lr):
             yield f"optimizer.lr={value_text(lr)}: it rises, and stays at its largest value to the end of the run"
+        elif isinstance(lr, dict) and not lr["end"] and lr["duration"] < (budget := config.get(lr["unit"]) or 0):
+            rest = f"from {lr['unit'].removesuffix('s')} {lr['duration']:,} to {budget:,} nothing is learned"
+            yield f"optimizer.lr={value_text(lr)}: {rest}; optimizer.lr.duration={budget} would use the whole run"
 
     def __init__(
         self,

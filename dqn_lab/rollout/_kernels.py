@@ -26,7 +26,7 @@ def play(progress, until, clock, tally, ended, heard, obs, env, exploration, buf
 
     Args:
         progress: step, episode, updates; advanced in place.
-        until: the same three, none of which may be exceeded.
+        until: the same three; no step follows one that reaches any of them.
         clock, tally: see above; the tally is that of the current episode.
         ended: [episodes, 7], filled with each ended episode's tally, its last step and its last update.
         heard: filled in for diagnostics: the reward of each step, and max Q at the first observation of each episode
@@ -152,7 +152,7 @@ def learn(before, after, clock, tally, buffer, target, update, learning):
 
     Args:
         learning: the largest reward; when updates are due; their number; the batch size and the minibatch size, 0 for
-            none; `Curve`s of the learning rate and of the ε that the bootstrap uses; a block of draws, [batches, B],
+            none; the learning rate and the ε that the bootstrap uses, `Tabulated`; a block of draws, [batches, B],
             and their source; the source for minibatches; room for rows, weights, order and priorities, [B].
 
     Returns:

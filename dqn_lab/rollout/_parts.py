@@ -15,7 +15,7 @@ from dqn_lab.engine.fused.layout import PURPOSES
 from dqn_lab.hooks import HasKernel, HasUpdateKernel, noise_source
 from dqn_lab.rollout import _kernels
 from dqn_lab.rollout._wrappers import take_apart
-from dqn_lab.schedule import REACH, Curve, Progress
+from dqn_lab.schedule import REACH, Progress, Tabulated
 from dqn_lab.types import Array, Kernel, TrainingError, Transition
 
 POINT = 0, 0, 0  # a point of a run, used only for its type
@@ -33,7 +33,7 @@ class Parts:
     def __init__(self, agent: Agent, env: gymnasium.Env[Any, Any], longest: int) -> None:
         self.agent, self.wrapped = agent, take_apart(env)
         self.engine = cast(HasUpdateKernel, agent.engine)
-        self.uniforms, self.lr = agent.uniforms.kernel(), Curve(agent.lr)
+        self.uniforms, self.lr = agent.uniforms.kernel(), Tabulated(agent.lr)
         self.exploration, self.buffer, self.target = map(_kernel, (agent.exploration, agent.buffer, agent.target))
         self.memory = Transition(*self.buffer.state[0])
         space, size = env.observation_space, agent.batch_size

@@ -35,26 +35,26 @@ OPEN = ("other", {"difference": -5.84, "low": -42.0, "high": 30.6, "verdict": "u
         ),
         (
             [OPEN, BETTER, WORSE],
-            "Compared with “slow” in mean final return (30 seeds each; intervals corrected for 3 comparisons): "
+            "Compared with “slow” in mean final return (30 seeds each; corrected for 3 comparisons): "
             "“fast” is better by 45 (12 to 80); “none” is worse by 45 (12 to 80). "
             "Undecided: “other”, difference −6 (−42 to +31).",
         ),
         (
             [OPEN, ("third", OPEN[1])],
             "Undecided: no variant is shown to be better or worse than “slow” in mean final return (30 seeds each; "
-            "intervals corrected for 2 comparisons): “other”, difference −6 (−42 to +31); "
+            "corrected for 2 comparisons): “other”, difference −6 (−42 to +31); "
             "“third”, difference −6 (−42 to +31).",
         ),
         (
             [OPEN, BETTER, ("third", OPEN[1]), ("fourth", OPEN[1]), WORSE],
-            "Compared with “slow” in mean final return (30 seeds each; intervals corrected for 5 comparisons): "
+            "Compared with “slow” in mean final return (30 seeds each; corrected for 5 comparisons): "
             "“fast” is better by 45 (12 to 80); “none” is worse by 45 (12 to 80). "
             "Undecided: “other”, “third” and “fourth”.",
         ),
         (
             [OPEN] * 5,
             "Undecided: no variant is shown to be better or worse than “slow” in mean final return (30 seeds each; "
-            "intervals corrected for 5 comparisons).",
+            "corrected for 5 comparisons).",
         ),
     ],
 )
@@ -67,8 +67,8 @@ def verb(expected):
 
 
 @pytest.mark.parametrize(("needed", "expected"), [
-    (442.3, "About 450 seeds"), (29, "About 29 seeds"), (7156.6, "About 7,200 seeds"),
-    (44_727.0, "At least about 10,000 seeds"),
+    (442.3, "About 450 fresh seeds"), (29, "About 29 fresh seeds"), (7156.6, "About 7,200 fresh seeds"),
+    (44_727.0, "At least about 10,000 fresh seeds"),
 ])  # fmt: skip
 def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, expected):
     row = {**OPEN[1], "reason": "spread", "seeds_needed": needed}
@@ -77,8 +77,8 @@ def test_the_seeds_that_would_decide_are_an_estimate_to_two_digits(needed, expec
 
 
 @pytest.mark.parametrize(("needed", "expected"), [
-    ((110, 442.3, 110), "About 110 to 450 seeds"), ((110, 44_727, 200), "At least about 110 seeds"),
-    ((33, 33, 33), "About 33 seeds"), ((float("inf"), 50, 60), "About 50 to 60 seeds"),
+    ((110, 442.3, 110), "About 110 to 450 fresh seeds"), ((110, 44_727, 200), "At least about 110 fresh seeds"),
+    ((33, 33, 33), "About 33 fresh seeds"), ((float("inf"), 50, 60), "About 50 to 60 fresh seeds"),
 ])  # fmt: skip
 def test_several_undecided_variants_share_an_estimate(needed, expected):
     rows = [(name, {**OPEN[1], "seeds_needed": number}) for name, number in zip("abc", needed, strict=True)]
@@ -98,7 +98,7 @@ def test_rare_failures_are_given_as_the_reason():
     assert answer(comparison(("a", {**row, **few}))) == (
         "Undecided: in these runs, the mean final return of “a” is 30 higher than that of “slow” (95 % interval +22 to "
         "+38; 10 seeds each). 10 seeds are too few for a verdict: failures too rare to have shown up so far could "
-        "cancel the difference. About 39 seeds per variant would probably decide."
+        "cancel the difference. About 39 fresh seeds per variant would probably decide."
     )
     rows = [(name, row) for name in "ab"] + [(name, OPEN[1]) for name in ("c", "d")] + [BETTER]
     assert answer(comparison(*rows)).endswith(

@@ -115,6 +115,7 @@ UNEQUAL = {
     "normal (250, 10) against normal (250, 80)": (normal(250, 10), normal(250, 80)),
     f"{FAILING[0]} against normal (sd 3)": (POPULATIONS[FAILING[0]], normal(POPULATIONS[FAILING[0]].mean, 3)),
 }
+LOOKED_AT = ("half at 480–500, half at 50–400", "`default`, resampled", "`tutorial`, resampled", "0 or 500")
 PAIRS = {  # what 36 of 40 repetitions at 30 seeds must decide
     "Acrobot, −82 ± 3 against −90 ± 3": (-82, -90, 3, (-500.0, 0.0)),
     "MountainCar, −105 ± 4 against −112 ± 4": (-105, -112, 4, (-200.0, 0.0)),
@@ -135,6 +136,21 @@ def error(control, other, num_variants, num_seeds, bounds, simulations, seed=0):
         others = [other.sample(rng, num_seeds) for _ in range(num_variants)]
         pairs = pair_up(control.sample(rng, num_seeds), others, bounds, draws_needed(num_variants, 0.95))
         wrong += any(is_clear(pair, 0.05 / num_variants) for pair in pairs)  # Holm's first step
+    return 100 * wrong / simulations
+
+
+def error_of_looks(population, num_variants, looks, bounds, simulations, seed=0):
+    """Returns the percentage of simulations with a wrong verdict at one of several numbers of seeds, added in turn."""
+    rng = np.random.default_rng([seed, num_variants, *looks])
+    wrong = 0
+    for _ in range(simulations):
+        control, *others = (population.sample(rng, looks[-1]) for _ in range(num_variants + 1))
+        wrong += any(
+            is_clear(pair, 0.05 / num_variants)
+            for number in looks
+            for pair in pair_up(control[:number], [other[:number] for other in others], bounds,
+                                draws_needed(num_variants, 0.95))
+        )  # fmt: skip
     return 100 * wrong / simulations
 
 
@@ -181,6 +197,15 @@ def print_error(args):
         print_table(f"At least one wrong verdict, %: {num_variants} against a control", args.seeds, rows)
 
 
+def print_looks(args):
+    plans = ([100], [30, 100], [30, 60, 100], [10, 20, 30, 50, 70, 100])
+    print("\nAt least one wrong verdict at any look, %: 4 against a control, bounds known\n")
+    print(f"| | {' | '.join(', '.join(map(str, looks)) for looks in plans)} |\n|---{'|---' * len(plans)}|")
+    for name in LOOKED_AT:
+        cells = (error_of_looks(POPULATIONS[name], 4, looks, BOUNDS, args.simulations) for looks in plans)
+        print(f"| {name} | {' | '.join(f'{cell:.1f}' for cell in cells)} |", flush=True)
+
+
 def print_coverage(args):
     def cell(population, number):
         known, unknown = both(coverage, population, number, simulations=args.simulations).split(" · ")
@@ -211,7 +236,7 @@ def print_power(args):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    tables = {"error": print_error, "coverage": print_coverage, "power": print_power}
+    tables = {"error": print_error, "looks": print_looks, "coverage": print_coverage, "power": print_power}
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"which of {', '.join(tables)}; all by default")
     parser.add_argument("--simulations", type=int, default=1000, help="for each number")
     parser.add_argument("--seeds", type=int, nargs="+", default=[5, 10, 30, 100], help="of a variant")

@@ -96,6 +96,17 @@ def test_a_run_that_ends_before_it_learns_gets_a_warning(cli, quick, overrides, 
     assert warnings(cli("train", *quick, "steps=50", *batch, *overrides)) == expected
 
 
+@pytest.mark.parametrize(("end", "duration", "unit", "said"), [
+    ("0.0", 40, "steps", ["from step 40 to 50 nothing is learned; optimizer.lr.duration=50 would use the whole run"]),
+    ("1e-05", 40, "steps", []), ("0.0", 50, "steps", []), ("0.0", 40, "updates", []), ("0.0", 40, "episodes", []),
+])  # fmt: skip
+def test_a_learning_rate_that_is_zero_before_the_run_ends_gets_a_warning(cli, quick, end, duration, unit, said):
+    lr = f"{{start: 0.001, end: {end}, duration: {duration}, unit: {unit}}}"
+    outcome = cli("train", *quick, "train.learning_starts=9", "train.batch_size=8", "episodes=null", "steps=50",
+                  f"optimizer.lr={lr}")  # fmt: skip
+    assert [line.partition("}: ")[2] for line in warnings(outcome) if line.startswith("optimizer.lr")] == said
+
+
 def test_a_warning_about_several_jobs_of_a_grid_is_printed_once(cli, quick, tmp_path):
     outcome = cli("train", "-m", *quick, "train.learning_starts=10_000", "network.noisy=false,true", "seed=0,1")
     assert warnings(outcome) == [NOISY]

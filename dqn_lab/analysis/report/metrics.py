@@ -35,8 +35,6 @@ METRICS = {
                "steps, over the steps that nine in ten runs share", solves=False),
         Metric("wall_seconds", "wall time in seconds", "seconds from a run's start to its end, evaluations included",
                higher_is_better=False, is_return=False, solves=False),
-        Metric("final_step", "environment steps", "steps that the run took", is_return=False,
-               solves=False),
     )
 }  # fmt: skip
 

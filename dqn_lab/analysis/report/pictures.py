@@ -124,11 +124,11 @@ def _differences(found: Evidence) -> Iterator[Plan]:
         for row in estimates
     )
     good = "right of the line is better" if metric.higher_is_better else "left of the line is better"
-    corrected = f", corrected for {number_of} comparisons" if number_of > 1 else ""
+    interval = f"interval, corrected for {number_of} comparisons" if number_of > 1 else "95 % interval"
     yield Plan(
         name="differences",
         title=f"Difference from {control}",
-        caption=f"Difference of the means of the {metric.title} with its 95 % interval{corrected}; {good}. A hollow "
+        caption=f"Difference of the means of the {metric.title} with its {interval}; {good}. A hollow "
         "point marks an undecided difference.",
         alt=f"Differences of mean {metric.title} from {control}: {described}.",
         draw=lambda layout: rows.intervals(

@@ -67,9 +67,9 @@ def _about(found: Evidence) -> str:
     if found.compared is None:
         return text
     number_of = len(found.compared)
-    holm = f", corrected by Holm for {number_of} comparisons" if number_of > 1 else ""
+    holm = f", at Holm's levels for {number_of} comparisons" if number_of > 1 else ", at 95 %"
     return (
-        f"{text} 95 % intervals of differences from {quoted(found.control)} ({found.control_reason}): the wider of a "
+        f"{text} Intervals of differences from {quoted(found.control)} ({found.control_reason}): the wider of a "
         f"bootstrap's and a permutation test's{holm}."
     )
 

@@ -23,6 +23,10 @@ COMPARISON = (
     "50 % means no difference. It counts only what was seen: with few seeds it can be 100 % while p is 1. The CSV file "
     "has its 95 % interval."
 )
+LEVELS = (
+    " The intervals of the differences have the levels at which Holm's procedure judges them, so they agree with the "
+    "verdicts; with several verdicts, the probability that all of them contain the true differences may be only 90 %."
+)
 STEPS = {"best_step": "selected at step", "final_step": "steps"}  # headings
 CORRECTED = ", corrected for the number of comparisons (Holm)"
 
@@ -102,6 +106,7 @@ def results(summary: pd.DataFrame, metric: Metric, threshold: float | None) -> T
 def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
     """Returns the table of the differences from the control, as computed by `compare`."""
     write = partial(number, signed=True, largest=largest_in(compared, "difference", "low", "high"))
+    several = len(compared) > 1
     return Table(
         name="comparison",
         title=f"Against {quoted(control)}: {metric.title}",
@@ -110,13 +115,13 @@ def comparison(compared: pd.DataFrame, metric: Metric, control: str) -> Table:
             "variant": lambda row: str(row["variant"]),
             "verdict": explained,
             "difference": lambda row: write(row["difference"]),
-            "95 % interval": lambda row: interval(row, "low", "high", write),
-            "p, Holm" if len(compared) > 1 else "p": lambda row: p_value(row["p_holm"]),
+            "interval" if several else "95 % interval": lambda row: interval(row, "low", "high", write),
+            "p, Holm" if several else "p": lambda row: p_value(row["p_holm"]),
             "P(better)": lambda row: percent(row["improvement"]),
             "seeds": _both_seeds,
             "seeds to decide": lambda row: seeds_to_decide(row).replace(" or more", "+") or "–",
         },
-        note=COMPARISON.format(corrected=CORRECTED if len(compared) > 1 else ""),
+        note=COMPARISON.format(corrected=CORRECTED if several else "") + (LEVELS if several else ""),
     )
 
 

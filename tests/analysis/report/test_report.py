@@ -657,7 +657,7 @@ def test_rare_failures_are_given_as_the_reason_and_seeds_are_estimated(cli, make
     text = Page(tmp_path / "s" / "report" / "index.html").text
     assert "undecided: too few seeds to rule out rare failures" in text
     assert "10 seeds are too few for a verdict: failures too rare to have shown up so far could cancel the" in text
-    assert "About 29 seeds per variant would probably decide." in text
+    assert "About 29 fresh seeds per variant would probably decide." in text
     table = pd.read_csv(tmp_path / "s" / "report" / "tables" / "comparison.csv")
     assert (table["verdict"].item(), table["reason"].item()) == ("undecided", "rare failures")
     assert "| 29 |" in (tmp_path / "s" / "report" / "tables" / "comparison.md").read_text()
