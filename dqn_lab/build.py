@@ -16,6 +16,7 @@ from dqn_lab import registry
 from dqn_lab._networks import check_outputs, check_parts, received, zeros
 from dqn_lab._reseeding import seeding_problem
 from dqn_lab.agent import Agent
+from dqn_lab.buffer._frames import space_of
 from dqn_lab.env.checked import Checked, Limit, make_checked
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Continues, Reports, Warns
 from dqn_lab.records import table_columns
@@ -189,7 +190,7 @@ def look_around(
     with contextlib.closing(Checked(make_env())) as env:
         if warn and (problem := seeding_problem(env.env, make_env)):
             warn(problem)
-        return env.observation_space, int(env.action_space.n)  # type: ignore[attr-defined]
+        return space_of(env), int(env.action_space.n)  # type: ignore[attr-defined]
 
 
 def _check_video(config: Mapping[str, Any], make_env: Callable[..., gymnasium.Env[Any, Any]]) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dqn_lab._memory import available, check_memory, num_workers
 from dqn_lab.statefile import Rows
-from dqn_lab.types import Array, Transition
+from dqn_lab.types import Array, Batch, Transition
 
 
 class Ring:
@@ -66,6 +66,10 @@ class Ring:
         discounts[index] = discount
         self.written += 1
         return index
+
+    def batch(self, indices: NDArray[np.int64], weights: Array | None = None) -> Batch:
+        """Returns the transitions at `indices` [B] as a batch, which refers to the arrays."""
+        return Batch(self.arrays, weights, indices, indices)
 
     def gather(self, indices: NDArray[np.int64]) -> Transition[Array]:
         """Copies the transitions at `indices` [B]."""

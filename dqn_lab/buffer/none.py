@@ -63,7 +63,7 @@ class NoReplay:
         """Returns the one transition; the draws are ignored."""
         self.fresh = False
         indices = np.zeros(1, np.int64)
-        return Batch(self.ring.arrays, None, indices, indices)
+        return self.ring.batch(indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Does nothing: there are no priorities."""

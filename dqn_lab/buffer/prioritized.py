@@ -124,7 +124,7 @@ class Prioritized(Uniform):
         least = 0.0 if self.least is None else self.least.root
         weights = np.empty(len(draws), np.float32)
         self._weigh(masses, least, self.importance_exponent(progress_of((self.num_steps, 0, 0))), weights)
-        return Batch(self.ring.arrays, weights, indices, indices)
+        return self.ring.batch(indices, weights)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Sets the priorities [B] of transitions just learned from; if a transition occurs twice, the last one counts.

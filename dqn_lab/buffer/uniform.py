@@ -11,7 +11,7 @@ from gymnasium import Space
 from numpy.typing import NDArray
 
 from dqn_lab.buffer._compiled import make_kernel
-from dqn_lab.buffer._ring import Ring
+from dqn_lab.buffer._frames import make_ring
 from dqn_lab.buffer._windows import Windows
 from dqn_lab.registry import register
 from dqn_lab.types import Array, Batch, Kernel
@@ -43,7 +43,7 @@ class Uniform:
         n_step: Annotated[int, Gt(0)] = 1,
         replacement: bool = True,
     ) -> None:
-        self.ring = Ring(observation_space, capacity, self.extra)
+        self.ring = make_ring(observation_space, capacity, self.extra)
         self.windows = Windows(n_step, discount, num_envs)
         self.replacement = replacement
 
@@ -97,7 +97,7 @@ class Uniform:
             indices = (draws * float(self.ring.size)).astype(np.int64)
         else:
             indices = without_replacement(draws, self.ring.size)
-        return Batch(self.ring.arrays, None, indices, indices)
+        return self.ring.batch(indices)
 
     def update_priorities(self, indices: NDArray[np.int64], priorities: Array) -> None:
         """Does nothing: there are no priorities."""

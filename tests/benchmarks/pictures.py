@@ -17,7 +17,7 @@ from PIL import Image
 from dqn_lab.analysis.report.write import write_report
 
 PICTURES = Path(__file__).parents[2] / ".github"
-CURVES = ("replay", "target_interval", "target_network", "tutorial", "layer_norm", "n_step")
+CURVES = ("replay", "replay_mountain_car", "target_interval", "target_network", "tutorial", "layer_norm", "n_step")
 PAGE = "target_network"  # the question whose report is shown
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 

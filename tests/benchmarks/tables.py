@@ -49,17 +49,21 @@ def variants(question):
     scores = load_shipped(question)
     threshold = find_task(scores["task"].iloc[0]).threshold
     lines = [
-        f"| variant | seeds | mean | 95 % interval | median | 10th percentile | IQM | runs at {threshold:g} or above |",
+        f"| variant | seeds | mean | 95 % interval | median | 10th percentile | IQM | runs at {plain(threshold, 0)} or above |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in summarize(scores, threshold=threshold).to_dict("records"):
         share = f"{100 * row['success_low']:.0f}–{100 * row['success_high']:.0f} %"
-        lines.append(
-            f"| {row['variant']} | {row['seeds']} | {row['mean']:.1f} | {row['mean_low']:.1f}–{row['mean_high']:.1f} "
-            f"| {row['median']:.1f} | {row['p10']:.1f} | {row['iqm']:.1f} "
-            f"| {row['successes']} of {row['seeds']} ({share}) |"
-        )
+        mean, low, high, *others = (plain(row[key]) for key in ("mean", "mean_low", "mean_high", "median", "p10", "iqm"))
+        interval = f"{low} to {high}" if "−" in low else f"{low}–{high}"
+        cells = [mean, interval, *others, f"{row['successes']} of {row['seeds']} ({share})"]
+        lines.append(f"| {row['variant']} | {row['seeds']} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def plain(value, digits=1):
+    """Writes a number with a true minus sign."""
+    return f"{value:.{digits}f}".replace("-", "−")
 
 
 def recipes(questions):

@@ -1,0 +1,183 @@
+"""Replay of stacked frames, each stored once, against the plain ring of whole stacks."""
+
+from __future__ import annotations
+
+import copy
+from itertools import pairwise
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Discrete
+from gymnasium.wrappers import FrameStackObservation, TimeLimit
+from hypothesis import given
+from hypothesis import strategies as st
+
+import dqn_lab
+from dqn_lab.buffer import _frames
+from dqn_lab.buffer._frames import FrameRing, Stack, make_ring, space_of
+from dqn_lab.buffer._ring import Ring
+from dqn_lab.buffer.uniform import Uniform
+
+SIDE = 36  # of a frame, the smallest that `nature_cnn` takes
+
+
+class Screen(gymnasium.Env):
+    """Draws the number of steps taken so far; an episode ends after `length` steps."""
+
+    observation_space, action_space = Box(0, 255, (SIDE, SIDE), np.uint8), Discrete(2)
+
+    def __init__(self, length=50):
+        self.length, self.time = length, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.start, self.time = int(self.np_random.integers(200)), 0
+        return self.draw(), {}
+
+    def step(self, action):
+        self.time += 1
+        return self.draw(), float(action), self.time == self.length, False, {}
+
+    def draw(self):
+        return np.full((SIDE, SIDE), (self.start + self.time) % 256, np.uint8)
+
+
+def frame(number):
+    return np.full((SIDE, SIDE), number, np.uint8)
+
+
+@st.composite
+def episodes(draw):
+    """Draws episodes as numbers of their frames: few different ones, so that some look the same."""
+    return draw(st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=12), min_size=1, max_size=6))
+
+
+def steps_of(numbers, size):
+    """Yields the steps of an episode whose observations are its last `size` frames, the first of them repeated."""
+    padded = [numbers[0]] * (size - 1) + numbers
+    stacks = [np.stack([frame(number) for number in padded[i : i + size]]) for i in range(len(numbers))]
+    for i, (obs, next_obs) in enumerate(pairwise(stacks)):
+        yield obs, i % 3, float(i), next_obs, i == len(stacks) - 2, False
+
+
+def buffers(size, capacity, n_step, ring=FrameRing):
+    """Returns buffers of the same steps: one stores whole stacks, the other each frame once."""
+    space = Box(0, 255, (size, SIDE, SIDE), np.uint8)
+    plain, once = (Uniform(space, 0.9, 1, capacity=capacity, n_step=n_step) for _ in range(2))
+    once.ring = ring(space, capacity)
+    return plain, once
+
+
+def assert_equal(plain, once):
+    indices = np.arange(len(plain))
+    assert len(once) == len(plain)
+    for one, other in zip(plain.ring.gather(indices), once.ring.gather(indices), strict=True):
+        np.testing.assert_array_equal(other, one)
+        assert other.dtype == one.dtype
+
+
+@given(size=st.integers(1, 4), capacity=st.integers(1, 12), n_step=st.integers(1, 4), told=episodes(),
+       recent=st.integers(8, 20), saved=st.integers(0, 20))  # fmt: skip
+def test_the_stored_transitions_are_those_of_whole_stacks(size, capacity, n_step, told, recent, saved):
+    """With few recent frames, so that the same content is stored again, and frames run out of room."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_frames, "RECENT", recent)
+        plain, once = buffers(size, capacity, min(n_step, capacity))
+        for number, step in enumerate(step for numbers in told for step in steps_of(numbers, size)):
+            plain.append(0, *step)
+            once.append(0, *step)
+            if number == saved:
+                state, again = copy.deepcopy(once.state_dict()), buffers(size, capacity, min(n_step, capacity))[1]
+                again.load_state_dict(state)
+                assert (again.ring.recent, again.ring.keys) == (once.ring.recent, once.ring.keys)
+                once = again
+            assert_equal(plain, once)
+
+
+def test_room_is_made_for_frames_that_are_not_shared():
+    rng, space = np.random.default_rng(0), Box(0, 255, (3, SIDE, SIDE), np.uint8)
+    plain, once = Ring(space, 400), FrameRing(space, 400)
+    room = len(once.frames)
+    for number in range(1000):
+        obs, next_obs = rng.integers(0, 256, (2, 3, SIDE, SIDE), np.uint8)
+        for ring in (plain, once):
+            ring.append(obs, 0, number, next_obs, 1.0)
+    assert len(once.frames) > room
+    for one, other in zip(plain.gather(np.arange(400)), once.gather(np.arange(400)), strict=True):
+        np.testing.assert_array_equal(other, one)
+
+
+@pytest.mark.parametrize("n_step", [1, 3])
+def test_a_step_adds_one_frame(n_step):
+    _, once = buffers(4, 1000, n_step)
+    for obs, *rest in steps_of(list(range(200)), 4):
+        once.append(0, obs, *rest)
+    assert once.ring.num_frames == 200
+    assert len(once) == 199
+    assert once.nbytes < 1.5 * 1000 * SIDE**2
+    assert Ring(Box(0, 255, (4, SIDE, SIDE), np.uint8), 1000).nbytes > 8 * 1000 * SIDE**2
+
+
+def test_a_batch_holds_copies():
+    _, once = buffers(2, 10, 1)
+    for step in steps_of([1, 2, 3, 4], 2):
+        once.append(0, *step)
+    batch = once.sample(np.array([0.0, 0.9, 0.9]))
+    before = batch.transition.obs.copy()
+    for step in steps_of([9] * 20, 2):
+        once.append(0, *step)
+    np.testing.assert_array_equal(batch.transition.obs, before)
+    assert batch.indices.tolist() == [0, 2, 2]
+
+
+def test_only_stacks_of_large_frames_are_stored_this_way():
+    def kind(env):
+        return type(make_ring(space_of(env), 100))
+
+    assert kind(FrameStackObservation(Screen(), 4)) is FrameRing
+    assert kind(TimeLimit(FrameStackObservation(Screen(), 4), 10)) is FrameRing
+    assert kind(Screen()) is Ring
+    assert kind(gymnasium.make("CartPole-v1")) is Ring
+    assert kind(FrameStackObservation(gymnasium.make("CartPole-v1"), 4)) is Ring
+    assert kind(gymnasium.wrappers.FlattenObservation(FrameStackObservation(Screen(), 4))) is Ring
+
+
+def test_a_space_of_stacks_is_still_the_wrappers():
+    env = FrameStackObservation(Screen(), 4)
+    assert isinstance(space_of(env), Stack)
+    assert space_of(env) == env.observation_space
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """Registers an environment of two stacked frames, and returns its id."""
+    name = "StackedScreen-v0"
+    gymnasium.register(name, lambda render_mode=None: FrameStackObservation(Screen(), 2))
+    yield name
+    gymnasium.registry.pop(name)
+
+
+@pytest.mark.filterwarnings("ignore:env.id=:UserWarning")
+def test_a_run_does_not_depend_on_how_frames_are_stored(screen, tmp_path, monkeypatch):
+    def train(directory, steps):
+        return dqn_lab.train(
+            f"env.id={screen}", "network=nature_cnn", "buffer=prioritized", "buffer.n_step=3",
+            "buffer.capacity=60", "train.batch_size=4", "train.interval=16", "logger=csv", "display=none",
+            "evaluation.interval=null", "evaluation.final_num_episodes=1",
+            directory=tmp_path / directory, steps=steps, episodes=None,
+        )  # fmt: skip
+
+    def replay(run):
+        return sum(path.stat().st_size for path in (run.directory / "checkpoint").glob("replay-*"))
+
+    once, part = train("once", 160), train("part", 90)
+    dqn_lab.resume(part, steps=160)
+    monkeypatch.setattr(_frames, "SMALL", 10**9)
+    whole = train("whole", 160)
+    for table in ("episodes.csv", "evaluations.csv"):
+        written = {(run.directory / table).read_bytes() for run in (once, part, whole)}
+        assert len(written) == 1
+    assert len(whole.episodes) == 3
+    assert whole.episodes["updates"].iloc[-1] >= 5
+    assert replay(once) > 0
