@@ -48,13 +48,15 @@ def variants(question):
     """Returns a table with a row for each variant."""
     scores = load_shipped(question)
     threshold = find_task(scores["task"].iloc[0]).threshold
+    solved = f"runs at {plain(threshold, 0)} or above"
     lines = [
-        f"| variant | seeds | mean | 95 % interval | median | 10th percentile | IQM | runs at {plain(threshold, 0)} or above |",
+        f"| variant | seeds | mean | 95 % interval | median | 10th percentile | IQM | {solved} |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in summarize(scores, threshold=threshold).to_dict("records"):
         share = f"{100 * row['success_low']:.0f}–{100 * row['success_high']:.0f} %"
-        mean, low, high, *others = (plain(row[key]) for key in ("mean", "mean_low", "mean_high", "median", "p10", "iqm"))
+        shown = "mean", "mean_low", "mean_high", "median", "p10", "iqm"
+        mean, low, high, *others = (plain(row[key]) for key in shown)
         interval = f"{low} to {high}" if "−" in low else f"{low}–{high}"
         cells = [mean, interval, *others, f"{row['successes']} of {row['seeds']} ({share})"]
         lines.append(f"| {row['variant']} | {row['seeds']} | {' | '.join(cells)} |")

@@ -1,6 +1,6 @@
 """Counts how often verdicts are wrong, how often intervals contain the mean, and how often differences are found.
 
-    nice taskset -c 0 python tests/benchmarks/verdicts.py                     # all tables, ten minutes on one core
+    nice taskset -c 0 python tests/benchmarks/verdicts.py                     # all tables, half an hour on one core
     python tests/benchmarks/verdicts.py error --simulations 200 --seeds 10 30 # one of them, in less time
 
 Populations consist of returns in [0, 500]. Any verdict between variants with equal means is wrong. Tables are in

@@ -34,6 +34,7 @@ MAX_LINES = 2  # with more variants, each gets a small plot: three overlapping b
 TITLE = 8  # points: the size of a small plot's title
 TITLE_LINES = 4  # the most lines in such a title
 MAX_POINTS = 200  # per line
+LABEL = 0.09  # of the height: what the name of the threshold needs
 BESIDE = 2.5  # inches for a name next to the end of its line
 
 
@@ -130,8 +131,9 @@ def _from_zero(axes: Axes) -> None:
 
 
 def _draw_threshold(axes: Axes, threshold: Threshold, named: bool = True) -> None:
-    (low, high), (right, below) = axes.get_ylim(), _free_corner(axes, threshold.value)
-    room = 0.09 * (max(high, threshold.value) - min(low, threshold.value)) if named else 0.0  # for its label
+    low, high = axes.get_ylim()
+    room = LABEL * (max(high, threshold.value) - min(low, threshold.value)) if named else 0.0
+    right, below = _free_corner(axes, threshold.value, room)
     edge = threshold.value - room if below else threshold.value + room
     axes.set_ylim(min(low, threshold.value, edge), max(high, threshold.value, edge))
     axes.axhline(threshold.value, color=SOFT, lw=0.8, ls=(0, (5, 3)), zorder=1)
@@ -142,15 +144,20 @@ def _draw_threshold(axes: Axes, threshold: Threshold, named: bool = True) -> Non
                       fontsize=7, color=SOFT)  # fmt: skip
 
 
-def _free_corner(axes: Axes, value: float) -> tuple[bool, bool]:
-    """Returns a place beside a horizontal line that no curve enters: whether on the right, and whether below."""
+def _free_corner(axes: Axes, value: float, room: float) -> tuple[bool, bool]:
+    """Returns the place beside a horizontal line that the fewest curves enter: whether on the right, and whether below.
+
+    A half on one side of the line that no curve enters is best, otherwise the emptiest strip along the line.
+    """
     points = np.concatenate([np.asarray(line.get_xydata()) for line in axes.lines])
-    is_right = points[:, 0] > points[:, 0].max() / 2
-    for right, below in ((False, False), (True, True), (True, False), (False, True)):
-        here = points[is_right == right, 1]
-        if (here > value).all() if below else (here < value).all():
-            return right, below
-    return False, False
+    is_right, above = points[:, 0] > points[:, 0].max() / 2, points[:, 1] - value
+
+    def crowd(corner: tuple[bool, bool]) -> tuple[int, bool]:
+        right, below = corner
+        here = (-above if below else above)[is_right == right]
+        return int(((here >= 0) & (here <= room)).sum()), bool((here >= 0).any())
+
+    return min(((False, False), (True, True), (True, False), (False, True)), key=crowd)
 
 
 def _label_ends(axes: Axes, curves: Mapping[str, pd.DataFrame], looks: Looks) -> None:
