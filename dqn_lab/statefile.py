@@ -38,15 +38,16 @@ class Rows:
     Args:
         array: [capacity, …].
         written: how many rows were ever written, including overwritten ones.
+        oldest: the number of the oldest row that is needed, if those before it are not; it never falls.
     """
 
-    def __init__(self, array: Array, written: int) -> None:
-        self.array, self.written = array, written
+    def __init__(self, array: Array, written: int, oldest: int = 0) -> None:
+        self.array, self.written, self.oldest = array, written, oldest
 
     @property
     def first(self) -> int:
-        """The number of the oldest row still stored."""
-        return max(0, self.written - len(self.array))
+        """The number of the oldest row still stored and needed."""
+        return max(self.oldest, self.written - len(self.array))
 
     def pieces(self, since: int = 0) -> Iterator[tuple[int, Array]]:
         """Yields contiguous pieces, oldest first: the number of the first row, and the rows."""
@@ -63,7 +64,7 @@ class Rows:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SavedRows:
         """Returns what a file would hold: only the rows that were written."""
-        saved = SavedRows(self.written)
+        saved = SavedRows(self.written, self.oldest)
         saved.pieces = [(at, rows.copy()) for at, rows in self.pieces()]
         return saved
 
@@ -73,10 +74,11 @@ class SavedRows:
 
     Args:
         written: how many rows were ever written.
+        oldest: the number of the oldest row that is needed.
     """
 
-    def __init__(self, written: int) -> None:
-        self.written = written
+    def __init__(self, written: int, oldest: int = 0) -> None:
+        self.written, self.oldest = written, oldest
         self.pieces: list[tuple[int, Array]] = []  # the number of the first row, and the rows
 
     def copy_to(self, array: Array) -> None:
@@ -85,7 +87,7 @@ class SavedRows:
         Raises:
             StateError: rows are missing, or have another shape or type.
         """
-        first = there = max(0, self.written - len(array))
+        first = there = max(self.oldest, self.written - len(array))
         for at, rows in self.pieces:
             if at > there or rows.shape[1:] != array.shape[1:] or rows.dtype != array.dtype:
                 raise StateError("rows of the replay are missing, or of another shape")
@@ -219,7 +221,7 @@ def _encode(value: Any, arrays: dict[str, Array]) -> Any:
     if isinstance(value, list | tuple):
         return [_encode(item, arrays) for item in value]
     if isinstance(value, Rows):
-        return {ROWS: value.written}
+        return {ROWS: value.written} if not value.oldest else {ROWS: value.written, "oldest": value.oldest}
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):
@@ -256,7 +258,7 @@ def _decode(value: Any, read: Callable[[str], Array]) -> Any:
         tensor = torch.from_numpy(read(value[TENSOR]))
         return tensor.view(torch.bfloat16) if value.get("dtype") == "bfloat16" else tensor
     if ROWS in value:
-        return SavedRows(int(value[ROWS]))
+        return SavedRows(int(value[ROWS]), int(value.get("oldest", 0)))
     if PAIRS in value:
         return {_decode(key, read): _decode(item, read) for key, item in value[PAIRS]}
     return {key: _decode(item, read) for key, item in value.items()}

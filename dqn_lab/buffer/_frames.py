@@ -15,7 +15,7 @@ from gymnasium.wrappers import FrameStackObservation
 from numpy.typing import NDArray
 
 from dqn_lab.buffer._ring import Ring
-from dqn_lab.statefile import Rows
+from dqn_lab.statefile import Rows, put
 from dqn_lab.types import Array, Batch, Transition
 
 RECENT = 256  # frames that a new one is compared with; an observation shares its frames with those just before it
@@ -107,16 +107,17 @@ class FrameRing(Ring):
             return
         oldest = self.head if self.written > self.capacity else 0
         newest = max(int(numbers[oldest].max()) for numbers in (self.arrays.obs, self.arrays.next_obs))
-        self.least = max(0, newest + 1 - RECENT)  # it and those after it were compared with no frame before that
+        self.least = max(self.least, newest + 1 - RECENT)  # those from it on were compared with no frame before that
         if self.num_frames - self.least >= len(self.frames):
             self._resize(len(self.frames) * 3 // 2)
 
     def _resize(self, room: int) -> None:
         frames = np.zeros((room, *self.frames.shape[1:]), self.frames.dtype)
-        for number, rows in Rows(self.frames, self.num_frames).pieces(since=self.least):
-            places = np.arange(number, number + len(rows)) % room
-            frames[places] = rows
+        put(frames, self._rows().pieces())
         self.frames = frames
+
+    def _rows(self) -> Rows:
+        return Rows(self.frames, self.num_frames, self.least)
 
     def batch(self, indices: NDArray[np.int64], weights: Array | None = None) -> Batch:
         """Returns the transitions at `indices` [B] as a batch."""
@@ -130,7 +131,7 @@ class FrameRing(Ring):
 
     def state_dict(self) -> dict[str, Any]:
         """Returns what is stored, without copying it."""
-        return {**super().state_dict(), "frames": Rows(self.frames, self.num_frames), "room": len(self.frames)}
+        return {**super().state_dict(), "frames": self._rows(), "room": len(self.frames)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores what `state_dict` returned."""
@@ -138,7 +139,7 @@ class FrameRing(Ring):
         if (room := int(state["room"])) != len(self.frames):
             self.frames = np.zeros((room, *self.frames.shape[1:]), self.frames.dtype)
         state["frames"].copy_to(self.frames)
-        self.num_frames, self.least = state["frames"].written, 0
+        self.num_frames, self.least = state["frames"].written, state["frames"].oldest
         self.recent.clear()
         self.keys.clear()
         for number in range(max(0, self.num_frames - RECENT), self.num_frames):

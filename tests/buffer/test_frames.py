@@ -18,6 +18,7 @@ from dqn_lab.buffer import _frames
 from dqn_lab.buffer._frames import FrameRing, Stack, make_ring, space_of
 from dqn_lab.buffer._ring import Ring
 from dqn_lab.buffer.uniform import Uniform
+from dqn_lab.checkpoint import Checkpoints
 
 SIDE = 36  # of a frame, the smallest that `nature_cnn` takes
 
@@ -70,9 +71,9 @@ def buffers(size, capacity, n_step, ring=FrameRing):
 
 
 def assert_equal(plain, once):
-    indices = np.arange(len(plain))
-    assert len(once) == len(plain)
-    for one, other in zip(plain.ring.gather(indices), once.ring.gather(indices), strict=True):
+    indices = np.arange(plain.size)
+    assert once.size == plain.size
+    for one, other in zip(plain.gather(indices), once.gather(indices), strict=True):
         np.testing.assert_array_equal(other, one)
         assert other.dtype == one.dtype
 
@@ -92,7 +93,7 @@ def test_the_stored_transitions_are_those_of_whole_stacks(size, capacity, n_step
                 again.load_state_dict(state)
                 assert (again.ring.recent, again.ring.keys) == (once.ring.recent, once.ring.keys)
                 once = again
-            assert_equal(plain, once)
+            assert_equal(plain.ring, once.ring)
 
 
 def test_room_is_made_for_frames_that_are_not_shared():
@@ -104,8 +105,28 @@ def test_room_is_made_for_frames_that_are_not_shared():
         for ring in (plain, once):
             ring.append(obs, 0, number, next_obs, 1.0)
     assert len(once.frames) > room
-    for one, other in zip(plain.gather(np.arange(400)), once.gather(np.arange(400)), strict=True):
-        np.testing.assert_array_equal(other, one)
+    assert_equal(plain, once)
+
+
+def test_checkpoints_hold_every_frame_that_is_needed_even_if_room_was_made_between_them(tmp_path):
+    """A checkpoint saves only the rows written since the one before."""
+    rng, space = np.random.default_rng(0), Box(0, 255, (2, SIDE, SIDE), np.uint8)
+    plain, once, again = Ring(space, 300), FrameRing(space, 300), FrameRing(space, 300)
+    saved, rooms = Checkpoints(tmp_path, keep=2), []
+    next_obs = rng.integers(0, 256, (2, SIDE, SIDE), np.uint8)
+    for number in range(1400):
+        obs, new = next_obs, rng.integers(0, 256, (2, 2, SIDE, SIDE), np.uint8)
+        shares = number < 900  # until the first frames are overwritten
+        next_obs = np.stack([obs[1], new[0, 0]]) if shares else new[0]
+        obs = obs if shares else new[1]
+        for ring in (plain, once):
+            ring.append(obs, 0, number, next_obs, 1.0)
+        if number % 100 == 50:
+            rooms.append(len(once.frames))
+            saved.save(number, {"ring": once.state_dict()})
+            Checkpoints(tmp_path, keep=2).restore(lambda state: again.load_state_dict(state["ring"]))
+            assert_equal(plain, again)
+    assert rooms[0] == rooms[8] < rooms[-1]
 
 
 @pytest.mark.parametrize("n_step", [1, 3])
