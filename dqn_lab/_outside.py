@@ -10,7 +10,9 @@ import contextlib
 import hashlib
 import importlib
 import importlib.util
+import itertools
 import os
+import re
 import sys
 import sysconfig
 import traceback
@@ -18,13 +20,17 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from dqn_lab.errors import ConfigError, one_line
+from dqn_lab.errors import AT, ConfigError, TrainingError, one_line
+
+if TYPE_CHECKING:
+    from dqn_lab.types import Rollout
 
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
 REFUSED = "DQN_LAB_REFUSED"  # set while code from outside is refused; workers inherit it
 UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a custom component
+STEP = re.sub(r"{}", r"\\d+", AT)  # a note on where in a run an error was raised
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each imported module, and its stamp at that time
 _digests: dict[str, str] = {}  # the digest of each of these files at that time
@@ -177,11 +183,24 @@ def located(error: BaseException) -> str:
     return f"{one_line(error)}{place(error)}"
 
 
+@contextlib.contextmanager
+def noted(rollout: Rollout) -> Iterator[None]:
+    """Notes in an error of a component at which step of the run it was raised."""
+    try:
+        yield
+    except Exception as error:
+        if not isinstance(error, TrainingError):  # which says so itself
+            error.add_note(AT.format(rollout.progress.episode, rollout.progress.step + 1))
+        raise
+
+
 def place(error: BaseException) -> str:
-    """Returns the innermost place in the user's own files where an error was raised, in brackets; else nothing."""
+    """Returns in brackets the innermost place in the user's own files where an error was raised, and its notes."""
     frames = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    found = (f" (raised in {path.name}, line {line})" for path, line in reversed(frames) if _is_users(path))
-    return next(found, "")
+    users = (f"raised in {path.name}, line {line}" for path, line in reversed(frames) if _is_users(path))
+    notes = (note for note in getattr(error, "__notes__", ()) if re.fullmatch(STEP, note))
+    parts = [*itertools.islice(users, 1), *notes]
+    return f" ({'; '.join(parts)})" if parts else ""
 
 
 def _is_users(path: Path) -> bool:

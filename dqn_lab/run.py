@@ -14,7 +14,7 @@ import torch
 
 from dqn_lab import interrupt
 from dqn_lab._atomic import remove_parts
-from dqn_lab._outside import located
+from dqn_lab._outside import located, noted
 from dqn_lab.checkpoint import Checkpoints
 from dqn_lab.errors import budget_exceeded
 from dqn_lab.hooks import FallsBack
@@ -134,7 +134,8 @@ class Run:
         status = "failed"
         try:
             self._begin()
-            train(self.experiment.rollout, self.experiment.due, self)
+            with noted(self.experiment.rollout):
+                train(self.experiment.rollout, self.experiment.due, self)
             self.scoring.save_policy("final")
             if self.saved != self.progress:
                 self.save(self.progress)
@@ -166,8 +167,7 @@ class Run:
             self.scoring.take_over(was_completed=self.record["resumed"][-1]["status"] == "completed")
         self._save_record()
         self.scoring.in_the_beginning()
-        self.measured = time.perf_counter()  # the speed of training does not include the loggers' start
-        self.measured_step = self.progress.step
+        self.measured, self.measured_step = time.perf_counter(), self.progress.step  # excludes the loggers' start
         self.display.start()
 
     def _open_logs(self) -> None:

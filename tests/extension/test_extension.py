@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -685,7 +686,8 @@ def test_a_file_edited_between_two_calls_is_reloaded_and_its_error_located(tmp_p
     )
     done = subprocess.run([sys.executable, "-c", EDITED], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("ValueError: boo (raised in edited.py, line 10); the traceback is in outputs/")
+    said = r"ValueError: boo \(raised in edited.py, line 10; episode \d+, step 151 of the run\); the traceback is in "
+    assert re.match(said, done.stdout)
 
 
 @pytest.mark.parametrize(("group", "body", "said"), [
