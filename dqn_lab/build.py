@@ -16,8 +16,8 @@ from dqn_lab import registry
 from dqn_lab._networks import check_outputs, check_parts, received, zeros
 from dqn_lab._reseeding import seeding_problem
 from dqn_lab.agent import Agent
-from dqn_lab.buffer._frames import space_of
 from dqn_lab.env.checked import Checked, Limit, make_checked
+from dqn_lab.env.stack import space_of
 from dqn_lab.hooks import AdaptsNetwork, Checks, Chooses, Continues, Reports, Warns
 from dqn_lab.records import table_columns
 from dqn_lab.schedule import Every

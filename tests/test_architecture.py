@@ -10,7 +10,7 @@ GROUPS = ("network", "value", "bootstrap", "buffer", "optimizer", "target", "exp
 UPPER_GROUPS = ("engine", "rollout", "diagnostics")
 FLOORS = {
     **dict.fromkeys(("_damage", "_function", "_inline", "_memory", "_nearest", "_numba", "_outside", "_paths"), 0),
-    "_atomic": 0, "_compiling": 0, "_constructors": 0, "_global_draws": 0,
+    "_atomic": 0, "_compiling": 0, "_constructors": 0, "_global_draws": 0, "_stack": 0,
     **dict.fromkeys(("_batches", "_networks", "_passed_on", "_reseeding", "_results"), 5),
     **dict.fromkeys(("errors", "hooks", "records", "registry", "schedule", "seeding", "tasks", "types"), 0),
     **dict.fromkeys(("_plugins", "_validation", "interrupt", "locks", "statefile"), 0),

@@ -7,41 +7,25 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium import Space
 from gymnasium.spaces import Box
-from gymnasium.wrappers import FrameStackObservation
 from numpy.typing import NDArray
 
+from dqn_lab._memory import check_memory
+from dqn_lab._stack import Stack
 from dqn_lab.buffer._ring import Ring
 from dqn_lab.statefile import Rows, put
 from dqn_lab.types import Array, Batch, Transition
 
 RECENT = 256  # frames that a new one is compared with; an observation shares its frames with those just before it
-
-
-SMALL = 1024  # bytes of a frame that is not worth the search
-
-
-class Stack(Box):
-    """A space of observations that are the latest frames, [frames, …]: consecutive ones have all but one in common."""
-
-
-def space_of(env: gymnasium.Env[Any, Any]) -> Space[Any]:
-    """Returns an environment's observation space, a `Stack` if Gymnasium's wrapper stacks its frames."""
-    space, layer = env.observation_space, env
-    while isinstance(layer, gymnasium.Wrapper):
-        if isinstance(layer, FrameStackObservation) and isinstance(space, Box) and layer.observation_space == space:
-            return Stack(space.low, space.high, dtype=space.dtype)
-        layer = layer.env
-    return space
+LARGE = 1024  # bytes from which a frame is worth the search
 
 
 def make_ring(observation_space: Space[Any], capacity: int, extra: int = 0) -> Ring:
     """Makes a ring buffer, one that stores each frame once if observations are stacks of large frames."""
     _, *frame = observation_space.shape or (0,)
-    is_large = math.prod(frame) * np.dtype(observation_space.dtype).itemsize >= SMALL
+    is_large = math.prod(frame) * np.dtype(observation_space.dtype).itemsize >= LARGE
     kind = FrameRing if isinstance(observation_space, Stack) and is_large else Ring
     return kind(observation_space, capacity, extra)
 
@@ -85,7 +69,7 @@ class FrameRing(Ring):
 
     def _number(self, frame: Array) -> int:
         """Returns a frame's number; stores the frame if it is new."""
-        key = frame.tobytes()
+        key = np.asarray(frame, self.frames.dtype).tobytes()
         number = self.recent.get(key)
         if number is None:
             self._make_room()
@@ -112,6 +96,13 @@ class FrameRing(Ring):
             self._resize(len(self.frames) * 3 // 2)
 
     def _resize(self, room: int) -> None:
+        """Makes more room, which short episodes need: each begins with a new stack.
+
+        Raises:
+            ValueError: the machine's memory is too small.
+        """
+        if problem := check_memory(super().nbytes + (room + len(self.frames)) * self.frames[0].nbytes):
+            raise ValueError(f"buffer.capacity={self.capacity}: short episodes take more memory: {problem}")
         frames = np.zeros((room, *self.frames.shape[1:]), self.frames.dtype)
         put(frames, self._rows().pieces())
         self.frames = frames

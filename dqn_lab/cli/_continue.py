@@ -16,7 +16,7 @@ from dqn_lab.cli import _compose, _interrupt, status, warn
 from dqn_lab.cli._about import COMMAND, command
 from dqn_lab.cli._jobs import carry_out_visibly, start_over
 from dqn_lab.cli._outcome import one_line_errors
-from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._runs import check_run, engine_of
 from dqn_lab.cli._trust import check_trust
 from dqn_lab.cli._workplace import log_file, workplace
 from dqn_lab.errors import ConfigError, budget_exceeded
@@ -87,18 +87,6 @@ def prepare(directory: Path, overrides: Sequence[str], trust: bool) -> Experimen
     sources = changed_since(record)
     new = [f"{name} has changed since the run began; the run continues with the new code" for name in sources]
     return dataclasses.replace(experiment, config=config, warnings=[*experiment.warnings, *new])
-
-
-def engine_of(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the configuration of the engine that a run used: with another budget, `auto` might choose another.
-
-    Args:
-        record: the run's `run.json`.
-        config: its configuration, validated.
-    """
-    configured: dict[str, Any] = config["engine"]
-    name = (record.get("engine") or {}).get("name", configured["name"])
-    return configured if name == configured["name"] else {"name": name}
 
 
 def begin_again(directory: Path) -> list[str]:

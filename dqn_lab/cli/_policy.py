@@ -16,7 +16,7 @@ from dqn_lab._nearest import nearest
 from dqn_lab._outside import changed_since
 from dqn_lab._paths import policy_names, policy_path
 from dqn_lab.cli import warn
-from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._runs import check_run, engine_of
 from dqn_lab.cli._trust import add_trust, check_trust
 from dqn_lab.records import read_record
 
@@ -93,7 +93,7 @@ def open_policy(directory: Path, name: str, trust: bool, tell: Callable[[str], N
     from dqn_lab.build import build, validate  # torch is imported once there is a run to evaluate
 
     config = validate(config)
-    experiment = build({**config, "buffer": _smallest(config)})
+    experiment = build({**config, "engine": engine_of(record, config), "buffer": _smallest(config)})
     about = checkpoint.load_policy(policy_path(directory, name), experiment.agent.engine.online)
     for module in changed_since(record):
         tell(f"{module} has changed since the run began; the policy plays with the new code")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dqn_lab.errors import ConfigError
 from dqn_lab.records import RUN, SWEEP, is_attempt, override_key
@@ -127,3 +128,15 @@ def _listed(directory: Path, words: str, name: str = RUN) -> str:
         return ""
     more = f", … ({len(found)}{' or more' if len(found) == MOST else ''} in all)" if len(found) > SHOWN else ""
     return f"{words}{', '.join(map(str, found[:SHOWN]))}{more}"
+
+
+def engine_of(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the configuration of the engine that a run used: with another budget, `auto` might choose another.
+
+    Args:
+        record: the run's `run.json`.
+        config: its configuration, validated.
+    """
+    configured: dict[str, Any] = config["engine"]
+    name = (record.get("engine") or {}).get("name", configured["name"])
+    return configured if name == configured["name"] else {"name": name}

@@ -14,11 +14,10 @@ from typing import Any, get_args
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import UNSAVED, changed_since, outside_names
 from dqn_lab.cli import _interrupt
-from dqn_lab.cli._continue import engine_of
 from dqn_lab.cli._outcome import one_line_errors
 from dqn_lab.cli._parser import Parser
 from dqn_lab.cli._policy import open_policy
-from dqn_lab.cli._runs import check_run
+from dqn_lab.cli._runs import check_run, engine_of
 from dqn_lab.cli._text import fitting, number_of, score_text
 from dqn_lab.cli._trust import add_trust, check_trust
 from dqn_lab.errors import ConfigError

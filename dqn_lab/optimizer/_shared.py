@@ -28,8 +28,10 @@ class Shared:
         lr = config["optimizer"].get("lr")
         if rises(lr):
             yield f"optimizer.lr={value_text(lr)}: it rises, and stays at its largest value to the end of the run"
-        elif isinstance(lr, dict) and not lr["end"] and lr["duration"] < (budget := config.get(lr["unit"]) or 0):
-            rest = f"from {lr['unit'].removesuffix('s')} {lr['duration']:,} to {budget:,} nothing is learned"
+        steps, episodes = config["steps"], config["episodes"]
+        unit, budget = ("steps", steps) if episodes is None else ("episodes", episodes if steps is None else None)
+        if isinstance(lr, dict) and lr["end"] == 0 and lr["unit"] == unit and budget and lr["duration"] < budget:
+            rest = f"from {unit.removesuffix('s')} {lr['duration']:,} to {budget:,} nothing is learned"
             yield f"optimizer.lr={value_text(lr)}: {rest}; optimizer.lr.duration={budget} would use the whole run"
 
     def __init__(

@@ -33,7 +33,7 @@ def _component_obstacles(config: Mapping[str, Any]) -> Iterator[str]:
     engine = registry.lookup("engine", config["engine"]["name"])
     name = engine.choose(config).name if isinstance(engine, Chooses) else config["engine"]["name"]
     if not isinstance(registry.lookup("engine", name), HasUpdateKernel):
-        yield f"engine={name}: its updates are called from Python; engine=fused is what compiled code can call"
+        yield f"engine={name}: its updates are called from Python"
     watching = config["diagnostics"]["name"]
     if watching != "none" and not _measures_some(registry.lookup("diagnostics", watching)):
         yield f"diagnostics={watching}: it looks at every update"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from itertools import pairwise
+import itertools
 
 import gymnasium
 import numpy as np
@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import dqn_lab
+from dqn_lab._stack import Stack
 from dqn_lab.buffer import _frames
-from dqn_lab.buffer._frames import FrameRing, Stack, make_ring, space_of
+from dqn_lab.buffer._frames import FrameRing, make_ring
 from dqn_lab.buffer._ring import Ring
 from dqn_lab.buffer.uniform import Uniform
 from dqn_lab.checkpoint import Checkpoints
+from dqn_lab.env.stack import space_of
 
 SIDE = 36  # of a frame, the smallest that `nature_cnn` takes
 
@@ -58,7 +60,7 @@ def steps_of(numbers, size):
     """Yields the steps of an episode whose observations are its last `size` frames, the first of them repeated."""
     padded = [numbers[0]] * (size - 1) + numbers
     stacks = [np.stack([frame(number) for number in padded[i : i + size]]) for i in range(len(numbers))]
-    for i, (obs, next_obs) in enumerate(pairwise(stacks)):
+    for i, (obs, next_obs) in enumerate(itertools.pairwise(stacks)):
         yield obs, i % 3, float(i), next_obs, i == len(stacks) - 2, False
 
 
@@ -96,16 +98,80 @@ def test_the_stored_transitions_are_those_of_whole_stacks(size, capacity, n_step
             assert_equal(plain.ring, once.ring)
 
 
-def test_room_is_made_for_frames_that_are_not_shared():
-    rng, space = np.random.default_rng(0), Box(0, 255, (3, SIDE, SIDE), np.uint8)
-    plain, once = Ring(space, 400), FrameRing(space, 400)
+def stacks(rng, count, share):
+    """Yields observations and the next ones; unless they share frames, every observation is new."""
+    obs = rng.integers(0, 256, (4, SIDE, SIDE), np.uint8)
+    for _ in range(count):
+        new = rng.integers(0, 256, (4, SIDE, SIDE), np.uint8)
+        next_obs = np.stack([*obs[1:], new[0]]) if share else new
+        yield obs, next_obs
+        obs = next_obs
+
+
+@pytest.mark.parametrize("again", [None, 250])
+@pytest.mark.parametrize(("first", "then"), [(True, True), (False, False), (True, False)])
+def test_a_frame_stays_as_long_as_a_transition_refers_to_it(monkeypatch, first, then, again):
+    """Frames are overwritten all the time; the state is loaded into a buffer that has been used."""
+    monkeypatch.setattr(_frames, "RECENT", 12)
+    rng, space = np.random.default_rng(0), Box(0, 255, (4, SIDE, SIDE), np.uint8)
+    plain, once, used = Ring(space, 40), FrameRing(space, 40), FrameRing(space, 40)
     room = len(once.frames)
-    for number in range(1000):
-        obs, next_obs = rng.integers(0, 256, (2, 3, SIDE, SIDE), np.uint8)
+    for obs, next_obs in stacks(rng, 90, share=True):
+        used.append(obs, 1, 2.0, next_obs, 3.0)
+    for number, (obs, next_obs) in enumerate(itertools.chain(stacks(rng, 250, first), stacks(rng, 250, then))):
+        if number == again:
+            used.load_state_dict(copy.deepcopy(once.state_dict()))
+            assert (used.recent, used.keys) == (once.recent, once.keys)
+            assert (used.num_frames, len(used.frames)) == (once.num_frames, len(once.frames))
+            once = used
         for ring in (plain, once):
             ring.append(obs, 0, number, next_obs, 1.0)
-    assert len(once.frames) > room
-    assert_equal(plain, once)
+        assert_equal(plain, once)
+    assert (len(once.frames) == room) is (first and then)
+
+
+def test_frames_of_old_content_are_found_again(monkeypatch):
+    """A transition may refer to frames that are almost as old as the search goes."""
+    monkeypatch.setattr(_frames, "RECENT", 20)
+    rng, space = np.random.default_rng(0), Box(0, 255, (2, SIDE, SIDE), np.uint8)
+    plain, once = Ring(space, 10), FrameRing(space, 10)
+    seen = [*rng.integers(0, 256, (30, SIDE, SIDE), np.uint8)]
+    for number in range(600):
+        seen.append(rng.integers(0, 256, (SIDE, SIDE), np.uint8))
+        obs, next_obs = (np.stack([seen[-int(i)] for i in rng.integers(1, 22, 2)]) for _ in range(2))
+        least = once.least
+        for ring in (plain, once):
+            ring.append(obs, 0, number, next_obs, 1.0)
+        assert once.least >= least  # a checkpoint holds no rows before it
+        assert_equal(plain, once)
+
+
+def test_frames_of_another_type_are_found_again_too():
+    space = Box(0, 1, (2, SIDE, SIDE), np.float32)
+    once, again = FrameRing(space, 10), FrameRing(space, 10)
+    obs = np.random.default_rng(0).random((2, SIDE, SIDE))
+    once.append(obs, 0, 0.0, obs, 1.0)
+    again.load_state_dict(copy.deepcopy(once.state_dict()))
+    again.append(obs, 0, 0.0, obs, 1.0)
+    assert again.num_frames == 2
+
+
+def test_memory_that_is_too_small_is_refused_at_the_start_and_when_room_is_made(monkeypatch):
+    space = Box(0, 255, (4, SIDE, SIDE), np.uint8)
+    needed = FrameRing(space, 300).nbytes
+    assert needed > 300 * SIDE**2
+    monkeypatch.setattr("dqn_lab._memory.available", lambda: int(0.9 * needed))
+    with pytest.raises(ValueError, match=r"^capacity=300: needs 0\.0 GB, this machine has"):
+        FrameRing(space, 300)
+    monkeypatch.setattr("dqn_lab._memory.available", lambda: int(1.1 * needed))
+    once = FrameRing(space, 300)
+
+    def fill():
+        for obs, next_obs in stacks(np.random.default_rng(0), 300, share=False):
+            once.append(obs, 0, 0.0, next_obs, 1.0)
+
+    with pytest.raises(ValueError, match=r"^buffer\.capacity=300: short episodes take more memory: needs"):
+        fill()
 
 
 def test_checkpoints_hold_every_frame_that_is_needed_even_if_room_was_made_between_them(tmp_path):
@@ -161,7 +227,11 @@ def test_only_stacks_of_large_frames_are_stored_this_way():
     assert kind(Screen()) is Ring
     assert kind(gymnasium.make("CartPole-v1")) is Ring
     assert kind(FrameStackObservation(gymnasium.make("CartPole-v1"), 4)) is Ring
-    assert kind(gymnasium.wrappers.FlattenObservation(FrameStackObservation(Screen(), 4))) is Ring
+    stacked = FrameStackObservation(Screen(), 4)
+    assert kind(gymnasium.wrappers.FlattenObservation(stacked)) is Ring
+    assert (
+        kind(gymnasium.wrappers.TransformObservation(stacked, lambda obs: obs + 1, stacked.observation_space)) is Ring
+    )
 
 
 def test_a_space_of_stacks_is_still_the_wrappers():
@@ -194,7 +264,7 @@ def test_a_run_does_not_depend_on_how_frames_are_stored(screen, tmp_path, monkey
 
     once, part = train("once", 160), train("part", 90)
     dqn_lab.resume(part, steps=160)
-    monkeypatch.setattr(_frames, "SMALL", 10**9)
+    monkeypatch.setattr(_frames, "LARGE", 10**9)
     whole = train("whole", 160)
     for table in ("episodes.csv", "evaluations.csv"):
         written = {(run.directory / table).read_bytes() for run in (once, part, whole)}

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 from dqn_lab import interrupt
 from dqn_lab.analysis import load_configs
+from dqn_lab.cli._policy import open_policy
 from dqn_lab.engine import auto
 from dqn_lab.locks import Claim
 from dqn_lab.records import read_record
@@ -168,6 +169,7 @@ def test_a_run_that_was_made_longer_keeps_its_engine_and_is_verified_with_it(tra
     assert cli("resume", "run", "steps=700").code == 0
     assert read_record(Path("run"))["engine"]["name"] == "torch"
     assert cli("verify", "run").code == 0
+    assert open_policy(Path("run"), "final", trust=False).experiment.choices["engine"].name == "torch"
     train("long", "steps=700")
     assert read_record(Path("long"))["engine"]["name"] == "fused"
 

@@ -105,6 +105,9 @@ def test_a_learning_rate_that_is_zero_before_the_run_ends_gets_a_warning(cli, qu
     outcome = cli("train", *quick, "train.learning_starts=9", "train.batch_size=8", "episodes=null", "steps=50",
                   f"optimizer.lr={lr}")  # fmt: skip
     assert [line.partition("}: ")[2] for line in warnings(outcome) if line.startswith("optimizer.lr")] == said
+    limited = cli("train", *quick, "train.learning_starts=9", "train.batch_size=8", "episodes=3", "steps=50",
+                  f"optimizer.lr={lr}")  # fmt: skip
+    assert not [line for line in warnings(limited) if line.startswith("optimizer.lr")]  # the run may end sooner
 
 
 def test_a_warning_about_several_jobs_of_a_grid_is_printed_once(cli, quick, tmp_path):

@@ -8,7 +8,6 @@ from annotated_types import Gt
 from torch import nn
 
 from dqn_lab.buffer.uniform import Uniform
-from dqn_lab.types import Batch
 
 
 class Residual(nn.Module):
@@ -52,7 +51,7 @@ class Recent(Uniform):
         """Draws a batch from uniform numbers in [0, 1), [B]."""
         age = (draws**self.emphasis * len(self)).astype(np.int64)
         indices = (self.ring.head - 1 - age) % len(self)
-        return Batch(self.ring.gather(indices), None, indices)
+        return self.ring.batch(indices)
 
     def report(self, progress):
         """Returns the values of `columns` at an episode's end."""
