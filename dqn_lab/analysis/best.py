@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from dqn_lab.analysis.intervals import Bounds
-from dqn_lab.analysis.scores import check_scores, one_column
+from dqn_lab.analysis.scores import check_scores, is_higher_better, one_column
 from dqn_lab.analysis.sentence import FEW, listed, quoted
 from dqn_lab.analysis.statistics import compare
 
@@ -26,7 +26,7 @@ def best_variants(
     metric: str = "final_return",
     *,
     by: str = "variant",
-    higher_is_better: bool = True,
+    higher_is_better: bool | None = None,
     bounds: Bounds | None = None,
     level: float = 0.95,
 ) -> list[Any]:
@@ -36,7 +36,7 @@ def best_variants(
         scores: one row per run, as `load_configs` and `area_under_curve` return them.
         metric: the column to compare.
         by: the column that tells the variants apart.
-        higher_is_better: False for a metric such as `wall_seconds`.
+        higher_is_better: whether a higher score is better; None: except for `wall_seconds`, it is.
         bounds: as for `summarize`.
         level: the probability that the truly best variant is in the list.
 
@@ -45,6 +45,7 @@ def best_variants(
     """
     by = one_column(by)
     check_scores(scores, metric, [by], lists=False)
+    higher_is_better = is_higher_better(metric, higher_is_better)
     means = scores.groupby(by, observed=True, sort=False, dropna=False)[metric].mean()
     order = list(means.sort_values(ascending=not higher_is_better, kind="stable").index)
     table = compare(
@@ -54,13 +55,14 @@ def best_variants(
     return [order[0], *(name for name in order[1:] if not p_values[name] <= 1 - level + 1e-9)]
 
 
-def best_in_words(scores: pd.DataFrame, metric: str, *, higher_is_better: bool = True, what: str = "variants") -> str:
+def best_in_words(scores: pd.DataFrame, metric: str, what: str = "variants") -> str:
     """Returns a sentence on which variant is the best; empty for fewer than three variants."""
     count = scores["variant"].astype(str).nunique()
     if count < LEAST:
         return ""
-    first, *others = map(str, best_variants(scores, metric, higher_is_better=higher_is_better))
-    text = f"Of the {count} {what}, {quoted(first)} has the {'highest' if higher_is_better else 'lowest'} mean"
+    first, *others = map(str, best_variants(scores, metric))
+    extreme = "highest" if is_higher_better(metric, None) else "lowest"
+    text = f"Of the {count} {what}, {quoted(first)} has the {extreme} mean"
     if len(others) == count - 1:
         return f"{text}, but no other can be told apart from it."
     chosen = "allowing for the choice after seeing the results"

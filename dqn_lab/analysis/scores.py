@@ -14,13 +14,14 @@ from dqn_lab._nearest import nearest
 from dqn_lab.analysis._arguments import SCORES, check_bounds, check_frame
 from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
-from dqn_lab.analysis.sentence import listed
+from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.analysis.tasks import known, stated_bounds
 
 Keys = str | Sequence[str]
 MOST_KEYS = 3  # in a hint
 ROUNDING = 1e-9  # by which a sum of rewards may be beyond the bounds, relative to them
 SWEEPS = "by=['sweep', 'variant']"
+LOWER_IS_BETTER = ("wall_seconds",)  # of the columns that `load_configs` returns
 
 
 def as_list(by: Keys) -> list[str]:
@@ -90,6 +91,8 @@ def check_scores(scores: pd.DataFrame, metric: str, by: Sequence[str], lists: bo
         raise AnalysisError(f"metric={metric}: infinite in {infinite} of {len(scores)} runs, so it has no mean; {hint}")
     if "seed" in scores:
         _check_seeds(scores, by, lists)
+    if {"variant", "sweep"} <= {*scores.columns} and "variant" in by and "sweep" not in by:
+        _check_sweeps(scores, by, lists)
 
 
 def _check_seeds(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
@@ -104,6 +107,24 @@ def _check_seeds(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
             f"{variant}: seed {row['seed']} occurs more than once; there must be one score per run and seed "
             f"(as from load_configs and area_under_curve; {_hint(scores, by, lists)})"
         )
+
+
+def _check_sweeps(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
+    """Checks that variants of one name have the same settings in all sweeps."""
+    swept = [key for key in scores.attrs.get("swept", ()) if key in scores]
+    for name, part in scores.groupby("variant", observed=True, sort=False):
+        differ = [key for key in swept if part[key].astype(str).nunique() > 1] if part["sweep"].nunique() > 1 else []
+        if differ:
+            more = [f"{len(differ) - MOST_KEYS} more"] if differ[MOST_KEYS:] else []
+            what = listed([*differ[:MOST_KEYS], *more])
+            raise AnalysisError(
+                f"{quoted(name)}: its runs in several sweeps differ in {what}; {_hint(scores, by, lists)}"
+            )
+
+
+def is_higher_better(metric: str, asked: bool | None) -> bool:
+    """Returns whether a higher score is better: what was asked for, else what is known of the metric."""
+    return metric not in LOWER_IS_BETTER if asked is None else asked
 
 
 def _hint(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> str:

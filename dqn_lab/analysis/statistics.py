@@ -28,6 +28,7 @@ from dqn_lab.analysis.scores import (
     check_scores,
     each_variant,
     find_bounds,
+    is_higher_better,
     one_column,
     present,
 )
@@ -132,7 +133,7 @@ def compare(
     *,
     control: str | None = None,
     by: str = "variant",
-    higher_is_better: bool = True,
+    higher_is_better: bool | None = None,
     bounds: Bounds | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -146,7 +147,7 @@ def compare(
         metric: the column to compare.
         control: the variant that the others are compared with; None: the frame's `.attrs["control"]`, else the first.
         by: the column that tells the variants apart.
-        higher_is_better: False for a metric such as `wall_seconds`.
+        higher_is_better: whether a higher score is better; None: except for `wall_seconds`, it is.
         bounds: as for `summarize`.
         level: the confidence level of all verdicts together.
 
@@ -174,7 +175,7 @@ def compare(
         message = "compare: no `task` column and no bounds=(low, high): no bounds are assumed"
         warnings.warn(message, NoBounds, stacklevel=2)
     limits, control = find_bounds(scores, metric, bounds), _own_control(scores, by) if control is None else control
-    base, others = _variants(scores, metric, control, by, limits, higher_is_better)
+    base, others = _variants(scores, metric, control, by, limits, is_higher_better(metric, higher_is_better))
     return _table(base, others, {"control": base.name, "metric": metric}, by, limits, level)
 
 

@@ -117,7 +117,7 @@ def _estimate(after: Floats, until: Floats, ends: Floats, level: float) -> dict[
     draws = turnbull(weights(number, VARIANT, NUM_DRAWS), may)
     tail = (1 - level) / 2
     below, above = np.quantile(draws, [tail, 1 - tail], axis=0)
-    return {"fraction": fraction, "low": below, "high": above}
+    return {"fraction": fraction, "low": np.minimum(below, fraction), "high": np.maximum(above, fraction)}
 
 
 def turnbull(weight: Floats, may: NDArray[np.bool_]) -> Floats:

@@ -39,7 +39,10 @@ def test_a_best_variant_or_none_is_named():
 def test_less_may_be_better():
     scores = frame({"a": 100.0, "b": 250.0, "c": 130.0})
     assert best_variants(scores, higher_is_better=False) == ["a"]
-    assert "lowest mean" in best_in_words(scores, "final_return", higher_is_better=False)
+    seconds = scores.rename(columns={"final_return": "wall_seconds"})
+    assert best_variants(seconds, "wall_seconds") == ["a"]
+    assert best_variants(seconds, "wall_seconds", higher_is_better=True) == ["b"]
+    assert "“a” has the lowest mean" in best_in_words(seconds, "wall_seconds")
 
 
 def test_every_exclusion_is_corrected_for_all_variants():

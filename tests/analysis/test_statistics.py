@@ -205,6 +205,28 @@ def test_a_duplicate_seed_is_answered_with_the_columns_that_tell_variants_apart(
         summarize(twice)
 
 
+def test_sweeps_with_other_settings_are_not_pooled_under_one_label():
+    parts = [frame(a=[1, 2], b=[1, 2]).assign(sweep=name, steps=steps) for name, steps in (("one", 10), ("two", 20))]
+    parts[1]["seed"] += 5
+    both = pandas.concat(parts, ignore_index=True)
+    both.attrs["swept"] = ["steps"]
+    said = "“a”: its runs in several sweeps differ in steps; for several sweeps: "
+    with pytest.raises(AnalysisError, match=f"^{said}compare each separately$"):
+        compare(both)
+    with pytest.raises(AnalysisError, match=re.escape(f"{said}by=['sweep', 'variant']")):
+        summarize(both)
+    assert len(summarize(both, by=["sweep", "variant"])) == 4
+    assert compare(both.assign(steps=10))["seeds"].item() == 4  # more seeds of the same question
+
+
+def test_less_wall_time_is_better():
+    seconds = frame(slow=[10.0, 10.1, 10.2] * 10, fast=[2.0, 2.1, 2.2] * 10).rename(
+        columns={"final_return": "wall_seconds"}
+    )
+    assert compare(seconds, "wall_seconds")["verdict"].item() == "better"
+    assert compare(seconds, "wall_seconds", higher_is_better=True)["verdict"].item() == "worse"
+
+
 def test_mixed_tasks_are_refused_and_can_be_summarized_separately():
     mixed = frame(a=[1, 2], b=[3, 4])
     mixed.loc[mixed["variant"] == "b", "task"] = "Acrobot-v1"

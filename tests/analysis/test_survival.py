@@ -95,7 +95,7 @@ def test_a_run_that_reaches_it_at_step_0_counts(evaluations):
 def test_fractions_zero_and_one_have_a_band_too():
     never = reached_curves(times(*[(10, np.inf)] * 10)).iloc[-1]
     assert never["fraction"] == 0
-    assert 0 <= never["low"] < never["high"] < 0.4
+    assert 0 == never["low"] < never["high"] < 0.4
     always = reached_curves(times(*[(0, 10)] * 10)).iloc[-1]
     assert always["fraction"] == pytest.approx(1)
-    assert 0.6 < always["low"] < always["high"] <= 1
+    assert 0.6 < always["low"] < always["high"] == pytest.approx(1)

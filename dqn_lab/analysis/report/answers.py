@@ -42,7 +42,7 @@ def _best(found: Evidence) -> list[str]:
     names = {found.control, *found.compared["variant"].astype(str)}
     scores = found.counted[found.counted["variant"].astype(str).isin(names)]
     metric = found.material.metric
-    text = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better)
+    text = best_in_words(scores, metric.name)
     return [text] if text else []
 
 
@@ -63,7 +63,7 @@ def _best_trial(found: Evidence) -> str:
     if trials["seeds"].min() < 2 or len(trials) < LEAST:
         return f"Of {len(trials)} trials, {name} has the {extreme} mean {metric.title}: {mean}."
     scores = found.counted[found.counted["variant"].astype(str).isin(trials["variant"].astype(str))]
-    chosen = best_in_words(scores, metric.name, higher_is_better=metric.higher_is_better, what="trials")
+    chosen = best_in_words(scores, metric.name, what="trials")
     return f"{chosen} Mean {metric.title} of {name}: {mean}."
 
 

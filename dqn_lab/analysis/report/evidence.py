@@ -85,7 +85,7 @@ def examine(material: Material, task: str) -> Evidence:
     return Evidence(
         material=material, task=task, scores=scores, counted=counted, evaluations=here,
         curves=_curves(_of_completed(scores, here)),
-        summary=summary, compared=_compare(scores, metric.name, control, material),
+        summary=summary, compared=_compare(scores, metric.name, control),
         control=control, control_reason=reason, threshold=threshold, looks=looks(variants, control),
         shown=looks(shown, control), bounds=find_bounds(scores, metric.name, None),
     )  # fmt: skip
@@ -152,13 +152,13 @@ def _summarize(scores: pd.DataFrame, metric: str, threshold: float | None) -> pd
     return summary
 
 
-def _compare(scores: pd.DataFrame, metric: str, control: str | None, material: Material) -> pd.DataFrame | None:
+def _compare(scores: pd.DataFrame, metric: str, control: str | None) -> pd.DataFrame | None:
     """Compares the variants that have at least two results, because a single result has no spread."""
     kept = _with_results(scores[~scores["is_reference"] | (scores["variant"] == control)], metric, 2)
     variants = kept["variant"].cat.categories
     if control is None or control not in variants or len(variants) < 2:
         return None
-    return compare(kept, metric, control=control, higher_is_better=material.metric.higher_is_better)
+    return compare(kept, metric, control=control)
 
 
 def _threshold(material: Material, task: str) -> float | None:

@@ -7,20 +7,25 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dqn_lab.analysis._errors import unknown
+from dqn_lab.analysis.scores import is_higher_better
 
 FOR_QUARTILES = 5  # seeds; with fewer, quartiles, percentiles and distributions mean nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """A score of a run: its column, its description, and which direction is better."""
+    """A score of a run: its column and its description."""
 
     name: str
     title: str
     meaning: str
-    higher_is_better: bool = True
     is_return: bool = True
     solves: bool = True  # whether the task's threshold applies to it
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher score is better."""
+        return is_higher_better(self.name, None)
 
 
 METRICS = {
@@ -34,7 +39,7 @@ METRICS = {
         Metric("mean_return", "return over the whole run", "area under the run's greedy learning curve divided by its "
                "steps, over the steps that nine in ten runs share", solves=False),
         Metric("wall_seconds", "wall time in seconds", "seconds from a run's start to its end, evaluations included",
-               higher_is_better=False, is_return=False, solves=False),
+               is_return=False, solves=False),
     )
 }  # fmt: skip
 
