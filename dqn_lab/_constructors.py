@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -73,3 +73,26 @@ def inherited(component: type) -> dict[str, Inherited]:
                 owner = constructor.__qualname__.rpartition(".")[0]
                 found.setdefault(key, Inherited(owner, parameter.default))
     return found
+
+
+def check_call(component: type, supplied: Sequence[Any], arguments: Mapping[str, Any], others: Iterable[type]) -> None:
+    """Checks that a constructor accepts its arguments.
+
+    Args:
+        component: the class.
+        supplied: what the run supplies.
+        arguments: the configuration.
+        others: the package's own components of the group, from which the names of what is supplied are taken.
+
+    Raises:
+        TypeError: it does not.
+    """
+    try:
+        inspect.signature(component).bind(*supplied, **arguments)
+    except TypeError as error:
+        known: list[str] = []
+        for other in others:
+            parameters = inspect.signature(other).parameters.values()
+            own = [each.name for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+            known = max(known, own, key=len)
+        raise TypeError(f"its constructor must take ({', '.join([*known, '*, …'])}): {error}") from None

@@ -33,6 +33,7 @@ UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a cust
 STEP = re.sub(r"{}", r"\\d+", AT)  # a note on where in a run an error was raised
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each imported module, and its stamp at that time
+importing: list[str] = []  # the modules that are being imported now
 _digests: dict[str, str] = {}  # the digest of each of these files at that time
 _places: dict[str, Path] = {}  # the file of each module that is to be imported again
 _registered: dict[str, str] = {}  # the environments that these modules registered, and by which module
@@ -63,7 +64,11 @@ def import_outside(name: str) -> ModuleType:
         return sys.modules[name]
     importlib.import_module("gymnasium")  # first, so that its environments are not taken for the module's
     before, known = set(sys.modules), set(_environments())
-    module = importlib.import_module(name)
+    importing.append(name)
+    try:
+        module = importlib.import_module(name)
+    finally:
+        importing.remove(name)
     root = _root(sys.modules[name.partition(".")[0]])
     for new in {name, *(set(sys.modules) - before)}:
         path = Path(getattr(sys.modules[new], "__file__", None) or "")

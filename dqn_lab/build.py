@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import inspect
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -61,7 +62,7 @@ def _conflicts(config: Mapping[str, Any]) -> Iterator[str]:
     for part, component in _components(config):
         if isinstance(component, Checks):
             with registry.blame(*part):
-                problems = list(component.check(whole))
+                problems = _lines(component, "check", whole)
             yield from problems
     yield from _device_problems(config["device"])
 
@@ -82,8 +83,16 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
     for part, component in _components(config):
         if isinstance(component, Warns):
             with registry.blame(*part):
-                lines = list(component.warn(known))
+                lines = _lines(component, "warn", known)
             yield from lines
+
+
+def _lines(component: type, hook: str, config: Mapping[str, Any]) -> list[str]:
+    """Returns the lines of a class's `check` or `warn`; a single text is one line."""
+    if inspect.isfunction(inspect.getattr_static(component, hook)):
+        raise TypeError(f"{hook} must be a @staticmethod or a @classmethod: it is called before anything is built")
+    found = getattr(component, hook)(config)
+    return [found] if isinstance(found, str) else list(found or ())
 
 
 def _loggers_that_begin_anew(loggers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

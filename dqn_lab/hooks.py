@@ -23,8 +23,15 @@ if TYPE_CHECKING:
 class Checks(Protocol):
     """Any component's class: rejects configurations whose values are incompatible."""
 
-    def check(self, config: Mapping[str, Any]) -> Iterable[str]:
-        """Returns a line for each problem. `components` prints the method's docstring as the constraints."""
+    @staticmethod
+    def check(config: Mapping[str, Any]) -> Iterable[str]:
+        """Returns a line for each problem, such as `buffer.n_step=9: must be at most 5`.
+
+        Args:
+            config: the whole run's configuration: `config["buffer"]["n_step"]`.
+
+        `components` prints the method's docstring as the constraints.
+        """
         ...
 
 
@@ -32,8 +39,12 @@ class Checks(Protocol):
 class Warns(Protocol):
     """Any component's class: warns about configurations that are valid but probably unintended."""
 
-    def warn(self, config: Mapping[str, Any]) -> Iterable[str]:
-        """Returns a line for each warning. `components` prints the method's docstring as the warnings."""
+    @staticmethod
+    def warn(config: Mapping[str, Any]) -> Iterable[str]:
+        """Returns a line for each warning, for the whole run's configuration.
+
+        `components` prints the method's docstring as the warnings.
+        """
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
@@ -88,8 +89,16 @@ def _row(run: Run) -> dict[str, Any]:
         **{f"versions.{name}": version for name, version in (record.get("versions") or {}).items()},
         **_sources(record),
         "git.commit": (record.get("git") or {}).get("commit"),
-        **{key: record.get(key) for key in ("started", "command", "host")},
+        **{key: record.get(key) for key in ("started", "host")},
+        "command": _commands(record),
     }
+
+
+def _commands(record: Mapping[str, Any]) -> str | None:
+    """Returns the command that started a run, and those that extended it."""
+    commands = [str(again.get("command")) for again in record.get("resumed") or ()]
+    extended = [command for command in commands if re.search(r"\b(steps|episodes)=", command)]
+    return " && ".join([str(record["command"]), *extended]) if record.get("command") else None
 
 
 def _sources(record: Mapping[str, Any]) -> dict[str, str]:

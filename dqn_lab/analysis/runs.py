@@ -34,6 +34,7 @@ class Sweep:
     seeds: Sequence[int]
     jobs: Sequence[Mapping[str, Any]]  # variant, seed, hash, directory
     is_search: bool = False  # whether its variants are trials, the best first
+    earlier: Sequence[Mapping[str, Any]] = ()  # the metric and control before each change, and the runs completed then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +87,7 @@ def read_sweep(directory: str | os.PathLike[str]) -> Sweep | None:
             seeds=list(content["seeds"]),
             jobs=[{**job, "directory": Path(job["directory"]).name} for job in content["jobs"]],
             is_search=content.get("is_search", False),
+            earlier=list(content.get("earlier") or []),
             **{key: content.get(key) for key in ("question", "command", "control", "metric")},
         )
     except (ValueError, OSError) as error:

@@ -13,7 +13,11 @@ Row = dict[str, Any]
 FEW = 4  # variants that fit into a sentence with their numbers
 NEEDED = {"control", "metric", "seeds", "control_seeds", "missing", "control_missing", "difference", "low", "high",
           "level", "verdict"}  # fmt: skip
-IN_WORDS = {"by": "number of steps to the threshold", "after": "number of steps below the threshold"}
+IN_WORDS = {
+    "by": "number of steps to the threshold", "after": "number of steps below the threshold",
+    "best_return": "selected return", "last_100": "training return", "mean_return": "return over the whole run",
+    "wall_seconds": "wall time in seconds",
+}  # fmt: skip
 MANY = 10_000  # seeds; a larger estimate is of no use
 
 

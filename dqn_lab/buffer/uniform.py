@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -52,10 +53,10 @@ class Uniform:
     @classmethod
     def check(cls, config: Mapping[str, Any]) -> Iterator[str]:
         """train.batch_size and buffer.n_step must be at most buffer.capacity."""
-        capacity, batch_size = config["buffer"]["capacity"], config["train"]["batch_size"]
+        own, batch_size = config["buffer"], config["train"]["batch_size"]
+        capacity, n_step = own.get("capacity", math.inf), own.get("n_step", 1)  # a derived component may lack them
         if batch_size > capacity:
             yield f"train.batch_size={batch_size}: must be at most buffer.capacity={capacity}"
-        n_step = config["buffer"].get("n_step", 1)  # a component derived from this one may not have it
         if n_step > capacity:
             yield f"buffer.n_step={n_step}: must be at most buffer.capacity={capacity}"
 

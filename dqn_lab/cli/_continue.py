@@ -102,7 +102,8 @@ def begin_again(directory: Path) -> list[str]:
         raise ConfigError(f"{directory}: another process is training there")
     os.environ[COMMAND] = str(record.get("command"))
     aside = start_over(directory).name
-    return [f"{directory}: stopped before its first checkpoint, so it starts over; {aside} holds its old files"]
+    ended = "failed" if record["status"] == "failed" else "stopped"
+    return [f"{directory}: {ended} before its first checkpoint, so it starts over; {aside} holds its old files"]
 
 
 def _with_saved_implementation(env: dict[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from omegaconf.basecontainer import BaseContainer
 
 from dqn_lab import interrupt
 from dqn_lab._nearest import NUMBER
-from dqn_lab._outside import forget_changed, located, outside_names
+from dqn_lab._outside import forget_changed, importing, located, outside_names
 from dqn_lab.cli import WARNED, _directories
 from dqn_lab.cli._about import COMMAND, CONFIG_DIR
 from dqn_lab.cli._compose import as_config_error, composer
@@ -61,8 +61,12 @@ def workplace(command: str, config_dir: str | os.PathLike[str] | None) -> Iterat
     """Runs a call with its own Hydra, environment variables and module path, and restores the previous ones.
 
     Raises:
-        ConfigError: another thread's call is under way.
+        ConfigError: another thread's call is under way, or a component's module makes the call when it is imported.
     """
+    if importing:
+        called, name = command.partition("(")[0], importing[-1]
+        hint = 'write the call below `if __name__ == "__main__":`'
+        raise ConfigError(f"{called}: is called while {name} is imported for its component; {hint}")
     if not _turn.acquire(blocking=False):
         why = "another thread's call is under way, and a process runs one at a time"
         hint = "for several runs at once use dqn_lab.sweep, or processes"

@@ -104,18 +104,21 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
     """Returns an image's channels, height and width.
 
     Raises:
-        ValueError: it is not an image, or is too small for the convolutions.
+        ValueError: it is not an image, is too small for the convolutions, or is square only with the other order.
     """
     if not isinstance(space, Box) or len(space.shape) != 3:
         order = "channels, height, width" if channels == "first" else "height, width, channels"
         raise ValueError(f"needs images as observations, a Box of three axes ({order}); got {space}")
     depth, height, width = space.shape if channels == "first" else (space.shape[2], *space.shape[:2])
+    other, sides = ("last", space.shape[:2]) if channels == "first" else ("first", space.shape[1:])
+    if height != width and sides[0] == sides[1]:
+        problem = f"images of shape {space.shape} would have {depth} channels and {height} × {width} pixels"
+        raise ValueError(f"channels={channels}: {problem}; network.channels={other} makes them square")
     least = 1
     for convolution in reversed(convolutions):
         least = convolution.needed(least)
     if min(height, width) < least:
         problem = f"images of shape {space.shape} are {height} × {width}, and must be at least {least} × {least}"
-        other, sides = ("last", space.shape[:2]) if channels == "first" else ("first", space.shape[1:])
         hint = f"; network.channels={other} fits this shape" if min(sides) >= least else ""
         raise ValueError(f"channels={channels}: {problem}{hint}")
     return depth, height, width

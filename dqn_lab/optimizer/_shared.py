@@ -32,7 +32,7 @@ class Shared:
         unit, budget = ("steps", steps) if episodes is None else ("episodes", episodes if steps is None else None)
         if isinstance(lr, dict) and lr["end"] == 0 and lr["unit"] == unit and budget and lr["duration"] < budget:
             rest = f"from {unit.removesuffix('s')} {lr['duration']:,} to {budget:,} nothing is learned"
-            yield f"optimizer.lr={value_text(lr)}: {rest}; optimizer.lr.duration={budget} would use the whole run"
+            yield f"optimizer.lr={value_text(lr)}: {rest}; a run with optimizer.lr.duration={budget} learns to its end"
 
     def __init__(
         self,

@@ -175,7 +175,8 @@ def test_a_width_due_to_rounding_is_ignored_and_zero_has_no_sign():
 
 
 @pytest.mark.parametrize(("metric", "expected"), [
-    ("final_return", "final return"), ("mean_return", "return"), ("return_mean", "return"), ("last_100", "last 100"),
+    ("final_return", "final return"), ("mean_return", "return over the whole run"), ("return_mean", "return"),
+    ("last_100", "training return"), ("my_score", "my score"),
 ])  # fmt: skip
 def test_a_metric_is_named_in_words(metric, expected):
     assert f": its mean {expected} is 45 higher" in answer(comparison(("fast", {**BETTER[1], "metric": metric})))

@@ -160,6 +160,9 @@ def test_a_completed_run_can_be_made_longer(train, cli, steps):
     assert cli("resume", "run", f"steps={steps}").code == 0
     assert results("run") == results("long")
     assert read_record(Path("run"))["config"]["steps"] == steps
+    (command,) = load_configs("run")["command"]
+    assert command.endswith(f" resume run steps={steps}")
+    assert command.count(" && ") == 1
     assert read_record(Path("run"))["scores"] == read_record(Path("long"))["scores"]
 
 

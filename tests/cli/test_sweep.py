@@ -123,6 +123,48 @@ def test_the_end_says_how_each_variant_did_and_what_to_type_next(ask):
     assert lines[-1] == "next      python -m dqn_lab report outputs/sweeps/works"
 
 
+@pytest.mark.parametrize(("metric", "said"), [
+    ("last_100", r"a  mean training return [\d.]+ \(95 %: [\d.]+ to [\d.]+\)"),
+    ("wall_seconds", r"a  mean wall time in seconds [\d.]+ \(95 %: -?[\d.]+ to [\d.]+\)"),
+    ("mean_return", r"a  mean return over the whole run [\d.]+ \(95 %: [\d.]+ to [\d.]+\)"),
+])  # fmt: skip
+def test_the_end_is_about_the_questions_metric(ask, metric, said):
+    text = FILE.replace("control:", f"metric: {metric}\ncontrol:")
+    lines = ask("evaluation.interval=2", text=text).out.splitlines()
+    assert any(re.fullmatch(said, line) for line in lines), lines
+    assert not any("final return" in line for line in lines)
+
+
+def test_a_metric_or_control_that_changes_after_runs_completed_is_on_record(ask, home):
+    ask("seed=0")
+    assert "earlier" not in read(home)
+    outcome = ask("seed=0", control="a", text=FILE.replace("control:", "metric: last_100\ncontrol:"))
+    said = "metric was final_return, is now last_100, control was b, is now a: changed after 2 runs had completed"
+    assert said in " ".join(outcome.err.split())
+    assert read(home)["earlier"] == [{"metric": "final_return", "control": "b", "completed": 2}]
+    again = ask("seed=0,1", "--report", control="a", text=FILE.replace("control:", "metric: last_100\ncontrol:"))
+    assert "changed after" not in again.err
+    assert len(read(home)["earlier"]) == 1
+    page = (home / "report" / "index.html").read_text(encoding="utf-8")
+    assert "The question was changed after 2 runs had completed: the metric from" in page
+
+
+def test_variants_stay_in_the_questions_order_when_one_is_added(ask, home):
+    ask("seed=0", variants="{a: [target.interval=1], b: [target.interval=10]}")
+    ask("seed=0", variants="{a: [target.interval=1], c: [target.interval=5], b: [target.interval=10]}")
+    assert list(read(home)["variants"]) == ["a", "c", "b"]
+    ask("seed=0", variants="{b: [target.interval=10], d: [target.interval=7]}")
+    assert list(read(home)["variants"]) == ["b", "d", "a", "c"]
+
+
+def test_a_run_that_was_made_longer_is_run_again(ask, cli, home):
+    ask("seed=0")
+    (directory,) = home.glob("target.interval=10,seed=0-*")
+    assert cli("resume", directory, "episodes=8").code == 0
+    out = ask("seed=0", "--dry-run").out
+    assert f"run again: other settings  {directory.name}" in out.splitlines()
+
+
 def test_the_same_sweep_again_runs_nothing(ask, home):
     ask()
     before = {path: path.stat().st_mtime_ns for path in home.glob("*/*")}
@@ -429,6 +471,14 @@ def test_a_grid_may_have_lists(ask):
     outcome = ask("--dry-run", text=text)
     assert outcome.code == 0, outcome.err
     assert "network.hidden=8,8,seed=0-" in outcome.out
+
+
+def test_a_grid_may_have_schedules(ask):
+    schedule = "{{start: 1e-3, end: 0, duration: 50, unit: steps}}"
+    text = f"question: Which?\nbase: [{{base}}]\ngrid: {{{{optimizer.lr: [0.001, {schedule}]}}}}\nseeds: [0]\n"
+    outcome = ask(text=text)
+    assert outcome.code == 0, outcome.err
+    assert "lr={start: 0.001, end: 0, duration: 50, unit: steps}  mean final return" in outcome.out
 
 
 def test_every_mistake_of_a_question_is_reported_at_once(ask):

@@ -97,7 +97,8 @@ def test_a_run_that_ends_before_it_learns_gets_a_warning(cli, quick, overrides, 
 
 
 @pytest.mark.parametrize(("end", "duration", "unit", "said"), [
-    ("0.0", 40, "steps", ["from step 40 to 50 nothing is learned; optimizer.lr.duration=50 would use the whole run"]),
+    ("0.0", 40, "steps",
+     ["from step 40 to 50 nothing is learned; a run with optimizer.lr.duration=50 learns to its end"]),
     ("1e-05", 40, "steps", []), ("0.0", 50, "steps", []), ("0.0", 40, "updates", []), ("0.0", 40, "episodes", []),
 ])  # fmt: skip
 def test_a_learning_rate_that_is_zero_before_the_run_ends_gets_a_warning(cli, quick, end, duration, unit, said):

@@ -66,6 +66,73 @@ def test_a_derived_buffer_works_without_the_keys_of_its_base(lab, name):
         validate({**config, "train": {**config["train"], "batch_size": 60_000}})
 
 
+CHECKED = """
+from dqn_lab.buffer.uniform import Uniform
+
+
+class Text(Uniform):
+    @staticmethod
+    def check(config):
+        return f"buffer.capacity={config['buffer'].get('capacity')}: is too small"
+
+
+class OfAnInstance(Uniform):
+    def check(self, config):
+        return []
+
+
+class WarnsNothing(Uniform):
+    @classmethod
+    def warn(cls, config):
+        return None
+
+
+class Bare(Uniform):
+    def __init__(self, capacity=1000):
+        super().__init__(capacity=capacity)
+"""
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("Text", "buffer.capacity=50000: is too small"),
+    ("OfAnInstance", "buffer=lab_parts:OfAnInstance: TypeError: check must be a @staticmethod or a @classmethod: it is "
+                     "called before anything is built"),
+])  # fmt: skip
+def test_a_check_may_return_one_text_and_needs_no_instance(lab, name, said):
+    from dqn_lab.build import validate
+
+    with pytest.raises(ConfigError) as caught:
+        validate(lab(CHECKED, buffer=name))
+    assert caught.value.problems == (said,)
+
+
+def test_a_warn_that_returns_nothing_warns_of_nothing(lab):
+    from dqn_lab.build import build, validate
+
+    assert build(validate(lab(CHECKED, buffer="WarnsNothing"))).warnings == []
+
+
+def test_a_constructor_that_does_not_take_what_the_run_supplies_is_named(lab):
+    from dqn_lab.build import build, validate
+
+    with pytest.raises(
+        ConfigError, match=r"TypeError: its constructor must take \(observation_space, discount, num_envs, \*, …\): "
+    ):
+        build(validate(lab(CHECKED, buffer="Bare")))
+
+
+def test_a_script_that_trains_when_it_is_imported_for_its_component_is_told_so(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import dqn_lab\nfrom dqn_lab.buffer.uniform import Uniform\n\n\nclass Mine(Uniform):\n    pass\n\n\n"
+        "dqn_lab.train('buffer.name=own:Mine', 'logger=csv', steps=300, episodes=None, display='none')\n"
+    )
+    ended = subprocess.run([sys.executable, "own.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 1
+    said = 'dqn_lab.train: is called while own is imported for its component; write the call below `if __name__ == "__m'
+    assert said in ended.stderr
+    assert not (tmp_path / "outputs").exists()
+
+
 def test_a_key_of_the_base_that_a_derived_constructor_does_not_accept_is_named(tmp_path):
     """In the yaml and on the command line."""
     (tmp_path / "my_parts.py").write_text(BUFFERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pandas as pd
 
@@ -15,6 +16,7 @@ from dqn_lab.analysis.report.material import Material
 from dqn_lab.analysis.report.metrics import count_seeds
 from dqn_lab.analysis.report.provenance import progress
 from dqn_lab.analysis.report.question import only_searches
+from dqn_lab.analysis.runs import Sweep
 from dqn_lab.analysis.scores import outside_stated
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.analysis.tasks import stated_bounds
@@ -48,12 +50,32 @@ def of_page(material: Material) -> Iterator[str]:
             f"{whose} are the trials of a search, and the best one was chosen by its final returns on these seeds, "
             "which are therefore optimistic: test it on other seeds (`sweep` prints a command)."
         )
+    for sweep in material.sweeps:
+        yield from _of_changes(sweep, len(material.sweeps) > 1)
     if material.skipped:
         directories = "directory was" if len(material.skipped) == 1 else "directories were"
         yield f"{len(material.skipped)} {directories} left out, entirely or in part; the end of the page says why."
     if len(material.tasks) > 1:
         yield f"{apart(material.telling_keys)} Each task has its own answer, figures and tables."
     yield from _of_builds(material)
+
+
+def _of_changes(sweep: Sweep, several: bool) -> Iterator[str]:
+    """Yields a caveat for each change of the metric or the control after runs had completed."""
+    declared = [*sweep.earlier, {"metric": sweep.metric, "control": sweep.control}]
+    for before, after in pairwise(declared):
+        changes = [
+            f"the {key} from {quoted(before.get(key))} to {quoted(after.get(key))}"
+            for key in ("metric", "control")
+            if before.get(key) != after.get(key)
+        ]
+        if changes:
+            whose = f"The question of {sweep.name}" if several else "The question"
+            number = f"{before.get('completed')} {'run' if before.get('completed') == 1 else 'runs'}"
+            yield (
+                f"{whose} was changed after {number} had completed: {listed(changes)}. If the change was made because "
+                "of their results, verdicts are misleading."
+            )
 
 
 def _of_builds(material: Material) -> Iterator[str]:

@@ -27,6 +27,7 @@ from dqn_lab.analysis.report.question import (
     write_question,
 )
 from dqn_lab.analysis.report.reference import read_reference
+from dqn_lab.analysis.sentence import listed
 from dqn_lab.records import may_matter, override_key
 
 SEVERAL = re.compile(r"=[^\[{'\"]*[,(]")  # values of a grid
@@ -189,7 +190,8 @@ def _typed_overrides(scores: pd.DataFrame) -> str | None:
         words = [word for word in shlex.split(command) if "=" in word and may_matter(word)]
     except ValueError:  # not a shell command
         return None
-    shown = [word for word in words if not override_key(word).startswith("hydra")]
+    last = {override_key(word): word for word in words}  # a command may extend the run of the first
+    shown = [word for key, word in last.items() if not key.startswith("hydra")]
     if any(SEVERAL.search(word) for word in shown):
         return None
     return ", ".join(shown) or "default"
@@ -264,6 +266,9 @@ def _with_reference(scores: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFra
         if scores["task"].nunique() > 1:
             raise AnalysisError("--against: the reference must name each run's environment, in a column `environment`")
         reference = reference.assign(task=scores["task"].iloc[0])
+    if not {*reference["task"]} & {*scores["task"]}:
+        theirs, ours = (listed(sorted({*map(str, frame["task"])})) for frame in (reference, scores))
+        raise AnalysisError(f"--against: its runs are of {theirs}, but these are of {ours}")
     names = [*scores["variant"].cat.categories, *dict.fromkeys(reference["variant"])]
     both = pd.concat([scores.astype({"variant": str}), reference], ignore_index=True)
     both["variant"] = pd.Categorical(both["variant"], categories=names, ordered=True)

@@ -25,6 +25,8 @@ def read_reference(path: Path, metric: str) -> pd.DataFrame:
     Raises:
         AnalysisError: there is no such file, it cannot be read, or a column is missing.
     """
+    if path.is_dir():
+        raise AnalysisError(f"--against {path}: is a directory; name a file, such as a report's tables/runs.csv")
     try:
         text = io.BytesIO(read_regular(path))
         frame = pd.read_json(text) if path.suffix == ".json" else pd.read_csv(text)

@@ -23,6 +23,7 @@ from dqn_lab.cli import say
 from dqn_lab.cli._display import LINES, WHOLE
 from dqn_lab.cli._text import clock, columns, fitting, labelled, number_of, score_text, shown, to_copy
 from dqn_lab.cli.sweep.jobs import Job
+from dqn_lab.cli.sweep.question import DEFAULT_METRIC
 from dqn_lab.records import RUN, final_return, read_record
 from dqn_lab.tasks import apart, dotted, task_name, task_of, telling_keys
 
@@ -160,18 +161,25 @@ class Board:
         return lines
 
 
-def show_results(board: Board, errors: Mapping[str, str], hint: bool = True, brief: bool = False) -> list[str]:
+def show_results(
+    board: Board,
+    errors: Mapping[str, str],
+    metric: str = DEFAULT_METRIC,
+    hint: bool = True,
+    brief: bool = False,
+) -> list[str]:
     """Prints the results by variant and the jobs that did not complete; returns a line for each of these.
 
     Args:
         board: the jobs.
         errors: why jobs failed, by directory, if their run.json does not say so.
+        metric: the question's.
         hint: print what to type next, if there are results.
         brief: print no results, only how many jobs completed, and which did not.
     """
     board.look()
     bad, place = board.problems(errors), shown(board.directory)
-    lines = [] if brief else summary(board)
+    lines = [] if brief else summary(board, metric)
     lines = [f"{board.count('completed')} of {len(board.status)} jobs completed", *lines, *bad[:SHOWN]]
     lines += [f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
     lines += [] if brief else [to_copy("files", place)]
@@ -181,20 +189,50 @@ def show_results(board: Board, errors: Mapping[str, str], hint: bool = True, bri
     return [" ".join(line.split()) for line in bad]
 
 
-def summary(board: Board) -> list[str]:
-    """Returns one line per variant with its mean final return and success count, and a note if tasks differ."""
+def summary(board: Board, metric: str = DEFAULT_METRIC) -> list[str]:
+    """Returns one line per variant with the mean of a metric and the success count, and a note if tasks differ."""
     variants, lines = board.variants(), []
     width = max(map(columns, variants), default=0) + 2
+    of_another = _of_another_metric(board, metric) if metric != DEFAULT_METRIC else {}
     for label, names in variants.items():
-        done = [name for name in names if name in board.scores]
-        wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
-        whole = len(wins) == len(done)
-        success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
-        runs = "" if whole else f" over {number_of(len(done), 'run')}"
-        text = f"mean final return {board.mean(names)}{_interval(board, done)}{runs}{success}"
-        lines.append(labelled(label, width, text if done else "no results"))
+        text = of_another.get(label) or _final_returns(board, names)
+        lines.append(labelled(label, width, text))
     keys = telling_keys(board.envs.values())
     return [*lines, fitting(f"note      {apart(keys)}", 10)] if keys else lines
+
+
+def _final_returns(board: Board, names: Sequence[str]) -> str:
+    """Describes the final returns of a variant's runs."""
+    done = [name for name in names if name in board.scores]
+    if not done:
+        return "no results"
+    wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
+    whole = len(wins) == len(done)
+    success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
+    runs = "" if whole else f" over {number_of(len(done), 'run')}"
+    return f"mean final return {board.mean(names)}{_interval(board, done)}{runs}{success}"
+
+
+def _of_another_metric(board: Board, metric: str) -> dict[str, str]:
+    """Describes each variant's mean of another metric than the final return; empty if no run has one."""
+    from dqn_lab.analysis import AnalysisError  # slow to import
+    from dqn_lab.analysis.report.evidence import examine
+    from dqn_lab.analysis.report.material import gather
+    from dqn_lab.analysis.report.question import Options
+
+    try:
+        material = gather([board.directory], Options(metric=metric))
+        found = examine(material, material.tasks[0])
+    except AnalysisError:
+        return {}
+    if len(material.tasks) > 1:
+        return {}
+    texts = {}
+    for row in found.summary.to_dict("records"):
+        low, high = row["mean_low"], row["mean_high"]
+        spread = "" if math.isnan(low) else f" (95 %: {score_text(low)} to {score_text(high)})"
+        texts[str(row["variant"])] = f"mean {material.metric.title} {score_text(row['mean'])}{spread}"
+    return texts
 
 
 def _interval(board: Board, names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved
 
 SETTLED = ("completed", "running")  # states of jobs that are not run again
 KEPT = (*SETTLED, "resumed")
+DECLARED = ("metric", "control")  # what a question fixes before its first run
 CIRCUMSTANCES = ("started", "versions", "git")  # of the process that runs the sweep; each run's record has its own
 
 
@@ -56,11 +58,39 @@ def add_to(old: Mapping[str, Any] | None, new: dict[str, Any], directory: Path) 
     merged = {
         **new,
         "command": f"{was} && {now}" if added else old.get("command"),
-        "variants": {**old["variants"], **new["variants"]},
+        "variants": {label: {**old["variants"], **new["variants"]}[label] for label in order},
+        **({"earlier": earlier} if (earlier := _declared_earlier(old, new, directory)) else {}),
         "seeds": sorted({*old["seeds"], *new["seeds"]}),
         "jobs": [rows[key] for key in sorted(rows, key=lambda key: (order.index(key[0]), key[1]))],
     }
     return dict(old) if all(merged[key] == old.get(key) for key in merged if key not in CIRCUMSTANCES) else merged
+
+
+def _declared_earlier(old: Mapping[str, Any], new: Mapping[str, Any], directory: Path) -> list[dict[str, Any]]:
+    """Returns each earlier metric and control, and how many runs had completed when they were changed; if any had."""
+    earlier = list(old.get("earlier") or [])
+    declared = {key: old.get(key) for key in DECLARED}
+    if declared != {key: new.get(key) for key in DECLARED} and (completed := _completed(old, directory)):
+        earlier.append({**declared, "completed": completed})
+    return earlier
+
+
+def _completed(ledger: Mapping[str, Any], directory: Path) -> int:
+    count = 0
+    for row in ledger["jobs"]:
+        with contextlib.suppress(ValueError):
+            count += read_record(directory / Path(row["directory"]).name)["status"] == "completed"
+    return count
+
+
+def redeclared(old: Mapping[str, Any] | None, new: Mapping[str, Any], ledger: Mapping[str, Any]) -> list[str]:
+    """Returns a line if the metric or the control has changed since runs completed."""
+    if old is None or len(ledger.get("earlier") or []) == len(old.get("earlier") or []):
+        return []
+    before = ledger["earlier"][-1]
+    changes = [f"{key} was {before[key]}, is now {new[key]}" for key in DECLARED if before[key] != new[key]]
+    count = number_of(before["completed"], "run")
+    return [f"{', '.join(changes)}: changed after {count} had completed, which sweep.json and the report say"]
 
 
 def dropped_variants(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:
@@ -87,7 +117,7 @@ def state(job: Job, directory: Path) -> str:
     except ValueError:
         return "damaged"
     if identity(record["config"]) != job.hash or record["config"]["seed"] != job.seed:
-        return "another run's"
+        return "other settings"
     continues = record["status"] == "interrupted" and saved_states(path)
     return "resumed" if continues else str(record["status"])
 

@@ -25,7 +25,7 @@ DEFAULT_METRIC = "final_return"
 Overrides = list[str]
 Seeds = str | list[Annotated[int, Ge(0)]]
 Scalar = str | int | float | bool | None
-Value = Scalar | list[Scalar]
+Value = Scalar | list[Scalar] | dict[str, Scalar]
 
 
 class _Strict(BaseModel):
@@ -226,7 +226,14 @@ def _combinations(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
     names = shorts if len(set(shorts)) == len(shorts) else list(grid)
     variants = {}
     for values in itertools.product(*grid.values()):
-        words = list(map(value_text, values))
+        words = [_word(value) for value in values]
         label = ", ".join(f"{name}={word}" for name, word in zip(names, words, strict=True))
         variants[label] = [f"{key}={word}" for key, word in zip(grid, words, strict=True)]
     return variants
+
+
+def _word(value: Value) -> str:
+    """Writes a value as an override does; a schedule's keys are not quoted, as Hydra requires."""
+    if not isinstance(value, dict):
+        return value_text(value)
+    return f"{{{', '.join(f'{key}: {value_text(each)}' for key, each in value.items())}}}"

@@ -22,7 +22,7 @@ from dqn_lab.cli._text import fitting, shown
 from dqn_lab.cli.sweep.board import Board, Watch, show_results
 from dqn_lab.cli.sweep.jobs import Job, Plan, once
 from dqn_lab.cli.sweep.launch import close, launch, master, num_workers
-from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, dropped_variants, read_ledger, state
+from dqn_lab.cli.sweep.ledger import SETTLED, add_to, changed_code, dropped_variants, read_ledger, redeclared, state
 from dqn_lab.cli.sweep.plan import make_plan
 from dqn_lab.cli.sweep.question import Question, read_question
 from dqn_lab.cli.sweep.search import AGAIN, check_search, run_search
@@ -78,7 +78,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         described = _describe(question, plan, typed.base)
         ledger = add_to(old, described, directory)
         warn(*_overrides.repeated(args.overrides), *plan.warnings, *changed_code(once(plan.jobs), directory),
-             *dropped_variants(old, described))  # fmt: skip
+             *dropped_variants(old, described), *redeclared(old, described, ledger))  # fmt: skip
     if args.dry_run:
         return Outcome(directory, _show_plan(question, plan, directory))
     writes = ledger != old or question.search or any(_is_left(job, directory) for job in plan.jobs)
@@ -90,7 +90,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         if question.search:
             completed, runs = run_search(config, question, question.search, typed.base, ledger, typed.shows)
             return Outcome(directory, int(not completed), () if completed else ("no trial completed",), runs)
-        show = functools.partial(show_results, hint=not args.report, brief=brief)
+        show = functools.partial(show_results, metric=question.metric, hint=not args.report, brief=brief)
         return _run(config, question, plan, directory, typed.shows, show)
 
 
@@ -148,7 +148,7 @@ def _show_plan(question: Question, plan: Plan, directory: Path) -> int:
     words = {"new": "run", "completed": "skip: completed", "running": "skip: running", "resumed": "resume"}
     states = _states(plan, directory)
     for job in once(plan.jobs):
-        print(f"{words.get(states[job.directory], f'run again: {states[job.directory]}'):<24}{job.directory}")
+        print(f"{words.get(states[job.directory], f'run again: {states[job.directory]}'):<27}{job.directory}")
     left = sum(each not in SETTLED for each in states.values())
     print(f"{left} of {len(states)} jobs to run in {shown(directory)}")
     return 0

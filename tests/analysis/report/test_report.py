@@ -538,6 +538,11 @@ def test_labels_of_several_overrides_are_told_apart_and_a_missing_space_does_not
         (["interval", "--compare", "target.interval=1", "target.interval=1"], "the same variant twice"),
         (["interval", "--against", "none.csv"], "--against none.csv: No such file"),
         (["interval", "--against", "other.csv"], "--against other.csv: lacks seed and final_return; it has: a, b"),
+        (["interval", "--against", "interval"], "--against interval: is a directory; name a file, such as a report's"),
+        (
+            ["interval", "--against", "elsewhere.csv"],
+            "--against: its runs are of Acrobot-v1, but these are of CartPole-v1",
+        ),
         (["interval", "--against", "nameless.csv"], "--against nameless.csv: row 2 names no variant"),
         (["interval", "--threshold", "nan"], "nan: must be a finite number"),
         (["interval", "--threshold", "abc"], "abc: must be a finite number"),
@@ -549,6 +554,7 @@ def test_bad_input_prints_one_line_and_writes_nothing(cli, sweep, tmp_path, word
     (tmp_path / "empty").mkdir()
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "nameless.csv").write_text("variant,seed,final_return\na,1,2\n,2,3\n")
+    (tmp_path / "elsewhere.csv").write_text("environment,seed,final_return\nAcrobot-v1,1,-90\n")
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "thesis.txt").write_text("years")
     before = contents(tmp_path)
