@@ -33,10 +33,10 @@ UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a cust
 STEP = re.sub(r"{}", r"\\d+", AT)  # a note on where in a run an error was raised
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each imported module, and its stamp at that time
-importing: list[str] = []  # the modules that are being imported now
 _digests: dict[str, str] = {}  # the digest of each of these files at that time
 _places: dict[str, Path] = {}  # the file of each module that is to be imported again
 _registered: dict[str, str] = {}  # the environments that these modules registered, and by which module
+importing: list[str] = []  # the modules that are being imported now
 
 
 class _Finder:
