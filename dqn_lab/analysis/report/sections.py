@@ -50,7 +50,7 @@ def make_section(material: Material, task: str, shoot: Shoot | None = None) -> S
         made.append(tables.comparison(found.compared, material.metric, found.control))
     return Section(
         task=task, answer=answer_of(found), about=_about(found), cautions=list(of_section(found)), pictures=shown,
-        tables=[*made, tables.runs(found.scores, material.metric)],
+        tables=[*made, tables.runs(found.scores, material.metric, material.swept)],
         clips=list(make_clips(material, task, shoot)) if shoot else [],
         note=" ".join([*of_curves(found), *of_experience(found), *of_reach(found)]),
     )  # fmt: skip

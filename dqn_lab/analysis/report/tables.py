@@ -141,14 +141,15 @@ def p_value(value: float) -> str:
     return "–" if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def runs(scores: pd.DataFrame, metric: Metric) -> Table:
-    """Returns the table of all runs, which `--against` can read."""
+def runs(scores: pd.DataFrame, metric: Metric, swept: Sequence[str]) -> Table:
+    """Returns the table of all runs, which `--against` can read; its CSV file also has the keys that differ."""
     names = {"variant": "variant", "seed": "seed", "status": "status", "task": "environment"}
     wanted = [*names, metric.name, "final_return", "best_return", "best_step", "last_100", "final_step", "run"]
     here = [name for name in dict.fromkeys(wanted) if name in scores]
     if "best_step" in here and scores["best_step"].isna().all():
         here.remove("best_step")
-    frame = scores.sort_values(["variant", "seed"], kind="stable")[here].rename(columns=names)
+    keys = [key for key in swept if key in scores and key not in here]
+    frame = scores.sort_values(["variant", "seed"], kind="stable")[[*here, *keys]].rename(columns=names)
     numbers = [name for name in here if name in frame and name not in (*names, "run")]
     writes: dict[str, Callable[[float], str]] = {"variant": str, "seed": "{:.0f}".format, "status": str}
     writes |= {name: partial(number, largest=largest_in(frame, name)) for name in numbers}

@@ -382,6 +382,8 @@ def test_references_are_not_compared_with_one_another(cli, make, sweep, tmp_path
     cli(sweep, "--against", tmp_path / "old" / "tables" / "runs.csv", "--out", tmp_path / "new")
     table = pd.read_csv(tmp_path / "new" / "tables" / "comparison.csv")
     assert list(table["variant"]) == [f"target.interval={value}" for value in (1, 10, 100)]
+    runs = pd.read_csv(tmp_path / "old" / "tables" / "runs.csv")
+    assert [f"target.interval={value}" for value in runs["target.interval"]] == list(runs["variant"])
 
 
 @only_words
