@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dqn_lab.analysis.figures.text import PART
 from dqn_lab.analysis.pages import render
@@ -58,7 +58,8 @@ class Page:
 def write_page(page: Page) -> str:
     """Renders the template."""
     return render(
-        TEMPLATE, filters={"slug": slug, "wrap": _wrap}, page=page, most_rows=MOST_ROWS, most_printed=MOST_PRINTED,
+        TEMPLATE, filters={"slug": slug, "wrap": _wrap, "keep": _keep}, page=page,
+        most_rows=MOST_ROWS, most_printed=MOST_PRINTED,
         finalize=lambda value: visible(value) if type(value) is str else value,
     )  # fmt: skip
 
@@ -75,6 +76,14 @@ def _wrap(text: str) -> Markup:
     """
     text = visible(text).replace(" %", "\u00a0%").replace("p, Holm", "p,\u00a0Holm")
     return Markup("").join(_word(word) if NAME.search(word) else word for word in re.split(r"(\s+)", text))
+
+
+def _keep(text: str) -> Markup:
+    """Lets `69 of 100 (59–77 %)` break only before the bracket, if its cell is narrow."""
+    count, space, share = visible(text).replace(" %", "\u00a0%").partition(" (")
+    if not (space and " of " in count):
+        return escape(count + space + share)
+    return Markup('<span class="word">{}</span> <span class="word">({}</span>').format(count, share)
 
 
 def _word(word: str) -> Markup:
