@@ -75,8 +75,8 @@ def inherited(component: type) -> dict[str, Inherited]:
     return found
 
 
-def check_call(component: type, supplied: Sequence[Any], arguments: Mapping[str, Any], others: Iterable[type]) -> None:
-    """Checks that a constructor accepts its arguments.
+def construct(component: type, supplied: Sequence[Any], arguments: Mapping[str, Any], others: Iterable[type]) -> Any:
+    """Calls a constructor; if it does not accept its arguments, the error says what it must take.
 
     Args:
         component: the class.
@@ -85,11 +85,14 @@ def check_call(component: type, supplied: Sequence[Any], arguments: Mapping[str,
         others: the package's own components of the group, from which the names of what is supplied are taken.
 
     Raises:
-        TypeError: it does not.
+        TypeError: it does not accept them.
+        Exception: any other error that it raises.
     """
     try:
-        inspect.signature(component).bind(*supplied, **arguments)
+        return component(*supplied, **arguments)
     except TypeError as error:
+        if error.__traceback__ is None or error.__traceback__.tb_next is not None:  # raised inside the constructor
+            raise
         known: list[str] = []
         for other in others:
             parameters = inspect.signature(other).parameters.values()

@@ -195,7 +195,8 @@ def noted(rollout: Rollout) -> Iterator[None]:
         yield
     except Exception as error:
         if not isinstance(error, TrainingError):  # which says so itself
-            error.add_note(AT.format(rollout.progress.episode, rollout.progress.step + 1))
+            notes = [note for note in getattr(error, "__notes__", ()) if not re.fullmatch(STEP, note)]  # of another run
+            error.__notes__ = [*notes, AT.format(rollout.progress.episode, rollout.progress.step + 1)]
         raise
 
 

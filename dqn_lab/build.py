@@ -88,11 +88,14 @@ def _warnings(config: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _lines(component: type, hook: str, config: Mapping[str, Any]) -> list[str]:
-    """Returns the lines of a class's `check` or `warn`; a single text is one line."""
+    """Returns the lines of a class's `check` or `warn`; a single text is one line, and an empty one none."""
     if inspect.isfunction(inspect.getattr_static(component, hook)):
         raise TypeError(f"{hook} must be a @staticmethod or a @classmethod: it is called before anything is built")
     found = getattr(component, hook)(config)
-    return [found] if isinstance(found, str) else list(found or ())
+    lines = [found] if isinstance(found, str) else list(found or ())
+    if wrong := [line for line in lines if not isinstance(line, str)]:
+        raise TypeError(f"{hook} must return lines of text, returned {wrong[0]!r}")
+    return [line for line in lines if line]
 
 
 def _loggers_that_begin_anew(loggers: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

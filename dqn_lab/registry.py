@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel
 
-from dqn_lab._constructors import check_call, inherited, is_positional
+from dqn_lab._constructors import construct, inherited, is_positional
 from dqn_lab._constructors import schema as schema
 from dqn_lab._nearest import nearest
 from dqn_lab._outside import import_outside, located, no_module, place, with_colon
@@ -273,8 +273,7 @@ def create(group: str, config: Mapping[str, Any], *supplied: Any) -> Any:
     arguments = {key: value for key, value in config.items() if key != "name"}
     component = lookup(group, config["name"])
     with blame(group, config):
-        check_call(component, supplied, arguments, (lookup(group, name) for name in names(group)))
-        return component(*supplied, **arguments)
+        return construct(component, supplied, arguments, (lookup(group, name) for name in names(group)))
 
 
 @contextlib.contextmanager

@@ -36,7 +36,7 @@ def best_variants(
         scores: one row per run, as `load_configs` and `area_under_curve` return them.
         metric: the column to compare.
         by: the column that tells the variants apart.
-        higher_is_better: whether a higher score is better; None: except for `wall_seconds`, it is.
+        higher_is_better: whether a higher score is better; None: it is, except for `wall_seconds`, `by` and `after`.
         bounds: as for `summarize`.
         level: the probability that the truly best variant is in the list.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
@@ -96,8 +95,8 @@ def _row(run: Run) -> dict[str, Any]:
 
 def _commands(record: Mapping[str, Any]) -> str | None:
     """Returns the command that started a run, and those that extended it."""
-    commands = [str(again.get("command")) for again in record.get("resumed") or ()]
-    extended = [command for command in commands if re.search(r"\b(steps|episodes)=", command)]
+    resumed = record.get("resumed") or ()
+    extended = [str(again.get("command")) for again in resumed if again.get("status") == "completed"]
     return " && ".join([str(record["command"]), *extended]) if record.get("command") else None
 
 

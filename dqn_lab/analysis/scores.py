@@ -16,12 +16,13 @@ from dqn_lab.analysis._errors import AnalysisError, NoBounds, unknown
 from dqn_lab.analysis.intervals import Bounds, Floats
 from dqn_lab.analysis.sentence import listed, quoted
 from dqn_lab.analysis.tasks import known, stated_bounds
+from dqn_lab.records import may_matter
 
 Keys = str | Sequence[str]
 MOST_KEYS = 3  # in a hint
 ROUNDING = 1e-9  # by which a sum of rewards may be beyond the bounds, relative to them
 SWEEPS = "by=['sweep', 'variant']"
-LOWER_IS_BETTER = ("wall_seconds",)  # of the columns that `load_configs` returns
+LOWER_IS_BETTER = ("wall_seconds", "by", "after")  # of the columns that `load_configs` and `steps_to_threshold` return
 
 
 def as_list(by: Keys) -> list[str]:
@@ -111,15 +112,23 @@ def _check_seeds(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
 
 def _check_sweeps(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
     """Checks that variants of one name have the same settings in all sweeps."""
-    swept = [key for key in scores.attrs.get("swept", ()) if key in scores]
-    for name, part in scores.groupby("variant", observed=True, sort=False):
+    swept = [str(key) for key in scores if key not in by and (key in scores.attrs.get("swept", ()) or _is_setting(key))]
+    for values, part in scores.groupby(list(by), observed=True, sort=False):
         differ = [key for key in swept if part[key].astype(str).nunique() > 1] if part["sweep"].nunique() > 1 else []
         if differ:
+            name = dict(zip(by, values, strict=True))["variant"]
             more = [f"{len(differ) - MOST_KEYS} more"] if differ[MOST_KEYS:] else []
             what = listed([*differ[:MOST_KEYS], *more])
             raise AnalysisError(
                 f"{quoted(name)}: its runs in several sweeps differ in {what}; {_hint(scores, by, lists)}"
             )
+
+
+def _is_setting(column: object) -> bool:
+    """Returns whether a column of `load_configs` is a key of the configuration that may change results."""
+    key = str(column)
+    others = ("versions.", "git.", "sources.", "logger.")
+    return key in ("steps", "episodes", "discount") or ("." in key and not key.startswith(others) and may_matter(key))
 
 
 def is_higher_better(metric: str, asked: bool | None) -> bool:

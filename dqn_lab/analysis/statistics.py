@@ -147,7 +147,7 @@ def compare(
         metric: the column to compare.
         control: the variant that the others are compared with; None: the frame's `.attrs["control"]`, else the first.
         by: the column that tells the variants apart.
-        higher_is_better: whether a higher score is better; None: except for `wall_seconds`, it is.
+        higher_is_better: whether a higher score is better; None: it is, except for `wall_seconds`, `by` and `after`.
         bounds: as for `summarize`.
         level: the confidence level of all verdicts together.
 

@@ -48,7 +48,9 @@ def steps_to_threshold(
     if goal is None:
         raise AnalysisError(f"threshold: must be given, because none is known for {value} here")
     about, runs = each_run(evaluations, value)
-    return about.join(pd.DataFrame([_first_reached(run, goal) for run in runs]))
+    times = about.join(pd.DataFrame([_first_reached(run, goal) for run in runs]))
+    times.attrs = dict(evaluations.attrs)
+    return times
 
 
 def _first_reached(run: Curve, threshold: float) -> dict[str, Any]:

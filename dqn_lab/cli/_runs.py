@@ -134,9 +134,11 @@ def engine_of(record: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str,
     """Returns the configuration of the engine that a run used: with another budget, `auto` might choose another.
 
     Args:
-        record: the run's `run.json`.
+        record: the run's `run.json`; it may come from somebody else, so only an engine of the package is taken from it.
         config: its configuration, validated.
     """
+    from dqn_lab import registry
+
     configured: dict[str, Any] = config["engine"]
-    name = (record.get("engine") or {}).get("name", configured["name"])
-    return configured if name == configured["name"] else {"name": name}
+    name = (record.get("engine") or {}).get("name")
+    return {"name": name} if name in registry.names("engine") and name != configured["name"] else configured

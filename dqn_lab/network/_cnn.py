@@ -16,6 +16,7 @@ from dqn_lab.network._head import Head, TrunkAndHead
 from dqn_lab.network._linear import check_size, draw_uniform, linear
 
 Channels = Literal["first", "last"]
+MANY, FEW = 32, 8  # an image of so many channels and so few pixels on a side has its axes in the other order
 
 
 class Convolution(NamedTuple):
@@ -111,7 +112,7 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
         raise ValueError(f"needs images as observations, a Box of three axes ({order}); got {space}")
     depth, height, width = space.shape if channels == "first" else (space.shape[2], *space.shape[:2])
     other, sides = ("last", space.shape[:2]) if channels == "first" else ("first", space.shape[1:])
-    if height != width and sides[0] == sides[1]:
+    if depth > MANY and min(height, width) <= FEW and sides[0] == sides[1]:
         problem = f"images of shape {space.shape} would have {depth} channels and {height} × {width} pixels"
         raise ValueError(f"channels={channels}: {problem}; network.channels={other} makes them square")
     least = 1

@@ -216,7 +216,13 @@ def test_sweeps_with_other_settings_are_not_pooled_under_one_label():
     with pytest.raises(AnalysisError, match=re.escape(f"{said}by=['sweep', 'variant']")):
         summarize(both)
     assert len(summarize(both, by=["sweep", "variant"])) == 4
+    assert len(summarize(both, by=["variant", "steps"])) == 4
     assert compare(both.assign(steps=10))["seeds"].item() == 4  # more seeds of the same question
+    both.attrs = {}  # as of frames that were concatenated
+    with pytest.raises(AnalysisError, match=f"^{said}"):
+        compare(both)
+    both["versions.torch"] = both["logger.csv.name"] = both["evaluation.interval"] = both["seed"].astype(str)
+    assert compare(both.assign(steps=10))["seeds"].item() == 4
 
 
 def test_less_wall_time_is_better():
@@ -225,6 +231,7 @@ def test_less_wall_time_is_better():
     )
     assert compare(seconds, "wall_seconds")["verdict"].item() == "better"
     assert compare(seconds, "wall_seconds", higher_is_better=True)["verdict"].item() == "worse"
+    assert compare(seconds.rename(columns={"wall_seconds": "by"}), "by")["verdict"].item() == "better"
 
 
 def test_mixed_tasks_are_refused_and_can_be_summarized_separately():

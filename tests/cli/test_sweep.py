@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from dqn_lab import interrupt, records
+from dqn_lab.cli._text import score_text
 from dqn_lab.cli.sweep import board, jobs, run, search
 from dqn_lab.cli.sweep.board import Board, Watch, summary
 from dqn_lab.cli.sweep.question import Question, Search
@@ -124,9 +125,9 @@ def test_the_end_says_how_each_variant_did_and_what_to_type_next(ask):
 
 
 @pytest.mark.parametrize(("metric", "said"), [
-    ("last_100", r"a  mean training return [\d.]+ \(95 %: [\d.]+ to [\d.]+\)"),
-    ("wall_seconds", r"a  mean wall time in seconds [\d.]+ \(95 %: -?[\d.]+ to [\d.]+\)"),
-    ("mean_return", r"a  mean return over the whole run [\d.]+ \(95 %: [\d.]+ to [\d.]+\)"),
+    ("last_100", r"a  mean training return [\d.]+ \(95 %: [\d.]+ to [\d.]+\) over 2 runs"),
+    ("wall_seconds", r"a  mean wall time in seconds [\d.]+ \(95 %: -?[\d.]+ to [\d.]+\) over 2 runs"),
+    ("mean_return", r"a  mean return over the whole run [\d.]+ \(95 %: [\d.]+ to [\d.]+\) over 2 runs"),
 ])  # fmt: skip
 def test_the_end_is_about_the_questions_metric(ask, metric, said):
     text = FILE.replace("control:", f"metric: {metric}\ncontrol:")
@@ -135,11 +136,25 @@ def test_the_end_is_about_the_questions_metric(ask, metric, said):
     assert not any("final return" in line for line in lines)
 
 
+def test_a_metric_that_no_run_has_is_named(ask):
+    text = FILE.replace("control:", "metric: mean_return\ncontrol:")
+    lines = ask("seed=0", text=text).out.splitlines()
+    assert "note      no run has a return over the whole run; these are final returns" in lines
+
+
+def test_the_end_is_about_the_jobs_of_this_sweep_only(ask, home):
+    text = FILE.replace("control:", "metric: last_100\ncontrol:")
+    ask("seed=0,1,2", text=text)
+    (line,) = (line for line in ask("seed=1", text=text).out.splitlines() if line.startswith("a  mean"))
+    score = json.loads(next(home.glob("target.interval=1,seed=1-*/run.json")).read_text())["scores"]["last_100"]
+    assert line == f"a  mean training return {score_text(score)} over 1 run"
+
+
 def test_a_metric_or_control_that_changes_after_runs_completed_is_on_record(ask, home):
     ask("seed=0")
     assert "earlier" not in read(home)
     outcome = ask("seed=0", control="a", text=FILE.replace("control:", "metric: last_100\ncontrol:"))
-    said = "metric was final_return, is now last_100, control was b, is now a: changed after 2 runs had completed"
+    said = "metric was final_return, is now last_100, control was b, is now a: changed after 2 runs had completed;"
     assert said in " ".join(outcome.err.split())
     assert read(home)["earlier"] == [{"metric": "final_return", "control": "b", "completed": 2}]
     again = ask("seed=0,1", "--report", control="a", text=FILE.replace("control:", "metric: last_100\ncontrol:"))

@@ -222,3 +222,14 @@ def test_a_run_with_custom_components_needs_trust_to_continue():
     assert imported(grid) == ["--config-dir=lab", "env.id=my:E"]
     assert imported({**grid, "command": "dqn-lab train -m -cd lab"}) == ["--config-dir=lab", "env.id=my:E"]
     assert imported({**grid, "command": "dqn-lab train -m", "variants": {"a": []}}) == []
+
+
+@pytest.mark.parametrize("name", ["evil:Net", "gone", None, 3])
+@pytest.mark.parametrize("command", ["verify", "evaluate", "inspect"])
+def test_an_engine_is_taken_from_a_record_only_if_it_is_the_packages_own(cli, foreign, command, name):
+    few = ("steps=100", "episodes=null", "evaluation.final_num_episodes=1", "logger=csv", "hydra.run.dir=given")
+    assert cli("train", *few).code == 0
+    record = json.loads((foreign / "given" / "run.json").read_text())
+    (foreign / "given" / "run.json").write_text(json.dumps({**record, "engine": {"name": name}}))
+    assert cli(command, "given").code == 0
+    assert not (foreign / "hacked").exists()

@@ -87,6 +87,18 @@ class WarnsNothing(Uniform):
         return None
 
 
+class Numbers(Uniform):
+    @staticmethod
+    def check(config):
+        return [1]
+
+
+class Empty(Uniform):
+    @staticmethod
+    def check(config):
+        return ""
+
+
 class Bare(Uniform):
     def __init__(self, capacity=1000):
         super().__init__(capacity=capacity)
@@ -97,6 +109,7 @@ class Bare(Uniform):
     ("Text", "buffer.capacity=50000: is too small"),
     ("OfAnInstance", "buffer=lab_parts:OfAnInstance: TypeError: check must be a @staticmethod or a @classmethod: it is "
                      "called before anything is built"),
+    ("Numbers", "buffer=lab_parts:Numbers: TypeError: check must return lines of text, returned 1"),
 ])  # fmt: skip
 def test_a_check_may_return_one_text_and_needs_no_instance(lab, name, said):
     from dqn_lab.build import validate
@@ -106,10 +119,11 @@ def test_a_check_may_return_one_text_and_needs_no_instance(lab, name, said):
     assert caught.value.problems == (said,)
 
 
-def test_a_warn_that_returns_nothing_warns_of_nothing(lab):
+@pytest.mark.parametrize("name", ["WarnsNothing", "Empty"])
+def test_an_empty_answer_is_no_problem_and_no_warning(lab, name):
     from dqn_lab.build import build, validate
 
-    assert build(validate(lab(CHECKED, buffer="WarnsNothing"))).warnings == []
+    assert build(validate(lab(CHECKED, buffer=name))).warnings == []
 
 
 def test_a_constructor_that_does_not_take_what_the_run_supplies_is_named(lab):

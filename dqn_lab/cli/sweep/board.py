@@ -39,10 +39,11 @@ class Board:
         title: the question; empty if there is none.
         jobs: all jobs, including completed ones.
         directory: the parent of the jobs' directories.
+        metric: what the results at the end are about.
     """
 
-    def __init__(self, title: str, jobs: Sequence[Job], directory: Path) -> None:
-        self.title, self.jobs, self.directory = title, jobs, directory
+    def __init__(self, title: str, jobs: Sequence[Job], directory: Path, metric: str = DEFAULT_METRIC) -> None:
+        self.title, self.jobs, self.directory, self.metric = title, jobs, directory, metric
         self.status = {job.directory: "waiting" for job in jobs}
         self.scores: dict[str, float] = {}
         self.thresholds: dict[str, float] = {}
@@ -161,25 +162,18 @@ class Board:
         return lines
 
 
-def show_results(
-    board: Board,
-    errors: Mapping[str, str],
-    metric: str = DEFAULT_METRIC,
-    hint: bool = True,
-    brief: bool = False,
-) -> list[str]:
+def show_results(board: Board, errors: Mapping[str, str], hint: bool = True, brief: bool = False) -> list[str]:
     """Prints the results by variant and the jobs that did not complete; returns a line for each of these.
 
     Args:
         board: the jobs.
         errors: why jobs failed, by directory, if their run.json does not say so.
-        metric: the question's.
         hint: print what to type next, if there are results.
         brief: print no results, only how many jobs completed, and which did not.
     """
     board.look()
     bad, place = board.problems(errors), shown(board.directory)
-    lines = [] if brief else summary(board, metric)
+    lines = [] if brief else summary(board)
     lines = [f"{board.count('completed')} of {len(board.status)} jobs completed", *lines, *bad[:SHOWN]]
     lines += [f"  … and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
     lines += [] if brief else [to_copy("files", place)]
@@ -189,53 +183,52 @@ def show_results(
     return [" ".join(line.split()) for line in bad]
 
 
-def summary(board: Board, metric: str = DEFAULT_METRIC) -> list[str]:
-    """Returns one line per variant with the mean of a metric and the success count, and a note if tasks differ."""
-    variants, lines = board.variants(), []
+def summary(board: Board) -> list[str]:
+    """Returns one line per variant with its mean and success count, then notes: on a missing metric, on other tasks."""
+    variants, notes = board.variants(), []
     width = max(map(columns, variants), default=0) + 2
-    of_another = _of_another_metric(board, metric) if metric != DEFAULT_METRIC else {}
+    metric, title, scores = DEFAULT_METRIC, "final return", board.scores
+    if board.metric != DEFAULT_METRIC and board.scores:
+        wanted, found = _scores_of(board)
+        if found:
+            metric, title, scores = board.metric, wanted, found
+        else:
+            notes.append(f"no run has a {wanted}; these are final returns")
+    lines = []
     for label, names in variants.items():
-        text = of_another.get(label) or _final_returns(board, names)
-        lines.append(labelled(label, width, text))
+        done = [name for name in names if name in scores]
+        there = done if metric == DEFAULT_METRIC else []  # for other metrics there is no threshold
+        wins = [scores[name] >= board.thresholds[name] for name in there if name in board.thresholds]
+        success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
+        runs = "" if len(wins) == len(done) else f" over {number_of(len(done), 'run')}"
+        text = f"mean {title} {_mean(scores, done)}{_interval(board, done, scores, metric)}{runs}{success}"
+        lines.append(labelled(label, width, text if done else "no results"))
     keys = telling_keys(board.envs.values())
-    return [*lines, fitting(f"note      {apart(keys)}", 10)] if keys else lines
+    notes += [apart(keys)] if keys else []
+    return [*lines, *(fitting(f"note      {note}", 10) for note in notes)]
 
 
-def _final_returns(board: Board, names: Sequence[str]) -> str:
-    """Describes the final returns of a variant's runs."""
-    done = [name for name in names if name in board.scores]
-    if not done:
-        return "no results"
-    wins = [board.scores[name] >= board.thresholds[name] for name in done if name in board.thresholds]
-    whole = len(wins) == len(done)
-    success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
-    runs = "" if whole else f" over {number_of(len(done), 'run')}"
-    return f"mean final return {board.mean(names)}{_interval(board, done)}{runs}{success}"
+def _mean(scores: Mapping[str, float], names: Sequence[str]) -> str:
+    return score_text(fmean(scores[name] for name in names)) if names else "–"
 
 
-def _of_another_metric(board: Board, metric: str) -> dict[str, str]:
-    """Describes each variant's mean of another metric than the final return; empty if no run has one."""
+def _scores_of(board: Board) -> tuple[str, dict[str, float]]:
+    """Returns the title of another metric than the final return, and its value in each of the jobs that completed."""
     from dqn_lab.analysis import AnalysisError  # slow to import
-    from dqn_lab.analysis.report.evidence import examine
     from dqn_lab.analysis.report.material import gather
+    from dqn_lab.analysis.report.metrics import METRICS
     from dqn_lab.analysis.report.question import Options
 
     try:
-        material = gather([board.directory], Options(metric=metric))
-        found = examine(material, material.tasks[0])
+        frame = gather([board.directory], Options(metric=board.metric)).scores
     except AnalysisError:
-        return {}
-    if len(material.tasks) > 1:
-        return {}
-    texts = {}
-    for row in found.summary.to_dict("records"):
-        low, high = row["mean_low"], row["mean_high"]
-        spread = "" if math.isnan(low) else f" (95 %: {score_text(low)} to {score_text(high)})"
-        texts[str(row["variant"])] = f"mean {material.metric.title} {score_text(row['mean'])}{spread}"
-    return texts
+        frame = None
+    values = {} if frame is None else dict(zip(map(Path, frame["directory"]), frame[board.metric], strict=True))
+    done = {path.name: float(value) for path, value in values.items() if path.name in board.scores}
+    return METRICS[board.metric].title, {name: value for name, value in done.items() if not math.isnan(value)}
 
 
-def _interval(board: Board, names: Sequence[str]) -> str:
+def _interval(board: Board, names: Sequence[str], scores: Mapping[str, float], metric: str) -> str:
     """Returns the 95 % interval of a variant's mean, in parentheses; empty for one run, or runs of several tasks."""
     if len(names) < 2 or telling_keys(board.envs[name] for name in names):
         return ""
@@ -245,9 +238,9 @@ def _interval(board: Board, names: Sequence[str]) -> str:
     from dqn_lab.analysis.tasks import RETURN_BOUNDS
 
     env = board.envs[names[0]]
-    scores = pd.DataFrame({"variant": "", "final_return": [board.scores[name] for name in names]})
+    frame = pd.DataFrame({"variant": "", metric: [scores[name] for name in names]})
     bounds = env.get(RETURN_BOUNDS)
-    row = summarize(scores.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)})).iloc[0]
+    row = summarize(frame.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)}), metric).iloc[0]
     if math.isnan(row["mean_low"]):
         return ""
     return f" (95 %: {score_text(row['mean_low'])} to {score_text(row['mean_high'])})"

@@ -70,16 +70,18 @@ def _declared_earlier(old: Mapping[str, Any], new: Mapping[str, Any], directory:
     """Returns each earlier metric and control, and how many runs had completed when they were changed; if any had."""
     earlier = list(old.get("earlier") or [])
     declared = {key: old.get(key) for key in DECLARED}
-    if declared != {key: new.get(key) for key in DECLARED} and (completed := _completed(old, directory)):
+    searches = old.get("is_search") or new["is_search"]  # which have no control
+    changed = declared != {key: new.get(key) for key in DECLARED} and not searches
+    if changed and (completed := _completed(old, directory)):
         earlier.append({**declared, "completed": completed})
     return earlier
 
 
 def _completed(ledger: Mapping[str, Any], directory: Path) -> int:
     count = 0
-    for row in ledger["jobs"]:
+    for name in {Path(row["directory"]).name for row in ledger["jobs"]}:
         with contextlib.suppress(ValueError):
-            count += read_record(directory / Path(row["directory"]).name)["status"] == "completed"
+            count += read_record(directory / name)["status"] == "completed"
     return count
 
 
@@ -90,7 +92,7 @@ def redeclared(old: Mapping[str, Any] | None, new: Mapping[str, Any], ledger: Ma
     before = ledger["earlier"][-1]
     changes = [f"{key} was {before[key]}, is now {new[key]}" for key in DECLARED if before[key] != new[key]]
     count = number_of(before["completed"], "run")
-    return [f"{', '.join(changes)}: changed after {count} had completed, which sweep.json and the report say"]
+    return [f"{', '.join(changes)}: changed after {count} had completed; the report of this sweep says so"]
 
 
 def dropped_variants(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> list[str]:

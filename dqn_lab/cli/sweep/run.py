@@ -90,7 +90,7 @@ def run_sweep(question: Question, args: argparse.Namespace, brief: bool = False)
         if question.search:
             completed, runs = run_search(config, question, question.search, typed.base, ledger, typed.shows)
             return Outcome(directory, int(not completed), () if completed else ("no trial completed",), runs)
-        show = functools.partial(show_results, metric=question.metric, hint=not args.report, brief=brief)
+        show = functools.partial(show_results, hint=not args.report, brief=brief)
         return _run(config, question, plan, directory, typed.shows, show)
 
 
@@ -172,7 +172,7 @@ def _run(
     if shows:
         say(line)
     waiting.sort(key=lambda job: question.seeds.index(job.seed))  # seed by seed, so that variants can be compared early
-    board = Board(question.question, plan.jobs, directory)
+    board = Board(question.question, plan.jobs, directory, question.metric)
     try:
         errors = run_jobs(config, plan, waiting, board, shows)
     except KeyboardInterrupt as error:
