@@ -177,6 +177,8 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
 
     limits = [f"{config[unit]:,} {unit}" for unit in ("steps", "episodes") if config[unit] is not None]
     yield 0, f"Q(·; θ) ← {line('network', 'network')}"
+    if config["target"]["name"] != "none":
+        yield 0, "θ⁻ ← θ"
     yield 0, f"until {' or '.join(limits)}:"
     yield 1, f"s ← a fresh episode of {env}; until it ends:"
     act = line("exploration", "act")
@@ -197,12 +199,13 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
     yield 3, f"{line('value', 'target')}; {discount}{'' if steps == 1 else '^k'}, 0 at termination"
     size = train["minibatch_size"]
     whole = size is None or size >= train["batch_size"] or alone
-    parts = "" if whole else f", over shuffled minibatches of {size} in turn"
+    parts = "" if whole else f"; in shuffled minibatches of {size}, one after the other"
     yield 3, f"{line('value', 'loss')}{parts}"
     if "rank" in said["buffer"]:
         yield 3, f"{said['buffer']['rank']} ← {said['value'].get('priority', 'as the value ranks it')}"
     yield 3, said["optimizer"].get("step") or f"θ ← {line('optimizer', 'step')}"
     yield 2, line("target", "follow")
+    yield 2, "s ← s′"
     if evaluation["interval"] is not None:
         number = evaluation["num_episodes"]
         yield 1, f"every {evaluation['interval']:,} {evaluation['unit']}: the mean return of {number} greedy episodes"

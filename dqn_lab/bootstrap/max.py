@@ -14,7 +14,7 @@ from dqn_lab.types import Bootstrapped, QValues
 
 @register("bootstrap", "max")
 class Max:
-    """max_a′ Q(s′, a′): the target network selects and evaluates.
+    """max_a′ Q(s′, a′): the target network, if there is one, selects and evaluates.
 
     Mnih et al. 2015, "Human-level control through deep reinforcement learning",
     https://doi.org/10.1038/nature14236.

@@ -145,4 +145,4 @@ def stored(capacity: int, n_step: int) -> str:
         if n_step == 1
         else f"r is the discounted sum of k = {n_step} rewards, fewer at an episode's end"
     )
-    return f"store it among the last {capacity:,} transitions; {rewards}"
+    return f"store (s, a, r, s′) among the last {capacity:,} transitions; {rewards}"

@@ -32,7 +32,7 @@ class Grid(NamedTuple):
 
 @register("network", "table")
 class Table(nn.Module):
-    """A separate row of A · K numbers for every state, as in Watkins' Q-learning (1989).
+    """A separate row of numbers for every state, one per action, as in Watkins' Q-learning (1989).
 
     States of a `Discrete`, `MultiDiscrete` or `MultiBinary` space have a row each. Each dimension of a vector, a `Box`,
     is cut into bins of equal width, and each cell of this grid has a row (Michie, Chambers 1968, "BOXES: An Experiment

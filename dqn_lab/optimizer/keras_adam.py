@@ -40,7 +40,7 @@ class _KerasAdam(torch.optim.Optimizer):
 
 @register("optimizer", "keras_adam")
 class KerasAdam(Shared):
-    """Adam with ε added to the uncorrected root of the second moment, as in `keras.optimizers.Adam`.
+    """Adam with eps added to the uncorrected root of the second moment, as in `keras.optimizers.Adam`.
 
     Kingma, Ba 2015, https://arxiv.org/abs/1412.6980, in the order of the last paragraph of its section 2.
 

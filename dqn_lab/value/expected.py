@@ -71,7 +71,7 @@ class Expected:
         """Returns the formulas."""
         own = config["value"]
         loss = "(y − Q(s, a; θ))²" if own["loss"] == "squared" else f"huber(y − Q(s, a; θ)), κ = {own['kappa']:g}"
-        others = ", averaged over all actions; the targets of the others are their old values"
+        others = ", averaged over all actions, where the others' targets are their old values"
         return {
             "target": "y = r + γ′ V(s′)",
             "loss": f"loss = {loss}{others if own['all_actions'] else ''}",
