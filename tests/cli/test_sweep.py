@@ -136,6 +136,13 @@ def test_the_end_is_about_the_questions_metric(ask, metric, said):
     assert not any("final return" in line for line in lines)
 
 
+@pytest.mark.parametrize("words", [("--quick",), ("seed=7",)])
+def test_a_report_of_the_short_form_says_so(ask, tmp_path, words):
+    ask(*words, "--report", "--dir", "here")
+    page = (tmp_path / "here/report/index.html").read_text(encoding="utf-8")
+    assert ("its full form may have another answer" in page) == (words == ("--quick",))
+
+
 def test_a_metric_that_no_run_has_is_named(ask):
     text = FILE.replace("control:", "metric: mean_return\ncontrol:")
     lines = ask("seed=0", text=text).out.splitlines()

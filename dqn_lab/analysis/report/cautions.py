@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -50,6 +51,8 @@ def of_page(material: Material) -> Iterator[str]:
             f"{whose} are the trials of a search, and the best one was chosen by its final returns on these seeds, "
             "which are therefore optimistic: test it on other seeds (`sweep` prints a command)."
         )
+    if any(re.search(r"--quick\b|\bquick=True\b", sweep.command or "") for sweep in material.sweeps):
+        yield "These are runs of the question's short form (--quick); its full form may have another answer."
     for sweep in material.sweeps:
         yield from _of_changes(sweep, len(material.sweeps) > 1)
     if material.skipped:
