@@ -91,7 +91,7 @@ def construct(component: type, supplied: Sequence[Any], arguments: Mapping[str, 
     try:
         return component(*supplied, **arguments)
     except TypeError as error:
-        if error.__traceback__ is None or error.__traceback__.tb_next is not None:  # raised inside the constructor
+        if _accepts(component, supplied, arguments):  # it was raised for another reason
             raise
         known: list[str] = []
         for other in others:
@@ -99,3 +99,11 @@ def construct(component: type, supplied: Sequence[Any], arguments: Mapping[str, 
             own = [each.name for each in parameters if each.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
             known = max(known, own, key=len)
         raise TypeError(f"its constructor must take ({', '.join([*known, '*, …'])}): {error}") from None
+
+
+def _accepts(component: type, supplied: Sequence[Any], arguments: Mapping[str, Any]) -> bool:
+    try:
+        inspect.signature(component).bind(*supplied, **arguments)
+    except TypeError:
+        return False
+    return True

@@ -112,6 +112,8 @@ def check_sweep(sweep: Any) -> None:
             raise ValueError(f"{key} must be text")
     if not isinstance(sweep.get("is_search", False), bool):
         raise ValueError("is_search must be true or false")
+    if not isinstance(earlier := sweep.get("earlier", []), list) or not all(map(_is_declaration, earlier)):
+        raise ValueError("earlier must be a list of objects with a metric, a control and a number of completed runs")
     variants, seeds, jobs = (sweep.get(key) for key in ("variants", "seeds", "jobs"))
     if not isinstance(variants, dict) or not all(map(_is_list_of_text, variants.values())):
         raise ValueError("variants must map each label to its overrides")
@@ -123,6 +125,12 @@ def check_sweep(sweep: Any) -> None:
 
 def _is_list_of_text(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _is_declaration(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not _is_count(value.get("completed")):
+        return False
+    return all(isinstance(value.get(key), str | None) for key in ("metric", "control"))
 
 
 def _is_job(job: Any) -> bool:

@@ -16,21 +16,18 @@ import re
 import sys
 import sysconfig
 import traceback
-from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from importlib.machinery import SOURCE_SUFFIXES, ModuleSpec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dqn_lab.errors import AT, ConfigError, TrainingError, one_line
-
-if TYPE_CHECKING:
-    from dqn_lab.types import Rollout
+from dqn_lab.errors import ConfigError, TrainingError, one_line
 
 Stamp = tuple[int, int] | None  # a file's time of change and size; None if it is gone
 REFUSED = "DQN_LAB_REFUSED"  # set while code from outside is refused; workers inherit it
 UNSAVED = "not in its `state_dict`"  # in a warning about an attribute of a custom component
-STEP = re.sub(r"{}", r"\\d+", AT)  # a note on where in a run an error was raised
+STEP = r"after step \d+ of the run"  # a note on when an error was raised
 INSTALLED = ("site-packages", "dist-packages")
 _stamps: dict[str, tuple[Path, Stamp]] = {}  # the file of each imported module, and its stamp at that time
 _digests: dict[str, str] = {}  # the digest of each of these files at that time
@@ -189,14 +186,18 @@ def located(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def noted(rollout: Rollout) -> Iterator[None]:
-    """Notes in an error of a component at which step of the run it was raised."""
+def noted(step: Callable[[], int]) -> Iterator[None]:
+    """Notes in an error of a component after which step of the run it was raised.
+
+    Args:
+        step: returns the number of the last whole step.
+    """
     try:
         yield
     except Exception as error:
-        if not isinstance(error, TrainingError):  # which says so itself
+        if not isinstance(error, TrainingError):  # the environment's says so itself
             notes = [note for note in getattr(error, "__notes__", ()) if not re.fullmatch(STEP, note)]  # of another run
-            error.__notes__ = [*notes, AT.format(rollout.progress.episode, rollout.progress.step + 1)]
+            error.__notes__ = [*notes, f"after step {step()} of the run"]
         raise
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 TRACEBACK = "; the traceback is in train.log"
-AT = "episode {}, step {} of the run"
 
 
 class OneLine(BaseException):

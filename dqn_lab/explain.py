@@ -177,8 +177,8 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
 
     limits = [f"{config[unit]:,} {unit}" for unit in ("steps", "episodes") if config[unit] is not None]
     yield 0, f"Q(·; θ) ← {line('network', 'network')}"
-    if config["target"]["name"] != "none":
-        yield 0, "θ⁻ ← θ"
+    has_target = config["target"]["name"] != "none"
+    yield 0, "θ⁻ ← θ" if has_target else line("target", "follow")
     yield 0, f"until {' or '.join(limits)}:"
     yield 1, f"s ← a fresh episode of {env}; until it ends:"
     act = line("exploration", "act")
@@ -204,7 +204,8 @@ def _steps(config: Mapping[str, Any], env: str) -> Iterator[tuple[int, str]]:
     if "rank" in said["buffer"]:
         yield 3, f"{said['buffer']['rank']} ← {said['value'].get('priority', 'as the value ranks it')}"
     yield 3, said["optimizer"].get("step") or f"θ ← {line('optimizer', 'step')}"
-    yield 2, line("target", "follow")
+    if has_target:
+        yield 2, line("target", "follow")
     yield 2, "s ← s′"
     if evaluation["interval"] is not None:
         number = evaluation["num_episodes"]

@@ -134,7 +134,7 @@ class Run:
         status = "failed"
         try:
             self._begin()
-            with noted(self.experiment.rollout):
+            with noted(lambda: self.progress.step):
                 train(self.experiment.rollout, self.experiment.due, self)
             self.scoring.save_policy("final")
             if self.saved != self.progress:

@@ -112,9 +112,9 @@ def _check_seeds(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
 
 def _check_sweeps(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
     """Checks that variants of one name have the same settings in all sweeps."""
-    swept = [str(key) for key in scores if key not in by and (key in scores.attrs.get("swept", ()) or _is_setting(key))]
+    settings = [str(key) for key in scores if key not in by and _is_setting(key)]
     for values, part in scores.groupby(list(by), observed=True, sort=False):
-        differ = [key for key in swept if part[key].astype(str).nunique() > 1] if part["sweep"].nunique() > 1 else []
+        differ = [key for key in settings if part[key].astype(str).nunique() > 1] if part["sweep"].nunique() > 1 else []
         if differ:
             name = dict(zip(by, values, strict=True))["variant"]
             more = [f"{len(differ) - MOST_KEYS} more"] if differ[MOST_KEYS:] else []
@@ -127,7 +127,7 @@ def _check_sweeps(scores: pd.DataFrame, by: Sequence[str], lists: bool) -> None:
 def _is_setting(column: object) -> bool:
     """Returns whether a column of `load_configs` is a key of the configuration that may change results."""
     key = str(column)
-    others = ("versions.", "git.", "sources.", "logger.")
+    others = ("versions.", "git.", "sources.")
     return key in ("steps", "episodes", "discount") or ("." in key and not key.startswith(others) and may_matter(key))
 
 

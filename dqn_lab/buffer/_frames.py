@@ -48,7 +48,7 @@ class FrameRing(Ring):
     def __init__(self, observation_space: Space[Any], capacity: int, extra: int = 0) -> None:
         count, *shape = observation_space.shape or ()
         dtype = np.dtype(observation_space.dtype)
-        room = capacity + capacity // 8 + RECENT  # an episode's first observation may add a whole stack
+        room = capacity + capacity // 8 + RECENT  # an episode adds one frame more than it has steps
         frame = math.prod(shape) * dtype.itemsize
         super().__init__(Box(0, np.inf, (count,), np.int64), capacity, extra + -(-frame * room // capacity))
         self.frames: Array = np.zeros((room, *shape), dtype)
@@ -96,7 +96,7 @@ class FrameRing(Ring):
             self._resize(len(self.frames) * 3 // 2)
 
     def _resize(self, room: int) -> None:
-        """Makes more room, which short episodes need: each begins with a new stack.
+        """Makes more room, which episodes of few steps need: each adds one frame more than it has steps.
 
         Raises:
             ValueError: the machine's memory is too small.

@@ -140,9 +140,8 @@ def without_replacement(draws: NDArray[np.float64], size: int) -> NDArray[np.int
 
 def stored(capacity: int, n_step: int) -> str:
     """Describes what a replay buffer stores, for `explain`."""
-    rewards = (
-        "r is the reward"
-        if n_step == 1
-        else f"r is the discounted sum of k = {n_step} rewards, fewer at an episode's end"
-    )
-    return f"store (s, a, r, s′) among the last {capacity:,} transitions; {rewards}"
+    stored = f"store (s, a, r, s′) among the last {capacity:,} transitions"
+    if n_step == 1:
+        return stored
+    window = f"s, a of k = {n_step} steps before, r the discounted sum of the k rewards"
+    return f"{stored}: {window}; k is less at an episode's end"

@@ -7,13 +7,22 @@ from typing import Any
 import gymnasium
 from gymnasium import Space
 from gymnasium.spaces import Box
-from gymnasium.wrappers import FrameStackObservation, RecordEpisodeStatistics, TimeLimit
+from gymnasium.wrappers import (
+    FrameStackObservation,
+    OrderEnforcing,
+    PassiveEnvChecker,
+    RecordEpisodeStatistics,
+    TimeLimit,
+)
 
 from dqn_lab._stack import Stack
 from dqn_lab.env.checked import Checked
 from dqn_lab.env.gymnasium import TruncationTerminates
 
-TRANSPARENT = (Checked, TruncationTerminates, TimeLimit, RecordEpisodeStatistics)  # leave observations as they are
+TRANSPARENT = (  # wrappers that leave observations as they are
+    Checked, TruncationTerminates, TimeLimit, OrderEnforcing, PassiveEnvChecker, RecordEpisodeStatistics,
+    gymnasium.RewardWrapper, gymnasium.ActionWrapper,
+)  # fmt: skip
 
 
 def space_of(env: gymnasium.Env[Any, Any]) -> Space[Any]:

@@ -16,7 +16,7 @@ from dqn_lab.network._head import Head, TrunkAndHead
 from dqn_lab.network._linear import check_size, draw_uniform, linear
 
 Channels = Literal["first", "last"]
-MANY, FEW = 32, 8  # an image of so many channels and so few pixels on a side has its axes in the other order
+MOST_CHANNELS, FEWEST_PIXELS = 32, 8  # beyond both, and if square with the axes in the other order, that is meant
 
 
 class Convolution(NamedTuple):
@@ -105,14 +105,14 @@ def _image_shape(space: Space[Any], channels: Channels, convolutions: Sequence[C
     """Returns an image's channels, height and width.
 
     Raises:
-        ValueError: it is not an image, is too small for the convolutions, or is square only with the other order.
+        ValueError: it is not an image, is too small for the convolutions, or clearly has its axes in the other order.
     """
     if not isinstance(space, Box) or len(space.shape) != 3:
         order = "channels, height, width" if channels == "first" else "height, width, channels"
         raise ValueError(f"needs images as observations, a Box of three axes ({order}); got {space}")
     depth, height, width = space.shape if channels == "first" else (space.shape[2], *space.shape[:2])
     other, sides = ("last", space.shape[:2]) if channels == "first" else ("first", space.shape[1:])
-    if depth > MANY and min(height, width) <= FEW and sides[0] == sides[1]:
+    if depth > MOST_CHANNELS and min(height, width) <= FEWEST_PIXELS and sides[0] == sides[1]:
         problem = f"images of shape {space.shape} would have {depth} channels and {height} × {width} pixels"
         raise ValueError(f"channels={channels}: {problem}; network.channels={other} makes them square")
     least = 1

@@ -10,7 +10,6 @@ import gymnasium
 from dqn_lab import interrupt
 from dqn_lab.agent import Agent, action_problem
 from dqn_lab.env import state
-from dqn_lab.errors import AT
 from dqn_lab.hooks import Reports
 from dqn_lab.registry import register
 from dqn_lab.rollout._episode import Tally, episode_row
@@ -156,4 +155,4 @@ class PythonRollout:
 
 def located(error: TrainingError, progress: Progress) -> TrainingError:
     """Adds to an environment's error where in the run it happened."""
-    return TrainingError(f"{error} ({AT.format(progress.episode, progress.step + 1)})")
+    return TrainingError(f"{error} (episode {progress.episode}, step {progress.step + 1} of the run)")

@@ -4,6 +4,7 @@ import pandas
 import pytest
 
 from dqn_lab.analysis import answer, compare
+from dqn_lab.analysis.report.metrics import METRICS
 
 
 def comparison(*rows):
@@ -172,6 +173,12 @@ def test_a_width_due_to_rounding_is_ignored_and_zero_has_no_sign():
     assert "from 0.0 to 0.0 (95" in answer(comparison(row))
     row = ("a", {"difference": 123.4, "low": 123.4, "high": 123.4 + 1e-12, "verdict": "better"})
     assert "is 123.4 higher (" in answer(comparison(row))
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_metric_has_one_name_in_sentences_and_figures(metric):
+    said = answer(comparison(("fast", {**BETTER[1], "metric": metric})))
+    assert f": its mean {METRICS[metric].title} is 45 higher" in said
 
 
 @pytest.mark.parametrize(("metric", "expected"), [

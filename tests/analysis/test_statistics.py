@@ -221,7 +221,8 @@ def test_sweeps_with_other_settings_are_not_pooled_under_one_label():
     both.attrs = {}  # as of frames that were concatenated
     with pytest.raises(AnalysisError, match=f"^{said}"):
         compare(both)
-    both["versions.torch"] = both["logger.csv.name"] = both["evaluation.interval"] = both["seed"].astype(str)
+    both["versions.torch"] = both["sources.mine"] = both["evaluation.interval"] = both["seed"].astype(str)
+    both.attrs["swept"] = ["evaluation.interval", "steps"]
     assert compare(both.assign(steps=10))["seeds"].item() == 4
 
 

@@ -224,6 +224,7 @@ def test_only_stacks_of_large_frames_are_stored_this_way():
 
     assert kind(FrameStackObservation(Screen(), 4)) is FrameRing
     assert kind(TimeLimit(FrameStackObservation(Screen(), 4), 10)) is FrameRing
+    assert kind(gymnasium.wrappers.ClipReward(FrameStackObservation(Screen(), 4), -1, 1)) is FrameRing
     assert kind(Screen()) is Ring
     assert kind(gymnasium.make("CartPole-v1")) is Ring
     assert kind(FrameStackObservation(gymnasium.make("CartPole-v1"), 4)) is Ring

@@ -126,7 +126,7 @@ def test_the_end_says_how_each_variant_did_and_what_to_type_next(ask):
 
 @pytest.mark.parametrize(("metric", "said"), [
     ("last_100", r"a  mean training return [\d.]+ \(95 %: [\d.]+ to [\d.]+\) over 2 runs"),
-    ("wall_seconds", r"a  mean wall time in seconds [\d.]+ \(95 %: -?[\d.]+ to [\d.]+\) over 2 runs"),
+    ("wall_seconds", r"a  mean wall time in seconds [\d.]+ \(95 %: [\d.]+ to [\d.]+\) over 2 runs"),
     ("mean_return", r"a  mean return over the whole run [\d.]+ \(95 %: [\d.]+ to [\d.]+\) over 2 runs"),
 ])  # fmt: skip
 def test_the_end_is_about_the_questions_metric(ask, metric, said):
@@ -620,6 +620,16 @@ def test_a_damaged_sweep_json_is_reported(ask, home):
     ask("seed=0")
     (home / "sweep.json").write_text('{"jobs": [')
     assert ask("seed=0").err.startswith(f"error: {home}/sweep.json: damaged")
+
+
+@pytest.mark.parametrize("earlier", [5, "abc", [1], [{"metric": ["x"], "control": None, "completed": 1}],
+                                     [{"metric": "x", "control": None}]])  # fmt: skip
+def test_damaged_former_metrics_are_reported(ask, cli, home, earlier):
+    ask("seed=0")
+    (home / "sweep.json").write_text(json.dumps({**read(home), "earlier": earlier}))
+    for outcome in (ask("seed=0"), cli("report", home)):
+        assert outcome.code == 2
+        assert "sweep.json: damaged: earlier must be a list of objects with a metric" in outcome.err
 
 
 @pytest.fixture

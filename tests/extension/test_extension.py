@@ -686,7 +686,7 @@ def test_a_file_edited_between_two_calls_is_reloaded_and_its_error_located(tmp_p
     )
     done = subprocess.run([sys.executable, "-c", EDITED], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    said = r"ValueError: boo \(raised in edited.py, line 10; episode \d+, step 151 of the run\); the traceback is in "
+    said = r"ValueError: boo \(raised in edited.py, line 10; after step 150 of the run\); the traceback is in "
     assert re.match(said, done.stdout)
 
 

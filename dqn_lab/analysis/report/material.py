@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -145,9 +145,15 @@ def _visible(sweep: Sweep) -> Sweep:
     return replace(
         sweep,
         control=None if sweep.control is None else visible(sweep.control),
+        earlier=_with_controls(sweep.earlier, visible),
         variants={visible(label): overrides for label, overrides in sweep.variants.items()},
         jobs=[{**job, "variant": visible(job["variant"])} for job in sweep.jobs],
     )
+
+
+def _with_controls(earlier: Sequence[Mapping[str, Any]], rename: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Renames the controls of former declarations, as the sweep's own."""
+    return [{**each, "control": each["control"] and rename(each["control"])} for each in earlier]
 
 
 def _without_tasks(sweep: Sweep) -> Sweep:
@@ -155,6 +161,7 @@ def _without_tasks(sweep: Sweep) -> Sweep:
     return replace(
         sweep,
         control=None if sweep.control is None else _without_task(sweep.control),
+        earlier=_with_controls(sweep.earlier, _without_task),
         variants={
             _without_task(label): [text for text in overrides if override_key(text) not in TASKS] or overrides
             for label, overrides in sweep.variants.items()

@@ -189,11 +189,11 @@ def summary(board: Board) -> list[str]:
     width = max(map(columns, variants), default=0) + 2
     metric, title, scores = DEFAULT_METRIC, "final return", board.scores
     if board.metric != DEFAULT_METRIC and board.scores:
-        wanted, found = _scores_of(board)
+        wanted, found, why = _scores_of(board)
         if found:
             metric, title, scores = board.metric, wanted, found
         else:
-            notes.append(f"no run has a {wanted}; these are final returns")
+            notes.append(f"{why}; these are final returns")
     lines = []
     for label, names in variants.items():
         done = [name for name in names if name in scores]
@@ -201,31 +201,29 @@ def summary(board: Board) -> list[str]:
         wins = [scores[name] >= board.thresholds[name] for name in there if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
         runs = "" if len(wins) == len(done) else f" over {number_of(len(done), 'run')}"
-        text = f"mean {title} {_mean(scores, done)}{_interval(board, done, scores, metric)}{runs}{success}"
+        mean = score_text(fmean(scores[name] for name in done)) if done else ""
+        text = f"mean {title} {mean}{_interval(board, done, scores, metric)}{runs}{success}"
         lines.append(labelled(label, width, text if done else "no results"))
     keys = telling_keys(board.envs.values())
     notes += [apart(keys)] if keys else []
     return [*lines, *(fitting(f"note      {note}", 10) for note in notes)]
 
 
-def _mean(scores: Mapping[str, float], names: Sequence[str]) -> str:
-    return score_text(fmean(scores[name] for name in names)) if names else "–"
-
-
-def _scores_of(board: Board) -> tuple[str, dict[str, float]]:
-    """Returns the title of another metric than the final return, and its value in each of the jobs that completed."""
+def _scores_of(board: Board) -> tuple[str, dict[str, float], str]:
+    """Returns another metric's title, its value in each of the jobs that has a final return, and why there is none."""
     from dqn_lab.analysis import AnalysisError  # slow to import
     from dqn_lab.analysis.report.material import gather
     from dqn_lab.analysis.report.metrics import METRICS
     from dqn_lab.analysis.report.question import Options
 
+    title = METRICS[board.metric].title
     try:
         frame = gather([board.directory], Options(metric=board.metric)).scores
-    except AnalysisError:
-        frame = None
-    values = {} if frame is None else dict(zip(map(Path, frame["directory"]), frame[board.metric], strict=True))
-    done = {path.name: float(value) for path, value in values.items() if path.name in board.scores}
-    return METRICS[board.metric].title, {name: value for name, value in done.items() if not math.isnan(value)}
+    except AnalysisError as error:
+        return title, {}, str(error)
+    values = zip(map(Path, frame["directory"]), frame[board.metric], strict=True)
+    done = {path.name: float(value) for path, value in values if path.name in board.scores}
+    return title, {name: value for name, value in done.items() if not math.isnan(value)}, f"no run has a {title}"
 
 
 def _interval(board: Board, names: Sequence[str], scores: Mapping[str, float], metric: str) -> str:
@@ -240,7 +238,8 @@ def _interval(board: Board, names: Sequence[str], scores: Mapping[str, float], m
     env = board.envs[names[0]]
     frame = pd.DataFrame({"variant": "", metric: [scores[name] for name in names]})
     bounds = env.get(RETURN_BOUNDS)
-    row = summarize(frame.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)}), metric).iloc[0]
+    frame = frame.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)})
+    row = summarize(frame, metric, bounds=(0.0, math.inf) if metric == "wall_seconds" else None).iloc[0]
     if math.isnan(row["mean_low"]):
         return ""
     return f" (95 %: {score_text(row['mean_low'])} to {score_text(row['mean_high'])})"
