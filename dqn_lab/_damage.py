@@ -11,6 +11,7 @@ from typing import Any
 MAX_RECORD = 64 * 2**20  # bytes: the largest `run.json` or `sweep.json`; 100,000 jobs take a third of it
 MAX_DEPTH = 32  # levels of nested objects and lists
 MAX_STEP = 2**53  # up to here a float holds every whole number exactly
+DECLARED = ("metric", "control")  # what a question fixes before its first run
 
 
 def read_regular(path: str | os.PathLike[str], limit: int | None = None) -> bytes:
@@ -130,7 +131,7 @@ def _is_list_of_text(value: Any) -> bool:
 def _is_declaration(value: Any) -> bool:
     if not isinstance(value, Mapping) or not _is_count(value.get("completed")):
         return False
-    return all(isinstance(value.get(key), str | None) for key in ("metric", "control"))
+    return all(isinstance(value.get(key), str | None) for key in DECLARED)
 
 
 def _is_job(job: Any) -> bool:

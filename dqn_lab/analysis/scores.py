@@ -20,6 +20,7 @@ from dqn_lab.records import may_matter
 
 Keys = str | Sequence[str]
 MOST_KEYS = 3  # in a hint
+BOUNDS = {"wall_seconds": (0.0, math.inf)}  # of scores that are no returns
 ROUNDING = 1e-9  # by which a sum of rewards may be beyond the bounds, relative to them
 SWEEPS = "by=['sweep', 'variant']"
 LOWER_IS_BETTER = ("wall_seconds", "by", "after")  # of the columns that `load_configs` and `steps_to_threshold` return
@@ -176,7 +177,7 @@ def present(part: pd.DataFrame, metric: str) -> Floats:
 
 
 def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Bounds | None:
-    """Returns the bounds of scores: the given ones, else those in the runs' configuration, else the task's.
+    """Returns the bounds of scores: the given ones, else those in the runs' configuration, else the task's or metric's.
 
     Bounds that the caller did not pass are dropped if a score lies outside them. A score that is outside by rounding
     alone, as a sum of rewards may be, widens them.
@@ -194,7 +195,7 @@ def find_bounds(frame: pd.DataFrame, metric: str, bounds: Bounds | None) -> Boun
     task = known(frame, metric)
     given = None if bounds is None else check_bounds(bounds)
     stated = None if given else stated_bounds(frame, metric)
-    low, high = given or stated or (task.bounds if task else (-np.inf, np.inf))
+    low, high = given or stated or (task.bounds if task else BOUNDS.get(metric, (-np.inf, np.inf)))
     slack = ROUNDING * max((abs(end) for end in (low, high) if math.isfinite(end)), default=0.0)
     outside = values[(values < low - slack) | (values > high + slack)]
     if given and len(outside):

@@ -178,10 +178,10 @@ def spell(overrides: Sequence[Any], keys: Mapping[str, Any]) -> list[str]:
         raise ConfigError(f"{wrong[0]!r}: an override must be text, as in 'network=mlp64', or a keyword: steps=1_000")
     if twice := [key for key in keys if key in map(override_key, overrides)]:
         raise ConfigError(f"{twice[0]}: is given twice")
-    return [*overrides, *(f"{key}={_spell_value(key, value)}" for key, value in keys.items())]
+    return [*overrides, *(f"{key}={spell_value(key, value)}" for key, value in keys.items())]
 
 
-def _spell_value(key: str, value: Any) -> str:
+def spell_value(key: str, value: Any) -> str:
     """Formats a keyword's value as an override's.
 
     Raises:
@@ -192,9 +192,9 @@ def _spell_value(key: str, value: Any) -> str:
     if isinstance(value, str):
         return value if value.isidentifier() else quote(value)
     if isinstance(value, Mapping):
-        return f"{{{','.join(f'{name}:{_spell_value(key, each)}' for name, each in value.items())}}}"
+        return f"{{{','.join(f'{name}:{spell_value(key, each)}' for name, each in value.items())}}}"
     if isinstance(value, (list, tuple, range)):
-        return f"[{','.join(_spell_value(key, each) for each in value)}]"
+        return f"[{','.join(spell_value(key, each) for each in value)}]"
     if isinstance(value, os.PathLike):
         return quote(os.fspath(value))
     name = str(getattr(value, "__name__", value))

@@ -92,7 +92,8 @@ def test_runs_state_the_bounds_of_their_returns(make_run, tmp_path):
         assert find_bounds(runs, "return_mean", None) is None
     with pytest.warns(NoBounds):
         assert len(learning_curves(runs)) == 2
-    assert find_bounds(configs, "wall_seconds", None) is None
+    assert find_bounds(configs, "wall_seconds", None) == (0.0, float("inf"))
+    assert find_bounds(configs, "final_step", None) is None
 
 
 def test_configured_bounds_take_precedence_and_do_not_change_the_variant(make_run, tmp_path):

@@ -500,7 +500,7 @@ def test_a_grid_may_have_schedules(ask):
     text = f"question: Which?\nbase: [{{base}}]\ngrid: {{{{optimizer.lr: [0.001, {schedule}]}}}}\nseeds: [0]\n"
     outcome = ask(text=text)
     assert outcome.code == 0, outcome.err
-    assert "lr={start: 0.001, end: 0, duration: 50, unit: steps}  mean final return" in outcome.out
+    assert "lr={start:0.001,end:0,duration:50,unit:steps}  mean final return" in outcome.out
 
 
 def test_every_mistake_of_a_question_is_reported_at_once(ask):

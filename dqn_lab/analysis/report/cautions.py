@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pandas as pd
 
+from dqn_lab._damage import DECLARED
 from dqn_lab.analysis._numbers import percent
 from dqn_lab.analysis.intervals import ENOUGH, unseen_rate
 from dqn_lab.analysis.load import THEN
@@ -65,11 +66,11 @@ def of_page(material: Material) -> Iterator[str]:
 
 def _of_changes(sweep: Sweep, several: bool) -> Iterator[str]:
     """Yields a caveat for each change of the metric or the control after runs had completed."""
-    declared = [*sweep.earlier, {"metric": sweep.metric, "control": sweep.control}]
+    declared = [*sweep.earlier, {key: getattr(sweep, key) for key in DECLARED}]
     for before, after in pairwise(declared):
         changes = [
             f"the {key} from {quoted(before.get(key))} to {quoted(after.get(key))}"
-            for key in ("metric", "control")
+            for key in DECLARED
             if before.get(key) != after.get(key)
         ]
         if changes:

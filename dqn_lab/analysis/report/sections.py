@@ -76,7 +76,7 @@ def _about(found: Evidence) -> str:
 
 def _bounds(found: Evidence) -> str:
     """Describes the bounds within which the intervals of means were computed."""
-    if found.bounds is None:
+    if found.bounds is None or not found.material.metric.is_return:
         return ""
     low, high = (f"{end:,g}".replace("-", "−") if math.isfinite(end) else "" for end in found.bounds)
     lies = f"lies between {low} and {high}" if low and high else f"is at least {low}" if low else f"is at most {high}"

@@ -108,8 +108,7 @@ class Board:
 
     def mean(self, names: Iterable[str]) -> str:
         """Returns the mean final return of the completed runs."""
-        scores = [self.scores[name] for name in names if name in self.scores]
-        return score_text(fmean(scores)) if scores else "–"
+        return _mean([self.scores[name] for name in names if name in self.scores])
 
     def counts(self) -> str:
         """Describes the progress in a line, without results."""
@@ -201,12 +200,16 @@ def summary(board: Board) -> list[str]:
         wins = [scores[name] >= board.thresholds[name] for name in there if name in board.thresholds]
         success = f"  {sum(wins)} of {len(wins)} at {board.thresholds[done[0]]:g} or more" if wins else ""
         runs = "" if len(wins) == len(done) else f" over {number_of(len(done), 'run')}"
-        mean = score_text(fmean(scores[name] for name in done)) if done else ""
+        mean = _mean([scores[name] for name in done])
         text = f"mean {title} {mean}{_interval(board, done, scores, metric)}{runs}{success}"
         lines.append(labelled(label, width, text if done else "no results"))
     keys = telling_keys(board.envs.values())
     notes += [apart(keys)] if keys else []
     return [*lines, *(fitting(f"note      {note}", 10) for note in notes)]
+
+
+def _mean(scores: Sequence[float]) -> str:
+    return score_text(fmean(scores)) if scores else "–"
 
 
 def _scores_of(board: Board) -> tuple[str, dict[str, float], str]:
@@ -239,7 +242,7 @@ def _interval(board: Board, names: Sequence[str], scores: Mapping[str, float], m
     frame = pd.DataFrame({"variant": "", metric: [scores[name] for name in names]})
     bounds = env.get(RETURN_BOUNDS)
     frame = frame.assign(task=task_name(env), **{RETURN_BOUNDS: bounds and json.dumps(bounds)})
-    row = summarize(frame, metric, bounds=(0.0, math.inf) if metric == "wall_seconds" else None).iloc[0]
+    row = summarize(frame, metric).iloc[0]
     if math.isnan(row["mean_low"]):
         return ""
     return f" (95 %: {score_text(row['mean_low'])} to {score_text(row['mean_high'])})"

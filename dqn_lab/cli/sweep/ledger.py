@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dqn_lab._damage import DECLARED
 from dqn_lab._outside import changed_since
 from dqn_lab.cli._about import PYTHON, recorded_commands
 from dqn_lab.cli._text import number_of
@@ -17,7 +18,6 @@ from dqn_lab.records import RUN, SWEEP, identity, read_record, read_sweep, saved
 
 SETTLED = ("completed", "running")  # states of jobs that are not run again
 KEPT = (*SETTLED, "resumed")
-DECLARED = ("metric", "control")  # what a question fixes before its first run
 CIRCUMSTANCES = ("started", "versions", "git")  # of the process that runs the sweep; each run's record has its own
 
 

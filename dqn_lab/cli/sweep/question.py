@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from dqn_lab._nearest import nearest
 from dqn_lab._validation import check
 from dqn_lab.cli import _overrides
-from dqn_lab.cli._overrides import merge, parse_seeds
+from dqn_lab.cli._overrides import merge, parse_seeds, spell_value
 from dqn_lab.cli._yaml import read_yaml
 from dqn_lab.cli.sweep.forms import wrong_forms
 from dqn_lab.errors import ConfigError
@@ -226,14 +226,8 @@ def _combinations(grid: Mapping[str, list[Value]]) -> dict[str, list[str]]:
     names = shorts if len(set(shorts)) == len(shorts) else list(grid)
     variants = {}
     for values in itertools.product(*grid.values()):
-        words = [_word(value) for value in values]
+        words = [spell_value(key, value) if isinstance(value, dict) else value_text(value)
+                 for key, value in zip(grid, values, strict=True)]  # fmt: skip
         label = ", ".join(f"{name}={word}" for name, word in zip(names, words, strict=True))
         variants[label] = [f"{key}={word}" for key, word in zip(grid, words, strict=True)]
     return variants
-
-
-def _word(value: Value) -> str:
-    """Writes a value as an override does; a schedule's keys are not quoted, as Hydra requires."""
-    if not isinstance(value, dict):
-        return value_text(value)
-    return f"{{{', '.join(f'{key}: {value_text(each)}' for key, each in value.items())}}}"
